@@ -1,0 +1,137 @@
+/**
+ * What a node needs of whatever runs its tasks: a Docker Engine, or this host's own processes.
+ *
+ * Every call is idempotent where the thing it names already is as asked. Names and shapes are the Engine API's.
+ */
+import { Context, type Effect, Schema, type Stream } from "effect"
+import type { NodeDescription } from "#actors/model/objects.ts"
+import type { NetworkPlan } from "#actors/network/plan.ts"
+
+/** The world said no. `temporary` failures (socket gone, timeouts, 5xx) are worth another try. */
+export class ExecutorError extends Schema.TaggedError<ExecutorError>()("ExecutorError", {
+  operation: Schema.String,
+  status: Schema.optionalKey(Schema.Int),
+  temporary: Schema.Boolean,
+  /** The Engine's own words, without our prefix. */
+  message: Schema.String
+}) {}
+
+/**
+ * The body of the Engine's `POST /containers/create`, as `task/describe.ts` computes it. The process executor
+ * carries out what a process can have (command, environment, directory, user, labels) and refuses the rest by name.
+ */
+export interface ContainerRequest {
+  readonly Image: string
+  readonly Labels: Readonly<Record<string, string>>
+  readonly HostConfig: Readonly<Record<string, unknown>>
+  /** By Engine network id. The first is given at creation, the rest are connected before start. */
+  readonly Networks: ReadonlyArray<{
+    readonly networkId: string
+    readonly endpoint: Readonly<Record<string, unknown>>
+  }>
+  readonly [field: string]: unknown
+}
+
+export interface ContainerState {
+  readonly id: string
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly status: "created" | "running" | "paused" | "restarting" | "removing" | "exited" | "dead"
+  readonly pid: number
+  readonly exitCode: number
+  readonly oomKilled: boolean
+  /** The Engine's error text of a failed start, else empty. */
+  readonly error: string
+  readonly startedAt: string
+  readonly finishedAt: string
+  /** Absent when the container has no health check. */
+  readonly health?: "starting" | "healthy" | "unhealthy"
+  /** By Engine network id. */
+  readonly addresses: Readonly<Record<string, string>>
+  /** Host ports of `mode=host` publications. */
+  readonly ports: ReadonlyArray<{ protocol: string; targetPort: number; publishedPort: number }>
+}
+
+export type ContainerEvent =
+  | { readonly _tag: "Started"; readonly containerId: string; readonly labels: Labels }
+  | {
+      readonly _tag: "Died"
+      readonly containerId: string
+      readonly labels: Labels
+      readonly exitCode: number
+    }
+  | { readonly _tag: "OutOfMemory"; readonly containerId: string; readonly labels: Labels }
+  | {
+      readonly _tag: "Health"
+      readonly containerId: string
+      readonly labels: Labels
+      readonly health: "healthy" | "unhealthy" | "starting"
+    }
+  | { readonly _tag: "Destroyed"; readonly containerId: string; readonly labels: Labels }
+type Labels = Readonly<Record<string, string>>
+
+export interface LogLine {
+  readonly stream: "stdout" | "stderr"
+  /** RFC 3339 with nanoseconds, as the Engine wrote it. */
+  readonly timestamp: string
+  /** The line with its newline, if it had one. */
+  readonly line: Uint8Array
+  /** `key=value,…` as the Engine gives it with `details=1`; empty when there are none. */
+  readonly details: string
+}
+
+export interface LogOptions {
+  readonly stdout: boolean
+  readonly stderr: boolean
+  readonly follow: boolean
+  /** Seconds since the epoch, fractions allowed; 0 for all. */
+  readonly since: number
+  readonly until: number
+  /** Number of lines from the end, or all. */
+  readonly tail: number | "all"
+  readonly details: boolean
+}
+
+export interface ContainerSample {
+  readonly at: number
+  readonly cpuNanos: number
+  readonly memoryBytes: number
+  readonly rxBytes: number
+  readonly txBytes: number
+}
+
+export interface ExecutorService {
+  readonly kind: "docker" | "process"
+  /** What this machine offers; also proves that the executor answers. */
+  readonly describe: Effect.Effect<NodeDescription, ExecutorError>
+  /**
+   * Makes the image present: pulls unless it is there by digest; when the pull fails but the image is here, that
+   * is fine, as in Swarm. Fails with the registry's or the Engine's message otherwise.
+   */
+  readonly pull: (image: string, registryAuth: string | undefined) => Effect.Effect<void, ExecutorError>
+  /** The new container's id, or the id of the one that already carries this task's label. */
+  readonly create: (name: string, request: ContainerRequest) => Effect.Effect<string, ExecutorError>
+  readonly start: (id: string) => Effect.Effect<void, ExecutorError>
+  /** Sends the container's stop signal and waits at most `graceMs` before it kills. */
+  readonly stop: (id: string, graceMs: number) => Effect.Effect<void, ExecutorError>
+  readonly kill: (id: string) => Effect.Effect<void, ExecutorError>
+  /** Removes the container with its anonymous volumes, running or not. */
+  readonly remove: (id: string) => Effect.Effect<void, ExecutorError>
+  readonly inspect: (id: string) => Effect.Effect<ContainerState | undefined, ExecutorError>
+  /** Every container, running or not, that carries a task label of this node's cluster. */
+  readonly list: Effect.Effect<ReadonlyArray<ContainerState>, ExecutorError>
+  /** Events of task containers from now on; fails when the connection is lost. */
+  readonly events: Stream.Stream<ContainerEvent, ExecutorError>
+  readonly logs: (id: string, options: LogOptions) => Stream.Stream<LogLine, ExecutorError>
+  readonly stats: (id: string) => Effect.Effect<ContainerSample, ExecutorError>
+  /** The Engine's id of the bridge that carries this overlay here; made when missing. */
+  readonly ensureNetwork: (plan: NetworkPlan) => Effect.Effect<string, ExecutorError>
+  /** Removes the bridge if nothing uses it. */
+  readonly removeNetwork: (networkId: string) => Effect.Effect<void, ExecutorError>
+  /** Ids of our networks that exist here. */
+  readonly listNetworks: Effect.Effect<ReadonlyArray<string>, ExecutorError>
+}
+
+export class Executor extends Context.Service<Executor, ExecutorService>()(
+  "troupe/actors/drivers/Executor"
+) {}

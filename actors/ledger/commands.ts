@@ -1,0 +1,158 @@
+/**
+ * Everything that can be written to the log. Entries live longer than messages: each has a type and a version,
+ * a new meaning is a new version, and `test/wire/v1/` keeps an example of every one that was ever written.
+ *
+ * An unknown type or version halts the member; it is never skipped.
+ */
+import { Schema } from "effect"
+import {
+  Attachment,
+  Cluster,
+  Config,
+  Endpoint,
+  Network,
+  Node,
+  NodeDescription,
+  NodeStatus,
+  PlacementReason,
+  Secret,
+  Service,
+  Task,
+  TaskStatus,
+  taskStates,
+  UpdateStatus
+} from "#actors/model/objects.ts"
+import { GenericResource, NodeSpec, ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
+
+const text = Schema.String
+const whole = Schema.Int
+const optional = Schema.optionalKey
+
+const command = <const Type extends string, const Fields extends Schema.Struct.Fields>(
+  type: Type,
+  fields: Fields
+) => Schema.Struct({ type: Schema.Literal(type), v: Schema.Literal(1), ...fields })
+
+/** New objects carry no version or times: `apply` gives them the entry's index and the leader's time. */
+const fresh = <Fields extends Schema.Struct.Fields>(fields: Fields) => {
+  const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...rest } = fields
+  return Schema.Struct(rest as Omit<Fields, "Version" | "CreatedAt" | "UpdatedAt">)
+}
+
+const labels = Schema.Record(text, text)
+
+/**
+ * One change of one task. Fields that are absent stay. `version`, where given, must be the task's newest, or
+ * this change alone is skipped and named in the result; the rest of the command goes on.
+ */
+export const TaskPatch = Schema.Struct({
+  id: text,
+  version: optional(whole),
+  NodeID: optional(text),
+  Status: optional(TaskStatus),
+  DesiredState: optional(Schema.Literals(taskStates)),
+  Attachments: optional(Schema.Array(Attachment)),
+  AssignedGenericResources: optional(Schema.Array(GenericResource)),
+  Reason: optional(PlacementReason)
+})
+export type TaskPatch = typeof TaskPatch.Type
+
+export const NewTask = fresh(Task.fields)
+export type NewTask = typeof NewTask.Type
+
+export const Command = Schema.Union([
+  command("cluster.create", { cluster: fresh(Cluster.fields), node: fresh(Node.fields) }),
+  command("cluster.update", {
+    version: whole,
+    spec: SwarmSpec,
+    tokens: optional(Schema.Struct({ Worker: text, Manager: text }))
+  }),
+
+  /** Creates the node or refreshes what it says of itself; keeps the spec that people gave it. */
+  command("node.register", { node: fresh(Node.fields) }),
+  command("node.update", { id: text, version: whole, spec: NodeSpec }),
+  /** What the leader sees of nodes; does not count as a change of their version unless the state changes. */
+  command("node.observe", {
+    nodes: Schema.Array(
+      Schema.Struct({
+        id: text,
+        status: optional(NodeStatus),
+        description: optional(NodeDescription),
+        lastSeen: optional(text),
+        leader: optional(Schema.Boolean)
+      })
+    )
+  }),
+  command("node.remove", { id: text, force: Schema.Boolean }),
+
+  command("service.create", { service: fresh(Service.fields) }),
+  command("service.update", {
+    id: text,
+    version: whole,
+    spec: ServiceSpec,
+    registryAuth: optional(text),
+    /** `previous-spec`: the credentials of the previous spec rather than the present one's. */
+    registryAuthFrom: optional(Schema.Literals(["spec", "previous-spec"])),
+    /** Restores the previous spec instead of `spec`. */
+    rollback: optional(Schema.Literal("previous"))
+  }),
+  /** The orchestrator's word on a rolling update; `rollback` swaps in the previous spec in the same entry. */
+  command("service.progress", {
+    id: text,
+    version: whole,
+    status: UpdateStatus,
+    rollback: optional(Schema.Boolean)
+  }),
+  command("service.allot", {
+    services: Schema.Array(Schema.Struct({ id: text, version: optional(whole), endpoint: Endpoint }))
+  }),
+  command("service.remove", { id: text }),
+
+  command("tasks.change", {
+    create: Schema.Array(NewTask),
+    update: Schema.Array(TaskPatch),
+    remove: Schema.Array(text)
+  }),
+  /** What a node reports; a status that would go back is ignored, a task of another node is skipped. */
+  command("tasks.report", {
+    node: text,
+    statuses: Schema.Array(Schema.Struct({ id: text, status: TaskStatus }))
+  }),
+
+  command("network.create", { network: fresh(Network.fields) }),
+  command("network.allot", {
+    networks: Schema.Array(Schema.Struct({ id: text, ipam: Network.fields.IPAM, vni: whole }))
+  }),
+  command("network.remove", { id: text }),
+
+  command("secret.create", { secret: fresh(Secret.fields) }),
+  command("secret.update", { id: text, version: whole, name: text, labels }),
+  command("secret.remove", { id: text }),
+  command("config.create", { config: fresh(Config.fields) }),
+  command("config.update", { id: text, version: whole, name: text, labels }),
+  command("config.remove", { id: text })
+])
+export type Command = typeof Command.Type
+
+/** One entry of the log: a command, and who asked, why, and when by the leader's clock. */
+export const Entry = Schema.Struct({
+  command: Command,
+  proposer: text,
+  boot: text,
+  seq: whole,
+  /** A certificate's or token's name, or `local`, or the actor that decided. */
+  who: text,
+  /** The message that led to it. */
+  why: text,
+  /** The leader's clock, milliseconds since the epoch. */
+  time: whole
+})
+export type Entry = typeof Entry.Type
+
+/** What applying a command yields: the ids it created or touched, and the task changes that were skipped. */
+export interface Applied {
+  readonly index: number
+  readonly id?: string
+  readonly warnings?: ReadonlyArray<string>
+  readonly skipped?: ReadonlyArray<string>
+}

@@ -1,0 +1,60 @@
+/**
+ * The cluster's state as everyone reads it: objects by id, and the indexes that keep every question cheap.
+ *
+ * Objects are never changed in place: a change puts a new object in the table, so a reader may keep what it got.
+ * Decisions may read it. It is state, not I/O: what it says depends only on the entries applied so far.
+ */
+import type { Cluster, Config, Network, Node, Secret, Service, Task } from "#actors/model/objects.ts"
+import type { TaskSpec } from "#actors/model/spec.ts"
+
+export interface Tables {
+  readonly node: Node
+  readonly service: Service
+  readonly task: Task
+  readonly network: Network
+  readonly secret: Secret
+  readonly config: Config
+}
+export type Kind = keyof Tables
+
+export interface LedgerReader {
+  /** The last applied entry. */
+  readonly index: number
+  /** The leader's time of the last applied entry, milliseconds since the epoch. */
+  readonly time: number
+  readonly cluster: () => Cluster | undefined
+
+  readonly get: <K extends Kind>(kind: K, id: string) => Tables[K] | undefined
+  readonly all: <K extends Kind>(kind: K) => IterableIterator<Tables[K]>
+  readonly count: (kind: Kind) => number
+  readonly byName: <K extends "service" | "network" | "secret" | "config">(
+    kind: K,
+    name: string
+  ) => Tables[K] | undefined
+
+  /** The task template that a task carries out, `undefined` once nothing points at that version. */
+  readonly taskSpec: (serviceId: string, specVersion: number) => TaskSpec | undefined
+  readonly tasksOfService: (serviceId: string) => IterableIterator<Task>
+  readonly tasksOfNode: (nodeId: string) => IterableIterator<Task>
+  readonly tasksInSlot: (serviceId: string, slot: number) => IterableIterator<Task>
+  /** Tasks that wait for the allocator (`new`) or for a node (`pending`). */
+  readonly tasksInState: (state: "new" | "pending") => IterableIterator<Task>
+  /** Services whose newest spec names this object. */
+  readonly servicesUsing: (kind: "network" | "secret" | "config", id: string) => ReadonlyArray<Service>
+}
+
+/** One object's step from one version to the next; `before` or `after` is absent at creation and removal. */
+export type Change = {
+  readonly [K in Kind | "cluster"]: {
+    readonly kind: K
+    readonly before?: K extends Kind ? Tables[K] : Cluster
+    readonly after?: K extends Kind ? Tables[K] : Cluster
+  }
+}[Kind | "cluster"]
+
+/** All changes of one entry, atomically. */
+export interface ChangeSet {
+  readonly index: number
+  readonly time: number
+  readonly changes: ReadonlyArray<Change>
+}

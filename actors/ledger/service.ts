@@ -1,0 +1,37 @@
+/** The ledger as a service: read it, write to it, follow it. */
+import { Context, type Effect } from "effect"
+import type { Applied, Command } from "#actors/ledger/commands.ts"
+import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
+import type { Refusal } from "#actors/model/errors.ts"
+import type { Leadership, NoLeader, RaftStatus } from "#actors/raft/protocol.ts"
+
+/** Who asks and why; both are written beside the command. */
+export interface Origin {
+  readonly who: string
+  readonly why: string
+}
+
+/**
+ * How a write ends. `Refused` and `NotLeader` changed nothing. `Unknown` may have changed something: read the
+ * ledger again and decide afresh.
+ */
+export type WriteOutcome =
+  | { readonly _tag: "Applied"; readonly applied: Applied }
+  | { readonly _tag: "Refused"; readonly refusal: Refusal }
+  | { readonly _tag: "NotLeader"; readonly leader?: string }
+  | { readonly _tag: "Unknown"; readonly message: string }
+
+export interface LedgerService {
+  readonly read: LedgerReader
+  /** Never fails: every way to end is a `WriteOutcome`. */
+  readonly propose: (command: Command, origin: Origin) => Effect.Effect<WriteOutcome>
+  /** Completes when reads are linearizable with everything acknowledged before. One round serves a whole turn. */
+  readonly readIndex: Effect.Effect<number, NoLeader>
+  /** Every change from now on, in order, synchronously after it was applied. */
+  readonly follow: (listen: (changes: ChangeSet) => void) => { readonly unsubscribe: () => void }
+  readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
+  readonly leadership: () => Leadership
+  readonly status: () => RaftStatus
+}
+
+export class Ledger extends Context.Service<Ledger, LedgerService>()("troupe/actors/ledger/Ledger") {}

@@ -1,0 +1,34 @@
+/**
+ * Refusals: the answer is no, and these are the reasons. They are values inside decisions and results of
+ * proposals; `gateway/response.ts` alone knows status codes. `message` is what the docker CLI shows.
+ */
+import { Schema } from "effect"
+
+export const Refusal = Schema.Struct({
+  /** `outOfSequence`: the named version is not the newest. `unavailable`: not now; try again. */
+  code: Schema.Literals([
+    "notFound",
+    "alreadyExists",
+    "invalidArgument",
+    "outOfSequence",
+    "failedPrecondition",
+    "notImplemented",
+    "forbidden",
+    "unavailable",
+    "unknown"
+  ]),
+  message: Schema.String
+})
+export type Refusal = typeof Refusal.Type
+
+export const refuse = (code: Refusal["code"], message: string): Refusal => ({ code, message })
+
+/** Carries a refusal through Effect's error channel. */
+export class Refused extends Schema.TaggedError<Refused>()("Refused", {
+  refusal: Refusal,
+  message: Schema.String
+}) {
+  static of(refusal: Refusal): Refused {
+    return new Refused({ refusal, message: refusal.message })
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * What the cluster remembers: the objects of the Docker API, in its shapes. There is no second model.
+ *
+ * Two differences, both in tasks, keep a million of them small: a task names the version of its service's spec
+ * (`SpecVersion`) instead of carrying a copy, and the gateway joins the two again when it answers.
+ */
+import { Schema } from "effect"
+import {
+  ConfigSpec,
+  EndpointSpec,
+  GenericResource,
+  Ipam,
+  NodeSpec,
+  Platform,
+  PortConfig,
+  SecretSpec,
+  ServiceSpec,
+  SwarmSpec
+} from "#actors/model/spec.ts"
+
+const text = Schema.String
+const whole = Schema.Int
+const truth = Schema.Boolean
+const optional = Schema.optionalKey
+const Labels = Schema.Record(text, text)
+
+/** `Index` is the ledger index of the object's last change; writers must name it (optimistic concurrency). */
+const Version = Schema.Struct({ Index: whole })
+/** RFC 3339, UTC. */
+const Meta = { ID: text, Version, CreatedAt: text, UpdatedAt: text } as const
+
+/** Swarm's task states in their order; an observed state never goes back. */
+export const taskStates = [
+  "new",
+  "pending",
+  "assigned",
+  "accepted",
+  "preparing",
+  "ready",
+  "starting",
+  "running",
+  "complete",
+  "shutdown",
+  "failed",
+  "rejected",
+  "remove",
+  "orphaned"
+] as const
+export type TaskState = (typeof taskStates)[number]
+
+export const TaskStatus = Schema.Struct({
+  Timestamp: text,
+  State: Schema.Literals(taskStates),
+  Message: optional(text),
+  Err: optional(text),
+  ContainerStatus: optional(
+    Schema.Struct({ ContainerID: text, PID: optional(whole), ExitCode: optional(whole) })
+  ),
+  PortStatus: optional(Schema.Struct({ Ports: optional(Schema.Array(PortConfig)) }))
+})
+export type TaskStatus = typeof TaskStatus.Type
+
+/** An address that the allocator gave a task on one network. `Addresses` are CIDRs, `10.0.1.5/24`. */
+export const Attachment = Schema.Struct({
+  NetworkID: text,
+  Addresses: Schema.Array(text),
+  Aliases: optional(Schema.Array(text))
+})
+export type Attachment = typeof Attachment.Type
+
+/** Why a task is where it is: the losers per filter, in Swarm's words, and the rank that decided. */
+export const PlacementReason = Schema.Struct({
+  Node: text,
+  Rejected: Labels,
+  Rank: text
+})
+export type PlacementReason = typeof PlacementReason.Type
+
+export const Task = Schema.Struct({
+  ...Meta,
+  ServiceID: text,
+  /** The version of the service's spec that this task carries out; see `Service.SpecVersion`. */
+  SpecVersion: whole,
+  /** From 1 for replicated services; absent for global ones, whose slot is their node. */
+  Slot: optional(whole),
+  NodeID: optional(text),
+  Status: TaskStatus,
+  DesiredState: Schema.Literals(taskStates),
+  /** A replacement waits in `ready` until this time (RFC 3339) before it may run. */
+  StartAfter: optional(text),
+  Attachments: optional(Schema.Array(Attachment)),
+  AssignedGenericResources: optional(Schema.Array(GenericResource)),
+  JobIteration: optional(Version),
+  Reason: optional(PlacementReason)
+})
+export type Task = typeof Task.Type
+
+export const UpdateStatus = Schema.Struct({
+  State: Schema.Literals([
+    "updating",
+    "paused",
+    "completed",
+    "rollback_started",
+    "rollback_paused",
+    "rollback_completed"
+  ]),
+  StartedAt: optional(text),
+  CompletedAt: optional(text),
+  Message: optional(text)
+})
+export type UpdateStatus = typeof UpdateStatus.Type
+
+/** What the allocator gave a service. `Addr` is a CIDR. */
+export const Endpoint = Schema.Struct({
+  Spec: optional(EndpointSpec),
+  Ports: optional(Schema.Array(PortConfig)),
+  VirtualIPs: optional(Schema.Array(Schema.Struct({ NetworkID: text, Addr: text })))
+})
+export type Endpoint = typeof Endpoint.Type
+
+export const Service = Schema.Struct({
+  ...Meta,
+  Spec: ServiceSpec,
+  /** Grows by one whenever `Spec.TaskTemplate` changes; tasks point at it. */
+  SpecVersion: whole,
+  PreviousSpec: optional(ServiceSpec),
+  PreviousSpecVersion: optional(whole),
+  Endpoint: optional(Endpoint),
+  UpdateStatus: optional(UpdateStatus),
+  JobStatus: optional(Schema.Struct({ JobIteration: Version, LastExecution: optional(text) })),
+  /** The registry credentials of `X-Registry-Auth`, sent to nodes, never returned. */
+  RegistryAuth: optional(text)
+})
+export type Service = typeof Service.Type
+
+export const NodeResources = Schema.Struct({
+  NanoCPUs: whole,
+  MemoryBytes: whole,
+  GenericResources: optional(Schema.Array(GenericResource))
+})
+export type NodeResources = typeof NodeResources.Type
+
+export const NodeDescription = Schema.Struct({
+  Hostname: text,
+  Platform: Platform,
+  Resources: NodeResources,
+  Engine: Schema.Struct({
+    EngineVersion: text,
+    Labels: optional(Labels),
+    Plugins: optional(Schema.Array(Schema.Struct({ Type: text, Name: text })))
+  }),
+  TLSInfo: optional(Schema.Struct({ TrustRoot: text, CertIssuerSubject: text, CertIssuerPublicKey: text })),
+  /** Which executor runs tasks there: `docker` or `process`. */
+  Executor: optional(text)
+})
+export type NodeDescription = typeof NodeDescription.Type
+
+export const NodeStatus = Schema.Struct({
+  State: Schema.Literals(["unknown", "down", "ready", "disconnected"]),
+  Message: optional(text),
+  Addr: optional(text)
+})
+export type NodeStatus = typeof NodeStatus.Type
+
+export const Node = Schema.Struct({
+  ...Meta,
+  Spec: NodeSpec,
+  Description: optional(NodeDescription),
+  Status: NodeStatus,
+  ManagerStatus: optional(
+    Schema.Struct({
+      Leader: optional(truth),
+      Reachability: Schema.Literals(["unknown", "unreachable", "reachable"]),
+      Addr: text
+    })
+  ),
+  /** When the leader last heard of it (RFC 3339), replicated so that a new leader goes on from there. */
+  LastSeen: optional(text)
+})
+export type Node = typeof Node.Type
+
+export const Network = Schema.Struct({
+  ...Meta,
+  Name: text,
+  Driver: text,
+  Scope: Schema.Literal("swarm"),
+  Internal: truth,
+  Attachable: truth,
+  Ingress: truth,
+  EnableIPv6: truth,
+  /** What was asked for, and after allotment what was given: subnet and gateway. */
+  IPAM: Ipam,
+  Options: Labels,
+  Labels: Labels,
+  /** VXLAN network id; absent until allotted. */
+  Vni: optional(whole)
+})
+export type Network = typeof Network.Type
+
+export const Secret = Schema.Struct({ ...Meta, Spec: SecretSpec })
+export type Secret = typeof Secret.Type
+
+export const Config = Schema.Struct({ ...Meta, Spec: ConfigSpec })
+export type Config = typeof Config.Type
+
+export const Cluster = Schema.Struct({
+  ...Meta,
+  Spec: SwarmSpec,
+  RootRotationInProgress: truth,
+  DefaultAddrPool: Schema.Array(text),
+  SubnetSize: whole,
+  DataPathPort: whole,
+  JoinTokens: Schema.Struct({ Worker: text, Manager: text }),
+  /** The least of its members' feature levels; an entry of a higher level is refused. */
+  FeatureLevel: whole
+})
+export type Cluster = typeof Cluster.Type

@@ -1,0 +1,109 @@
+/**
+ * What a node and the leader say to each other.
+ *
+ * A node speaks to `leader/node/<its own id>`, so that a subject says who is speaking; the leader speaks to
+ * `<node>/session/main`. Assignments are goals with a sequence number: a gap is mended by asking for all of them.
+ */
+import { Schema } from "effect"
+import { Attachment, NodeDescription, TaskStatus, taskStates } from "#actors/model/objects.ts"
+import { PortConfig, TaskSpec } from "#actors/model/spec.ts"
+
+const text = Schema.String
+const whole = Schema.Int
+const optional = Schema.optionalKey
+const message = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
+  tag: Tag,
+  fields: Fields
+) => Schema.Struct({ _tag: Schema.Literal(tag), ...fields })
+
+/** What the leader's node actor accepts from the node. */
+export const FromNode = Schema.Union([
+  /** Asked; answered by `Registered`. Starts a new session and ends the one before. */
+  message("Register", { boot: text, description: NodeDescription, addr: text }),
+  /** Asked; answered by `Beat` or `SessionInvalid`. `applied` is the last assignment taken. */
+  message("Heartbeat", { session: text, applied: whole }),
+  /** Told: what the machine says of itself has changed. */
+  message("Describe", { session: text, description: NodeDescription }),
+  /** Asked; answered by `Noted` once the statuses are in the ledger. */
+  message("Report", {
+    session: text,
+    statuses: Schema.Array(Schema.Struct({ id: text, status: TaskStatus }))
+  }),
+  /** Told: a gap was seen, or the node has nothing; answered by a complete `Assign`. */
+  message("Resync", { session: text })
+])
+export type FromNode = typeof FromNode.Type
+
+export const Registered = message("Registered", { session: text, heartbeatMs: whole })
+export const Beat = message("Beat", { heartbeatMs: whole })
+/** The leader does not know this session; register again. */
+export const SessionInvalid = message("SessionInvalid", {})
+export const Noted = message("Noted", {})
+export const ToNodeAnswer = Schema.Union([Registered, Beat, SessionInvalid, Noted])
+export type ToNodeAnswer = typeof ToNodeAnswer.Type
+
+/** A task as its node sees it: everything needed to run it, joined from task, service and networks. */
+export const AssignedTask = Schema.Struct({
+  id: text,
+  serviceId: text,
+  serviceName: text,
+  /** `web.1.<task id>`; the container's name. */
+  name: text,
+  slot: optional(whole),
+  spec: TaskSpec,
+  /** Ports in host mode that this task opens itself. */
+  hostPorts: optional(Schema.Array(PortConfig)),
+  attachments: Schema.Array(Attachment),
+  desired: Schema.Literals(taskStates),
+  /** The state that the leader last knew, so that a node that restarted does not report it again. */
+  state: Schema.Literals(taskStates),
+  registryAuth: optional(text),
+  labels: optional(Schema.Record(text, text))
+})
+export type AssignedTask = typeof AssignedTask.Type
+
+export const AssignedNetwork = Schema.Struct({
+  id: text,
+  name: text,
+  subnets: Schema.Array(Schema.Struct({ subnet: text, gateway: text })),
+  internal: Schema.Boolean,
+  attachable: Schema.Boolean,
+  ipv6: Schema.Boolean,
+  labels: Schema.Record(text, text),
+  options: Schema.Record(text, text)
+})
+
+/** `data` is base64. Sent only to nodes that run a task which needs it. */
+export const AssignedFile = Schema.Struct({ id: text, name: text, data: text })
+export type AssignedFile = typeof AssignedFile.Type
+
+export const AssignedPort = Schema.Struct({
+  serviceId: text,
+  serviceName: text,
+  protocol: Schema.Literals(["tcp", "udp"]),
+  publishedPort: whole,
+  targetPort: whole,
+  backends: Schema.Array(Schema.Struct({ taskId: text, nodeId: text, address: text }))
+})
+
+/** What the node's session actor accepts from the leader. */
+export const FromLeader = Schema.Union([
+  message("Assign", {
+    session: text,
+    /** From 1, without gaps within a session. */
+    seq: whole,
+    /** All there is, rather than what changed. */
+    complete: Schema.Boolean,
+    tasks: Schema.Array(AssignedTask),
+    /** Tasks the node must end and forget. */
+    removed: Schema.Array(text),
+    networks: Schema.Array(AssignedNetwork),
+    secrets: Schema.Array(AssignedFile),
+    configs: Schema.Array(AssignedFile),
+    /** Networks, secrets and configs that no task here needs any more. */
+    dropped: Schema.Array(text),
+    /** All published ports of the cluster, whenever any changed; absent otherwise. */
+    ports: optional(Schema.Array(AssignedPort))
+  })
+])
+export type FromLeader = typeof FromLeader.Type

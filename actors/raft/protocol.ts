@@ -1,0 +1,84 @@
+/**
+ * The log that managers agree on, as its users see it: a sequence of byte strings, each applied once, in order.
+ *
+ * It knows no nouns. What the bytes mean is the state machine's business (`actors/ledger/`).
+ */
+import { Context, type Effect, type Scope } from "effect"
+
+/** Makes a proposal recognisable when it is sent again: applied once per (proposer, boot, seq). */
+export interface ProposalId {
+  /** The node that proposes. */
+  readonly proposer: string
+  /** Random per process start. */
+  readonly boot: string
+  /** Grows by one per proposal of that boot. */
+  readonly seq: number
+}
+
+/**
+ * How a proposal ends, exactly once.
+ *
+ * `Unknown`: it may or may not have been applied (lost leadership, deadline); ask the ledger, or propose again
+ * under the same id. `NotLeader`: certainly not applied. `Overloaded`: certainly not applied, try later.
+ */
+export type ProposeOutcome =
+  | { readonly _tag: "Applied"; readonly index: number; readonly result: unknown }
+  | { readonly _tag: "Unknown"; readonly message: string }
+  | { readonly _tag: "NotLeader"; readonly leader?: string }
+  | { readonly _tag: "Overloaded"; readonly message: string }
+
+/** Deterministic: the same entries in the same order give the same state and the same results. */
+export interface StateMachine {
+  /** Applies one committed entry and returns its result for the proposer. Throws to halt the member. */
+  readonly apply: (index: number, data: Uint8Array) => unknown
+  /** Freezes the state as of the last applied entry and yields it in chunks of at most 64 KiB or so. */
+  readonly snapshot: () => Iterable<Uint8Array>
+  /** Replaces the whole state by a snapshot's chunks. */
+  readonly restore: (chunks: Iterable<Uint8Array>) => void
+}
+
+export type Leadership =
+  | { readonly _tag: "Leading"; readonly term: number }
+  | { readonly _tag: "Following"; readonly term: number; readonly leader?: string }
+
+export interface RaftStatus {
+  readonly nodeId: string
+  readonly role: "leader" | "follower" | "candidate" | "learner" | "quarantined" | "locked"
+  readonly term: number
+  readonly leader?: string
+  readonly commit: number
+  readonly applied: number
+  readonly lastIndex: number
+  readonly snapshotIndex: number
+  readonly diskBytes: number
+  /** Why this member takes no part, when it does not. */
+  readonly problem?: string
+}
+
+export interface RaftService {
+  /** Calls `done` once, after the entry is durable on a quorum and applied here, or has failed. */
+  readonly propose: (data: Uint8Array, id: ProposalId, done: (outcome: ProposeOutcome) => void) => void
+  /** Completes when this member has applied everything that was committed when it was asked. */
+  readonly readIndex: Effect.Effect<number, NoLeader>
+  readonly status: () => RaftStatus
+  readonly leadership: () => Leadership
+  /** Told of every change, in order; told the present state at once. */
+  readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
+  /** Takes a snapshot now and drops the log it covers. */
+  readonly compact: Effect.Effect<void>
+}
+
+export class NoLeader extends Error {
+  readonly _tag = "NoLeader"
+  override readonly name = "NoLeader"
+}
+
+export class Raft extends Context.Service<Raft, RaftService>()("troupe/actors/raft/Raft") {}
+
+/** Opens the log in `directory`, restores `machine`, and serves until the scope closes. */
+export type OpenRaft<E> = (options: {
+  readonly directory: string
+  readonly clusterId: string
+  readonly nodeId: string
+  readonly machine: StateMachine
+}) => Effect.Effect<RaftService, E, Scope.Scope>

@@ -1,0 +1,34 @@
+/** What any actor may ask for, whatever it is about. Everything else it asks for goes to its own `perform`. */
+import type { Address } from "#runtime/address.ts"
+import type { ReplyTo } from "#runtime/behaviour.ts"
+
+export type CommonAction =
+  | { readonly _tag: "Tell"; readonly to: Address; readonly message: unknown }
+  | { readonly _tag: "Reply"; readonly to: ReplyTo; readonly message: unknown }
+  /** Published on this actor's `out` lane. */
+  | { readonly _tag: "Announce"; readonly message: unknown }
+  /** Starts a child of a `many` group that stands beside this actor in the tree; nothing if it runs already. */
+  | { readonly _tag: "Spawn"; readonly kind: string; readonly id: string; readonly props: unknown }
+  /** Ends a child of a `many` group in order: its own `stopWithin`, then kill. */
+  | { readonly _tag: "Dismiss"; readonly kind: string; readonly id: string }
+  /** Sends `message` to this actor after `afterMs`; a later one under the same key replaces it. */
+  | { readonly _tag: "Later"; readonly key: string; readonly afterMs: number; readonly message: unknown }
+  | { readonly _tag: "Cancel"; readonly key: string }
+
+export const tell = (to: Address, message: unknown): CommonAction => ({ _tag: "Tell", to, message })
+export const reply = (to: ReplyTo, message: unknown): CommonAction => ({ _tag: "Reply", to, message })
+export const announce = (message: unknown): CommonAction => ({ _tag: "Announce", message })
+export const spawn = (kind: string, id: string, props: unknown): CommonAction => ({
+  _tag: "Spawn",
+  kind,
+  id,
+  props
+})
+export const dismiss = (kind: string, id: string): CommonAction => ({ _tag: "Dismiss", kind, id })
+export const later = (key: string, afterMs: number, message: unknown): CommonAction => ({
+  _tag: "Later",
+  key,
+  afterMs,
+  message
+})
+export const cancel = (key: string): CommonAction => ({ _tag: "Cancel", key })

@@ -1,0 +1,14 @@
+/** Time and turn-taking, as the runtime needs them; the machine's own in production, imitated in simulation. */
+
+export interface Host {
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Milliseconds that never jump, from an arbitrary start. */
+  monotonic(): number
+  /** A number from 0 up to, but not including, 1; for back-off jitter and seeds, never for secrets. */
+  random(): number
+  /** Runs `turn` soon, after what runs now has returned. */
+  defer(turn: () => void): void
+  /** Runs `fire` once after `ms`; what it returns takes it back. */
+  after(ms: number, fire: () => void): () => void
+}

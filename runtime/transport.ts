@@ -1,0 +1,47 @@
+/** How bytes travel between processes. NATS in production, memory in tests; both pass one contract suite. */
+import { Context, type Effect } from "effect"
+import type { NotHere, TimedOut, Unreachable } from "#runtime/errors.ts"
+
+export type Headers = Readonly<Record<string, string>>
+
+export interface Delivery {
+  readonly subject: string
+  readonly headers: Headers
+  readonly body: Uint8Array
+  /** Answers a request; absent when nobody asked. At most one answer is sent. */
+  readonly respond?: (headers: Headers, body: Uint8Array) => void
+}
+
+export interface Subscription {
+  readonly unsubscribe: () => void
+}
+
+export interface TransportService {
+  readonly isConnected: () => boolean
+  /** Largest body in bytes that one publish carries. */
+  readonly maxPayload: () => number
+  /** At most once. Throws `Unreachable` while disconnected: nothing is queued behind the caller's back. */
+  readonly publish: (subject: string, headers: Headers, body: Uint8Array) => void
+  /** Delivers in the order of each publisher. With `queue`, one member of the group gets each message. */
+  readonly subscribe: (
+    pattern: string,
+    options: { readonly queue?: string },
+    deliver: (delivery: Delivery) => void
+  ) => Subscription
+  /** `NotHere` at once when nobody subscribes to the subject. */
+  readonly request: (
+    subject: string,
+    headers: Headers,
+    body: Uint8Array,
+    withinMs: number
+  ) => Effect.Effect<Delivery, NotHere | TimedOut | Unreachable>
+  /** Told of every connect and disconnect, and of asynchronous errors such as a permission denied. */
+  readonly onStatus: (listen: (status: TransportStatus) => void) => Subscription
+}
+
+export type TransportStatus =
+  | { readonly _tag: "Connected"; readonly server: string }
+  | { readonly _tag: "Disconnected" }
+  | { readonly _tag: "Problem"; readonly message: string }
+
+export class Transport extends Context.Service<Transport, TransportService>()("troupe/runtime/Transport") {}
