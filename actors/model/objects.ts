@@ -129,7 +129,8 @@ export const Service = Schema.Struct({
   UpdateStatus: optional(UpdateStatus),
   JobStatus: optional(Schema.Struct({ JobIteration: Version, LastExecution: optional(text) })),
   /** The registry credentials of `X-Registry-Auth`, sent to nodes, never returned. */
-  RegistryAuth: optional(text)
+  RegistryAuth: optional(text),
+  PreviousRegistryAuth: optional(text)
 })
 export type Service = typeof Service.Type
 
