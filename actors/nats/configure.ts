@@ -1,0 +1,124 @@
+/**
+ * What nats-server is told: where it listens, how much it takes, and who may say and hear what.
+ *
+ * Rights are allow-lists only, and nothing that its older releases get wrong is switched on: no websocket,
+ * no leafnodes, no no_auth_user, no accounts, no JetStream, no monitoring port.
+ */
+
+/** A client by its public nkey; its seed never leaves its owner. */
+export interface NatsUser {
+  readonly publicKey: string
+  readonly publish: ReadonlyArray<string>
+  readonly subscribe: ReadonlyArray<string>
+}
+
+export interface NatsSettings {
+  readonly serverName: string
+  readonly host: string
+  /** 0 lets the server choose. */
+  readonly port: number
+  /** Absolute paths. */
+  readonly portsDirectory: string
+  readonly logFile: string
+}
+
+/** Largest body of one message, in bytes. */
+export const maxPayloadBytes = 1024 * 1024
+
+/** The part of the configuration that a running server cannot change; everything else it takes by SIGHUP. */
+export function configureServer(settings: NatsSettings): string {
+  const port = settings.port === 0 ? -1 : settings.port
+  return [
+    "# Written by troupe at every start and whenever a client is added or removed; edits are lost.",
+    `server_name: ${quote(settings.serverName)}`,
+    `host: ${quote(settings.host)}`,
+    `port: ${port}`,
+    `ports_file_dir: ${quote(settings.portsDirectory)}`,
+    `log_file: ${quote(settings.logFile)}`,
+    "logfile_size_limit: 8388608",
+    `max_payload: ${maxPayloadBytes}`,
+    // A client that does not read for 2 s is cut rather than waited for.
+    'write_deadline: "2s"',
+    // A frozen client is found out after 2 × 2 s.
+    'ping_interval: "2s"',
+    "ping_max: 2",
+    ""
+  ].join("\n")
+}
+
+export function configureUsers(users: ReadonlyArray<NatsUser>): string {
+  const lines = users.map(
+    (user) =>
+      `    { nkey: ${quote(user.publicKey)}, permissions: { publish: ${listOf(user.publish)}, subscribe: ${listOf(user.subscribe)} } }`
+  )
+  return ["authorization {", "  timeout: 2", "  users: [", ...lines, "  ]", "}", ""].join("\n")
+}
+
+/** The daemon itself: everything of ours, answers to anyone, and its own inbox. */
+export const daemonUser = (publicKey: string, inboxPrefix: string): NatsUser => ({
+  publicKey,
+  publish: ["troupe.>", "$SRV.>", "_INBOX.>"],
+  subscribe: ["troupe.>", "$SRV.>", `${inboxPrefix}.>`]
+})
+
+/**
+ * The side of the daemon that serves other systems. It answers where a client says the answer should go, so it
+ * may publish to inboxes and events only: no client can have it speak to an actor.
+ */
+export const apiUser = (publicKey: string, inboxPrefix: string): NatsUser => ({
+  publicKey,
+  publish: ["troupe.event.v1.>", "_INBOX.>"],
+  subscribe: ["troupe.api.v1.>", "$SRV.>", `${inboxPrefix}.>`]
+})
+
+/** Another system. With `readOnly` it may ask for lists and single objects, and change nothing. */
+export const clientUser = (publicKey: string, inboxPrefix: string, readOnly: boolean): NatsUser => ({
+  publicKey,
+  publish: [
+    ...(readOnly ? ["troupe.api.v1.*.list", "troupe.api.v1.*.inspect"] : ["troupe.api.v1.>"]),
+    "$SRV.PING.>",
+    "$SRV.PING",
+    "$SRV.INFO.>",
+    "$SRV.INFO",
+    "$SRV.STATS.>",
+    "$SRV.STATS"
+  ],
+  subscribe: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", `${inboxPrefix}.>`]
+})
+
+const listOf = (subjects: ReadonlyArray<string>): string => `[${subjects.map(quote).join(", ")}]`
+
+/** The server's strings know JSON's escapes for quotes, backslashes and line ends. */
+const quote = (text: string): string => JSON.stringify(text)
+
+/** The oldest release without an advisory that we know of. */
+export const soundVersion = "2.11.16"
+
+/** Why this nats-server should be replaced, or `undefined` when it is new enough. */
+export function warnOfVersion(version: string): string | undefined {
+  if (!isOlder(version, soundVersion)) return undefined
+  return (
+    `nats-server ${version} is older than ${soundVersion}: published security advisories ` +
+    "(among them CVE-2026-33218, CVE-2026-27889, CVE-2025-30215, CVE-2023-47090) are open in it. " +
+    "The features they concern are off in the configuration troupe writes; install a newer nats-server when you can"
+  )
+}
+
+function isOlder(version: string, than: string): boolean {
+  const [a, b] = [numbersOf(version), numbersOf(than)]
+  for (let i = 0; i < 3; i++) {
+    const [left, right] = [a[i] ?? 0, b[i] ?? 0]
+    if (left !== right) return left < right
+  }
+  return false
+}
+
+const numbersOf = (version: string): ReadonlyArray<number> =>
+  (version.split(/[-+]/)[0] ?? "").split(".").map((part) => Number.parseInt(part, 10) || 0)
+
+const firstDelayMs = 50
+const longestDelayMs = 2_000
+
+/** How long to wait before start `attempt` (from 1) in a row, in milliseconds: 50 ms, doubling up to 2 s. */
+export const delayBefore = (attempt: number): number =>
+  Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(attempt - 1, 16))

@@ -1,0 +1,174 @@
+/**
+ * Who may speak to this node's NATS server: the daemon itself, and the other systems it was told of.
+ *
+ * Clients are known by public nkeys. The seed of an external client is made here, handed out once and not kept.
+ */
+import { readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { Effect, Schema } from "effect"
+import { nkeys } from "nats"
+import { natsPaths, privateDirectory, readIfThere, writePrivate } from "#actors/drivers/nats-server/files.ts"
+import { apiUser, clientUser, daemonUser, type NatsUser } from "#actors/nats/configure.ts"
+
+export class NatsCredsError extends Schema.TaggedError<NatsCredsError>()("NatsCredsError", {
+  message: Schema.String
+}) {}
+
+/** How a client proves who it is, and the one place where it may receive answers. */
+export interface NatsCredentials {
+  /** An nkey seed, `SU…`: a secret. */
+  readonly seed: string
+  readonly publicKey: string
+  /** To be set as the client's `inboxPrefix`; answers sent elsewhere do not reach it. */
+  readonly inboxPrefix: string
+}
+
+/** What is kept of an external client; no secret. */
+export const ClientRecord = Schema.Struct({
+  name: Schema.String,
+  readOnly: Schema.Boolean,
+  publicKey: Schema.String.check(Schema.isPattern(/^U[A-Z2-7]{55}$/)),
+  createdAt: Schema.String
+})
+export type ClientRecord = typeof ClientRecord.Type
+
+const Keys = Schema.Struct({ daemon: Schema.String, api: Schema.String })
+
+const clientName = /^[A-Za-z0-9_-]{1,32}$/
+const clientInbox = (name: string): string => `_INBOX.client-${name}`
+
+const attempt = <A>(what: string, run: () => A): Effect.Effect<A, NatsCredsError> =>
+  Effect.try({
+    try: run,
+    catch: (error) =>
+      new NatsCredsError({ message: `${what}: ${error instanceof Error ? error.message : String(error)}` })
+  })
+
+const publicKeyOf = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey()
+
+const newSeed = (): string => new TextDecoder().decode(nkeys.createUser().getSeed())
+
+/** The daemon's own two identities, made at the first start and read afterwards. */
+export const ownCredentials = Effect.fnUntraced(function* (
+  dataDir: string,
+  nodeId: string
+): Effect.fn.Return<{ readonly daemon: NatsCredentials; readonly api: NatsCredentials }, NatsCredsError> {
+  const paths = natsPaths(dataDir)
+  return yield* attempt(`Cannot read ${paths.keys}`, () => {
+    privateDirectory(paths.root)
+    const text = readIfThere(paths.keys)
+    const seeds =
+      text === undefined
+        ? { daemon: newSeed(), api: newSeed() }
+        : Schema.decodeUnknownSync(Keys)(JSON.parse(text))
+    if (text === undefined) writePrivate(paths.keys, `${JSON.stringify(seeds)}\n`)
+    return {
+      daemon: {
+        seed: seeds.daemon,
+        publicKey: publicKeyOf(seeds.daemon),
+        inboxPrefix: `_INBOX.${nodeId}`
+      },
+      api: { seed: seeds.api, publicKey: publicKeyOf(seeds.api), inboxPrefix: `_INBOX.api-${nodeId}` }
+    }
+  })
+})
+
+/**
+ * Lets another system in: `troupe nats-creds create <name> [--read-only]`. A running daemon takes it up by
+ * itself. The answer holds the only copy of the seed. Refuses a name that is taken or unusable.
+ */
+export const createClient = Effect.fnUntraced(function* (options: {
+  readonly dataDir: string
+  readonly name: string
+  readonly readOnly: boolean
+  readonly createdAt: string
+}): Effect.fn.Return<NatsCredentials, NatsCredsError> {
+  const { dataDir, name, readOnly, createdAt } = options
+  if (!clientName.test(name)) return yield* badName(name)
+  const paths = natsPaths(dataDir)
+  const file = join(paths.creds, `${name}.json`)
+  return yield* Effect.flatMap(
+    attempt(`Cannot write ${file}`, () => {
+      privateDirectory(paths.root)
+      privateDirectory(paths.creds)
+      if (readIfThere(file) !== undefined) return undefined
+      const seed = newSeed()
+      const record: ClientRecord = { name, readOnly, publicKey: publicKeyOf(seed), createdAt }
+      writePrivate(file, `${JSON.stringify(record, null, 2)}\n`)
+      return { seed, publicKey: record.publicKey, inboxPrefix: clientInbox(name) }
+    }),
+    (made) =>
+      made === undefined
+        ? Effect.fail(
+            new NatsCredsError({
+              message: `Cannot create NATS credentials: name ${JSON.stringify(name)} is taken; remove it first or choose another`
+            })
+          )
+        : Effect.succeed(made)
+  )
+})
+
+/** Shuts another system out; its connections end when the daemon takes it up. False when there was none. */
+export const removeClient = Effect.fnUntraced(function* (
+  dataDir: string,
+  name: string
+): Effect.fn.Return<boolean, NatsCredsError> {
+  if (!clientName.test(name)) return yield* badName(name)
+  const file = join(natsPaths(dataDir).creds, `${name}.json`)
+  return yield* attempt(`Cannot remove ${file}`, () => {
+    if (readIfThere(file) === undefined) return false
+    rmSync(file)
+    return true
+  })
+})
+
+const badName = (name: string): NatsCredsError =>
+  new NatsCredsError({
+    message: `NATS client name ${JSON.stringify(name)} is not usable: expected 1 to 32 letters, digits, dashes or underscores`
+  })
+
+/** The external clients on disk, by name, and what was wrong with files that could not be used. */
+export const listClients = (
+  dataDir: string
+): Effect.Effect<
+  { readonly clients: ReadonlyArray<ClientRecord>; readonly problems: ReadonlyArray<string> },
+  NatsCredsError
+> => {
+  const directory = natsPaths(dataDir).creds
+  return attempt(`Cannot read ${directory}`, () => {
+    privateDirectory(directory)
+    const clients: Array<ClientRecord> = []
+    const problems: Array<string> = []
+    for (const file of readdirSync(directory).sort()) {
+      if (!file.endsWith(".json")) continue
+      try {
+        const record = Schema.decodeUnknownSync(ClientRecord)(
+          JSON.parse(readIfThere(join(directory, file)) ?? "null")
+        )
+        if (`${record.name}.json` !== file || !clientName.test(record.name)) {
+          throw new Error(`name ${JSON.stringify(record.name)} does not match the file's`)
+        }
+        // A key with a wrong checksum or met twice would have the server refuse its whole configuration.
+        nkeys.fromPublic(record.publicKey)
+        const twin = clients.find((client) => client.publicKey === record.publicKey)
+        if (twin !== undefined) throw new Error(`its public key is also that of ${twin.name}`)
+        clients.push(record)
+      } catch (error) {
+        problems.push(
+          `Cannot use ${join(directory, file)}: ${error instanceof Error ? error.message : error}`
+        )
+      }
+    }
+    return { clients, problems }
+  })
+}
+
+/** Everyone the server lets in, the daemon first. */
+export const usersOf = (
+  own: { readonly daemon: NatsCredentials; readonly api: NatsCredentials },
+  clients: ReadonlyArray<ClientRecord>
+): ReadonlyArray<NatsUser> => [
+  daemonUser(own.daemon.publicKey, own.daemon.inboxPrefix),
+  apiUser(own.api.publicKey, own.api.inboxPrefix),
+  ...clients.map((client) => clientUser(client.publicKey, clientInbox(client.name), client.readOnly))
+]

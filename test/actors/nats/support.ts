@@ -1,0 +1,54 @@
+/** Clients, clocks and directories that the suites about NATS share. */
+import { mkdtempSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
+import type { NatsCredentials } from "#actors/nats/creds.ts"
+
+export const freshDirectory = (): string => mkdtempSync(join(tmpdir(), "troupe-nats-"))
+
+/** Connects as `credentials` tell; rejects at once when the server says no. */
+export const connectAs = (url: string, credentials: NatsCredentials | undefined): Promise<NatsConnection> =>
+  connect({
+    servers: url,
+    reconnectTimeWait: 20,
+    reconnectJitter: 0,
+    maxReconnectAttempts: -1,
+    timeout: 2_000,
+    ...(credentials === undefined
+      ? {}
+      : {
+          authenticator: nkeyAuthenticator(new TextEncoder().encode(credentials.seed)),
+          inboxPrefix: credentials.inboxPrefix
+        })
+  })
+
+/** Waits until `holds` is true; throws, naming what was waited for, when it is not within the time. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  withinMs = 10_000
+): Promise<void> {
+  const deadline = performance.now() + withinMs
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`Waited ${withinMs} ms in vain: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 15))
+  }
+}
+
+/** What the server objects to in `act`, as its asynchronous error; undefined when it lets it pass. */
+export async function objectionTo(connection: NatsConnection, act: () => void): Promise<string | undefined> {
+  let objection: string | undefined
+  const status = connection.status()
+  const reader = (async () => {
+    for await (const event of status) {
+      if (event.type === "error") objection = event.error.message
+    }
+  })()
+  act()
+  await connection.flush()
+  await connection.flush()
+  ;(status as unknown as { stop?: () => void }).stop?.()
+  await Promise.race([reader, new Promise((resolve) => setTimeout(resolve, 20))])
+  return objection
+}

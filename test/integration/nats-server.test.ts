@@ -1,0 +1,354 @@
+/** The supervised nats-server: a real one, real clients, and kill -9 of each process around it. */
+import { afterEach, expect, test } from "bun:test"
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import net from "node:net"
+import { join } from "node:path"
+import process from "node:process"
+import { createInterface } from "node:readline"
+import { Effect, Exit, Scope } from "effect"
+import type { NatsConnection } from "nats"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/nats-server/process-identity.ts"
+import { createClient, type NatsCredentials, removeClient } from "#actors/nats/creds.ts"
+import {
+  type NatsServerOptions,
+  type NatsServerService,
+  type NatsServerStatus,
+  startNatsServer
+} from "#actors/nats/server.ts"
+import { connectAs, freshDirectory, objectionTo, until } from "#test/actors/nats/support.ts"
+
+const endings: Array<() => unknown> = []
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end()
+})
+
+const newDataDir = (): string => {
+  const path = freshDirectory()
+  endings.push(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+async function start(
+  options: Partial<NatsServerOptions> & { readonly dataDir: string }
+): Promise<{ readonly server: NatsServerService; readonly stop: () => Promise<void> }> {
+  const scope = Effect.runSync(Scope.make())
+  const stop = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
+  endings.push(stop)
+  const server = await Effect.runPromise(
+    Scope.provide(startNatsServer({ nodeId: "n1", port: 0, ...options }), scope)
+  )
+  return { server, stop }
+}
+
+async function connected(url: string, credentials: NatsCredentials): Promise<NatsConnection> {
+  const connection = await connectAs(url, credentials)
+  endings.push(() => connection.close())
+  return connection
+}
+
+interface Manager {
+  readonly child: ChildProcess
+  readonly url: string
+  readonly credentials: NatsCredentials
+  readonly status: NatsServerStatus
+}
+
+async function startManager(dataDir: string, port = 0): Promise<Manager> {
+  const file = new URL("../actors/nats/manager-process.ts", import.meta.url).pathname
+  const child = spawn(process.execPath, [file, dataDir, String(port)], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  endings.push(() => child.kill("SIGKILL"))
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.startsWith("{")) return { child, ...JSON.parse(line) }
+  }
+  throw new Error("the manager ended before its server was ready")
+}
+
+const serverOf = (status: NatsServerStatus): ProcessIdentity => {
+  const identity = identityOf(status.pid ?? 0)
+  if (identity === undefined) throw new Error("nats-server is not running")
+  return identity
+}
+
+const gone = (child: ChildProcess): Promise<unknown> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve(undefined)
+    else child.once("exit", resolve)
+  })
+
+const nothing = new Uint8Array()
+
+test("the daemon speaks under troupe.> and hears its own inbox; nobody without credentials gets in", async () => {
+  const { server } = await start({ dataDir: newDataDir() })
+  const daemon = await connected(server.url, server.credentials)
+  daemon.subscribe("troupe.v1.c.n1.node.x.in", { callback: (_, message) => void message.respond("yes") })
+  const answer = await daemon.request("troupe.v1.c.n1.node.x.in", nothing, { timeout: 2_000 })
+  expect(answer.string()).toBe("yes")
+  expect(connectAs(server.url, undefined)).rejects.toThrow(/authorization/i)
+})
+
+test("an anonymous client can neither publish nor subscribe, even one that does not wait to be let in", async () => {
+  const { server } = await start({ dataDir: newDataDir() })
+  const daemon = await connected(server.url, server.credentials)
+  const heard: Array<string> = []
+  daemon.subscribe("troupe.>", { callback: (_, message) => void heard.push(message.subject) })
+  await daemon.flush()
+  const said = await new Promise<string>((resolve) => {
+    let text = ""
+    const socket = net.connect({ host: "127.0.0.1", port: Number(new URL(server.url).port) })
+    socket.on("data", (chunk) => {
+      text += chunk
+    })
+    socket.on("error", () => {})
+    socket.on("close", () => resolve(text))
+    socket.write(
+      'CONNECT {"verbose":false}\r\nSUB troupe.> 1\r\nPUB troupe.v1.c.n1.node.x.in 2\r\nhi\r\nPING\r\n'
+    )
+  })
+  daemon.publish("troupe.v1.c.n1.node.y.out")
+  await daemon.flush()
+  expect(said).toContain("Authorization Violation")
+  expect(said).not.toContain("MSG")
+  expect(heard).toEqual(["troupe.v1.c.n1.node.y.out"])
+})
+
+test("what is on disk is readable by its owner only and holds no password", async () => {
+  const dataDir = newDataDir()
+  const { server } = await start({ dataDir })
+  for (const file of ["server.conf", "keys.json", "server.json", "server.out"]) {
+    expect(statSync(join(dataDir, "nats", file)).mode & 0o777).toBe(0o600)
+  }
+  expect(readFileSync(join(dataDir, "nats", "server.conf"), "utf8")).not.toContain(server.credentials.seed)
+})
+
+test("an external client calls the API and hears events, and nothing of the actors", async () => {
+  const dataDir = newDataDir()
+  const { server } = await start({ dataDir })
+  const credentials = await Effect.runPromise(
+    createClient({ dataDir, name: "shop", readOnly: false, createdAt: "2026-01-01T00:00:00Z" })
+  )
+  // The running server takes it up by itself.
+  await until("the new client is let in", () =>
+    connectAs(server.url, credentials).then(
+      (connection) => connection.close().then(() => true),
+      () => false
+    )
+  )
+  const daemon = await connected(server.url, server.credentials)
+  daemon.subscribe("troupe.api.v1.service.create", { callback: (_, message) => void message.respond("made") })
+  await daemon.flush()
+  const client = await connected(server.url, credentials)
+  const answer = await client.request("troupe.api.v1.service.create", nothing, { timeout: 2_000 })
+  expect(answer.string()).toBe("made")
+  expect(await objectionTo(client, () => void client.subscribe("troupe.event.v1.>"))).toBeUndefined()
+  expect(await objectionTo(client, () => void client.subscribe("troupe.v1.>"))).toContain(
+    "Permissions Violation"
+  )
+  expect(await objectionTo(client, () => void client.subscribe("_INBOX.>"))).toContain(
+    "Permissions Violation"
+  )
+  expect(await objectionTo(client, () => client.publish("troupe.v1.c.leader.node.n1.in"))).toContain(
+    "Permissions Violation"
+  )
+  expect(await objectionTo(client, () => client.publish("troupe.event.v1.c.x.y.z"))).toContain(
+    "Permissions Violation"
+  )
+})
+
+test("a read-only client may list and inspect, not create", async () => {
+  const dataDir = newDataDir()
+  const credentials = await Effect.runPromise(
+    createClient({ dataDir, name: "viewer", readOnly: true, createdAt: "2026-01-01T00:00:00Z" })
+  )
+  const { server } = await start({ dataDir })
+  const client = await connected(server.url, credentials)
+  for (const allowed of ["troupe.api.v1.service.list", "troupe.api.v1.node.inspect", "$SRV.PING"]) {
+    expect(await objectionTo(client, () => client.publish(allowed))).toBeUndefined()
+  }
+  for (const forbidden of ["troupe.api.v1.service.create", "troupe.api.v1.service.remove", "troupe.x"]) {
+    expect(await objectionTo(client, () => client.publish(forbidden))).toContain("Permissions Violation")
+  }
+})
+
+test("a client that is removed is cut off, and others are not", async () => {
+  const dataDir = newDataDir()
+  const credentials = await Effect.runPromise(
+    createClient({ dataDir, name: "shop", readOnly: false, createdAt: "2026-01-01T00:00:00Z" })
+  )
+  const { server } = await start({ dataDir })
+  const daemon = await connected(server.url, server.credentials)
+  const client = await connected(server.url, credentials)
+  let daemonCut = false
+  void (async () => {
+    for await (const event of daemon.status()) if (event.type === "disconnect") daemonCut = true
+  })()
+  await Effect.runPromise(removeClient(dataDir, "shop"))
+  const why = await client.closed()
+  expect(String(why)).toMatch(/authorization/i)
+  await daemon.flush()
+  expect(daemonCut).toBe(false)
+})
+
+test("a port that is taken is an error that names it and who has it", async () => {
+  const holder = net.createServer()
+  await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve))
+  endings.push(() => holder.close())
+  const { port } = holder.address() as net.AddressInfo
+  const refused = start({ dataDir: newDataDir(), port })
+  expect(refused).rejects.toThrow(`port ${port} on 127.0.0.1 is in use by bun (pid ${process.pid})`)
+  await refused.catch(() => {})
+})
+
+test("a machine without nats-server is told how to get it", async () => {
+  expect(start({ dataDir: newDataDir(), binary: "/nowhere/nats-server" })).rejects.toThrow(
+    "/nowhere/nats-server"
+  )
+  const path = process.env.PATH
+  process.env.PATH = "/nowhere"
+  try {
+    if (!existsSync("/usr/sbin/nats-server") && !existsSync("/usr/local/bin/nats-server")) {
+      expect(start({ dataDir: newDataDir() })).rejects.toThrow("npm run setup")
+    }
+  } finally {
+    process.env.PATH = path
+  }
+})
+
+test("kill -9 of nats-server: it is back at the same address within 2 s, and clients with it", async () => {
+  const { server } = await start({ dataDir: newDataDir() })
+  const daemon = await connected(server.url, server.credentials)
+  const before = server.status()
+  let reconnected = false
+  void (async () => {
+    for await (const event of daemon.status()) if (event.type === "reconnect") reconnected = true
+  })()
+  const killedAt = performance.now()
+  process.kill(before.pid ?? 0, "SIGKILL")
+  await until("the client is connected again", () => reconnected)
+  const tookMs = performance.now() - killedAt
+  console.log(`kill -9 of nats-server: its client was connected again after ${tookMs.toFixed(0)} ms`)
+  expect(tookMs).toBeLessThan(2_000)
+  expect(server.status()).toMatchObject({ state: "running", restarts: 1, lastError: "killed by SIGKILL" })
+  expect(server.status().pid).not.toBe(before.pid)
+})
+
+test("a frozen nats-server is found out and replaced", async () => {
+  const { server } = await start({ dataDir: newDataDir(), attendEveryMs: 200 })
+  const frozen = serverOf(server.status())
+  process.kill(frozen.pid, "SIGSTOP")
+  await until("it was replaced", () => server.status().restarts === 1, 40_000)
+  expect(isAlive(frozen)).toBe(false)
+}, 60_000)
+
+test("a clean stop ends nats-server and its guard and leaves nothing to adopt", async () => {
+  const dataDir = newDataDir()
+  const { server, stop } = await start({ dataDir })
+  const process_ = serverOf(server.status())
+  const state = JSON.parse(readFileSync(join(dataDir, "nats", "server.json"), "utf8"))
+  expect(isAlive(state.guard)).toBe(true)
+  await stop()
+  expect(isAlive(process_)).toBe(false)
+  await until("the guard is gone", () => !isAlive(state.guard))
+  expect(existsSync(join(dataDir, "nats", "server.json"))).toBe(false)
+})
+
+test("kill -9 of the manager: nats-server outlives it for 2 s, then is ended by its guard", async () => {
+  const manager = await startManager(newDataDir())
+  const server = serverOf(manager.status)
+  manager.child.kill("SIGKILL")
+  await gone(manager.child)
+  const goneAt = performance.now()
+  expect(isAlive(server)).toBe(true)
+  await until("the guard ended it", () => !isAlive(server))
+  const outlivedMs = performance.now() - goneAt
+  console.log(`kill -9 of the manager: nats-server outlived it for ${outlivedMs.toFixed(0)} ms`)
+  expect(outlivedMs).toBeGreaterThan(1_500)
+})
+
+test("a manager that is back in time takes the left-over over, with its clients", async () => {
+  const dataDir = newDataDir()
+  const first = await startManager(dataDir)
+  const server = serverOf(first.status)
+  const guard = JSON.parse(readFileSync(join(dataDir, "nats", "server.json"), "utf8")).guard
+  const client = await connected(first.url, first.credentials)
+  let cut = false
+  void (async () => {
+    for await (const event of client.status()) if (event.type === "disconnect") cut = true
+  })()
+  first.child.kill("SIGKILL")
+  await gone(first.child)
+  const second = await startManager(dataDir)
+  expect(second.status).toMatchObject({ adopted: true, pid: server.pid })
+  expect(second.url).toBe(first.url)
+  expect(isAlive(guard)).toBe(false)
+  // Longer than the old guard would have waited.
+  await new Promise((resolve) => setTimeout(resolve, 2_500))
+  await client.flush()
+  expect(cut).toBe(false)
+
+  // And what it took over, it supervises: the kernel tells nobody of its death, so it is watched.
+  process.kill(server.pid, "SIGKILL")
+  await until("a client gets in again", () =>
+    connectAs(second.url, second.credentials).then(
+      (connection) => connection.close().then(() => true),
+      () => false
+    )
+  )
+  second.child.kill("SIGTERM")
+  await gone(second.child)
+}, 30_000)
+
+test("a left-over that listens elsewhere than wanted is ended, and a new one started", async () => {
+  const dataDir = newDataDir()
+  const first = await startManager(dataDir)
+  const server = serverOf(first.status)
+  first.child.kill("SIGKILL")
+  await gone(first.child)
+  const free = net.createServer()
+  await new Promise<void>((resolve) => free.listen(0, "127.0.0.1", resolve))
+  const { port } = free.address() as net.AddressInfo
+  await new Promise((resolve) => free.close(resolve))
+  const second = await startManager(dataDir, port)
+  expect(second.url).toBe(`nats://127.0.0.1:${port}`)
+  expect(isAlive(server)).toBe(false)
+  second.child.kill("SIGTERM")
+  await gone(second.child)
+})
+
+test("a pid that now belongs to another process is neither adopted nor ended", async () => {
+  const dataDir = newDataDir()
+  const { server, stop } = await start({ dataDir })
+  const state = JSON.parse(readFileSync(join(dataDir, "nats", "server.json"), "utf8"))
+  await stop()
+  const bystander = spawn("sleep", ["60"])
+  endings.push(() => bystander.kill("SIGKILL"))
+  const pid = bystander.pid ?? 0
+  const other = { pid, startTime: state.server.startTime }
+  writeFileSync(
+    join(dataDir, "nats", "server.json"),
+    JSON.stringify({ ...state, server: other, guard: other })
+  )
+  const again = await start({ dataDir })
+  expect(again.server.status()).toMatchObject({ adopted: false })
+  expect(identityOf(pid)).toBeDefined()
+  expect(server.url).toStartWith("nats://127.0.0.1:")
+})
+
+test("two managers do not share a data dir", async () => {
+  const dataDir = newDataDir()
+  const manager = await startManager(dataDir)
+  expect(start({ dataDir })).rejects.toThrow(`in use by another manager (pid ${manager.child.pid})`)
+  await start({ dataDir }).catch(() => {})
+  expect(isAlive(serverOf(manager.status))).toBe(true)
+  manager.child.kill("SIGTERM")
+  await gone(manager.child)
+})
+
+test("the installed version is read from the server, and an old one is warned of", async () => {
+  const { server } = await start({ dataDir: newDataDir() })
+  const { version, warning } = server.status()
+  expect(version).toMatch(/^\d+\.\d+\.\d+/)
+  if (version.startsWith("2.9.")) expect(warning).toContain("install a newer nats-server")
+})
