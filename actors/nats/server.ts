@@ -21,6 +21,7 @@ import {
   greet,
   NatsServerError,
   type RunningServer,
+  serversWithConfig,
   startServer,
   stopProcess
 } from "#actors/drivers/nats-server/process.ts"
@@ -185,6 +186,7 @@ const launch = Effect.fnUntraced(function* (
   const left = readLeftOver(paths)
   yield* refuseSecondManager(left, dataDir)
   if (left?.guard !== undefined) signalGroup(left.guard, "SIGKILL")
+  yield* endStrays(paths, left)
   const running = yield* takeOverOrStart({ left, paths, binary, nodeId, users, wanted })
 
   const supervision: Supervision = {
@@ -193,7 +195,7 @@ const launch = Effect.fnUntraced(function* (
     nodeId,
     own,
     dataDir,
-    guard: startGuard(() => remember(supervision)),
+    guard: startGuard(running.identity, () => remember(supervision)),
     running,
     users,
     problems,
@@ -251,6 +253,18 @@ const refuseSecondManager = (
         })
       )
     : Effect.void
+
+/** A manager killed between starting a server and writing that down leaves one that holds the port. */
+const endStrays = (paths: NatsPaths, left: LeftOver | undefined): Effect.Effect<void> =>
+  Effect.forEach(
+    serversWithConfig(paths.config).filter((stray) => stray.pid !== left?.server.pid),
+    (stray) =>
+      Effect.andThen(
+        Effect.logWarning(`Ending a nats-server (pid ${stray.pid}) that an earlier manager left behind`),
+        stopProcess(stray)
+      ),
+    { discard: true }
+  )
 
 /** Brings the server back whenever it dies, at the same port, sooner the longer it had been well. */
 const supervise = Effect.fnUntraced(function* (supervision: Supervision) {

@@ -336,6 +336,17 @@ test("a pid that now belongs to another process is neither adopted nor ended", a
   expect(server.url).toStartWith("nats://127.0.0.1:")
 })
 
+test("a server whose manager was killed before it had written it down is ended at the next start", async () => {
+  const dataDir = newDataDir()
+  const manager = await startManager(dataDir)
+  const stray = serverOf(manager.status)
+  rmSync(join(dataDir, "nats", "server.json"))
+  manager.child.kill("SIGKILL")
+  const { server } = await start({ dataDir, port: Number(new URL(manager.url).port) })
+  expect(isAlive(stray)).toBe(false)
+  expect(server.url).toBe(manager.url)
+})
+
 test("two managers do not share a data dir", async () => {
   const dataDir = newDataDir()
   const manager = await startManager(dataDir)

@@ -3,7 +3,8 @@
  *
  * The server must outlive a crashed manager for a moment, because its news of the closed connection is what tells
  * the other managers; and it must not outlive it for long. A shell, because it costs 1 MB where another
- * runtime would cost 40.
+ * runtime would cost 40. It is told everything in its arguments: what one writes to a pipe may still be in
+ * the writer's memory when the writer is killed.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import process from "node:process"
@@ -12,11 +13,10 @@ import { identityOf, type ProcessIdentity } from "#actors/drivers/nats-server/pr
 /** How long nats-server outlives a manager that crashed, in seconds. */
 export const graceSeconds = 2
 
-/** Keeps the last `pid start` line it was given; when the pipe closes, waits, and ends that very process. */
+/** `$1` is the server's pid, `$2` when it started: the process is ended only if it is still that one. */
 const script = `
-pid=0 start=
-while read -r p s; do pid=$p start=$s; done
-[ "$pid" -gt 1 ] || exit 0
+pid=$1 start=$2
+while read -r line; do :; done
 sleep ${graceSeconds}
 if [ -r "/proc/$pid/stat" ]; then
   read -r line < "/proc/$pid/stat" || exit 0
@@ -30,68 +30,65 @@ fi
 exit 0
 `
 
+const reopenAfterMs = 1_000
+
 export interface Guard {
   readonly identity: () => ProcessIdentity | undefined
-  /** Names the process to end; a later one replaces it. */
+  /** Guards this server from now on, and no longer the one before it. */
   readonly watch: (server: ProcessIdentity) => void
   /** Ends the guard without ending what it watches. */
   readonly dismiss: () => void
 }
 
-/** Starts a guard, and another one whenever it dies before it is dismissed. */
-export function startGuard(onReplaced: () => void): Guard {
-  let child: ChildProcess | undefined
+/** Guards `server`, with another shell whenever one dies before it is dismissed; `onReplaced` is told of that. */
+export function startGuard(server: ProcessIdentity, onReplaced: () => void): Guard {
+  let child: ChildProcess
   let identity: ProcessIdentity | undefined
-  let watched: ProcessIdentity | undefined
-  let dismissed = false
+  let watched = server
   let retry: ReturnType<typeof setTimeout> | undefined
 
-  const tellIt = (): void => {
-    if (watched !== undefined && child?.stdin?.writable) {
-      child.stdin.write(`${watched.pid} ${watched.startTime}\n`)
-    }
-  }
   const open = (): void => {
     // Detached: a Ctrl-C at the terminal is meant for the manager alone.
-    const started = spawn("/bin/sh", ["-c", script, "troupe-nats-guard"], {
-      detached: true,
-      stdio: ["pipe", "ignore", "ignore"]
-    })
+    const started = spawn(
+      "/bin/sh",
+      ["-c", script, "troupe-nats-guard", String(watched.pid), watched.startTime],
+      { detached: true, stdio: ["pipe", "ignore", "ignore"] }
+    )
+    const reopenLater = (): void => {
+      if (child !== started || identity === undefined) return
+      identity = undefined
+      retry = setTimeout(() => {
+        open()
+        onReplaced()
+      }, reopenAfterMs)
+    }
     child = started
     identity = started.pid === undefined ? undefined : identityOf(started.pid)
     started.stdin?.on("error", () => {})
-    started.on("error", () => reopenLater(started))
-    started.on("exit", () => reopenLater(started))
+    started.on("error", reopenLater)
+    started.on("exit", reopenLater)
     started.unref()
-    tellIt()
   }
-  const reopenLater = (from: ChildProcess): void => {
-    if (dismissed || child !== from) return
-    child = undefined
+  const close = (): void => {
+    clearTimeout(retry)
     identity = undefined
-    retry = setTimeout(() => {
-      open()
-      onReplaced()
-    }, 1_000)
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    try {
+      process.kill(-child.pid, "SIGKILL")
+    } catch {
+      // It has just ended by itself.
+    }
   }
 
   open()
   return {
     identity: () => identity,
-    watch: (server) => {
-      watched = server
-      tellIt()
+    watch: (next) => {
+      if (next.pid === watched.pid && next.startTime === watched.startTime) return
+      close()
+      watched = next
+      open()
     },
-    dismiss: () => {
-      dismissed = true
-      clearTimeout(retry)
-      if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-        try {
-          process.kill(-child.pid, "SIGKILL")
-        } catch {
-          // It has just ended by itself.
-        }
-      }
-    }
+    dismiss: close
   }
 }

@@ -236,6 +236,29 @@ export const greet = (host: string, port: number, withinMs: number): Effect.Effe
     })
   )
 
+/** Every living nats-server that runs this very configuration file, as /proc tells; none where there is no /proc. */
+export function serversWithConfig(config: string): ReadonlyArray<ProcessIdentity> {
+  const found: Array<ProcessIdentity> = []
+  for (const name of existsSync("/proc/self/cmdline") ? readdirSync("/proc") : []) {
+    const pid = Number(name)
+    if (!Number.isInteger(pid)) continue
+    const words = (readIfReadable(`/proc/${pid}/cmdline`) ?? "").split("\0")
+    if (!words[0]?.endsWith("nats-server") || words[1] !== "-c" || words[2] !== config) continue
+    const identity = identityOf(pid)
+    if (identity !== undefined) found.push(identity)
+  }
+  return found
+}
+
+function readIfReadable(path: string): string | undefined {
+  try {
+    return readIfThere(path)
+  } catch {
+    // It ended while it was read, or it is somebody else's.
+    return undefined
+  }
+}
+
 /** Ends a server: asked first, killed when it has not gone within 5 s. Completes when it is gone. */
 export const stopProcess = (identity: ProcessIdentity): Effect.Effect<void> =>
   Effect.promise(async () => {
