@@ -1,0 +1,225 @@
+import { expect, test } from "bun:test"
+import { Book } from "#test/support/ledger.ts"
+
+const refusalOf = (result: ReturnType<Book["write"]>) =>
+  result._tag === "Refused" ? result.refusal : { code: "none", message: "applied" }
+
+test("a service's name is taken once", () => {
+  const book = new Book().cluster()
+  book.service("web")
+  const again = book.write({
+    type: "service.create",
+    v: 1,
+    service: { ID: "other", SpecVersion: 1, Spec: { Name: "web" } }
+  })
+  expect(refusalOf(again)).toEqual({
+    code: "alreadyExists",
+    message:
+      "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service web already exists"
+  })
+  expect(book.tables.count("service")).toBe(1)
+})
+
+test("a stale version is refused and changes nothing", () => {
+  const book = new Book().cluster()
+  const service = book.service("web", { Labels: { a: "1" } })
+  book.must({
+    type: "service.update",
+    v: 1,
+    id: "web",
+    version: service.Version.Index,
+    spec: { Name: "web", Labels: { a: "2" } }
+  })
+  const stale = book.write({
+    type: "service.update",
+    v: 1,
+    id: "web",
+    version: service.Version.Index,
+    spec: { Name: "web", Labels: { a: "3" } }
+  })
+  expect(refusalOf(stale).code).toBe("outOfSequence")
+  expect(book.tables.get("service", "web")?.Spec.Labels).toEqual({ a: "2" })
+})
+
+test("only a changed task template makes a new spec version", () => {
+  const book = new Book().cluster()
+  const first = book.service("web", { TaskTemplate: { ContainerSpec: { Image: "a" } } })
+  const update = (spec: object) => {
+    const now = book.tables.get("service", "web")
+    book.must({
+      type: "service.update",
+      v: 1,
+      id: "web",
+      version: now?.Version.Index ?? 0,
+      spec: { Name: "web", ...spec }
+    })
+    return book.tables.get("service", "web")?.SpecVersion
+  }
+  expect(update({ TaskTemplate: { ContainerSpec: { Image: "a" } }, Labels: { x: "y" } })).toBe(
+    first.SpecVersion
+  )
+  expect(
+    update({ TaskTemplate: { ContainerSpec: { Image: "a" } }, Mode: { Replicated: { Replicas: 9 } } })
+  ).toBe(first.SpecVersion)
+  expect(update({ TaskTemplate: { ContainerSpec: { Image: "b" } } })).not.toBe(first.SpecVersion)
+})
+
+test("a rollback by hand toggles between two specs", () => {
+  const book = new Book().cluster()
+  book.service("web", { TaskTemplate: { ContainerSpec: { Image: "a" } } })
+  const now = () => book.tables.get("service", "web")
+  const image = () => now()?.Spec.TaskTemplate?.ContainerSpec?.Image
+  const write = (rest: object) =>
+    book.write({
+      type: "service.update",
+      v: 1,
+      id: "web",
+      version: now()?.Version.Index ?? 0,
+      spec: { Name: "web", TaskTemplate: { ContainerSpec: { Image: "b" } } },
+      ...rest
+    })
+  expect(refusalOf(write({ rollback: "previous" })).message).toContain("does not have a previous spec")
+  write({})
+  expect(image()).toBe("b")
+  write({ rollback: "previous" })
+  expect(image()).toBe("a")
+  expect(now()?.UpdateStatus?.State).toBe("rollback_started")
+  write({ rollback: "previous" })
+  expect(image()).toBe("b")
+})
+
+test("a spec version is kept while a task points at it, and forgotten after", () => {
+  const book = new Book().cluster()
+  const { SpecVersion: old } = book.service("web", { TaskTemplate: { ContainerSpec: { Image: "a" } } })
+  const [task = ""] = book.tasks("web", 1)
+  for (const image of ["b", "c"]) {
+    book.must({
+      type: "service.update",
+      v: 1,
+      id: "web",
+      version: book.tables.get("service", "web")?.Version.Index ?? 0,
+      spec: { Name: "web", TaskTemplate: { ContainerSpec: { Image: image } } }
+    })
+  }
+  expect(book.tables.taskSpec("web", old)?.ContainerSpec?.Image).toBe("a")
+  book.must({ type: "tasks.change", v: 1, create: [], update: [], remove: [task] })
+  expect(book.tables.taskSpec("web", old)).toBeUndefined()
+})
+
+test("what a node reports only moves a task forward, and only its own", () => {
+  const book = new Book().cluster().node("n1").node("n2")
+  book.service("web")
+  const [id = ""] = book.tasks("web", 1, { NodeID: "n1", Status: { Timestamp: "", State: "assigned" } })
+  const report = (node: string, state: "preparing" | "running" | "failed" | "orphaned" | "new") =>
+    book.write({
+      type: "tasks.report",
+      v: 1,
+      node,
+      statuses: [{ id, status: { Timestamp: "", State: state } }]
+    })
+  const state = () => book.tables.get("task", id)?.Status.State
+  report("n2", "running")
+  expect(state()).toBe("assigned")
+  report("n1", "running")
+  report("n1", "preparing")
+  expect(state()).toBe("running")
+  report("n1", "orphaned")
+  expect(state()).toBe("running")
+  report("n1", "failed")
+  report("n1", "running")
+  expect(state()).toBe("failed")
+})
+
+test("a published port has one owner in ingress mode; host ports may repeat, but not beside ingress", () => {
+  const book = new Book().cluster()
+  const port = (mode: "ingress" | "host", protocol: "tcp" | "udp" = "tcp") => ({
+    EndpointSpec: {
+      Ports: [{ TargetPort: 80, PublishedPort: 8080, PublishMode: mode, Protocol: protocol } as const]
+    }
+  })
+  const create = (id: string, spec: object) =>
+    refusalOf(
+      book.write({
+        type: "service.create",
+        v: 1,
+        service: { ID: id, SpecVersion: 1, Spec: { Name: id, ...spec } }
+      })
+    )
+  expect(create("a", port("ingress")).code).toBe("none")
+  expect(create("b", port("ingress"))).toEqual({
+    code: "invalidArgument",
+    message:
+      "rpc error: code = InvalidArgument desc = port '8080' is already in use by service 'a' (a) as an ingress port"
+  })
+  expect(create("c", port("host")).code).toBe("invalidArgument")
+  expect(create("d", port("ingress", "udp")).code).toBe("none")
+  book.must({ type: "service.remove", v: 1, id: "a" })
+  expect(create("e", port("host")).code).toBe("none")
+  expect(create("f", port("host")).code).toBe("none")
+  expect(create("g", port("ingress")).code).toBe("invalidArgument")
+})
+
+test("secrets, configs and networks that a service uses cannot be removed", () => {
+  const book = new Book().cluster().network("abcdefghijklmnopqrstuvwxy", "net")
+  book.must({ type: "secret.create", v: 1, secret: { ID: "s", Spec: { Name: "key", Data: "eA==" } } })
+  book.service("web", {
+    TaskTemplate: {
+      ContainerSpec: { Secrets: [{ SecretID: "s", SecretName: "key" }] },
+      Networks: [{ Target: "abcdefghijklmnopqrstuvwxy" }]
+    }
+  })
+  expect(refusalOf(book.write({ type: "secret.remove", v: 1, id: "s" })).message).toContain(
+    "secret 'key' is in use by the following service: web"
+  )
+  expect(
+    refusalOf(book.write({ type: "network.remove", v: 1, id: "abcdefghijklmnopqrstuvwxy" })).message
+  ).toContain("is in use by service web")
+  book.must({ type: "service.remove", v: 1, id: "web" })
+  book.must({ type: "secret.remove", v: 1, id: "s" })
+  book.must({ type: "network.remove", v: 1, id: "abcdefghijklmnopqrstuvwxy" })
+})
+
+test("a task change with a stale version is skipped by name, the rest of the command goes on", () => {
+  const book = new Book().cluster().node("n1")
+  book.service("web")
+  const [a = "", b = ""] = book.tasks("web", 2)
+  const stale = (book.tables.get("task", a)?.Version.Index ?? 0) - 1
+  const result = book.must({
+    type: "tasks.change",
+    v: 1,
+    create: [],
+    update: [
+      { id: a, version: stale, NodeID: "n1" },
+      { id: b, NodeID: "n1" }
+    ],
+    remove: []
+  })
+  expect(result._tag === "Applied" && result.applied.skipped).toEqual([a])
+  expect(book.tables.get("task", a)?.NodeID).toBeUndefined()
+  expect([...book.tables.tasksOfNode("n1")].map((task) => task.ID)).toEqual([b])
+})
+
+test("removing a node orphans its tasks; a manager or a ready node stays", () => {
+  const book = new Book().cluster().node("n1")
+  book.service("web")
+  const [id = ""] = book.tasks("web", 1, { NodeID: "n1", Status: { Timestamp: "", State: "running" } })
+  expect(refusalOf(book.write({ type: "node.remove", v: 1, id: "manager", force: true })).message).toContain(
+    "must be demoted to worker before removal"
+  )
+  expect(refusalOf(book.write({ type: "node.remove", v: 1, id: "n1", force: false })).message).toContain(
+    "is not down and can't be removed"
+  )
+  book.must({ type: "node.remove", v: 1, id: "n1", force: true })
+  expect(book.tables.get("task", id)?.Status.State).toBe("orphaned")
+})
+
+test("each entry's changes are told as one set, with what was before and after", () => {
+  const book = new Book().cluster()
+  book.changes()
+  book.service("web")
+  const { changes, index } = book.changes()
+  expect(changes.map(({ kind, before, after }) => [kind, before?.ID, after?.ID])).toEqual([
+    ["service", undefined, "web"]
+  ])
+  expect(index).toBe(book.tables.index)
+})
