@@ -1,0 +1,137 @@
+/** Our networks as the Engine shows them: as resources of their own, and as attachments of tasks. */
+import { ipam } from "#actors/gateway/shape/layouts.ts"
+import { render } from "#actors/gateway/shape/render.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Network, Node, Task } from "#actors/model/objects.ts"
+
+/** What the Engine calls the VXLAN ids of an overlay, one per subnet. */
+const vniOption = "com.docker.network.driver.overlay.vxlanid_list"
+
+const optionsOf = (network: Network): Record<string, string> => ({
+  ...network.Options,
+  ...(network.Vni === undefined ? {} : { [vniOption]: String(network.Vni) })
+})
+
+/** A container on a network, as the Engine of this node knows it. */
+export interface EndpointInfo {
+  readonly Name: string
+  readonly EndpointID: string
+  readonly MacAddress: string
+  readonly IPv4Address: string
+  readonly IPv6Address: string
+}
+
+/** The network as `docker network inspect` has it; `containers` are those of this node. */
+export function networkResource(
+  network: Network,
+  containers: Readonly<Record<string, EndpointInfo>> | null = null
+): Record<string, unknown> {
+  return {
+    Name: network.Name,
+    Id: network.ID,
+    Created: network.CreatedAt,
+    Scope: "swarm",
+    Driver: network.Driver,
+    EnableIPv4: true,
+    EnableIPv6: network.EnableIPv6,
+    IPAM: render(ipam, network.IPAM, "out"),
+    Internal: network.Internal,
+    Attachable: network.Attachable,
+    Ingress: network.Ingress,
+    ConfigFrom: { Network: "" },
+    ConfigOnly: false,
+    Containers: containers,
+    Options: optionsOf(network),
+    Labels: network.Labels
+  }
+}
+
+/** Nodes with a live task on the network, and the services on it with their tasks: `?verbose=true`. */
+export function networkUse(
+  reader: LedgerReader,
+  network: Network
+): {
+  readonly Peers: ReadonlyArray<{ readonly Name: string; readonly IP: string }>
+  readonly Services: Readonly<Record<string, unknown>>
+} {
+  const nodes = new Map<string, Node>()
+  const services: Record<string, unknown> = {}
+  for (const service of reader.servicesUsing("network", network.ID)) {
+    const tasks: Array<Record<string, unknown>> = []
+    for (const task of reader.tasksOfService(service.ID)) {
+      if (task.Status.State !== "running") continue
+      const node = task.NodeID === undefined ? undefined : reader.get("node", task.NodeID)
+      if (node !== undefined) nodes.set(node.ID, node)
+      tasks.push({
+        Name: `${service.Spec.Name ?? service.ID}.${task.Slot ?? task.NodeID ?? ""}.${task.ID}`,
+        EndpointID: "",
+        EndpointIP: addressOn(task, network.ID),
+        Info: { "Host IP": node?.Status.Addr ?? "" }
+      })
+    }
+    const vip = service.Endpoint?.VirtualIPs?.find((candidate) => candidate.NetworkID === network.ID)
+    services[service.Spec.Name ?? service.ID] = {
+      VIP: (vip?.Addr ?? "").split("/")[0],
+      Ports: (service.Endpoint?.Ports ?? []).map(
+        (port) => `Target: ${port.TargetPort ?? 0}, Publish: ${port.PublishedPort ?? 0}`
+      ),
+      LocalLBIndex: network.Vni ?? 0,
+      Tasks: tasks
+    }
+  }
+  return {
+    Peers: [...nodes.values()].map((node) => ({ Name: node.ID.slice(0, 12), IP: node.Status.Addr ?? "" })),
+    Services: services
+  }
+}
+
+const addressOn = (task: Task, networkId: string): string =>
+  (task.Attachments?.find(({ NetworkID }) => NetworkID === networkId)?.Addresses[0] ?? "").split("/")[0] ?? ""
+
+/** True when a service names the network, or every service that publishes a port relies on it. */
+export const isUsed = (reader: LedgerReader, network: Network): boolean =>
+  network.Ingress || reader.servicesUsing("network", network.ID).length > 0
+
+const attachmentTexts = new WeakMap<Network, string>()
+
+/** The network inside a task's `NetworksAttachments`, in SwarmKit's other shape for the same facts. */
+export function attachedNetworkText(network: Network): string {
+  const known = attachmentTexts.get(network)
+  if (known !== undefined) return known
+  const text = JSON.stringify(attachedNetwork(network))
+  attachmentTexts.set(network, text)
+  return text
+}
+
+function attachedNetwork(network: Network): Record<string, unknown> {
+  const options = optionsOf(network)
+  const configs = (network.IPAM.Config ?? []).map(({ Subnet, IPRange, Gateway }) => ({
+    ...(Subnet === undefined ? {} : { Subnet }),
+    ...(IPRange === undefined ? {} : { Range: IPRange }),
+    ...(Gateway === undefined ? {} : { Gateway })
+  }))
+  return {
+    ID: network.ID,
+    Version: network.Version,
+    CreatedAt: network.CreatedAt,
+    UpdatedAt: network.UpdatedAt,
+    Spec: {
+      Name: network.Name,
+      Labels: network.Labels,
+      DriverConfiguration: network.Ingress ? {} : { Name: network.Driver },
+      ...(network.EnableIPv6 ? { IPv6Enabled: true } : {}),
+      ...(network.Internal ? { Internal: true } : {}),
+      ...(network.Attachable ? { Attachable: true } : {}),
+      ...(network.Ingress ? { Ingress: true } : {}),
+      ...(network.IPAM.Driver === undefined
+        ? {}
+        : { IPAMOptions: { Driver: { Name: network.IPAM.Driver } } }),
+      Scope: "swarm"
+    },
+    DriverState: { Name: network.Driver, ...(Object.keys(options).length === 0 ? {} : { Options: options }) },
+    IPAMOptions: {
+      Driver: { Name: network.IPAM.Driver ?? "default" },
+      ...(configs.length === 0 ? {} : { Configs: configs })
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/** Whether a network can be made as asked: its name, its driver, and addresses that fit into each other. */
+import { rpc } from "#actors/gateway/response.ts"
+import { checkName } from "#actors/gateway/validate/check-name.ts"
+import { contains, parseAddress, parseCidr } from "#actors/gateway/validate/parse-address.ts"
+import { type Refusal, refuse } from "#actors/model/errors.ts"
+import type { IpamConfig, NetworkCreateRequest } from "#actors/model/spec.ts"
+
+const invalid = (text: string): Refusal => rpc("invalidArgument", text)
+const predefined: ReadonlySet<string> = new Set(["bridge", "host", "none", "default"])
+
+/** True when the request is ours to answer: an overlay, or anything else that is to span the cluster. */
+export const isOurs = (request: NetworkCreateRequest): boolean =>
+  request.Driver === "overlay" || request.Scope === "swarm"
+
+export function checkNetwork(request: NetworkCreateRequest): Refusal | undefined {
+  if (predefined.has(request.Name ?? "")) {
+    return refuse("forbidden", `${request.Name} is a pre-defined network and cannot be created`)
+  }
+  if (request.Attachable === true && request.Ingress === true) {
+    return invalid("ingress network cannot be attachable")
+  }
+  const name = checkName(request.Name)
+  if (name !== undefined) return name
+  if ("com.docker.swarm.predefined" in (request.Labels ?? {})) {
+    return rpc(
+      "forbidden",
+      "label com.docker.swarm.predefined is for internally created predefined networks and cannot be applied by users"
+    )
+  }
+  if (request.ConfigOnly === true || (request.ConfigFrom?.Network ?? "") !== "") {
+    return refuse("notImplemented", "networks of the swarm with ConfigOnly or ConfigFrom are not supported")
+  }
+  const driver = request.Driver ?? ""
+  if (driver !== "" && driver !== "overlay") {
+    return refuse("notImplemented", `network driver ${driver} is not supported in the swarm: use overlay`)
+  }
+  const ipam = request.IPAM?.Driver ?? ""
+  if (ipam !== "" && ipam !== "default") {
+    return refuse("notImplemented", `IPAM driver ${ipam} is not supported in the swarm: use default`)
+  }
+  for (const config of request.IPAM?.Config ?? []) {
+    const refusal = checkIpam(config)
+    if (refusal !== undefined) return refusal
+  }
+  return undefined
+}
+
+function checkIpam({
+  Subnet: subnet = "",
+  IPRange: range = "",
+  Gateway: gateway = ""
+}: IpamConfig): Refusal | undefined {
+  const whole = parseCidr(subnet)
+  if (whole === undefined) return invalid(`ipam configuration: invalid subnet ${subnet}`)
+  if (range !== "") {
+    const part = parseCidr(range)
+    if (part === undefined) return invalid(`ipam configuration: invalid range ${range}`)
+    if (!contains(whole, part.address)) {
+      return invalid(`ipam configuration: subnet ${subnet} does not contain range ${range}`)
+    }
+  }
+  if (gateway !== "") {
+    const address = parseAddress(gateway)
+    if (address === undefined) return invalid(`ipam configuration: invalid gateway ${gateway}`)
+    if (!contains(whole, address)) {
+      return invalid(`ipam configuration: subnet ${subnet} does not contain gateway ${gateway}`)
+    }
+  }
+  return undefined
+}
