@@ -1,0 +1,82 @@
+/** What a new cluster begins with: itself, its first node, and the network that published ports come in by. */
+import type { Command } from "#actors/ledger/commands.ts"
+import type { NodeDescription } from "#actors/model/objects.ts"
+import type { NodeSpec } from "#actors/model/spec.ts"
+
+export interface Founding {
+  readonly clusterId: string
+  readonly ingressId: string
+  readonly node: {
+    readonly id: string
+    readonly addr: string
+    readonly managerAddr: string
+    readonly availability: NonNullable<NodeSpec["Availability"]>
+    readonly description: NodeDescription
+  }
+  readonly tokens: { readonly Worker: string; readonly Manager: string }
+}
+
+/** Raised when entries of a new kind may be written; see `Cluster.FeatureLevel`. */
+export const featureLevel = 1
+
+/** Swarm's defaults, which `docker info` and `docker swarm update` show and start from. */
+const spec = {
+  Name: "default",
+  Labels: {},
+  Orchestration: { TaskHistoryRetentionLimit: 5 },
+  Raft: {
+    SnapshotInterval: 10_000,
+    KeepOldSnapshots: 0,
+    LogEntriesForSlowFollowers: 500,
+    ElectionTick: 10,
+    HeartbeatTick: 1
+  },
+  Dispatcher: { HeartbeatPeriod: 5_000_000_000 },
+  CAConfig: { NodeCertExpiry: 7_776_000_000_000_000 },
+  TaskDefaults: {},
+  EncryptionConfig: { AutoLockManagers: false }
+} as const
+
+export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
+  const { node } = founding
+  return [
+    {
+      type: "cluster.create",
+      v: 1,
+      cluster: {
+        ID: founding.clusterId,
+        Spec: spec,
+        RootRotationInProgress: false,
+        DefaultAddrPool: ["10.0.0.0/8"],
+        SubnetSize: 24,
+        DataPathPort: 4789,
+        JoinTokens: founding.tokens,
+        FeatureLevel: featureLevel
+      },
+      node: {
+        ID: node.id,
+        Spec: { Role: "manager", Availability: node.availability, Labels: {} },
+        Description: node.description,
+        Status: { State: "ready", Addr: node.addr },
+        ManagerStatus: { Leader: true, Reachability: "reachable", Addr: node.managerAddr }
+      }
+    },
+    {
+      type: "network.create",
+      v: 1,
+      network: {
+        ID: founding.ingressId,
+        Name: "ingress",
+        Driver: "overlay",
+        Scope: "swarm",
+        Internal: false,
+        Attachable: false,
+        Ingress: true,
+        EnableIPv6: false,
+        IPAM: { Driver: "default" },
+        Options: {},
+        Labels: {}
+      }
+    }
+  ]
+}

@@ -1,0 +1,178 @@
+/**
+ * The flags of `node`, each also `TROUPE_<NAME>`, and what they come to. A bad value is an error that names the
+ * flag, the value and what is expected; nothing is started before all of them are right.
+ */
+import { createHash } from "node:crypto"
+import { homedir, hostname } from "node:os"
+import { join, resolve } from "node:path"
+import process from "node:process"
+import { Config, Effect, Option, Schema } from "effect"
+import { Flag } from "effect/cli"
+import { parseAddress } from "#actors/network/ip.ts"
+
+export class BadOption extends Schema.TaggedError<BadOption>()("BadOption", {
+  flag: Schema.String,
+  value: Schema.String,
+  message: Schema.String
+}) {
+  static of(flag: string, value: string, expected: string): BadOption {
+    return new BadOption({ flag, value, message: `--${flag} '${value}': expected ${expected}` })
+  }
+}
+
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+export interface NodeOptions {
+  readonly role: "manager"
+  readonly name: string
+  readonly dataDir: string
+  /** For sockets and memory-backed files of this data directory; empty after a reboot. */
+  readonly runDir: string
+  readonly dockerHost: string
+  readonly executor: "docker" | "process"
+  readonly socket: string
+  readonly http: HostPort
+  readonly listenAddr: string
+  readonly natsPort: number
+  readonly advertiseAddr: string
+  readonly availability: "active" | "pause" | "drain"
+  /** Use this NATS instead of supervising one. */
+  readonly nats: string | undefined
+  readonly natsCreds: string | undefined
+}
+
+const isRoot = process.getuid?.() === 0
+const environmentName = (flag: string): string => `TROUPE_${flag.toUpperCase().replaceAll("-", "_")}`
+
+/** A flag that may also come from the environment, and may be absent. */
+const text = (name: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withDescription(`${description} [${environmentName(name)}]`),
+    Flag.withFallbackConfig(Config.String(environmentName(name))),
+    Flag.optional
+  )
+
+export const nodeFlags = {
+  role: text("role", "manager; a worker joins one (not in this release)"),
+  name: text("name", "the node's name; default: the host's"),
+  dataDir: text(
+    "data-dir",
+    "log, snapshots, identity; default /var/lib/troupe as root, else ~/.local/share/troupe"
+  ),
+  dockerHost: text("docker-host", "the Engine this node drives; default DOCKER_HOST, else the usual socket"),
+  executor: text("executor", "docker, or process: tasks as child processes of this host; default docker"),
+  socket: text("socket", "unix socket with the Docker-compatible API; default /run/troupe/docker.sock"),
+  http: text("http", "address of the same API over TCP, with a token; default 127.0.0.1:4500"),
+  listenAddr: text("listen-addr", "where nats-server listens; default 127.0.0.1"),
+  natsPort: text("nats-port", "nats-server's client port; 0 for any; default 4222"),
+  advertiseAddr: text("advertise-addr", "the address other nodes are told; default: of the first interface"),
+  availability: text("availability", "active, pause or drain; default active"),
+  nats: text("nats", "use this NATS (URL list) instead of supervising nats-server"),
+  natsCreds: text("nats-creds", "credentials file for --nats"),
+  join: text("join", "address of a manager to join (not in this release)"),
+  token: text("token", "join token (not in this release)")
+} as const
+
+export type RawNodeOptions = { readonly [Key in keyof typeof nodeFlags]: Option.Option<string> }
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || host === "[::1]" || host.startsWith("127.")
+
+function oneOf<const Choice extends string>(
+  flag: string,
+  value: string,
+  choices: ReadonlyArray<Choice>
+): Effect.Effect<Choice, BadOption> {
+  const found = choices.find((choice) => choice === value)
+  return found === undefined
+    ? Effect.fail(BadOption.of(flag, value, `one of ${choices.join(", ")}`))
+    : Effect.succeed(found)
+}
+
+function portOf(flag: string, value: string): Effect.Effect<number, BadOption> {
+  const port = Number(value)
+  return /^\d{1,5}$/.test(value) && port <= 65_535
+    ? Effect.succeed(port)
+    : Effect.fail(BadOption.of(flag, value, "a port from 0 to 65535"))
+}
+
+const hostPort = Effect.fnUntraced(function* (flag: string, value: string) {
+  const found = /^(\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d+)$/.exec(value)
+  if (found === null) return yield* BadOption.of(flag, value, "host:port, such as 127.0.0.1:4500")
+  const [, host = "", port = ""] = found
+  return { host: host.replace(/^\[|\]$/g, ""), port: yield* portOf(flag, port) }
+})
+
+/** What the flags come to on this machine. */
+export const resolveNodeOptions = Effect.fnUntraced(function* (
+  raw: RawNodeOptions,
+  firstAddress: string
+): Effect.fn.Return<NodeOptions, BadOption> {
+  const given = (key: keyof RawNodeOptions): string | undefined => Option.getOrUndefined(raw[key])
+  const role = yield* oneOf("role", given("role") ?? "", ["manager", "worker"])
+  for (const flag of ["join", "token"] as const) {
+    const value = given(flag)
+    if (value !== undefined) {
+      return yield* BadOption.of(
+        flag,
+        value,
+        "no value: this release runs one manager, joining comes with certificates"
+      )
+    }
+  }
+  if (role === "worker") {
+    return yield* BadOption.of(
+      "role",
+      role,
+      "manager: this release runs one manager, joining comes with certificates"
+    )
+  }
+  const name = given("name") ?? hostname()
+  if (name === "") return yield* BadOption.of("name", name, "a name")
+
+  const dataDir = resolve(
+    given("dataDir") ?? (isRoot ? "/var/lib/troupe" : join(homedir(), ".local/share/troupe"))
+  )
+  const runRoot = isRoot ? "/run/troupe" : (process.env.XDG_RUNTIME_DIR ?? join(dataDir, "run"))
+  const runDir = join(runRoot, createHash("sha256").update(dataDir).digest("hex").slice(0, 12))
+
+  const http = yield* hostPort("http", given("http") ?? "127.0.0.1:4500")
+  if (!isLoopback(http.host)) {
+    return yield* BadOption.of("http", given("http") ?? "", "a loopback address: any other needs --http-tls")
+  }
+  const listenAddr = given("listenAddr") ?? "127.0.0.1"
+  if (!isLoopback(listenAddr)) {
+    return yield* BadOption.of("listen-addr", listenAddr, "a loopback address: any other needs certificates")
+  }
+  const advertiseAddr = given("advertiseAddr") ?? firstAddress
+  if (parseAddress(advertiseAddr) === undefined) {
+    return yield* BadOption.of("advertise-addr", advertiseAddr, "an IPv4 or IPv6 address")
+  }
+  const dockerHost = given("dockerHost") ?? process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock"
+  if (!/^(unix:\/\/\/|tcp:\/\/[^/])/.test(dockerHost)) {
+    return yield* BadOption.of("docker-host", dockerHost, "unix:///path or tcp://host:port")
+  }
+  return {
+    role,
+    name,
+    dataDir,
+    runDir,
+    dockerHost,
+    executor: yield* oneOf("executor", given("executor") ?? "docker", ["docker", "process"]),
+    socket: resolve(given("socket") ?? (isRoot ? "/run/troupe/docker.sock" : join(runDir, "docker.sock"))),
+    http,
+    listenAddr,
+    natsPort: yield* portOf("nats-port", given("natsPort") ?? "4222"),
+    advertiseAddr,
+    availability: yield* oneOf("availability", given("availability") ?? "active", [
+      "active",
+      "pause",
+      "drain"
+    ]),
+    nats: given("nats"),
+    natsCreds: given("natsCreds")
+  }
+})
