@@ -1,0 +1,111 @@
+/**
+ * Jobs: tasks that run to their end, as many at a time and in all as the service asks for, or one per node.
+ *
+ * A job's tasks are wanted `complete`. Those of an earlier iteration go when the job is started again.
+ */
+import type { NewTask } from "#actors/ledger/commands.ts"
+import type { Task } from "#actors/model/objects.ts"
+import { modeOf } from "#actors/model/service-facts.ts"
+import { isTerminal } from "#actors/model/task-state.ts"
+import { toMs } from "#actors/model/time.ts"
+import { fitTest } from "#actors/service/dirty.ts"
+import { mayRestart, policyOf, standing } from "#actors/service/retry.ts"
+import { Draft, newTask, type Slot, type SlotKey, slotsOf, specOf, type View } from "#actors/service/slot.ts"
+
+const mostAtOnce = 2_000
+
+/** The changes that bring the job nearer to its end. */
+export function finish(view: View): Draft {
+  const draft = new Draft()
+  const iteration = view.service.JobStatus?.JobIteration.Index ?? 0
+  const current: Array<Slot> = []
+  for (const slot of slotsOf(view.ledger, view.service.ID)) {
+    const mine: Array<Task> = []
+    for (const task of slot.tasks) {
+      if ((task.JobIteration?.Index ?? 0) === iteration) mine.push(task)
+      else draft.want(task, "remove")
+    }
+    const newest = mine[mine.length - 1]
+    if (newest !== undefined) current.push({ key: slot.key, tasks: mine, wanted: mine.filter(isWantedHere), newest })
+  }
+  if (modeOf(view.service.Spec) === "global-job") finishOnNodes(view, current, draft)
+  else finishInSlots(view, current, draft)
+  return draft
+}
+
+const isWantedHere = (task: Task): boolean => task.DesiredState !== "shutdown"
+const isDone = (slot: Slot): boolean => slot.tasks.some((task) => task.Status.State === "complete")
+
+/** What a slot comes to: nothing left to do in it, work under way, or free for another task. */
+type Progress = "done" | "busy" | "free" | "spent"
+
+/** Replaces what failed or lost its node, as the policy allows, and says where the slot stands. */
+function tendJob(view: View, slot: Slot, draft: Draft): Progress {
+  if (isDone(slot)) return "done"
+  const task = slot.newest
+  if (!isWantedHere(task)) return mayRestart(view, slot.tasks, task) ? "free" : "spent"
+  const failed = isTerminal(task.Status.State)
+  const lost = !failed && standing(view.ledger, task) !== "fine"
+  if (!failed && !lost) return "busy"
+  if (!mayRestart(view, slot.tasks, task)) {
+    draft.want(task, "shutdown")
+    return "spent"
+  }
+  const delayMs = lost ? 0 : policyOf(specOf(view, task)).delayMs
+  const from = toMs(task.Status.Timestamp) + delayMs
+  if (!lost && view.now < from) {
+    draft.wake(from)
+    return "busy"
+  }
+  draft.want(task, "shutdown")
+  return "free"
+}
+
+function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft): void {
+  const job = view.service.Spec.Mode?.ReplicatedJob ?? {}
+  const atOnce = job.MaxConcurrent ?? 1
+  const total = job.TotalCompletions ?? atOnce
+  const taken = new Set<SlotKey>()
+  const free: Array<SlotKey> = []
+  let done = 0
+  let busy = 0
+  let spent = 0
+  for (const slot of slots) {
+    taken.add(slot.key)
+    const progress = tendJob(view, slot, draft)
+    if (progress === "done") done += 1
+    else if (progress === "busy") busy += 1
+    else if (progress === "spent") spent += 1
+    else free.push(slot.key)
+  }
+  let open = Math.min(atOnce - busy, total - done - busy - spent, mostAtOnce)
+  // Swarm numbers the slots of a job from 0, and its CLI counts on that.
+  for (let number = 0; free.length < open; number++) if (!taken.has(number)) free.push(number)
+  for (const key of free) {
+    if (open <= 0) break
+    open -= 1
+    draft.fill(key, jobTask(view, key))
+  }
+}
+
+function finishOnNodes(view: View, slots: ReadonlyArray<Slot>, draft: Draft): void {
+  const fits = fitTest(view)
+  const byNode = new Map(slots.map((slot) => [slot.key, slot]))
+  for (const node of view.ledger.all("node")) {
+    const slot = byNode.get(node.ID)
+    byNode.delete(node.ID)
+    const suits = node.Status.State === "ready" && node.Spec.Availability !== "drain" && fits(node)
+    if (!suits) {
+      for (const task of slot?.wanted ?? []) if (!isTerminal(task.Status.State)) draft.want(task, "shutdown")
+      continue
+    }
+    if (node.Spec.Availability === "pause") continue
+    if (slot === undefined || tendJob(view, slot, draft) === "free") draft.fill(node.ID, jobTask(view, node.ID))
+  }
+  for (const slot of byNode.values()) for (const task of slot.wanted) draft.want(task, "shutdown")
+}
+
+function jobTask(view: View, key: SlotKey): NewTask {
+  const iteration = view.service.JobStatus?.JobIteration
+  return { ...newTask(view, key, "complete"), ...(iteration === undefined ? {} : { JobIteration: iteration }) }
+}

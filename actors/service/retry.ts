@@ -1,0 +1,156 @@
+/**
+ * Whether and when an ended task is replaced: the restart supervisor.
+ *
+ * How often a slot was restarted is read off its history in the ledger, so a new leader counts on where the last
+ * one stopped. A replacement prepares at once (desired `ready`) and may run when its delay is over and the task
+ * before it has really stopped.
+ */
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Task, TaskStatus } from "#actors/model/objects.ts"
+import { modeOf } from "#actors/model/service-facts.ts"
+import type { TaskSpec } from "#actors/model/spec.ts"
+import { isBefore, isLive, isTerminal } from "#actors/model/task-state.ts"
+import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import { type Draft, newTask, nodeOf, type Slot, specOf, type View } from "#actors/service/slot.ts"
+
+export interface Policy {
+  readonly condition: "none" | "on-failure" | "any"
+  readonly delayMs: number
+  /** 0 is without limit. */
+  readonly maxAttempts: number
+  /** Restarts longer ago than this do not count; 0 counts all of them. */
+  readonly windowMs: number
+}
+
+// Swarm's default.
+const usualDelayMs = 5_000
+// Swarm's task timeout: a task that does not stop holds its successor up no longer than this.
+const stopPatienceMs = 60_000
+
+export function policyOf(spec: TaskSpec): Policy {
+  const policy = spec.RestartPolicy ?? {}
+  return {
+    condition: policy.Condition ?? "any",
+    delayMs: policy.Delay === undefined ? usualDelayMs : nanosToMs(policy.Delay),
+    maxAttempts: policy.MaxAttempts ?? 0,
+    windowMs: policy.Window === undefined ? 0 : nanosToMs(policy.Window)
+  }
+}
+
+/** Ended by itself, rather than because it was told to. */
+const endedItself = (task: Task): boolean => {
+  const { State } = task.Status
+  return State === "complete" || State === "failed" || State === "rejected"
+}
+
+/** How often the slot was restarted with this task's spec, counted within the window before the task's end. */
+function attemptsBefore(slot: ReadonlyArray<Task>, task: Task, windowMs: number, now: number): number {
+  const endedAt = isTerminal(task.Status.State) ? toMs(task.Status.Timestamp) : now
+  let attempts = 0
+  let before: Task | undefined
+  for (const one of slot) {
+    if (one.SpecVersion !== task.SpecVersion) continue
+    const isRestart = before !== undefined && endedItself(before)
+    if (isRestart && (windowMs === 0 || toMs(one.CreatedAt) >= endedAt - windowMs)) attempts += 1
+    before = one
+    if (one.ID === task.ID) break
+  }
+  return attempts
+}
+
+/** True when the policy of `task` lets its slot have another try. */
+export function mayRestart(view: View, slot: ReadonlyArray<Task>, task: Task): boolean {
+  const policy = policyOf(specOf(view, task))
+  if (policy.condition === "none") return false
+  const completed = task.Status.State === "complete"
+  // A job that has done its work is done: `any` means `on-failure` there, as in Swarm.
+  const isJob = view.service.JobStatus !== undefined || modeOf(view.service.Spec).endsWith("-job")
+  if (completed && (policy.condition === "on-failure" || isJob)) return false
+  if (policy.maxAttempts === 0) return true
+  return attemptsBefore(slot, task, policy.windowMs, view.now) < policy.maxAttempts
+}
+
+/** Why a task cannot stay where it is, or that it can. */
+export type Standing = "fine" | "gone" | "down" | "drained"
+
+export function standing(ledger: LedgerReader, task: Task): Standing {
+  if (task.NodeID === undefined) return "fine"
+  const node = nodeOf(ledger, task)
+  if (node === undefined) return "gone"
+  if (node.Status.State === "down") return "down"
+  return node.Spec.Availability === "drain" ? "drained" : "fine"
+}
+
+/** What the constraint enforcer says of a task that its node no longer suits. */
+export const rejected = (now: number): TaskStatus => ({
+  Timestamp: toIso(now),
+  State: "rejected",
+  Message: "task rejected by constraint enforcer",
+  Err: "assigned node no longer meets constraints"
+})
+
+/** Nobody will hear of this task again, or it has ended: nothing of it can be in the way of another. */
+export const isOutOfTheWay = (ledger: LedgerReader, task: Task): boolean => {
+  if (!isLive(task.Status.State) || isBefore(task.Status.State, "assigned")) return true
+  const where = standing(ledger, task)
+  return where === "gone" || where === "down"
+}
+
+/**
+ * Ends `task` and puts another into its slot where the policy says so.
+ *
+ * The delay is for tasks that failed: one that loses its node, or no longer suits it, is replaced at once.
+ */
+export function retry(view: View, slot: Slot, task: Task, draft: Draft, unfit = false): void {
+  const { ledger, now } = view
+  draft.want(task, "shutdown", unfit ? rejected(now) : undefined)
+  if (!mayRestart(view, slot.tasks, task) || draft.fills(slot.key)) return
+  const lostItsPlace = unfit || standing(ledger, task) !== "fine"
+  const delayMs = lostItsPlace ? 0 : policyOf(specOf(view, task)).delayMs
+  if (delayMs === 0 && (unfit || isOutOfTheWay(ledger, task))) {
+    draft.fill(slot.key, newTask(view, slot.key, "running"))
+    return
+  }
+  draft.fill(slot.key, newTask(view, slot.key, "ready", now + delayMs))
+}
+
+/** Lets a task that waits in `ready` run, once its time has come and its slot is free. */
+export function release(view: View, slot: Slot, task: Task, draft: Draft): void {
+  const startAfter = toMs(task.StartAfter)
+  if (view.now < startAfter) return draft.wake(startAfter)
+  const inTheWay = slot.tasks.some(
+    (other) =>
+      other.ID !== task.ID &&
+      isBefore("running", other.DesiredState) &&
+      !isOutOfTheWay(view.ledger, other)
+  )
+  const patience = Math.max(startAfter, toMs(task.CreatedAt)) + stopPatienceMs
+  if (inTheWay && view.now < patience) return draft.wake(patience)
+  draft.want(task, "running")
+}
+
+/** What one wanted task of a slot needs now: replacing, starting, or nothing. */
+export function tend(
+  view: View,
+  slot: Slot,
+  task: Task,
+  draft: Draft,
+  is: { readonly dirty: (task: Task) => boolean; readonly fit: (task: Task) => boolean }
+): void {
+  const ended = isTerminal(task.Status.State)
+  if (ended && task.DesiredState === "ready" && view.now < toMs(task.StartAfter)) {
+    // It failed while it waited for its turn: the delay it waits for is the one its own failure asks for.
+    draft.wake(toMs(task.StartAfter))
+    return
+  }
+  const unfit = !ended && !is.fit(task)
+  if (ended || unfit || standing(view.ledger, task) !== "fine") {
+    const standIn = slot.wanted.some(
+      (other) => other.ID !== task.ID && !isTerminal(other.Status.State) && !is.dirty(other)
+    )
+    if (standIn) draft.want(task, "shutdown", unfit ? rejected(view.now) : undefined)
+    else retry(view, slot, task, draft, unfit)
+    return
+  }
+  if (task.DesiredState === "ready") release(view, slot, task, draft)
+}
