@@ -17,6 +17,8 @@ export interface Rewrite {
   readonly url?: string
   /** The whole body instead of the request's own, which must not have been read yet or be in here. */
   readonly body?: Uint8Array
+  /** Names, in lower case, of request headers that were meant for us. */
+  readonly drop?: ReadonlyArray<string>
 }
 
 export interface ProxyOptions {
@@ -26,7 +28,7 @@ export interface ProxyOptions {
   readonly apiVersion: () => string
 }
 
-export interface Proxy {
+export interface PassThrough {
   readonly forward: (request: IncomingMessage, response: ServerResponse, rewrite?: Rewrite) => void
   /** For requests that ask to upgrade: after the head, the connection is a pipe in both directions. */
   readonly tunnel: (request: IncomingMessage, socket: Duplex, head: Uint8Array, rewrite?: Rewrite) => void
@@ -74,7 +76,7 @@ function setHeader(bag: HeaderBag, name: string, value: string): void {
 
 const errorBody = (message: string): Buffer => Buffer.from(`${JSON.stringify({ message })}\n`)
 
-export function makeProxy(options: ProxyOptions): Proxy {
+export function makeProxy(options: ProxyOptions): PassThrough {
   const { engine } = options
   const pending = new Set<{ destroy: () => unknown }>()
   const agent = new http.Agent({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY })
@@ -93,13 +95,16 @@ export function makeProxy(options: ProxyOptions): Proxy {
     response.end(body)
   }
 
-  const forward: Proxy["forward"] = (request, response, rewrite) => {
+  const forward: PassThrough["forward"] = (request, response, rewrite) => {
     if (engine === undefined) {
       request.resume()
       unavailable(response)
       return
     }
-    const headers = gather(request.rawHeaders, perConnection)
+    const headers = gather(
+      request.rawHeaders,
+      rewrite?.drop === undefined ? perConnection : new Set([...perConnection, ...rewrite.drop])
+    )
     if (rewrite?.body !== undefined) setHeader(headers, "Content-Length", String(rewrite.body.length))
     else if (request.headers["transfer-encoding"] !== undefined) headers["Transfer-Encoding"] = "chunked"
     const outgoing = http.request({
@@ -113,7 +118,8 @@ export function makeProxy(options: ProxyOptions): Proxy {
     pending.add(outgoing)
     const hasBody =
       rewrite?.body === undefined &&
-      (request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0)
+      (request.headers["transfer-encoding"] !== undefined ||
+        Number(request.headers["content-length"] ?? 0) > 0)
 
     outgoing.on("response", (incoming) => {
       const answer = gather(incoming.rawHeaders, perConnection)
@@ -142,7 +148,7 @@ export function makeProxy(options: ProxyOptions): Proxy {
     else outgoing.end()
   }
 
-  const tunnel: Proxy["tunnel"] = (request, client, head, rewrite) => {
+  const tunnel: PassThrough["tunnel"] = (request, client, head, rewrite) => {
     client.on("error", () => client.destroy())
     if (engine === undefined) {
       refuse(client, 503, cannotConnect(engine), options.apiVersion())
@@ -172,8 +178,7 @@ export function makeProxy(options: ProxyOptions): Proxy {
         client.write(responseHead)
         if (after.length > 0) client.write(after)
         upstream.pipe(client)
-        // Not switched: what follows on this connection would be another request, and it must not get past us.
-        if (status !== 101 && !/raw-stream/i.test(responseHead.toString("latin1"))) client.unpipe(upstream)
+        if (status !== 101) endAfterAnswer(client, upstream, responseHead, after.length)
       })
       upstream.on("error", () => {
         if (answered) client.destroy()
@@ -240,14 +245,37 @@ function collectBody(
   if (head.length >= length && !chunked && request.complete) finish()
 }
 
+/**
+ * The Engine did not switch: it answered, and the connection is over with its answer. What a client sends after
+ * that would be another request, and it must not get past us.
+ */
+function endAfterAnswer(client: Duplex, upstream: Socket, head: Buffer, seen: number): void {
+  const text = head.toString("latin1")
+  // Engines hijack with 200 where a client forgot to ask for the upgrade.
+  if (/^content-type:.*raw-stream/im.test(text)) return
+  client.unpipe(upstream)
+  client.resume()
+  const length = /^content-length: *(\d+)/im.exec(text)?.[1]
+  if (length === undefined) return
+  let missing = Number(length) - seen
+  const count = (part: Uint8Array): void => {
+    missing -= part.length
+    if (missing <= 0) upstream.end()
+  }
+  upstream.on("data", count)
+  if (missing <= 0) upstream.end()
+}
+
 function requestHead(request: IncomingMessage, rewrite: Rewrite | undefined, body: Uint8Array): string {
   const wanted = rewrite?.body ?? body
   let text = `${request.method} ${rewrite?.url ?? request.url} HTTP/1.1\r\n`
   for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
     const name = request.rawHeaders[i] as string
     if (/^(content-length|transfer-encoding|expect)$/i.test(name)) continue
+    if (rewrite?.drop?.includes(name.toLowerCase())) continue
     text += `${name}: ${request.rawHeaders[i + 1]}\r\n`
   }
+  if (rewrite?.drop?.includes("connection")) text += "Connection: close\r\n"
   if (wanted.length > 0 || request.headers["content-length"] !== undefined) {
     text += `Content-Length: ${wanted.length}\r\n`
   }

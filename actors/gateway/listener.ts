@@ -1,0 +1,178 @@
+/**
+ * Where one request goes: to a version's refusal, to our own routes, through an interception, or straight to the
+ * Engine. Apart from the server so that both of its doors, socket and TCP, lead to the same place.
+ */
+import { Buffer } from "node:buffer"
+import http, { type IncomingMessage, type ServerResponse } from "node:http"
+import type { Duplex } from "node:stream"
+import { getRequestListener } from "@hono/node-server"
+import { Cause, Effect, Exit } from "effect"
+import { offeredVersion, refuseVersion, splitVersion } from "#actors/gateway/negotiate.ts"
+import type { PassThrough, Rewrite } from "#actors/gateway/proxy.ts"
+
+/** A part of the API that we answer ourselves; the first set that owns a request gets it. */
+export interface RouteSet {
+  readonly fetch: (request: Request) => Response | Promise<Response>
+  /** `path` is without version and query. */
+  readonly owns: (method: string, path: string) => boolean
+}
+
+/** What becomes of a request that the Engine carries out but that may name something of ours. */
+export type Verdict =
+  | { readonly _tag: "Pass"; readonly rewrite?: Rewrite }
+  | { readonly _tag: "Answer"; readonly status: number; readonly message: string }
+
+export interface Interceptor {
+  /** Whether the request must be looked at before it is passed on; `path` is without version and query. */
+  readonly wants: (method: string, path: string) => boolean
+  /** `url` is the whole path and query as sent. */
+  readonly judge: (method: string, url: string, body: Uint8Array) => Effect.Effect<Verdict>
+}
+
+/**
+ * Requests that offer an upgrade which the path does not have (some HTTP libraries offer h2c on everything) are
+ * handed to our own door once more without the offer.
+ */
+const withoutUpgrade = ["upgrade", "connection", "http2-settings", "keep-alive"]
+const speaksH2c = /^\/(session|grpc)$/
+
+export interface ListenerOptions {
+  readonly routes: ReadonlyArray<RouteSet>
+  readonly interceptor?: Interceptor
+  readonly proxy: PassThrough
+  /** The Engine's newest API version, if one is known. */
+  readonly engineVersion: () => string | undefined
+  /** Headers that every answer of ours carries. */
+  readonly headers: () => Readonly<Record<string, string>>
+}
+
+/** Checked before anything else; a string is why the request is turned away. */
+export type Admission = (request: IncomingMessage) => string | undefined
+
+export interface Listener {
+  readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void
+  readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void
+}
+
+// The bodies we look into are container and network settings; the Engine's own answer to more is to run out of memory.
+const longestBody = 16 * 1024 * 1024
+
+/**
+ * `admit` guards the door; `drop` names request headers that are meant for us and not for the Engine; `self` leads
+ * to this same door.
+ */
+export function makeListener(
+  options: ListenerOptions,
+  admit: Admission,
+  drop: ReadonlyArray<string>,
+  self: Pick<PassThrough, "tunnel">
+): Listener {
+  const own = options.routes.map((set) => ({
+    owns: set.owns,
+    // The default would replace the process's own Response class.
+    listen: getRequestListener((request) => set.fetch(request), { overrideGlobalObjects: false })
+  }))
+  const dropping: Rewrite = drop.length > 0 ? { drop } : {}
+
+  const say = (response: ServerResponse, status: number, message: string, more = {}): void => {
+    const body = Buffer.from(`${JSON.stringify({ message })}\n`)
+    response.writeHead(status, {
+      ...options.headers(),
+      "Content-Type": "application/json",
+      "Content-Length": String(body.length),
+      ...more
+    })
+    response.end(body)
+  }
+
+  const healthy = (request: IncomingMessage, response: ServerResponse): boolean => {
+    if (request.method !== "GET" || splitVersion(request.url ?? "/").path !== "/healthz") return false
+    response.writeHead(200, { "Content-Type": "text/plain; charset=utf-8", "Content-Length": "3" })
+    response.end("ok\n")
+    return true
+  }
+
+  const look = (interceptor: Interceptor, request: IncomingMessage, response: ServerResponse): void => {
+    const parts: Array<Buffer> = []
+    let size = 0
+    request.on("data", (part: Buffer) => {
+      size += part.length
+      if (size <= longestBody) parts.push(part)
+    })
+    request.on("end", () => {
+      if (size > longestBody) {
+        say(response, 413, `request body too large: ${size} bytes, at most ${longestBody} are taken`)
+        return
+      }
+      const body = Buffer.concat(parts)
+      const url = request.url ?? "/"
+      const judged = Effect.runCallback(interceptor.judge(request.method ?? "GET", url, body), {
+        onExit: (exit) => {
+          if (Exit.isFailure(exit)) {
+            if (!Cause.hasInterruptsOnly(exit.cause)) say(response, 500, Cause.pretty(exit.cause))
+          } else if (exit.value._tag === "Answer") {
+            say(response, exit.value.status, exit.value.message)
+          } else {
+            options.proxy.forward(request, response, { body, ...dropping, ...exit.value.rewrite })
+          }
+        }
+      })
+      response.on("close", () => judged())
+    })
+  }
+
+  return {
+    onRequest: (request, response) => {
+      // A client that goes away is not our error.
+      response.on("error", () => {})
+      if (healthy(request, response)) return
+      const refused = admit(request)
+      if (refused !== undefined) {
+        request.resume()
+        say(response, 401, refused, { "WWW-Authenticate": 'Bearer realm="troupe"' })
+        return
+      }
+      const method = request.method ?? "GET"
+      const { path, version } = splitVersion(request.url ?? "/")
+      const wrong =
+        version === undefined ? undefined : refuseVersion(version, offeredVersion(options.engineVersion()))
+      if (wrong !== undefined) {
+        request.resume()
+        say(response, 400, wrong)
+        return
+      }
+      for (const set of own) {
+        if (set.owns(method, path)) {
+          void set.listen(request, response)
+          return
+        }
+      }
+      if (options.interceptor?.wants(method, path)) look(options.interceptor, request, response)
+      else options.proxy.forward(request, response, dropping)
+    },
+    onUpgrade: (request, socket, head) => {
+      const method = request.method ?? "GET"
+      const { path, version } = splitVersion(request.url ?? "/")
+      const unauthorized = admit(request)
+      const wrong =
+        version === undefined ? undefined : refuseVersion(version, offeredVersion(options.engineVersion()))
+      if (unauthorized !== undefined) refuseUpgrade(socket, 401, unauthorized)
+      else if (wrong !== undefined) refuseUpgrade(socket, 400, wrong)
+      else if (
+        own.some((set) => set.owns(method, path)) ||
+        options.interceptor?.wants(method, path) ||
+        (/h2c/i.test(String(request.headers.upgrade)) && !speaksH2c.test(path))
+      ) {
+        self.tunnel(request, socket, head, { drop: withoutUpgrade })
+      } else options.proxy.tunnel(request, socket, head, dropping)
+    }
+  }
+}
+
+function refuseUpgrade(socket: Duplex, status: number, message: string): void {
+  const body = Buffer.from(`${JSON.stringify({ message })}\n`)
+  socket.on("error", () => socket.destroy())
+  socket.end(
+    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
+  )
+}
