@@ -6,7 +6,7 @@
  */
 import { Schema } from "effect"
 import { Attachment, NodeDescription, TaskStatus, taskStates } from "#actors/model/objects.ts"
-import { PortConfig, TaskSpec } from "#actors/model/spec.ts"
+import { GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -58,7 +58,10 @@ export const AssignedTask = Schema.Struct({
   /** The state that the leader last knew, so that a node that restarted does not report it again. */
   state: Schema.Literals(taskStates),
   registryAuth: optional(text),
-  labels: optional(Schema.Record(text, text))
+  /** The service's own labels, for placeholders. */
+  labels: optional(Schema.Record(text, text)),
+  /** What the scheduler gave this task of what the node declares. */
+  genericResources: optional(Schema.Array(GenericResource))
 })
 export type AssignedTask = typeof AssignedTask.Type
 

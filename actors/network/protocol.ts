@@ -1,0 +1,43 @@
+/**
+ * What a node's network actor, `<node>/network/main`, is told, what it does and what it answers.
+ *
+ * It alone makes and removes bridges, one thing at a time per network, so that thirty tasks that need the same
+ * network at once make one.
+ */
+import type { PortProblem } from "#actors/drivers/data-plane.ts"
+import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
+
+export type NetworkMessage =
+  /** Told by a task before it creates its container; answered to it by `Networked` or `Unnetworked`. */
+  | { readonly _tag: "Need"; readonly taskId: string; readonly plans: ReadonlyArray<NetworkPlan> }
+  /** Told by the session: these are wanted here from now on. */
+  | { readonly _tag: "Want"; readonly plans: ReadonlyArray<NetworkPlan> }
+  /** Told by the session: no task here needs them any more; each goes when its last container is gone. */
+  | { readonly _tag: "Drop"; readonly networks: ReadonlyArray<string> }
+  /** Told by the session: all published ports of the cluster. The newest replaces the ones before. */
+  | { readonly _tag: "Publish"; readonly ports: ReadonlyArray<PublishedPort> }
+  /** Results of own actions. */
+  | { readonly _tag: "Ensured"; readonly id: string; readonly bridge: string }
+  | {
+      readonly _tag: "NotEnsured"
+      readonly id: string
+      readonly message: string
+      readonly temporary: boolean
+    }
+  | { readonly _tag: "NetworkGone"; readonly id: string }
+  | { readonly _tag: "NetworkKept"; readonly id: string; readonly message: string }
+  | { readonly _tag: "Published"; readonly problems: ReadonlyArray<PortProblem> }
+  | { readonly _tag: "NotPublished"; readonly message: string }
+  /** Own timers. */
+  | { readonly _tag: "RemoveAgain"; readonly id: string }
+  | { readonly _tag: "PublishAgain" }
+
+export type NetworkAction =
+  /** Makes the bridge if it is missing. Answered by `Ensured` or `NotEnsured`. */
+  | { readonly _tag: "EnsureNetwork"; readonly plan: NetworkPlan }
+  /** Removes the bridge unless a container uses it. Answered by `NetworkGone` or `NetworkKept`. */
+  | { readonly _tag: "RemoveNetwork"; readonly id: string }
+  /** Makes exactly these ports answer. Answered by `Published` or `NotPublished`. */
+  | { readonly _tag: "PublishPorts"; readonly ports: ReadonlyArray<PublishedPort> }
+  /** Says in the log what only this node suffers from. Not answered. */
+  | { readonly _tag: "Complain"; readonly problems: ReadonlyArray<PortProblem> }

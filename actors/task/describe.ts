@@ -1,0 +1,318 @@
+/**
+ * A task as the Engine's `POST /containers/create` wants it, field by field as Swarm's own worker does.
+ *
+ * Fields that are absent or zero in the spec are left out, so that the Engine's and the image's defaults hold.
+ */
+import type { ContainerRequest } from "#actors/drivers/executor.ts"
+import type { Attachment } from "#actors/model/objects.ts"
+import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
+import type { AssignedFile } from "#actors/node/protocol.ts"
+import { decodeBase64 } from "#actors/task/base64.ts"
+import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
+import type { Place, Pursue, TaskFile } from "#actors/task/protocol.ts"
+import { isPredefined } from "#actors/task/work.ts"
+
+/** The request without the mounts of its files (see `withFiles`), and those files; or why there can be none. */
+export type Described =
+  | { readonly request: ContainerRequest; readonly files: ReadonlyArray<TaskFile> }
+  | { readonly problem: string }
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** `bridges` holds the Engine's network id of every network in `pursuit.networks` that is not predefined. */
+export function describe(pursuit: Pursue, bridges: Readonly<Record<string, string>>): Described {
+  const { assigned, place } = pursuit
+  const spec = assigned.spec.ContainerSpec
+  if (spec === undefined) return { problem: "TaskTemplate.ContainerSpec: expected a container, found none" }
+  const context = contextOf(pursuit)
+  const env = expandAll(spec.Env ?? [], context)
+  if ("problem" in env) return { problem: `expanding env failed: ${env.problem}` }
+  const hostname = expand(spec.Hostname ?? "", context)
+  if ("problem" in hostname) return { problem: `expanding hostname failed: ${hostname.problem}` }
+  const mounts: Fields[] = []
+  for (const mount of spec.Mounts ?? []) {
+    if (mount.Type === "cluster")
+      return { problem: `mount ${mount.Target ?? ""}: this node has no cluster volumes` }
+    const expanded = expandMount(mount, context)
+    if ("problem" in expanded) return { problem: `expanding mounts failed: ${expanded.problem}` }
+    mounts.push(expanded.value)
+  }
+  const networks = endpoints(pursuit, bridges)
+  if ("problem" in networks) return networks
+  const files = filesOf(pursuit, spec)
+  if ("problem" in files) return files
+  const ports = assigned.hostPorts ?? []
+  const request = {
+    Image: spec.Image ?? "",
+    Labels: labels(pursuit, spec, place),
+    Env: [...env.value, ...resourceEnv(assigned.genericResources ?? [])],
+    ...command(spec),
+    ...text("Hostname", hostname.value),
+    ...text("WorkingDir", spec.Dir),
+    ...text("User", spec.User),
+    ...text("StopSignal", spec.StopSignal),
+    ...truth("Tty", spec.TTY),
+    ...truth("OpenStdin", spec.OpenStdin),
+    // Swarm passes the grace with each stop; here it also holds for a `docker stop` by hand. Seconds, rounded up.
+    ...(spec.StopGracePeriod !== undefined && { StopTimeout: Math.ceil(spec.StopGracePeriod / 1e9) }),
+    ...(spec.Healthcheck && { Healthcheck: present(spec.Healthcheck) }),
+    ...(ports.length > 0 && { ExposedPorts: Object.fromEntries(ports.map((port) => [portKey(port), {}])) }),
+    HostConfig: {
+      RestartPolicy: { Name: "no" },
+      ...(mounts.length > 0 && { Mounts: mounts }),
+      ...(ports.length > 0 && { PortBindings: portBindings(ports) }),
+      ...(networks.mode !== undefined && { NetworkMode: networks.mode }),
+      ...host(spec),
+      ...security(spec.Privileges),
+      ...resources(assigned.spec),
+      ...logging(assigned.spec)
+    },
+    Networks: networks.endpoints
+  }
+  return { request, files: files.files }
+}
+
+/** The request with its files mounted read-only; `paths` are their places on this machine by key. */
+export function withFiles(
+  request: ContainerRequest,
+  files: ReadonlyArray<TaskFile>,
+  paths: Readonly<Record<string, string>>
+): ContainerRequest {
+  if (files.length === 0) return request
+  const mounts = (request.HostConfig.Mounts as ReadonlyArray<unknown> | undefined) ?? []
+  const added = files.map(({ key, target }) => ({
+    Type: "bind",
+    Source: paths[key] ?? "",
+    Target: target,
+    ReadOnly: true
+  }))
+  return { ...request, HostConfig: { ...request.HostConfig, Mounts: [...mounts, ...added] } }
+}
+
+/** With a command, it replaces the image's entry point and the arguments follow it; else they go to the image's. */
+const command = (spec: ContainerSpec): Fields => ({
+  ...list("Entrypoint", spec.Command),
+  ...list("Cmd", spec.Args)
+})
+
+function labels({ assigned }: Pursue, spec: ContainerSpec, place: Place): Readonly<Record<string, string>> {
+  return {
+    ...spec.Labels,
+    "com.docker.swarm.task": "",
+    "com.docker.swarm.task.id": assigned.id,
+    "com.docker.swarm.task.name": assigned.name,
+    "com.docker.swarm.node.id": place.nodeId,
+    "com.docker.swarm.service.id": assigned.serviceId,
+    "com.docker.swarm.service.name": assigned.serviceName,
+    "io.troupe.cluster": place.clusterId
+  }
+}
+
+function host(spec: ContainerSpec): Fields {
+  const hosts = (spec.Hosts ?? []).flatMap((entry) => {
+    // hosts(5) puts the address first, the Engine the name; aliases are left out, as in Swarm.
+    const [ip, name] = entry.trim().split(/\s+/)
+    return ip !== undefined && name !== undefined ? [`${name}:${ip}`] : []
+  })
+  return {
+    ...list("GroupAdd", spec.Groups),
+    ...list("ExtraHosts", hosts),
+    ...list("Dns", spec.DNSConfig?.Nameservers),
+    ...list("DnsSearch", spec.DNSConfig?.Search),
+    ...list("DnsOptions", spec.DNSConfig?.Options),
+    ...list("CapAdd", spec.CapabilityAdd),
+    ...list("CapDrop", spec.CapabilityDrop),
+    ...truth("ReadonlyRootfs", spec.ReadOnly),
+    ...(spec.Init !== undefined && { Init: spec.Init }),
+    ...(spec.Isolation !== undefined && spec.Isolation !== "default" && text("Isolation", spec.Isolation)),
+    ...(spec.Sysctls && Object.keys(spec.Sysctls).length > 0 && { Sysctls: spec.Sysctls }),
+    ...number("OomScoreAdj", spec.OomScoreAdj),
+    ...list(
+      "Ulimits",
+      spec.Ulimits?.map(({ Name = "", Soft = 0, Hard = 0 }) => ({ Name, Soft, Hard }))
+    )
+  }
+}
+
+function security(privileges: ContainerSpec["Privileges"]): Fields {
+  if (privileges === undefined) return {}
+  const { SELinuxContext: selinux, Seccomp: seccomp, AppArmor: appArmor } = privileges
+  const options: string[] = []
+  if (selinux?.Disable) options.push("label=disable")
+  for (const part of ["User", "Role", "Type", "Level"] as const) {
+    if (selinux?.[part]) options.push(`label=${part.toLowerCase()}:${selinux[part]}`)
+  }
+  if (seccomp?.Mode === "unconfined") options.push("seccomp=unconfined")
+  if (seccomp?.Mode === "custom") options.push(`seccomp=${decodeBase64(seccomp.Profile ?? "")}`)
+  if (appArmor?.Mode === "disabled") options.push("apparmor=unconfined")
+  if (privileges.NoNewPrivileges) options.push("no-new-privileges=true")
+  return list("SecurityOpt", options)
+}
+
+function resources({ Resources }: TaskSpec): Fields {
+  const { Limits, Reservations, SwapBytes, MemorySwappiness } = Resources ?? {}
+  return {
+    ...number("Memory", Limits?.MemoryBytes),
+    ...number("NanoCpus", Limits?.NanoCPUs),
+    ...number("PidsLimit", Limits?.Pids),
+    ...number("MemoryReservation", Reservations?.MemoryBytes),
+    // The Engine counts memory and swap together; -1 is no limit.
+    ...(SwapBytes !== undefined && {
+      MemorySwap: SwapBytes < 0 ? -1 : SwapBytes + (Limits?.MemoryBytes ?? 0)
+    }),
+    ...(MemorySwappiness !== undefined && { MemorySwappiness })
+  }
+}
+
+const logging = ({ LogDriver: driver }: TaskSpec): Fields =>
+  driver?.Name
+    ? {
+        LogConfig: {
+          Type: driver.Name,
+          ...(driver.Options && { Config: driver.Options })
+        }
+      }
+    : {}
+
+const portKey = ({ TargetPort = 0, Protocol = "tcp" }: PortConfig): string => `${TargetPort}/${Protocol}`
+
+/** Without a published port the Engine chooses one. */
+function portBindings(ports: ReadonlyArray<PortConfig>): Fields {
+  const bindings: Record<string, Array<{ HostPort: string }>> = {}
+  for (const port of ports) {
+    const key = portKey(port)
+    const HostPort = port.PublishedPort ? String(port.PublishedPort) : ""
+    bindings[key] = [...(bindings[key] ?? []), { HostPort }]
+  }
+  return bindings
+}
+
+type Endpoints =
+  | { readonly endpoints: ContainerRequest["Networks"]; readonly mode?: string }
+  | { readonly problem: string }
+
+function endpoints(pursuit: Pursue, bridges: Readonly<Record<string, string>>): Endpoints {
+  const { assigned, networks } = pursuit
+  const result: Array<ContainerRequest["Networks"][number]> = []
+  let mode: string | undefined
+  for (const attachment of assigned.attachments) {
+    const plan = networks.find(({ id }) => id === attachment.NetworkID)
+    if (plan === undefined) return { problem: `network ${attachment.NetworkID} is not known on this node` }
+    if (isPredefined(plan)) {
+      mode ??= plan.name
+      continue
+    }
+    const networkId = bridges[attachment.NetworkID]
+    if (networkId === undefined) return { problem: `network ${plan.name} is not there` }
+    const asked = (assigned.spec.Networks ?? []).find(
+      ({ Target }) => Target === plan.id || Target === plan.name
+    )
+    const aliases = [
+      assigned.serviceName,
+      // Swarm's name for all tasks of a service.
+      `tasks.${assigned.serviceName}`,
+      ...(asked?.Aliases ?? []),
+      ...(attachment.Aliases ?? []),
+      assigned.id.slice(0, 12)
+    ]
+    result.push({
+      networkId,
+      endpoint: {
+        Aliases: [...new Set(aliases)],
+        ...ipam(attachment),
+        ...(asked?.DriverOpts && { DriverOpts: asked.DriverOpts })
+      }
+    })
+  }
+  return { endpoints: result, ...(mode !== undefined && result.length === 0 && { mode }) }
+}
+
+function ipam({ Addresses }: Attachment): Fields {
+  const config: Record<string, string> = {}
+  for (const cidr of Addresses) {
+    const [ip = ""] = cidr.split("/")
+    if (ip !== "") config[ip.includes(":") ? "IPv6Address" : "IPv4Address"] ??= ip
+  }
+  return Object.keys(config).length > 0 ? { IPAMConfig: config } : {}
+}
+
+/** `DOCKER_RESOURCE_GPU=uuid1,uuid2` for named resources, `DOCKER_RESOURCE_SSD=3` for counted ones. */
+function resourceEnv(generic: ReadonlyArray<GenericResource>): ReadonlyArray<string> {
+  const values = new Map<string, string[]>()
+  for (const { NamedResourceSpec: named, DiscreteResourceSpec: counted } of generic) {
+    const kind = named?.Kind ?? counted?.Kind
+    if (kind === undefined) continue
+    const key = `DOCKER_RESOURCE_${kind.toUpperCase()}`
+    values.set(key, [...(values.get(key) ?? []), named ? (named.Value ?? "") : String(counted?.Value ?? 0)])
+  }
+  return [...values].map(([key, list]) => `${key}=${list.join(",")}`)
+}
+
+type Files = { readonly files: ReadonlyArray<TaskFile> } | { readonly problem: string }
+
+function filesOf({ secrets, configs }: Pursue, spec: ContainerSpec): Files {
+  const files: TaskFile[] = []
+  for (const { SecretID = "", SecretName = "", File } of spec.Secrets ?? []) {
+    if (File === undefined) continue
+    const name = File.Name || SecretName
+    const target = name.startsWith("/") ? name : `/run/secrets/${name}`
+    const file = fileOf("secret", SecretID, SecretName, secrets, File, target, files.length)
+    if ("problem" in file) return file
+    files.push(file)
+  }
+  for (const { ConfigID = "", ConfigName = "", File } of spec.Configs ?? []) {
+    // A config without a file is read by the Engine itself (credential specs).
+    if (File === undefined) continue
+    const name = File.Name || ConfigName
+    const target = name.startsWith("/") ? name : `/${name}`
+    const file = fileOf("config", ConfigID, ConfigName, configs, File, target, files.length)
+    if ("problem" in file) return file
+    files.push(file)
+  }
+  return { files }
+}
+
+function fileOf(
+  kind: "secret" | "config",
+  id: string,
+  name: string,
+  given: ReadonlyArray<AssignedFile>,
+  file: { readonly UID?: string; readonly GID?: string; readonly Mode?: number },
+  target: string,
+  position: number
+): TaskFile | { readonly problem: string } {
+  const found = given.find((one) => one.id === id)
+  if (found === undefined) return { problem: `${kind} ${name || id} was not given to this node` }
+  const uid = ownerOf(file.UID)
+  const gid = ownerOf(file.GID)
+  if (uid === undefined || gid === undefined) {
+    const [field, value] = uid === undefined ? ["UID", file.UID] : ["GID", file.GID]
+    return {
+      problem: `${kind} ${name}: File.${field} ${JSON.stringify(value)}: expected a number from 0 to 4294967294`
+    }
+  }
+  return {
+    key: `${kind}-${position}-${id}`,
+    data: found.data,
+    uid,
+    gid,
+    mode: file.Mode ?? 0o444,
+    target
+  }
+}
+
+function ownerOf(owner: string | undefined): number | undefined {
+  if (owner === undefined || owner === "") return 0
+  if (!/^\d{1,10}$/.test(owner)) return undefined
+  const id = Number(owner)
+  return id <= 4_294_967_294 ? id : undefined
+}
+
+const text = (key: string, value: string | undefined): Fields => (value ? { [key]: value } : {})
+const truth = (key: string, value: boolean | undefined): Fields => (value ? { [key]: true } : {})
+const number = (key: string, value: number | undefined): Fields => (value ? { [key]: value } : {})
+const list = (key: string, values: ReadonlyArray<unknown> | undefined): Fields =>
+  values !== undefined && values.length > 0 ? { [key]: values } : {}
+
+const present = (fields: Fields): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
