@@ -94,15 +94,14 @@ function take(turn: Turn, message: TaskMessage): Turn {
     case "Found":
       return found(turn, message.container)
     case "Pulled":
-      if (task.pull === "underway") task.pull = "done"
+      if (task.pull !== "underway") return turn
+      task.pull = "done"
       task.attempt = 0
       return turn
     case "Created":
-      done(turn, "Create")
-      return absorb(turn, message.container, true)
+      return done(turn, "Create") ? absorb(turn, message.container, true) : turn
     case "Began":
-      done(turn, "Start")
-      return absorb(turn, message.container, true)
+      return done(turn, "Start") ? absorb(turn, message.container, true) : turn
     case "Ceased":
       return ceased(turn, message.container)
     case "Removed":
@@ -281,7 +280,7 @@ function observed(turn: Turn, container: ContainerState | undefined): Turn {
 
 function found(turn: Turn, container: ContainerState | undefined): Turn {
   const { task } = turn
-  done(turn, "Find")
+  if (!done(turn, "Find")) return turn
   task.searched = true
   if (container === undefined) task.container = undefined
   else if (isTerminal(task.status.State)) task.container = container
@@ -307,7 +306,7 @@ function absorb(turn: Turn, container: ContainerState, ours: boolean): Turn {
 
 function ceased(turn: Turn, container: ContainerState | undefined): Turn {
   const { task } = turn
-  done(turn, "Stop")
+  if (!done(turn, "Stop")) return turn
   task.searched = true
   task.container = container
   if (isTerminal(task.status.State) || task.forgotten !== undefined) return turn
@@ -337,8 +336,10 @@ interface Refusal {
 
 function refused(turn: Turn, { step, message, temporary, answered }: Refusal): Turn {
   const { task, moment } = turn
-  if (task.doing === step) task.doing = undefined
+  const underway = step === "Pull" ? task.pull === "underway" : task.doing === step
+  if (!underway) return turn
   if (step === "Pull") task.pull = "unasked"
+  else task.doing = undefined
   const pointless = isTerminal(task.status.State) || task.forgotten || isBefore("complete", task.goal)
   const towardsRunning = step === "Pull" || step === "Create" || step === "Start"
   if (pointless && towardsRunning) return turn
@@ -353,10 +354,12 @@ function refused(turn: Turn, { step, message, temporary, answered }: Refusal): T
   return turn
 }
 
-function done(turn: Turn, doing: Doing): Turn {
-  if (turn.task.doing === doing) turn.task.doing = undefined
-  turn.task.attempt = 0
-  return turn
+/** Notes that an action has been answered. False when it was not underway: its answer came twice. */
+function done({ task }: Turn, doing: Doing): boolean {
+  if (task.doing !== doing) return false
+  task.doing = undefined
+  task.attempt = 0
+  return true
 }
 
 /** What an ended container means, in Swarm's words. */
