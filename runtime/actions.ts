@@ -7,7 +7,10 @@ export type CommonAction =
   | { readonly _tag: "Reply"; readonly to: ReplyTo; readonly message: unknown }
   /** Published on this actor's `out` lane. */
   | { readonly _tag: "Announce"; readonly message: unknown }
-  /** Starts a child of a `many` group that stands beside this actor in the tree; nothing if it runs already. */
+  /**
+   * Starts a child of the nearest `many` group of that kind, beside this actor or above it in the tree. One that
+   * runs already goes on, and takes `props` for the case that it must start again.
+   */
   | { readonly _tag: "Spawn"; readonly kind: string; readonly id: string; readonly props: unknown }
   /** Ends a child of a `many` group in order: its own `stopWithin`, then kill. */
   | { readonly _tag: "Dismiss"; readonly kind: string; readonly id: string }

@@ -26,9 +26,10 @@ export interface SystemService {
   readonly nodeId: string
   /**
    * Homes beside the node's own id that this process answers for now: `manager` on managers, `leader` while it
-   * leads. Claiming subscribes to the home's subjects; releasing ends that.
+   * leads. Claiming subscribes to the home's subjects; releasing ends that. `term` is the leader's: it travels with
+   * everything said from home `leader`, and receivers drop what comes with an older one than they have seen.
    */
-  readonly claim: (home: string) => { readonly release: () => void }
+  readonly claim: (home: string, options?: { readonly term?: number }) => { readonly release: () => void }
   /** Sends and forgets; what cannot be delivered is counted as a dead letter. */
   readonly tell: (to: Address, message: unknown) => void
   readonly ask: <Answer>(to: Address, message: unknown, withinMs: number) => Effect.Effect<Answer, Absence>

@@ -18,7 +18,7 @@ export interface Subscription {
 
 export interface TransportService {
   readonly isConnected: () => boolean
-  /** Largest body in bytes that one publish carries. */
+  /** Largest body in bytes that one publish carries; a larger one throws `PayloadTooLarge`. */
   readonly maxPayload: () => number
   /** At most once. Throws `Unreachable` while disconnected: nothing is queued behind the caller's back. */
   readonly publish: (subject: string, headers: Headers, body: Uint8Array) => void
@@ -35,9 +35,23 @@ export interface TransportService {
     body: Uint8Array,
     withinMs: number
   ) => Effect.Effect<Delivery, NotHere | TimedOut | Unreachable>
+  /**
+   * `request` for plain code: calls `done` once, in a later turn. What it returns takes the question back, and
+   * `done` is not called any more.
+   */
+  readonly call: (
+    subject: string,
+    headers: Headers,
+    body: Uint8Array,
+    withinMs: number,
+    done: (outcome: CallOutcome) => void
+  ) => () => void
   /** Told of every connect and disconnect, and of asynchronous errors such as a permission denied. */
   readonly onStatus: (listen: (status: TransportStatus) => void) => Subscription
 }
+
+/** An answer, or why there is none; an answer is what carries no `_tag`. */
+export type CallOutcome = Delivery | NotHere | TimedOut | Unreachable
 
 export type TransportStatus =
   | { readonly _tag: "Connected"; readonly server: string }

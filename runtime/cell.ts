@@ -1,0 +1,392 @@
+/**
+ * One running actor, in plain code: its mailbox, its state, its timers and the actions it has under way.
+ *
+ * A cell outlives crashes: its memory goes, its mailbox stays, and its supervisor decides when it starts again.
+ */
+import type { CommonAction } from "#runtime/actions.ts"
+import type { AnyActor } from "#runtime/actor.ts"
+import { type Address, isToken, showAddress } from "#runtime/address.ts"
+import { assert } from "#runtime/assert.ts"
+import type { Moment, Step } from "#runtime/behaviour.ts"
+import type { Host } from "#runtime/host.ts"
+import type { Fresh } from "#runtime/ids.ts"
+import { type Letter, Mailbox, type Offer } from "#runtime/mailbox.ts"
+import type { PerformExit, Performer } from "#runtime/performer.ts"
+
+/** Actions that reach beyond the tree. */
+export type Outward = Extract<CommonAction, { readonly _tag: "Tell" | "Reply" | "Announce" }>
+
+/** What a cell needs from the system around it. */
+export interface CellWorld {
+  readonly host: Host
+  readonly performer: Performer
+  /** Carries out what reaches other actors. Throws to crash the actor. */
+  readonly carry: (action: Outward, cell: Cell, letter: Letter | undefined) => void
+  /** A letter that will never be handled, and why. */
+  readonly lost: (cell: Cell, letter: Letter, reason: string) => void
+  /** Whoever asked this actor and has no answer yet will get none from it. */
+  readonly abandoned: (cell: Cell, reason: string) => void
+  /** Called before every decision with its input, for traces and recorders. */
+  readonly deciding?: ((cell: Cell, letter: Letter | undefined, now: number) => void) | undefined
+}
+
+/** What a cell tells its place in the tree; each is said in a turn of its own, never from inside a decision. */
+export interface CellEvents {
+  readonly crashed: (error: unknown) => void
+  readonly ended: () => void
+}
+
+export interface CellOptions {
+  readonly definition: AnyActor
+  readonly self: Address
+  readonly fresh: Fresh
+  readonly world: CellWorld
+  readonly events: CellEvents
+  /** How long running actions may go on once the actor ends, in milliseconds. */
+  readonly stopWithinMs: number
+  /** The nearest `many` group of a kind, as seen from where the actor stands. */
+  readonly findGroup: (kind: string) => Group | undefined
+}
+
+/** What `Spawn` and `Dismiss` come to. */
+export interface Group {
+  readonly spawn: (id: string, props: unknown) => void
+  readonly dismiss: (id: string) => void
+}
+
+export type CellStatus = "idle" | "running" | "failed" | "stopping" | "closed"
+
+/** Messages handled before other actors get their turn. */
+const batch = 64
+/** One actor holds the thread no longer than this before the others are asked, in milliseconds. */
+const turnMs = 2
+/** An interrupted action that has not ended by then is left behind: its finalizer hangs, the tree must not. */
+const interruptWithinMs = 2_000
+
+interface Running {
+  interrupt: (() => void) | undefined
+}
+
+/** The end of one life: its actions are waited for, and then somebody is told. */
+interface Settling {
+  then: () => void
+  /** It was asked for by `stop`, so that a second `stop` must not make the first one wait for ever. */
+  stopped: boolean
+}
+
+export class Cell {
+  readonly self: Address
+  readonly definition: AnyActor
+  readonly mailbox: Mailbox
+  status: CellStatus = "idle"
+  handled = 0
+  lastError: string | undefined
+  decideMicrosTotal = 0
+  decideMicrosMax = 0
+  /** Set by the cell's place in the tree: ends a wait between restarts early. */
+  hurry: (() => void) | undefined
+
+  readonly #options: CellOptions
+  readonly #world: CellWorld
+  readonly #timers = new Map<string, () => void>()
+  readonly #performs = new Set<Running>()
+  #state: unknown
+  #scheduled = false
+  #settling: Settling | undefined
+  #cancelGrace: (() => void) | undefined
+
+  constructor(options: CellOptions) {
+    this.#options = options
+    this.#world = options.world
+    this.self = options.self
+    this.definition = options.definition
+    this.mailbox = new Mailbox(options.definition.mailbox)
+  }
+
+  /** Begins a life with fresh memory. A start that throws is reported through `events.crashed`, like any crash. */
+  start(props: unknown): void {
+    assert(this.status === "idle", "only an idle actor starts")
+    this.status = "running"
+    const now = this.#world.host.now()
+    this.#world.deciding?.(this, undefined, now)
+    try {
+      const moment: Moment = { now, fresh: this.#options.fresh, self: this.self }
+      this.#follow(this.definition.start(props, moment) as Step<unknown, unknown>, undefined)
+    } catch (error) {
+      this.#crash(error)
+    }
+    this.#schedule()
+  }
+
+  /** Puts a message into the inbox; a cell between two lives keeps it for the next one. */
+  deliver(letter: Letter): Offer {
+    const offer = this.mailbox.offer(letter)
+    if (offer._tag === "Taken" && offer.lost)
+      this.#world.lost(this, offer.lost, "pushed out by a newer message")
+    this.#schedule()
+    return offer
+  }
+
+  /** Crashes the actor before its next message, as its supervisor may ask at any time. */
+  crashByHand(reason: string): void {
+    this.mailbox.offerSys({ message: new Error(reason), at: this.#world.host.now() })
+    this.#schedule()
+  }
+
+  /** Takes no more messages; running actions get their time, are then interrupted; then `stopped` is called. */
+  stop(stopped: () => void): void {
+    if (this.status === "idle" || this.status === "closed") return stopped()
+    this.status = "stopping"
+    this.#forget()
+    this.#world.abandoned(this, "it was stopped")
+    const settling = this.#settling
+    const earlier = settling?.stopped ? settling.then : undefined
+    const idle = (): void => {
+      this.status = "idle"
+      earlier?.()
+      stopped()
+    }
+    if (!settling) return this.#settle(this.#options.stopWithinMs, idle, true)
+    // After a crash or a normal end its actions are being settled already: this only takes over what follows.
+    settling.then = idle
+    settling.stopped = true
+  }
+
+  /** Ends the cell for good: what still waits in the inbox is lost. */
+  close(reason: string): void {
+    if (this.status === "closed") return
+    this.status = "closed"
+    this.#forget()
+    for (const letter of this.mailbox.drain()) this.#world.lost(this, letter, reason)
+    this.#world.abandoned(this, reason)
+  }
+
+  get performing(): number {
+    return this.#performs.size
+  }
+
+  /** The definition's one line about the present state, or what went wrong in making it. */
+  summary(): string | undefined {
+    if (this.status !== "running" || !this.definition.summary) return undefined
+    try {
+      return this.definition.summary(this.#state)
+    } catch (error) {
+      return `no summary: ${error instanceof Error ? error.message : String(error)}`
+    }
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.status !== "running" || this.mailbox.depth === 0) return
+    this.#scheduled = true
+    this.#world.host.defer(this.#drain)
+  }
+
+  readonly #drain = (): void => {
+    this.#scheduled = false
+    const { host } = this.#world
+    const began = host.monotonic()
+    for (let handled = 0; handled < batch && this.status === "running"; handled++) {
+      const order = this.mailbox.takeSys()
+      if (order) {
+        this.#crash(order.message)
+        return
+      }
+      const letter = this.mailbox.take()
+      if (!letter) return
+      if (this.#handle(letter) - began > turnMs) break
+    }
+    this.#schedule()
+  }
+
+  /** Decides about one letter and returns when that was done, in monotonic milliseconds. */
+  #handle(letter: Letter): number {
+    const { host } = this.#world
+    const now = host.now()
+    const began = host.monotonic()
+    const { asker, from } = letter
+    if (asker && asker.deadline <= now) {
+      this.#world.lost(this, letter, "its deadline had passed")
+      return began
+    }
+    this.handled++
+    this.#world.deciding?.(this, letter, now)
+    const moment: Moment = {
+      now,
+      fresh: this.#options.fresh,
+      self: this.self,
+      ...(from && { from }),
+      ...(asker && { asker })
+    }
+    let ended = began
+    try {
+      const step = this.definition.decide(this.#state, letter.message, moment) as Step<unknown, unknown>
+      ended = host.monotonic()
+      const micros = (ended - began) * 1_000
+      this.decideMicrosTotal += micros
+      if (micros > this.decideMicrosMax) this.decideMicrosMax = micros
+      this.#follow(step, letter)
+    } catch (error) {
+      this.#crash(error)
+    }
+    return ended
+  }
+
+  #follow(step: Step<unknown, unknown>, letter: Letter | undefined): void {
+    this.#state = step.state
+    for (const action of step.actions) {
+      // An action of this very step may have failed at once; what it asked for after that is part of the loss.
+      if (this.status !== "running") return
+      this.#carryOut(action as CommonAction, letter)
+    }
+    if (step.ends && this.status === "running") this.#end()
+  }
+
+  #carryOut(action: CommonAction, letter: Letter | undefined): void {
+    switch (action._tag) {
+      case "Later":
+        this.#later(action.key, action.afterMs, action.message)
+        return
+      case "Cancel":
+        this.#timers.get(action.key)?.()
+        this.#timers.delete(action.key)
+        return
+      case "Tell":
+      case "Reply":
+      case "Announce":
+        this.#world.carry(action, this, letter)
+        return
+      case "Spawn":
+        assert(isToken(action.id), `actor id ${JSON.stringify(action.id)} can stand in a subject`)
+        this.#group(action.kind).spawn(action.id, action.props)
+        return
+      case "Dismiss":
+        this.#group(action.kind).dismiss(action.id)
+        return
+      default:
+        this.#perform(action, letter)
+    }
+  }
+
+  #group(kind: string): Group {
+    const group = this.#options.findGroup(kind)
+    assert(group !== undefined, `there is a group of kind ${kind} beside or above ${showAddress(this.self)}`)
+    return group
+  }
+
+  #later(key: string, afterMs: number, message: unknown): void {
+    this.#timers.get(key)?.()
+    const cancel = this.#world.host.after(afterMs, () => {
+      this.#timers.delete(key)
+      this.#deliverOwn(message, undefined)
+    })
+    this.#timers.set(key, cancel)
+  }
+
+  #perform(action: unknown, letter: Letter | undefined): void {
+    assert(
+      this.definition.perform !== undefined,
+      `actor ${this.definition.kind} can perform what it asks for`
+    )
+    const running: Running = { interrupt: undefined }
+    let done = false
+    this.#performs.add(running)
+    try {
+      const handle = this.#world.performer.perform(this.definition, action, this.self, (exit) => {
+        if (done) return
+        done = true
+        this.#performed(running, exit, letter)
+      })
+      if (!done) running.interrupt = () => handle.interrupt()
+    } catch (error) {
+      this.#performs.delete(running)
+      throw error
+    }
+  }
+
+  #performed(running: Running, exit: PerformExit, letter: Letter | undefined): void {
+    // No longer there when it was left behind or belongs to an earlier life: nobody waits for it.
+    if (!this.#performs.delete(running)) return
+    if (this.status === "running") {
+      if ("error" in exit) this.#crash(exit.error)
+      else for (const message of exit.messages) this.#deliverOwn(message, letter)
+    }
+    if (this.#settling && this.#performs.size === 0) this.#world.host.defer(() => this.#finishSettling())
+  }
+
+  #deliverOwn(message: unknown, letter: Letter | undefined): void {
+    this.deliver({ message, at: this.#world.host.now(), own: true, cause: letter?.cause })
+  }
+
+  #crash(error: unknown): void {
+    if (this.status !== "running") return
+    this.status = "failed"
+    this.lastError = describeError(error)
+    this.#forget()
+    this.#world.abandoned(this, `it crashed: ${this.lastError}`)
+    this.#settle(0, () => {
+      this.status = "idle"
+      this.#options.events.crashed(error)
+    })
+  }
+
+  #end(): void {
+    this.status = "stopping"
+    for (const cancel of this.#timers.values()) cancel()
+    this.#timers.clear()
+    this.#settle(this.#options.stopWithinMs, () => {
+      this.status = "idle"
+      this.#forget()
+      this.#world.abandoned(this, "it ended")
+      this.#options.events.ended()
+    })
+  }
+
+  /** Memory and timers go; the mailbox stays. */
+  #forget(): void {
+    this.#state = undefined
+    for (const cancel of this.#timers.values()) cancel()
+    this.#timers.clear()
+  }
+
+  /** Gives running actions `graceMs`, interrupts them, and calls `then` when none is left, in a turn of its own. */
+  #settle(graceMs: number, then: () => void, stopped = false): void {
+    const settling: Settling = { then, stopped }
+    this.#settling = settling
+    const { host } = this.#world
+    if (this.#performs.size === 0) {
+      host.defer(() => this.#finishSettling())
+      return
+    }
+    const interrupt = (): void => {
+      // The next life may have begun meanwhile; its actions are not ours to end.
+      if (this.#settling !== settling) return
+      this.#cancelGrace = host.after(interruptWithinMs, () => {
+        this.#performs.clear()
+        this.#finishSettling()
+      })
+      for (const running of [...this.#performs]) running.interrupt?.()
+    }
+    // An action that fails inside the call that started it must not be interrupted from inside itself.
+    if (graceMs <= 0) host.defer(interrupt)
+    else this.#cancelGrace = host.after(graceMs, interrupt)
+  }
+
+  #finishSettling(): void {
+    const settling = this.#settling
+    if (!settling || this.#performs.size > 0) return
+    this.#settling = undefined
+    this.#cancelGrace?.()
+    this.#cancelGrace = undefined
+    settling.then()
+  }
+}
+
+/** An error in one line, with the causes it carries. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) {
+    if (typeof error === "object" && error !== null && "message" in error) return String(error.message)
+    return String(error)
+  }
+  const named = error.name === "Error" ? error.message : `${error.name}: ${error.message}`
+  return error.cause === undefined ? named : `${named}: ${describeError(error.cause)}`
+}

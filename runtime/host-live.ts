@@ -1,0 +1,88 @@
+/** The machine's own time and turns. The one place in the runtime that reads a clock or sets a timer. */
+import { getRandomValues } from "node:crypto"
+import { performance } from "node:perf_hooks"
+import { clearTimeout, setImmediate, setTimeout } from "node:timers"
+import type { Host } from "#runtime/host.ts"
+
+/** Turns taken in a row before sockets and timers get theirs. */
+const turnsInARow = 512
+/** What setTimeout takes; anything longer fires at once in every JavaScript runtime. */
+const longestTimerMs = 2 ** 31 - 1
+
+/** Makes a host; one per process is enough. An exception out of a turn reaches `onError` and stops no other turn. */
+export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host {
+  let queue: Array<() => void> = []
+  let next: Array<() => void> = []
+  let at = 0
+  let scheduled = false
+  let inARow = 0
+
+  const schedule = (): void => {
+    if (scheduled) return
+    scheduled = true
+    // Microtasks are quick but never let a socket speak; so every so often the long way round is taken.
+    if (inARow < turnsInARow) queueMicrotask(run)
+    else
+      setImmediate(() => {
+        inARow = 0
+        run()
+      })
+  }
+
+  const run = (): void => {
+    scheduled = false
+    while (inARow < turnsInARow) {
+      if (at === queue.length) {
+        if (next.length === 0) break
+        const emptied = queue
+        emptied.length = 0
+        queue = next
+        next = emptied
+        at = 0
+      }
+      const turn = queue[at++] as () => void
+      inARow++
+      try {
+        turn()
+      } catch (error) {
+        onError(error)
+      }
+    }
+    if (at < queue.length || next.length > 0) schedule()
+  }
+
+  const after = (ms: number, fire: () => void): (() => void) => {
+    if (ms > longestTimerMs) {
+      let cancel = after(longestTimerMs, () => {
+        cancel = after(ms - longestTimerMs, fire)
+      })
+      return () => cancel()
+    }
+    const timer = setTimeout(() => {
+      try {
+        fire()
+      } catch (error) {
+        onError(error)
+      }
+    }, ms)
+    return () => clearTimeout(timer)
+  }
+
+  return {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    random: () => (getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,
+    defer: (turn) => {
+      next.push(turn)
+      schedule()
+    },
+    after
+  }
+}
+
+function rethrow(error: unknown): void {
+  // Out of every turn's stack, so that the process learns of it as of any uncaught exception.
+  setImmediate(() => {
+    throw error
+  })
+}

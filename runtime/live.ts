@@ -1,0 +1,325 @@
+/**
+ * The system of one process: its trees, its homes, and the service through which actors are reached.
+ *
+ * All of it is plain code over a `Host`; Effect appears where people wait. With a virtual host, a bus in memory and
+ * an imitated performer the same code runs a whole cluster in one thread.
+ */
+import { Context, Deferred, Effect, Layer } from "effect"
+import { type Address, isToken, parseSubject, showAddress } from "#runtime/address.ts"
+import { assert } from "#runtime/assert.ts"
+import { type CellWorld, describeError } from "#runtime/cell.ts"
+import { type Absence, NotHere, NotUnderstood } from "#runtime/errors.ts"
+import type { Host } from "#runtime/host.ts"
+import { makeLiveHost } from "#runtime/host-live.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { decodeSys, fitTrees, type SysMessage, systemAddress } from "#runtime/inspect.ts"
+import { effectPerformer, type Performer } from "#runtime/performer.ts"
+import { Post } from "#runtime/post.ts"
+import { Registry } from "#runtime/registry.ts"
+import type { TreeEvent } from "#runtime/slots.ts"
+import type { SupervisorSpec } from "#runtime/supervisor.ts"
+import { type RunningTree, System, type SystemService, TreeFailed, type TreeNode } from "#runtime/system.ts"
+import { type Delivery, type Subscription, Transport, type TransportService } from "#runtime/transport.ts"
+import { Branch } from "#runtime/tree.ts"
+import { Watches } from "#runtime/watches.ts"
+import { decodeBody, type Outcome } from "#runtime/wire.ts"
+
+export interface SystemOptions {
+  readonly cluster: string
+  readonly nodeId: string
+  readonly host: Host
+  readonly transport: TransportService
+  /** Carries out actions in place of the definitions' own `perform`. */
+  readonly performer?: Performer
+  /** Hears of crashes and of supervisors that give up. */
+  readonly report?: (event: TreeEvent) => void
+  /** Called before every decision with its input; `message` is undefined at an actor's start. */
+  readonly deciding?: (self: Address, message: unknown, now: number) => void
+}
+
+/** A tree started without Effect. */
+export interface TreeHandle {
+  /** Stops it bottom to top; `stopped` is called once all of it is gone. Asked again, it only tells again. */
+  readonly stop: (stopped?: () => void) => void
+  readonly snapshot: () => TreeNode
+}
+
+export interface TreeOptions {
+  readonly performer?: Performer
+  /** Told when the top of the tree gives up; by then all of it has stopped. */
+  readonly ended?: (failure: TreeFailed) => void
+}
+
+/** A system as its owner sees it: the service, and the ways in for plain code. */
+export interface LocalSystem extends SystemService {
+  readonly startTree: (spec: SupervisorSpec, home: string, options?: TreeOptions) => TreeHandle
+  /** `ask` for plain code: `done` is called once, in a later turn, unless what is returned is called before. */
+  readonly askThen: (
+    to: Address,
+    message: unknown,
+    withinMs: number,
+    done: (outcome: Outcome) => void
+  ) => () => void
+  /** Ends all subscriptions and watches. Trees are stopped by who started them, before. */
+  readonly close: () => void
+}
+
+/** Starts a system that answers for its own node id. Trees are started in it; `close` ends it. */
+export function makeSystem(options: SystemOptions): LocalSystem {
+  const { cluster, nodeId, host, transport } = options
+  assert(isToken(cluster) && isToken(nodeId), "cluster and node ids are tokens")
+  const registry = new Registry()
+  const homes = new Map<string, Home>()
+  const owns = (home: string): boolean => homes.has(home)
+  const post = new Post({ cluster, nodeId, host, transport, registry, owns })
+  const seeds = [host.random(), host.random(), host.random(), host.random()] as const
+  const fresh = new Fresh(seeds.map((seed) => Math.floor(seed * 2 ** 32)) as [number, number, number, number])
+  const branches = new Set<Branch>()
+
+  const watches = new Watches({
+    host,
+    nodeId,
+    registry,
+    ask: (target, message, withinMs, done) => post.call(target, "sys", message, withinMs, done),
+    tell: (target, message) => post.send(target, "sys", message),
+    tellNode: (node, message) => post.send(systemAddress(node), "sys", message)
+  })
+
+  const cellWorld = (performer: Performer): CellWorld => {
+    const { deciding } = options
+    return {
+      host,
+      performer,
+      carry: (action, cell, letter) => post.carry(action, cell, letter),
+      lost: (cell, letter, reason) => post.lost(cell, letter, reason),
+      abandoned: (cell, reason) => post.asks.abandon(cell, reason),
+      deciding: deciding && ((cell, letter, now) => deciding(cell.self, letter?.message, now))
+    }
+  }
+
+  const startTree: LocalSystem["startTree"] = (spec, home, treeOptions = {}) => {
+    assert(isToken(home), "a home is a token")
+    const performer = treeOptions.performer ?? options.performer ?? effectPerformer(Context.empty())
+    const world = {
+      home,
+      cell: cellWorld(performer),
+      registry,
+      fresh: fresh.fork(),
+      report: options.report ?? (() => {})
+    }
+    const waiting: Array<() => void> = []
+    let phase: "running" | "stopping" | "gone" = "running"
+    const gone = (reason: string): void => {
+      phase = "gone"
+      branch.release(reason)
+      branches.delete(branch)
+      for (const stopped of waiting.splice(0)) stopped()
+    }
+    const branch: Branch = new Branch(world, spec, "permanent", {
+      started: () => {},
+      ended: () => {},
+      crashed: (error) => {
+        const failure =
+          error instanceof TreeFailed ? error : new TreeFailed(`${spec.name} failed`, { cause: error })
+        gone(`its tree failed: ${describeError(failure)}`)
+        treeOptions.ended?.(failure)
+      }
+    })
+    branches.add(branch)
+    branch.start()
+    return {
+      stop: (stopped = () => {}) => {
+        if (phase === "gone") return stopped()
+        waiting.push(stopped)
+        if (phase === "stopping") return
+        phase = "stopping"
+        branch.stop(() => gone("its tree was stopped"))
+      },
+      snapshot: () => branch.snapshot()
+    }
+  }
+
+  const claim: LocalSystem["claim"] = (home, claimOptions = {}) => {
+    assert(isToken(home), "a home is a token")
+    if (home === "leader" && claimOptions.term !== undefined) post.lead(claimOptions.term)
+    const known = homes.get(home)
+    if (known) known.claims++
+    else homes.set(home, { claims: 1, subscriptions: subscribeHome(home) })
+    let held = true
+    return {
+      release: () => {
+        const entry = homes.get(home)
+        if (!held || !entry) return
+        held = false
+        entry.claims--
+        if (entry.claims > 0) return
+        homes.delete(home)
+        for (const subscription of entry.subscriptions) subscription.unsubscribe()
+      }
+    }
+  }
+
+  const subscribeHome = (home: string): ReadonlyArray<Subscription> => {
+    // Any manager may answer for `manager`; a node and the leader answer for themselves.
+    const queue = home === "manager" ? { queue: "manager" } : {}
+    const pattern = (lane: string): string => `troupe.v1.${cluster}.${home}.*.*.${lane}`
+    return [
+      transport.subscribe(pattern("in"), queue, (delivery) => post.receive(delivery)),
+      transport.subscribe(pattern("sys"), queue, onSys)
+    ]
+  }
+
+  const trees = (): ReadonlyArray<TreeNode> => [...branches].map((branch) => branch.snapshot())
+
+  const restart = (target: Address): boolean => {
+    const cell = registry.find(target)
+    if (!cell) return false
+    if (cell.status === "running") cell.crashByHand("restarted by hand")
+    else cell.hurry?.()
+    return true
+  }
+
+  const onSys = (delivery: Delivery): void => {
+    const subject = parseSubject(delivery.subject)
+    if (!subject) return
+    const parsed = decodeBody(delivery.body)
+    const decoded = parsed.ok ? decodeSys(parsed.message) : parsed
+    if (!decoded.ok) {
+      const message = `The runtime of ${nodeId} does not understand this: ${decoded.problem}`
+      return post.refuse(delivery, new NotUnderstood({ address: showAddress(subject.to), message }))
+    }
+    answerSys(delivery, subject.to, decoded.message as SysMessage)
+  }
+
+  const answerSys = (delivery: Delivery, to: Address, message: SysMessage): void => {
+    switch (message._tag) {
+      case "Tree":
+        // Headers share the message with the body.
+        return post.respond(delivery, fitTrees(nodeId, trees(), transport.maxPayload() - 4_096))
+      case "Restart":
+        return post.respond(delivery, { done: restart(message.address) })
+      case "DeadLetters":
+        return post.respond(delivery, post.deadLetters.report())
+      case "Watch": {
+        if (watches.onWatch(to, message.watcher, message.key))
+          return post.respond(delivery, { watching: true })
+        const words = `Cannot watch ${showAddress(to)}: nobody is there`
+        return post.refuse(delivery, new NotHere({ address: showAddress(to), message: words }))
+      }
+      case "Unwatch":
+        return watches.onUnwatch(message.watcher, message.key)
+      case "Gone":
+        return watches.onGone(message.key, message.reason)
+    }
+  }
+
+  const watch: LocalSystem["watch"] = (target, told) => {
+    let open = true
+    const tellOnce = (reason: string): void => {
+      // Out of whatever ended the actor: the watcher may do anything, also to the tree that just changed.
+      host.defer(() => {
+        if (!open) return
+        open = false
+        told(reason)
+      })
+    }
+    if (registry.watch(target, tellOnce)) {
+      return {
+        unwatch: () => {
+          open = false
+          registry.unwatch(target, tellOnce)
+        }
+      }
+    }
+    if (owns(target.home)) tellOnce(`${showAddress(target)} is not there`)
+    const unwatchRemote = owns(target.home) ? () => {} : watches.watch(target, tellOnce)
+    return {
+      unwatch: () => {
+        open = false
+        unwatchRemote()
+      }
+    }
+  }
+
+  const run = Effect.fnUntraced(function* (spec: SupervisorSpec, home: string) {
+    const context = yield* Effect.context<never>()
+    const failed = yield* Deferred.make<never, TreeFailed>()
+    const handle = startTree(spec, home, {
+      performer: options.performer ?? effectPerformer(context),
+      ended: (failure) => Deferred.doneUnsafe(failed, Effect.fail(failure))
+    })
+    const stop = Effect.callback<void>((resume) => handle.stop(() => resume(Effect.void)))
+    yield* Effect.addFinalizer(() => stop)
+    const running: RunningTree = { ended: Deferred.await(failed), stop }
+    return running
+  })
+
+  const ask = <Answer>(to: Address, message: unknown, withinMs: number): Effect.Effect<Answer, Absence> =>
+    Effect.callback((resume) => {
+      const takeBack = post.ask(to, message, withinMs, (outcome) =>
+        resume(outcome._tag === "Answer" ? Effect.succeed(outcome.value as Answer) : Effect.fail(outcome))
+      )
+      return Effect.sync(takeBack)
+    })
+
+  const own = claim(nodeId)
+  const status = transport.onStatus((change) => {
+    if (change._tag === "Connected") watches.hasten()
+  })
+
+  return {
+    cluster,
+    nodeId,
+    claim,
+    tell: (to, message) => post.tell(to, message),
+    ask,
+    askThen: (to, message, withinMs, done) => post.ask(to, message, withinMs, done),
+    watch,
+    run,
+    startTree,
+    trees,
+    restart,
+    deadLetters: () => post.deadLetters.report(),
+    close: () => {
+      status.unsubscribe()
+      watches.close()
+      own.release()
+      for (const { subscriptions } of homes.values()) {
+        for (const subscription of subscriptions) subscription.unsubscribe()
+      }
+      homes.clear()
+    }
+  }
+}
+
+interface Home {
+  claims: number
+  readonly subscriptions: ReadonlyArray<Subscription>
+}
+
+/** The system of this process over the transport that is provided; crashes are logged as they happen. */
+export const systemLayer = (options: {
+  readonly cluster: string
+  readonly nodeId: string
+}): Layer.Layer<System, never, Transport> =>
+  Layer.effect(
+    System,
+    Effect.gen(function* () {
+      const transport = yield* Transport
+      const log = Effect.runForkWith(yield* Effect.context<never>())
+      const host = makeLiveHost()
+      const report = (event: TreeEvent): void => {
+        log(describeEvent(event))
+      }
+      const system = makeSystem({ ...options, host, transport, report })
+      yield* Effect.addFinalizer(() => Effect.sync(() => system.close()))
+      return system
+    })
+  )
+
+/** A tree's event as one log line. */
+export function describeEvent(event: TreeEvent): Effect.Effect<void> {
+  if (event._tag === "GaveUp") return Effect.logError(describeError(event.error))
+  const next = event.restartInMs === undefined ? "" : `; it starts again in ${event.restartInMs} ms`
+  return Effect.logWarning(`${event.name} crashed: ${describeError(event.error)}${next}`)
+}

@@ -1,0 +1,175 @@
+/**
+ * A bounded inbox: first in, first out, with the supervisor's lane served before all else.
+ *
+ * It outlives the crashes of its actor, which is why it stands apart from the cell: a crash loses one message
+ * and the memory, never what waits here.
+ */
+import type { MailboxOptions, Overflow } from "#runtime/actor.ts"
+import type { Address } from "#runtime/address.ts"
+import type { ReplyTo } from "#runtime/behaviour.ts"
+import type { Cause } from "#runtime/envelope.ts"
+
+/** One message on its way into an actor. `at` is the host's clock in milliseconds when it came in. */
+export interface Letter {
+  readonly message: unknown
+  readonly at: number
+  readonly from?: Address | undefined
+  readonly asker?: ReplyTo | undefined
+  readonly cause?: Cause | undefined
+  /** The actor's own timer or the result of its own action: never refused, never dropped, never replaced. */
+  readonly own?: true
+}
+
+/** What became of an offered letter; `lost` is another one that it pushed out. */
+export type Offer =
+  | { readonly _tag: "Taken"; readonly lost?: Letter }
+  | { readonly _tag: "Full"; readonly capacity: number }
+
+// A burst of one message per node of a large cluster fits; more than that is a sender gone wrong.
+const usualCapacity = 16_384
+const taken: Offer = { _tag: "Taken" }
+
+export class Mailbox {
+  readonly capacity: number
+  readonly #overflow: Overflow
+  readonly #sys: Letter[] = []
+  /** A ring whose size is a power of two; positions count for ever and are masked on access. */
+  #ring: Array<Letter | undefined> = new Array(8)
+  #head = 0
+  #tail = 0
+  #count = 0
+  /** Where the newest letter of each key waits; only under `latest`. */
+  readonly #places = new Map<string, number>()
+
+  constructor(options: MailboxOptions = {}) {
+    this.capacity = options.capacity ?? usualCapacity
+    this.#overflow = options.overflow ?? "refuse"
+  }
+
+  get depth(): number {
+    return this.#count + this.#sys.length
+  }
+
+  /** When the oldest waiting letter came in, in the host's milliseconds. */
+  get oldestAt(): number | undefined {
+    const sys = this.#sys[0]
+    if (sys) return sys.at
+    this.#skipGaps()
+    return this.#ring[this.#head & (this.#ring.length - 1)]?.at
+  }
+
+  offer(letter: Letter): Offer {
+    if (letter.own) {
+      this.#append(letter)
+      return taken
+    }
+    const overflow = this.#overflow
+    if (typeof overflow === "object") {
+      const key = overflow.latest(letter.message as never)
+      if (key !== undefined) return this.#offerLatest(key, letter)
+    }
+    if (this.#count < this.capacity) {
+      this.#append(letter)
+      return taken
+    }
+    if (overflow !== "drop-oldest") return { _tag: "Full", capacity: this.capacity }
+    const lost = this.#dropOldest()
+    if (!lost) return { _tag: "Full", capacity: this.capacity }
+    this.#append(letter)
+    return { _tag: "Taken", lost }
+  }
+
+  /** The supervisor's lane: unbounded, because only the runtime itself speaks on it. */
+  offerSys(letter: Letter): void {
+    this.#sys.push(letter)
+  }
+
+  takeSys(): Letter | undefined {
+    return this.#sys.shift()
+  }
+
+  take(): Letter | undefined {
+    this.#skipGaps()
+    if (this.#count === 0) return undefined
+    const at = this.#head & (this.#ring.length - 1)
+    const letter = this.#ring[at] as Letter
+    this.#ring[at] = undefined
+    this.#forgetPlace(letter, this.#head)
+    this.#head++
+    this.#count--
+    return letter
+  }
+
+  /** What waits, oldest first, without the supervisor's lane. */
+  waiting(): ReadonlyArray<Letter> {
+    const letters: Letter[] = []
+    for (let i = this.#head; i < this.#tail; i++) {
+      const letter = this.#ring[i & (this.#ring.length - 1)]
+      if (letter) letters.push(letter)
+    }
+    return letters
+  }
+
+  /** Empties the inbox and returns what waited in it, oldest first. */
+  drain(): ReadonlyArray<Letter> {
+    this.#sys.length = 0
+    const letters: Letter[] = []
+    for (let letter = this.take(); letter; letter = this.take()) letters.push(letter)
+    return letters
+  }
+
+  #offerLatest(key: string, letter: Letter): Offer {
+    const place = this.#places.get(key)
+    if (place !== undefined) {
+      const at = place & (this.#ring.length - 1)
+      const lost = this.#ring[at] as Letter
+      // The newer goal keeps the older one's turn: a chatty sender cannot push itself back for ever.
+      this.#ring[at] = letter
+      return { _tag: "Taken", lost }
+    }
+    if (this.#count >= this.capacity) return { _tag: "Full", capacity: this.capacity }
+    this.#places.set(key, this.#tail)
+    this.#append(letter)
+    return taken
+  }
+
+  #append(letter: Letter): void {
+    if (this.#tail - this.#head === this.#ring.length) this.#grow()
+    this.#ring[this.#tail & (this.#ring.length - 1)] = letter
+    this.#tail++
+    this.#count++
+  }
+
+  #grow(): void {
+    const next: Array<Letter | undefined> = new Array(this.#ring.length * 2)
+    for (let i = this.#head; i < this.#tail; i++) {
+      next[i & (next.length - 1)] = this.#ring[i & (this.#ring.length - 1)]
+    }
+    this.#ring = next
+  }
+
+  #dropOldest(): Letter | undefined {
+    for (let i = this.#head; i < this.#tail; i++) {
+      const at = i & (this.#ring.length - 1)
+      const letter = this.#ring[at]
+      if (!letter || letter.own) continue
+      this.#ring[at] = undefined
+      this.#count--
+      return letter
+    }
+    return undefined
+  }
+
+  /** Steps over places whose letter was dropped from the middle. */
+  #skipGaps(): void {
+    while (this.#head < this.#tail && this.#ring[this.#head & (this.#ring.length - 1)] === undefined)
+      this.#head++
+  }
+
+  #forgetPlace(letter: Letter, place: number): void {
+    const overflow = this.#overflow
+    if (typeof overflow !== "object" || letter.own) return
+    const key = overflow.latest(letter.message as never)
+    if (key !== undefined && this.#places.get(key) === place) this.#places.delete(key)
+  }
+}

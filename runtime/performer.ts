@@ -1,0 +1,44 @@
+/**
+ * Where an action leaves plain code: a performer runs it and hands back what came of it.
+ *
+ * In production it runs the definition's Effect; the simulator puts its own imitation here.
+ */
+import { Cause, type Context, Effect, Exit } from "effect"
+import type { AnyActor } from "#runtime/actor.ts"
+import type { Address } from "#runtime/address.ts"
+
+export type PerformExit = { readonly messages: ReadonlyArray<unknown> } | { readonly error: unknown }
+
+export interface Performer {
+  /**
+   * Carries out one action and calls `done` once, now or later. After `interrupt`, `done` is still called, soon;
+   * a stopping actor waits for it, but not for ever.
+   */
+  readonly perform: (
+    definition: AnyActor,
+    action: unknown,
+    self: Address,
+    done: (exit: PerformExit) => void
+  ) => { readonly interrupt: () => void }
+}
+
+/** Runs `perform` of the definition with everything that `context` provides. */
+export function effectPerformer(context: Context.Context<never>): Performer {
+  const fork = Effect.runForkWith(context)
+  return {
+    perform(definition, action, self, done) {
+      const run = Effect.suspend(() => definition.perform?.(action, self) ?? Effect.void)
+      const fiber = fork(run as Effect.Effect<unknown, unknown>)
+      fiber.addObserver((exit) => done(toPerformExit(exit)))
+      return { interrupt: () => fiber.interruptUnsafe() }
+    }
+  }
+}
+
+/** What an Effect came to, as messages for the actor that asked for it. */
+export function toPerformExit(exit: Exit.Exit<unknown, unknown>): PerformExit {
+  if (Exit.isFailure(exit)) return { error: Cause.squash(exit.cause) }
+  const value = exit.value
+  if (value === undefined) return { messages: [] }
+  return { messages: Array.isArray(value) ? value : [value] }
+}

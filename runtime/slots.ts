@@ -1,0 +1,409 @@
+/**
+ * The places in a running tree where actors stand: one actor, or any number of one kind.
+ *
+ * A place knows how to start, stop and describe what stands there. What to do about an end is its owner's business.
+ */
+import { Duration } from "effect"
+import type { AnyActor } from "#runtime/actor.ts"
+import { type Address, showAddress } from "#runtime/address.ts"
+import { Cell, type CellWorld, describeError } from "#runtime/cell.ts"
+import type { Fresh } from "#runtime/ids.ts"
+import { cleanHistory, type History, judge, type Rules } from "#runtime/judge.ts"
+import type { Registry } from "#runtime/registry.ts"
+import type { Restart, Tolerance } from "#runtime/supervisor.ts"
+import { TreeFailed, type TreeNode } from "#runtime/system.ts"
+
+/** What happens in a tree that people may want to hear of. */
+export type TreeEvent =
+  | {
+      readonly _tag: "Crashed"
+      readonly name: string
+      readonly error: unknown
+      readonly restartInMs: number | undefined
+    }
+  | { readonly _tag: "GaveUp"; readonly name: string; readonly error: TreeFailed }
+
+/** What every place in one tree shares. */
+export interface TreeWorld {
+  readonly home: string
+  readonly cell: CellWorld
+  readonly registry: Registry
+  /** The source of every actor's own source of ids. */
+  readonly fresh: Fresh
+  readonly report: (event: TreeEvent) => void
+}
+
+/** What a place tells its owner. `started` and `crashed` may come while `start` is still being called. */
+export interface SlotEvents {
+  readonly started: () => void
+  readonly crashed: (error: unknown) => void
+  readonly ended: () => void
+}
+
+export interface Slot {
+  readonly name: string
+  readonly restart: Restart
+  /** Calls `started` once everything in it runs, or `crashed`. */
+  readonly start: () => void
+  /** What waits in inboxes is kept for the next start. */
+  readonly stop: (stopped: () => void) => void
+  /** Gives up the addresses for good; only after it has stopped or ended. */
+  readonly release: (reason: string) => void
+  /** `waiting` is true between two lives. */
+  readonly snapshot: (waiting: boolean, restarts: number) => TreeNode
+  /** Called when somebody wants the wait between two lives to end. */
+  readonly onHurry: (hurry: () => void) => void
+}
+
+/** Finds the group that a `Spawn` or `Dismiss` from one place in the tree is meant for. */
+export type FindGroup = (kind: string) => GroupSlot | undefined
+
+interface ActorPlace {
+  readonly definition: AnyActor
+  readonly id: string
+  readonly props: unknown
+  readonly restart: Restart
+  readonly stopWithin: Duration.Input
+}
+
+export class ActorSlot implements Slot {
+  readonly name: string
+  readonly restart: Restart
+  props: unknown
+  readonly #world: TreeWorld
+  readonly #makeCell: () => Cell
+  readonly #events: SlotEvents
+  #cell: Cell
+  #hurry: (() => void) | undefined
+  #registered = false
+
+  constructor(world: TreeWorld, spec: ActorPlace, events: SlotEvents, findGroup: FindGroup) {
+    const { definition } = spec
+    const self: Address = { home: world.home, kind: definition.kind, id: spec.id }
+    const fresh = world.fresh.fork()
+    const stopWithinMs = Duration.toMillis(spec.stopWithin)
+    this.name = `${definition.kind}/${spec.id}`
+    this.restart = spec.restart
+    this.props = spec.props
+    this.#world = world
+    this.#events = events
+    this.#makeCell = () =>
+      new Cell({ definition, self, fresh, stopWithinMs, world: world.cell, events, findGroup })
+    this.#cell = this.#makeCell()
+  }
+
+  start(): void {
+    if (!this.#registered) {
+      try {
+        if (this.#cell.status === "closed") this.#cell = this.#makeCell()
+        this.#cell.hurry = this.#hurry
+        this.#world.registry.add(this.#cell)
+        this.#registered = true
+      } catch (error) {
+        this.#events.crashed(error)
+        return
+      }
+    }
+    this.#cell.start(this.props)
+    if (this.#cell.status === "running") this.#events.started()
+  }
+
+  stop(stopped: () => void): void {
+    this.#cell.stop(stopped)
+  }
+
+  release(reason: string): void {
+    if (!this.#registered) return
+    this.#registered = false
+    this.#cell.close(reason)
+    this.#world.registry.remove(this.#cell, reason)
+  }
+
+  onHurry(hurry: () => void): void {
+    this.#hurry = hurry
+    this.#cell.hurry = hurry
+  }
+
+  snapshot(waiting: boolean, restarts: number): TreeNode {
+    const cell = this.#cell
+    const { mailbox } = cell
+    const summary = cell.summary()
+    const oldestAt = mailbox.oldestAt
+    return {
+      name: this.name,
+      kind: "actor",
+      address: cell.self,
+      state: waiting ? "restarting" : stateOf(cell),
+      ...(summary !== undefined && { summary }),
+      depth: mailbox.depth,
+      ...(oldestAt !== undefined && { oldestMs: this.#world.cell.host.now() - oldestAt }),
+      handled: cell.handled,
+      performing: cell.performing,
+      restarts,
+      ...(cell.lastError !== undefined && { lastError: cell.lastError }),
+      ...(cell.handled > 0 && {
+        decideMicros: {
+          mean: round(cell.decideMicrosTotal / cell.handled),
+          max: round(cell.decideMicrosMax)
+        }
+      }),
+      children: []
+    }
+  }
+}
+
+/** One actor of a group, with what its group remembers of it. */
+interface Member {
+  readonly slot: ActorSlot
+  status: "idle" | "running" | "waiting" | "stopping" | "ended"
+  history: History
+  restarts: number
+  upSince: number
+  cancelWait: (() => void) | undefined
+  /** It is to be gone for good once it has stopped. */
+  dismissed: boolean
+  /** It was asked for again while it was being dismissed. */
+  again: { readonly props: unknown } | undefined
+}
+
+/**
+ * Any number of actors of one kind, each judged on its own; one that crashes more often than tolerated crashes the
+ * group. A group that restarts starts the same actors again.
+ */
+export class GroupSlot implements Slot {
+  readonly name: string
+  readonly kind: string
+  readonly restart: Restart = "permanent"
+  readonly #world: TreeWorld
+  readonly #definition: AnyActor
+  readonly #stopWithin: Duration.Input
+  readonly #rules: Rules
+  readonly #events: SlotEvents
+  readonly #findGroup: FindGroup
+  readonly #members = new Map<string, Member>()
+  #status: "idle" | "running" | "stopping" = "idle"
+  #whenStopped: (() => void) | undefined
+  #lastError: string | undefined
+
+  constructor(
+    world: TreeWorld,
+    spec: {
+      readonly definition: AnyActor
+      readonly restart: Restart
+      readonly stopWithin: Duration.Input
+      readonly tolerates: Tolerance
+    },
+    events: SlotEvents,
+    findGroup: FindGroup
+  ) {
+    this.#world = world
+    this.#findGroup = findGroup
+    this.#definition = spec.definition
+    this.kind = spec.definition.kind
+    this.name = `many ${spec.definition.kind}`
+    this.#stopWithin = spec.stopWithin
+    this.#rules = {
+      strategy: "one-for-one",
+      crashes: spec.tolerates.crashes,
+      withinMs: Duration.toMillis(spec.tolerates.within),
+      restarts: [spec.restart]
+    }
+    this.#events = events
+  }
+
+  start(): void {
+    this.#status = "running"
+    for (const member of this.#members.values()) this.#startMember(member)
+    this.#events.started()
+  }
+
+  stop(stopped: () => void): void {
+    this.#status = "stopping"
+    this.#whenStopped = stopped
+    for (const [id, member] of [...this.#members]) this.#stopMember(id, member)
+    this.#checkStopped()
+  }
+
+  release(reason: string): void {
+    for (const member of this.#members.values()) member.slot.release(reason)
+    this.#members.clear()
+  }
+
+  onHurry(): void {
+    // A group itself has no address by which it could be hurried; its members have, and take care of themselves.
+  }
+
+  /** Starts the actor, or keeps it for when the group starts. One that runs takes the props for its next life. */
+  spawn(id: string, props: unknown): void {
+    const present = this.#members.get(id)
+    if (present) {
+      if (present.dismissed) present.again = { props }
+      else present.slot.props = props
+      return
+    }
+    const member = this.#newMember(id, props)
+    this.#members.set(id, member)
+    if (this.#status === "running") this.#startMember(member)
+  }
+
+  /** Ends the actor for good; nothing when it is not there. */
+  dismiss(id: string): void {
+    const member = this.#members.get(id)
+    if (!member) return
+    member.again = undefined
+    if (member.dismissed) return
+    member.dismissed = true
+    this.#stopMember(id, member)
+  }
+
+  snapshot(waiting: boolean, restarts: number): TreeNode {
+    return {
+      name: this.name,
+      kind: "supervisor",
+      state: waiting ? "restarting" : this.#status === "idle" ? "stopped" : this.#status,
+      summary: String(this.#members.size),
+      restarts,
+      ...(this.#lastError !== undefined && { lastError: this.#lastError }),
+      children: [...this.#members.values()].map((member) =>
+        member.slot.snapshot(member.status === "waiting", member.restarts)
+      )
+    }
+  }
+
+  #newMember(id: string, props: unknown): Member {
+    const member: Member = {
+      slot: new ActorSlot(
+        this.#world,
+        {
+          definition: this.#definition,
+          id,
+          props,
+          restart: this.#rules.restarts[0] as Restart,
+          stopWithin: this.#stopWithin
+        },
+        {
+          started: () => {
+            member.upSince = this.#world.cell.host.now()
+          },
+          crashed: (error) => this.#onEnd(id, member, { error }),
+          ended: () => this.#onEnd(id, member, undefined)
+        },
+        this.#findGroup
+      ),
+      status: "idle",
+      history: cleanHistory,
+      restarts: 0,
+      upSince: Number.POSITIVE_INFINITY,
+      cancelWait: undefined,
+      dismissed: false,
+      again: undefined
+    }
+    member.slot.onHurry(() => {
+      if (member.status === "waiting") this.#startMember(member)
+    })
+    return member
+  }
+
+  #startMember(member: Member): void {
+    member.cancelWait?.()
+    member.cancelWait = undefined
+    if (member.dismissed || member.status === "running") return
+    member.status = "running"
+    member.upSince = Number.POSITIVE_INFINITY
+    member.slot.start()
+  }
+
+  #stopMember(id: string, member: Member): void {
+    if (member.status === "stopping") return
+    member.cancelWait?.()
+    member.cancelWait = undefined
+    if (member.status === "idle" || member.status === "waiting") return this.#memberStopped(id, member)
+    member.status = "stopping"
+    member.slot.stop(() => this.#memberStopped(id, member))
+  }
+
+  #memberStopped(id: string, member: Member): void {
+    member.status = "idle"
+    if (member.dismissed) {
+      member.slot.release("it was dismissed")
+      this.#members.delete(id)
+      if (member.again) this.spawn(id, member.again.props)
+    } else if (this.#rules.restarts[0] === "temporary") {
+      member.slot.release("it was stopped")
+      this.#members.delete(id)
+    }
+    this.#checkStopped()
+  }
+
+  #checkStopped(): void {
+    if (this.#status !== "stopping") return
+    for (const member of this.#members.values()) if (member.status === "stopping") return
+    const stopped = this.#whenStopped
+    this.#whenStopped = undefined
+    this.#status = "idle"
+    stopped?.()
+  }
+
+  #onEnd(id: string, member: Member, crash: { readonly error: unknown } | undefined): void {
+    const { host } = this.#world.cell
+    const now = host.now()
+    member.status = "ended"
+    const [verdict, history] = judge(member.history, this.#rules, {
+      child: 0,
+      crashed: crash !== undefined,
+      now,
+      aliveMs: Math.max(0, now - member.upSince),
+      chance: host.random()
+    })
+    member.history = history
+    const restartInMs = verdict._tag === "Restart" ? verdict.afterMs : undefined
+    if (crash) {
+      this.#world.report({ _tag: "Crashed", name: this.#show(id), error: crash.error, restartInMs })
+    }
+    if (verdict._tag === "Leave") {
+      member.slot.release(crash ? `it crashed: ${describeError(crash.error)}` : "it ended")
+      this.#members.delete(id)
+      return
+    }
+    member.restarts++
+    if (verdict._tag === "Restart") {
+      member.status = "waiting"
+      member.cancelWait = host.after(verdict.afterMs, () => this.#startMember(member))
+      return
+    }
+    member.status = "idle"
+    // The group comes back with a clean slate, or the same member would bring it down again at once.
+    member.history = cleanHistory
+    const error = gaveUp(this.name, verdict.crashes, this.#rules.withinMs, this.#show(id), crash?.error)
+    this.#lastError = describeError(error)
+    this.stop(() => this.#events.crashed(error))
+  }
+
+  #show(id: string): string {
+    return showAddress({ home: this.#world.home, kind: this.kind, id })
+  }
+}
+
+/** Why a supervisor gave up, with the end that was one too many as its cause. */
+export function gaveUp(
+  name: string,
+  crashes: number,
+  withinMs: number,
+  child: string,
+  cause: unknown
+): TreeFailed {
+  const message = `${name} gave up after ${crashes} crashes of its children within ${withinMs} ms, the last of ${child}`
+  return new TreeFailed(message, cause === undefined ? undefined : { cause })
+}
+
+function stateOf(cell: Cell): TreeNode["state"] {
+  switch (cell.status) {
+    case "idle":
+    case "closed":
+      return "stopped"
+    default:
+      return cell.status
+  }
+}
+
+const round = (micros: number): number => Math.round(micros * 10) / 10

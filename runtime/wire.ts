@@ -1,0 +1,124 @@
+/**
+ * Bytes ↔ messages. What comes from another process is decoded here, once, by the receiver's own schema.
+ *
+ * Messages are plain data: the decoded and the encoded side of an `accepts` schema look the same, so a sender needs
+ * no schema. Unknown fields are ignored; an unknown tag or a malformed message is not understood.
+ */
+import { Buffer } from "node:buffer"
+import { Result, Schema } from "effect"
+import type { AnyActor } from "#runtime/actor.ts"
+import { header } from "#runtime/envelope.ts"
+import {
+  type Absence,
+  MailboxFull,
+  NotHere,
+  NotUnderstood,
+  Stopped,
+  TimedOut,
+  Unreachable
+} from "#runtime/errors.ts"
+import type { Delivery, Headers } from "#runtime/transport.ts"
+
+/** An answer, or why there is none. */
+export type Outcome = { readonly _tag: "Answer"; readonly value: unknown } | Absence
+
+export type Decoded =
+  | { readonly ok: true; readonly message: unknown }
+  | { readonly ok: false; readonly problem: string }
+
+const nothing = new Uint8Array(0)
+
+/** JSON in UTF-8; `undefined` is an empty body. Throws on what JSON cannot say, such as a cycle. */
+export function encodeBody(message: unknown): Uint8Array {
+  return message === undefined ? nothing : Buffer.from(JSON.stringify(message))
+}
+
+export function decodeBody(body: Uint8Array): Decoded {
+  if (body.length === 0) return { ok: true, message: undefined }
+  try {
+    const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8")
+    return { ok: true, message: JSON.parse(text) }
+  } catch (error) {
+    return { ok: false, problem: `the body is not JSON: ${(error as Error).message}` }
+  }
+}
+
+type Decoder = (input: unknown) => Decoded
+
+const decoders = new WeakMap<AnyActor, Decoder>()
+
+/** The message in `body`, as an actor of this kind takes it. */
+export function decodeMessage(definition: AnyActor, body: Uint8Array): Decoded {
+  const parsed = decodeBody(body)
+  if (!parsed.ok) return parsed
+  let decode = decoders.get(definition)
+  if (!decode) {
+    decode = makeDecoder(definition)
+    decoders.set(definition, decode)
+  }
+  return decode(parsed.message)
+}
+
+function makeDecoder(definition: AnyActor): Decoder {
+  const { accepts } = definition
+  if (!accepts) {
+    return () => ({ ok: false, problem: `actors of kind ${definition.kind} take messages from inside only` })
+  }
+  return decoderOf(accepts)
+}
+
+/** Decodes plain data by a schema that needs no services. */
+export function decoderOf(schema: Schema.Codec<unknown, unknown>): Decoder {
+  const decode = Schema.decodeUnknownResult(schema)
+  return (input) => {
+    const result = decode(input)
+    if (Result.isSuccess(result)) return { ok: true, message: result.success }
+    return { ok: false, problem: String(result.failure.message) }
+  }
+}
+
+/** An absence as a reply: its tag in a header, so that it can be told from any answer, its facts as the body. */
+export function encodeAbsence(absence: Absence): readonly [Headers, Uint8Array] {
+  return [{ [header.error]: absence._tag }, encodeBody({ ...absence })]
+}
+
+/** What a reply says about `address`, which was asked with `withinMs` to spare. */
+export function decodeReply(reply: Delivery, address: string, withinMs: number): Outcome {
+  const body = decodeBody(reply.body)
+  const tag = reply.headers[header.error]
+  if (tag !== undefined) return readAbsence(tag, body.ok ? body.message : undefined, address, withinMs)
+  if (body.ok) return { _tag: "Answer", value: body.message }
+  return new NotUnderstood({ address, message: `Cannot read the answer of ${address}: ${body.problem}` })
+}
+
+function readAbsence(tag: string, facts: unknown, address: string, withinMs: number): Absence {
+  const message = textField(facts, "message") ?? `${address} answered ${tag}`
+  switch (tag) {
+    case "NotHere":
+      return new NotHere({ address, message })
+    case "TimedOut":
+      return new TimedOut({ address, withinMs, message })
+    case "MailboxFull":
+      return new MailboxFull({ address, capacity: numberField(facts, "capacity") ?? 0, message })
+    case "Unreachable":
+      return new Unreachable({ address, message })
+    case "Stopped":
+      return new Stopped({ address, message })
+    default:
+      return new NotUnderstood({ address, message })
+  }
+}
+
+function textField(facts: unknown, name: string): string | undefined {
+  const value = field(facts, name)
+  return typeof value === "string" ? value : undefined
+}
+
+function numberField(facts: unknown, name: string): number | undefined {
+  const value = field(facts, name)
+  return typeof value === "number" ? value : undefined
+}
+
+function field(facts: unknown, name: string): unknown {
+  return typeof facts === "object" && facts !== null ? (facts as Record<string, unknown>)[name] : undefined
+}
