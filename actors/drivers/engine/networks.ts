@@ -1,0 +1,154 @@
+/**
+ * Overlays as this Engine sees them: one bridge network each, known by a label, never by its name, because a name
+ * may also be somebody else's. Everything outside speaks of the Engine's id.
+ */
+import { Effect, Schema, Semaphore } from "effect"
+import type { EngineClientService } from "#actors/drivers/engine/client.ts"
+import { asFilters } from "#actors/drivers/engine/containers.ts"
+import { Created, type EngineNetwork, EngineNetworks, Listed } from "#actors/drivers/engine/shapes.ts"
+import { understand } from "#actors/drivers/engine/understand.ts"
+import { ExecutorError } from "#actors/drivers/executor.ts"
+import type { NetworkPlan } from "#actors/network/plan.ts"
+
+/** The label that carries the overlay's id on its bridge. */
+export const networkLabel = "io.troupe.network.id"
+
+/** The Linux device of an overlay's bridge; device names have at most 15 characters. */
+export const bridgeName = (networkId: string): string => `br-t${networkId.slice(0, 10)}`
+
+/** Options of an overlay that mean the same on a bridge; others, such as `encrypted`, are not the bridge's. */
+const isBridgeOption = (key: string): boolean =>
+  key === "com.docker.network.driver.mtu" || key.startsWith("com.docker.network.bridge.")
+
+const bridgeOption = "com.docker.network.bridge.name"
+
+export function makeNetworks(client: EngineClientService, own: Readonly<Record<string, string>>) {
+  // One at a time: thirty tasks that want the same overlay make it once.
+  const alone = Semaphore.makeUnsafe(1)
+
+  const search = (filters: object) =>
+    client
+      .call({
+        operation: "networks",
+        method: "GET",
+        path: "/networks",
+        query: { filters: JSON.stringify(filters) }
+      })
+      .pipe(Effect.flatMap(understand("networks", EngineNetworks)))
+  const ours = search({ label: [networkLabel, ...asFilters(own)] })
+  const idOf = (network: EngineNetwork): string => network.Labels?.[networkLabel] ?? ""
+
+  /** Containers that hold it: also those that are made but not started, which the Engine itself would not count. */
+  const users = (network: EngineNetwork) =>
+    client
+      .call({
+        operation: "networks",
+        method: "GET",
+        path: "/containers/json",
+        query: {
+          all: true,
+          filters: JSON.stringify({
+            network: [network.Id],
+            status: ["created", "restarting", "running", "paused"]
+          })
+        }
+      })
+      .pipe(
+        Effect.flatMap(understand("networks", Listed)),
+        Effect.map((containers) => containers.length)
+      )
+
+  const removeUnused = (network: EngineNetwork) =>
+    Effect.gen(function* () {
+      const holders = yield* users(network)
+      if (holders > 0) return yield* inUse(network, `it is used by ${holders} containers`)
+      yield* client
+        .call({
+          operation: "remove network",
+          method: "DELETE",
+          path: `/networks/${network.Id}`,
+          fine: [404]
+        })
+        .pipe(
+          Effect.catchIf(
+            ({ status }) => status === 403,
+            ({ message }) => inUse(network, message)
+          )
+        )
+    })
+
+  const make = (plan: NetworkPlan, name: string) =>
+    client
+      .call({
+        operation: "ensure network",
+        method: "POST",
+        path: "/networks/create",
+        body: {
+          Name: name,
+          // A foreign network of that name is left alone; ids tell the two apart.
+          CheckDuplicate: false,
+          Driver: "bridge",
+          Internal: plan.internal,
+          Attachable: plan.attachable,
+          EnableIPv6: plan.ipv6,
+          IPAM: {
+            Driver: "default",
+            Config: plan.subnets.map(({ subnet, gateway }) => ({ Subnet: subnet, Gateway: gateway }))
+          },
+          Options: {
+            ...Object.fromEntries(Object.entries(plan.options).filter(([key]) => isBridgeOption(key))),
+            [bridgeOption]: bridgeName(plan.id)
+          },
+          Labels: { ...plan.labels, ...own, [networkLabel]: plan.id }
+        }
+      })
+      .pipe(Effect.flatMap(understand("ensure network", Created)))
+
+  const ensure = Effect.fn("engine.ensureNetwork")(function* (plan: NetworkPlan) {
+    const there = yield* ours
+    for (const network of there.filter((network) => idOf(network) === plan.id)) {
+      if (hasSubnets(network, plan)) return network.Id
+      yield* removeUnused(network)
+    }
+    // Left over from an overlay of this name that was removed and made anew.
+    for (const network of there.filter(({ Name }) => Name === plan.name)) {
+      if (idOf(network) !== plan.id) yield* Effect.catchIf(removeUnused(network), isInUse, () => Effect.void)
+    }
+    const made = yield* make(plan, plan.name).pipe(
+      // Engines from API 1.44 on refuse a second network of the same name.
+      Effect.catchIf(
+        ({ status }) => status === 409,
+        () => make(plan, `${plan.name}-${plan.id.slice(0, 10)}`)
+      )
+    )
+    return made.Id
+  })
+
+  return {
+    ensure: (plan: NetworkPlan) => alone.withPermits(1)(ensure(plan)),
+    remove: (networkId: string) =>
+      alone.withPermits(1)(
+        Effect.gen(function* () {
+          for (const network of yield* ours) {
+            if (idOf(network) === networkId || network.Id === networkId) yield* removeUnused(network)
+          }
+        })
+      ),
+    list: Effect.map(ours, (networks) => networks.map(idOf))
+  }
+}
+
+const hasSubnets = (network: EngineNetwork, plan: NetworkPlan): boolean => {
+  const actual = (network.IPAM?.Config ?? []).map(({ Subnet }) => Subnet ?? "").sort()
+  const wanted = plan.subnets.map(({ subnet }) => subnet).sort()
+  return wanted.every((subnet) => actual.includes(subnet))
+}
+
+const inUse = (network: EngineNetwork, why: string) =>
+  new ExecutorError({
+    operation: "remove network",
+    status: 403,
+    temporary: true,
+    message: `network ${network.Name} cannot be removed: ${why}`
+  })
+const isInUse = ({ status }: ExecutorError): boolean => status === 403
