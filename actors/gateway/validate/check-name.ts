@@ -2,8 +2,9 @@
 import { rpc } from "#actors/gateway/response.ts"
 import type { Refusal } from "#actors/model/errors.ts"
 
-const dnsName = /^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$/
-const fileName = /^[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?$/
+// Written without nested repetition: these run on what strangers send.
+const dnsName = /^[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?$/
+const fileName = /^[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?$/
 
 /** Names of services and networks become DNS names. */
 export function checkName(name: string | undefined): Refusal | undefined {

@@ -21,6 +21,9 @@ export function checkSwarm(present: SwarmSpec, asked: SwarmSpec): Refusal | unde
   if ((asked.CAConfig?.ForceRotate ?? 0) !== (present.CAConfig?.ForceRotate ?? 0)) {
     return refuse("notImplemented", "the root certificate cannot be rotated: this cluster has none yet")
   }
+  if ((asked.CAConfig?.SigningCACert ?? "") !== "" || (asked.CAConfig?.SigningCAKey ?? "") !== "") {
+    return refuse("notImplemented", "a certificate authority of one's own is not supported yet")
+  }
   if (asked.EncryptionConfig?.AutoLockManagers === true) {
     return refuse("notImplemented", "autolock is not supported: managers cannot be locked yet")
   }

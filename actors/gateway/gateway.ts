@@ -1,0 +1,163 @@
+/**
+ * What every route has at hand, and the two ways of every route: read the ledger as of now, or write to it and
+ * tell how that ended.
+ */
+import { Effect } from "effect"
+import type { BodyTooLarge } from "#actors/gateway/body.ts"
+import type { EngineClientService } from "#actors/gateway/engine-client.ts"
+import { find } from "#actors/gateway/find.ts"
+import type { Filters } from "#actors/gateway/parse-filters.ts"
+import { parseFilters } from "#actors/gateway/parse-filters.ts"
+import { type Answer, isRefusal, noLeader, outOfSequence, refusing } from "#actors/gateway/response.ts"
+import type { Command } from "#actors/ledger/commands.ts"
+import type { LedgerReader, Tables } from "#actors/ledger/reader.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
+import { type Refusal, Refused } from "#actors/model/errors.ts"
+import type { Fresh } from "#runtime/ids.ts"
+
+/** Where this node stands, as `Swarm:` in the answer to `/_ping` says it. */
+export type Membership = "inactive" | "pending" | "locked" | "error" | "active/worker" | "active/manager"
+
+/** What a node without a cluster can be asked, and a node that is to leave its cluster. */
+export interface MembershipControl {
+  /** Starts a cluster and gives this node's id. `request` is the decoded JSON of `POST /swarm/init`. */
+  readonly init: (request: unknown) => Effect.Effect<string, Refused>
+  readonly join: (request: unknown) => Effect.Effect<void, Refused>
+  readonly leave: (force: boolean) => Effect.Effect<void, Refused>
+}
+
+export interface Gateway {
+  /** `undefined` where this node is no manager. */
+  readonly ledger: () => LedgerService | undefined
+  readonly membership: () => Membership
+  readonly control: Partial<MembershipControl>
+  readonly engine: EngineClientService
+  readonly nodeId: string
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+  readonly fresh: Fresh
+  /** A new join token, from the machine's own source of chance. */
+  readonly newToken: (role: "worker" | "manager") => string
+  readonly who: (request: Request) => string
+}
+
+/** One request, with its version split off. */
+export interface Call {
+  readonly request: Request
+  readonly method: string
+  /** Without version and query. */
+  readonly path: string
+  /** A part of the path, decoded. */
+  readonly param: (name: string) => string
+  readonly query: URLSearchParams
+  /** As in the path, `1.41`; the newest one where the path has none. */
+  readonly version: string
+}
+
+export type Handled = Effect.Effect<Answer, Refused | BodyTooLarge>
+
+export interface Route {
+  readonly method: "GET" | "POST" | "DELETE"
+  /** In Hono's notation, without a version. */
+  readonly path: string
+  readonly handle: (gateway: Gateway, call: Call) => Handled
+}
+
+// A reader would rather hear that there is no leader than wait for one.
+const patience = "1 second"
+
+const notAManager =
+  'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+const membershipTexts: Readonly<Record<Membership, string>> = {
+  inactive: notAManager,
+  pending: notAManager,
+  error: notAManager,
+  "active/manager": notAManager,
+  "active/worker":
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.",
+  locked:
+    'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
+}
+
+/** Why the cluster cannot be asked here. */
+export const noManager = (gateway: Gateway): Refused =>
+  refusing("unavailable", membershipTexts[gateway.membership()])
+
+/** The ledger, where this node is an active manager. */
+export const ledgerOf = (gateway: Gateway): Effect.Effect<LedgerService, Refused> => {
+  const ledger = gateway.membership() === "active/manager" ? gateway.ledger() : undefined
+  return ledger === undefined ? Effect.fail(noManager(gateway)) : Effect.succeed(ledger)
+}
+
+const withoutLeader = Effect.fail(Refused.of(noLeader))
+
+/** The state with everything that was acknowledged before the request came. */
+export const current = Effect.fnUntraced(function* (
+  gateway: Gateway
+): Effect.fn.Return<LedgerReader, Refused> {
+  const ledger = yield* ledgerOf(gateway)
+  yield* ledger.readIndex.pipe(
+    Effect.timeoutOrElse({ duration: patience, orElse: () => withoutLeader }),
+    Effect.catch(() => withoutLeader)
+  )
+  return ledger.read
+})
+
+/** A read: nothing but `answer` over the present state. */
+export const reading =
+  (answer: (reader: LedgerReader, call: Call) => Answer | Refusal) =>
+  (gateway: Gateway, call: Call): Handled =>
+    Effect.flatMap(current(gateway), (reader) => orRefuse(answer(reader, call)))
+
+/** Lifts what a decision gives: its value, or its refusal into the error channel. */
+export const orRefuse = <T extends object>(value: T | Refusal): Effect.Effect<T, Refused> =>
+  isRefusal(value) ? Effect.fail(Refused.of(value)) : Effect.succeed(value)
+
+/** Fails when a check has something against it. */
+export const allow = (refusal: Refusal | undefined): Effect.Effect<void, Refused> =>
+  refusal === undefined ? Effect.void : Effect.fail(Refused.of(refusal))
+
+export const findOrRefuse = <K extends keyof Tables>(
+  reader: LedgerReader,
+  kind: K,
+  input: string
+): Effect.Effect<Tables[K], Refused> => orRefuse<Tables[K]>(find(reader, kind, input))
+
+/**
+ * Writes, and completes when the write stands.
+ *
+ * Where the log cannot say how it ended, `stands` looks at the state again; it is given only where that can be told.
+ */
+export const write = Effect.fnUntraced(function* (
+  gateway: Gateway,
+  call: Call,
+  command: Command,
+  stands?: (reader: LedgerReader) => boolean
+): Effect.fn.Return<void, Refused> {
+  const ledger = yield* ledgerOf(gateway)
+  const outcome = yield* ledger.propose(command, {
+    who: gateway.who(call.request),
+    why: `${call.method} ${call.path}`
+  })
+  switch (outcome._tag) {
+    case "Applied":
+      return
+    case "Refused":
+      return yield* Refused.of(outcome.refusal.code === "outOfSequence" ? outOfSequence : outcome.refusal)
+    case "NotLeader":
+      return yield* withoutLeader
+    case "Unknown": {
+      const reader = yield* current(gateway)
+      if (stands?.(reader) === true) return
+      return yield* withoutLeader
+    }
+  }
+})
+
+/** `?filters=`, or a refusal. */
+export const filtersOf = (call: Call, accepted: ReadonlyArray<string>): Filters | Refusal =>
+  parseFilters(call.query.get("filters") ?? undefined, accepted)
+
+/** By id, which is the order that the Engine lists in. */
+export const byId = <T extends { readonly ID: string }>(objects: Iterable<T>): ReadonlyArray<T> =>
+  [...objects].sort((a, b) => (a.ID < b.ID ? -1 : a.ID > b.ID ? 1 : 0))

@@ -1,0 +1,109 @@
+/** `/nodes`: Engine API, tag Node. */
+import { Effect } from "effect"
+import { readBody } from "#actors/gateway/body.ts"
+import { find } from "#actors/gateway/find.ts"
+import {
+  allow,
+  byId,
+  type Call,
+  current,
+  filtersOf,
+  findOrRefuse,
+  type Gateway,
+  type Handled,
+  orRefuse,
+  type Route,
+  reading,
+  write
+} from "#actors/gateway/gateway.ts"
+import { hasLabels, hasPrefix, isOneOf, valuesOf } from "#actors/gateway/parse-filters.ts"
+import { isForced, parseVersionIndex } from "#actors/gateway/parse-query.ts"
+import { type Answer, done, isRefusal, list, okText, outOfSequence, rpc } from "#actors/gateway/response.ts"
+import { nodeSpec } from "#actors/gateway/shape/layouts.ts"
+import { nodeText } from "#actors/gateway/shape/node.ts"
+import { render } from "#actors/gateway/shape/render.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
+import type { Node } from "#actors/model/objects.ts"
+import { equal } from "#actors/model/service-facts.ts"
+import { NodeSpec } from "#actors/model/spec.ts"
+
+const acceptedFilters = ["name", "id", "label", "node.label", "role", "membership"]
+const roles = ["worker", "manager"]
+const memberships = ["pending", "accepted"]
+
+function listNodes(reader: LedgerReader, call: Call): Answer | Refusal {
+  const filters = filtersOf(call, acceptedFilters)
+  if (isRefusal(filters)) return filters
+  for (const role of valuesOf(filters, "role")) {
+    if (role !== "" && !roles.includes(role)) return refuse("unknown", `Invalid role filter: '${role}'`)
+  }
+  for (const membership of valuesOf(filters, "membership")) {
+    if (membership !== "" && !memberships.includes(membership)) {
+      return refuse("unknown", `Invalid membership filter: '${membership}'`)
+    }
+  }
+  const texts: Array<string> = []
+  for (const node of byId(reader.all("node"))) {
+    const wanted =
+      hasPrefix(filters, "name", node.Description?.Hostname ?? "") &&
+      hasPrefix(filters, "id", node.ID) &&
+      hasLabels(filters, "label", node.Description?.Engine.Labels) &&
+      hasLabels(filters, "node.label", node.Spec.Labels) &&
+      isOneOf(filters, "role", node.Spec.Role ?? "worker") &&
+      isOneOf(filters, "membership", "accepted")
+    if (wanted) texts.push(nodeText(node))
+  }
+  return list(texts)
+}
+
+function inspectNode(reader: LedgerReader, call: Call): Answer | Refusal {
+  const node = find(reader, "node", call.param("id"))
+  return isRefusal(node) ? node : okText(nodeText(node))
+}
+
+function checkDemotion(reader: LedgerReader, node: Node, spec: NodeSpec): Refusal | undefined {
+  if (node.Spec.Role !== "manager" || spec.Role !== "worker") return undefined
+  const managers = [...reader.all("node")].filter(({ Spec }) => Spec.Role === "manager")
+  return managers.length === 1
+    ? rpc("failedPrecondition", "attempting to demote the last manager of the swarm")
+    : undefined
+}
+
+const updateNode = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const asked = yield* readBody(call.request, NodeSpec)
+    const { version } = yield* orRefuse(parseVersionIndex(call.query, "node"))
+    const reader = yield* current(gateway)
+    const node = yield* findOrRefuse(reader, "node", call.param("id"))
+    // The Engine's zero values: a worker that takes tasks.
+    const complete: NodeSpec = { Role: "worker", Availability: "active", ...asked }
+    const spec = render(nodeSpec, complete, "in") as NodeSpec
+    yield* allow(checkDemotion(reader, node, spec))
+    if (version !== node.Version.Index) return yield* Refused.of(outOfSequence)
+    yield* write(gateway, call, { type: "node.update", v: 1, id: node.ID, version, spec }, (after) => {
+      const found = after.get("node", node.ID)
+      return found !== undefined && found.Version.Index > version && equal(found.Spec, spec)
+    })
+    return done
+  })
+
+const removeNode = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const reader = yield* current(gateway)
+    const { ID: id } = yield* findOrRefuse(reader, "node", call.param("id"))
+    yield* write(
+      gateway,
+      call,
+      { type: "node.remove", v: 1, id, force: isForced(call.query) },
+      (after) => after.get("node", id) === undefined
+    )
+    return done
+  })
+
+export const nodeRoutes: ReadonlyArray<Route> = [
+  { method: "GET", path: "/nodes", handle: reading(listNodes) },
+  { method: "GET", path: "/nodes/:id", handle: reading(inspectNode) },
+  { method: "DELETE", path: "/nodes/:id", handle: removeNode },
+  { method: "POST", path: "/nodes/:id/update", handle: updateNode }
+]

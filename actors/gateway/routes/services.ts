@@ -1,0 +1,237 @@
+/** `/services`: Engine API, tag Service. Logs are elsewhere, they stream. */
+import { Effect } from "effect"
+import { readBody } from "#actors/gateway/body.ts"
+import {
+  allow,
+  byId,
+  type Call,
+  current,
+  filtersOf,
+  findOrRefuse,
+  type Gateway,
+  type Handled,
+  orRefuse,
+  type Route,
+  reading,
+  write
+} from "#actors/gateway/gateway.ts"
+import { inventName } from "#actors/gateway/invent-name.ts"
+import { compareVersions } from "#actors/gateway/negotiate.ts"
+import { hasLabels, hasPrefix, isOneOf } from "#actors/gateway/parse-filters.ts"
+import { parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
+import {
+  type Answer,
+  created,
+  done,
+  isRefusal,
+  list,
+  ok,
+  okText,
+  outOfSequence,
+  rpc
+} from "#actors/gateway/response.ts"
+import { countTasks, serviceText } from "#actors/gateway/shape/service.ts"
+import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
+import { completeService } from "#actors/gateway/validate/complete-service.ts"
+import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
+import type { Service } from "#actors/model/objects.ts"
+import { equal, modeOf } from "#actors/model/service-facts.ts"
+import { ServiceSpec } from "#actors/model/spec.ts"
+import { toIso } from "#actors/model/time.ts"
+
+/** Statuses in lists are there since this version. */
+const firstWithStatus = "1.41"
+const acceptedFilters = ["name", "id", "label", "mode", "runtime"]
+
+function listServices(reader: LedgerReader, call: Call): Answer | Refusal {
+  const filters = filtersOf(call, acceptedFilters)
+  if (isRefusal(filters)) return filters
+  const status = parseSwitch(call.query, "status")
+  if (isRefusal(status)) return status
+  const withStatus = status.on && compareVersions(call.version, firstWithStatus) >= 0
+  const texts: Array<string> = []
+  for (const service of byId(reader.all("service"))) {
+    const { Spec: spec } = service
+    const wanted =
+      hasPrefix(filters, "name", spec.Name ?? "") &&
+      hasPrefix(filters, "id", service.ID) &&
+      hasLabels(filters, "label", spec.Labels) &&
+      isOneOf(filters, "mode", modeOf(spec)) &&
+      isOneOf(filters, "runtime", spec.TaskTemplate?.Runtime ?? "container")
+    if (wanted) {
+      texts.push(serviceText(service, withStatus ? { status: countTasks(reader, service) } : {}))
+    }
+  }
+  return list(texts)
+}
+
+const inspectService = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const { on: insertDefaults } = yield* orRefuse(parseSwitch(call.query, "insertDefaults"))
+    const reader = yield* current(gateway)
+    const service = yield* findOrRefuse(reader, "service", call.param("id"))
+    return okText(serviceText(service, { insertDefaults }))
+  })
+
+/** The spec of a request, checked, completed, and with ids for names. */
+const prepare = Effect.fnUntraced(function* (
+  gateway: Gateway,
+  reader: LedgerReader,
+  asked: ServiceSpec
+): Effect.fn.Return<ServiceSpec, Refused> {
+  const resolved = resolveNetworks(reader, asked)
+  if ("unknown" in resolved) return yield* Refused.of(yield* whyNoNetwork(gateway, resolved.unknown))
+  // A network that may not be used is refused after faults in the spec itself.
+  const spec = "spec" in resolved ? resolved.spec : asked
+  yield* allow(checkShape(spec))
+  const completed = completeService(spec)
+  yield* allow(checkService(completed))
+  if ("refusal" in resolved) return yield* Refused.of(resolved.refusal)
+  yield* allow(checkFiles(reader, completed))
+  return completed
+})
+
+/** The Engine may know the network: then it is the wrong kind, rather than missing. */
+const whyNoNetwork = (gateway: Gateway, name: string): Effect.Effect<Refusal> =>
+  gateway.engine.call("GET", `/networks/${encodeURIComponent(name)}`).pipe(
+    Effect.map(({ status }) =>
+      status === 200
+        ? refuse(
+            "forbidden",
+            `The network ${name} cannot be used with services. Only networks scoped to the swarm can be used, such as those created with the overlay driver.`
+          )
+        : unknownNetwork(name)
+    ),
+    Effect.catch(() => Effect.succeed(unknownNetwork(name)))
+  )
+
+const authOf = (call: Call): { readonly text?: string } => {
+  const text = call.request.headers.get("x-registry-auth")
+  return text === null || text === "" ? {} : { text }
+}
+
+const createService = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const asked = yield* readBody(call.request, ServiceSpec)
+    const reader = yield* current(gateway)
+    const name =
+      asked.Name || inventName(gateway.fresh, (taken) => reader.byName("service", taken) !== undefined)
+    const spec = yield* prepare(gateway, reader, { ...asked, Name: name })
+    const id = gateway.fresh.id()
+    const { text: auth } = authOf(call)
+    const isJob = modeOf(spec).endsWith("job")
+    yield* write(
+      gateway,
+      call,
+      {
+        type: "service.create",
+        v: 1,
+        service: {
+          ID: id,
+          Spec: spec,
+          SpecVersion: 1,
+          ...(isJob
+            ? { JobStatus: { JobIteration: { Index: 0 }, LastExecution: toIso(gateway.clock()) } }
+            : {}),
+          ...(auth === undefined ? {} : { RegistryAuth: auth })
+        }
+      },
+      (after) => after.get("service", id) !== undefined
+    )
+    return created({ ID: id, Warnings: null })
+  })
+
+/** What an update must not do to the service that is there. */
+function checkUpdateOf(service: Service, spec: ServiceSpec): Refusal | undefined {
+  const networksAtService = !equal(service.Spec.Networks ?? [], spec.Networks ?? [])
+  const sameInTask = equal(service.Spec.TaskTemplate?.Networks ?? [], spec.TaskTemplate?.Networks ?? [])
+  if (networksAtService && sameInTask) {
+    return rpc("notImplemented", "networks must be migrated to TaskSpec before being changed")
+  }
+  if (modeOf(service.Spec) !== modeOf(spec)) {
+    return rpc("notImplemented", "service mode change is not allowed")
+  }
+  return (service.Spec.Name ?? "") === (spec.Name ?? "")
+    ? undefined
+    : rpc("notImplemented", "renaming services is not supported")
+}
+
+/** `registryAuthFrom` and `rollback` of an update, or what is wrong with them. */
+function optionsOf(
+  call: Call,
+  service: Service
+): { readonly from: "spec" | "previous-spec"; readonly rollback: boolean } | Refusal {
+  const from = call.query.get("registryAuthFrom") || "spec"
+  const rollback = call.query.get("rollback") || "none"
+  const usesStored = authOf(call).text === undefined
+  if (usesStored && from !== "spec" && from !== "previous-spec") {
+    return refuse("unknown", "unsupported registryAuthFrom value")
+  }
+  if (usesStored && from === "previous-spec" && service.PreviousSpec === undefined) {
+    return refuse("unknown", "service does not have a previous spec")
+  }
+  if (rollback !== "none" && rollback !== "previous") {
+    return refuse("unknown", `unrecognized rollback option ${rollback}`)
+  }
+  return { from: from === "previous-spec" ? from : "spec", rollback: rollback === "previous" }
+}
+
+const updateService = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const asked = yield* readBody(call.request, ServiceSpec)
+    const { version } = yield* orRefuse(parseVersionIndex(call.query, "service"))
+    const reader = yield* current(gateway)
+    const service = yield* findOrRefuse(reader, "service", call.param("id"))
+    const options = yield* orRefuse(optionsOf(call, service))
+    const spec = yield* prepare(gateway, reader, asked)
+    yield* allow(checkUpdateOf(service, spec))
+    if (options.rollback && service.PreviousSpec === undefined) {
+      return yield* Refused.of(
+        rpc("failedPrecondition", `service ${service.ID} does not have a previous spec`)
+      )
+    }
+    if (version !== service.Version.Index) return yield* Refused.of(outOfSequence)
+    const { text: auth } = authOf(call)
+    const wanted = options.rollback ? service.PreviousSpec : spec
+    yield* write(
+      gateway,
+      call,
+      {
+        type: "service.update",
+        v: 1,
+        id: service.ID,
+        version,
+        spec,
+        ...(auth === undefined ? { registryAuthFrom: options.from } : { registryAuth: auth }),
+        ...(options.rollback ? { rollback: "previous" } : {})
+      },
+      (after) => {
+        const found = after.get("service", service.ID)
+        return found !== undefined && found.Version.Index > version && equal(found.Spec, wanted)
+      }
+    )
+    return ok({ Warnings: null })
+  })
+
+const removeService = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const reader = yield* current(gateway)
+    const { ID: id } = yield* findOrRefuse(reader, "service", call.param("id"))
+    yield* write(
+      gateway,
+      call,
+      { type: "service.remove", v: 1, id },
+      (after) => after.get("service", id) === undefined
+    )
+    return done
+  })
+
+export const serviceRoutes: ReadonlyArray<Route> = [
+  { method: "GET", path: "/services", handle: reading(listServices) },
+  { method: "POST", path: "/services/create", handle: createService },
+  { method: "GET", path: "/services/:id", handle: inspectService },
+  { method: "DELETE", path: "/services/:id", handle: removeService },
+  { method: "POST", path: "/services/:id/update", handle: updateService }
+]

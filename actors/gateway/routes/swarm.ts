@@ -1,0 +1,166 @@
+/** `/swarm`: Engine API, tag Swarm. */
+import { Effect } from "effect"
+import { readBody, readJson } from "#actors/gateway/body.ts"
+import {
+  allow,
+  type Call,
+  current,
+  type Gateway,
+  type Handled,
+  noManager,
+  orRefuse,
+  type Route,
+  reading,
+  write
+} from "#actors/gateway/gateway.ts"
+import { isForced, parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
+import { type Answer, done, ok, outOfSequence, refusing } from "#actors/gateway/response.ts"
+import { swarm } from "#actors/gateway/shape/swarm.ts"
+import { checkSwarm, completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
+import { equal } from "#actors/model/service-facts.ts"
+import { SwarmSpec } from "#actors/model/spec.ts"
+
+const noCluster = refuse("notFound", "This node is not part of a swarm")
+
+function inspectSwarm(reader: LedgerReader): Answer | Refusal {
+  const cluster = reader.cluster()
+  return cluster === undefined ? noCluster : ok(swarm(cluster))
+}
+
+const isMember = (gateway: Gateway): boolean => gateway.membership() !== "inactive"
+const already = refusing(
+  "unavailable",
+  'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
+)
+
+const initSwarm = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const request = yield* readJson(call.request)
+    if (isMember(gateway)) return yield* already
+    if (gateway.control.init === undefined) {
+      return yield* refusing(
+        "notImplemented",
+        "this node cannot start a cluster: give it a role when it starts"
+      )
+    }
+    return ok(yield* gateway.control.init(request))
+  })
+
+const joinSwarm = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const request = yield* readJson(call.request)
+    if (isMember(gateway)) return yield* already
+    if (gateway.control.join === undefined) {
+      return yield* refusing(
+        "notImplemented",
+        "this node cannot join a cluster: give it a role when it starts"
+      )
+    }
+    yield* gateway.control.join(request)
+    return done
+  })
+
+/** Why a manager should stay: what is lost when it goes. */
+function lossOf(reader: LedgerReader): string {
+  let reachable = 0
+  let unreachable = 0
+  for (const node of reader.all("node")) {
+    if (node.Spec.Role !== "manager") continue
+    if (node.ManagerStatus?.Reachability === "unreachable") unreachable += 1
+    else reachable += 1
+  }
+  const start = "You are attempting to leave the swarm on a node that is participating as a manager. "
+  if (reachable + unreachable <= 1) {
+    return `${start}Removing the last manager erases all current state of the swarm. Use \`--force\` to ignore this message. `
+  }
+  const quorum = Math.floor((reachable + unreachable) / 2) + 1
+  const numbers =
+    reachable - 1 < quorum
+      ? `Removing this node leaves ${reachable - 1} managers out of ${reachable + unreachable}. Without a Raft quorum your swarm will be inaccessible. `
+      : ""
+  return `${start}${numbers}The only way to restore a swarm that has lost consensus is to reinitialize it with \`--force-new-cluster\`. Use \`--force\` to suppress this message.`
+}
+
+const leaveSwarm = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    if (!isMember(gateway)) return yield* refusing("unavailable", noCluster.message)
+    const force = isForced(call.query)
+    const state = gateway.membership()
+    if (state === "locked" && !force) {
+      return yield* refusing(
+        "unavailable",
+        "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message."
+      )
+    }
+    const ledger = gateway.ledger()
+    if (state === "active/manager" && !force && ledger !== undefined) {
+      return yield* refusing("unavailable", lossOf(ledger.read))
+    }
+    if (gateway.control.leave === undefined) {
+      return yield* refusing("notImplemented", "this node cannot leave its cluster while it runs")
+    }
+    yield* gateway.control.leave(force)
+    return done
+  })
+
+const updateSwarm = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    const asked = yield* readBody(call.request, SwarmSpec)
+    const { version } = yield* orRefuse(parseVersionIndex(call.query, "swarm"))
+    const rotateWorker = yield* orRefuse(parseSwitch(call.query, "rotateWorkerToken"))
+    const rotateManager = yield* orRefuse(parseSwitch(call.query, "rotateManagerToken"))
+    // Without autolock there is no key, and nothing to rotate: the Engine says nothing either.
+    yield* orRefuse(parseSwitch(call.query, "rotateManagerUnlockKey"))
+    const reader = yield* current(gateway)
+    const cluster = reader.cluster()
+    if (cluster === undefined) return yield* Refused.of(noCluster)
+    yield* allow(checkSwarm(cluster.Spec, asked))
+    if (version !== cluster.Version.Index) return yield* Refused.of(outOfSequence)
+    const spec = completeSwarm(cluster.Spec, asked)
+    const tokens =
+      rotateWorker.on || rotateManager.on
+        ? {
+            Worker: rotateWorker.on ? gateway.newToken("worker") : cluster.JoinTokens.Worker,
+            Manager: rotateManager.on ? gateway.newToken("manager") : cluster.JoinTokens.Manager
+          }
+        : undefined
+    yield* write(
+      gateway,
+      call,
+      { type: "cluster.update", v: 1, version, spec, ...(tokens === undefined ? {} : { tokens }) },
+      (after) => {
+        const found = after.cluster()
+        return (
+          found !== undefined &&
+          found.Version.Index > version &&
+          equal(found.Spec, spec) &&
+          (tokens === undefined || equal(found.JoinTokens, tokens))
+        )
+      }
+    )
+    return done
+  })
+
+/** Empty, as for every cluster that is not locked at start. */
+const unlockKey = reading(() => ok({ UnlockKey: "" }))
+
+const unlockSwarm = (gateway: Gateway, call: Call): Handled =>
+  Effect.gen(function* () {
+    yield* readJson(call.request)
+    return yield* gateway.membership() === "active/manager"
+      ? // The Engine's word for it is a conflict.
+        refusing("alreadyExists", "swarm is not locked")
+      : noManager(gateway)
+  })
+
+export const swarmRoutes: ReadonlyArray<Route> = [
+  { method: "GET", path: "/swarm", handle: reading(inspectSwarm) },
+  { method: "POST", path: "/swarm/init", handle: initSwarm },
+  { method: "POST", path: "/swarm/join", handle: joinSwarm },
+  { method: "POST", path: "/swarm/leave", handle: leaveSwarm },
+  { method: "POST", path: "/swarm/update", handle: updateSwarm },
+  { method: "GET", path: "/swarm/unlockkey", handle: unlockKey },
+  { method: "POST", path: "/swarm/unlock", handle: unlockSwarm }
+]
