@@ -23,7 +23,7 @@ export class CannotListen extends Schema.TaggedError<CannotListen>()("CannotList
   message: Schema.String
 }) {}
 
-export interface GatewayOptions extends Omit<ListenerOptions, "proxy"> {
+export interface DoorOptions extends Omit<ListenerOptions, "proxy"> {
   /** The unix socket's path; absent for none. */
   readonly socket?: string
   /** `127.0.0.1:4500`; port 0 takes any free one; absent for none. */
@@ -36,7 +36,7 @@ export interface GatewayOptions extends Omit<ListenerOptions, "proxy"> {
   readonly onStop?: () => void
 }
 
-export interface Gateway {
+export interface Doors {
   readonly socket?: string
   /** `http://127.0.0.1:4500`, with the port that was really taken. */
   readonly url?: string
@@ -48,15 +48,15 @@ const graceMs = 1_000
 
 /** Opens the doors until the scope closes; then new requests are refused and running ones get a second to end. */
 export const serveGateway = Effect.fn("gateway.serve")(function* (
-  options: GatewayOptions
-): Effect.fn.Return<Gateway, CannotListen | HttpTokenError, Scope.Scope> {
+  options: DoorOptions
+): Effect.fn.Return<Doors, CannotListen | HttpTokenError, Scope.Scope> {
   const apiVersion = (): string => offeredVersion(options.engineVersion())
   const proxy = yield* Effect.acquireRelease(
     Effect.sync(() => makeProxy({ engine: options.engine, apiVersion })),
     (made) => Effect.sync(() => made.close())
   )
   const listenerOptions: ListenerOptions = { ...options, proxy }
-  const gateway: { socket?: string; url?: string; token?: string } = {}
+  const doors: { socket?: string; url?: string; token?: string } = {}
 
   if (options.socket !== undefined) {
     const file = options.socket
@@ -81,7 +81,7 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
     )
     yield* Effect.addFinalizer(() => Effect.promise(() => fs.rm(file, { force: true })))
     yield* Effect.promise(() => protectSocket(file))
-    gateway.socket = file
+    doors.socket = file
   }
 
   if (options.http !== undefined) {
@@ -103,12 +103,12 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
       (made, ready) => made.listen(port, host, ready)
     )
     here.port = (server.address() as AddressInfo).port
-    gateway.url = `http://${host.includes(":") ? `[${host}]` : host}:${here.port}`
-    gateway.token = token
+    doors.url = `http://${host.includes(":") ? `[${host}]` : host}:${here.port}`
+    doors.token = token
   }
   // Finalizers run last to first: this one comes before the doors close.
   yield* Effect.addFinalizer(() => Effect.sync(() => options.onStop?.()))
-  return gateway
+  return doors
 })
 
 const selfProxy = (address: EngineAddress, apiVersion: () => string): PassThrough =>

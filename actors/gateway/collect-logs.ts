@@ -1,0 +1,269 @@
+/**
+ * The logs of many tasks on many nodes as one stream: of those that are there and, when it is followed, of those
+ * that come later.
+ *
+ * Each task is read on its own, by pulling from its node. A node that restarts is asked again from the last line
+ * that came; one that is gone is named at the end, as Swarm does, instead of silently leaving a hole.
+ */
+import { Buffer } from "node:buffer"
+import { randomUUID } from "node:crypto"
+import { type Cause, Effect, Queue, Schema, type Scope, Stream } from "effect"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
+import { answerWithinMs } from "#actors/logs/decide.ts"
+import { type LogRequest, LogsAnswer, type WireLine } from "#actors/logs/protocol.ts"
+import type { Task } from "#actors/model/objects.ts"
+import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { address } from "#runtime/address.ts"
+import type { Absence } from "#runtime/errors.ts"
+import type { SystemService } from "#runtime/system.ts"
+
+/** One line, and whose it is. */
+export interface CollectedLine {
+  readonly task: Task
+  readonly stream: "stdout" | "stderr"
+  readonly timestamp: string
+  readonly details: string
+  readonly data: Buffer
+}
+
+export type Collected =
+  | { readonly _tag: "Lines"; readonly lines: ReadonlyArray<CollectedLine> }
+  /** What could not be read, in Swarm's words; the last thing to come. */
+  | { readonly _tag: "Incomplete"; readonly reasons: ReadonlyArray<string> }
+
+export interface CollectOptions {
+  readonly ledger: LedgerService
+  readonly system: Pick<SystemService, "ask" | "tell">
+  /** The service whose tasks are read, or the one task. */
+  readonly of:
+    | { readonly kind: "service"; readonly id: string }
+    | { readonly kind: "task"; readonly id: string }
+  readonly request: LogRequest
+  /** Told of each task before its first line is read. */
+  readonly onTask?: (task: Task) => void
+}
+
+// The node answers within its own `answerWithinMs` even when there is nothing to say.
+const pullPatienceMs = answerWithinMs + 5_000
+const openPatienceMs = 5_000
+/** How long a node may be silent before a reader that does not follow gives it up. */
+const attempts = 10
+const betweenAttempts = "300 millis"
+
+const decodeAnswer = Schema.decodeUnknownEffect(LogsAnswer)
+
+/** Lines as they come; ends by itself unless it follows, and even then when the one task is over. */
+export const collectLogs = (options: CollectOptions): Stream.Stream<Collected> =>
+  Stream.callback<Collected>((queue) => collect(options, queue), { bufferSize: 8, strategy: "suspend" })
+
+const collect = (
+  options: CollectOptions,
+  queue: Queue.Queue<Collected, Cause.Done>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { ledger, request, of } = options
+    const started = new Set<string>()
+    const reasons = new Set<string>()
+    let running = 0
+    const scope = yield* Effect.scope
+
+    const finish = Effect.suspend(() => {
+      if (running > 0 || (request.follow && goesOn(ledger.read, of))) return Effect.void
+      return reasons.size === 0
+        ? Queue.end(queue)
+        : Effect.andThen(Queue.offer(queue, { _tag: "Incomplete", reasons: [...reasons] }), Queue.end(queue))
+    })
+
+    const start = (task: Task): Effect.Effect<unknown> => {
+      if (started.has(task.ID) || !hasLog(task)) return Effect.void
+      started.add(task.ID)
+      running += 1
+      options.onTask?.(task)
+      return readTask(options, task, queue).pipe(
+        Effect.tap((reason) =>
+          Effect.sync(() => {
+            if (reason !== undefined) reasons.add(reason)
+            running -= 1
+          })
+        ),
+        Effect.andThen(finish),
+        Effect.forkIn(scope)
+      )
+    }
+
+    // Tasks that come while the first ones are started are seen by both, and started once.
+    const arrivals = yield* Queue.unbounded<Task | "recheck">()
+    const followed = ledger.follow(({ changes }) => {
+      for (const change of changes) {
+        if (change.kind === "task") {
+          const task = change.after ?? change.before
+          if (task === undefined || !belongs(of, task)) continue
+          if (change.after !== undefined && hasLog(change.after)) Queue.offerUnsafe(arrivals, change.after)
+          else Queue.offerUnsafe(arrivals, "recheck")
+        } else if (change.kind === "service" && change.after === undefined && change.before?.ID === of.id) {
+          Queue.offerUnsafe(arrivals, "recheck")
+        }
+      }
+    })
+    yield* Effect.addFinalizer(() => Effect.sync(followed.unsubscribe))
+
+    running += 1
+    for (const task of tasksOf(ledger.read, of)) {
+      if (!request.follow && task.NodeID === undefined && isWanted(task)) {
+        reasons.add(`task ${task.ID} has not been scheduled`)
+      }
+      yield* start(task)
+    }
+    running -= 1
+    yield* finish
+    if (!request.follow) return
+    while (true) {
+      const next = yield* Queue.take(arrivals)
+      if (next === "recheck") yield* finish
+      else yield* start(next)
+    }
+  })
+
+const belongs = (of: CollectOptions["of"], task: Task): boolean =>
+  of.kind === "service" ? task.ServiceID === of.id : task.ID === of.id
+
+function* tasksOf(reader: LedgerReader, of: CollectOptions["of"]): Iterable<Task> {
+  if (of.kind === "service") {
+    yield* reader.tasksOfService(of.id)
+    return
+  }
+  const task = reader.get("task", of.id)
+  if (task !== undefined) yield task
+}
+
+/** Followers wait for more while more can come. */
+function goesOn(reader: LedgerReader, of: CollectOptions["of"]): boolean {
+  if (of.kind === "service") return reader.get("service", of.id) !== undefined
+  const task = reader.get("task", of.id)
+  return task !== undefined && !isTerminal(task.Status.State)
+}
+
+/** A container was made for the task, so far as its node said; before that there is nothing to read. */
+const hasLog = (task: Task): boolean =>
+  task.NodeID !== undefined &&
+  (task.Status.ContainerStatus !== undefined ||
+    (!isBefore(task.Status.State, "starting") && isBefore(task.Status.State, "failed")))
+
+/** Reads one task's log into the queue. Comes back with why it is incomplete, if it is. */
+const readTask = (
+  options: CollectOptions,
+  task: Task,
+  queue: Queue.Queue<Collected, Cause.Done>
+): Effect.Effect<string | undefined> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const { system, ledger } = options
+      const nodeId = task.NodeID as string
+      const logs = address(nodeId, "logs", "main")
+      const ask = (
+        message: unknown,
+        withinMs: number
+      ): Effect.Effect<LogsAnswer, Absence | Schema.SchemaError> =>
+        Effect.flatMap(system.ask<unknown>(logs, message, withinMs), decodeAnswer)
+      let subscription = ""
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (subscription !== "") system.tell(logs, { _tag: "Close", subscription })
+        })
+      )
+      let lastTimestamp = ""
+      let failures = 0
+      const gone = `node ${nodeId} is not available`
+
+      while (true) {
+        // Opens, anew after a break from where it stood.
+        const name = randomUUID()
+        const resumedFrom = lastTimestamp
+        const container = task.Status.ContainerStatus?.ContainerID
+        const opened = yield* ask(
+          {
+            _tag: "Open",
+            subscription: name,
+            task: task.ID,
+            ...(container === undefined || container === "" ? {} : { container }),
+            request: resumed(options.request, resumedFrom)
+          },
+          openPatienceMs
+        ).pipe(Effect.catch(() => Effect.succeed({ _tag: "Absent" as const })))
+        if (opened._tag === "TooMany") {
+          return `node ${nodeId} already serves ${opened.limit} readers of logs`
+        }
+        if (opened._tag !== "Opened") {
+          failures += 1
+          const waiting = options.request.follow
+            ? mayComeBack(ledger.read, task)
+            : failures < attempts && mayComeBack(ledger.read, task)
+          if (!waiting) return gone
+          yield* Effect.sleep(betweenAttempts)
+          continue
+        }
+        subscription = name
+        failures = 0
+
+        let after = 0
+        let silent = 0
+        while (true) {
+          const answer = yield* ask({ _tag: "Pull", subscription, after }, pullPatienceMs).pipe(
+            Effect.catch((absence) => Effect.succeed({ _tag: "Absent" as const, why: absence._tag }))
+          )
+          if (answer._tag === "Absent" && answer.why === "TimedOut" && silent < 1) {
+            // The question or its answer was lost: asking for the same again changes nothing.
+            silent += 1
+            continue
+          }
+          if (answer._tag !== "Batch") break
+          silent = 0
+          if (answer.seq > after) {
+            after = answer.seq
+            const lines = fresh(answer.lines, resumedFrom).map((line) => ({
+              task,
+              stream: line.stream,
+              timestamp: line.timestamp,
+              details: line.details,
+              data: Buffer.from(line.data, "base64")
+            }))
+            lastTimestamp = lines.at(-1)?.timestamp ?? lastTimestamp
+            if (lines.length > 0) yield* Queue.offer(queue, { _tag: "Lines", lines })
+          }
+          if (answer.ended) {
+            if (answer.problem === undefined) {
+              subscription = ""
+              return undefined
+            }
+            // The Engine broke off. Whoever follows tries again while the task is there.
+            if (!options.request.follow || !mayComeBack(ledger.read, task)) {
+              return `task ${task.ID}: ${answer.problem}`
+            }
+            break
+          }
+        }
+        subscription = ""
+        failures += 1
+        if (!mayComeBack(ledger.read, task)) return gone
+        yield* Effect.sleep(betweenAttempts)
+      }
+    })
+  )
+
+/** After a break: what is newer than the last line, of which `since` may give a little too much. */
+const resumed = (request: LogRequest, lastTimestamp: string): LogRequest => {
+  if (lastTimestamp === "") return request
+  const { tail: _tail, ...rest } = request
+  const since = Math.floor(Date.parse(lastTimestamp) / 1000)
+  return { ...rest, since: Math.max(request.since, Number.isNaN(since) ? 0 : since) }
+}
+
+/** Timestamps have nine digits and one zone, so their order is that of their text. */
+const fresh = (lines: ReadonlyArray<WireLine>, lastTimestamp: string): ReadonlyArray<WireLine> =>
+  lastTimestamp === "" ? lines : lines.filter((line) => line.timestamp > lastTimestamp)
+
+function mayComeBack(reader: LedgerReader, task: Task): boolean {
+  const node = reader.get("node", task.NodeID as string)
+  return reader.get("task", task.ID) !== undefined && node !== undefined && node.Status.State !== "down"
+}

@@ -1,0 +1,33 @@
+/**
+ * `<node>/logs/main`: one per node; hands the logs of the tasks that run here to whoever pulls them. It needs
+ * `LogReaders` and relies on nobody else, so its place in the node's tree is free.
+ */
+import { Effect, type Schema } from "effect"
+import { begin, decide, type Inside, type LogsAction, type LogsState } from "#actors/logs/decide.ts"
+import { LogsMessage } from "#actors/logs/protocol.ts"
+import { LogReaders } from "#actors/logs/readers.ts"
+import { actor } from "#runtime/actor.ts"
+
+export const logs = actor<void, LogsState, Inside, LogsAction, LogReaders>({
+  kind: "logs",
+  // Others may say what the protocol has; the rest of `Inside` comes from this actor's own actions and timers.
+  accepts: LogsMessage as unknown as Schema.Codec<Inside, unknown>,
+  mailbox: { capacity: 10_000, overflow: "refuse" },
+  start: begin,
+  decide,
+  perform: Effect.fnUntraced(function* (action: LogsAction) {
+    const readers = yield* LogReaders
+    switch (action._tag) {
+      case "ReadOn": {
+        const { subscription, task, container, request } = action
+        const result = yield* readers.readOn(subscription, task, container, request)
+        return { _tag: "Read" as const, subscription, ...result }
+      }
+      case "Shut":
+        return yield* readers.shut(action.subscription)
+      case "ShutAll":
+        return yield* readers.shutAll
+    }
+  }),
+  summary: ({ subscriptions }) => `${subscriptions.size} logs being read`
+})

@@ -1,0 +1,69 @@
+/**
+ * How a reader of logs and the node that has them speak: `<node>/logs/main` is asked, one task's log at a time.
+ *
+ * The reader pulls. Every batch has a sequence number, and asking for what follows number n says that n arrived; so
+ * at most two batches wait per reader, a lost answer is asked for again, and a reader that is gone stops asking.
+ */
+import { Schema } from "effect"
+
+const text = Schema.String
+const whole = Schema.Int
+const truth = Schema.Boolean
+const optional = Schema.optionalKey
+const message = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
+  tag: Tag,
+  fields: Fields
+) => Schema.Struct({ _tag: Schema.Literal(tag), ...fields })
+
+export const LogRequest = Schema.Struct({
+  stdout: truth,
+  stderr: truth,
+  follow: truth,
+  details: truth,
+  /** Seconds since the epoch, fractions allowed; 0 for all. */
+  since: Schema.Number,
+  until: Schema.Number,
+  /** Lines from the end; absent for all. */
+  tail: optional(whole)
+})
+export type LogRequest = typeof LogRequest.Type
+
+export const LogsMessage = Schema.Union([
+  /** Asked; answered by `Opened` or `TooMany`. `container` is known from the task's status, if it is. */
+  message("Open", { subscription: text, task: text, container: optional(text), request: LogRequest }),
+  /** Asked; answered by `Batch` or `Gone`. `after` is the last batch taken, 0 for none. */
+  message("Pull", { subscription: text, after: whole }),
+  /** Told; nobody will pull any more. */
+  message("Close", { subscription: text })
+])
+export type LogsMessage = typeof LogsMessage.Type
+
+/** One line; `data` is base64 of the line with its newline, because logs need not be text. */
+export const WireLine = Schema.Struct({
+  stream: Schema.Literals(["stdout", "stderr"]),
+  timestamp: text,
+  details: text,
+  data: text
+})
+export type WireLine = typeof WireLine.Type
+
+export const Batch = message("Batch", {
+  /** Equal to the asked `after` when nothing came for a while: ask again. */
+  seq: whole,
+  lines: Schema.Array(WireLine),
+  /** The log ends with this batch. */
+  ended: truth,
+  /** Why it ended early; absent when it is complete. */
+  problem: optional(text)
+})
+export type Batch = typeof Batch.Type
+
+export const LogsAnswer = Schema.Union([
+  message("Opened", {}),
+  /** This node serves as many readers as it can; `limit` is how many. */
+  message("TooMany", { limit: whole }),
+  Batch,
+  /** The node does not know this subscription (any more): open another. */
+  message("Gone", {})
+])
+export type LogsAnswer = typeof LogsAnswer.Type
