@@ -42,15 +42,15 @@ export type Decide<State, Message, Action> = (
 /** Keeps `state` and asks for `actions`. */
 export function stay<State, Action = never>(
   state: State,
-  ...actions: ReadonlyArray<Action | CommonAction>
-): Step<State, Action> {
-  return { state, actions }
+  ...actions: ReadonlyArray<Action>
+): Step<State, Exclude<Action, CommonAction>> {
+  return { state, actions: actions as Step<State, Exclude<Action, CommonAction>>["actions"] }
 }
 
 /** Ends the actor normally, after starting `actions`. */
 export function end<State, Action = never>(
   state: State,
-  ...actions: ReadonlyArray<Action | CommonAction>
-): Step<State, Action> {
-  return { state, actions, ends: true }
+  ...actions: ReadonlyArray<Action>
+): Step<State, Exclude<Action, CommonAction>> {
+  return { state, actions: actions as Step<State, Exclude<Action, CommonAction>>["actions"], ends: true }
 }
