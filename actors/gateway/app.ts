@@ -37,8 +37,8 @@ export interface AppOptions {
   /** An active manager unless told otherwise. */
   readonly membership?: () => Membership
   readonly control?: Partial<MembershipControl>
-  /** `Server` of every answer, as the Engine's own half has it. */
-  readonly server?: () => string
+  /** What every answer of this node carries, the Engine's own half alike. */
+  readonly headers?: () => Readonly<Record<string, string>>
   /** Told what broke a request that was answered with 500. */
   readonly onDefect?: (defect: unknown, request: Request) => void
 }
@@ -86,13 +86,9 @@ export function makeApp(options: AppOptions): Hono {
   }
 
   const newest = (): string => offeredVersion(options.engine.apiVersion())
-  const respond = (answer: Answer): Response =>
-    toResponse(answer, {
-      "Api-Version": newest(),
-      "Docker-Experimental": "false",
-      Ostype: "linux",
-      ...(options.server === undefined ? {} : { Server: options.server() })
-    })
+  const headers =
+    options.headers ?? (() => ({ "Api-Version": newest(), "Docker-Experimental": "false", Ostype: "linux" }))
+  const respond = (answer: Answer): Response => toResponse(answer, headers())
 
   const app = new Hono({ getPath: (request) => splitVersion(pathOf(request.url)).path })
   for (const route of routes) {
