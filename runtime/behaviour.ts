@@ -40,17 +40,28 @@ export type Decide<State, Message, Action> = (
 ) => Step<State, Action>
 
 /** Keeps `state` and asks for `actions`. */
+// Common actions alone fit every actor: without this signature TypeScript would take them for the actor's own.
+export function stay<State>(state: State, ...actions: ReadonlyArray<CommonAction>): Step<State, never>
 export function stay<State, Action = never>(
   state: State,
-  ...actions: ReadonlyArray<Action>
+  ...actions: ReadonlyArray<Action | CommonAction>
+): Step<State, Action>
+export function stay<State, Action = never>(
+  state: State,
+  ...actions: ReadonlyArray<Action | CommonAction>
 ): Step<State, Exclude<Action, CommonAction>> {
   return { state, actions: actions as Step<State, Exclude<Action, CommonAction>>["actions"] }
 }
 
 /** Ends the actor normally, after starting `actions`. */
+export function end<State>(state: State, ...actions: ReadonlyArray<CommonAction>): Step<State, never>
 export function end<State, Action = never>(
   state: State,
-  ...actions: ReadonlyArray<Action>
+  ...actions: ReadonlyArray<Action | CommonAction>
+): Step<State, Action>
+export function end<State, Action = never>(
+  state: State,
+  ...actions: ReadonlyArray<Action | CommonAction>
 ): Step<State, Exclude<Action, CommonAction>> {
   return { state, actions: actions as Step<State, Exclude<Action, CommonAction>>["actions"], ends: true }
 }

@@ -75,6 +75,7 @@ export const AssignedNetwork = Schema.Struct({
   labels: Schema.Record(text, text),
   options: Schema.Record(text, text)
 })
+export type AssignedNetwork = typeof AssignedNetwork.Type
 
 /** `data` is base64. Sent only to nodes that run a task which needs it. */
 export const AssignedFile = Schema.Struct({ id: text, name: text, data: text })
@@ -88,6 +89,7 @@ export const AssignedPort = Schema.Struct({
   targetPort: whole,
   backends: Schema.Array(Schema.Struct({ taskId: text, nodeId: text, address: text }))
 })
+export type AssignedPort = typeof AssignedPort.Type
 
 /** What the node's session actor accepts from the leader. */
 export const FromLeader = Schema.Union([
