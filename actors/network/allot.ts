@@ -20,6 +20,7 @@ import {
   showAddress,
   showSubnet
 } from "#actors/network/ip.ts"
+import { manualRange } from "#actors/network/manual-range.ts"
 
 /** Swarm's range for ports that the cluster chooses. */
 const firstChosenPort = 30_000
@@ -174,7 +175,7 @@ class AddressBook {
   #of(network: Network): ReadonlyArray<Range> {
     const known = this.#ranges.get(network.ID)
     if (known !== undefined) return known
-    const ranges = (network.IPAM.Config ?? []).flatMap((config) => rangeOf(config) ?? [])
+    const ranges = (network.IPAM.Config ?? []).flatMap((config) => rangeOf(config, network.Attachable) ?? [])
     let newest = ""
     // Tasks of a service that has moved to other networks still hold their addresses: every service is asked.
     for (const service of this.#ledger.all("service")) {
@@ -199,7 +200,11 @@ class AddressBook {
   }
 }
 
-function rangeOf(config: NonNullable<Network["IPAM"]["Config"]>[number]): Range | undefined {
+/** What tasks are given from; the Engine's own range of an attachable network is left out. */
+function rangeOf(
+  config: NonNullable<Network["IPAM"]["Config"]>[number],
+  attachable: boolean
+): Range | undefined {
   const subnet = parseSubnet(config.Subnet ?? "")
   if (subnet === undefined) return undefined
   const within = parseSubnet(config.IPRange ?? "") ?? subnet
@@ -213,10 +218,12 @@ function rangeOf(config: NonNullable<Network["IPAM"]["Config"]>[number]): Range 
   const last = within.base + within.size - 1n
   const broadcast = subnet.base + subnet.size - 1n
   const first = within.base === subnet.base ? within.base + 1n : within.base
+  const highest = subnet.family === 4 && last === broadcast ? last - 1n : last
+  const manual = attachable ? manualRange(subnet) : undefined
   return {
     subnet,
     first,
-    last: subnet.family === 4 && last === broadcast ? last - 1n : last,
+    last: manual !== undefined && highest >= manual.base ? manual.base - 1n : highest,
     used,
     next: first
   }
