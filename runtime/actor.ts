@@ -29,10 +29,11 @@ export interface ActorDefinition<Props, State, Message, Action, Needs = never> {
   readonly mailbox?: MailboxOptions
   readonly start: (props: Props, moment: Moment) => Step<State, Action>
   readonly decide: Decide<State, Message, Action>
-  readonly perform?: (
+  // Written as a method, so that actors without actions of their own can stand in a tree beside the others.
+  perform?(
     action: Action,
     self: Address
-  ) => Effect.Effect<Message | ReadonlyArray<Message> | void, unknown, Needs>
+  ): Effect.Effect<Message | ReadonlyArray<Message> | void, unknown, Needs>
   /** One line for `troupe tree`: what this state amounts to. Never the state itself, which may hold secrets. */
   readonly summary?: (state: State) => string
 }

@@ -69,7 +69,7 @@ interface Running {
 
 /** The end of one life: its actions are waited for, and then somebody is told. */
 interface Settling {
-  then: () => void
+  next: () => void
   /** It was asked for by `stop`, so that a second `stop` must not make the first one wait for ever. */
   stopped: boolean
 }
@@ -135,20 +135,26 @@ export class Cell {
 
   /** Takes no more messages; running actions get their time, are then interrupted; then `stopped` is called. */
   stop(stopped: () => void): void {
-    if (this.status === "idle" || this.status === "closed") return stopped()
+    if (this.status === "idle" || this.status === "closed") {
+      stopped()
+      return
+    }
     this.status = "stopping"
     this.#forget()
     this.#world.abandoned(this, "it was stopped")
     const settling = this.#settling
-    const earlier = settling?.stopped ? settling.then : undefined
+    const earlier = settling?.stopped ? settling.next : undefined
     const idle = (): void => {
       this.status = "idle"
       earlier?.()
       stopped()
     }
-    if (!settling) return this.#settle(this.#options.stopWithinMs, idle, true)
+    if (!settling) {
+      this.#settle(this.#options.stopWithinMs, idle, true)
+      return
+    }
     // After a crash or a normal end its actions are being settled already: this only takes over what follows.
-    settling.then = idle
+    settling.next = idle
     settling.stopped = true
   }
 
@@ -341,16 +347,17 @@ export class Cell {
     })
   }
 
-  /** Memory and timers go; the mailbox stays. */
+  /** Memory and timers go, and orders to a life that is over; the mailbox stays. */
   #forget(): void {
+    this.mailbox.clearSys()
     this.#state = undefined
     for (const cancel of this.#timers.values()) cancel()
     this.#timers.clear()
   }
 
-  /** Gives running actions `graceMs`, interrupts them, and calls `then` when none is left, in a turn of its own. */
-  #settle(graceMs: number, then: () => void, stopped = false): void {
-    const settling: Settling = { then, stopped }
+  /** Gives running actions `graceMs`, interrupts them, and calls `next` when none is left, in a turn of its own. */
+  #settle(graceMs: number, next: () => void, stopped = false): void {
+    const settling: Settling = { next, stopped }
     this.#settling = settling
     const { host } = this.#world
     if (this.#performs.size === 0) {
@@ -377,7 +384,7 @@ export class Cell {
     this.#settling = undefined
     this.#cancelGrace?.()
     this.#cancelGrace = undefined
-    settling.then()
+    settling.next()
   }
 }
 

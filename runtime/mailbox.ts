@@ -84,6 +84,10 @@ export class Mailbox {
     this.#sys.push(letter)
   }
 
+  clearSys(): void {
+    this.#sys.length = 0
+  }
+
   takeSys(): Letter | undefined {
     return this.#sys.shift()
   }

@@ -1,6 +1,6 @@
 /** What every executor promises, whatever runs the tasks. Called by one test file per implementation. */
 import { afterAll, describe, expect, test } from "bun:test"
-import { Cause, Effect, Exit, Fiber, type Layer, ManagedRuntime, Option, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, type Layer, ManagedRuntime, Stream } from "effect"
 import {
   type ContainerEvent,
   type ContainerRequest,

@@ -1,0 +1,85 @@
+/** A nats-server of one's own: a free port, a directory of its own, ended by pid. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtemp, rm } from "node:fs/promises"
+import { connect, createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+export interface NatsServer {
+  readonly port: number
+  readonly url: string
+  readonly user: string
+  readonly password: string
+  /** `kill -9`, as a crash; resolves once the process is gone. */
+  readonly kill: () => Promise<void>
+  /** Starts it again on the same port. */
+  readonly start: () => Promise<void>
+  /** Ends it and removes its directory. */
+  readonly close: () => Promise<void>
+}
+
+export async function startNatsServer(): Promise<NatsServer> {
+  const directory = await mkdtemp(join(tmpdir(), "troupe-nats-"))
+  const port = await freePort()
+  const user = "test"
+  const password = "test-password"
+  let child: ChildProcess | undefined
+
+  const start = async (): Promise<void> => {
+    const own = ["-a", "127.0.0.1", "-p", String(port), "--user", user, "--pass", password]
+    child = spawn("nats-server", [...own, "-P", join(directory, "pid")], { stdio: "ignore", cwd: directory })
+    await until(() => answers(port), 10_000)
+  }
+  const kill = async (): Promise<void> => {
+    const running = child
+    child = undefined
+    if (!running || running.exitCode !== null || running.signalCode !== null) return
+    const gone = new Promise<void>((resolve) => running.once("exit", () => resolve()))
+    running.kill("SIGKILL")
+    await gone
+  }
+  await start()
+  return {
+    port,
+    url: `nats://127.0.0.1:${port}`,
+    user,
+    password,
+    kill,
+    start,
+    close: async () => {
+      await kill()
+      await rm(directory, { recursive: true, force: true })
+    }
+  }
+}
+
+/** Waits until `holds`, asking every few milliseconds; throws when it does not within `withinMs`. */
+export async function until(holds: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+  const end = Date.now() + withinMs
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`It did not come to hold within ${withinMs} ms: ${holds}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1")
+    socket.once("data", () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once("error", () => resolve(false))
+  })
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const found = server.address()
+      server.close(() =>
+        found && typeof found === "object" ? resolve(found.port) : reject(new Error("no port"))
+      )
+    })
+  })
