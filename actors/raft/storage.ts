@@ -1,0 +1,88 @@
+/**
+ * What consensus asks of a disk: keep a batch and say when it is durable, read entries back, keep snapshots.
+ *
+ * Everything above this line runs over `storage/disk.ts` in production, over `storage/inline.ts` in tests and
+ * simulation, without knowing which.
+ */
+import type { Entry, HardState } from "#actors/raft/entry.ts"
+
+/**
+ * One atomic write: hard state, truncation and entries are durable together or not at all.
+ *
+ * `truncateFrom` forgets entries from that index on, before `entries` are appended. `commitHint` is the last
+ * index known to be committed; it is only a hint and is never worth a write of its own.
+ */
+export interface PersistBatch {
+  readonly token: number
+  readonly hardState?: HardState
+  readonly truncateFrom?: number
+  readonly entries: ReadonlyArray<Entry>
+  readonly commitHint: number
+}
+
+/** A snapshot replaces the log up to and including `index`; `config` is the group's configuration there. */
+export interface SnapshotMeta {
+  readonly index: number
+  readonly term: number
+  readonly config: Uint8Array
+}
+
+/** What was found at the start. `entries` follow the snapshot without a gap; `notes` are worth a warning each. */
+export interface Recovered {
+  readonly hardState: HardState
+  readonly commitHint: number
+  readonly snapshot?: SnapshotMeta
+  readonly entries: ReadonlyArray<Entry>
+  readonly lastIndex: number
+  readonly notes: ReadonlyArray<string>
+}
+
+/** `logBytes` is what was written since the newest snapshot; `low` means that new entries should be refused. */
+export interface StorageStatus {
+  readonly diskBytes: number
+  readonly logBytes: number
+  readonly snapshotIndex: number
+  readonly snapshotBytes: number
+  readonly low: boolean
+}
+
+export interface Storage {
+  readonly recovered: Recovered
+  /**
+   * Writes batches in the order of the calls, one at a time, and calls `durable` with the token once the batch
+   * survives a power loss. There is no failure to handle: a disk that fails ends the process.
+   */
+  readonly persist: (batch: PersistBatch, durable: (token: number) => void) => void
+  /** Entries `from` to `to` inclusive, fewer when they exceed `maxBytes`, at least one; each checked on the way. */
+  readonly read: (
+    from: number,
+    to: number,
+    maxBytes: number,
+    done: (entries: ReadonlyArray<Entry>) => void
+  ) => void
+  /** The newest snapshot's chunks as they were given, decrypted and checked while they are read. */
+  readonly loadSnapshot: () => Iterable<Uint8Array>
+  /**
+   * Writes a snapshot beside the log, reads it back, and only then drops what two snapshots make needless.
+   * `done(false)` says that there was no room and nothing changed. One at a time.
+   */
+  readonly saveSnapshot: (
+    meta: SnapshotMeta,
+    chunks: Iterator<Uint8Array>,
+    done: (saved: boolean) => void
+  ) => void
+  readonly status: () => StorageStatus
+  /** Completes what was asked, then lets go of the files. */
+  readonly close: (done: () => void) => void
+}
+
+/** Data that was acknowledged cannot be read back. Nothing was changed on disk. */
+export interface Quarantine {
+  readonly _tag: "Quarantine"
+  readonly reason: string
+}
+/** The data key is wrapped by a key that is not here. */
+export interface Locked {
+  readonly _tag: "Locked"
+  readonly reason: string
+}

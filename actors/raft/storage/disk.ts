@@ -1,0 +1,173 @@
+/** The log on the machine's disk: this side encodes and waits, a thread of its own writes (`writer.ts`). */
+import { performance } from "node:perf_hooks"
+import { Worker } from "node:worker_threads"
+import type { Entry } from "#actors/raft/entry.ts"
+import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import { BatchEncoder } from "#actors/raft/storage/encode-batch.ts"
+import { names } from "#actors/raft/storage/layout.ts"
+import type { OpenedLog } from "#actors/raft/storage/open.ts"
+import { readSnapshot } from "#actors/raft/storage/snapshot-file.ts"
+import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
+import type { WalStatus } from "#actors/raft/storage/wal.ts"
+import type { FromWriter, ToWriter } from "#actors/raft/storage/writer-protocol.ts"
+import type { Storage } from "#actors/raft/storage.ts"
+import { assert } from "#runtime/assert.ts"
+
+// What a snapshot may take of the process at a time.
+const sliceMs = 4
+const sliceBytes = 1024 * 1024
+
+/** The thread that writes the log failed or ended; what it was asked last is in doubt. */
+export class LogWriterFailed extends Error {
+  override readonly name = "LogWriterFailed"
+}
+
+/**
+ * Starts the writer on a log that `openLog` recovered. `failed` is told of the first failure; nothing is answered
+ * after it.
+ */
+export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) => void): Storage {
+  const { recovered, wal: state, ring } = opened
+  const encoder = new BatchEncoder(nodeCipher, recovered)
+  const writer = new Worker(new URL("./writer.ts", import.meta.url), { workerData: { state } })
+  const durable: Array<{ readonly token: number; readonly done: (token: number) => void }> = []
+  const reads = new Map<number, (entries: ReadonlyArray<Entry>) => void>()
+  let status: WalStatus = {
+    diskBytes: 0,
+    logBytes: state.logBytes,
+    snapshotIndex: state.snapshots[0]?.index ?? 0,
+    snapshotBytes: state.snapshots[0]?.bytes ?? 0,
+    low: false
+  }
+  let newest = state.snapshots[0]
+  let readId = 0
+  let snapshot:
+    | { readonly chunks: Iterator<Uint8Array>; readonly done: (saved: boolean) => void; fed: boolean }
+    | undefined
+  let closed: (() => void) | undefined
+  let ended = false
+
+  const fail = (message: string): void => {
+    if (ended) return
+    ended = true
+    failed(new LogWriterFailed(message))
+  }
+  const ask = (message: ToWriter, transfer: ReadonlyArray<ArrayBuffer> = []): void => {
+    if (!ended) writer.postMessage(message, [...transfer])
+  }
+
+  /** Sends as much of the snapshot as one slice of time allows; the writer asks for the next. */
+  const feed = (): void => {
+    if (snapshot === undefined || snapshot.fed) return
+    const until = performance.now() + sliceMs
+    const chunks: Array<Uint8Array> = []
+    let bytes = 0
+    while (bytes < sliceBytes && performance.now() < until) {
+      const next = snapshot.chunks.next()
+      if (next.done === true) {
+        snapshot.fed = true
+        if (chunks.length > 0) ask({ _tag: "SnapshotChunks", chunks })
+        ask({ _tag: "EndSnapshot" })
+        return
+      }
+      // A copy: a view would take the whole buffer behind it along.
+      chunks.push(next.value.slice())
+      bytes += next.value.length
+    }
+    ask(
+      { _tag: "SnapshotChunks", chunks },
+      chunks.map(({ buffer }) => buffer as ArrayBuffer)
+    )
+  }
+
+  const feedCarefully = (): void => {
+    try {
+      feed()
+    } catch (error) {
+      fail(`Cannot take a snapshot: ${(error as Error).message}`)
+    }
+  }
+
+  writer.on("message", (message: FromWriter) => {
+    if (ended) return
+    switch (message._tag) {
+      case "Durable": {
+        status = message.status
+        const first = durable.shift()
+        assert(first?.token === message.token, "batches become durable in order")
+        first.done(first.token)
+        return
+      }
+      case "Entries": {
+        const done = reads.get(message.id)
+        reads.delete(message.id)
+        done?.(message.entries)
+        return
+      }
+      case "ChunksWritten":
+        feedCarefully()
+        return
+      case "SnapshotEnded": {
+        status = message.status
+        if (message.stored !== undefined) newest = message.stored
+        const ending = snapshot
+        snapshot = undefined
+        if (message.stored === undefined) ending?.chunks.return?.()
+        ending?.done(message.stored !== undefined)
+        return
+      }
+      case "Room":
+        status = message.status
+        return
+      case "Failed":
+        fail(message.message)
+        return
+      case "Closed":
+        ended = true
+        closed?.()
+        return
+    }
+  })
+  writer.on("error", (error: Error) => fail(`The log's writer failed: ${error.message}`))
+  writer.on("exit", (code: number) => fail(`The log's writer ended by itself with code ${code}`))
+
+  return {
+    recovered,
+    persist: (batch, done) => {
+      const encoded = encoder.encode(batch)
+      durable.push({ token: batch.token, done })
+      ask({ _tag: "Append", token: batch.token, batch: encoded }, [encoded.payload.buffer as ArrayBuffer])
+    },
+    read: (from, to, maxBytes, done) => {
+      const id = ++readId
+      reads.set(id, done)
+      ask({ _tag: "Read", id, from, to, maxBytes })
+    },
+    loadSnapshot: () => {
+      assert(newest !== undefined, "there is a snapshot to load")
+      return readSnapshot(
+        nodeVfs,
+        nodeCipher,
+        state.owner,
+        ring,
+        `${state.directory}/${names.snapshots}/${newest.name}`
+      )
+    },
+    saveSnapshot: (meta, chunks, done) => {
+      assert(snapshot === undefined, "one snapshot at a time")
+      snapshot = { chunks, done, fed: false }
+      encoder.skipTo(meta.index)
+      ask({ _tag: "BeginSnapshot", meta })
+      feedCarefully()
+    },
+    status: () => status,
+    close: (done) => {
+      if (ended) {
+        void writer.terminate().then(() => done())
+        return
+      }
+      closed = () => void writer.terminate().then(() => done())
+      ask({ _tag: "Close" })
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/** Turns batches of consensus into the bytes that cross to the log's writer. */
+
+import type { Cipher } from "#actors/raft/storage/cipher.ts"
+import { encodePayload } from "#actors/raft/storage/frame.ts"
+import type { EncodedBatch } from "#actors/raft/storage/wal-state.ts"
+import type { PersistBatch, Recovered } from "#actors/raft/storage.ts"
+
+/** Remembers what every frame repeats: the hard state, and which entry comes next. */
+export class BatchEncoder {
+  readonly #cipher: Cipher
+  #hard: Recovered["hardState"]
+  #nextIndex: number
+
+  constructor(cipher: Cipher, recovered: Recovered) {
+    this.#cipher = cipher
+    this.#hard = recovered.hardState
+    this.#nextIndex = recovered.lastIndex + 1
+  }
+
+  encode(batch: PersistBatch): EncodedBatch {
+    this.#hard = batch.hardState ?? this.#hard
+    const firstIndex = batch.entries[0]?.index ?? batch.truncateFrom ?? this.#nextIndex
+    this.#nextIndex = firstIndex + batch.entries.length
+    return {
+      term: this.#hard.term,
+      vote: this.#hard.vote,
+      commitHint: batch.commitHint,
+      firstIndex,
+      truncateFrom: batch.truncateFrom ?? 0,
+      count: batch.entries.length,
+      payload: encodePayload(this.#cipher, this.#hard.vote, batch.entries)
+    }
+  }
+
+  /** A snapshot reaches beyond the log: the log goes on after it. */
+  skipTo(snapshotIndex: number): void {
+    this.#nextIndex = Math.max(this.#nextIndex, snapshotIndex + 1)
+  }
+}

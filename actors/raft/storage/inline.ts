@@ -1,0 +1,103 @@
+/** The log without a thread of its own: for tests and simulation, over any `Vfs`, in turns the caller chooses. */
+import type { Entry } from "#actors/raft/entry.ts"
+import type { Cipher } from "#actors/raft/storage/cipher.ts"
+import { BatchEncoder } from "#actors/raft/storage/encode-batch.ts"
+import { names } from "#actors/raft/storage/layout.ts"
+import type { OpenedLog } from "#actors/raft/storage/open.ts"
+import { readSnapshot, type SnapshotDraft } from "#actors/raft/storage/snapshot-file.ts"
+import { DiskError, type Vfs } from "#actors/raft/storage/vfs.ts"
+import { Wal } from "#actors/raft/storage/wal.ts"
+import type { Storage } from "#actors/raft/storage.ts"
+import { assert } from "#runtime/assert.ts"
+
+export interface InlineStorage extends Storage {
+  /** What a quiet moment is used for in production: the witness, and the next segment. */
+  readonly idle: () => void
+}
+
+/**
+ * Each call does its work in a turn of its own, begun by `defer`. `failed` is told of the first error; nothing
+ * is done or answered after it.
+ */
+export function inlineStorage(
+  vfs: Vfs,
+  cipher: Cipher,
+  opened: OpenedLog,
+  defer: (turn: () => void) => void,
+  failed: (error: unknown) => void
+): InlineStorage {
+  const { recovered, wal: state, ring } = opened
+  const wal = new Wal(vfs, cipher, state)
+  const snapshotsPlace = `${state.directory}/${names.snapshots}`
+  const encoder = new BatchEncoder(cipher, recovered)
+  let poisoned = false
+  let newest = state.snapshots[0]
+
+  const turn = (work: () => () => void): void =>
+    defer(() => {
+      if (poisoned) return
+      let after: () => void
+      try {
+        after = work()
+      } catch (error) {
+        poisoned = true
+        failed(error)
+        return
+      }
+      after()
+    })
+
+  return {
+    recovered,
+    persist: (batch, durable) => {
+      const encoded = encoder.encode(batch)
+      turn(() => {
+        wal.append(encoded)
+        return () => durable(batch.token)
+      })
+    },
+    read: (from, to, maxBytes, done: (entries: ReadonlyArray<Entry>) => void) =>
+      turn(() => {
+        const entries = wal.read(from, to, maxBytes)
+        return () => done(entries)
+      }),
+    loadSnapshot: () => {
+      assert(newest !== undefined, "there is a snapshot to load")
+      return readSnapshot(vfs, cipher, state.owner, ring, `${snapshotsPlace}/${newest.name}`)
+    },
+    saveSnapshot: (meta, chunks, done) => {
+      encoder.skipTo(meta.index)
+      turn(() => {
+        let draft: SnapshotDraft | undefined
+        try {
+          draft = wal.draft(meta)
+          for (let next = chunks.next(); next.done !== true; next = chunks.next()) draft.add(next.value)
+          const steps = draft.finish()
+          let step = steps.next()
+          while (step.done !== true) step = steps.next()
+          newest = step.value
+          wal.adopt(step.value)
+          return () => done(true)
+        } catch (error) {
+          if (!(error instanceof DiskError) || !error.noSpace) throw error
+          draft?.abandon()
+          wal.refuseEntries()
+          return () => done(false)
+        }
+      })
+    },
+    status: () => wal.status(),
+    close: (done) =>
+      turn(() => {
+        wal.close()
+        return done
+      }),
+    idle: () =>
+      turn(() => {
+        wal.witness()
+        wal.measureRoom()
+        while (wal.prepare());
+        return () => {}
+      })
+  }
+}

@@ -1,0 +1,118 @@
+/** Opens a node's log: makes it on the first start, otherwise checks whose it is, gets its keys and recovers it. */
+
+import { hex, utf8 } from "#actors/raft/storage/bytes.ts"
+import type { Cipher } from "#actors/raft/storage/cipher.ts"
+import type { Owner } from "#actors/raft/storage/frame.ts"
+import { decodeIdentity, encodeIdentity } from "#actors/raft/storage/identity.ts"
+import { decodeKeys, encodeKeys, type KeyRing, keyBytes, newDataKey } from "#actors/raft/storage/keys.ts"
+import { type Limits, names, parseName } from "#actors/raft/storage/layout.ts"
+import { type Recovery, recover } from "#actors/raft/storage/recover.ts"
+import { decodeSlot, encodeSlot } from "#actors/raft/storage/slot.ts"
+import { placeWhole, readWhole, type Vfs } from "#actors/raft/storage/vfs.ts"
+import type { Locked, Quarantine } from "#actors/raft/storage.ts"
+
+/** The directory holds another member's log. */
+export class WrongOwner extends Error {
+  override readonly name = "WrongOwner"
+}
+
+/** The file in the data directory with the key that wraps the data keys, unless people hold that key. */
+export const keyFileName = "node-key"
+
+/**
+ * `directory` is the node's data directory; the log is in `raft` under it. `unlockKey` is given when people hold
+ * the wrapping key (32 bytes). `nowMs` is only written down.
+ */
+export interface OpenInput {
+  readonly vfs: Vfs
+  readonly cipher: Cipher
+  readonly directory: string
+  readonly owner: Owner
+  readonly limits: Limits
+  readonly nowMs: number
+  readonly unlockKey?: Uint8Array
+}
+
+export interface OpenedLog extends Recovery {
+  readonly ring: KeyRing
+}
+
+export const raftDirectory = (directory: string): string => `${directory}/raft`
+
+/** Throws `DiskError`, `UnknownFormat` and `WrongOwner`. The directory's lock is held by the caller. */
+export function openLog(input: OpenInput): OpenedLog | Quarantine | Locked {
+  const { vfs, cipher, owner, directory, limits } = input
+  const place = raftDirectory(directory)
+  for (const path of [place, `${place}/${names.log}`, `${place}/${names.snapshots}`]) vfs.makeDirectory(path)
+
+  if (!vfs.list(place).includes(names.identity)) {
+    const evidence = heldBefore(input, place)
+    if (evidence !== undefined) {
+      return { _tag: "Quarantine", reason: `The identity file is missing, but there is ${evidence}` }
+    }
+    initialise(input, place)
+  }
+  const identity = decodeIdentity(cipher, readWhole(vfs, `${place}/${names.identity}`))
+  if (identity === undefined) return { _tag: "Quarantine", reason: "The identity file is damaged" }
+  if (identity.clusterId !== owner.clusterId || identity.nodeId !== owner.nodeId) {
+    throw new WrongOwner(
+      `Cannot open ${place}: it is the log of node ${identity.nodeId} in cluster ${identity.clusterId}, ` +
+        `expected node ${owner.nodeId} in cluster ${owner.clusterId}`
+    )
+  }
+
+  const wrapper = input.unlockKey ?? readKeyFile(vfs, directory)
+  if (wrapper === undefined) {
+    return { _tag: "Locked", reason: `The key file ${directory}/${keyFileName} is missing or unreadable` }
+  }
+  if (!vfs.list(place).includes(names.keys)) {
+    return { _tag: "Quarantine", reason: "The file of data keys is missing" }
+  }
+  const keys = decodeKeys(cipher, owner, wrapper, readWhole(vfs, `${place}/${names.keys}`))
+  if (keys._tag === "WrongKey") return { _tag: "Locked", reason: "The data keys are wrapped by another key" }
+  if (keys._tag === "Damaged") return { _tag: "Quarantine", reason: "The file of data keys is damaged" }
+
+  const recovery = recover({ vfs, cipher, owner, ring: keys.ring, directory: place, limits })
+  return recovery._tag === "Quarantine" ? recovery : { ...recovery, ring: keys.ring }
+}
+
+/** What shows that a log without identity is not merely one whose making was cut short. */
+function heldBefore({ vfs, cipher, owner }: OpenInput, place: string): string | undefined {
+  const log = vfs.list(`${place}/${names.log}`).find((name) => parseName(name, "seg") !== undefined)
+  if (log !== undefined) return `a log segment ${log}`
+  const snapshot = vfs
+    .list(`${place}/${names.snapshots}`)
+    .find((name) => parseName(name, "snap") !== undefined)
+  if (snapshot !== undefined) return `a snapshot ${snapshot}`
+  for (const name of names.slots) {
+    if (!vfs.list(place).includes(name)) continue
+    const slot = decodeSlot(cipher, owner, readWhole(vfs, `${place}/${name}`))
+    if (slot === undefined) return `a damaged state slot ${name}`
+    if (slot.term > 0 || slot.lastSeq > 0) return `a state slot ${name} of term ${slot.term}`
+  }
+  return undefined
+}
+
+/** The identity comes last: with it, everything else is there. */
+function initialise({ vfs, cipher, owner, directory, nowMs, unlockKey }: OpenInput, place: string): void {
+  let wrapper = unlockKey ?? readKeyFile(vfs, directory)
+  if (wrapper === undefined) {
+    wrapper = cipher.random(keyBytes)
+    placeWhole(vfs, directory, keyFileName, utf8(`${hex(wrapper)}\n`))
+  }
+  placeWhole(vfs, place, names.keys, encodeKeys(cipher, owner, wrapper, [newDataKey(cipher)]))
+  for (const [turn, name] of names.slots.entries()) {
+    placeWhole(vfs, place, name, encodeSlot(cipher, owner, { turn, term: 0, vote: "", lastSeq: 0 }))
+  }
+  vfs.syncDirectory(directory)
+  placeWhole(vfs, place, names.identity, encodeIdentity(cipher, { ...owner, createdMs: nowMs }))
+}
+
+const keyText = /^[0-9a-f]{64}\n?$/
+
+function readKeyFile(vfs: Vfs, directory: string): Uint8Array | undefined {
+  if (!vfs.list(directory).includes(keyFileName)) return undefined
+  const text = new TextDecoder().decode(readWhole(vfs, `${directory}/${keyFileName}`))
+  if (!keyText.test(text)) return undefined
+  return Uint8Array.from({ length: keyBytes }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16))
+}

@@ -1,0 +1,270 @@
+/**
+ * Brings a log back after any kind of end: chooses a snapshot, replays the log, and writes what is still needed
+ * of it into a fresh segment, or refuses and changes nothing.
+ *
+ * The rewriting is not thrift. After a failed fsync a page may read back and yet not be on disk; a fresh file
+ * with a fresh id puts that right, and no nonce is ever used twice under one key.
+ */
+import type { Entry } from "#actors/raft/entry.ts"
+import { blockBytes } from "#actors/raft/storage/block.ts"
+import type { Cipher } from "#actors/raft/storage/cipher.ts"
+import {
+  encodeFrame,
+  encodePayload,
+  encodeSegmentHead,
+  entrySize,
+  frameKind,
+  idBytes,
+  type Owner,
+  segmentKey
+} from "#actors/raft/storage/frame.ts"
+import type { KeyRing } from "#actors/raft/storage/keys.ts"
+import { type Limits, names, parseName, segmentName } from "#actors/raft/storage/layout.ts"
+import { type Scanned, scan } from "#actors/raft/storage/scan.ts"
+import { decodeSlot, encodeSlot, type Slot } from "#actors/raft/storage/slot.ts"
+import { checkSnapshot, peekSnapshot, type StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
+import { placeWhole, readWhole, type Vfs } from "#actors/raft/storage/vfs.ts"
+import type { FrameAt, WalState } from "#actors/raft/storage/wal-state.ts"
+import type { Quarantine, Recovered } from "#actors/raft/storage.ts"
+import { assert } from "#runtime/assert.ts"
+
+const quarantine = (reason: string): Quarantine => ({ _tag: "Quarantine", reason })
+
+// A few frames rather than one, so that reading an entry later does not decrypt everything.
+const carriedBytes = 256 * 1024
+
+/** Everything recovery works on. `directory` is the `raft` directory; the identity has been checked. */
+export interface RecoverInput {
+  readonly vfs: Vfs
+  readonly cipher: Cipher
+  readonly owner: Owner
+  readonly ring: KeyRing
+  readonly directory: string
+  readonly limits: Limits
+}
+
+export interface Recovery {
+  readonly _tag: "Recovered"
+  readonly recovered: Recovered
+  readonly wal: WalState
+}
+
+/** Throws `DiskError` and `UnknownFormat`; answers `Quarantine` when acknowledged data cannot be read. */
+export function recover(input: RecoverInput): Recovery | Quarantine {
+  const slot = readSlots(input)
+  if (slot === undefined) return quarantine("Both state slots are damaged")
+  const { vfs, cipher, owner, ring, directory } = input
+  const log = scan(vfs, cipher, owner, ring, `${directory}/${names.log}`, slot)
+  if (log._tag === "Quarantine") return log
+  const chosen = chooseSnapshots(input)
+  const newest = chosen.sound[0]
+
+  const firstKept = log.entries[0]?.index ?? log.nextIndex
+  const base = newest?.index ?? 0
+  if (firstKept > base + 1) {
+    const blame = chosen.bad.map(({ name, reason }) => ` (${name}: ${reason})`).join("")
+    return quarantine(`Entries ${base + 1} to ${firstKept - 1} are in no snapshot and not in the log${blame}`)
+  }
+  const atBase = log.entries.find(({ index }) => index === base)
+  if (newest !== undefined && atBase !== undefined && atBase.term !== newest.term) {
+    return quarantine(
+      `Snapshot ${newest.name} has term ${newest.term} where the log has term ${atBase.term}: one is another history`
+    )
+  }
+
+  const wal = rewrite(input, slot, log, chosen.sound)
+  tidy(input, wal, chosen.bad)
+  return {
+    _tag: "Recovered",
+    wal,
+    recovered: {
+      hardState: { term: log.term, vote: log.vote },
+      commitHint: log.commitHint,
+      ...(newest === undefined
+        ? {}
+        : { snapshot: { index: newest.index, term: newest.term, config: newest.config } }),
+      entries: log.entries.filter(({ index }) => index > base),
+      lastIndex: wal.nextIndex - 1,
+      notes: [
+        ...log.notes,
+        ...chosen.bad.map(({ name, reason }) => `Set aside snapshot ${name}, which cannot be used: ${reason}`)
+      ]
+    }
+  }
+}
+
+function readSlots({ vfs, cipher, owner, directory }: RecoverInput): Slot | undefined {
+  const present = vfs.list(directory)
+  const slots = names.slots
+    .filter((name) => present.includes(name))
+    .map((name) => decodeSlot(cipher, owner, readWhole(vfs, `${directory}/${name}`)))
+    .filter((slot) => slot !== undefined)
+  return slots.sort((a, b) => b.turn - a.turn)[0]
+}
+
+interface Chosen {
+  /** Newest first, at most two; the first was read to its end, the second is looked at when it is needed. */
+  readonly sound: ReadonlyArray<StoredSnapshot>
+  readonly bad: ReadonlyArray<{ readonly name: string; readonly reason: string }>
+}
+
+function chooseSnapshots({ vfs, cipher, owner, ring, directory }: RecoverInput): Chosen {
+  const place = `${directory}/${names.snapshots}`
+  const sound: Array<StoredSnapshot> = []
+  const bad: Array<{ name: string; reason: string }> = []
+  for (const name of [...vfs.list(place)].reverse()) {
+    const numbers = parseName(name, "snap")
+    if (numbers === undefined || sound.length === 2) continue
+    const stored = peekSnapshot(vfs, cipher, owner, place, name)
+    if (stored === undefined || stored.index !== numbers[0] || stored.term !== numbers[1]) {
+      bad.push({ name, reason: "its head is damaged or belongs to another file" })
+      continue
+    }
+    const reason =
+      sound.length === 0 ? checkSnapshot(vfs, cipher, owner, ring, `${place}/${name}`) : undefined
+    if (reason === undefined) sound.push(stored)
+    else bad.push({ name, reason })
+  }
+  return { sound, bad }
+}
+
+/** Puts what is still needed of the log into one fresh segment and witnesses it. */
+function rewrite(
+  input: RecoverInput,
+  slot: Slot,
+  log: Scanned,
+  snapshots: ReadonlyArray<StoredSnapshot>
+): WalState {
+  const { vfs, cipher, owner, ring, directory, limits } = input
+  const place = `${directory}/${names.log}`
+  // The log is kept from the older of two snapshots, so that a bad newest one costs nothing.
+  const floor = snapshots[1]?.index ?? 0
+  const newestIndex = snapshots[0]?.index ?? 0
+  const ahead = newestIndex >= log.nextIndex
+  const entries = ahead ? [] : log.entries.filter(({ index }) => index > floor)
+  const nextIndex = ahead ? newestIndex + 1 : log.nextIndex
+  const firstIndex = entries[0]?.index ?? nextIndex
+  const dataKey = ring[0]
+  assert(dataKey !== undefined, "there is a data key")
+
+  const fileId = cipher.random(idBytes)
+  const firstSeq = Math.max(log.freeSeq, slot.lastSeq + 2)
+  const head = {
+    fileId,
+    keyId: dataKey.id,
+    firstSeq,
+    firstIndex,
+    previousFileId: new Uint8Array(idBytes),
+    previousCrc: 0,
+    restart: true
+  }
+  const key = segmentKey(cipher, owner, dataKey.key, fileId)
+  const file = vfs.open(`${place}/${names.rewrite}`, "create")
+  const frames: Array<FrameAt> = []
+  let seq = firstSeq - 1
+  let crc = 0
+  let offset = blockBytes
+  let size: number
+  try {
+    file.write(0, encodeSegmentHead(cipher, owner, head))
+    for (const group of grouped(entries)) {
+      const frame = encodeFrame(
+        cipher,
+        key,
+        {
+          kind: frameKind.carried,
+          seq: ++seq,
+          term: log.term,
+          commitHint: Math.min(log.commitHint, group.at(-1)?.index ?? nextIndex - 1),
+          firstIndex: group[0]?.index ?? nextIndex,
+          truncateFrom: 0,
+          count: group.length,
+          previousCrc: crc
+        },
+        encodePayload(cipher, log.vote, group)
+      )
+      file.write(offset, frame.bytes)
+      if (group.length > 0) {
+        const [firstEntry] = group
+        frames.push({
+          fileId,
+          offset,
+          size: frame.bytes.length,
+          firstIndex: firstEntry?.index ?? 0,
+          count: group.length
+        })
+      }
+      crc = frame.crc
+      offset += frame.bytes.length
+    }
+    size = Math.max(limits.segmentBytes, offset)
+    const zeros = new Uint8Array(Math.min(size - offset, 1024 * 1024))
+    for (let at = offset; at < size; at += zeros.length) {
+      file.write(at, zeros.subarray(0, Math.min(zeros.length, size - at)))
+    }
+    file.sync()
+  } finally {
+    file.close()
+  }
+  const name = segmentName(firstSeq, firstIndex)
+  vfs.rename(`${place}/${names.rewrite}`, `${place}/${name}`)
+  vfs.syncDirectory(place)
+
+  const witness: Slot = { turn: slot.turn + 1, term: log.term, vote: log.vote, lastSeq: seq }
+  placeWhole(
+    vfs,
+    directory,
+    names.slots[witness.turn % 2] ?? names.slots[0],
+    encodeSlot(cipher, owner, witness)
+  )
+  return {
+    directory,
+    owner,
+    dataKey,
+    limits,
+    segments: [{ name, fileId, firstSeq, firstIndex, bytes: size }],
+    offset,
+    seq,
+    previousCrc: crc,
+    term: log.term,
+    vote: log.vote,
+    nextIndex,
+    slot: witness,
+    frames,
+    snapshots,
+    logBytes: entries.filter(({ index }) => index > newestIndex).reduce((sum, one) => sum + entrySize(one), 0)
+  }
+}
+
+/** At least one group, which may be empty: the hard state needs a frame. */
+function grouped(entries: ReadonlyArray<Entry>): ReadonlyArray<ReadonlyArray<Entry>> {
+  const groups: Array<Array<Entry>> = [[]]
+  let bytes = 0
+  for (const entry of entries) {
+    if (bytes > 0 && bytes + entrySize(entry) > carriedBytes) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)?.push(entry)
+    bytes += entrySize(entry)
+  }
+  return groups
+}
+
+/** Removes what the fresh segment supersedes; a crash in the middle only leaves work for the next time. */
+function tidy(input: RecoverInput, wal: WalState, bad: Chosen["bad"]): void {
+  const { vfs, directory } = input
+  const log = `${directory}/${names.log}`
+  const kept = wal.segments.map(({ name }) => name)
+  for (const name of vfs.list(log)) if (!kept.includes(name)) vfs.remove(`${log}/${name}`)
+  vfs.syncDirectory(log)
+
+  const place = `${directory}/${names.snapshots}`
+  for (const { name } of bad) vfs.rename(`${place}/${name}`, `${place}/${name}.bad`)
+  const useful = wal.snapshots.map(({ name }) => name)
+  for (const name of vfs.list(place)) {
+    const isSnapshot = parseName(name, "snap") !== undefined
+    if (name.endsWith(".tmp") || (isSnapshot && !useful.includes(name))) vfs.remove(`${place}/${name}`)
+  }
+  vfs.syncDirectory(place)
+}

@@ -1,0 +1,382 @@
+/**
+ * Writes the log: one frame after another into zeroed segments, each durable before the next is begun.
+ *
+ * Synchronous, over a `Vfs`. In production it lives in a thread of its own (`worker.ts`), in tests and simulation
+ * it runs in place. Any error it throws is final: the caller ends the process and never tries again.
+ */
+import type { Entry } from "#actors/raft/entry.ts"
+import { blockBytes } from "#actors/raft/storage/block.ts"
+import { hex } from "#actors/raft/storage/bytes.ts"
+import type { Cipher } from "#actors/raft/storage/cipher.ts"
+import {
+  decodePayload,
+  encodeFrame,
+  encodeMarker,
+  encodeSegmentHead,
+  type FileKey,
+  frameKind,
+  frameSize,
+  idBytes,
+  readFrame,
+  segmentKey
+} from "#actors/raft/storage/frame.ts"
+import { names, segmentName } from "#actors/raft/storage/layout.ts"
+import { encodeSlot } from "#actors/raft/storage/slot.ts"
+import { SnapshotDraft, type StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
+import { DiskError, type Vfs, type VfsFile } from "#actors/raft/storage/vfs.ts"
+import type { EncodedBatch, FrameAt, SegmentAt, WalState } from "#actors/raft/storage/wal-state.ts"
+import type { SnapshotMeta } from "#actors/raft/storage.ts"
+import { assert } from "#runtime/assert.ts"
+
+/** Acknowledged data cannot be read back; the next start says what is wrong and quarantines. */
+export class UnreadableLog extends Error {
+  override readonly name = "UnreadableLog"
+}
+
+/** What is worth telling after each write. `low`: there is too little room for new entries. */
+export interface WalStatus {
+  readonly diskBytes: number
+  readonly logBytes: number
+  readonly snapshotIndex: number
+  readonly snapshotBytes: number
+  readonly low: boolean
+}
+
+export class Wal {
+  readonly #vfs: Vfs
+  readonly #cipher: Cipher
+  readonly #state: WalState
+  readonly #place: string
+  readonly #keys = new Map<string, FileKey>()
+  readonly #slotFiles: ReadonlyArray<VfsFile>
+  #segments: Array<SegmentAt>
+  #frames: Array<FrameAt>
+  #snapshots: Array<StoredSnapshot>
+  #file: VfsFile
+  #offset: number
+  #seq: number
+  #previousCrc: number
+  #term: number
+  #vote: string
+  #nextIndex: number
+  #slot: WalState["slot"]
+  #logBytes: number
+  #logBytesAtDraft = 0
+  #spare: { readonly file: VfsFile; zeroed: number; ready: boolean } | undefined
+  #low = false
+
+  constructor(vfs: Vfs, cipher: Cipher, state: WalState) {
+    this.#vfs = vfs
+    this.#cipher = cipher
+    this.#state = state
+    this.#place = `${state.directory}/${names.log}`
+    this.#segments = [...state.segments]
+    this.#frames = [...state.frames]
+    this.#snapshots = [...state.snapshots]
+    this.#offset = state.offset
+    this.#seq = state.seq
+    this.#previousCrc = state.previousCrc
+    this.#term = state.term
+    this.#vote = state.vote
+    this.#nextIndex = state.nextIndex
+    this.#slot = state.slot
+    this.#logBytes = state.logBytes
+    this.#file = vfs.open(`${this.#place}/${this.#active.name}`, "durable")
+    this.#slotFiles = names.slots.map((name) => vfs.open(`${state.directory}/${name}`, "durable"))
+    this.measureRoom()
+  }
+
+  get #active(): SegmentAt {
+    const active = this.#segments.at(-1)
+    assert(active !== undefined, "there is always a segment to write to")
+    return active
+  }
+
+  /** Makes a batch durable. */
+  append(batch: EncodedBatch): void {
+    assert(batch.term >= this.#term, "a term never goes back")
+    if (batch.truncateFrom > 0) this.#forget(batch.truncateFrom)
+    assert(batch.firstIndex === this.#nextIndex, "entries arrive without gaps")
+    const lastIndex = batch.firstIndex + batch.count - 1
+    const changed = batch.term !== this.#term || batch.vote !== this.#vote
+    this.#term = batch.term
+    this.#vote = batch.vote
+    const commitHint = Math.min(batch.commitHint, lastIndex)
+    const at = this.#write(
+      { ...batch, kind: frameKind.batch, commitHint, truncateFrom: batch.truncateFrom },
+      batch.payload
+    )
+    if (batch.count > 0) this.#frames.push({ ...at, firstIndex: batch.firstIndex, count: batch.count })
+    this.#nextIndex = lastIndex + 1
+    if (changed) this.witness()
+  }
+
+  /** Writes down how far the log reaches, so that a later loss of its end is noticed. */
+  witness(): void {
+    if (this.#slot.lastSeq === this.#seq && this.#slot.term === this.#term) return
+    const slot = {
+      turn: this.#slot.turn + 1,
+      term: this.#term,
+      vote: this.#vote,
+      lastSeq: this.#seq
+    }
+    this.#slotFiles[slot.turn % 2]?.write(0, encodeSlot(this.#cipher, this.#state.owner, slot))
+    this.#slot = slot
+  }
+
+  /**
+   * Does a little of what the next segment needs; true while there is more to do. Running out of room here
+   * harms nothing yet: it refuses new entries until there is room again.
+   */
+  prepare(): boolean {
+    if (this.#spare?.ready === true || this.#low) return false
+    try {
+      this.#zero(this.#state.limits.segmentBytes, this.#state.limits.zeroBytes)
+    } catch (error) {
+      if (!(error instanceof DiskError) || !error.noSpace) throw error
+      this.#dropSpare()
+      this.#low = true
+    }
+    return this.#spare?.ready === false
+  }
+
+  /** Looks whether there is room for new entries. */
+  measureRoom(): void {
+    const { limits, directory } = this.#state
+    // The spare, while it is not there yet, must fit beside the reserve.
+    const spare = this.#spare?.ready === true ? 0 : limits.segmentBytes - (this.#spare?.zeroed ?? 0)
+    this.#low = this.#vfs.freeBytes(directory) < limits.reserveBytes + spare
+  }
+
+  /** Entries from the log, at least one, up to `maxBytes` of frames. */
+  read(from: number, to: number, maxBytes: number): ReadonlyArray<Entry> {
+    const entries: Array<Entry> = []
+    let bytes = 0
+    for (const at of this.#frames) {
+      if (at.firstIndex + at.count <= from) continue
+      if (at.firstIndex > to || (bytes > 0 && bytes + at.size > maxBytes)) break
+      bytes += at.size
+      for (const entry of this.#entriesOf(at)) {
+        if (entry.index >= from && entry.index <= to) entries.push(entry)
+      }
+    }
+    if (entries[0]?.index !== from) throw new UnreadableLog(`Cannot read entry ${from}: it is not in the log`)
+    return entries
+  }
+
+  /** Begins a snapshot; its file is a draft until `adopt`. */
+  draft(meta: SnapshotMeta): SnapshotDraft {
+    this.#logBytesAtDraft = this.#logBytes
+    return new SnapshotDraft(
+      this.#vfs,
+      this.#cipher,
+      this.#state.owner,
+      this.#state.dataKey,
+      `${this.#state.directory}/${names.snapshots}`,
+      meta
+    )
+  }
+
+  /** Marks a snapshot that is in place, and only then drops what two snapshots make needless. */
+  adopt(stored: StoredSnapshot): void {
+    if (stored.index >= this.#nextIndex) {
+      this.#frames = []
+      this.#nextIndex = stored.index + 1
+    }
+    this.#write(
+      {
+        kind: frameKind.marker,
+        term: this.#term,
+        commitHint: stored.index,
+        firstIndex: this.#nextIndex,
+        truncateFrom: 0,
+        count: 0
+      },
+      encodeMarker(this.#vote, stored)
+    )
+    this.witness()
+    this.#logBytes -= this.#logBytesAtDraft
+    this.#snapshots = [stored, ...this.#snapshots.filter(({ name }) => name !== stored.name)]
+    this.#dropNeedless()
+  }
+
+  status(): WalStatus {
+    let diskBytes = this.#spare?.zeroed ?? 0
+    for (const segment of this.#segments) diskBytes += segment.bytes
+    for (const snapshot of this.#snapshots) diskBytes += snapshot.bytes
+    return {
+      diskBytes,
+      logBytes: this.#logBytes,
+      snapshotIndex: this.#snapshots[0]?.index ?? 0,
+      snapshotBytes: this.#snapshots[0]?.bytes ?? 0,
+      low: this.#low
+    }
+  }
+
+  /** There was no room for something that can wait. */
+  refuseEntries(): void {
+    this.#low = true
+  }
+
+  close(): void {
+    this.witness()
+    this.#dropSpare()
+    this.#file.close()
+    for (const file of this.#slotFiles) file.close()
+  }
+
+  #write(
+    head: {
+      readonly kind: number
+      readonly term: number
+      readonly commitHint: number
+      readonly firstIndex: number
+      readonly truncateFrom: number
+      readonly count: number
+    },
+    payload: Uint8Array
+  ): { readonly fileId: Uint8Array; readonly offset: number; readonly size: number } {
+    const size = frameSize(payload.length)
+    if (this.#offset + size > this.#active.bytes) this.#roll(size, head.firstIndex)
+    const isFirst = this.#offset === blockBytes
+    const { fileId } = this.#active
+    const frame = encodeFrame(
+      this.#cipher,
+      this.#keyOf(fileId),
+      {
+        kind: head.kind,
+        seq: this.#seq + 1,
+        term: head.term,
+        commitHint: head.commitHint,
+        firstIndex: head.firstIndex,
+        truncateFrom: head.truncateFrom,
+        count: head.count,
+        previousCrc: this.#previousCrc
+      },
+      payload
+    )
+    this.#file.write(this.#offset, frame.bytes)
+    const at = { fileId, offset: this.#offset, size }
+    this.#seq++
+    this.#previousCrc = frame.crc
+    this.#offset += size
+    this.#logBytes += size
+    // Without this, losing the whole segment would look like never having had it.
+    if (isFirst) this.witness()
+    return at
+  }
+
+  #roll(frameBytes: number, firstIndex: number): void {
+    const needed = Math.max(this.#state.limits.segmentBytes, blockBytes + frameBytes)
+    while (this.#spare?.ready !== true || this.#spare.zeroed < needed) this.#zero(needed, needed)
+    const spare = this.#spare
+    const fileId = this.#cipher.random(idBytes)
+    const firstSeq = this.#seq + 1
+    spare.file.write(
+      0,
+      encodeSegmentHead(this.#cipher, this.#state.owner, {
+        fileId,
+        keyId: this.#state.dataKey.id,
+        firstSeq,
+        firstIndex,
+        previousFileId: this.#active.fileId,
+        previousCrc: this.#previousCrc,
+        restart: false
+      })
+    )
+    spare.file.sync()
+    spare.file.close()
+    this.#spare = undefined
+    const name = segmentName(firstSeq, firstIndex)
+    this.#vfs.rename(`${this.#place}/${names.spare}`, `${this.#place}/${name}`)
+    this.#vfs.syncDirectory(this.#place)
+    this.#file.close()
+    this.#file = this.#vfs.open(`${this.#place}/${name}`, "durable")
+    this.#segments.push({ name, fileId, firstSeq, firstIndex, bytes: spare.zeroed })
+    this.#offset = blockBytes
+    this.measureRoom()
+  }
+
+  #zero(wanted: number, step: number): void {
+    this.#spare ??= {
+      file: this.#vfs.open(`${this.#place}/${names.spare}`, "create"),
+      zeroed: 0,
+      ready: false
+    }
+    const spare = this.#spare
+    const length = Math.min(step, wanted - spare.zeroed)
+    if (length > 0) {
+      spare.file.write(spare.zeroed, new Uint8Array(length))
+      spare.file.sync()
+      spare.zeroed += length
+    }
+    spare.ready = spare.zeroed >= wanted
+  }
+
+  #dropSpare(): void {
+    if (this.#spare === undefined) return
+    this.#spare.file.close()
+    this.#spare = undefined
+    this.#vfs.remove(`${this.#place}/${names.spare}`)
+  }
+
+  #forget(from: number): void {
+    const snapshotIndex = this.#snapshots[0]?.index ?? 0
+    assert(from > snapshotIndex, "what a snapshot covers is never truncated")
+    while ((this.#frames.at(-1)?.firstIndex ?? 0) >= from) this.#frames.pop()
+    const last = this.#frames.at(-1)
+    if (last !== undefined && last.firstIndex + last.count > from) {
+      this.#frames[this.#frames.length - 1] = { ...last, count: from - last.firstIndex }
+    }
+    this.#nextIndex = Math.min(this.#nextIndex, from)
+  }
+
+  #dropNeedless(): void {
+    const place = `${this.#state.directory}/${names.snapshots}`
+    for (const old of this.#snapshots.slice(2)) this.#vfs.remove(`${place}/${old.name}`)
+    if (this.#snapshots.length > 2) this.#vfs.syncDirectory(place)
+    this.#snapshots = this.#snapshots.slice(0, 2)
+    const floor = this.#snapshots[1]?.index ?? 0
+    let dropped = false
+    while ((this.#segments[1]?.firstIndex ?? Number.POSITIVE_INFINITY) <= floor + 1) {
+      const oldest = this.#segments.shift()
+      if (oldest === undefined) break
+      this.#vfs.remove(`${this.#place}/${oldest.name}`)
+      this.#keys.delete(hex(oldest.fileId))
+      const id = hex(oldest.fileId)
+      this.#frames = this.#frames.filter((at) => hex(at.fileId) !== id)
+      dropped = true
+    }
+    if (dropped) this.#vfs.syncDirectory(this.#place)
+  }
+
+  #keyOf(fileId: Uint8Array): FileKey {
+    const name = hex(fileId)
+    const known = this.#keys.get(name)
+    if (known !== undefined) return known
+    const key = segmentKey(this.#cipher, this.#state.owner, this.#state.dataKey.key, fileId)
+    this.#keys.set(name, key)
+    return key
+  }
+
+  #entriesOf(at: FrameAt): ReadonlyArray<Entry> {
+    const id = hex(at.fileId)
+    const segment = this.#segments.find(({ fileId }) => hex(fileId) === id)
+    assert(segment !== undefined, "a frame's segment is there")
+    const file = this.#vfs.open(`${this.#place}/${segment.name}`, "read")
+    try {
+      const frame = readFrame(this.#cipher, this.#keyOf(at.fileId), file.read(at.offset, at.size), 0)
+      const where = `entries from ${at.firstIndex} at byte ${at.offset} of log segment ${segment.name}`
+      if (frame._tag !== "Frame") {
+        throw new UnreadableLog(
+          `Cannot read ${where}: ${frame._tag === "Blank" ? "nothing is there" : frame.reason}`
+        )
+      }
+      const batch = decodePayload(this.#cipher, frame.head, frame.payload)
+      if (batch === undefined) throw new UnreadableLog(`Cannot read ${where}: an entry's checksum is wrong`)
+      return batch.entries.slice(0, at.count)
+    } finally {
+      file.close()
+    }
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The thread that writes the log and does nothing else: its writes are synchronous and O_DSYNC, so nothing in the
+ * rest of the process can hold them up. The first error is its last word.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import type { SnapshotDraft } from "#actors/raft/storage/snapshot-file.ts"
+import { DiskError } from "#actors/raft/storage/vfs.ts"
+import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
+import { Wal } from "#actors/raft/storage/wal.ts"
+import type { WalState } from "#actors/raft/storage/wal-state.ts"
+import type { FromWriter, ToWriter } from "#actors/raft/storage/writer-protocol.ts"
+import { assert } from "#runtime/assert.ts"
+
+// Quiet this long, and the end of the log is witnessed: long enough to cost a busy log nothing.
+const quietMs = 50
+const roomMs = 1_000
+
+function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
+  let failed = false
+  const say = (message: FromWriter): void => port.postMessage(message)
+  /** Runs `work`; whatever it throws ends all work. */
+  const carefully = <Input>(work: (input: Input) => void) => {
+    return (input: Input): void => {
+      if (failed) return
+      try {
+        work(input)
+      } catch (error) {
+        failed = true
+        const { name, message } = error instanceof Error ? error : new Error(String(error))
+        say({ _tag: "Failed", name, message })
+      }
+    }
+  }
+
+  let wal: Wal | undefined
+  let draft: SnapshotDraft | undefined
+  let preparing = false
+  let quiet: ReturnType<typeof setTimeout> | undefined
+  let writtenSinceQuiet = false
+  let wasLow = false
+
+  const opened = (): Wal => {
+    assert(wal !== undefined, "the log is open")
+    return wal
+  }
+  const prepare = carefully(() => {
+    preparing = wal?.prepare() ?? false
+    if (preparing) setImmediate(prepare, undefined)
+  })
+  const becomeQuiet = carefully(() => {
+    quiet = undefined
+    if (writtenSinceQuiet) watchQuiet()
+    else wal?.witness()
+  })
+  const watchQuiet = (): void => {
+    writtenSinceQuiet = false
+    quiet = setTimeout(becomeQuiet, quietMs, undefined)
+  }
+  const measure = carefully(() => {
+    if (wal === undefined) return
+    wal.measureRoom()
+    const status = wal.status()
+    if (status.low !== wasLow) say({ _tag: "Room", status })
+    wasLow = status.low
+    if (!status.low && !preparing) prepare(undefined)
+  })
+
+  /** What runs out of room here may wait: the draft goes, the log stays. */
+  const drafting = (work: () => void): void => {
+    try {
+      work()
+    } catch (error) {
+      if (!(error instanceof DiskError) || !error.noSpace) throw error
+      draft?.abandon()
+      draft = undefined
+      opened().refuseEntries()
+      say({ _tag: "SnapshotEnded", status: opened().status() })
+    }
+  }
+  const finish = (steps: ReturnType<SnapshotDraft["finish"]>): void => {
+    const next = carefully(() =>
+      drafting(() => {
+        const step = steps.next()
+        if (step.done !== true) {
+          setImmediate(next, undefined)
+          return
+        }
+        draft = undefined
+        opened().adopt(step.value)
+        say({ _tag: "SnapshotEnded", stored: step.value, status: opened().status() })
+      })
+    )
+    next(undefined)
+  }
+
+  const room = setInterval(measure, roomMs, undefined)
+  const receive = carefully((message: ToWriter) => {
+    switch (message._tag) {
+      case "Append": {
+        opened().append(message.batch)
+        const status = opened().status()
+        wasLow = status.low
+        say({ _tag: "Durable", token: message.token, status })
+        writtenSinceQuiet = true
+        if (quiet === undefined) watchQuiet()
+        if (!preparing) {
+          preparing = true
+          setImmediate(prepare, undefined)
+        }
+        return
+      }
+      case "Read":
+        say({
+          _tag: "Entries",
+          id: message.id,
+          entries: opened().read(message.from, message.to, message.maxBytes)
+        })
+        return
+      case "BeginSnapshot":
+        drafting(() => {
+          draft = opened().draft(message.meta)
+        })
+        return
+      case "SnapshotChunks":
+        drafting(() => {
+          if (draft === undefined) return
+          for (const chunk of message.chunks) draft.add(chunk)
+          say({ _tag: "ChunksWritten" })
+        })
+        return
+      case "EndSnapshot":
+        if (draft !== undefined) finish(draft.finish())
+        return
+      case "Close":
+        clearInterval(room)
+        clearTimeout(quiet)
+        opened().close()
+        wal = undefined
+        say({ _tag: "Closed" })
+        port.close()
+        return
+    }
+  })
+  port.on("message", receive)
+  carefully(() => {
+    wal = new Wal(nodeVfs, nodeCipher, state)
+    prepare(undefined)
+  })(undefined)
+}
+
+if (parentPort !== null) serve(parentPort, (workerData as { readonly state: WalState }).state)

@@ -1,0 +1,51 @@
+/** Data directories on the real disk for tests, and the short way to open and ask a group of one. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { Effect, Exit, Scope } from "effect"
+import type { OpenRaft, ProposeOutcome, RaftService, StateMachine } from "#actors/raft/protocol.ts"
+import { openSolo, type RaftOpenError, type SoloSettings } from "#actors/raft/solo.ts"
+import { bytesOf } from "#test/support/journal.ts"
+
+export const newDirectory = (): { readonly path: string; readonly remove: () => void } => {
+  const path = mkdtempSync(`${tmpdir()}/troupe-raft-`)
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+export interface OpenedGroup {
+  readonly raft: RaftService
+  readonly close: () => Promise<void>
+}
+
+export const smallDisk = { segmentBytes: 64 * 1024, reserveBytes: 0, zeroBytes: 16 * 1024 }
+
+/** Opens until `close`; a halted member throws in the test rather than end it. */
+export async function openGroup(
+  directory: string,
+  machine: StateMachine,
+  settings: Partial<SoloSettings> = {},
+  owner = { clusterId: "blue", nodeId: "n1" }
+): Promise<OpenedGroup> {
+  const scope = Effect.runSync(Scope.make())
+  const options: Parameters<OpenRaft<RaftOpenError>>[0] = { directory, machine, ...owner }
+  const halted = (error: Error): void => {
+    throw error
+  }
+  const opening = openSolo(options, { disk: smallDisk, halted, ...settings }).pipe(
+    Effect.provideService(Scope.Scope, scope)
+  )
+  try {
+    const raft = await Effect.runPromise(opening)
+    return { raft, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+  } catch (error) {
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+    throw error
+  }
+}
+
+let seq = 0
+
+export const propose = (raft: RaftService, text: string | Uint8Array): Promise<ProposeOutcome> =>
+  new Promise((resolve) => {
+    const data = typeof text === "string" ? bytesOf(text) : text
+    raft.propose(data, { proposer: "n1", boot: "test", seq: ++seq }, resolve)
+  })
