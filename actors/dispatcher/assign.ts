@@ -1,0 +1,201 @@
+/**
+ * What a node should hold now, joined from tasks, services, networks, secrets and configs; what differs between
+ * two such goals; and who answers a published port.
+ */
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Attachment, Network, Service, Task } from "#actors/model/objects.ts"
+import { equal, isIngress, protocolOf } from "#actors/model/service-facts.ts"
+import { isBefore, isLive, isWanted } from "#actors/model/task-state.ts"
+import type {
+  AssignedFile,
+  AssignedNetwork,
+  AssignedPort,
+  AssignedTask,
+  FromLeader
+} from "#actors/node/protocol.ts"
+
+/** Everything one node should hold, by id. */
+export interface Goal {
+  readonly tasks: ReadonlyMap<string, AssignedTask>
+  readonly networks: ReadonlyMap<string, typeof AssignedNetwork.Type>
+  readonly secrets: ReadonlyMap<string, AssignedFile>
+  readonly configs: ReadonlyMap<string, AssignedFile>
+}
+
+type Port = typeof AssignedPort.Type
+type Backends = Port["backends"]
+
+export const nothing: Goal = { tasks: new Map(), networks: new Map(), secrets: new Map(), configs: new Map() }
+
+/** The part of an `Assign` that the goals decide. */
+export type Assignment = Omit<Extract<FromLeader, { _tag: "Assign" }>, "_tag" | "session" | "seq" | "ports">
+
+/**
+ * What `nodeId` should hold. Tasks are there from `assigned` until they are deleted, ended ones included, because
+ * their containers are their history. `before` is what it held: tasks of a removed service keep what they had.
+ */
+export function goalOf(ledger: LedgerReader, nodeId: string, before: Goal = nothing): Goal {
+  const tasks = new Map<string, AssignedTask>()
+  const networks = new Map<string, typeof AssignedNetwork.Type>()
+  const secrets = new Map<string, AssignedFile>()
+  const configs = new Map<string, AssignedFile>()
+  for (const task of ledger.tasksOfNode(nodeId)) {
+    if (isBefore(task.Status.State, "assigned")) continue
+    const assigned = assignedTask(ledger, task, before.tasks.get(task.ID))
+    tasks.set(task.ID, assigned)
+    if (!isLive(task.Status.State)) continue
+    for (const { NetworkID: id } of task.Attachments ?? []) {
+      const network = networks.has(id) ? undefined : ledger.get("network", id)
+      if (network !== undefined) networks.set(id, assignedNetwork(network))
+    }
+    // A task that is on its way out has read its files; a new one must not find them here.
+    if (isBefore("complete", task.DesiredState)) continue
+    for (const { SecretID: id } of assigned.spec.ContainerSpec?.Secrets ?? []) {
+      const secret = id === undefined || secrets.has(id) ? undefined : ledger.get("secret", id)
+      if (secret !== undefined) secrets.set(secret.ID, assignedFile(secret))
+    }
+    for (const { ConfigID: id } of assigned.spec.ContainerSpec?.Configs ?? []) {
+      const config = id === undefined || configs.has(id) ? undefined : ledger.get("config", id)
+      if (config !== undefined) configs.set(config.ID, assignedFile(config))
+    }
+  }
+  return { tasks, networks, secrets, configs }
+}
+
+function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | undefined): AssignedTask {
+  const service = ledger.get("service", task.ServiceID)
+  const state = task.Status.State
+  const desired = task.DesiredState
+  if (service === undefined && before !== undefined) return { ...before, desired, state }
+  // Nobody knows the name of a service that is gone; the container is found by its task's id all the same.
+  const serviceName = service?.Spec.Name ?? task.ServiceID
+  const hostPorts = (service?.Spec.EndpointSpec?.Ports ?? []).filter((port) => !isIngress(port))
+  const labels = service?.Spec.Labels
+  return {
+    id: task.ID,
+    serviceId: task.ServiceID,
+    serviceName,
+    name: `${serviceName}.${task.Slot ?? task.NodeID ?? ""}.${task.ID}`,
+    ...(task.Slot === undefined ? {} : { slot: task.Slot }),
+    spec: ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? {},
+    ...(hostPorts.length === 0 ? {} : { hostPorts }),
+    attachments: task.Attachments ?? [],
+    desired,
+    state,
+    ...(service?.RegistryAuth === undefined ? {} : { registryAuth: service.RegistryAuth }),
+    ...(labels === undefined ? {} : { labels })
+  }
+}
+
+function assignedNetwork(network: Network): typeof AssignedNetwork.Type {
+  const subnets: Array<{ subnet: string; gateway: string }> = []
+  for (const { Subnet: subnet, Gateway: gateway } of network.IPAM.Config ?? []) {
+    if (subnet !== undefined && gateway !== undefined) subnets.push({ subnet, gateway })
+  }
+  return {
+    id: network.ID,
+    name: network.Name,
+    subnets,
+    internal: network.Internal,
+    attachable: network.Attachable,
+    ipv6: network.EnableIPv6,
+    labels: network.Labels,
+    options: network.Options
+  }
+}
+
+interface File {
+  readonly ID: string
+  readonly Spec: { readonly Name?: string; readonly Data?: string }
+}
+const assignedFile = (file: File): AssignedFile => ({
+  id: file.ID,
+  name: file.Spec.Name ?? "",
+  data: file.Spec.Data ?? ""
+})
+
+/** All of a goal, as a node that holds nothing is told it. */
+export const completeAssignment = (goal: Goal): Assignment => ({
+  complete: true,
+  tasks: [...goal.tasks.values()],
+  removed: [],
+  networks: [...goal.networks.values()],
+  secrets: [...goal.secrets.values()],
+  configs: [...goal.configs.values()],
+  dropped: []
+})
+
+/** What turns `before` into `after`; `undefined` when the node would hear nothing new. */
+export function differenceOf(before: Goal, after: Goal): Assignment | undefined {
+  const tasks: Array<AssignedTask> = []
+  for (const [id, task] of after.tasks) {
+    const known = before.tasks.get(id)
+    if (known === undefined || !isSameTask(known, task)) tasks.push(task)
+  }
+  const networks = newcomers(before.networks, after.networks)
+  const secrets = newcomers(before.secrets, after.secrets)
+  const configs = newcomers(before.configs, after.configs)
+  const removed = leavers(before.tasks, after.tasks)
+  const dropped = [
+    ...leavers(before.networks, after.networks),
+    ...leavers(before.secrets, after.secrets),
+    ...leavers(before.configs, after.configs)
+  ]
+  const news = tasks.length + networks.length + secrets.length + configs.length
+  if (news + removed.length + dropped.length === 0) return undefined
+  return { complete: false, tasks, removed, networks, secrets, configs, dropped }
+}
+
+/** What a node reported of a task is no news to it. */
+function isSameTask(a: AssignedTask, b: AssignedTask): boolean {
+  const { state: _a, ...left } = a
+  const { state: _b, ...right } = b
+  return equal(left, right)
+}
+
+/** Files and networks keep their content as long as they have their id, so one that is known is not sent again. */
+const newcomers = <T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): ReadonlyArray<T> =>
+  [...after].filter(([id]) => !before.has(id)).map(([, value]) => value)
+
+const leavers = (before: ReadonlyMap<string, unknown>, after: ReadonlyMap<string, unknown>) =>
+  [...before.keys()].filter((id) => !after.has(id))
+
+/** The service's ports in ingress mode, each with the running tasks that answer it, in the order of their ids. */
+export function portsOf(ledger: LedgerReader, service: Service): ReadonlyArray<Port> {
+  const ports: Array<Port> = []
+  let backends: Backends | undefined
+  for (const port of service.Endpoint?.Ports ?? []) {
+    const protocol = protocolOf(port)
+    const { PublishedPort: publishedPort = 0, TargetPort: targetPort = 0 } = port
+    if (!isIngress(port) || protocol === "sctp" || publishedPort === 0 || targetPort === 0) continue
+    backends ??= backendsOf(ledger, service)
+    ports.push({
+      serviceId: service.ID,
+      serviceName: service.Spec.Name ?? service.ID,
+      protocol,
+      publishedPort,
+      targetPort,
+      backends
+    })
+  }
+  return ports
+}
+
+function backendsOf(ledger: LedgerReader, service: Service): Backends {
+  const backends: Array<Backends[number]> = []
+  for (const task of ledger.tasksOfService(service.ID)) {
+    if (!takesTraffic(task) || task.NodeID === undefined) continue
+    const address = addressOf(ledger, task.Attachments ?? [])
+    if (address !== undefined) backends.push({ taskId: task.ID, nodeId: task.NodeID, address })
+  }
+  return backends.sort((a, b) => (a.taskId < b.taskId ? -1 : 1))
+}
+
+/** Observed to run, and wanted to. */
+export const takesTraffic = (task: Task): boolean => task.Status.State === "running" && isWanted(task)
+
+/** Where published traffic reaches a task: on the ingress network, else on its first; without prefix length. */
+function addressOf(ledger: LedgerReader, attachments: ReadonlyArray<Attachment>): string | undefined {
+  const ingress = attachments.find(({ NetworkID }) => ledger.get("network", NetworkID)?.Ingress === true)
+  return (ingress ?? attachments[0])?.Addresses[0]?.split("/")[0]
+}

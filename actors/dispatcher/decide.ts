@@ -1,0 +1,260 @@
+/**
+ * The dispatcher's turns: changes of the ledger become changes of what nodes should hold, gathered for a moment
+ * and sent once. A node that lags behind is told everything again.
+ */
+import {
+  completeAssignment,
+  differenceOf,
+  type Goal,
+  goalOf,
+  nothing,
+  portsOf,
+  takesTraffic
+} from "#actors/dispatcher/assign.ts"
+import type { DispatcherAction, DispatcherMessage, DispatcherProps } from "#actors/dispatcher/protocol.ts"
+import type { Change, LedgerReader } from "#actors/ledger/reader.ts"
+import { propose } from "#actors/ledger/writer.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
+import { equal } from "#actors/model/service-facts.ts"
+import { isBefore, isLive } from "#actors/model/task-state.ts"
+import { toIso } from "#actors/model/time.ts"
+import type { Expire } from "#actors/node/decide.ts"
+import type { AssignedPort, FromLeader } from "#actors/node/protocol.ts"
+import { type CommonAction, later, tell } from "#runtime/actions.ts"
+import { address } from "#runtime/address.ts"
+import { type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
+
+interface Session {
+  readonly session: string
+  /** The last assignment that was sent. */
+  seq: number
+  sentAt: number
+  held: Goal
+}
+
+/** Belongs to this actor alone and changes in place. */
+export interface DispatcherState {
+  readonly ledger: LedgerReader
+  readonly nodeId: string
+  readonly sessions: Map<string, Session>
+  /** Nodes whose goal may have changed. */
+  readonly dirty: Set<string>
+  /** Nodes that are to be told everything. */
+  readonly lost: Set<string>
+  readonly ports: Map<string, ReadonlyArray<typeof AssignedPort.Type>>
+  /** Services whose ports may have changed. */
+  readonly stalePorts: Set<string>
+  flushing: boolean
+  readonly heard: Map<string, number>
+}
+
+type DispatcherStep = Step<DispatcherState, DispatcherAction>
+const stay = stayWith<DispatcherState, DispatcherAction>
+
+/** Changes are gathered this long: the entries of one burst become one message per node. */
+const gatherMs = 2
+/** A message that a node has not taken by then was lost. */
+const patienceMs = 2_000
+/** How often it is written down when nodes were last heard of. */
+const noteSeenMs = 5_000
+
+export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
+  const state: DispatcherState = {
+    ledger: props.ledger,
+    nodeId: props.nodeId,
+    sessions: new Map(),
+    dirty: new Set(),
+    lost: new Set(),
+    ports: new Map(),
+    stalePorts: new Set(),
+    flushing: false,
+    heard: new Map()
+  }
+  for (const service of props.ledger.all("service")) state.stalePorts.add(service.ID)
+  return stay(state, later("seen", noteSeenMs, { _tag: "NoteSeen" }))
+}
+
+export function decide(state: DispatcherState, message: DispatcherMessage, moment: Moment): DispatcherStep {
+  switch (message._tag) {
+    case "SessionOpened":
+      state.sessions.set(message.nodeId, { session: message.session, seq: 0, sentAt: 0, held: nothing })
+      state.lost.add(message.nodeId)
+      state.heard.set(message.nodeId, moment.now)
+      return flush(state, moment)
+    case "SessionClosed":
+      state.sessions.delete(message.nodeId)
+      state.heard.delete(message.nodeId)
+      return stay(state)
+    case "Heard":
+      return heard(state, message, moment)
+    case "Resync":
+      if (state.sessions.get(message.nodeId)?.session !== message.session) return stay(state)
+      state.lost.add(message.nodeId)
+      return flush(state, moment)
+    case "Changed":
+      for (const change of message.changes) note(state, change)
+      return gather(state)
+    case "Refresh":
+      for (const nodeId of state.sessions.keys()) state.dirty.add(nodeId)
+      for (const serviceId of state.ports.keys()) state.stalePorts.add(serviceId)
+      for (const service of state.ledger.all("service")) state.stalePorts.add(service.ID)
+      return gather(state)
+    case "Flush":
+      return flush(state, moment)
+    case "NoteSeen":
+      return noteSeen(state)
+    case "Proposed":
+      // When a node was last heard of is written again soon; one time lost is nothing lost.
+      return stay(state)
+  }
+}
+
+function heard(
+  state: DispatcherState,
+  message: Extract<DispatcherMessage, { _tag: "Heard" }>,
+  moment: Moment
+): DispatcherStep {
+  const { nodeId, applied } = message
+  const session = state.sessions.get(nodeId)
+  if (session === undefined || session.session !== message.session || applied > session.seq) {
+    const expire: Expire = { _tag: "Expire", session: message.session }
+    return stay(state, tell(address("leader", "node", nodeId), expire))
+  }
+  state.heard.set(nodeId, moment.now)
+  if (applied < session.seq && moment.now >= session.sentAt + patienceMs) {
+    state.lost.add(nodeId)
+    return flush(state, moment)
+  }
+  return stay(state)
+}
+
+/** Whose goal and which ports a change may touch. */
+function note(state: DispatcherState, change: Change): void {
+  switch (change.kind) {
+    case "task": {
+      const { before, after } = change
+      if (concernsNode(before, after)) {
+        for (const nodeId of [before?.NodeID, after?.NodeID]) if (nodeId !== undefined) state.dirty.add(nodeId)
+      }
+      const served = before !== undefined && takesTraffic(before)
+      const serves = after !== undefined && takesTraffic(after)
+      const serviceId = after?.ServiceID ?? before?.ServiceID
+      if (serviceId !== undefined && served !== serves) state.stalePorts.add(serviceId)
+      return
+    }
+    case "service":
+      noteService(state, change.before, change.after)
+      return
+    case "network":
+      if (change.before === undefined) return
+      for (const [nodeId, session] of state.sessions) {
+        if (session.held.networks.has(change.before.ID)) state.dirty.add(nodeId)
+      }
+      return
+    case "node":
+      if (change.after === undefined && change.before !== undefined) state.sessions.delete(change.before.ID)
+      return
+    default:
+      // Secrets and configs never change what they hold, and one that is in use is not removed.
+      return
+  }
+}
+
+/** False for what the node itself has said: how far a task has come. */
+function concernsNode(before: Task | undefined, after: Task | undefined): boolean {
+  if (before === undefined || after === undefined) return true
+  return (
+    before.NodeID !== after.NodeID ||
+    before.DesiredState !== after.DesiredState ||
+    before.Attachments !== after.Attachments ||
+    isBefore(before.Status.State, "assigned") !== isBefore(after.Status.State, "assigned") ||
+    isLive(before.Status.State) !== isLive(after.Status.State)
+  )
+}
+
+function noteService(state: DispatcherState, before: Service | undefined, after: Service | undefined): void {
+  const id = after?.ID ?? before?.ID
+  if (id === undefined) return
+  if (before?.Endpoint !== after?.Endpoint) state.stalePorts.add(id)
+  const concernsNodes = before?.Spec !== after?.Spec || before?.RegistryAuth !== after?.RegistryAuth
+  if (before === undefined || after === undefined || !concernsNodes) return
+  for (const task of state.ledger.tasksOfService(id)) if (task.NodeID !== undefined) state.dirty.add(task.NodeID)
+}
+
+function gather(state: DispatcherState): DispatcherStep {
+  if (state.flushing || (state.dirty.size === 0 && state.stalePorts.size === 0)) return stay(state)
+  state.flushing = true
+  return stay(state, later("flush", gatherMs, { _tag: "Flush" } satisfies DispatcherMessage))
+}
+
+function flush(state: DispatcherState, moment: Moment): DispatcherStep {
+  state.flushing = false
+  const portsChanged = refreshPorts(state)
+  const all = portsChanged || state.lost.size > 0 ? [...state.ports.values()].flat() : []
+  const actions: Array<CommonAction> = []
+  for (const nodeId of portsChanged ? [...state.sessions.keys()] : [...state.lost, ...state.dirty]) {
+    const session = state.sessions.get(nodeId)
+    if (session === undefined) continue
+    const isLost = state.lost.delete(nodeId)
+    const isDirty = state.dirty.delete(nodeId)
+    const goal = isLost || isDirty ? goalOf(state.ledger, nodeId, session.held) : session.held
+    const change = isLost ? completeAssignment(goal) : differenceOf(session.held, goal)
+    session.held = goal
+    if (change === undefined && !portsChanged) continue
+    session.seq += 1
+    session.sentAt = moment.now
+    const message: FromLeader = {
+      _tag: "Assign",
+      session: session.session,
+      seq: session.seq,
+      ...(change ?? emptyChange),
+      ...(portsChanged || isLost ? { ports: all } : {})
+    }
+    actions.push(tell(address(nodeId, "session", "main"), message))
+  }
+  state.lost.clear()
+  state.dirty.clear()
+  return stay(state, ...actions)
+}
+
+const emptyChange = {
+  complete: false,
+  tasks: [],
+  removed: [],
+  networks: [],
+  secrets: [],
+  configs: [],
+  dropped: []
+}
+
+/** Works the stale ports out again; true when any differs from what was said last. */
+function refreshPorts(state: DispatcherState): boolean {
+  let changed = false
+  for (const serviceId of state.stalePorts) {
+    const service = state.ledger.get("service", serviceId)
+    const before = state.ports.get(serviceId) ?? []
+    const after = service === undefined ? [] : portsOf(state.ledger, service)
+    if (equal(before, after)) continue
+    changed = true
+    if (after.length === 0) state.ports.delete(serviceId)
+    else state.ports.set(serviceId, after)
+  }
+  state.stalePorts.clear()
+  return changed
+}
+
+/** One entry for all nodes: a new leader goes on counting from here. */
+function noteSeen(state: DispatcherState): DispatcherStep {
+  const again = later("seen", noteSeenMs, { _tag: "NoteSeen" } satisfies DispatcherMessage)
+  const nodes: Array<{ id: string; lastSeen: string }> = []
+  for (const [id, at] of state.heard) {
+    if (id !== state.nodeId) nodes.push({ id, lastSeen: toIso(at) })
+  }
+  state.heard.clear()
+  if (nodes.length === 0) return stay(state, again)
+  return stay(state, again, propose("nodes heard of", [{ type: "node.observe", v: 1, nodes }]))
+}
+
+/** One line for the tree. */
+export const summary = (state: DispatcherState): string =>
+  `${state.sessions.size} sessions, ${state.ports.size} services publish ports`

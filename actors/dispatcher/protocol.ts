@@ -1,0 +1,37 @@
+/**
+ * What can be said to the dispatcher, `leader/dispatcher/main`.
+ *
+ * It knows which nodes have a session and what each was told, and tells them what changes: `Assign`, to
+ * `<node>/session/main`.
+ */
+import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
+import type { Propose, Proposed } from "#actors/ledger/writer.ts"
+
+export interface DispatcherProps {
+  readonly ledger: LedgerReader
+  /** The leader's own node: it is not written down when that one was last heard of. */
+  readonly nodeId: string
+}
+
+export type DispatcherMessage =
+  /** A node has a new session and holds nothing yet, as far as we know. */
+  | { readonly _tag: "SessionOpened"; readonly nodeId: string; readonly session: string }
+  | { readonly _tag: "SessionClosed"; readonly nodeId: string }
+  /** A node was heard of; `applied` is the last assignment it took. */
+  | {
+      readonly _tag: "Heard"
+      readonly nodeId: string
+      readonly session: string
+      readonly applied: number
+    }
+  /** A node asks for everything. */
+  | { readonly _tag: "Resync"; readonly nodeId: string; readonly session: string }
+  | { readonly _tag: "Changed"; readonly changes: ChangeSet["changes"] }
+  /** Changes may have been missed: everything is looked at again. */
+  | { readonly _tag: "Refresh" }
+  /** Own timers. */
+  | { readonly _tag: "Flush" }
+  | { readonly _tag: "NoteSeen" }
+  | Proposed
+
+export type DispatcherAction = Propose

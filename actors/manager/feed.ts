@@ -1,0 +1,119 @@
+/**
+ * The feed, `leader/feed/main`: follows the ledger and tells the leader's other actors what concerns them.
+ *
+ * It is the last child of the leader's tree: whoever it tells is there. When it starts, and whenever it starts
+ * again, everyone looks at everything, so nothing that happened in between is missed.
+ */
+import { Effect } from "effect"
+import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
+import { Ledger } from "#actors/ledger/service.ts"
+import { carryOut, type Propose, type Proposed, propose } from "#actors/ledger/writer.ts"
+import { allocatorAt, dispatcherAt, type Route, reaperAt, route, schedulerAt, serviceAt } from "#actors/manager/route.ts"
+import { modeOf } from "#actors/model/service-facts.ts"
+import { look } from "#actors/service/protocol.ts"
+import { type CommonAction, spawn, tell } from "#runtime/actions.ts"
+import { actor } from "#runtime/actor.ts"
+import type { Address } from "#runtime/address.ts"
+import { type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
+import { System } from "#runtime/system.ts"
+
+export interface FeedProps {
+  readonly ledger: LedgerReader
+  /** The node that leads. */
+  readonly nodeId: string
+}
+
+export type FeedMessage =
+  /** From now on every change is told. */
+  | { readonly _tag: "Following" }
+  | { readonly _tag: "Happened"; readonly set: ChangeSet }
+  | Proposed
+
+export type FeedAction =
+  /** Follows the ledger for as long as the actor lives. */
+  { readonly _tag: "Follow" } | Propose
+
+export interface FeedState extends Route {
+  readonly nodeId: string
+}
+
+type FeedStep = Step<FeedState, FeedAction>
+const stay = stayWith<FeedState, FeedAction>
+
+export function start(props: FeedProps, _moment: Moment): FeedStep {
+  const { ledger, nodeId } = props
+  const state: FeedState = {
+    ledger,
+    nodeId,
+    everywhere: new Set(),
+    serviceProps: { ledger },
+    nodeProps: { ledger, ownId: nodeId }
+  }
+  return stay(state, { _tag: "Follow" })
+}
+
+export function decide(state: FeedState, message: FeedMessage, _moment: Moment): FeedStep {
+  switch (message._tag) {
+    case "Following":
+      return lookEverywhere(state)
+    case "Happened":
+      return stay(state, ...route(state, message.set))
+    case "Proposed":
+      return stay(state)
+  }
+}
+
+function lookEverywhere(state: FeedState): FeedStep {
+  const { ledger } = state
+  const actions: Array<CommonAction> = []
+  const leads: Array<{ id: string; leader: boolean }> = []
+  for (const node of ledger.all("node")) {
+    actions.push(spawn("node", node.ID, state.nodeProps))
+    const isLeader = node.ID === state.nodeId
+    if (node.ManagerStatus !== undefined && (node.ManagerStatus.Leader ?? false) !== isLeader) {
+      leads.push({ id: node.ID, leader: isLeader })
+    }
+  }
+  for (const service of ledger.all("service")) {
+    if (modeOf(service.Spec).startsWith("global")) state.everywhere.add(service.ID)
+    actions.push(spawn("service", service.ID, state.serviceProps), tell(serviceAt(service.ID), look))
+  }
+  actions.push(
+    tell(allocatorAt, { _tag: "Look" }),
+    tell(schedulerAt, { _tag: "Look" }),
+    tell(dispatcherAt, { _tag: "Refresh" }),
+    tell(reaperAt, { _tag: "Scan" })
+  )
+  if (leads.length === 0) return stay(state, ...actions)
+  return stay(state, ...actions, propose("this node leads", [{ type: "node.observe", v: 1, nodes: leads }]))
+}
+
+const perform = Effect.fn("feed.perform")(function* (
+  action: FeedAction,
+  self: Address
+): Effect.fn.Return<FeedMessage | void, never, Ledger | System> {
+  if (action._tag === "Propose") return yield* carryOut(action, self)
+  const ledger = yield* Ledger
+  const system = yield* System
+  const say = (message: FeedMessage): void => system.tell(self, message)
+  return yield* Effect.acquireUseRelease(
+    Effect.sync(() => ledger.follow((set) => say({ _tag: "Happened", set }))),
+    () =>
+      Effect.suspend(() => {
+        say({ _tag: "Following" })
+        return Effect.never
+      }),
+    (subscription) => Effect.sync(() => subscription.unsubscribe())
+  )
+})
+
+/** At `leader/feed/main`. */
+export const feed = actor<FeedProps, FeedState, FeedMessage, FeedAction, Ledger | System>({
+  kind: "feed",
+  // A change that is not told is lost until the next start: the log's pace bounds this, not the mailbox.
+  mailbox: { capacity: 4_194_304 },
+  start,
+  decide,
+  perform,
+  summary: (state) => `at entry ${state.ledger.index}`
+})

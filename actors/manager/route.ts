@@ -1,0 +1,146 @@
+/** Which actors of the leader hear of which changes of the ledger, and what they are told. */
+import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
+import type { Change, ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
+import type { ReaperMessage } from "#actors/manager/reaper.ts"
+import type { Node, Task } from "#actors/model/objects.ts"
+import { modeOf } from "#actors/model/service-facts.ts"
+import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { toMs } from "#actors/model/time.ts"
+import type { SchedulerMessage } from "#actors/scheduler/protocol.ts"
+import { look } from "#actors/service/protocol.ts"
+import { type CommonAction, dismiss, spawn, tell } from "#runtime/actions.ts"
+import { type Address, address } from "#runtime/address.ts"
+
+const home = "leader"
+export const allocatorAt = address(home, "allocator", "main")
+export const schedulerAt = address(home, "scheduler", "main")
+export const dispatcherAt = address(home, "dispatcher", "main")
+export const reaperAt = address(home, "reaper", "main")
+export const serviceAt = (id: string): Address => address(home, "service", id)
+
+const toScheduler = (message: SchedulerMessage): CommonAction => tell(schedulerAt, message)
+const toDispatcher = (message: DispatcherMessage): CommonAction => tell(dispatcherAt, message)
+const toReaper = (message: ReaperMessage): CommonAction => tell(reaperAt, message)
+
+/** What the feed needs beside the ledger. */
+export interface Route {
+  readonly ledger: LedgerReader
+  /** Services that have a task on every node, so every node's change is theirs. Changes in place. */
+  readonly everywhere: Set<string>
+  /** Props of the actors that the feed starts. */
+  readonly serviceProps: unknown
+  readonly nodeProps: unknown
+}
+
+/** Gathers, for one set of changes, who is to be told. */
+class Audience {
+  readonly services = new Set<string>()
+  readonly reaped: Array<Task> = []
+  readonly started: Array<CommonAction> = []
+  readonly failures: Array<CommonAction> = []
+  allocator = false
+  scheduler = false
+}
+
+/** The actions by which the leader's actors hear of `set`. */
+export function route(to: Route, set: ChangeSet): ReadonlyArray<CommonAction> {
+  const audience = new Audience()
+  for (const change of set.changes) hear(to, change, audience)
+  const actions: Array<CommonAction> = [...audience.started, ...audience.failures]
+  if (audience.allocator) actions.push(tell(allocatorAt, { _tag: "Look" }))
+  if (audience.scheduler) actions.push(toScheduler({ _tag: "Look" }))
+  actions.push(toDispatcher({ _tag: "Changed", changes: set.changes }))
+  for (const id of audience.services) actions.push(tell(serviceAt(id), look))
+  if (audience.reaped.length > 0) actions.push(toReaper({ _tag: "Touched", tasks: audience.reaped }))
+  return actions
+}
+
+function hear(to: Route, change: Change, audience: Audience): void {
+  switch (change.kind) {
+    case "task":
+      return hearTask(to, change.before, change.after, audience)
+    case "service": {
+      const { before, after } = change
+      const id = after?.ID ?? before?.ID ?? ""
+      audience.allocator = true
+      if (after !== undefined && modeOf(after.Spec).startsWith("global")) to.everywhere.add(id)
+      else to.everywhere.delete(id)
+      // A service's actor starts by looking.
+      if (before === undefined) audience.started.push(spawn("service", id, to.serviceProps))
+      else audience.services.add(id)
+      return
+    }
+    case "node":
+      return hearNode(to, change.before, change.after, audience)
+    case "network":
+      audience.allocator = true
+      // A service learns that its tasks lack an address only once the network has some to give.
+      if (change.after?.Vni !== undefined && change.before?.Vni === undefined) {
+        for (const service of to.ledger.servicesUsing("network", change.after.ID)) audience.services.add(service.ID)
+      }
+      return
+    default:
+      return
+  }
+}
+
+function hearTask(to: Route, before: Task | undefined, after: Task | undefined, audience: Audience): void {
+  const task = after ?? before
+  if (task === undefined) return
+  const was = before?.Status.State
+  const is = after?.Status.State
+  if (is === "new") audience.allocator = true
+  if (is === "pending" && was !== "pending") audience.scheduler = true
+  const ended = is !== undefined && isTerminal(is) && (was === undefined || !isTerminal(was))
+  const released = before !== undefined && isWanted(before) && (after === undefined || !isWanted(after))
+  if (ended || released || after === undefined) {
+    // Room on a node, and addresses on a network.
+    audience.scheduler = true
+    audience.allocator ||= to.ledger.tasksInState("new").next().done === false
+  }
+  if (ended && after !== undefined && (is === "failed" || is === "rejected") && after.NodeID !== undefined) {
+    audience.failures.push(
+      toScheduler({
+        _tag: "Failed",
+        serviceId: after.ServiceID,
+        specVersion: after.SpecVersion,
+        nodeId: after.NodeID,
+        at: toMs(after.Status.Timestamp)
+      })
+    )
+  }
+  const isReapable = after !== undefined && (ended || !isWanted(after) || before === undefined)
+  if (isReapable) audience.reaped.push(after)
+  if (concernsService(before, after, ended, released)) {
+    if (to.ledger.get("service", task.ServiceID) !== undefined) audience.services.add(task.ServiceID)
+  }
+}
+
+/** Its service decides nothing by how far a task has come on its way to running. */
+function concernsService(
+  before: Task | undefined,
+  after: Task | undefined,
+  ended: boolean,
+  released: boolean
+): boolean {
+  if (before === undefined || after === undefined) return after === undefined
+  const runs = after.Status.State === "running" && before.Status.State !== "running"
+  return ended || released || runs || before.NodeID !== after.NodeID
+}
+
+function hearNode(to: Route, before: Node | undefined, after: Node | undefined, audience: Audience): void {
+  const id = after?.ID ?? before?.ID ?? ""
+  if (before === undefined) audience.started.push(spawn("node", id, to.nodeProps))
+  if (after === undefined) audience.started.push(dismiss("node", id))
+  audience.scheduler = true
+  if (before !== undefined && after !== undefined && isSameToServices(before, after)) return
+  for (const serviceId of to.everywhere) audience.services.add(serviceId)
+  for (const task of to.ledger.tasksOfNode(id)) {
+    if (isBefore(task.DesiredState, "remove") && to.ledger.get("service", task.ServiceID) !== undefined) {
+      audience.services.add(task.ServiceID)
+    }
+  }
+}
+
+const isSameToServices = (before: Node, after: Node): boolean =>
+  before.Spec === after.Spec && before.Description === after.Description && before.Status === after.Status

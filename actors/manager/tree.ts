@@ -1,0 +1,37 @@
+/** What runs on a manager only while it leads. */
+import { dispatcher } from "#actors/dispatcher/actor.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { feed } from "#actors/manager/feed.ts"
+import { reaper } from "#actors/manager/reaper.ts"
+import { allocator } from "#actors/network/allocator.ts"
+import { node } from "#actors/node/actor.ts"
+import { scheduler } from "#actors/scheduler/actor.ts"
+import { service } from "#actors/service/actor.ts"
+import { many, permanent, type SupervisorSpec, supervisor } from "#runtime/supervisor.ts"
+
+export interface LeaderProps {
+  readonly ledger: LedgerReader
+  /** The Raft term in which this manager leads. */
+  readonly term: number
+  readonly clusterId: string
+  readonly nodeId: string
+}
+
+/**
+ * The leader's actors, at home `leader`. Each works from the ledger alone and can begin again at any time; the
+ * feed comes last, because it speaks to all others.
+ */
+export const leaderTree = ({ ledger, nodeId, term }: LeaderProps): SupervisorSpec =>
+  supervisor({
+    name: `leader of term ${term}`,
+    strategy: "one-for-one",
+    children: [
+      permanent(allocator, { props: { ledger } }),
+      permanent(scheduler, { props: { ledger } }),
+      many(node),
+      permanent(dispatcher, { props: { ledger, nodeId } }),
+      many(service),
+      permanent(reaper, { props: { ledger } }),
+      permanent(feed, { props: { ledger, nodeId } })
+    ]
+  })

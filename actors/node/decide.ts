@@ -1,0 +1,381 @@
+/**
+ * What the leader makes of one node: alive, suspect or down. One actor per node, at `leader/node/<id>`.
+ *
+ * It answers the node, gives it a session, writes its reports to the ledger in batches, and declares it down
+ * when it has been silent for too long. Silence that may be our own fault is listened to once more.
+ */
+import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
+import type { Command } from "#actors/ledger/commands.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Propose } from "#actors/ledger/writer.ts"
+import {
+  idle,
+  mayWrite,
+  type Proposed,
+  propose,
+  settle,
+  type Writing,
+  writing
+} from "#actors/ledger/writer.ts"
+import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts"
+import { equal } from "#actors/model/service-facts.ts"
+import { isTerminal } from "#actors/model/task-state.ts"
+import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import type { FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
+import { type CommonAction, later, reply, tell } from "#runtime/actions.ts"
+import { address } from "#runtime/address.ts"
+import { type Moment, type ReplyTo, type Step, stay as stayWith } from "#runtime/behaviour.ts"
+
+export interface NodeProps {
+  readonly ledger: LedgerReader
+  /** The node that leads: its silence at the start is its Engine coming up, not an outage. */
+  readonly ownId: string
+}
+
+/** From the dispatcher, which has forgotten this session: the node shall register again. */
+export interface Expire {
+  readonly _tag: "Expire"
+  readonly session: string
+}
+
+/** What the node says, and what comes from inside: the dispatcher's `Expire`, own timers, own writes. */
+export type NodeMessage =
+  | FromNode
+  | Expire
+  | { readonly _tag: "Check" }
+  | { readonly _tag: "Orphan" }
+  | { readonly _tag: "WriteAgain" }
+  | Proposed
+
+export type NodeAction = Propose
+
+interface Registration {
+  readonly description: NodeDescription
+  readonly addr: string
+  readonly askers: ReadonlyArray<ReplyTo>
+}
+
+interface Report {
+  readonly statuses: ReadonlyArray<{ readonly id: string; readonly status: TaskStatus }>
+  readonly askers: ReadonlyArray<ReplyTo>
+}
+
+/** What waits to be written, or is being written. */
+interface Wanted {
+  readonly registration?: Registration
+  readonly description?: NodeDescription
+  readonly down?: true
+  readonly report?: Report
+}
+
+export interface NodeState {
+  readonly ledger: LedgerReader
+  readonly id: string
+  readonly writing: Writing
+  readonly session?: string
+  /** Milliseconds since the epoch. For a node that may take its time at the start, ahead of now. */
+  readonly heardAt: number
+  /** When the timer that looks for silence should fire. */
+  readonly dueAt: number
+  readonly suspect: boolean
+  readonly wanted: Wanted
+  readonly underWay: Wanted
+}
+
+type NodeStep = Step<NodeState, NodeAction>
+const stay = stayWith<NodeState, NodeAction>
+
+const usualHeartbeatMs = 1_000
+/** Swarm writes its own default into the spec; it stands for ours. */
+const swarmHeartbeatNanos = 5_000_000_000
+// Three heartbeats: one lost packet is not a lost node.
+const heartbeatsMissed = 3
+/** The last part of the silence: time for what waits in queues to be read before the verdict. */
+const confirmMs = 250
+/** A timer that is later than this says that this process was held up, and with it whatever the node had said. */
+const lateMs = 200
+/** What a node has, at least, to find a new leader. */
+const graceHeartbeats = 2
+/** What the leader's own node has: its Engine may be coming up with it. */
+const ownGraceMs = 30_000
+// Swarm's: a task of a node that has been away this long is not waited for.
+const orphanAfterMs = 24 * 60 * 60_000
+
+/** How often a node shall be heard of, in milliseconds. */
+export function heartbeatMs(ledger: LedgerReader): number {
+  const nanos = ledger.cluster()?.Spec.Dispatcher?.HeartbeatPeriod ?? 0
+  return nanos === 0 || nanos === swarmHeartbeatNanos ? usualHeartbeatMs : nanosToMs(nanos)
+}
+
+const toDispatcher = (message: DispatcherMessage): CommonAction =>
+  tell(address("leader", "dispatcher", "main"), message)
+const answer = (to: ReplyTo, message: ToNodeAnswer): CommonAction => reply(to, message)
+
+export function start(props: NodeProps, moment: Moment): NodeStep {
+  const { ledger, ownId } = props
+  const id = moment.self.id
+  const node = ledger.get("node", id)
+  const limit = heartbeatMs(ledger) * heartbeatsMissed
+  const grace = id === ownId ? ownGraceMs : heartbeatMs(ledger) * graceHeartbeats
+  // A new leader goes on from what the last one wrote down, but gives everyone time to find it.
+  const heardAt =
+    id === ownId
+      ? moment.now + grace - limit
+      : Math.min(moment.now, Math.max(toMs(node?.LastSeen), moment.now - limit + grace))
+  const state: NodeState = {
+    ledger,
+    id,
+    writing: idle,
+    heardAt,
+    dueAt: 0,
+    suspect: false,
+    wanted: {},
+    underWay: {}
+  }
+  return node?.Status.State === "down" ? stay(state, orphanLater(node, moment)) : listen(state, moment)
+}
+
+export function decide(state: NodeState, message: NodeMessage, moment: Moment): NodeStep {
+  switch (message._tag) {
+    case "Register":
+      return register(state, message, moment)
+    case "Heartbeat":
+      return heartbeat(state, message, moment)
+    case "Describe":
+      if (message.session !== state.session) return stay(state)
+      return write(want(state, { description: message.description }), moment)
+    case "Report":
+      return report(state, message, moment)
+    case "Resync":
+      if (message.session !== state.session) return stay(state)
+      return stay(state, toDispatcher({ _tag: "Resync", nodeId: state.id, session: message.session }))
+    case "Expire":
+      return message.session === state.session ? stay(closed(state)) : stay(state)
+    case "Check":
+      return check(state, moment)
+    case "Orphan":
+      return orphan(state, moment)
+    case "WriteAgain":
+      return write(state, moment)
+    case "Proposed":
+      return written(state, message, moment)
+  }
+}
+
+const want = (state: NodeState, more: Wanted): NodeState => ({
+  ...state,
+  wanted: { ...state.wanted, ...more }
+})
+
+function closed(state: NodeState): NodeState {
+  const { session: _session, ...rest } = state
+  return rest
+}
+
+const heardNow = (state: NodeState, moment: Moment): NodeState => ({
+  ...state,
+  heardAt: Math.max(state.heardAt, moment.now),
+  suspect: false
+})
+
+// --- what the node says --------------------------------------------------------------------------------------
+
+function register(
+  state: NodeState,
+  message: Extract<FromNode, { _tag: "Register" }>,
+  moment: Moment
+): NodeStep {
+  const { description, addr } = message
+  const before = state.wanted.registration?.askers ?? []
+  const askers = moment.asker === undefined ? before : [...before, moment.asker]
+  return write(want(heardNow(state, moment), { registration: { description, addr, askers } }), moment)
+}
+
+function heartbeat(
+  state: NodeState,
+  message: Extract<FromNode, { _tag: "Heartbeat" }>,
+  moment: Moment
+): NodeStep {
+  const { session, applied } = message
+  const { asker } = moment
+  if (session !== state.session) {
+    return stay(state, ...(asker === undefined ? [] : [answer(asker, { _tag: "SessionInvalid" })]))
+  }
+  return stay(
+    heardNow(state, moment),
+    ...(asker === undefined ? [] : [answer(asker, { _tag: "Beat", heartbeatMs: heartbeatMs(state.ledger) })]),
+    toDispatcher({ _tag: "Heard", nodeId: state.id, session, applied })
+  )
+}
+
+function report(state: NodeState, message: Extract<FromNode, { _tag: "Report" }>, moment: Moment): NodeStep {
+  const { asker } = moment
+  if (message.session !== state.session) {
+    return stay(state, ...(asker === undefined ? [] : [answer(asker, { _tag: "SessionInvalid" })]))
+  }
+  const { statuses, askers } = state.wanted.report ?? { statuses: [], askers: [] }
+  const gathered: Report = {
+    statuses: [...statuses, ...message.statuses],
+    askers: asker === undefined ? askers : [...askers, asker]
+  }
+  return write(want(heardNow(state, moment), { report: gathered }), moment)
+}
+
+// --- writing -------------------------------------------------------------------------------------------------
+
+/** Writes everything that waits, unless a write is under way: then it is part of the next one. */
+function write(state: NodeState, moment: Moment): NodeStep {
+  if (!mayWrite(state.writing)) return stay(state)
+  const commands = commandsFor(state, moment)
+  const next = { ...state, wanted: {}, underWay: state.wanted }
+  if (commands.length > 0) {
+    const why = commands.map((command) => command.type).join(", ")
+    return stay({ ...next, writing: writing(state.writing) }, propose(why, commands))
+  }
+  return finished(next, moment)
+}
+
+function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
+  const { registration, description, down, report } = state.wanted
+  const commands: Array<Command> = []
+  const node = state.ledger.get("node", state.id)
+  if (node === undefined) return commands
+  if (registration !== undefined && !isKnownAs(node, registration)) {
+    const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...known } = node
+    commands.push({
+      type: "node.register",
+      v: 1,
+      node: {
+        ...known,
+        Description: registration.description,
+        Status: { State: "ready", Addr: registration.addr },
+        LastSeen: toIso(moment.now)
+      }
+    })
+  }
+  if (registration === undefined && description !== undefined && !equal(description, node.Description)) {
+    commands.push({ type: "node.observe", v: 1, nodes: [{ id: state.id, description }] })
+  }
+  if (registration === undefined && down === true && node.Status.State !== "down") {
+    const status = { ...node.Status, State: "down" as const, Message: "heartbeat failure" }
+    commands.push({ type: "node.observe", v: 1, nodes: [{ id: state.id, status }] })
+  }
+  if (report !== undefined && report.statuses.length > 0) {
+    commands.push({ type: "tasks.report", v: 1, node: state.id, statuses: report.statuses })
+  }
+  return commands
+}
+
+/** Nothing of the registration is new: many nodes that find a new leader at once need no entry each. */
+const isKnownAs = (node: Node, registration: Registration): boolean =>
+  node.Status.State === "ready" &&
+  node.Status.Addr === registration.addr &&
+  equal(node.Description, registration.description)
+
+function written(state: NodeState, message: Proposed, moment: Moment): NodeStep {
+  const { writing: settled, afterMs } = settle(state.writing, message.outcome)
+  const next = { ...state, writing: settled }
+  if (message.outcome._tag === "Applied") return finished(next, moment)
+  // Nobody is answered for what may not be written: it is tried again, before whatever came in since.
+  const retried: NodeState = { ...next, wanted: merge(state.underWay, state.wanted), underWay: {} }
+  if (afterMs === undefined) return stay(retried)
+  return stay(retried, later("write", Math.max(1, afterMs), { _tag: "WriteAgain" } satisfies NodeMessage))
+}
+
+function merge(first: Wanted, second: Wanted): Wanted {
+  const report: Report = {
+    statuses: [...(first.report?.statuses ?? []), ...(second.report?.statuses ?? [])],
+    askers: [...(first.report?.askers ?? []), ...(second.report?.askers ?? [])]
+  }
+  const merged = { ...first, ...second, report }
+  if (first.registration === undefined || second.registration === undefined) return merged
+  const askers = [...first.registration.askers, ...second.registration.askers]
+  return { ...merged, registration: { ...second.registration, askers } }
+}
+
+/** What was under way is in the ledger: those who asked are told, and what has come in meanwhile is next. */
+function finished(state: NodeState, moment: Moment): NodeStep {
+  const { registration, down, report } = state.underWay
+  const actions: Array<CommonAction> = []
+  let next: NodeState = { ...state, underWay: {} }
+  for (const asker of report?.askers ?? []) actions.push(answer(asker, { _tag: "Noted" }))
+  if (registration !== undefined) {
+    const session = moment.fresh.id()
+    next = { ...next, session }
+    for (const asker of registration.askers) {
+      actions.push(answer(asker, { _tag: "Registered", session, heartbeatMs: heartbeatMs(state.ledger) }))
+    }
+    actions.push(toDispatcher({ _tag: "SessionOpened", nodeId: state.id, session }))
+    const listening = listen(heardNow(next, moment), moment)
+    next = listening.state
+    actions.push(...(listening.actions as ReadonlyArray<CommonAction>))
+  } else if (down === true) {
+    const node = state.ledger.get("node", state.id)
+    if (node !== undefined) actions.push(orphanLater(node, moment))
+  }
+  if (Object.keys(next.wanted).length === 0) return stay(next, ...actions)
+  const more = write(next, moment)
+  return stay(more.state, ...actions, ...more.actions)
+}
+
+// --- silence -------------------------------------------------------------------------------------------------
+
+/** Looks for silence when it could first be long enough to be suspicious. */
+function listen(state: NodeState, moment: Moment): NodeStep {
+  const limit = heartbeatMs(state.ledger) * heartbeatsMissed
+  return checkIn(state, Math.max(1, state.heardAt + limit - confirmMs - moment.now), moment)
+}
+
+const checkIn = (state: NodeState, afterMs: number, moment: Moment): NodeStep =>
+  stay(
+    { ...state, dueAt: moment.now + afterMs },
+    later("check", afterMs, { _tag: "Check" } satisfies NodeMessage)
+  )
+
+function check(state: NodeState, moment: Moment): NodeStep {
+  const node = state.ledger.get("node", state.id)
+  // A node that has never come is not missed, and one that is down is waited for without a clock.
+  if (node === undefined || node.Status.State !== "ready" || state.writing.halted) return stay(state)
+  const beat = heartbeatMs(state.ledger)
+  if (moment.now - state.heardAt < beat * heartbeatsMissed - confirmMs) return listen(state, moment)
+  // We were held up, so the silence may be ours: a heartbeat's time for what has piled up to come in.
+  if (moment.now - state.dueAt > lateMs)
+    return checkIn({ ...state, suspect: false }, beat + confirmMs, moment)
+  if (!state.suspect) return checkIn({ ...state, suspect: true }, confirmMs, moment)
+  const lost = closed({ ...state, suspect: false })
+  const step = write(want(lost, { down: true }), moment)
+  return stay(step.state, ...step.actions, toDispatcher({ _tag: "SessionClosed", nodeId: state.id }))
+}
+
+function orphanLater(node: Node, moment: Moment): CommonAction {
+  const since = node.LastSeen === undefined ? toMs(node.UpdatedAt) : toMs(node.LastSeen)
+  const afterMs = Math.max(1, since + orphanAfterMs - moment.now)
+  return later("orphan", afterMs, { _tag: "Orphan" } satisfies NodeMessage)
+}
+
+/** The node has been away for a day: nobody waits any longer for what it ran. */
+function orphan(state: NodeState, moment: Moment): NodeStep {
+  const node = state.ledger.get("node", state.id)
+  if (node === undefined || node.Status.State !== "down" || !mayWrite(state.writing)) return stay(state)
+  const update = []
+  for (const task of state.ledger.tasksOfNode(state.id)) {
+    if (isTerminal(task.Status.State)) continue
+    const Status = { ...task.Status, Timestamp: toIso(moment.now), State: "orphaned" as const }
+    update.push({ id: task.ID, Status })
+  }
+  if (update.length === 0) return stay(state)
+  const command: Command = { type: "tasks.change", v: 1, create: [], update, remove: [] }
+  return stay(
+    { ...state, writing: writing(state.writing) },
+    propose("the node has been away for a day", [command])
+  )
+}
+
+/** One line for the tree. */
+export function summary(state: NodeState): string {
+  const node = state.ledger.get("node", state.id)
+  const health =
+    node?.Status.State === "ready" && state.suspect ? "suspect" : (node?.Status.State ?? "removed")
+  const draining = node?.Spec.Availability === "drain" ? ", draining" : ""
+  return `${node?.Description?.Hostname ?? state.id}: ${health}${draining}`
+}

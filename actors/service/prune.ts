@@ -1,0 +1,46 @@
+/** Which ended tasks are kept as history, and which are deleted for good. */
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
+import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { byAge } from "#actors/service/slot.ts"
+
+// Swarm's default.
+const usualHistory = 5
+
+/**
+ * How many tasks of one slot are kept, the present one included; negative is without limit. A service that
+ * limits its restarts keeps enough to count them by.
+ */
+export function historyOf(ledger: LedgerReader, service: Service): number {
+  const attempts = service.Spec.TaskTemplate?.RestartPolicy?.MaxAttempts ?? 0
+  if (attempts > 0) return attempts + 1
+  return ledger.cluster()?.Spec.Orchestration?.TaskHistoryRetentionLimit ?? usualHistory
+}
+
+/** No node has been given the task, and none will be. */
+const neverRuns = (task: Task): boolean => isBefore(task.Status.State, "assigned") && isUnwanted(task)
+const isUnwanted = (task: Task): boolean => isBefore("complete", task.DesiredState)
+
+/** True when nothing is to be remembered of a task: it was to be removed, or has no service, or never came to run. */
+export function isDisposable(ledger: LedgerReader, task: Task): boolean {
+  if (neverRuns(task)) return true
+  const isLeaving = task.DesiredState === "remove" || ledger.get("service", task.ServiceID) === undefined
+  return isLeaving && (isTerminal(task.Status.State) || isBefore(task.Status.State, "assigned"))
+}
+
+/** The tasks of one slot that its history has no room for, oldest first. */
+export function prune(slot: ReadonlyArray<Task>, limit: number): ReadonlyArray<Task> {
+  let tooMany = limit < 0 ? 0 : slot.length - limit
+  if (tooMany <= 0) return []
+  const ordered = [...slot].sort(byAge)
+  // What stopped by its policy must be seen to have stopped, or the slot would look as if it had never been filled.
+  const last = slot.some(isWanted) ? undefined : ordered[ordered.length - 1]
+  const pruned: Array<Task> = []
+  for (const task of ordered) {
+    if (tooMany === 0) break
+    if (task === last || isWanted(task) || !isTerminal(task.Status.State)) continue
+    pruned.push(task)
+    tooMany -= 1
+  }
+  return pruned
+}
