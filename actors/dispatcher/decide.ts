@@ -134,7 +134,8 @@ function note(state: DispatcherState, change: Change): void {
     case "task": {
       const { before, after } = change
       if (concernsNode(before, after)) {
-        for (const nodeId of [before?.NodeID, after?.NodeID]) if (nodeId !== undefined) state.dirty.add(nodeId)
+        for (const nodeId of [before?.NodeID, after?.NodeID])
+          if (nodeId !== undefined) state.dirty.add(nodeId)
       }
       const served = before !== undefined && takesTraffic(before)
       const serves = after !== undefined && takesTraffic(after)
@@ -178,7 +179,8 @@ function noteService(state: DispatcherState, before: Service | undefined, after:
   if (before?.Endpoint !== after?.Endpoint) state.stalePorts.add(id)
   const concernsNodes = before?.Spec !== after?.Spec || before?.RegistryAuth !== after?.RegistryAuth
   if (before === undefined || after === undefined || !concernsNodes) return
-  for (const task of state.ledger.tasksOfService(id)) if (task.NodeID !== undefined) state.dirty.add(task.NodeID)
+  for (const task of state.ledger.tasksOfService(id))
+    if (task.NodeID !== undefined) state.dirty.add(task.NodeID)
 }
 
 function gather(state: DispatcherState): DispatcherStep {

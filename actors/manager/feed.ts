@@ -8,7 +8,15 @@ import { Effect } from "effect"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger } from "#actors/ledger/service.ts"
 import { carryOut, type Propose, type Proposed, propose } from "#actors/ledger/writer.ts"
-import { allocatorAt, dispatcherAt, type Route, reaperAt, route, schedulerAt, serviceAt } from "#actors/manager/route.ts"
+import {
+  allocatorAt,
+  dispatcherAt,
+  type Route,
+  reaperAt,
+  route,
+  schedulerAt,
+  serviceAt
+} from "#actors/manager/route.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { look } from "#actors/service/protocol.ts"
 import { type CommonAction, spawn, tell } from "#runtime/actions.ts"
@@ -25,9 +33,7 @@ export interface FeedProps {
 
 export type FeedMessage =
   /** From now on every change is told. */
-  | { readonly _tag: "Following" }
-  | { readonly _tag: "Happened"; readonly set: ChangeSet }
-  | Proposed
+  { readonly _tag: "Following" } | { readonly _tag: "Happened"; readonly set: ChangeSet } | Proposed
 
 export type FeedAction =
   /** Follows the ledger for as long as the actor lives. */

@@ -73,7 +73,9 @@ export function decide(state: ReaperState, message: ReaperMessage, _moment: Mome
       const next = { ...state, writing: settled }
       if (message.outcome._tag === "Applied") return schedule(next)
       // What was not deleted is found again by looking at everything.
-      return afterMs === undefined ? stay(next) : stay(next, later("scan", Math.max(sweepAfterMs, afterMs), scanAgain))
+      return afterMs === undefined
+        ? stay(next)
+        : stay(next, later("scan", Math.max(sweepAfterMs, afterMs), scanAgain))
     }
   }
 }
@@ -113,7 +115,10 @@ function sweepNow(state: ReaperState): ReaperStep {
   }
   if (remove.size + update.length === 0) return schedule(state)
   const command: Command = { type: "tasks.change", v: 1, create: [], update, remove: [...remove] }
-  return stay({ ...state, writing: writing(state.writing) }, propose(`${remove.size} tasks reaped`, [command]))
+  return stay(
+    { ...state, writing: writing(state.writing) },
+    propose(`${remove.size} tasks reaped`, [command])
+  )
 }
 
 function historyBeyondLimit(ledger: LedgerReader, was: Task): ReadonlyArray<Task> {

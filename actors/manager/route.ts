@@ -58,7 +58,8 @@ export function route(to: Route, set: ChangeSet): ReadonlyArray<CommonAction> {
 function hear(to: Route, change: Change, audience: Audience): void {
   switch (change.kind) {
     case "task":
-      return hearTask(to, change.before, change.after, audience)
+      hearTask(to, change.before, change.after, audience)
+      return
     case "service": {
       const { before, after } = change
       const id = after?.ID ?? before?.ID ?? ""
@@ -71,12 +72,14 @@ function hear(to: Route, change: Change, audience: Audience): void {
       return
     }
     case "node":
-      return hearNode(to, change.before, change.after, audience)
+      hearNode(to, change.before, change.after, audience)
+      return
     case "network":
       audience.allocator = true
       // A service learns that its tasks lack an address only once the network has some to give.
       if (change.after?.Vni !== undefined && change.before?.Vni === undefined) {
-        for (const service of to.ledger.servicesUsing("network", change.after.ID)) audience.services.add(service.ID)
+        for (const service of to.ledger.servicesUsing("network", change.after.ID))
+          audience.services.add(service.ID)
       }
       return
     default:

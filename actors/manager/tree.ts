@@ -17,6 +17,9 @@ export interface LeaderProps {
   readonly nodeId: string
 }
 
+/** A write that has no answer by then is one that only the next leader can judge. */
+const stopWithin = "1 second"
+
 /**
  * The leader's actors, at home `leader`. Each works from the ledger alone and can begin again at any time; the
  * feed comes last, because it speaks to all others.
@@ -26,12 +29,13 @@ export const leaderTree = ({ ledger, nodeId, term }: LeaderProps): SupervisorSpe
     name: `leader of term ${term}`,
     strategy: "one-for-one",
     children: [
-      permanent(allocator, { props: { ledger } }),
-      permanent(scheduler, { props: { ledger } }),
-      many(node),
-      permanent(dispatcher, { props: { ledger, nodeId } }),
-      many(service),
-      permanent(reaper, { props: { ledger } }),
-      permanent(feed, { props: { ledger, nodeId } })
+      permanent(allocator, { props: { ledger }, stopWithin }),
+      permanent(scheduler, { props: { ledger }, stopWithin }),
+      many(node, { stopWithin }),
+      permanent(dispatcher, { props: { ledger, nodeId }, stopWithin }),
+      many(service, { stopWithin }),
+      permanent(reaper, { props: { ledger }, stopWithin }),
+      // What it does never ends by itself.
+      permanent(feed, { props: { ledger, nodeId }, stopWithin: 0 })
     ]
   })

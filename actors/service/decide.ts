@@ -160,7 +160,10 @@ function sight(state: ServiceState, service: Service): ReadonlyMap<string, Sight
       task.SpecVersion === service.SpecVersion && task.Status.State === "running" && !sightings.has(task.ID)
     if (!isNews) continue
     if (sightings === state.sightings) sightings = new Map(sightings)
-    ;(sightings as Map<string, Sighting>).set(task.ID, { at: toMs(task.UpdatedAt), stamp: task.Status.Timestamp })
+    ;(sightings as Map<string, Sighting>).set(task.ID, {
+      at: toMs(task.UpdatedAt),
+      stamp: task.Status.Timestamp
+    })
   }
   return sightings
 }

@@ -26,7 +26,8 @@ export function finish(view: View): Draft {
       else draft.want(task, "remove")
     }
     const newest = mine[mine.length - 1]
-    if (newest !== undefined) current.push({ key: slot.key, tasks: mine, wanted: mine.filter(isWantedHere), newest })
+    if (newest !== undefined)
+      current.push({ key: slot.key, tasks: mine, wanted: mine.filter(isWantedHere), newest })
   }
   if (modeOf(view.service.Spec) === "global-job") finishOnNodes(view, current, draft)
   else finishInSlots(view, current, draft)
@@ -100,12 +101,16 @@ function finishOnNodes(view: View, slots: ReadonlyArray<Slot>, draft: Draft): vo
       continue
     }
     if (node.Spec.Availability === "pause") continue
-    if (slot === undefined || tendJob(view, slot, draft) === "free") draft.fill(node.ID, jobTask(view, node.ID))
+    if (slot === undefined || tendJob(view, slot, draft) === "free")
+      draft.fill(node.ID, jobTask(view, node.ID))
   }
   for (const slot of byNode.values()) for (const task of slot.wanted) draft.want(task, "shutdown")
 }
 
 function jobTask(view: View, key: SlotKey): NewTask {
   const iteration = view.service.JobStatus?.JobIteration
-  return { ...newTask(view, key, "complete"), ...(iteration === undefined ? {} : { JobIteration: iteration }) }
+  return {
+    ...newTask(view, key, "complete"),
+    ...(iteration === undefined ? {} : { JobIteration: iteration })
+  }
 }

@@ -29,7 +29,8 @@ const usualMonitorMs = 5_000
 export function paceOf(service: Service, rollsBack: boolean): Pace {
   const asked = rollsBack ? service.Spec.RollbackConfig : service.Spec.UpdateConfig
   const delayMs = nanosToMs(asked?.Delay ?? 0)
-  const monitorMs = asked?.Monitor === undefined || asked.Monitor === 0 ? usualMonitorMs : nanosToMs(asked.Monitor)
+  const monitorMs =
+    asked?.Monitor === undefined || asked.Monitor === 0 ? usualMonitorMs : nanosToMs(asked.Monitor)
   // Without a config one at a time; with one, an absent or zero parallelism is all at once.
   const parallelism = asked === undefined ? 1 : (asked.Parallelism ?? 0)
   return {
@@ -43,7 +44,8 @@ export function paceOf(service: Service, rollsBack: boolean): Pace {
   }
 }
 
-export const isRollingBack = (status: UpdateStatus | undefined): boolean => status?.State === "rollback_started"
+export const isRollingBack = (status: UpdateStatus | undefined): boolean =>
+  status?.State === "rollback_started"
 export const isUnderWay = (status: UpdateStatus | undefined): boolean =>
   status?.State === "updating" || isRollingBack(status)
 const isPaused = (status: UpdateStatus | undefined): boolean =>
@@ -83,7 +85,12 @@ function hasFailed(view: View, task: Task, monitorMs: number): boolean {
  * Continues, starts, pauses, turns or completes the update of `slots`, which are all that the service keeps.
  * Returns false when the draft holds a change of direction that everything else must wait for.
  */
-export function judge(view: View, slots: ReadonlyArray<Slot>, draft: Draft, dirty: (task: Task) => boolean): boolean {
+export function judge(
+  view: View,
+  slots: ReadonlyArray<Slot>,
+  draft: Draft,
+  dirty: (task: Task) => boolean
+): boolean {
   const { service, now } = view
   const status = service.UpdateStatus
   if (!isUnderWay(status)) return true
@@ -102,7 +109,9 @@ export function judge(view: View, slots: ReadonlyArray<Slot>, draft: Draft, dirt
   const [latest] = failed.sort((a, b) => toMs(b.Status.Timestamp) - toMs(a.Status.Timestamp))
   const because = `due to failure or early termination of task ${latest?.ID}`
   if (rollsBack) {
-    draft.progress = { status: { ...status, State: "rollback_paused", Message: `rollback paused ${because}` } }
+    draft.progress = {
+      status: { ...status, State: "rollback_paused", Message: `rollback paused ${because}` }
+    }
   } else if (pace.failureAction === "rollback" && service.PreviousSpec !== undefined) {
     draft.progress = {
       status: {
@@ -123,7 +132,12 @@ const needsUpdate = (slot: Slot, dirty: (task: Task) => boolean): boolean =>
   slot.wanted.length === 0 ? dirty(slot.newest) : slot.wanted.some(dirty)
 
 /** Moves the update on by as many slots as its pace allows, and completes it when all are done and watched. */
-export function plan(view: View, slots: ReadonlyArray<Slot>, draft: Draft, dirty: (task: Task) => boolean): void {
+export function plan(
+  view: View,
+  slots: ReadonlyArray<Slot>,
+  draft: Draft,
+  dirty: (task: Task) => boolean
+): void {
   const { service, now } = view
   const status = service.UpdateStatus
   if (isPaused(status)) return
@@ -173,7 +187,10 @@ export function plan(view: View, slots: ReadonlyArray<Slot>, draft: Draft, dirty
   if (open > 0 || busy > 0 || !underWay) return
 
   const watchedUntil = lastDone === 0 ? now : lastDone + pace.delayMs + pace.monitorMs
-  if (now < watchedUntil) return draft.wake(watchedUntil)
+  if (now < watchedUntil) {
+    draft.wake(watchedUntil)
+    return
+  }
   const rollsBack = isRollingBack(status)
   draft.progress = {
     status: {

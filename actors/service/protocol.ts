@@ -3,8 +3,9 @@
  *
  * It is only ever told to look: what there is to see stands in the ledger. Telling it twice changes nothing.
  */
-import type { Propose, Proposed } from "#actors/ledger/writer.ts"
+
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Propose, Proposed } from "#actors/ledger/writer.ts"
 
 export interface ServiceProps {
   readonly ledger: LedgerReader

@@ -117,16 +117,17 @@ export function retry(view: View, slot: Slot, task: Task, draft: Draft, unfit = 
 /** Lets a task that waits in `ready` run, once its time has come and its slot is free. */
 export function release(view: View, slot: Slot, task: Task, draft: Draft): void {
   const startAfter = toMs(task.StartAfter)
-  if (view.now < startAfter) return draft.wake(startAfter)
+  if (view.now < startAfter) {
+    draft.wake(startAfter)
+    return
+  }
   const inTheWay = slot.tasks.some(
     (other) =>
-      other.ID !== task.ID &&
-      isBefore("running", other.DesiredState) &&
-      !isOutOfTheWay(view.ledger, other)
+      other.ID !== task.ID && isBefore("running", other.DesiredState) && !isOutOfTheWay(view.ledger, other)
   )
   const patience = Math.max(startAfter, toMs(task.CreatedAt)) + stopPatienceMs
-  if (inTheWay && view.now < patience) return draft.wake(patience)
-  draft.want(task, "running")
+  if (inTheWay && view.now < patience) draft.wake(patience)
+  else draft.want(task, "running")
 }
 
 /** What one wanted task of a slot needs now: replacing, starting, or nothing. */

@@ -118,12 +118,7 @@ export function slotsOf(ledger: LedgerReader, serviceId: string): ReadonlyArray<
 }
 
 /** A task of the service's present spec, as it is when nobody has done anything for it yet. */
-export function newTask(
-  view: View,
-  key: SlotKey,
-  desired: TaskState,
-  startAfter?: number
-): NewTask {
+export function newTask(view: View, key: SlotKey, desired: TaskState, startAfter?: number): NewTask {
   return {
     ID: view.fresh.id(),
     ServiceID: view.service.ID,
