@@ -10,8 +10,10 @@ import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 export type NetworkMessage =
   /** Told by a task before it creates its container; answered to it by `Networked` or `Unnetworked`. */
   | { readonly _tag: "Need"; readonly taskId: string; readonly plans: ReadonlyArray<NetworkPlan> }
-  /** Told by the session: these are wanted here from now on. */
+  /** Told by the session: these are wanted here from now on, beside those before. */
   | { readonly _tag: "Want"; readonly plans: ReadonlyArray<NetworkPlan> }
+  /** Told by the session: these and no others are wanted here. */
+  | { readonly _tag: "Keep"; readonly plans: ReadonlyArray<NetworkPlan> }
   /** Told by the session: no task here needs them any more; each goes when its last container is gone. */
   | { readonly _tag: "Drop"; readonly networks: ReadonlyArray<string> }
   /** Told by the session: all published ports of the cluster. The newest replaces the ones before. */
@@ -26,17 +28,22 @@ export type NetworkMessage =
     }
   | { readonly _tag: "NetworkGone"; readonly id: string }
   | { readonly _tag: "NetworkKept"; readonly id: string; readonly message: string }
+  | { readonly _tag: "Listed"; readonly networks: ReadonlyArray<string> }
+  | { readonly _tag: "NotListed"; readonly message: string }
   | { readonly _tag: "Published"; readonly problems: ReadonlyArray<PortProblem> }
   | { readonly _tag: "NotPublished"; readonly message: string }
   /** Own timers. */
   | { readonly _tag: "RemoveAgain"; readonly id: string }
   | { readonly _tag: "PublishAgain" }
+  | { readonly _tag: "ListAgain" }
 
 export type NetworkAction =
   /** Makes the bridge if it is missing. Answered by `Ensured` or `NotEnsured`. */
   | { readonly _tag: "EnsureNetwork"; readonly plan: NetworkPlan }
   /** Removes the bridge unless a container uses it. Answered by `NetworkGone` or `NetworkKept`. */
   | { readonly _tag: "RemoveNetwork"; readonly id: string }
+  /** Looks which of our networks exist here. Answered by `Listed` or `NotListed`. */
+  | { readonly _tag: "ListNetworks" }
   /** Makes exactly these ports answer. Answered by `Published` or `NotPublished`. */
   | { readonly _tag: "PublishPorts"; readonly ports: ReadonlyArray<PublishedPort> }
   /** Says in the log what only this node suffers from. Not answered. */

@@ -6,11 +6,11 @@
 import type { ContainerRequest } from "#actors/drivers/executor.ts"
 import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
+import { isPredefined } from "#actors/network/predefined.ts"
 import type { AssignedFile } from "#actors/node/protocol.ts"
 import { decodeBase64 } from "#actors/task/base64.ts"
 import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
 import type { Place, Pursue, TaskFile } from "#actors/task/protocol.ts"
-import { isPredefined } from "#actors/task/work.ts"
 
 /** The request without the mounts of its files (see `withFiles`), and those files; or why there can be none. */
 export type Described =

@@ -3,6 +3,7 @@ import type { ContainerState } from "#actors/drivers/executor.ts"
 import type { TaskState, TaskStatus } from "#actors/model/objects.ts"
 import { nanosToMs } from "#actors/model/time.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
+import { isPredefined } from "#actors/network/predefined.ts"
 import type { Pursue, TaskAction } from "#actors/task/protocol.ts"
 
 /** The actions of which one at a time is underway. A pull holds nothing and waits beside them. */
@@ -85,10 +86,6 @@ export function rank(status: ContainerState["status"]): 0 | 1 | 2 {
       return 2
   }
 }
-
-/** Networks of the Engine itself (`host`, `bridge`, `none`), which nobody makes. */
-export const isPredefined = (plan: NetworkPlan): boolean =>
-  plan.labels["com.docker.swarm.predefined"] === "true"
 
 /** The overlays that must have a bridge here before the container can be made. */
 export function neededNetworks(pursuit: Pursue): ReadonlyArray<NetworkPlan> {

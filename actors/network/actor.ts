@@ -1,0 +1,83 @@
+/** The node's networks and published ports: `<node>/network/main`, above the tasks that need them. */
+import { Effect } from "effect"
+import { DataPlane } from "#actors/drivers/data-plane.ts"
+import { Executor } from "#actors/drivers/executor.ts"
+import { decide, idle, type Networks } from "#actors/network/decide.ts"
+import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
+import type { SessionMessage } from "#actors/node/session/protocol.ts"
+import { tell } from "#runtime/actions.ts"
+import { actor } from "#runtime/actor.ts"
+import { address } from "#runtime/address.ts"
+import { type Step, stay } from "#runtime/behaviour.ts"
+
+export const network = actor({
+  kind: "network",
+  start: (_props: unknown, { self }): Step<Networks, NetworkAction> =>
+    stay(
+      idle,
+      tell(address(self.home, "session", "main"), { _tag: "NetworkAwake" } satisfies SessionMessage)
+    ),
+  decide,
+  perform,
+  summary: ({ dropped, underway, ports, problems }: Networks) =>
+    [
+      `${ports?.length ?? 0} published ports`,
+      ...problems.map(({ protocol, publishedPort, message }) =>
+        protocol === "" ? message : `${protocol}/${publishedPort}: ${message}`
+      ),
+      ...(underway.size > 0 ? [`${underway.size} networks in the making or going`] : []),
+      ...(dropped.size > 0 ? [`${dropped.size} networks to be removed`] : [])
+    ].join(", ")
+})
+
+const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) {
+  switch (action._tag) {
+    case "EnsureNetwork": {
+      const executor = yield* Executor
+      const bridge = yield* executor.ensureNetwork(action.plan)
+      return { _tag: "Ensured", id: action.plan.id, bridge } satisfies NetworkMessage
+    }
+    case "RemoveNetwork": {
+      const executor = yield* Executor
+      yield* executor.removeNetwork(action.id)
+      return { _tag: "NetworkGone", id: action.id } satisfies NetworkMessage
+    }
+    case "ListNetworks": {
+      const executor = yield* Executor
+      return { _tag: "Listed", networks: yield* executor.listNetworks } satisfies NetworkMessage
+    }
+    case "PublishPorts": {
+      const dataPlane = yield* DataPlane
+      return {
+        _tag: "Published",
+        problems: yield* dataPlane.publish(action.ports)
+      } satisfies NetworkMessage
+    }
+    case "Complain":
+      for (const { protocol, publishedPort, message } of action.problems) {
+        yield* Effect.logWarning(
+          protocol === ""
+            ? `Cannot publish ports on this node: ${message}`
+            : `Cannot publish ${protocol} port ${publishedPort} on this node: ${message}`
+        )
+      }
+      return undefined
+  }
+})
+
+function perform(
+  action: NetworkAction
+): Effect.Effect<NetworkMessage | undefined, never, Executor | DataPlane> {
+  return carryOut(action).pipe(
+    Effect.catchTags({
+      ExecutorError: ({ message, temporary }) => Effect.succeed(failure(action, message, temporary)),
+      DataPlaneError: ({ message }) => Effect.succeed<NetworkMessage>({ _tag: "NotPublished", message })
+    })
+  )
+}
+
+function failure(action: NetworkAction, message: string, temporary: boolean): NetworkMessage {
+  if (action._tag === "EnsureNetwork") return { _tag: "NotEnsured", id: action.plan.id, message, temporary }
+  if (action._tag === "RemoveNetwork") return { _tag: "NetworkKept", id: action.id, message }
+  return { _tag: "NotListed", message }
+}

@@ -1,0 +1,255 @@
+/** Which bridge to make or remove next, who waits for it, and which ports shall answer. */
+import type { PortProblem } from "#actors/drivers/data-plane.ts"
+import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
+import { isPredefined } from "#actors/network/predefined.ts"
+import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
+import { backOff } from "#actors/node/back-off.ts"
+import type { TaskMessage } from "#actors/task/protocol.ts"
+import { type CommonAction, later, tell } from "#runtime/actions.ts"
+import { address } from "#runtime/address.ts"
+import { never } from "#runtime/assert.ts"
+import { type Moment, type Step, stay } from "#runtime/behaviour.ts"
+
+/** A network is looked at again while its last containers go, and a port while somebody else holds it. */
+const removePatience = { firstMs: 500, mostMs: 30_000 }
+const listAgainMs = 5_000
+const publishPatience = { firstMs: 200, mostMs: 10_000 }
+
+interface Waiter {
+  readonly taskId: string
+  readonly missing: ReadonlySet<string>
+  readonly bridges: Readonly<Record<string, string>>
+}
+
+export interface Networks {
+  /** Ids of the networks that tasks here may need; a network outside it goes when nobody uses it. */
+  readonly wanted: ReadonlySet<string>
+  /** What is underway per network, one thing at a time. */
+  readonly underway: ReadonlyMap<string, "ensure" | "remove">
+  /** To be ensured once a removal that is underway has ended. */
+  readonly next: ReadonlyMap<string, NetworkPlan>
+  readonly waiters: ReadonlyArray<Waiter>
+  /** To be removed, and how often that was tried. */
+  readonly dropped: ReadonlyMap<string, number>
+  readonly ports: ReadonlyArray<PublishedPort> | undefined
+  readonly publishing: boolean
+  /** The ports changed while others were being published. */
+  readonly stale: boolean
+  readonly publishAttempt: number
+  readonly problems: ReadonlyArray<PortProblem>
+}
+
+export const idle: Networks = {
+  wanted: new Set(),
+  underway: new Map(),
+  next: new Map(),
+  waiters: [],
+  dropped: new Map(),
+  ports: undefined,
+  publishing: false,
+  stale: false,
+  publishAttempt: 0,
+  problems: []
+}
+
+type Result = Step<Networks, NetworkAction>
+type Action = NetworkAction | CommonAction
+
+export function decide(state: Networks, message: NetworkMessage, moment: Moment): Result {
+  switch (message._tag) {
+    case "Need":
+      return need(state, message.taskId, message.plans)
+    case "Want":
+      return want(state, message.plans)
+    case "Keep":
+      return keep(state, message.plans)
+    case "Listed":
+      return drop(
+        state,
+        message.networks.filter((id) => !state.wanted.has(id))
+      )
+    case "NotListed":
+      return stay(state, later("list", listAgainMs, { _tag: "ListAgain" } satisfies NetworkMessage))
+    case "ListAgain":
+      return stay<Networks, NetworkAction>(state, { _tag: "ListNetworks" })
+    case "Drop":
+      return unwant(state, message.networks)
+    case "Ensured":
+      return ensured(state, message.id, message.bridge, moment)
+    case "NotEnsured":
+      return notEnsured(state, message, moment)
+    case "NetworkGone":
+      return removed({ ...state, dropped: without(state.dropped, message.id) }, message.id)
+    case "NetworkKept":
+      return kept(state, message.id, moment)
+    case "RemoveAgain":
+      return state.dropped.has(message.id) ? drop(state, [message.id]) : stay(state)
+    case "Publish":
+      return publish({ ...state, ports: message.ports, publishAttempt: 0 })
+    case "PublishAgain":
+      return publish(state)
+    case "Published":
+      return published(state, message.problems, moment)
+    case "NotPublished":
+      return notPublished(state, message.message, moment)
+    default:
+      return never(message)
+  }
+}
+
+function want(state: Networks, plans: ReadonlyArray<NetworkPlan>): Result {
+  const wanted = new Set(state.wanted)
+  for (const { id } of plans) wanted.add(id)
+  return ensure({ ...state, wanted }, plans)
+}
+
+/** What exists here beyond these was left by an earlier life, or dropped while nobody listened. */
+function keep(state: Networks, plans: ReadonlyArray<NetworkPlan>): Result {
+  const added = plans.filter(({ id }) => !state.wanted.has(id))
+  const step = ensure({ ...state, wanted: new Set(plans.map(({ id }) => id)) }, added)
+  return { state: step.state, actions: [...step.actions, { _tag: "ListNetworks" }] }
+}
+
+function unwant(state: Networks, ids: ReadonlyArray<string>): Result {
+  const wanted = new Set(state.wanted)
+  for (const id of ids) wanted.delete(id)
+  return drop({ ...state, wanted }, ids)
+}
+
+function need(state: Networks, taskId: string, plans: ReadonlyArray<NetworkPlan>): Result {
+  const waiter: Waiter = { taskId, missing: new Set(plans.map(({ id }) => id)), bridges: {} }
+  const waiters = [...state.waiters.filter((other) => other.taskId !== taskId), waiter]
+  return ensure({ ...state, waiters }, plans)
+}
+
+/** Whoever asks while a network is being made gets that answer; nothing is remembered beyond it. */
+function ensure(state: Networks, plans: ReadonlyArray<NetworkPlan>): Result {
+  const underway = new Map(state.underway)
+  const next = new Map(state.next)
+  const dropped = new Map(state.dropped)
+  const actions: Action[] = []
+  for (const plan of plans) {
+    if (isPredefined(plan)) continue
+    dropped.delete(plan.id)
+    const busy = underway.get(plan.id)
+    if (busy === "remove") next.set(plan.id, plan)
+    if (busy !== undefined) continue
+    underway.set(plan.id, "ensure")
+    actions.push({ _tag: "EnsureNetwork", plan })
+  }
+  return { state: { ...state, underway, next, dropped }, actions }
+}
+
+function drop(state: Networks, ids: ReadonlyArray<string>): Result {
+  const underway = new Map(state.underway)
+  const dropped = new Map(state.dropped)
+  const actions: Action[] = []
+  for (const id of ids) {
+    dropped.set(id, dropped.get(id) ?? 0)
+    if (underway.has(id)) continue
+    underway.set(id, "remove")
+    actions.push({ _tag: "RemoveNetwork", id })
+  }
+  return { state: { ...state, underway, dropped }, actions }
+}
+
+function ensured(state: Networks, id: string, bridge: string, { self }: Moment): Result {
+  const waiters: Waiter[] = []
+  const actions: Action[] = []
+  for (const waiter of state.waiters) {
+    if (!waiter.missing.has(id)) {
+      waiters.push(waiter)
+      continue
+    }
+    const missing = new Set(waiter.missing)
+    missing.delete(id)
+    const bridges = { ...waiter.bridges, [id]: bridge }
+    if (missing.size > 0) waiters.push({ ...waiter, missing, bridges })
+    else actions.push(tellTask(self.home, waiter.taskId, { _tag: "Networked", bridges }))
+  }
+  return afterEnsure({ ...state, waiters }, id, actions)
+}
+
+function notEnsured(
+  state: Networks,
+  { id, message, temporary }: { readonly id: string; readonly message: string; readonly temporary: boolean },
+  { self }: Moment
+): Result {
+  const actions = state.waiters
+    .filter(({ missing }) => missing.has(id))
+    .map(({ taskId }) => tellTask(self.home, taskId, { _tag: "Unnetworked", message, temporary }))
+  const waiters = state.waiters.filter(({ missing }) => !missing.has(id))
+  return afterEnsure({ ...state, waiters }, id, actions)
+}
+
+/** A network that was dropped while it was being made goes now. */
+function afterEnsure(before: Networks, id: string, actions: ReadonlyArray<Action>): Result {
+  const state = { ...before, underway: without(before.underway, id) }
+  if (!state.dropped.has(id)) return { state, actions }
+  const step = drop(state, [id])
+  return { state: step.state, actions: [...actions, ...step.actions] }
+}
+
+function removed(before: Networks, id: string): Result {
+  const plan = before.next.get(id)
+  const state = { ...before, underway: without(before.underway, id), next: without(before.next, id) }
+  return plan === undefined ? stay(state) : ensure(state, [plan])
+}
+
+function kept(state: Networks, id: string, { fresh }: Moment): Result {
+  const step = removed(state, id)
+  const tries = step.state.dropped.get(id)
+  if (tries === undefined) return step
+  const dropped = new Map(step.state.dropped).set(id, tries + 1)
+  const again = later(`remove-${id}`, backOff(tries + 1, removePatience, fresh), {
+    _tag: "RemoveAgain",
+    id
+  } satisfies NetworkMessage)
+  return { state: { ...step.state, dropped }, actions: [...step.actions, again] }
+}
+
+function publish(state: Networks): Result {
+  if (state.ports === undefined) return stay(state)
+  if (state.publishing) return stay({ ...state, stale: true })
+  return stay<Networks, NetworkAction>(
+    { ...state, publishing: true, stale: false },
+    { _tag: "PublishPorts", ports: state.ports }
+  )
+}
+
+function published(before: Networks, problems: ReadonlyArray<PortProblem>, { fresh }: Moment): Result {
+  const news = JSON.stringify(problems) !== JSON.stringify(before.problems)
+  const attempt = problems.length > 0 ? before.publishAttempt + 1 : 0
+  const state = { ...before, publishing: false, problems, publishAttempt: attempt }
+  const actions: Action[] = news && problems.length > 0 ? [{ _tag: "Complain", problems }] : []
+  if (state.stale) {
+    const step = publish(state)
+    return { state: step.state, actions: [...actions, ...step.actions] }
+  }
+  // Somebody else's process may let go of the port.
+  if (problems.length > 0) actions.push(publishLater(attempt + 5, fresh))
+  return { state, actions }
+}
+
+function notPublished(before: Networks, message: string, { fresh }: Moment): Result {
+  const problems = [{ protocol: "", publishedPort: 0, message }]
+  const news = before.problems[0]?.message !== message
+  const attempt = before.publishAttempt + 1
+  const state = { ...before, publishing: false, publishAttempt: attempt, problems }
+  const actions: Action[] = news ? [{ _tag: "Complain", problems }] : []
+  return { state, actions: [...actions, publishLater(attempt, fresh)] }
+}
+
+const publishLater = (attempt: number, fresh: Moment["fresh"]): CommonAction =>
+  later("publish", backOff(attempt, publishPatience, fresh), {
+    _tag: "PublishAgain"
+  } satisfies NetworkMessage)
+
+const tellTask = (home: string, taskId: string, message: TaskMessage): CommonAction =>
+  tell(address(home, "task", taskId), message)
+
+function without<Value>(map: ReadonlyMap<string, Value>, key: string): ReadonlyMap<string, Value> {
+  const copy = new Map(map)
+  copy.delete(key)
+  return copy
+}

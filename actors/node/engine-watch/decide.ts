@@ -1,0 +1,142 @@
+/** Events to their tasks, surveys and facts to the session, and patience with an Engine that is away. */
+
+import type { NodeDescription } from "#actors/model/objects.ts"
+import { backOff } from "#actors/node/back-off.ts"
+import type { WatchAction, WatchMessage } from "#actors/node/engine-watch/protocol.ts"
+import { clusterLabel, nodeLabel, taskLabel } from "#actors/node/labels.ts"
+import type { SessionMessage } from "#actors/node/session/protocol.ts"
+import type { TaskMessage } from "#actors/task/protocol.ts"
+import { type CommonAction, later, tell } from "#runtime/actions.ts"
+import { address, isToken } from "#runtime/address.ts"
+import { never } from "#runtime/assert.ts"
+import { type Moment, type Step, stay } from "#runtime/behaviour.ts"
+
+/** Asking an absent Engine costs next to nothing, and tasks wait for it. */
+const patience = { firstMs: 100, mostMs: 2_000 }
+/** Events are the rule; a survey only catches what no event told. */
+const surveyEveryMs = 60_000
+const describeEveryMs = 30_000
+
+export interface WatchProps {
+  readonly clusterId: string
+}
+
+export interface Watch {
+  readonly clusterId: string
+  readonly following: boolean
+  readonly surveying: boolean
+  /** Somebody asked for a look while one was underway, which may have begun too early. */
+  readonly surveyAgain: boolean
+  readonly describing: boolean
+  readonly description: NodeDescription | undefined
+  /** Failures in a row of anything that was asked of the executor. */
+  readonly attempt: number
+  readonly trouble: string | undefined
+}
+
+type Result = Step<Watch, WatchAction>
+
+export function start({ clusterId }: WatchProps): Result {
+  const watch: Watch = {
+    clusterId,
+    following: false,
+    surveying: false,
+    surveyAgain: false,
+    describing: false,
+    description: undefined,
+    attempt: 0,
+    trouble: undefined
+  }
+  return follow(watch)
+}
+
+export function decide(watch: Watch, message: WatchMessage, moment: Moment): Result {
+  const { home } = moment.self
+  switch (message._tag) {
+    case "Look": {
+      const step = survey(watch)
+      return watch.description === undefined
+        ? step
+        : { ...step, actions: [...step.actions, described(home, watch.description)] }
+    }
+    case "Occurred":
+      return occurred(watch, message.event, home)
+    case "Lost":
+      return failed({ ...watch, following: false }, message.reason, "follow", { _tag: "FollowAgain" }, moment)
+    case "FollowAgain":
+      return watch.following ? stay(watch) : follow(watch)
+    case "Surveyed": {
+      const known: Watch = { ...watch, surveying: false, attempt: 0, trouble: undefined }
+      const told = toSession(home, { _tag: "Surveyed", containers: message.containers })
+      if (watch.surveyAgain) {
+        const step = survey({ ...known, surveyAgain: false })
+        return { ...step, actions: [told, ...step.actions] }
+      }
+      return stay(known, told, later("survey", spread(surveyEveryMs, moment), lookAgain))
+    }
+    case "NotSurveyed":
+      return failed({ ...watch, surveying: false }, message.reason, "survey", lookAgain, moment)
+    case "LookAgain":
+      return survey(watch)
+    case "Described":
+      return stay(
+        { ...watch, describing: false, description: message.description, attempt: 0 },
+        described(home, message.description),
+        later("describe", spread(describeEveryMs, moment), describeAgain)
+      )
+    case "NotDescribed":
+      return failed({ ...watch, describing: false }, message.reason, "describe", describeAgain, moment)
+    case "DescribeAgain":
+      return describe(watch)
+    default:
+      return never(message)
+  }
+}
+
+/** Listens first and looks then, so that nothing falls between the two. */
+function follow(watch: Watch): Result {
+  const first = survey({ ...watch, following: true, surveyAgain: watch.surveying })
+  const second = describe(first.state)
+  return { state: second.state, actions: [{ _tag: "Follow" }, ...first.actions, ...second.actions] }
+}
+
+const survey = (watch: Watch): Result =>
+  watch.surveying
+    ? stay({ ...watch, surveyAgain: true })
+    : stay<Watch, WatchAction>({ ...watch, surveying: true }, { _tag: "Survey" })
+
+const describe = (watch: Watch): Result =>
+  watch.describing
+    ? stay(watch)
+    : stay<Watch, WatchAction>({ ...watch, describing: true }, { _tag: "DescribeMachine" })
+
+function occurred(
+  watch: Watch,
+  event: Extract<WatchMessage, { _tag: "Occurred" }>["event"],
+  home: string
+): Result {
+  const { labels } = event
+  const taskId = labels[taskLabel]
+  if (taskId === undefined || !isToken(taskId)) return stay(watch)
+  if (labels[clusterLabel] !== watch.clusterId || labels[nodeLabel] !== home) return stay(watch)
+  return stay(watch, tell(address(home, "task", taskId), { _tag: "Happened", event } satisfies TaskMessage))
+}
+
+function failed(watch: Watch, reason: string, key: string, again: WatchMessage, { fresh }: Moment): Result {
+  // All three fail together when the Engine goes; the lost connection counts for them.
+  const attempt = again._tag === "FollowAgain" ? watch.attempt + 1 : Math.max(1, watch.attempt)
+  return stay({ ...watch, attempt, trouble: reason }, later(key, backOff(attempt, patience, fresh), again))
+}
+
+const lookAgain: WatchMessage = { _tag: "LookAgain" }
+const describeAgain: WatchMessage = { _tag: "DescribeAgain" }
+
+/** Up to a tenth earlier, so that the nodes of a cluster do not all look at once. */
+const spread = (everyMs: number, { fresh }: Moment): number =>
+  Math.ceil(everyMs * (0.9 + fresh.fraction() / 10))
+
+const toSession = (home: string, message: SessionMessage): CommonAction =>
+  tell(address(home, "session", "main"), message)
+
+const described = (home: string, description: NodeDescription): CommonAction =>
+  toSession(home, { _tag: "Described", description })

@@ -1,0 +1,75 @@
+/** The node's session: `<node>/session/main`, the one actor here that the leader speaks to. */
+import { Effect, Schema } from "effect"
+import { Executor } from "#actors/drivers/executor.ts"
+import { SecretStore } from "#actors/drivers/secret-store.ts"
+import { FromLeader, ToNodeAnswer } from "#actors/node/protocol.ts"
+import { decide, type Session, start } from "#actors/node/session/decide.ts"
+import type { SessionAction, SessionMessage } from "#actors/node/session/protocol.ts"
+import { actor } from "#runtime/actor.ts"
+import { type Address, address } from "#runtime/address.ts"
+import { System } from "#runtime/system.ts"
+
+export const session = actor({
+  kind: "session",
+  // What the tasks of a node can say between two turns.
+  mailbox: { capacity: 65_536 },
+  // Only these come from other processes; the rest of what a session understands is said beside it.
+  accepts: FromLeader as unknown as Schema.Codec<SessionMessage, unknown>,
+  start,
+  decide,
+  perform,
+  summary: ({ phase, attempt, misses, holdings, unreported, behind }: Session) =>
+    [
+      phase === "joined" && misses > 0 ? `joined, ${misses} heartbeats unanswered` : phase,
+      ...(phase === "registering" && attempt > 0 ? [`${attempt} tries`] : []),
+      `${holdings.tasks.size} tasks`,
+      ...(unreported.size > 0 ? [`${unreported.size} to report`] : []),
+      ...(phase === "joined" && behind ? ["waits for a complete assignment"] : [])
+    ].join(", ")
+})
+
+const decodeAnswer = Schema.decodeUnknownEffect(ToNodeAnswer)
+
+function perform(
+  action: SessionAction,
+  self: Address
+): Effect.Effect<SessionMessage | undefined, never, Executor | SecretStore | System> {
+  switch (action._tag) {
+    case "Ask":
+      return askLeader(action.message, action.withinMs, self)
+    case "Discard":
+      return discard(action.container, action.graceMs)
+    case "Sweep":
+      return SecretStore.pipe(
+        Effect.flatMap((store) => store.sweep(action.taskIds)),
+        Effect.catch(({ message }) => Effect.logWarning(`Cannot clear old secret files: ${message}`)),
+        Effect.as(undefined)
+      )
+  }
+}
+
+const askLeader = Effect.fn("session.ask")(function* (
+  message: Extract<SessionAction, { _tag: "Ask" }>["message"],
+  withinMs: number,
+  self: Address
+) {
+  const system = yield* System
+  const asked = { about: message._tag, session: "session" in message ? message.session : "" }
+  return yield* system.ask(address("leader", "node", self.home), message, withinMs).pipe(
+    Effect.flatMap(decodeAnswer),
+    Effect.map((answer): SessionMessage => ({ _tag: "Answered", ...asked, answer })),
+    Effect.catch((error) =>
+      Effect.succeed<SessionMessage>({ _tag: "Unanswered", ...asked, reason: error.message })
+    )
+  )
+})
+
+const discard = Effect.fn("session.discard")(function* (container: string, graceMs: number) {
+  const executor = yield* Executor
+  yield* Effect.logInfo(`Removing container ${container}: the cluster has no task for it`)
+  yield* executor.stop(container, graceMs).pipe(
+    Effect.andThen(executor.remove(container)),
+    Effect.catch(({ message }) => Effect.logWarning(`Cannot remove container ${container}: ${message}`))
+  )
+  return { _tag: "Discarded", container } satisfies SessionMessage
+})

@@ -1,0 +1,154 @@
+/** What the leader gave a node to hold, and what each change of it means to the actors of its tasks and networks. */
+import type { TaskStatus } from "#actors/model/objects.ts"
+import { newest } from "#actors/model/task-state.ts"
+import { nanosToMs } from "#actors/model/time.ts"
+import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
+import type { NetworkMessage } from "#actors/network/protocol.ts"
+import type { AssignedFile, AssignedTask } from "#actors/node/protocol.ts"
+import type { Assign } from "#actors/node/session/protocol.ts"
+import type { Place, Pursue, TaskMessage } from "#actors/task/protocol.ts"
+import { type CommonAction, spawn, tell } from "#runtime/actions.ts"
+import { address } from "#runtime/address.ts"
+
+interface Held {
+  assigned: AssignedTask
+  /** What its actor reported last. */
+  status: TaskStatus | undefined
+}
+
+/** How a task that must go is found by an actor that has never heard of it. */
+export interface Leaving {
+  readonly name: string
+  readonly graceMs: number
+}
+
+/** Changed in place: it belongs to the session alone. */
+export interface Holdings {
+  readonly tasks: Map<string, Held>
+  readonly leaving: Map<string, Leaving>
+  readonly networks: Map<string, NetworkPlan>
+  readonly secrets: Map<string, AssignedFile>
+  readonly configs: Map<string, AssignedFile>
+  /** All published ports of the cluster, once told. */
+  ports: ReadonlyArray<PublishedPort> | undefined
+}
+
+export const noHoldings = (): Holdings => ({
+  tasks: new Map(),
+  leaving: new Map(),
+  networks: new Map(),
+  secrets: new Map(),
+  configs: new Map(),
+  ports: undefined
+})
+
+export const toTask = (home: string, id: string, message: TaskMessage): CommonAction =>
+  tell(address(home, "task", id), message)
+
+const toNetwork = (home: string, message: NetworkMessage): CommonAction =>
+  tell(address(home, "network", "main"), message)
+
+/** Takes an assignment whole or as a change; networks come before the tasks that need them. */
+export function take(holdings: Holdings, message: Assign, place: Place): Array<CommonAction> {
+  const { tasks, networks, secrets, configs } = holdings
+  const home = place.nodeId
+  const actions: CommonAction[] = []
+  const dropped = new Set(message.dropped)
+  if (message.complete) {
+    for (const id of missingFrom(networks, message.networks)) dropped.add(id)
+    secrets.clear()
+    configs.clear()
+  }
+  const added = message.networks.filter(({ id }) => !networks.has(id))
+  for (const network of message.networks) networks.set(network.id, network)
+  for (const secret of message.secrets) secrets.set(secret.id, secret)
+  for (const config of message.configs) configs.set(config.id, config)
+  if (added.length > 0 && !message.complete) actions.push(toNetwork(home, { _tag: "Want", plans: added }))
+  for (const assigned of message.tasks) {
+    const held = tasks.get(assigned.id)
+    if (held) held.assigned = assigned
+    else tasks.set(assigned.id, { assigned, status: undefined })
+    actions.push(spawn("task", assigned.id, undefined))
+    const pursuit = pursuitOf(holdings, assigned.id, place)
+    if (pursuit) actions.push(toTask(home, assigned.id, pursuit))
+  }
+  const removed = message.complete ? missingFrom(tasks, message.tasks) : message.removed
+  for (const id of removed) actions.push(...forget(holdings, id, home))
+  const gone = [...dropped].filter((id) => networks.delete(id))
+  for (const id of dropped) {
+    secrets.delete(id)
+    configs.delete(id)
+  }
+  if (message.complete) actions.push(toNetwork(home, { _tag: "Keep", plans: [...networks.values()] }))
+  else if (gone.length > 0) actions.push(toNetwork(home, { _tag: "Drop", networks: gone }))
+  if (message.ports !== undefined) {
+    holdings.ports = message.ports
+    actions.push(toNetwork(home, { _tag: "Publish", ports: message.ports }))
+  }
+  return actions
+}
+
+/** All that the network actor must know, for one that begins again. */
+export const remindNetwork = ({ networks, ports }: Holdings, home: string): ReadonlyArray<CommonAction> => [
+  toNetwork(home, { _tag: "Keep", plans: [...networks.values()] }),
+  ...(ports === undefined ? [] : [toNetwork(home, { _tag: "Publish", ports })])
+]
+
+function missingFrom(
+  known: ReadonlyMap<string, unknown>,
+  given: ReadonlyArray<{ readonly id: string }>
+): string[] {
+  const ids = new Set(given.map(({ id }) => id))
+  return [...known.keys()].filter((id) => !ids.has(id))
+}
+
+/** Lets a task go: its actor removes what is left of it and says `Forgotten`. */
+function forget({ tasks, leaving }: Holdings, id: string, home: string): ReadonlyArray<CommonAction> {
+  const held = tasks.get(id)
+  if (held === undefined) return []
+  tasks.delete(id)
+  const grace = held.assigned.spec.ContainerSpec?.StopGracePeriod
+  const parting = {
+    name: held.assigned.name,
+    graceMs: grace === undefined ? 10_000 : Math.max(0, nanosToMs(grace))
+  }
+  leaving.set(id, parting)
+  return [toTask(home, id, { _tag: "Forget", ...parting })]
+}
+
+/**
+ * The goal of a task with everything it refers to. Its state is the newest that the leader or this node knows, so
+ * that an actor that begins again does not go back.
+ */
+export function pursuitOf(holdings: Holdings, id: string, place: Place): Pursue | undefined {
+  const held = holdings.tasks.get(id)
+  if (held === undefined) return undefined
+  const { assigned, status } = held
+  const spec = assigned.spec.ContainerSpec
+  return {
+    _tag: "Pursue",
+    assigned: status === undefined ? assigned : { ...assigned, state: newest(assigned.state, status.State) },
+    networks: among(
+      holdings.networks,
+      assigned.attachments.map(({ NetworkID }) => NetworkID)
+    ),
+    secrets: among(
+      holdings.secrets,
+      (spec?.Secrets ?? []).map(({ SecretID }) => SecretID)
+    ),
+    configs: among(
+      holdings.configs,
+      (spec?.Configs ?? []).map(({ ConfigID }) => ConfigID)
+    ),
+    place
+  }
+}
+
+const among = <Value>(
+  map: ReadonlyMap<string, Value>,
+  ids: ReadonlyArray<string | undefined>
+): ReadonlyArray<Value> =>
+  ids.flatMap((id) => {
+    const value = id === undefined ? undefined : map.get(id)
+    return value === undefined ? [] : [value]
+  })

@@ -1,0 +1,48 @@
+/**
+ * What a node's session, `<node>/session/main`, is told and does.
+ *
+ * From other processes it takes only what the leader says (`FromLeader`); everything else here comes from the actors
+ * beside it. The leader's answers to what it asks come back as `Answered`, or `Unanswered` when there was none.
+ */
+import type { ContainerState } from "#actors/drivers/executor.ts"
+import type { NodeDescription } from "#actors/model/objects.ts"
+import type { FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
+import type { FromTask } from "#actors/task/protocol.ts"
+
+export type Assign = Extract<FromLeader, { _tag: "Assign" }>
+
+export type SessionMessage =
+  | FromLeader
+  | FromTask
+  /** Told by the engine watch. */
+  | { readonly _tag: "Described"; readonly description: NodeDescription }
+  | { readonly _tag: "Surveyed"; readonly containers: ReadonlyArray<ContainerState> }
+  /** Told by the network actor at every start: it has no memory. */
+  | { readonly _tag: "NetworkAwake" }
+  /** Results of own actions. `session` is the one in which it was asked. */
+  | {
+      readonly _tag: "Answered"
+      readonly about: FromNode["_tag"]
+      readonly session: string
+      readonly answer: ToNodeAnswer
+    }
+  | {
+      readonly _tag: "Unanswered"
+      readonly about: FromNode["_tag"]
+      readonly session: string
+      readonly reason: string
+    }
+  | { readonly _tag: "Discarded"; readonly container: string }
+  /** Own timers. */
+  | { readonly _tag: "RegisterNow" }
+  | { readonly _tag: "BeatNow" }
+  | { readonly _tag: "ReportNow" }
+  | { readonly _tag: "ResyncNow" }
+
+export type SessionAction =
+  /** Asks the leader's actor of this node, `leader/node/<node id>`. Answered by `Answered` or `Unanswered`. */
+  | { readonly _tag: "Ask"; readonly message: FromNode; readonly withinMs: number }
+  /** Stops and removes a container that no task owns. Answered by `Discarded`, also when it did not work. */
+  | { readonly _tag: "Discard"; readonly container: string; readonly graceMs: number }
+  /** Deletes the files of every task but these, left by an earlier life of this process. Not answered. */
+  | { readonly _tag: "Sweep"; readonly taskIds: ReadonlyArray<string> }

@@ -1,0 +1,32 @@
+/** What runs on every node. A manager is a node, too. */
+import { network } from "#actors/network/actor.ts"
+import { engineWatch } from "#actors/node/engine-watch/actor.ts"
+import { session } from "#actors/node/session/actor.ts"
+import { task } from "#actors/task/actor.ts"
+import { many, permanent, type SupervisorSpec, supervisor } from "#runtime/supervisor.ts"
+
+export interface NodeTreeOptions {
+  readonly nodeId: string
+  readonly clusterId: string
+  /** Where other nodes reach this one; shown as the node's address. */
+  readonly addr?: string
+}
+
+/**
+ * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane` and `System`.
+ *
+ * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
+ * for nothing has to find its container anew.
+ */
+export const nodeTree = ({ clusterId, addr = "127.0.0.1" }: NodeTreeOptions): SupervisorSpec =>
+  supervisor({
+    name: "node",
+    strategy: "one-for-one",
+    children: [
+      permanent(network),
+      permanent(engineWatch, { props: { clusterId } }),
+      // A container outlives its actor: a stop that is cut short is asked for again by the next life.
+      many(task, { restart: "transient", stopWithin: "1 second" }),
+      permanent(session, { props: { clusterId, addr } })
+    ]
+  })
