@@ -1,0 +1,119 @@
+/** `/_ping`, `/version`, `/info` and `/events`: the Engine's answers, with the cluster's part in them ours. */
+import os from "node:os"
+import process from "node:process"
+import { Cause, Effect, Exit } from "effect"
+import { answerHeaders, pingHeaders } from "#actors/gateway/answer-headers.ts"
+import type { EngineLink } from "#actors/gateway/engine-client-live.ts"
+import type { EventFeed } from "#actors/gateway/event-feed.ts"
+import type { Gateway } from "#actors/gateway/gateway.ts"
+import { makeHiddenNetworks } from "#actors/gateway/hidden-networks.ts"
+import type { RouteSet } from "#actors/gateway/listener.ts"
+import { mergeEvents, openEvents } from "#actors/gateway/merge-events.ts"
+import { splitVersion } from "#actors/gateway/negotiate.ts"
+import { parseEvents } from "#actors/gateway/parse-events.ts"
+import { isRefusal, ok, problem, refused, toResponse } from "#actors/gateway/response.ts"
+import { infoWithoutEngine, type MachineFacts, swarmBlock, versionBlock } from "#actors/gateway/shape/info.ts"
+
+export interface SystemRoutesOptions {
+  readonly gateway: Pick<Gateway, "ledger" | "membership" | "nodeId" | "clock">
+  readonly link: EngineLink
+  readonly feed: EventFeed
+  /** Ours, for `/version`. */
+  readonly version: string
+  /** Ends streams of events when the gateway stops. */
+  readonly stopping: AbortSignal
+}
+
+const owned = new Set(["GET /_ping", "HEAD /_ping", "GET /version", "GET /info", "GET /events"])
+
+export function systemRoutes(options: SystemRoutesOptions): RouteSet {
+  const { gateway, link, feed } = options
+  const hidden = makeHiddenNetworks(link)
+  const headers = (): Record<string, string> => answerHeaders(link)
+  const asked = (request: Request): string => {
+    const url = new URL(request.url)
+    return url.pathname + url.search
+  }
+
+  const ping = (request: Request): Response =>
+    new Response(request.method === "HEAD" ? null : "OK", {
+      headers: {
+        ...pingHeaders(link, gateway.membership()),
+        "Content-Length": request.method === "HEAD" ? "0" : "2"
+      }
+    })
+
+  const version = (request: Request): Effect.Effect<Response> =>
+    link.call("GET", asked(request)).pipe(
+      Effect.map(({ status, body }) => (status === 200 ? (body as Record<string, unknown>) : undefined)),
+      Effect.catch(() => Effect.succeed(undefined)),
+      Effect.map((engine) =>
+        toResponse(ok(versionBlock(engine, { version: options.version, runtime: runtimeName() })), headers())
+      )
+    )
+
+  const info = (request: Request): Effect.Effect<Response> =>
+    link.call("GET", asked(request)).pipe(
+      Effect.catch(({ message }) =>
+        Effect.succeed({ status: 200, body: infoWithoutEngine(gateway.nodeId, machine(), message) })
+      ),
+      Effect.map(({ status, body }) => {
+        if (status !== 200 || typeof body !== "object" || body === null) {
+          return toResponse(problem(status, messageOf(body)), headers())
+        }
+        const Swarm = swarmBlock(gateway.nodeId, gateway.membership(), gateway.ledger()?.read)
+        return toResponse(ok({ ...body, Swarm }), headers())
+      })
+    )
+
+  const events = (request: Request): Effect.Effect<Response> =>
+    Effect.gen(function* () {
+      const query = parseEvents(new URL(request.url).searchParams)
+      if (isRefusal(query)) return toResponse(refused(query), headers())
+      const url = asked(request)
+      const first = yield* openEvents(link, url).pipe(Effect.catch(() => Effect.succeed(undefined)))
+      if (first !== undefined && first.incoming.statusCode !== 200) {
+        // Its own words on what it does not like about the request.
+        return yield* Effect.map(link.call("GET", url), ({ status, body }) =>
+          toResponse(problem(status, messageOf(body)), headers())
+        ).pipe(Effect.catch(({ message }) => Effect.succeed(toResponse(problem(503, message), headers()))))
+      }
+      const { clock } = gateway
+      const { stopping } = options
+      return new Response(mergeEvents({ link, feed, hidden, query, url, first, clock, stopping }), {
+        headers: { ...headers(), "Content-Type": "application/json" }
+      })
+    })
+
+  return {
+    owns: (method, path) => owned.has(`${method} ${path}`),
+    fetch: async (request) => {
+      const { path } = splitVersion(new URL(request.url).pathname)
+      if (path === "/_ping") return ping(request)
+      const answering = path === "/version" ? version : path === "/info" ? info : events
+      const exit = await Effect.runPromiseExit(answering(request))
+      return Exit.isSuccess(exit) ? exit.value : toResponse(problem(500, Cause.pretty(exit.cause)), headers())
+    }
+  }
+}
+
+const messageOf = (body: unknown): string => {
+  if (typeof body === "string") return body.trim()
+  const message = (body as { readonly message?: unknown } | undefined)?.message
+  return typeof message === "string" ? message : "the Docker Engine gave no reason"
+}
+
+const machine = (): MachineFacts => ({
+  hostname: os.hostname(),
+  architecture: os.arch() === "x64" ? "x86_64" : os.arch() === "arm64" ? "aarch64" : os.arch(),
+  cpus: os.cpus().length,
+  memoryBytes: os.totalmem(),
+  kernel: os.release()
+})
+
+/** `bun 1.4.5`, `deno 2.9.6` or `node 20.20.2`. */
+function runtimeName(): string {
+  const versions = process.versions as Readonly<Record<string, string | undefined>>
+  for (const name of ["bun", "deno"]) if (versions[name] !== undefined) return `${name} ${versions[name]}`
+  return `node ${versions.node}`
+}
