@@ -376,7 +376,7 @@ export const swarmSpec: Layout = [
 
 export const ipam: Layout = [
   ["Driver", always("default")],
-  ["Options", { when: "null" }],
+  ["Options", { when: "null", filled: true }],
   [
     "Config",
     {

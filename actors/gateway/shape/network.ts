@@ -1,5 +1,5 @@
 /** Our networks as the Engine shows them: as resources of their own, and as attachments of tasks. */
-import { ipam } from "#actors/gateway/shape/layouts.ts"
+import { ipam as ipamLayout } from "#actors/gateway/shape/layouts.ts"
 import { render } from "#actors/gateway/shape/render.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Network, Node, Task } from "#actors/model/objects.ts"
@@ -34,7 +34,7 @@ export function networkResource(
     Driver: network.Driver,
     EnableIPv4: true,
     EnableIPv6: network.EnableIPv6,
-    IPAM: render(ipam, network.IPAM, "out"),
+    IPAM: render(ipamLayout, network.IPAM, "out"),
     Internal: network.Internal,
     Attachable: network.Attachable,
     Ingress: network.Ingress,
@@ -51,8 +51,8 @@ export function networkUse(
   reader: LedgerReader,
   network: Network
 ): {
-  readonly Peers: ReadonlyArray<{ readonly Name: string; readonly IP: string }>
-  readonly Services: Readonly<Record<string, unknown>>
+  readonly Peers?: ReadonlyArray<{ readonly Name: string; readonly IP: string }>
+  readonly Services?: Readonly<Record<string, unknown>>
 } {
   const nodes = new Map<string, Node>()
   const services: Record<string, unknown> = {}
@@ -79,9 +79,13 @@ export function networkUse(
       Tasks: tasks
     }
   }
+  const peers = [...nodes.values()].map((node) => ({
+    Name: node.ID.slice(0, 12),
+    IP: node.Status.Addr ?? ""
+  }))
   return {
-    Peers: [...nodes.values()].map((node) => ({ Name: node.ID.slice(0, 12), IP: node.Status.Addr ?? "" })),
-    Services: services
+    ...(peers.length === 0 ? {} : { Peers: peers }),
+    ...(Object.keys(services).length === 0 ? {} : { Services: services })
   }
 }
 
@@ -101,6 +105,12 @@ export function attachedNetworkText(network: Network): string {
   const text = JSON.stringify(attachedNetwork(network))
   attachmentTexts.set(network, text)
   return text
+}
+
+/** What was said of addresses when the network was made; of the ingress network nobody said anything. */
+function ipamAsAsked({ Ingress: ingress, IPAM: ipam }: Network): Record<string, unknown> {
+  if (ingress) return { IPAMOptions: { Driver: {} } }
+  return ipam.Driver === undefined ? {} : { IPAMOptions: { Driver: { Name: ipam.Driver } } }
 }
 
 function attachedNetwork(network: Network): Record<string, unknown> {
@@ -123,9 +133,7 @@ function attachedNetwork(network: Network): Record<string, unknown> {
       ...(network.Internal ? { Internal: true } : {}),
       ...(network.Attachable ? { Attachable: true } : {}),
       ...(network.Ingress ? { Ingress: true } : {}),
-      ...(network.IPAM.Driver === undefined
-        ? {}
-        : { IPAMOptions: { Driver: { Name: network.IPAM.Driver } } }),
+      ...ipamAsAsked(network),
       Scope: "swarm"
     },
     DriverState: { Name: network.Driver, ...(Object.keys(options).length === 0 ? {} : { Options: options }) },

@@ -12,6 +12,8 @@
 export interface Rule {
   readonly when: "filled" | "present" | "always" | "null"
   readonly zero?: unknown
+  /** An empty one counts as none. */
+  readonly filled?: true
   /** The fields of the object, or of each object of the list, that stands here. */
   readonly inside?: Layout
 }
@@ -46,7 +48,7 @@ export function render(layout: Layout, value: object, direction: Direction): Rec
         result[name] = found ?? (rule.inside === undefined ? rule.zero : render(rule.inside, {}, direction))
         break
       case "null":
-        if (found !== undefined) result[name] = found
+        if (found !== undefined && !(rule.filled && isEmpty(found))) result[name] = found
         else if (direction === "out") result[name] = null
         break
     }
