@@ -17,7 +17,7 @@ import {
   showPort
 } from "#actors/model/service-facts.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { isBefore, isTerminal } from "#actors/model/task-state.ts"
+import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
 import { never } from "#runtime/assert.ts"
 
@@ -474,7 +474,9 @@ function removeNetwork(tables: LedgerTables, id: string): Verdict {
   const [user] = tables.servicesUsing("network", id)
   if (user !== undefined) return failedPrecondition(`network ${id} is in use by service ${user.ID}`)
   for (const task of tables.all("task")) {
-    if (isTerminal(task.Status.State)) continue
+    // A stack is removed in one go: what is on its way out, or has lost its service, holds nothing back.
+    const leaves = !isWanted(task) || tables.get("service", task.ServiceID) === undefined
+    if (leaves || isTerminal(task.Status.State)) continue
     if (task.Attachments?.some((attachment) => attachment.NetworkID === id) === true) {
       return failedPrecondition(`network ${id} is in use by task ${task.ID}`)
     }
