@@ -78,7 +78,7 @@ function take(turn: Turn, message: TaskMessage): Turn {
       return pursue(turn, message)
     case "Forget":
       if (task.forgotten === undefined) hurry(turn)
-      task.forgotten = { name: message.name, graceMs: message.graceMs }
+      task.forgotten = { container: message.container, graceMs: message.graceMs }
       return turn
     case "Happened":
       return happened(turn, message.event)

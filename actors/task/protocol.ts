@@ -29,6 +29,8 @@ export interface Pursue {
   readonly secrets: ReadonlyArray<AssignedFile>
   readonly configs: ReadonlyArray<AssignedFile>
   readonly place: Place
+  /** The container that the last survey found for this task; its name may be another than `assigned.name`. */
+  readonly containerId?: string
 }
 
 /** A file that a task's container sees, kept in memory by the secret store. */
@@ -46,8 +48,8 @@ export interface TaskFile {
 
 export type TaskMessage =
   | Pursue
-  /** End, remove the container, and say `Forgotten`. `name` finds a container this actor has not met. */
-  | { readonly _tag: "Forget"; readonly name?: string; readonly graceMs?: number }
+  /** End, remove the container, and say `Forgotten`. `container`, an id or a name, is for one not met before. */
+  | { readonly _tag: "Forget"; readonly container?: string; readonly graceMs?: number }
   /** An event of a container that carries this task's label. */
   | { readonly _tag: "Happened"; readonly event: ContainerEvent }
   /** What a survey of all containers found for this task; it may be older than what is known already. */

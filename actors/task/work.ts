@@ -16,7 +16,9 @@ export interface TaskWork {
   /** The furthest desired state so far. */
   readonly goal: TaskState
   /** Set when nothing of the task shall remain here. */
-  readonly forgotten: { readonly name: string | undefined; readonly graceMs: number | undefined } | undefined
+  readonly forgotten:
+    | { readonly container: string | undefined; readonly graceMs: number | undefined }
+    | undefined
   /** What was reported last, or what the leader knew when this actor began. */
   readonly status: TaskStatus
   /** Whether this actor has reported anything itself. */
@@ -69,7 +71,7 @@ export function graceMs(task: TaskWork): number {
 
 /** What the Engine knows the task's container by. */
 export const reference = (task: TaskWork): string | undefined =>
-  task.container?.id ?? task.pursuit?.assigned.name ?? task.forgotten?.name
+  task.container?.id ?? task.pursuit?.containerId ?? task.forgotten?.container ?? task.pursuit?.assigned.name
 
 /** How far a container has come: made, running, ended. It never goes back unless someone starts it by hand. */
 export function rank(status: ContainerState["status"]): 0 | 1 | 2 {

@@ -37,7 +37,7 @@ const gatherMs = 5
 const reportAtMost = 256
 /** Between being let in and the first complete assignment, and between a gap and its repair. */
 const completeWithinMs = 1_000
-/** Assignments of a session whose `Registered` is still on its way. */
+/** Assignments that came before `Registered` or before the first survey. */
 const earlyAtMost = 64
 /** For containers whose task nobody remembers. */
 const strayGraceMs = 10_000
@@ -64,6 +64,8 @@ export interface Session {
   applied: number
   /** Only a complete assignment helps: none came yet, or some were missed. */
   behind: boolean
+  /** What containers there are is known: before that, no task can adopt the one it has. */
+  surveyed: boolean
   /** A complete assignment came in this life: what it does not name is nobody's. */
   settled: boolean
   attempt: number
@@ -99,6 +101,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     beatAt: 0,
     applied: 0,
     behind: true,
+    surveyed: false,
     settled: false,
     attempt: 0,
     misses: 0,
@@ -165,7 +168,7 @@ function follow(turn: Turn, message: SessionMessage): void {
       report(turn)
       break
     case "ResyncNow":
-      if (session.phase === "joined" && session.behind) resync(turn)
+      if (session.phase === "joined" && session.behind && session.surveyed) resync(turn)
       break
     default:
       never(message)
@@ -254,7 +257,11 @@ function joined(turn: Turn, id: string, heartbeatMs: number): void {
     if (status !== undefined) session.unreported.set(taskId, status)
   }
   reportLater(turn, gatherMs)
-  for (const message of session.early.splice(0)) assigned(turn, message)
+  takeEarly(turn)
+}
+
+function takeEarly(turn: Turn): void {
+  for (const message of turn.session.early.splice(0)) assigned(turn, message)
 }
 
 function beat({ session, actions, moment }: Turn): void {
@@ -297,8 +304,8 @@ function unanswered(turn: Turn, { about, session: asked }: Unanswered): void {
 
 function assigned(turn: Turn, message: Assign): void {
   const { session } = turn
-  if (message.session !== session.session || session.phase !== "joined") {
-    if (session.phase !== "registering") return
+  if (session.phase === "joined" && message.session !== session.session) return
+  if (session.phase !== "joined" || !session.surveyed) {
     session.early.push(message)
     if (session.early.length > earlyAtMost) session.early.shift()
     return
@@ -409,11 +416,13 @@ function noted(turn: Turn): void {
 /** Tells every task what was found of it, and puts away containers of ours that belong to no task. */
 function surveyed(turn: Turn, containers: ReadonlyArray<ContainerState>): void {
   const { session, actions, moment } = turn
-  const { tasks, leaving } = session.holdings
+  const { tasks, leaving, found: ids } = session.holdings
   const found = new Map<string, ContainerState>()
+  ids.clear()
   for (const container of containers) {
     const id = container.labels[taskLabel]
     if (id === undefined || !isOurs(turn, container)) continue
+    ids.set(id, container.id)
     if (tasks.has(id)) found.set(id, container)
     else if (session.settled && !leaving.has(id) && !session.discarding.has(container.id)) {
       session.discarding.add(container.id)
@@ -430,6 +439,10 @@ function surveyed(turn: Turn, containers: ReadonlyArray<ContainerState>): void {
       )
     )
   }
+  if (session.surveyed) return
+  session.surveyed = true
+  if (session.phase === "joined" && session.early.length === 0) resync(turn)
+  takeEarly(turn)
 }
 
 const isOurs = ({ session, moment }: Turn, { labels }: ContainerState): boolean =>

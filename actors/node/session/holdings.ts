@@ -18,7 +18,7 @@ interface Held {
 
 /** How a task that must go is found by an actor that has never heard of it. */
 export interface Leaving {
-  readonly name: string
+  readonly container: string
   readonly graceMs: number
 }
 
@@ -29,6 +29,8 @@ export interface Holdings {
   readonly networks: Map<string, NetworkPlan>
   readonly secrets: Map<string, AssignedFile>
   readonly configs: Map<string, AssignedFile>
+  /** Ids of containers by task, as the last survey found them. */
+  readonly found: Map<string, string>
   /** All published ports of the cluster, once told. */
   ports: ReadonlyArray<PublishedPort> | undefined
 }
@@ -39,6 +41,7 @@ export const noHoldings = (): Holdings => ({
   networks: new Map(),
   secrets: new Map(),
   configs: new Map(),
+  found: new Map(),
   ports: undefined
 })
 
@@ -103,13 +106,13 @@ function missingFrom(
 }
 
 /** Lets a task go: its actor removes what is left of it and says `Forgotten`. */
-function forget({ tasks, leaving }: Holdings, id: string, home: string): ReadonlyArray<CommonAction> {
+function forget({ tasks, leaving, found }: Holdings, id: string, home: string): ReadonlyArray<CommonAction> {
   const held = tasks.get(id)
   if (held === undefined) return []
   tasks.delete(id)
   const grace = held.assigned.spec.ContainerSpec?.StopGracePeriod
   const parting = {
-    name: held.assigned.name,
+    container: found.get(id) ?? held.assigned.name,
     graceMs: grace === undefined ? 10_000 : Math.max(0, nanosToMs(grace))
   }
   leaving.set(id, parting)
@@ -125,6 +128,7 @@ export function pursuitOf(holdings: Holdings, id: string, place: Place): Pursue 
   if (held === undefined) return undefined
   const { assigned, status } = held
   const spec = assigned.spec.ContainerSpec
+  const containerId = holdings.found.get(id)
   return {
     _tag: "Pursue",
     assigned: status === undefined ? assigned : { ...assigned, state: newest(assigned.state, status.State) },
@@ -140,7 +144,8 @@ export function pursuitOf(holdings: Holdings, id: string, place: Place): Pursue 
       holdings.configs,
       (spec?.Configs ?? []).map(({ ConfigID }) => ConfigID)
     ),
-    place
+    place,
+    ...(containerId !== undefined && { containerId })
   }
 }
 
