@@ -68,7 +68,7 @@ export function makeContainers(
       const found = yield* find("create", id)
       if (Option.isNone(found)) return yield* gone(id)
       const { Id, Config, State, NetworkSettings } = found.value
-      if (conflict !== undefined && (Config.Labels ?? {})[taskLabel] !== request.Labels[taskLabel]) {
+      if (conflict !== undefined && Config.Labels?.[taskLabel] !== request.Labels[taskLabel]) {
         return yield* conflict
       }
       if (State.Status === "removing" || State.Status === "dead") return yield* gone(id)

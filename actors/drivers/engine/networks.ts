@@ -2,12 +2,14 @@
  * Overlays as this Engine sees them: one bridge network each, known by a label, never by its name, because a name
  * may also be somebody else's. Everything outside speaks of the Engine's id.
  */
-import { Effect, Schema, Semaphore } from "effect"
+import { Effect, Semaphore } from "effect"
 import type { EngineClientService } from "#actors/drivers/engine/client.ts"
 import { asFilters } from "#actors/drivers/engine/containers.ts"
 import { Created, type EngineNetwork, EngineNetworks, Listed } from "#actors/drivers/engine/shapes.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
 import { ExecutorError } from "#actors/drivers/executor.ts"
+import { parseSubnet, showSubnet } from "#actors/network/ip.ts"
+import { manualRange } from "#actors/network/manual-range.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 
 /** The label that carries the overlay's id on its bridge. */
@@ -93,7 +95,11 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
           EnableIPv6: plan.ipv6,
           IPAM: {
             Driver: "default",
-            Config: plan.subnets.map(({ subnet, gateway }) => ({ Subnet: subnet, Gateway: gateway }))
+            Config: plan.subnets.map(({ subnet, gateway }) => ({
+              Subnet: subnet,
+              Gateway: gateway,
+              ...rangeOf(plan, subnet)
+            }))
           },
           Options: {
             ...Object.fromEntries(Object.entries(plan.options).filter(([key]) => isBridgeOption(key))),
@@ -136,6 +142,13 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
       ),
     list: Effect.map(ours, (networks) => networks.map(idOf))
   }
+}
+
+/** Where the Engine itself may choose: see `manual-range.ts`. */
+const rangeOf = (plan: NetworkPlan, text: string): { readonly IPRange?: string } => {
+  const subnet = plan.attachable ? parseSubnet(text) : undefined
+  const range = subnet === undefined ? undefined : manualRange(subnet)
+  return range === undefined ? {} : { IPRange: showSubnet(range) }
 }
 
 const hasSubnets = (network: EngineNetwork, plan: NetworkPlan): boolean => {
