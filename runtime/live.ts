@@ -186,7 +186,8 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     const decoded = parsed.ok ? decodeSys(parsed.message) : parsed
     if (!decoded.ok) {
       const message = `The runtime of ${nodeId} does not understand this: ${decoded.problem}`
-      return post.refuse(delivery, new NotUnderstood({ address: showAddress(subject.to), message }))
+      post.refuse(delivery, new NotUnderstood({ address: showAddress(subject.to), message }))
+      return
     }
     answerSys(delivery, subject.to, decoded.message as SysMessage)
   }
@@ -195,21 +196,27 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     switch (message._tag) {
       case "Tree":
         // Headers share the message with the body.
-        return post.respond(delivery, fitTrees(nodeId, trees(), transport.maxPayload() - 4_096))
+        post.respond(delivery, fitTrees(nodeId, trees(), transport.maxPayload() - 4_096))
+        return
       case "Restart":
-        return post.respond(delivery, { done: restart(message.address) })
+        post.respond(delivery, { done: restart(message.address) })
+        return
       case "DeadLetters":
-        return post.respond(delivery, post.deadLetters.report())
+        post.respond(delivery, post.deadLetters.report())
+        return
       case "Watch": {
-        if (watches.onWatch(to, message.watcher, message.key))
-          return post.respond(delivery, { watching: true })
         const words = `Cannot watch ${showAddress(to)}: nobody is there`
-        return post.refuse(delivery, new NotHere({ address: showAddress(to), message: words }))
+        const isHere = watches.onWatch(to, message.watcher, message.key)
+        if (isHere) post.respond(delivery, { watching: true })
+        else post.refuse(delivery, new NotHere({ address: showAddress(to), message: words }))
+        return
       }
       case "Unwatch":
-        return watches.onUnwatch(message.watcher, message.key)
+        watches.onUnwatch(message.watcher, message.key)
+        return
       case "Gone":
-        return watches.onGone(message.key, message.reason)
+        watches.onGone(message.key, message.reason)
+        return
     }
   }
 

@@ -111,10 +111,14 @@ export class Post {
     const name = showAddress(to)
     const headers = writeEnvelope(this.#envelope(undefined, undefined, { withinMs }))
     const heard = (outcome: CallOutcome): void => {
-      if ("_tag" in outcome) return done(outcome, true)
+      if ("_tag" in outcome) {
+        done(outcome, true)
+        return
+      }
       if (this.#isStale(readEnvelope(outcome.headers))) {
         const words = `No answer from ${name}: an older leader answered`
-        return done(new NotHere({ address: name, message: words }), false)
+        done(new NotHere({ address: name, message: words }), false)
+        return
       }
       done(decodeReply(outcome, name, withinMs), false)
     }
@@ -139,11 +143,15 @@ export class Post {
       return
     }
     const cell = registry.find(to)
-    if (!cell) return this.#refuse(delivery, name, undefined, nobodyThere(name))
+    if (!cell) {
+      this.#refuse(delivery, name, undefined, nobodyThere(name))
+      return
+    }
     const decoded = decodeMessage(cell.definition, delivery.body)
     if (!decoded.ok) {
       const words = `${name} does not understand this message: ${decoded.problem}`
-      return this.#refuse(delivery, name, undefined, new NotUnderstood({ address: name, message: words }))
+      this.#refuse(delivery, name, undefined, new NotUnderstood({ address: name, message: words }))
+      return
     }
     const cause: Cause = {
       id: envelope.id,
@@ -182,7 +190,10 @@ export class Post {
 
   #answer(delivery: Delivery, cell: Cell, cause: Cause, outcome: Outcome): void {
     const headers = writeEnvelope(this.#envelope(cell.self, cause))
-    if (outcome._tag === "Answer") return this.#respond(delivery, headers, encodeBody(outcome.value))
+    if (outcome._tag === "Answer") {
+      this.#respond(delivery, headers, encodeBody(outcome.value))
+      return
+    }
     // The asker has its own clock for this, and needs no message to hear it.
     if (outcome._tag === "TimedOut") return
     const [error, body] = encodeAbsence(outcome)
@@ -190,7 +201,10 @@ export class Post {
   }
 
   #refuse(delivery: Delivery, name: string, message: unknown, absence: Absence): void {
-    if (!delivery.respond) return this.deadLetters.add(name, message, absence._tag, absence.message)
+    if (!delivery.respond) {
+      this.deadLetters.add(name, message, absence._tag, absence.message)
+      return
+    }
     const [error, body] = encodeAbsence(absence)
     this.#respond(delivery, { ...writeEnvelope(this.#envelope(undefined, undefined)), ...error }, body)
   }

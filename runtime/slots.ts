@@ -317,7 +317,10 @@ export class GroupSlot implements Slot {
     if (member.status === "stopping") return
     member.cancelWait?.()
     member.cancelWait = undefined
-    if (member.status === "idle" || member.status === "waiting") return this.#memberStopped(id, member)
+    if (member.status === "idle" || member.status === "waiting") {
+      this.#memberStopped(id, member)
+      return
+    }
     member.status = "stopping"
     member.slot.stop(() => this.#memberStopped(id, member))
   }

@@ -167,7 +167,10 @@ export class Branch implements Slot {
     child.status = "down"
     child.upSince = Number.POSITIVE_INFINITY
     // It was about to be stopped anyway; whoever wanted that has also marked what comes after.
-    if (child.wantStop || this.#phase === "stopping" || this.#phase === "failing") return this.#pump()
+    if (child.wantStop || this.#phase === "stopping" || this.#phase === "failing") {
+      this.#pump()
+      return
+    }
 
     const chance = host.random()
     const ending = { child: place, crashed: crash !== undefined, now, aliveMs, chance }

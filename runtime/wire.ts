@@ -79,7 +79,9 @@ export function decoderOf(schema: Schema.Codec<unknown, unknown>): Decoder {
 
 /** An absence as a reply: its tag in a header, so that it can be told from any answer, its facts as the body. */
 export function encodeAbsence(absence: Absence): readonly [Headers, Uint8Array] {
-  return [{ [header.error]: absence._tag }, encodeBody({ ...absence })]
+  // Named one by one: an error's own message is not enumerable, and a stack is nobody else's business.
+  const facts = { message: absence.message, ...("capacity" in absence && { capacity: absence.capacity }) }
+  return [{ [header.error]: absence._tag }, encodeBody(facts)]
 }
 
 /** What a reply says about `address`, which was asked with `withinMs` to spare. */

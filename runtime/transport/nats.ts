@@ -14,6 +14,7 @@ import {
   type MsgHdrs,
   headers as makeHeaders,
   type NatsConnection,
+  nkeyAuthenticator,
   type TlsOptions
 } from "nats"
 import { isToken } from "#runtime/address.ts"
@@ -40,6 +41,10 @@ export interface NatsOptions {
   readonly password?: string
   /** The contents of a `.creds` file: a user JWT and its key. */
   readonly creds?: Uint8Array
+  /** An nkey seed, `SU…`; proves a public key without sending a secret. */
+  readonly seed?: string
+  /** Where answers come to instead, for a client that is not a node. */
+  readonly inboxPrefix?: string
   readonly tls?: TlsOptions
   /** What the server's own monitoring calls this connection. */
   readonly name?: string
@@ -92,7 +97,7 @@ function connectionOptions(options: NatsOptions): ConnectionOptions {
   return {
     servers: [...options.servers],
     name: options.name ?? options.nodeId,
-    inboxPrefix: `_INBOX.${options.nodeId}`,
+    inboxPrefix: options.inboxPrefix ?? `_INBOX.${options.nodeId}`,
     reconnectTimeWait: 50,
     reconnectJitter: 25,
     reconnectJitterTLS: 25,
@@ -111,6 +116,7 @@ function connectionOptions(options: NatsOptions): ConnectionOptions {
     ...(options.user !== undefined && { user: options.user }),
     ...(options.password !== undefined && { pass: options.password }),
     ...(options.creds && { authenticator: credsAuthenticator(options.creds) }),
+    ...(options.seed && { authenticator: nkeyAuthenticator(new TextEncoder().encode(options.seed)) }),
     ...(options.tls && { tls: options.tls })
   }
 }
@@ -248,9 +254,10 @@ class NatsTransport implements TransportService {
     const call = this.#take(token)
     if (!call) return
     // The server itself answers so when nobody subscribes to the subject.
-    if (message.data.length === 0 && message.headers?.code === 503) return call.done(notHere(call.subject))
+    const nobody = message.data.length === 0 && message.headers?.code === 503
     try {
-      call.done({ subject: call.subject, headers: fromMsgHdrs(message.headers), body: message.data })
+      if (nobody) call.done(notHere(call.subject))
+      else call.done({ subject: call.subject, headers: fromMsgHdrs(message.headers), body: message.data })
     } catch (thrown) {
       this.#problem(thrown)
     }
