@@ -1,0 +1,146 @@
+/**
+ * What can be asked over NATS, and the HTTP request that each of it is.
+ *
+ * The bodies are the Docker API's: a service is created from its spec, updated by what an inspection answered with
+ * `Spec` changed, and named by its `ID`. So there is one implementation, one set of rules and of errors.
+ */
+import { Schema } from "effect"
+
+/** An HTTP request that stands for a NATS one, and what of a list's answer is wanted. */
+export interface Translation {
+  readonly method: "GET" | "POST" | "DELETE"
+  /** Path and query. */
+  readonly path: string
+  /** JSON text. */
+  readonly body?: string
+  readonly page?: Page
+}
+
+/** A part of a list in the order of ids: what comes after the id `after`, at most `limit` objects. */
+export interface Page {
+  readonly after?: string
+  readonly limit?: number
+}
+
+/** A request that says something else than the API takes. */
+export interface Misspoken {
+  readonly mistake: string
+}
+
+export interface Endpoint {
+  readonly resource: string
+  readonly verb: string
+  readonly translate: (body: string) => Translation | Misspoken
+}
+
+const text = Schema.String
+const optional = Schema.optionalKey
+
+const Named = Schema.Struct({ ID: text })
+const Listing = Schema.Struct({
+  filters: optional(
+    Schema.Record(text, Schema.Union([Schema.Array(text), Schema.Record(text, Schema.Boolean)]))
+  ),
+  status: optional(Schema.Boolean),
+  limit: optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 }))),
+  after: optional(text)
+})
+const Inspection = Schema.Struct({ ID: text, insertDefaults: optional(Schema.Boolean) })
+const Revision = Schema.Struct({
+  ID: text,
+  Version: Schema.Struct({ Index: Schema.Int }),
+  Spec: Schema.Unknown,
+  rollback: optional(Schema.Literal("previous")),
+  registryAuthFrom: optional(Schema.Literals(["spec", "previous-spec"]))
+})
+
+const query = (parameters: Readonly<Record<string, string | undefined>>): string => {
+  const given = new URLSearchParams()
+  for (const name in parameters) {
+    const value = parameters[name]
+    if (value !== undefined) given.set(name, value)
+  }
+  return given.size === 0 ? "" : `?${given}`
+}
+
+const segment = (id: string): string => encodeURIComponent(id)
+
+/** Reads the body and hands it over; an empty body is an empty object. */
+const taking =
+  <Body>(shape: Schema.Codec<Body, unknown>, translate: (body: Body) => Translation) =>
+  (raw: string): Translation | Misspoken => {
+    let value: unknown
+    try {
+      value = raw.trim() === "" ? {} : JSON.parse(raw)
+    } catch {
+      return { mistake: "the body is not JSON: expected an object" }
+    }
+    const decoded = Schema.decodeUnknownResult(shape)(value)
+    return decoded._tag === "Success"
+      ? translate(decoded.success)
+      : { mistake: `the body is not what this request takes: ${flat(String(decoded.failure))}` }
+  }
+
+const flat = (message: string): string => message.replaceAll(/\s*\n\s*/g, " ")
+
+const list = (path: string) =>
+  taking(Listing, ({ filters, status, after, limit }) => ({
+    method: "GET",
+    path: `${path}${query({
+      filters: filters === undefined ? undefined : JSON.stringify(filters),
+      status: status === undefined ? undefined : String(status)
+    })}`,
+    page: { ...(after === undefined ? {} : { after }), ...(limit === undefined ? {} : { limit }) }
+  }))
+
+const inspect = (path: string) =>
+  taking(Inspection, ({ ID, insertDefaults }) => ({
+    method: "GET",
+    path: `${path}/${segment(ID)}${query({
+      insertDefaults: insertDefaults === undefined ? undefined : String(insertDefaults)
+    })}`
+  }))
+
+/** Everything of the Docker API that is answered over NATS, as `troupe.api.v1.<resource>.<verb>`. */
+export const endpoints: ReadonlyArray<Endpoint> = [
+  { resource: "service", verb: "list", translate: list("/services") },
+  { resource: "service", verb: "inspect", translate: inspect("/services") },
+  {
+    resource: "service",
+    verb: "create",
+    // As it is: what is wrong with a spec, HTTP says.
+    translate: (body) => ({ method: "POST", path: "/services/create", body })
+  },
+  {
+    resource: "service",
+    verb: "update",
+    translate: taking(Revision, ({ ID, Version, Spec, rollback, registryAuthFrom }) => ({
+      method: "POST",
+      path: `/services/${segment(ID)}/update${query({ version: String(Version.Index), rollback, registryAuthFrom })}`,
+      body: JSON.stringify(Spec)
+    }))
+  },
+  {
+    resource: "service",
+    verb: "remove",
+    translate: taking(Named, ({ ID }) => ({ method: "DELETE", path: `/services/${segment(ID)}` }))
+  },
+  { resource: "task", verb: "list", translate: list("/tasks") },
+  { resource: "task", verb: "inspect", translate: inspect("/tasks") },
+  { resource: "node", verb: "list", translate: list("/nodes") },
+  { resource: "node", verb: "inspect", translate: inspect("/nodes") }
+]
+
+/** The part of a list that was asked for, in the order of ids. */
+export function paginate(objects: ReadonlyArray<unknown>, page: Page): ReadonlyArray<unknown> {
+  const { after, limit } = page
+  if (after === undefined && limit === undefined) return objects
+  const rows = objects
+    .map((object) => ({ id: idOf(object), object }))
+    .sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
+  const later = after === undefined ? rows : rows.filter(({ id }) => id > after)
+  return later.slice(0, limit).map(({ object }) => object)
+}
+
+const idOf = (object: unknown): string =>
+  typeof object === "object" && object !== null && "ID" in object ? String(object.ID) : ""

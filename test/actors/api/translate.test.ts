@@ -1,0 +1,68 @@
+import { expect, test } from "bun:test"
+import { endpoints, paginate, type Translation } from "#actors/api/translate.ts"
+
+function translate(name: string, body: unknown): Translation {
+  const result = attempt(name, typeof body === "string" ? body : JSON.stringify(body))
+  if ("mistake" in result) throw new Error(result.mistake)
+  return result
+}
+
+function attempt(name: string, body: string) {
+  const endpoint = endpoints.find(({ resource, verb }) => `${resource}.${verb}` === name)
+  if (endpoint === undefined) throw new Error(`there is no ${name}`)
+  return endpoint.translate(body)
+}
+
+test("a list without a body is all of it; filters are the HTTP API's", () => {
+  expect(translate("service.list", "")).toMatchObject({ method: "GET", path: "/services" })
+  const { path } = translate("task.list", {
+    filters: { service: ["web"], "desired-state": { running: true } }
+  })
+  const query = new URL(`http://x${path}`).searchParams
+  expect(JSON.parse(query.get("filters") ?? "")).toEqual({
+    service: ["web"],
+    "desired-state": { running: true }
+  })
+})
+
+test("a service is created from its spec as it was sent", () => {
+  const spec = '{"Name":"web","Unknown":{"x":1}}'
+  expect(translate("service.create", spec)).toEqual({ method: "POST", path: "/services/create", body: spec })
+})
+
+test("an update is what an inspection answered, with another spec", () => {
+  expect(
+    translate("service.update", { ID: "a b", Version: { Index: 12 }, Spec: { Name: "web" }, CreatedAt: "…" })
+  ).toEqual({ method: "POST", path: "/services/a%20b/update?version=12", body: '{"Name":"web"}' })
+  expect(
+    translate("service.update", { ID: "s", Version: { Index: 1 }, Spec: {}, rollback: "previous" }).path
+  ).toBe("/services/s/update?version=1&rollback=previous")
+})
+
+test("an id cannot lead to another path", () => {
+  expect(translate("service.remove", { ID: "../nodes/n1?force=1" }).path).toBe(
+    "/services/..%2Fnodes%2Fn1%3Fforce%3D1"
+  )
+})
+
+test("a body that is not what is taken is refused, naming the field", () => {
+  expect(attempt("service.list", "[")).toEqual({ mistake: "the body is not JSON: expected an object" })
+  expect(attempt("service.remove", "{}")).toMatchObject({ mistake: expect.stringContaining("ID") })
+  expect(attempt("service.update", '{"ID":"s","Version":{"Index":"1"},"Spec":{}}')).toMatchObject({
+    mistake: expect.stringContaining("Index")
+  })
+  expect(attempt("task.list", '{"limit":0}')).toMatchObject({ mistake: expect.stringContaining("limit") })
+})
+
+test("a list in parts misses nothing and repeats nothing", () => {
+  const objects = ["d", "a", "c", "e", "b"].map((ID) => ({ ID }))
+  const seen: Array<unknown> = []
+  let after: string | undefined
+  for (;;) {
+    const part = paginate(objects, { limit: 2, ...(after === undefined ? {} : { after }) })
+    if (part.length === 0) break
+    seen.push(...part)
+    after = (part.at(-1) as { ID: string }).ID
+  }
+  expect(seen).toEqual(["a", "b", "c", "d", "e"].map((ID) => ({ ID })))
+})
