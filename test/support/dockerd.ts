@@ -1,5 +1,5 @@
 /**
- * A Docker Engine of a test's own, beside the machine's: its own data, socket and containerd, no bridge and no
+ * A Docker Engine of a test's own, beside the machine's: its own data, socket, containerd and bridge, no
  * firewall rules unless asked for, so that it may be stopped, killed and started again.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process"
@@ -19,8 +19,8 @@ export interface PrivateEngineOptions {
   /** Containers outlive a dead dockerd. */
   readonly liveRestore?: boolean
   /**
-   * Address of a default bridge as CIDR, `10.213.0.1/24`, on a device of its own beside `docker0`. No default bridge
-   * unless given: containers then need a network, `host` or `none`.
+   * Address of the default bridge as CIDR, `10.213.0.1/24`; a random one unless given. It is always a device of its
+   * own: an Engine told to have none (`--bridge=none`) deletes the machine's `docker0` when it starts.
    */
   readonly bip?: string
   /** Lets it write firewall rules; off, so that the machine's Engine is left alone. */
@@ -47,11 +47,11 @@ export class PrivateEngine {
   /** A new Engine that answers. `close` must follow. */
   static async open(options: PrivateEngineOptions = {}): Promise<PrivateEngine> {
     const made = new PrivateEngine(await mkdtemp(join(tmpdir(), "troupe-dockerd-")), options)
-    if (options.bip !== undefined) {
-      await run("ip", ["link", "add", made.#bridge, "type", "bridge"])
-      await run("ip", ["address", "add", options.bip, "dev", made.#bridge])
-      await run("ip", ["link", "set", made.#bridge, "up"])
-    }
+    const [second, third] = randomBytes(2)
+    const bip = options.bip ?? `10.${200 + ((second ?? 0) % 50)}.${third ?? 0}.1/24`
+    await run("ip", ["link", "add", made.#bridge, "type", "bridge"])
+    await run("ip", ["address", "add", bip, "dev", made.#bridge])
+    await run("ip", ["link", "set", made.#bridge, "up"])
     await made.start()
     return made
   }
@@ -62,7 +62,7 @@ export class PrivateEngine {
 
   /** Starts dockerd again on the same data, and waits until it answers. */
   async start(): Promise<void> {
-    const { liveRestore = false, bip, iptables = false, labels = [] } = this.#options
+    const { liveRestore = false, iptables = false, labels = [] } = this.#options
     const log = openSync(join(this.folder, "dockerd.log"), "a")
     const child = spawn(
       "dockerd",
@@ -71,7 +71,7 @@ export class PrivateEngine {
         `--exec-root=${join(this.folder, "exec")}`,
         `--pidfile=${join(this.folder, "pid")}`,
         `--host=${this.dockerHost}`,
-        `--bridge=${bip === undefined ? "none" : this.#bridge}`,
+        `--bridge=${this.#bridge}`,
         `--iptables=${iptables}`,
         "--ip6tables=false",
         `--ip-masq=${iptables}`,
@@ -152,7 +152,7 @@ export class PrivateEngine {
     for (const pid of await this.#leftovers()) killQuietly(pid)
     await eventually(async () => (await this.#leftovers()).length === 0, "nothing of the private Engine runs")
     await this.#unmount()
-    if (this.#options.bip !== undefined) await run("ip", ["link", "delete", this.#bridge])
+    await run("ip", ["link", "delete", this.#bridge])
     await rm(this.folder, { recursive: true, force: true })
   }
 
