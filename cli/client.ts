@@ -1,0 +1,49 @@
+/** The Engine API over a unix socket, as the `troupe` command asks it. */
+import http from "node:http"
+import process from "node:process"
+import { Effect, Schema } from "effect"
+import { Flag } from "effect/cli"
+
+export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
+  status: Schema.Int,
+  message: Schema.String
+}) {}
+
+const isRoot = process.getuid?.() === 0
+export const defaultSocket = isRoot
+  ? "/run/troupe/docker.sock"
+  : `${process.env.XDG_RUNTIME_DIR ?? "/tmp"}/troupe/docker.sock`
+
+export const socketFlag = Flag.String("socket").pipe(
+  Flag.withDescription("unix socket of a node [TROUPE_SOCKET]"),
+  Flag.withDefault(process.env.TROUPE_SOCKET ?? defaultSocket)
+)
+
+/** One GET, its JSON answer. Fails with the API's own message, or with why the socket does not answer. */
+export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError> =>
+  Effect.callback<A, ApiError>((resume) => {
+    const fail = (status: number, message: string) => resume(Effect.fail(new ApiError({ status, message })))
+    const request = http.get({ socketPath: socket, path, timeout: 10_000 }, (response) => {
+      const chunks: Array<Buffer> = []
+      response.on("data", (chunk: Buffer) => chunks.push(chunk))
+      response.on("end", () => {
+        const text = Buffer.concat(chunks).toString()
+        const status = response.statusCode ?? 0
+        try {
+          const body: unknown = text === "" ? undefined : JSON.parse(text)
+          if (status < 300) resume(Effect.succeed(body as A))
+          else fail(status, (body as { message?: string } | undefined)?.message ?? `HTTP ${status}`)
+        } catch {
+          fail(status, `${path} answered something that is not JSON`)
+        }
+      })
+    })
+    request.on("timeout", () => request.destroy(new Error("no answer within 10 s")))
+    request.on("error", (cause: NodeJS.ErrnoException) =>
+      fail(
+        0,
+        `Cannot reach a Troupe node at ${socket}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
+      )
+    )
+    return Effect.sync(() => request.destroy())
+  })

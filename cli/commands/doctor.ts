@@ -1,0 +1,204 @@
+/** `troupe doctor`: what is wrong on this machine, and how to mend it. Ends with 1 when something must be mended. */
+import { execFile } from "node:child_process"
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs"
+import { dirname } from "node:path"
+import process from "node:process"
+import { Console, Effect } from "effect"
+import { Command, Flag } from "effect/cli"
+import { warnOfVersion } from "#actors/nats/configure.ts"
+import { get } from "#cli/client.ts"
+import { connectAs, dataDirFlag, findRunning } from "#cli/running.ts"
+import { inspector } from "#runtime/inspect.ts"
+import type { TreeNode } from "#runtime/system.ts"
+
+interface Finding {
+  readonly grade: "good" | "warning" | "bad"
+  readonly text: string
+  /** What to do about it. */
+  readonly mend?: string
+}
+
+const good = (text: string): Finding => ({ grade: "good", text })
+const warning = (text: string, mend: string): Finding => ({ grade: "warning", text, mend })
+const bad = (text: string, mend: string): Finding => ({ grade: "bad", text, mend })
+
+/** A command's output, or `undefined` when it is not there or fails. */
+const output = (command: string, ...args: ReadonlyArray<string>): Effect.Effect<string | undefined> =>
+  Effect.callback((resume) => {
+    const env = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/local/sbin:/usr/sbin:/sbin` }
+    execFile(command, [...args], { env, timeout: 10_000 }, (error, stdout) =>
+      resume(Effect.succeed(error === null ? stdout.trim() : undefined))
+    )
+  })
+
+const setup = "bash deploy/setup.sh installs it on Debian and Ubuntu, as root"
+
+const natsServer = Effect.gen(function* () {
+  const version = /v?(\d+\.\d+\.\d+)/.exec((yield* output("nats-server", "--version")) ?? "")?.[1]
+  if (version === undefined) return bad("nats-server is not installed", setup)
+  const why = warnOfVersion(version)
+  return why === undefined
+    ? good(`nats-server ${version}`)
+    : warning(`nats-server ${version}: ${why}`, "install a newer one when you can")
+})
+
+interface EngineInfo {
+  readonly ServerVersion: string
+  readonly LiveRestoreEnabled: boolean
+  readonly Warnings?: ReadonlyArray<string> | null
+}
+
+const engine = Effect.fnUntraced(function* (dockerHost: string) {
+  if (!dockerHost.startsWith("unix://"))
+    return [good(`the Engine is elsewhere (${dockerHost}): ask doctor there`)]
+  const path = dockerHost.slice("unix://".length)
+  const info = yield* get<EngineInfo>(path, "/info").pipe(Effect.option)
+  if (info._tag === "None") {
+    return [
+      bad(`no Docker Engine answers at ${dockerHost}`, "systemctl start docker, or bash deploy/setup.sh")
+    ]
+  }
+  const { ServerVersion: version, LiveRestoreEnabled: liveRestore } = info.value
+  return [
+    good(`Docker Engine ${version} answers at ${dockerHost}`),
+    liveRestore
+      ? good("live-restore is on: containers outlive a restart of the Engine")
+      : warning(
+          "live-restore is off: a restart of the Engine ends every container of this node",
+          'set "live-restore": true in /etc/docker/daemon.json and reload the Engine'
+        )
+  ]
+})
+
+const tools = Effect.gen(function* () {
+  const found: Array<Finding> = []
+  for (const [command, flag, what] of [
+    ["docker", "--version", "the docker CLI"],
+    ["ip", "-V", "iproute2"],
+    ["nft", "--version", "nftables"]
+  ] as const) {
+    const version = yield* output(command, flag)
+    found.push(version === undefined ? bad(`${what} is not installed`, setup) : good(`${what}: ${version}`))
+  }
+  return found
+})
+
+/** Statistics of the file system that holds `path`, or the nearest folder above it that exists. */
+function fileSystemOf(path: string): ReturnType<typeof statfsSync> {
+  let folder = path
+  while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
+  return statfsSync(folder)
+}
+
+const leastFreeBytes = 1024 ** 3
+
+function disk(dataDir: string): ReadonlyArray<Finding> {
+  const { bavail, bsize } = fileSystemOf(dataDir)
+  const free = Number(bavail) * Number(bsize)
+  const gib = (free / 1024 ** 3).toFixed(1)
+  const found =
+    free < leastFreeBytes
+      ? [bad(`${gib} GiB free for ${dataDir}`, "free some: below its reserve the log refuses writes")]
+      : [good(`${gib} GiB free for ${dataDir}`)]
+  if (!existsSync(dataDir)) return found
+  try {
+    accessSync(dataDir, constants.R_OK | constants.W_OK)
+    return found
+  } catch {
+    return [...found, bad(`${dataDir} cannot be read and written`, "run as the user who owns it")]
+  }
+}
+
+const tmpfsMagic = 0x01021994
+
+function memory(): ReadonlyArray<Finding> {
+  const found: Array<Finding> = []
+  if (process.platform !== "linux")
+    return [warning("this is not Linux", "tasks with secrets need a Linux node")]
+  if (process.getuid?.() !== 0) {
+    found.push(warning("not root", "published ports below 1024 and secrets in memory need root"))
+  }
+  if (fileSystemOf("/run").type !== tmpfsMagic) {
+    found.push(
+      warning("/run is not a tmpfs", "the node mounts one of its own for secrets; nothing to do as root")
+    )
+  }
+  const forwarding = existsSync("/proc/sys/net/ipv4/ip_forward")
+    ? readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8").trim()
+    : "1"
+  if (forwarding !== "1") found.push(warning("IPv4 forwarding is off", "sysctl net.ipv4.ip_forward=1"))
+  return found
+}
+
+function crashed(nodes: ReadonlyArray<TreeNode>): ReadonlyArray<Finding> {
+  return nodes.flatMap((node) => [
+    ...(node.state === "failed" || node.state === "restarting"
+      ? [bad(`${node.name} is ${node.state}: ${node.lastError ?? "no error kept"}`, "see the node's log")]
+      : node.restarts > 0
+        ? [
+            warning(
+              `${node.name} was restarted ${node.restarts} times: ${node.lastError ?? "no error kept"}`,
+              "see the node's log"
+            )
+          ]
+        : []),
+    ...crashed(node.children)
+  ])
+}
+
+const daemon = Effect.fnUntraced(function* (dataDir: string) {
+  const running = yield* findRunning(dataDir).pipe(Effect.option)
+  if (running._tag === "None") {
+    return [warning(`no node runs with --data-dir ${dataDir}`, "bun run node --role manager")]
+  }
+  const { pid, nodeId, clusterId, socket } = running.value
+  const found = [good(`node ${nodeId} runs (process ${pid})`)]
+  const answers = yield* get(socket, "/_ping").pipe(
+    Effect.as(true),
+    Effect.catch((error) => Effect.succeed(error.status === 200 || error.message.includes("not JSON")))
+  )
+  found.push(
+    answers
+      ? good(`its API answers at ${socket}`)
+      : bad(`its API does not answer at ${socket}`, "see the node's log")
+  )
+  const actors = yield* connectAs(dataDir, running.value).pipe(
+    Effect.flatMap((transport) => inspector(transport, clusterId).tree(nodeId)),
+    Effect.timeout("5 seconds"),
+    Effect.option
+  )
+  if (actors._tag === "None") {
+    found.push(bad("its actors do not answer over NATS", "see the node's log and <data-dir>/nats"))
+  } else {
+    const troubles = crashed(actors.value.trees)
+    found.push(...(troubles.length === 0 ? [good("every actor is well")] : troubles))
+  }
+  return found
+}, Effect.scoped)
+
+const signs = { good: "ok  ", warning: "warn", bad: "BAD " } as const
+
+export const doctor = Command.make(
+  "doctor",
+  {
+    dataDir: dataDirFlag,
+    dockerHost: Flag.String("docker-host").pipe(
+      Flag.withDescription("the Engine to look at [DOCKER_HOST]"),
+      Flag.withDefault(process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock")
+    )
+  },
+  Effect.fn(function* ({ dataDir, dockerHost }) {
+    const findings: ReadonlyArray<Finding> = [
+      yield* natsServer,
+      ...(yield* engine(dockerHost)),
+      ...(yield* tools),
+      ...disk(dataDir),
+      ...memory(),
+      ...(yield* daemon(dataDir))
+    ]
+    for (const { grade, text, mend } of findings) {
+      yield* Console.log(`${signs[grade]}  ${text}${mend === undefined ? "" : `\n        ${mend}`}`)
+    }
+    if (findings.some(({ grade }) => grade === "bad")) process.exitCode = 1
+  })
+).pipe(Command.withDescription("What is wrong on this machine, and how to mend it"))

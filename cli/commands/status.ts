@@ -1,0 +1,93 @@
+/** `troupe status`: the cluster at a glance, and what in it is not as it should be. */
+import { Console, Effect } from "effect"
+import { Command } from "effect/cli"
+import { get, socketFlag } from "#cli/client.ts"
+import { duration } from "#cli/print/ago.ts"
+import { table } from "#cli/print/table.ts"
+
+interface Info {
+  readonly ServerVersion: string
+  readonly Swarm: {
+    readonly NodeID: string
+    readonly LocalNodeState: string
+    readonly Error?: string
+    readonly Cluster?: { readonly ID: string }
+  }
+}
+interface Node {
+  readonly ID: string
+  readonly Spec: { readonly Role: string; readonly Availability: string }
+  readonly Description?: { readonly Hostname: string }
+  readonly Status: { readonly State: string; readonly Message?: string; readonly Addr?: string }
+  readonly ManagerStatus?: { readonly Leader?: boolean }
+}
+interface Service {
+  readonly ID: string
+  readonly Spec: { readonly Name: string; readonly Mode: { readonly Global?: object } }
+  readonly ServiceStatus: { readonly RunningTasks: number; readonly DesiredTasks: number }
+  readonly UpdateStatus?: { readonly State: string; readonly Message: string }
+}
+interface Task {
+  readonly ID: string
+  readonly ServiceID: string
+  readonly Slot?: number
+  readonly DesiredState: string
+  readonly CreatedAt: string
+  readonly Status: {
+    readonly State: string
+    readonly Err?: string
+    readonly Message?: string
+    readonly Timestamp: string
+  }
+}
+
+const isUnwell = (task: Task): boolean =>
+  (task.DesiredState === "running" || task.DesiredState === "ready") &&
+  task.Status.State !== "running" &&
+  (task.Status.Err ?? "") !== ""
+
+export const status = Command.make(
+  "status",
+  { socket: socketFlag },
+  Effect.fn(function* ({ socket }) {
+    const [info, nodes, services, tasks] = yield* Effect.all(
+      [
+        get<Info>(socket, "/info"),
+        get<ReadonlyArray<Node>>(socket, "/nodes"),
+        get<ReadonlyArray<Service>>(socket, "/services?status=true"),
+        get<ReadonlyArray<Task>>(socket, "/tasks")
+      ],
+      { concurrency: "unbounded" }
+    )
+    yield* Console.log(
+      `cluster ${info.Swarm.Cluster?.ID ?? "?"}, ${info.Swarm.LocalNodeState}; Engine ${info.ServerVersion}\n`
+    )
+    const nodeRows = nodes.map((node) => [
+      `${node.Description?.Hostname ?? node.ID}${node.ID === info.Swarm.NodeID ? " *" : ""}`,
+      node.Status.State,
+      node.Spec.Availability,
+      node.ManagerStatus?.Leader === true ? "leader" : node.Spec.Role,
+      node.Status.Addr ?? ""
+    ])
+    yield* Console.log(`${table(["NODE", "STATE", "AVAILABILITY", "ROLE", "ADDRESS"], nodeRows)}\n`)
+    const serviceRows = services.map(({ Spec: spec, ServiceStatus: counts, UpdateStatus: update }) => [
+      spec.Name,
+      spec.Mode.Global === undefined ? "replicated" : "global",
+      `${counts.RunningTasks}/${counts.DesiredTasks}`,
+      update === undefined || update.State === "completed" ? "" : `${update.State}: ${update.Message}`
+    ])
+    yield* Console.log(
+      serviceRows.length === 0 ? "no services" : table(["SERVICE", "MODE", "TASKS", "UPDATE"], serviceRows)
+    )
+    const names = new Map(services.map((service) => [service.ID, service.Spec.Name]))
+    const unwell = tasks.filter(isUnwell)
+    if (unwell.length === 0) return
+    const rows = unwell.map((task) => [
+      `${names.get(task.ServiceID) ?? task.ServiceID}.${task.Slot ?? ""}`,
+      task.Status.State,
+      duration(Date.now() - Date.parse(task.CreatedAt)),
+      task.Status.Err ?? ""
+    ])
+    yield* Console.log(`\n${table(["WAITING", "STATE", "SINCE", "WHY"], rows)}`)
+  })
+).pipe(Command.withDescription("The cluster at a glance"))

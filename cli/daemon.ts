@@ -1,0 +1,262 @@
+/**
+ * The composition root: every part of a node is named here once, in the order in which they rely on each other.
+ *
+ *     identity → Engine → nats-server → transport → ledger → actors (leader, node) → gateway, NATS API
+ *
+ * Each part lives in the scope of the whole and is ended in the reverse order. Tasks go on when the daemon ends.
+ */
+import { randomBytes } from "node:crypto"
+import { mkdirSync, rmSync } from "node:fs"
+import { networkInterfaces } from "node:os"
+import process from "node:process"
+import { Context, Deferred, Effect, Layer } from "effect"
+import { serveApi } from "#actors/api/serve.ts"
+import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
+import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
+import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
+import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
+import { RefusingSecretStore, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
+import { makeApp } from "#actors/gateway/app.ts"
+import { type EngineAddress, parseEngineAddress } from "#actors/gateway/engine-address.ts"
+import { openGateway } from "#actors/gateway/open.ts"
+import { openLedger } from "#actors/ledger/ledger.ts"
+import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
+import { LogReaders } from "#actors/logs/readers.ts"
+import { foundingCommands } from "#actors/manager/found.ts"
+import { leadership } from "#actors/manager/leadership.ts"
+import { startNatsServer } from "#actors/nats/server.ts"
+import { nodeTree } from "#actors/node/tree.ts"
+import { openSolo } from "#actors/raft/solo.ts"
+import { freshFromMachine, type Identity, openIdentity } from "#cli/identity.ts"
+import { newJoinToken } from "#cli/join-token.ts"
+import { removeTasks } from "#cli/leave.ts"
+import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
+import { announceRunning } from "#cli/running.ts"
+import { makeLiveHost } from "#runtime/host-live.ts"
+import { makeSystem } from "#runtime/live.ts"
+import type { TreeEvent } from "#runtime/slots.ts"
+import { System } from "#runtime/system.ts"
+import { natsTransport } from "#runtime/transport/nats.ts"
+import packageJson from "../package.json" with { type: "json" }
+
+/** The first address that is not loopback; what other nodes would reach this one by. */
+function firstAddress(): string {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { address, internal, family } of addresses ?? []) {
+      if (!internal && family === "IPv4") return address
+    }
+  }
+  return "127.0.0.1"
+}
+
+/** Runs a node until it is interrupted, or until it leaves its cluster. */
+export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
+  const options = yield* resolveNodeOptions(raw, firstAddress())
+  yield* Effect.scoped(serve(options))
+})
+
+const serve = Effect.fnUntraced(function* (options: NodeOptions) {
+  const host = makeLiveHost((error) => console.error("a turn failed", error))
+  const identity = yield* openIdentity(options.dataDir, new Date(host.now()).toISOString())
+  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+
+  const drivers = yield* Layer.build(driversOf(options, identity))
+  const executor = Context.get(drivers, Executor)
+  const nats = yield* connectNats(options, identity)
+  const ledger = yield* openLedger({
+    openRaft: openSolo,
+    directory: options.dataDir,
+    clusterId: identity.clusterId,
+    nodeId: identity.nodeId,
+    host,
+    boot: randomBytes(8).toString("hex")
+  })
+  if (ledger.read.cluster() === undefined) yield* found(options, identity, executor, ledger)
+
+  const system = makeSystem({
+    cluster: identity.clusterId,
+    nodeId: identity.nodeId,
+    host,
+    transport: nats.transport,
+    report: (event) => reportTree(event)
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => system.close()))
+  const actors = Context.add(Context.add(drivers, Ledger, ledger), System, system)
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() => system.claim("manager")),
+    (claim) => Effect.sync(() => claim.release())
+  )
+  yield* leadership(identity).pipe(Effect.provideContext(actors), Effect.forkScoped)
+  const node = yield* system
+    .run(nodeTree({ ...identity, addr: options.advertiseAddr }), identity.nodeId)
+    .pipe(Effect.provideContext(actors))
+
+  const left = yield* Deferred.make<void>()
+  const leave = Effect.gen(function* () {
+    yield* node.stop
+    yield* removeTasks(executor)
+    yield* stopDataPlane(options)
+    yield* Deferred.succeed(left, undefined)
+  }).pipe(Effect.orDie)
+  const doors = yield* openDoors({ options, identity, ledger, system, executor, nats, leave })
+  yield* announceRunning(options.dataDir, {
+    pid: process.pid,
+    nodeId: identity.nodeId,
+    clusterId: identity.clusterId,
+    socket: options.socket,
+    http: doors.url ?? "",
+    nats: nats.url
+  })
+  yield* Effect.logInfo(
+    `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}`
+  )
+  yield* Effect.raceFirst(node.ended, Deferred.await(left))
+  // Only a node that has left comes here: nothing of it is to be found again.
+  forgetAll(options)
+})
+
+/** What a node that left its cluster takes away; the scope's own files are gone when it has closed. */
+function forgetAll({ dataDir, runDir }: NodeOptions): void {
+  process.once("exit", () => {
+    rmSync(dataDir, { recursive: true, force: true })
+    rmSync(runDir, { recursive: true, force: true })
+  })
+}
+
+function reportTree(event: TreeEvent): void {
+  console.error(JSON.stringify(event, (_, value) => (value instanceof Error ? value.message : value)))
+}
+
+const driversOf = (options: NodeOptions, identity: Identity) => {
+  const isLocal = options.dockerHost.startsWith("unix://")
+  const own = { "io.troupe.cluster": identity.clusterId, "com.docker.swarm.node.id": identity.nodeId }
+  const executor =
+    options.executor === "docker"
+      ? DockerExecutor.layer({ dockerHost: options.dockerHost, own })
+      : ProcessExecutor.layer({ folder: `${options.dataDir}/processes` })
+  const secrets =
+    options.executor === "process" || isLocal
+      ? TmpfsSecretStore.layer({ root: `${options.runDir}/tasks` })
+      : RefusingSecretStore.layer(
+          `The Engine at ${options.dockerHost} is another machine: secrets are kept in this machine's memory only`
+        )
+  const readers = LogReaders.layer.pipe(Layer.provideMerge(executor))
+  return Layer.mergeAll(readers, secrets, DataPlaneLive.layer(options))
+}
+
+/** A supervised nats-server of our own, or the one that was named, and our connections to it. */
+const connectNats = Effect.fnUntraced(function* (options: NodeOptions, identity: Identity) {
+  const { nodeId } = identity
+  if (options.nats !== undefined) {
+    const servers = options.nats.split(",")
+    const creds = options.natsCreds === undefined ? undefined : yield* readCreds(options.natsCreds)
+    const access = creds === undefined ? {} : { creds }
+    const transport = yield* natsTransport({ servers, nodeId, name: `troupe ${nodeId}`, ...access })
+    return { url: options.nats, transport, api: transport }
+  }
+  const server = yield* startNatsServer({ dataDir: options.dataDir, nodeId, port: options.natsPort })
+  const servers = [server.url]
+  const transport = yield* natsTransport({
+    servers,
+    nodeId,
+    seed: server.credentials.seed,
+    name: `troupe ${nodeId}`
+  })
+  // What serves other systems answers where they tell it to, so it has rights and a connection of its own.
+  const api = yield* natsTransport({
+    servers,
+    nodeId,
+    seed: server.apiCredentials.seed,
+    inboxPrefix: server.apiCredentials.inboxPrefix,
+    name: `troupe api ${nodeId}`
+  })
+  return { url: server.url, transport, api }
+})
+
+const readCreds = (path: string) =>
+  Effect.tryPromise({
+    try: async () => new Uint8Array(await (await import("node:fs/promises")).readFile(path)),
+    catch: (cause) => new Error(`--nats-creds '${path}': ${cause instanceof Error ? cause.message : cause}`)
+  })
+
+/** The first start of a new cluster: what it begins with becomes the first entries of its log. */
+const found = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  identity: Identity,
+  executor: ExecutorService,
+  ledger: LedgerService
+) {
+  const description = yield* executor.describe
+  const commands = foundingCommands({
+    clusterId: identity.clusterId,
+    ingressId: freshFromMachine().id(),
+    node: {
+      id: identity.nodeId,
+      addr: options.advertiseAddr,
+      managerAddr: `${options.advertiseAddr}:2377`,
+      availability: options.availability,
+      description: { ...description, Hostname: options.name }
+    },
+    tokens: { Worker: newJoinToken(identity.clusterId), Manager: newJoinToken(identity.clusterId) }
+  })
+  for (const command of commands) {
+    const outcome = yield* ledger.propose(command, { who: "local", why: "a new cluster" })
+    if (outcome._tag !== "Applied") {
+      return yield* Effect.fail(new Error(`Cannot found the cluster: ${JSON.stringify(outcome)}`))
+    }
+  }
+})
+
+interface Parts {
+  readonly options: NodeOptions
+  readonly identity: Identity
+  readonly ledger: LedgerService
+  readonly system: System["Service"]
+  readonly executor: ExecutorService
+  readonly nats: Effect.Success<ReturnType<typeof connectNats>>
+  readonly leave: Effect.Effect<void>
+}
+
+/** The Engine API on the socket and over TCP, and the NATS API beside it. */
+const openDoors = Effect.fnUntraced(function* (parts: Parts) {
+  const { options, identity, ledger, system, executor, nats } = parts
+  const { nodeId, clusterId } = identity
+  const shared = {
+    nodeId,
+    clock: Date.now,
+    fresh: freshFromMachine(),
+    newToken: () => newJoinToken(clusterId),
+    onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
+  }
+  const doors = yield* openGateway({
+    ...shared,
+    socket: options.socket,
+    http: `${options.http.host}:${options.http.port}`,
+    dataDir: options.dataDir,
+    engine: yield* engineAddress(options),
+    executor,
+    ledger: () => ledger,
+    membership: () => "active/manager",
+    system,
+    version: packageJson.version,
+    control: { leave: () => parts.leave }
+  })
+  const app = makeApp({ ...shared, ledger, run: Effect.runPromise, engine: doors.link, who: () => "nats" })
+  yield* serveApi({
+    transport: nats.api,
+    ledger,
+    cluster: clusterId,
+    nodeId,
+    version: packageJson.version,
+    fetch: (request) => app.fetch(request),
+    host: makeLiveHost()
+  })
+  return doors
+})
+
+const engineAddress = (options: NodeOptions): Effect.Effect<EngineAddress | undefined, Error> => {
+  if (options.executor === "process") return Effect.succeed(undefined)
+  const address = parseEngineAddress(options.dockerHost)
+  return address instanceof Error ? Effect.fail(address) : Effect.succeed(address)
+}

@@ -1,0 +1,33 @@
+/** The executable: finds the command, runs it. `node` is loaded only when it is asked for; the rest start fast. */
+import process from "node:process"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Effect, Exit } from "effect"
+import { Command } from "effect/cli"
+import { doctor } from "#cli/commands/doctor.ts"
+import { natsCreds } from "#cli/commands/nats-creds.ts"
+import { status } from "#cli/commands/status.ts"
+import { tree } from "#cli/commands/tree.ts"
+import { nodeFlags } from "#cli/node-options.ts"
+import packageJson from "../package.json" with { type: "json" }
+
+const node = Command.make("node", nodeFlags, (flags) =>
+  Effect.gen(function* () {
+    const { runNode } = yield* Effect.promise(() => import("#cli/daemon.ts"))
+    yield* runNode(flags)
+  })
+).pipe(Command.withDescription("Run a node: the daemon of this machine"))
+
+const troupe = Command.make("troupe").pipe(
+  Command.withDescription("What the docker CLI has no word for; everything else is docker -H unix://…"),
+  Command.withSubcommands([node, status, tree, doctor, natsCreds])
+)
+
+const program = Command.run(troupe, { version: packageJson.version }).pipe(Effect.provide(NodeServices.layer))
+
+NodeRuntime.runMain(program, {
+  // A signal is how a node is told to stop, and stopping in order is success.
+  teardown: (exit, onExit) => {
+    const told = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+    onExit(Exit.isSuccess(exit) || told ? Number(process.exitCode ?? 0) : 1)
+  }
+})
