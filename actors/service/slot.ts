@@ -89,10 +89,15 @@ export interface Slot {
   readonly newest: Task
 }
 
-/** Oldest first. Tasks of one slot are never created in one entry; ids make the order total all the same. */
+/**
+ * Oldest first. Of tasks made in one millisecond, one that is still wanted came after one that is not, and what
+ * changed last came last.
+ */
 export function byAge(a: Task, b: Task): number {
   if (a.CreatedAt !== b.CreatedAt) return a.CreatedAt < b.CreatedAt ? -1 : 1
-  if (a.SpecVersion !== b.SpecVersion) return a.SpecVersion - b.SpecVersion
+  const wanted = Number(isWanted(a)) - Number(isWanted(b))
+  if (wanted !== 0) return wanted
+  if (a.Version.Index !== b.Version.Index) return a.Version.Index - b.Version.Index
   return a.ID < b.ID ? -1 : 1
 }
 

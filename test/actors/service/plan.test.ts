@@ -1,0 +1,369 @@
+import { describe, expect, test } from "bun:test"
+import type { Task } from "#actors/model/objects.ts"
+import type { ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
+import { seconds, Stage } from "#test/support/stage.ts"
+
+const image = (spec: ServiceSpec, Image: string): ServiceSpec => ({
+  ...spec,
+  TaskTemplate: { ...spec.TaskTemplate, ContainerSpec: { Image } }
+})
+
+interface Options {
+  readonly replicas?: number
+  readonly update?: UpdateConfig
+  readonly rollback?: UpdateConfig
+  readonly nodes?: ReadonlyArray<string>
+  readonly condition?: "none" | "any"
+}
+
+function stageOf({ replicas = 3, update, rollback, nodes = ["n1"], condition }: Options = {}): Stage {
+  return new Stage(nodes).create("web", {
+    Mode: { Replicated: { Replicas: replicas } },
+    TaskTemplate: {
+      ContainerSpec: { Image: "one" },
+      ...(condition === undefined ? {} : { RestartPolicy: { Condition: condition } })
+    },
+    ...(update === undefined ? {} : { UpdateConfig: update }),
+    ...(rollback === undefined ? {} : { RollbackConfig: rollback })
+  })
+}
+
+const to = (stage: Stage, name: string): Stage => {
+  stage.book.time += 10
+  return stage.update("web", (spec) => image(spec, name))
+}
+const imageOf = (stage: Stage, task: Task): string | undefined =>
+  stage.book.tables.taskSpec(task.ServiceID, task.SpecVersion)?.ContainerSpec?.Image
+const images = (stage: Stage): ReadonlyArray<string | undefined> =>
+  stage.running("web").map((task) => imageOf(stage, task))
+const status = (stage: Stage) => stage.service("web").UpdateStatus
+
+/** Fails the tasks of an image as soon as they run, `most` of them. */
+function failing(stage: Stage, name: string, most = 1): ReadonlyArray<string> {
+  const victims = stage
+    .running("web")
+    .filter((task) => imageOf(stage, task) === name)
+    .slice(0, most)
+    .map(({ ID }) => ID)
+  for (const id of victims) stage.report(id, "failed")
+  return victims
+}
+
+describe("a rolling update", () => {
+  test("UP-01 replaces every task, each new one carrying the new image", () => {
+    const stage = to(stageOf(), "two").pass(60_000)
+    expect(images(stage)).toEqual(["two", "two", "two"])
+    expect(stage.running("web").map((task) => task.Slot)).toEqual([1, 2, 3])
+    expect(status(stage)).toMatchObject({ State: "completed", Message: "update completed" })
+  })
+
+  test("says that it is in progress before anything else changes", () => {
+    const stage = to(stageOf(), "two")
+    stage.look("web")
+    expect(status(stage)).toMatchObject({ State: "updating", Message: "update in progress" })
+  })
+
+  test("UP-03 parallelism 0 takes all slots at once", () => {
+    const stage = to(stageOf({ replicas: 5, update: { Parallelism: 0 } }), "two")
+    stage.look("web")
+    expect(stage.tasks("web").filter((task) => imageOf(stage, task) === "two")).toHaveLength(5)
+  })
+
+  test("UP-03 parallelism 1 with a delay goes one after another", () => {
+    const stage = to(stageOf({ update: { Parallelism: 1, Delay: seconds(10) } }), "two").converge()
+    expect(images(stage).filter((name) => name === "two")).toHaveLength(1)
+    stage.pass(9_900)
+    expect(images(stage).filter((name) => name === "two")).toHaveLength(1)
+    stage.pass(200)
+    expect(images(stage).filter((name) => name === "two")).toHaveLength(2)
+    stage.pass(10_000)
+    expect(images(stage)).toEqual(["two", "two", "two"])
+  })
+
+  test("without a config it takes one slot at a time", () => {
+    const stage = to(stageOf(), "two")
+    stage.look("web")
+    expect(stage.tasks("web").filter((task) => imageOf(stage, task) === "two")).toHaveLength(1)
+  })
+
+  test("UP-04 UP-05 start-first runs the new task before it ends the old", () => {
+    const stage = to(stageOf({ replicas: 2, update: { Parallelism: 0, Order: "start-first" } }), "two")
+    stage.look("web")
+    stage.place()
+    expect(stage.wanted("web")).toHaveLength(4)
+    expect(images(stage)).toEqual(["one", "one"])
+    stage.pass(10_000)
+    expect(images(stage)).toEqual(["two", "two"])
+    const old = stage.tasks("web").filter((task) => imageOf(stage, task) === "one")
+    expect(old.map((task) => task.DesiredState)).toEqual(["shutdown", "shutdown"])
+  })
+
+  test("stop-first never runs old and new of a slot together", () => {
+    const stage = to(stageOf({ replicas: 1 }), "two")
+    const [old] = stage.running("web")
+    stage.stubborn.add(old?.ID ?? "")
+    stage.converge()
+    expect(stage.wanted("web").map((task) => task.DesiredState)).toEqual(["ready"])
+    stage.report(old?.ID ?? "", "shutdown").converge()
+    expect(images(stage)).toEqual(["two"])
+  })
+
+  test("UP-11 an old task that does not stop holds its slot up for a minute only", () => {
+    const stage = to(stageOf({ replicas: 1 }), "two")
+    stage.stubborn.add(stage.running("web")[0]?.ID ?? "")
+    stage.pass(59_000)
+    expect(stage.wanted("web").map((task) => task.DesiredState)).toEqual(["ready"])
+    stage.pass(2_000)
+    expect(stage.wanted("web").map((task) => task.DesiredState)).toEqual(["running"])
+  })
+
+  test("UP-16 is complete only when the last batch was watched for the monitor period", () => {
+    const stage = to(stageOf({ update: { Parallelism: 0, Monitor: seconds(7) } }), "two").converge()
+    stage.pass(6_900)
+    expect(status(stage)?.State).toBe("updating")
+    stage.pass(200)
+    expect(status(stage)?.State).toBe("completed")
+  })
+
+  test("UP-23 with a delay longer than the monitor period it watches for the delay and a second", () => {
+    const stage = to(
+      stageOf({ replicas: 1, update: { Parallelism: 1, Delay: seconds(8), Monitor: seconds(5) } }),
+      "two"
+    ).converge()
+    stage.pass(16_900)
+    expect(status(stage)?.State).toBe("updating")
+    stage.pass(200)
+    expect(status(stage)?.State).toBe("completed")
+  })
+
+  test("UP-17 an update during an update goes on from the newest spec", () => {
+    const stage = to(stageOf({ update: { Parallelism: 1, Delay: seconds(10) } }), "two").converge()
+    to(stage, "three").pass(60_000)
+    expect(images(stage)).toEqual(["three", "three", "three"])
+    expect(status(stage)?.State).toBe("completed")
+  })
+
+  test("a new leader carries on where the last one stopped", () => {
+    const stage = to(stageOf({ update: { Parallelism: 1, Delay: seconds(10) } }), "two").converge()
+    stage.pass(5_000).forget("web").pass(1_000)
+    expect(images(stage).filter((name) => name === "two")).toHaveLength(1)
+    stage.pass(60_000)
+    expect(images(stage)).toEqual(["two", "two", "two"])
+    expect(status(stage)?.State).toBe("completed")
+  })
+
+  test("scaling up while it runs adds tasks of the new spec and completes", () => {
+    const stage = to(stageOf({ update: { Parallelism: 1, Delay: seconds(10) } }), "two").converge()
+    stage.scale("web", 5).pass(90_000)
+    expect(images(stage)).toEqual(["two", "two", "two", "two", "two"])
+    expect(status(stage)?.State).toBe("completed")
+  })
+})
+
+describe("what is no update", () => {
+  const untouched = (change: (spec: ServiceSpec) => ServiceSpec): void => {
+    const stage = stageOf()
+    const before = stage.tasks("web")
+    stage.update("web", change).pass(20_000)
+    expect(stage.tasks("web")).toEqual(before)
+    expect(status(stage)).toBeUndefined()
+  }
+
+  test("UP-22 a change of the service's labels restarts nothing", () => {
+    untouched((spec) => ({ ...spec, Labels: { team: "blue" } }))
+  })
+
+  test("UP-07 placement constraints that are still met restart nothing", () => {
+    untouched((spec) => ({
+      ...spec,
+      TaskTemplate: { ...spec.TaskTemplate, Placement: { Constraints: ["node.role == worker"] } }
+    }))
+  })
+
+  test("UP-20 scaling starts no update", () => {
+    const stage = stageOf()
+    stage.scale("web", 5).pass(10_000)
+    expect(status(stage)).toBeUndefined()
+    stage.scale("web", 2).pass(10_000)
+    expect(status(stage)).toBeUndefined()
+  })
+
+  test("UP-24 a template that came back to what the tasks have restarts nothing", () => {
+    const stage = stageOf()
+    const before = stage.running("web").map((task) => task.ID)
+    to(stage, "two")
+    to(stage, "one").pass(20_000)
+    expect(stage.running("web").map((task) => task.ID)).toEqual(before)
+  })
+
+  test("UP-21 the force-update counter alone restarts everything", () => {
+    const stage = stageOf({ update: { Parallelism: 0 } })
+    const before = new Set(stage.running("web").map((task) => task.ID))
+    stage
+      .update("web", (spec) => ({ ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: 1 } }))
+      .pass(10_000)
+    expect(stage.running("web")).toHaveLength(3)
+    expect(stage.running("web").some((task) => before.has(task.ID))).toBe(false)
+  })
+})
+
+describe("failure", () => {
+  test("UP-08 pause: the first failure within the monitor period stops the update and is named", () => {
+    const stage = to(stageOf({ replicas: 4, update: { Parallelism: 1, Delay: seconds(1) } }), "two").converge()
+    const [victim] = failing(stage, "two")
+    stage.pass(30_000)
+    expect(status(stage)).toMatchObject({
+      State: "paused",
+      Message: `update paused due to failure or early termination of task ${victim}`
+    })
+    expect(images(stage).filter((name) => name === "one")).toHaveLength(3)
+  })
+
+  test("a task that is rejected before it ever runs pauses the update too", () => {
+    const stage = to(stageOf({ update: { Parallelism: 1 } }), "two")
+    stage.look("web")
+    stage.place()
+    const fresh = stage.wanted("web").find((task) => imageOf(stage, task) === "two")
+    stage.report(fresh?.ID ?? "", "rejected", { Err: "No such image: two" }).pass(30_000)
+    expect(status(stage)?.State).toBe("paused")
+    expect(images(stage).filter((name) => name === "one")).toHaveLength(2)
+  })
+
+  test("a failure after the monitor period is no failure of the update", () => {
+    const stage = to(
+      stageOf({ update: { Parallelism: 1, Delay: seconds(20), Monitor: seconds(2) } }),
+      "two"
+    ).converge()
+    stage.pass(22_500)
+    failing(stage, "two")
+    stage.pass(120_000)
+    expect(status(stage)?.State).toBe("completed")
+  })
+
+  test("UP-09 a paused update stays paused until the service is updated again", () => {
+    const stage = to(stageOf({ update: { Parallelism: 1, Delay: seconds(1) } }), "two").converge()
+    failing(stage, "two")
+    stage.pass(120_000).forget("web").pass(10_000)
+    expect(status(stage)?.State).toBe("paused")
+    to(stage, "three").pass(60_000)
+    expect(images(stage)).toEqual(["three", "three", "three"])
+    expect(status(stage)?.State).toBe("completed")
+  })
+
+  test("UP-10 continue: failures are ignored and all slots get new tasks", () => {
+    const stage = to(
+      stageOf({ update: { Parallelism: 1, Delay: seconds(1), FailureAction: "continue" } }),
+      "two"
+    ).converge()
+    failing(stage, "two")
+    stage.pass(60_000)
+    expect(images(stage)).toEqual(["two", "two", "two"])
+    expect(status(stage)?.State).toBe("completed")
+  })
+
+  test("UP-12 the action comes when failures exceed the ratio: 0.4 of four slots is the second failure", () => {
+    const stage = to(
+      stageOf({ replicas: 4, update: { Parallelism: 1, Delay: seconds(2), MaxFailureRatio: 0.4 } }),
+      "two"
+    ).converge()
+    failing(stage, "two")
+    stage.pass(2_100)
+    expect(status(stage)?.State).toBe("updating")
+    expect(failing(stage, "two")).toHaveLength(1)
+    stage.converge()
+    expect(status(stage)?.State).toBe("paused")
+  })
+})
+
+describe("rollback", () => {
+  test("UP-13 failure action rollback brings the previous spec back and says so", () => {
+    const stage = to(
+      stageOf({ update: { Parallelism: 1, Delay: seconds(1), FailureAction: "rollback" } }),
+      "two"
+    ).converge()
+    const [victim] = failing(stage, "two")
+    stage.converge()
+    expect(status(stage)).toMatchObject({
+      State: "rollback_started",
+      Message: `update rolled back due to failure or early termination of task ${victim}`
+    })
+    stage.pass(60_000)
+    expect(status(stage)).toMatchObject({ State: "rollback_completed", Message: "rollback completed" })
+    expect(images(stage)).toEqual(["one", "one", "one"])
+  })
+
+  test("UP-14 failures of the rollback itself pause it", () => {
+    const stage = to(
+      stageOf({ replicas: 2, update: { Parallelism: 0, FailureAction: "rollback" }, rollback: { Parallelism: 1 } }),
+      "two"
+    ).converge()
+    failing(stage, "two")
+    stage.book.time += 10
+    stage.converge()
+    expect(status(stage)?.State).toBe("rollback_started")
+    for (let i = 0; i < 60 && failing(stage, "one").length === 0; i++) stage.pass(200)
+    stage.converge()
+    expect(status(stage)?.State).toBe("rollback_paused")
+    expect(status(stage)?.Message).toStartWith("rollback paused due to failure or early termination of task")
+  })
+
+  test("UP-15 a rollback goes by its own config", () => {
+    const stage = to(
+      stageOf({ replicas: 4, update: { Parallelism: 1 }, rollback: { Parallelism: 0 } }),
+      "two"
+    ).pass(60_000)
+    expect(images(stage)).toEqual(["two", "two", "two", "two"])
+    const service = stage.service("web")
+    stage.book.must({
+      type: "service.update",
+      v: 1,
+      id: "web",
+      version: service.Version.Index,
+      spec: service.Spec,
+      rollback: "previous"
+    })
+    stage.look("web")
+    const fresh = stage.wanted("web").filter((task) => task.DesiredState === "ready")
+    expect(fresh.map((task) => imageOf(stage, task))).toEqual(["one", "one", "one", "one"])
+    stage.pass(20_000)
+    expect(status(stage)?.State).toBe("rollback_completed")
+  })
+
+  test("UP-18 an automatic rollback uses the previous spec up", () => {
+    const stage = to(stageOf({ update: { FailureAction: "rollback" } }), "two").converge()
+    failing(stage, "two")
+    stage.converge()
+    expect(stage.service("web").PreviousSpec).toBeUndefined()
+  })
+
+  test("a rollback also fills slots that had stopped for good", () => {
+    const stage = to(
+      stageOf({
+        replicas: 2,
+        condition: "none",
+        update: { Parallelism: 0, FailureAction: "rollback", Monitor: seconds(5) }
+      }),
+      "two"
+    ).converge()
+    failing(stage, "two", 2)
+    stage.pass(30_000)
+    expect(images(stage)).toEqual(["one", "one"])
+  })
+})
+
+test("publishing a first port gives every task its way in, by a rolling update", () => {
+  const stage = stageOf({ update: { Parallelism: 0 } })
+  stage.book.network("ingress-id", "ingress", { Ingress: true })
+  stage.converge()
+  stage
+    .update("web", (spec) => ({
+      ...spec,
+      EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] }
+    }))
+    .pass(20_000)
+  expect(stage.running("web")).toHaveLength(3)
+  for (const task of stage.running("web")) {
+    expect(task.Attachments?.map(({ NetworkID }) => NetworkID)).toEqual(["ingress-id"])
+  }
+  expect(status(stage)?.State).toBe("completed")
+})
