@@ -1,0 +1,311 @@
+import { expect, describe as suite, test } from "bun:test"
+import type { ContainerSpec } from "#actors/model/spec.ts"
+import type { AssignedTask } from "#actors/node/protocol.ts"
+import { describe, withFiles } from "#actors/task/describe.ts"
+import type { Pursue } from "#actors/task/protocol.ts"
+import { aPursuit } from "#test/actors/task/build.ts"
+
+function requestFor(
+  spec: ContainerSpec = {},
+  changes: Partial<AssignedTask> = {},
+  rest: Partial<Pursue> = {},
+  bridges: Record<string, string> = {}
+) {
+  const described = describe(aPursuit(changes, spec, rest), bridges)
+  if ("problem" in described) throw new Error(described.problem)
+  return described.request
+}
+
+function problemOf(
+  spec: ContainerSpec,
+  changes: Partial<AssignedTask> = {},
+  rest: Partial<Pursue> = {}
+): string {
+  const described = describe(aPursuit(changes, spec, rest), {})
+  return "problem" in described ? described.problem : "none"
+}
+
+const network = {
+  id: "net1",
+  name: "shop_default",
+  subnets: [],
+  internal: false,
+  attachable: false,
+  ipv6: false,
+  labels: {},
+  options: {}
+}
+
+suite("the container of a task", () => {
+  test("of the smallest spec has Swarm's labels, no restart policy, and defaults for all else", () => {
+    expect(requestFor()).toEqual({
+      Image: "busybox:1",
+      Labels: {
+        "com.docker.swarm.task": "",
+        "com.docker.swarm.task.id": "t1",
+        "com.docker.swarm.task.name": "web.1.t1",
+        "com.docker.swarm.node.id": "n1",
+        "com.docker.swarm.service.id": "s1",
+        "com.docker.swarm.service.name": "web",
+        "io.troupe.cluster": "c1"
+      },
+      Env: [],
+      HostConfig: { RestartPolicy: { Name: "no" } },
+      Networks: []
+    })
+  })
+
+  const full: ContainerSpec = {
+    Command: ["/entry"],
+    Args: ["-v"],
+    Env: ["A=b", "SLOT={{.Task.Slot}}"],
+    Dir: "/srv",
+    User: "1000:1000",
+    Groups: ["44", "audio"],
+    Hostname: "{{.Service.Name}}-{{.Task.Slot}}",
+    TTY: true,
+    OpenStdin: true,
+    ReadOnly: true,
+    Init: true,
+    StopSignal: "SIGINT",
+    StopGracePeriod: 2_500_000_000,
+    Healthcheck: { Test: ["CMD", "true"], Interval: 1e9, Timeout: 2e9, Retries: 3, StartPeriod: 4e9 },
+    Hosts: ["10.0.0.1 db other", "broken"],
+    DNSConfig: { Nameservers: ["1.1.1.1"], Search: ["shop"], Options: ["ndots:1"] },
+    Isolation: "default",
+    Sysctls: { "net.core.somaxconn": "100" },
+    CapabilityAdd: ["CAP_NET_ADMIN"],
+    CapabilityDrop: ["CAP_MKNOD"],
+    Ulimits: [{ Name: "nofile", Soft: 10, Hard: 20 }],
+    OomScoreAdj: 100,
+    Labels: { a: "b", "com.docker.swarm.task.id": "forged" },
+    Privileges: {
+      SELinuxContext: { Disable: true, User: "u", Level: "s0" },
+      Seccomp: { Mode: "custom", Profile: "e30=" },
+      AppArmor: { Mode: "disabled" },
+      NoNewPrivileges: true
+    },
+    Mounts: [
+      {
+        Type: "bind",
+        Source: "/data",
+        Target: "/d",
+        ReadOnly: true,
+        BindOptions: { Propagation: "rshared" }
+      },
+      { Type: "volume", Source: "v-{{.Task.Slot}}", Target: "/v", VolumeOptions: { NoCopy: true } },
+      { Type: "tmpfs", Target: "/t", TmpfsOptions: { SizeBytes: 1024, Mode: 0o700 } }
+    ]
+  }
+
+  test("carries every field of its container spec that the Engine knows", () => {
+    const { Labels, Networks, ...request } = requestFor(full)
+    expect(Labels).toMatchObject({ a: "b", "com.docker.swarm.task.id": "t1" })
+    expect(Networks).toEqual([])
+    expect(request).toEqual({
+      Image: "busybox:1",
+      Env: ["A=b", "SLOT=1"],
+      Entrypoint: ["/entry"],
+      Cmd: ["-v"],
+      Hostname: "web-1",
+      WorkingDir: "/srv",
+      User: "1000:1000",
+      StopSignal: "SIGINT",
+      Tty: true,
+      OpenStdin: true,
+      StopTimeout: 3,
+      Healthcheck: { Test: ["CMD", "true"], Interval: 1e9, Timeout: 2e9, Retries: 3, StartPeriod: 4e9 },
+      HostConfig: {
+        RestartPolicy: { Name: "no" },
+        Mounts: [
+          {
+            Type: "bind",
+            Source: "/data",
+            Target: "/d",
+            ReadOnly: true,
+            BindOptions: { Propagation: "rshared" }
+          },
+          { Type: "volume", Source: "v-1", Target: "/v", VolumeOptions: { NoCopy: true } },
+          { Type: "tmpfs", Target: "/t", TmpfsOptions: { SizeBytes: 1024, Mode: 0o700 } }
+        ],
+        GroupAdd: ["44", "audio"],
+        ExtraHosts: ["db:10.0.0.1"],
+        Dns: ["1.1.1.1"],
+        DnsSearch: ["shop"],
+        DnsOptions: ["ndots:1"],
+        CapAdd: ["CAP_NET_ADMIN"],
+        CapDrop: ["CAP_MKNOD"],
+        ReadonlyRootfs: true,
+        Init: true,
+        Sysctls: { "net.core.somaxconn": "100" },
+        OomScoreAdj: 100,
+        Ulimits: [{ Name: "nofile", Soft: 10, Hard: 20 }],
+        SecurityOpt: [
+          "label=disable",
+          "label=user:u",
+          "label=level:s0",
+          "seccomp={}",
+          "apparmor=unconfined",
+          "no-new-privileges=true"
+        ]
+      }
+    })
+  })
+
+  test("is limited as its resources say, and logs as its log driver says", () => {
+    const { HostConfig } = requestFor(
+      {},
+      {
+        spec: {
+          ContainerSpec: { Image: "busybox:1" },
+          Resources: {
+            Limits: { NanoCPUs: 5e8, MemoryBytes: 64 << 20, Pids: 10 },
+            Reservations: { MemoryBytes: 32 << 20 },
+            SwapBytes: 16 << 20,
+            MemorySwappiness: 0
+          },
+          LogDriver: { Name: "json-file", Options: { "max-size": "1m" } }
+        }
+      }
+    )
+    expect(HostConfig).toEqual({
+      RestartPolicy: { Name: "no" },
+      Memory: 64 << 20,
+      NanoCpus: 5e8,
+      PidsLimit: 10,
+      MemoryReservation: 32 << 20,
+      MemorySwap: 80 << 20,
+      MemorySwappiness: 0,
+      LogConfig: { Type: "json-file", Config: { "max-size": "1m" } }
+    })
+  })
+
+  test("opens its ports in host mode itself; without a published port the Engine chooses", () => {
+    const { ExposedPorts, HostConfig } = requestFor(
+      {},
+      {
+        hostPorts: [
+          { Protocol: "tcp", TargetPort: 80, PublishedPort: 8080, PublishMode: "host" },
+          { Protocol: "udp", TargetPort: 53, PublishMode: "host" }
+        ]
+      }
+    )
+    expect(ExposedPorts).toEqual({ "80/tcp": {}, "53/udp": {} })
+    expect(HostConfig.PortBindings).toEqual({
+      "80/tcp": [{ HostPort: "8080" }],
+      "53/udp": [{ HostPort: "" }]
+    })
+  })
+
+  test("joins its networks with the address it was given and all its names", () => {
+    const { Networks } = requestFor(
+      {},
+      {
+        id: "abcdefghijklmnopqrstuvwxy",
+        spec: {
+          ContainerSpec: { Image: "busybox:1" },
+          Networks: [{ Target: "net1", Aliases: ["www", "web"] }]
+        },
+        attachments: [{ NetworkID: "net1", Addresses: ["10.0.1.5/24", "fd00::5/64"] }]
+      },
+      { networks: [network] },
+      { net1: "engine-1" }
+    )
+    expect(Networks).toEqual([
+      {
+        networkId: "engine-1",
+        endpoint: {
+          Aliases: ["web", "tasks.web", "www", "abcdefghijkl"],
+          IPAMConfig: { IPv4Address: "10.0.1.5", IPv6Address: "fd00::5" }
+        }
+      }
+    ])
+  })
+
+  test("uses a network of the Engine itself by its name", () => {
+    const host = { ...network, name: "host", labels: { "com.docker.swarm.predefined": "true" } }
+    const { HostConfig, Networks } = requestFor(
+      {},
+      { attachments: [{ NetworkID: "net1", Addresses: [] }] },
+      { networks: [host] }
+    )
+    expect([HostConfig.NetworkMode, Networks]).toEqual(["host", []])
+  })
+
+  test("finds the generic resources it was given in its environment", () => {
+    const { Env } = requestFor(
+      { Env: ["A=b"] },
+      {
+        genericResources: [
+          { NamedResourceSpec: { Kind: "gpu", Value: "uuid1" } },
+          { NamedResourceSpec: { Kind: "gpu", Value: "uuid2" } },
+          { DiscreteResourceSpec: { Kind: "ssd", Value: 3 } }
+        ]
+      }
+    )
+    expect(Env).toEqual(["A=b", "DOCKER_RESOURCE_GPU=uuid1,uuid2", "DOCKER_RESOURCE_SSD=3"])
+  })
+})
+
+suite("the files of a task", () => {
+  const spec: ContainerSpec = {
+    Secrets: [
+      { SecretID: "x", SecretName: "key", File: { Name: "key.pem", UID: "7", GID: "8", Mode: 0o400 } },
+      { SecretID: "y", SecretName: "cert", File: { Name: "/etc/cert" } }
+    ],
+    Configs: [
+      { ConfigID: "z", ConfigName: "site", File: { Name: "site.conf" } },
+      { ConfigID: "cred", ConfigName: "cred", Runtime: {} }
+    ]
+  }
+  const given = {
+    secrets: [
+      { id: "x", name: "key", data: "eA==" },
+      { id: "y", name: "cert", data: "eQ==" }
+    ],
+    configs: [{ id: "z", name: "site", data: "eg==" }]
+  }
+
+  test("go to /run/secrets and to the root, unless their names are paths", () => {
+    const described = describe(aPursuit({}, spec, given), {})
+    if ("problem" in described) throw new Error(described.problem)
+    expect(described.files).toEqual([
+      { key: "secret-0-x", data: "eA==", uid: 7, gid: 8, mode: 0o400, target: "/run/secrets/key.pem" },
+      { key: "secret-1-y", data: "eQ==", uid: 0, gid: 0, mode: 0o444, target: "/etc/cert" },
+      { key: "config-2-z", data: "eg==", uid: 0, gid: 0, mode: 0o444, target: "/site.conf" }
+    ])
+    const request = withFiles(described.request, described.files, { "secret-0-x": "/mem/t1/x" })
+    expect((request.HostConfig.Mounts as ReadonlyArray<unknown>)[0]).toEqual({
+      Type: "bind",
+      Source: "/mem/t1/x",
+      Target: "/run/secrets/key.pem",
+      ReadOnly: true
+    })
+    expect(JSON.stringify(request)).not.toContain("eA==")
+  })
+
+  test("must have been given, and have owners that are numbers", () => {
+    expect(problemOf(spec, {}, { ...given, configs: [] })).toBe("config site was not given to this node")
+    const named = { Secrets: [{ SecretID: "x", SecretName: "key", File: { Name: "k", UID: "nobody" } }] }
+    expect(problemOf(named, {}, given)).toBe(
+      'secret key: File.UID "nobody": expected a number from 0 to 4294967294'
+    )
+  })
+})
+
+suite("a task that cannot be described", () => {
+  test("says which part of it is wrong", () => {
+    expect(problemOf({ Env: ["A={{.Nope}}"] })).toStartWith("expanding env failed: template: cannot evaluate")
+    expect(problemOf({ Hostname: "{{.Nope}}" })).toStartWith("expanding hostname failed: ")
+    expect(problemOf({ Mounts: [{ Type: "volume", Source: "{{.Nope}}", Target: "/a" }] })).toStartWith(
+      "expanding mounts failed: "
+    )
+    expect(problemOf({ Mounts: [{ Type: "cluster", Source: "c", Target: "/a" }] })).toBe(
+      "mount /a: this node has no cluster volumes"
+    )
+    expect(problemOf({}, { attachments: [{ NetworkID: "gone", Addresses: [] }] })).toBe(
+      "network gone is not known on this node"
+    )
+    expect(problemOf({}, { spec: {} })).toBe("TaskTemplate.ContainerSpec: expected a container, found none")
+  })
+})
