@@ -1,0 +1,155 @@
+import { describe, expect, test } from "bun:test"
+import { decide, idle, type Networks } from "#actors/network/decide.ts"
+import type { NetworkPlan } from "#actors/network/plan.ts"
+import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
+import type { CommonAction } from "#runtime/actions.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { aMoment } from "#test/actors/task/build.ts"
+
+class Subject {
+  state: Networks = idle
+  asked: ReadonlyArray<NetworkAction | CommonAction> = []
+  readonly #fresh = Fresh.from(2)
+
+  tell(message: NetworkMessage): this {
+    const self = { home: "n1", kind: "network", id: "main" }
+    const step = decide(this.state, message, aMoment(1_000, this.#fresh, self))
+    this.state = step.state
+    this.asked = step.actions
+    return this
+  }
+
+  get tags(): ReadonlyArray<string> {
+    return this.asked.map(({ _tag }) => _tag)
+  }
+}
+
+const plan = (id: string, labels: Record<string, string> = {}): NetworkPlan => ({
+  id,
+  name: id,
+  subnets: [],
+  internal: false,
+  attachable: false,
+  ipv6: false,
+  labels,
+  options: {}
+})
+const need = (taskId: string, ...ids: ReadonlyArray<string>): NetworkMessage => ({
+  _tag: "Need",
+  taskId,
+  plans: ids.map((id) => plan(id))
+})
+const tellTask = (id: string, message: object) => ({
+  _tag: "Tell",
+  to: { home: "n1", kind: "task", id },
+  message
+})
+
+describe("a network that tasks need", () => {
+  test("is made once, however many ask at the same time", () => {
+    const network = new Subject().tell(need("t1", "a"))
+    expect(network.tags).toEqual(["EnsureNetwork"])
+    expect(network.tell(need("t2", "a")).asked).toEqual([])
+    expect(network.tell({ _tag: "Ensured", id: "a", bridge: "e-a" }).asked as unknown).toEqual([
+      tellTask("t1", { _tag: "Networked", bridges: { a: "e-a" } }),
+      tellTask("t2", { _tag: "Networked", bridges: { a: "e-a" } })
+    ])
+  })
+
+  test("is looked for again by the next who asks, because somebody may have removed it", () => {
+    const network = new Subject().tell(need("t1", "a")).tell({ _tag: "Ensured", id: "a", bridge: "e-a" })
+    expect(network.tell(need("t2", "a")).tags).toEqual(["EnsureNetwork"])
+  })
+
+  test("is told together with the others the task needs", () => {
+    const network = new Subject().tell(need("t1", "a", "b"))
+    expect(network.tell({ _tag: "Ensured", id: "b", bridge: "e-b" }).asked).toEqual([])
+    expect(network.tell({ _tag: "Ensured", id: "a", bridge: "e-a" }).asked as unknown).toEqual([
+      tellTask("t1", { _tag: "Networked", bridges: { a: "e-a", b: "e-b" } })
+    ])
+  })
+
+  test("that cannot be made is told with the Engine's words", () => {
+    const network = new Subject().tell(need("t1", "a", "b"))
+    const refusal = { id: "a", message: "Pool overlaps", temporary: false }
+    expect(network.tell({ _tag: "NotEnsured", ...refusal }).asked as unknown).toEqual([
+      tellTask("t1", { _tag: "Unnetworked", message: "Pool overlaps", temporary: false })
+    ])
+    expect(network.tell({ _tag: "Ensured", id: "b", bridge: "e-b" }).asked).toEqual([])
+  })
+})
+
+describe("a network that nobody needs", () => {
+  test("is removed, and tried again later while its last containers go", () => {
+    const network = new Subject().tell({ _tag: "Want", plans: [plan("a")] })
+    network.tell({ _tag: "Ensured", id: "a", bridge: "e-a" })
+    expect(network.tell({ _tag: "Drop", networks: ["a"] }).tags).toEqual(["RemoveNetwork"])
+    expect(network.tell({ _tag: "NetworkKept", id: "a", message: "has active endpoints" }).tags).toEqual([
+      "Later"
+    ])
+    expect(network.tell({ _tag: "RemoveAgain", id: "a" }).tags).toEqual(["RemoveNetwork"])
+    expect(network.tell({ _tag: "NetworkGone", id: "a" }).state.dropped.size).toBe(0)
+  })
+
+  test("stays when a task asks for it before it is gone", () => {
+    const network = new Subject().tell({ _tag: "Drop", networks: ["a"] })
+    expect(network.tell(need("t1", "a")).asked).toEqual([])
+    expect(network.tell({ _tag: "NetworkGone", id: "a" }).tags).toEqual(["EnsureNetwork"])
+    expect(network.tell({ _tag: "RemoveAgain", id: "a" }).asked).toEqual([])
+  })
+
+  test("goes after it was made, when it was dropped meanwhile", () => {
+    const network = new Subject().tell({ _tag: "Want", plans: [plan("a")] })
+    expect(network.tell({ _tag: "Drop", networks: ["a"] }).asked).toEqual([])
+    expect(network.tell({ _tag: "Ensured", id: "a", bridge: "e-a" }).tags).toEqual(["RemoveNetwork"])
+  })
+
+  test("and was left by an earlier life is found and removed", () => {
+    const network = new Subject().tell({ _tag: "Keep", plans: [plan("a")] })
+    expect(network.tags).toEqual(["EnsureNetwork", "ListNetworks"])
+    expect(network.tell({ _tag: "Listed", networks: ["a", "old"] }).asked).toEqual([
+      { _tag: "RemoveNetwork", id: "old" }
+    ])
+  })
+
+  test("is never one of the Engine's own", () => {
+    const host = plan("host", { "com.docker.swarm.predefined": "true" })
+    expect(new Subject().tell({ _tag: "Want", plans: [host] }).asked).toEqual([])
+  })
+})
+
+describe("published ports", () => {
+  const publish = (publishedPort: number): NetworkMessage => ({
+    _tag: "Publish",
+    ports: [
+      { serviceId: "s", serviceName: "web", protocol: "tcp", publishedPort, targetPort: 80, backends: [] }
+    ]
+  })
+  const inUse = [{ protocol: "tcp", publishedPort: 80, message: "address already in use" }]
+
+  test("are set one table at a time, the newest last", () => {
+    const network = new Subject().tell(publish(80))
+    expect(network.tags).toEqual(["PublishPorts"])
+    expect(network.tell(publish(81)).asked).toEqual([])
+    expect(network.tell(publish(82)).asked).toEqual([])
+    expect(network.tell({ _tag: "Published", problems: [] }).asked).toMatchObject([
+      { _tag: "PublishPorts", ports: [{ publishedPort: 82 }] }
+    ])
+    expect(network.tell({ _tag: "Published", problems: [] }).asked).toEqual([])
+  })
+
+  test("that somebody else holds are complained about once and tried again", () => {
+    const network = new Subject().tell(publish(80))
+    expect(network.tell({ _tag: "Published", problems: inUse }).tags).toEqual(["Complain", "Later"])
+    expect(network.tell({ _tag: "PublishAgain" }).tags).toEqual(["PublishPorts"])
+    expect(network.tell({ _tag: "Published", problems: inUse }).tags).toEqual(["Later"])
+    network.tell({ _tag: "PublishAgain" }).tell({ _tag: "Published", problems: [] })
+    expect([network.tags, network.state.problems]).toEqual([[], []])
+  })
+
+  test("are set again when the data plane did not answer", () => {
+    const network = new Subject().tell(publish(80)).tell({ _tag: "NotPublished", message: "gone" })
+    expect(network.tags).toEqual(["Complain", "Later"])
+    expect(network.tell({ _tag: "PublishAgain" }).tags).toEqual(["PublishPorts"])
+  })
+})
