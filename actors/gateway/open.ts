@@ -1,0 +1,96 @@
+/**
+ * The gateway, put together: the link to the Engine, our routes, the interception, and the doors. It alone names
+ * all of its parts; the daemon names only this.
+ */
+import { Effect, type Scope } from "effect"
+import type { ExecutorService } from "#actors/drivers/executor.ts"
+import { answerHeaders } from "#actors/gateway/answer-headers.ts"
+import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
+import type { EngineAddress } from "#actors/gateway/engine-address.ts"
+import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
+import { makeEventFeed } from "#actors/gateway/event-feed.ts"
+import type { Gateway } from "#actors/gateway/gateway.ts"
+import type { HttpTokenError } from "#actors/gateway/http-token.ts"
+import { makeInterceptor } from "#actors/gateway/intercept.ts"
+import { logRoutes } from "#actors/gateway/routes/logs.ts"
+import { systemRoutes } from "#actors/gateway/routes/system.ts"
+import { type CannotListen, type Doors, serveGateway } from "#actors/gateway/server.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
+import type { SystemService } from "#runtime/system.ts"
+
+export interface OpenOptions
+  extends Pick<AppOptions, "nodeId" | "clock" | "fresh" | "newToken" | "control" | "onDefect"> {
+  /** The unix socket's path; absent for none. */
+  readonly socket?: string
+  /** `HOST:PORT`; absent for none. */
+  readonly http?: string
+  readonly dataDir: string
+  /** Absent on a node that runs its tasks as processes. */
+  readonly engine: EngineAddress | undefined
+  readonly executor: Pick<ExecutorService, "ensureNetwork">
+  /** `undefined` as long as this node is no manager. */
+  readonly ledger: () => LedgerService | undefined
+  readonly membership: NonNullable<AppOptions["membership"]>
+  readonly system: Pick<SystemService, "ask" | "tell">
+  /** Ours, for `/version`. */
+  readonly version: string
+}
+
+/** Serves until the scope closes. The link is handed out for whoever else wants to ask the Engine. */
+export const openGateway = Effect.fn("gateway.open")(function* (
+  options: OpenOptions
+): Effect.fn.Return<Doors & { readonly link: EngineLink }, CannotListen | HttpTokenError, Scope.Scope> {
+  const { nodeId, ledger, membership, clock, executor, system } = options
+  const link = yield* connectEngine(options.engine)
+  const headers = (): Record<string, string> => answerHeaders(link)
+
+  const feed = makeEventFeed()
+  const followed = ledger()?.follow(feed.take)
+  yield* Effect.addFinalizer(() => Effect.sync(() => followed?.unsubscribe()))
+  const stopping = new AbortController()
+
+  // A token is what opens the other door, and no other credentials pass it yet.
+  const who = (request: Request): string => (request.headers.has("authorization") ? "http-token" : "local")
+  const app = makeApp({
+    ledger,
+    run: Effect.runPromise,
+    nodeId,
+    engine: link,
+    who,
+    clock,
+    fresh: options.fresh,
+    newToken: options.newToken,
+    membership,
+    headers,
+    ...(options.control === undefined ? {} : { control: options.control }),
+    ...(options.onDefect === undefined ? {} : { onDefect: options.onDefect })
+  })
+  const gateway: Gateway = {
+    ledger,
+    membership,
+    control: options.control ?? {},
+    engine: link,
+    nodeId,
+    clock,
+    fresh: options.fresh,
+    newToken: options.newToken,
+    who
+  }
+
+  const doors = yield* serveGateway({
+    ...(options.socket === undefined ? {} : { socket: options.socket }),
+    ...(options.http === undefined ? {} : { http: options.http }),
+    dataDir: options.dataDir,
+    engine: options.engine,
+    engineVersion: link.apiVersion,
+    headers,
+    routes: [
+      systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
+      logRoutes({ gateway, system, headers }),
+      { fetch: (request) => app.fetch(request), owns }
+    ],
+    interceptor: makeInterceptor({ gateway, engine: link, executor }),
+    onStop: () => stopping.abort()
+  })
+  return { ...doors, link }
+})

@@ -1,0 +1,82 @@
+/** The whole gateway on a socket of a test's own, over a real Engine, with a ledger and a transport in memory. */
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
+import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
+import { Executor } from "#actors/drivers/executor.ts"
+import { parseEngineAddress } from "#actors/gateway/engine-address.ts"
+import type { EngineLink } from "#actors/gateway/engine-client-live.ts"
+import { type OpenOptions, openGateway } from "#actors/gateway/open.ts"
+import type { Doors } from "#actors/gateway/server.ts"
+import { logs } from "#actors/logs/actor.ts"
+import { LogReaders } from "#actors/logs/readers.ts"
+import { makeLiveHost } from "#runtime/host-live.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { type LocalSystem, makeSystem } from "#runtime/live.ts"
+import { permanent, supervisor } from "#runtime/supervisor.ts"
+import { MemoryBus } from "#runtime/transport/memory.ts"
+import { dockerHost } from "#test/support/engine.ts"
+import { nodeId, TestGateway } from "#test/support/gateway.ts"
+
+export interface OpenTestGateway extends Doors {
+  /** `unix:///…`, for the docker CLI. */
+  readonly host: string
+  readonly folder: string
+  /** The ledger behind it: write to it as the orchestrator would. */
+  readonly cluster: TestGateway
+  readonly system: LocalSystem
+  readonly link: EngineLink
+  readonly close: () => Promise<void>
+}
+
+export interface OpenTestOptions extends Partial<Pick<OpenOptions, "http" | "membership">> {
+  readonly engine?: string
+}
+
+export async function openTestGateway(options: OpenTestOptions = {}): Promise<OpenTestGateway> {
+  const folder = await mkdtemp(join(tmpdir(), "troupe-gateway-"))
+  const engineHost = options.engine ?? dockerHost
+  const engine = parseEngineAddress(engineHost)
+  if ("message" in engine) throw engine
+  const cluster = await TestGateway.start()
+  const host = makeLiveHost()
+  const transport = new MemoryBus(host).connect("node")
+  const system = makeSystem({ cluster: "test", nodeId, host, transport })
+  const executor = DockerExecutor.layer({ dockerHost: engineHost })
+  const runtime = ManagedRuntime.make(Layer.mergeAll(executor, Layer.provide(LogReaders.layer, executor)))
+  const scope = Scope.makeUnsafe()
+  const opened = await runtime.runPromise(
+    Effect.gen(function* () {
+      yield* system.run(supervisor({ name: "node", children: [permanent(logs)] }), nodeId)
+      return yield* openGateway({
+        socket: join(folder, "docker.sock"),
+        ...(options.http === undefined ? {} : { http: options.http }),
+        dataDir: folder,
+        engine,
+        executor: yield* Executor,
+        ledger: () => cluster.ledger,
+        membership: options.membership ?? (() => "active/manager"),
+        system,
+        nodeId,
+        clock: Date.now,
+        fresh: Fresh.from(7),
+        newToken: () => "SWMTKN-1-test",
+        version: "0.0.0-test"
+      })
+    }).pipe(Scope.provide(scope))
+  )
+  return {
+    ...opened,
+    host: `unix://${opened.socket}`,
+    folder,
+    cluster,
+    system,
+    close: async () => {
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      await runtime.dispose()
+      system.close()
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+}
