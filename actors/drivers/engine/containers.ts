@@ -5,9 +5,7 @@ import { Created, Inspected, Listed, Stats } from "#actors/drivers/engine/shapes
 import { translateContainer, translateStats } from "#actors/drivers/engine/translate.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
 import { type ContainerRequest, type ContainerState, ExecutorError } from "#actors/drivers/executor.ts"
-
-/** The label by which a container is known to be a task's, here and in Swarm. */
-export const taskLabel = "com.docker.swarm.task.id"
+import { taskLabel } from "#actors/drivers/labels.ts"
 
 /** Creating and starting are the Engine's slow work: more at once than it can use only makes each slower. */
 const slowly = "2 minutes"

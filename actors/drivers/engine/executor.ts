@@ -1,7 +1,7 @@
 /** Tasks as containers of a Docker Engine. */
 import { Effect, Layer } from "effect"
 import { EngineClient } from "#actors/drivers/engine/client.ts"
-import { asFilters, makeContainers, taskLabel } from "#actors/drivers/engine/containers.ts"
+import { asFilters, makeContainers } from "#actors/drivers/engine/containers.ts"
 import { type ImageOptions, makePull } from "#actors/drivers/engine/images.ts"
 import { makeNetworks } from "#actors/drivers/engine/networks.ts"
 import { Info } from "#actors/drivers/engine/shapes.ts"
@@ -9,6 +9,7 @@ import { readLogs, watchEvents } from "#actors/drivers/engine/streams.ts"
 import { translateInfo } from "#actors/drivers/engine/translate.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
 import { Executor } from "#actors/drivers/executor.ts"
+import { taskLabel } from "#actors/drivers/labels.ts"
 
 export interface DockerExecutorOptions extends ImageOptions {
   /** `unix:///path`, `tcp://host:port` or `https://host:port`. */

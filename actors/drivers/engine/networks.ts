@@ -8,12 +8,10 @@ import { asFilters } from "#actors/drivers/engine/containers.ts"
 import { Created, type EngineNetwork, EngineNetworks, Listed } from "#actors/drivers/engine/shapes.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
 import { ExecutorError } from "#actors/drivers/executor.ts"
+import { networkLabel } from "#actors/drivers/labels.ts"
 import { parseSubnet, showSubnet } from "#actors/network/ip.ts"
 import { manualRange } from "#actors/network/manual-range.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
-
-/** The label that carries the overlay's id on its bridge. */
-export const networkLabel = "io.troupe.network.id"
 
 /** The Linux device of an overlay's bridge; device names have at most 15 characters. */
 export const bridgeName = (networkId: string): string => `br-t${networkId.slice(0, 10)}`

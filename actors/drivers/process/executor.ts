@@ -4,7 +4,6 @@ import { randomBytes } from "node:crypto"
 import os from "node:os"
 import process from "node:process"
 import { Effect, Layer, PubSub, Stream } from "effect"
-import { taskLabel } from "#actors/drivers/engine/containers.ts"
 import { normaliseArchitecture } from "#actors/drivers/engine/translate.ts"
 import {
   type ContainerEvent,
@@ -13,6 +12,7 @@ import {
   Executor,
   ExecutorError
 } from "#actors/drivers/executor.ts"
+import { taskLabel } from "#actors/drivers/labels.ts"
 import { signal } from "#actors/drivers/process/identity.ts"
 import { prepare, refuseImage } from "#actors/drivers/process/prepare.ts"
 import { Processes } from "#actors/drivers/process/processes.ts"
@@ -107,10 +107,15 @@ function makeExecutor(
       return id
     })
 
-  const start = (id: string) =>
+  /** Takes a name as well as an id, as the Engine does. */
+  const idOf = (reference: string): string =>
+    processes.get(reference)?.id ?? processes.find(({ name }) => name === reference)?.id ?? reference
+
+  const start = (reference: string) =>
     Effect.gen(function* () {
+      const id = idOf(reference)
       const record = processes.get(id)
-      if (record === undefined) return yield* unknown("start", id)
+      if (record === undefined) return yield* unknown("start", reference)
       const { status } = yield* onDisk("start", () => processes.state(id) ?? { status: "dead" })
       if (status === "running") return
       if (status === "exited")
@@ -202,15 +207,21 @@ function makeExecutor(
         .filter((state): state is ContainerState => state?.labels[taskLabel] !== undefined)
     ),
     events: Stream.fromPubSub(events).pipe(Stream.filter(({ labels }) => labels[taskLabel] !== undefined)),
-    logs: (id, options) =>
-      processes.get(id) === undefined
-        ? Stream.fail(unknown("logs", id))
-        : readLog(taskFolder(processes.root, id), options, () => processes.state(id)?.status !== "running"),
-    stats: (id) =>
+    logs: (reference, options) =>
+      Stream.suspend(() => {
+        const id = idOf(reference)
+        if (processes.get(id) === undefined) return Stream.fail(unknown("logs", reference))
+        return readLog(
+          taskFolder(processes.root, id),
+          options,
+          () => processes.state(id)?.status !== "running"
+        )
+      }),
+    stats: (reference) =>
       onDisk("stats", () => {
-        const state = processes.state(id)
-        if (state === undefined) throw unknown("stats", id)
-        if (state.status !== "running") throw refusal("stats", 409, `Container ${id} is not running`)
+        const state = processes.state(idOf(reference))
+        if (state === undefined) throw unknown("stats", reference)
+        if (state.status !== "running") throw refusal("stats", 409, `Container ${reference} is not running`)
         // The network is the machine's; what of it is this task's is not known.
         return { at: Date.now(), ...sampleSession(state.pid), rxBytes: 0, txBytes: 0 }
       }),

@@ -26,7 +26,9 @@ export class LogWriter {
   readonly #folder: string
   readonly #limits: LogLimits
   readonly #rest: Record<LogLine["stream"], Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
+  readonly #unwritten: Array<Buffer> = []
   #file: number
+  /** Of the file, with what is not written yet. */
   #bytes: number
   #lastTime = 0n
 
@@ -39,45 +41,47 @@ export class LogWriter {
 
   write(stream: LogLine["stream"], chunk: Buffer): void {
     const bytes = this.#rest[stream].length === 0 ? chunk : Buffer.concat([this.#rest[stream], chunk])
-    const pieces: Array<Buffer> = []
     let at = 0
     while (at < bytes.length) {
       const end = bytes.indexOf(newline, at)
       const whole = end >= 0 && end - at < longestLine
       if (!whole && bytes.length - at < longestLine) break
       const next = whole ? end + 1 : at + longestLine
-      pieces.push(this.#head(stream, whole), bytes.subarray(at, next))
-      if (!whole) pieces.push(Buffer.of(newline))
+      this.#add(stream, whole, bytes.subarray(at, next))
       at = next
     }
     // A copy, so that a few bytes do not hold a whole chunk.
     this.#rest[stream] = Buffer.from(bytes.subarray(at))
-    this.#append(pieces)
+    this.#flush()
   }
 
   /** Writes what had no newline, and closes. */
   end(): void {
     for (const stream of ["stdout", "stderr"] as const) {
-      if (this.#rest[stream].length > 0) {
-        this.#append([this.#head(stream, false), this.#rest[stream], Buffer.of(newline)])
-      }
+      if (this.#rest[stream].length > 0) this.#add(stream, false, this.#rest[stream])
     }
+    this.#flush()
     closeSync(this.#file)
   }
 
-  #head(stream: LogLine["stream"], whole: boolean): Buffer {
+  #add(stream: LogLine["stream"], whole: boolean, line: Buffer): void {
     // Never the same time twice, so that "since" tells lines apart.
     const now = wallNanos()
     this.#lastTime = now > this.#lastTime ? now : this.#lastTime + 1n
-    return Buffer.from(`${toRfc3339Nano(this.#lastTime)} ${stream} ${whole ? "F" : "P"} `)
+    const head = Buffer.from(`${toRfc3339Nano(this.#lastTime)} ${stream} ${whole ? "F" : "P"} `)
+    const bytes = head.length + line.length + (whole ? 0 : 1)
+    if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.maxBytes) {
+      this.#flush()
+      this.#turnOver()
+    }
+    this.#bytes += bytes
+    this.#unwritten.push(head, line)
+    if (!whole) this.#unwritten.push(Buffer.of(newline))
   }
 
-  #append(pieces: ReadonlyArray<Buffer>): void {
-    if (pieces.length === 0) return
-    const bytes = Buffer.concat(pieces)
-    if (this.#bytes > 0 && this.#bytes + bytes.length > this.#limits.maxBytes) this.#turnOver()
+  #flush(): void {
+    const bytes = Buffer.concat(this.#unwritten.splice(0))
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at)
-    this.#bytes += bytes.length
   }
 
   #turnOver(): void {

@@ -24,6 +24,9 @@ const neverTime = "0001-01-01T00:00:00Z"
 /** The watch tells in milliseconds; this is for what it missed, and for shims that somebody killed. */
 const lookEveryMs = 1_000
 
+const isId = /^[0-9a-f]{64}$/
+const isHalf = /^[0-9a-f]{64}\.(new|old)$/
+
 interface Task {
   readonly record: TaskRecord
   /** Heard when it has ended. */
@@ -46,9 +49,9 @@ export class Processes {
     this.#announce = announce
     mkdirSync(endedFolder(root), { recursive: true, mode: 0o700 })
     for (const id of readdirSync(root)) {
-      // A folder of another name is one that was being made or removed.
-      if (id.includes(".")) rmSync(taskFolder(root, id), { recursive: true, force: true })
-      else if (id !== "ended") this.#adopt(id)
+      if (isId.test(id)) this.#adopt(id)
+      // One that was being made or removed when the node died.
+      else if (isHalf.test(id)) rmSync(taskFolder(root, id), { recursive: true, force: true })
     }
     for (const id of readdirSync(endedFolder(root))) {
       if (!this.#tasks.has(id)) rmSync(endPath(root, id), { force: true })

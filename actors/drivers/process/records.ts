@@ -62,7 +62,11 @@ export function readRecord<T>(path: string): T | undefined {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
     throw error
   }
-  return JSON.parse(text) as T
+  try {
+    return JSON.parse(text) as T
+  } catch (error) {
+    throw new Error(`${path} is no record: ${(error as Error).message}`)
+  }
 }
 
 /** Writes a record whole or not at all, and not to be lost with the power. */

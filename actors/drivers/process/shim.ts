@@ -33,11 +33,15 @@ function main(root: string, id: string): void {
   try {
     writeFileSync(shimPath(root, id), JSON.stringify(identify(process.pid)), { flag: "wx", mode: 0o600 })
   } catch {
-    return say({ error: "another shim has it already" })
+    say({ error: "another shim has it already" })
+    return
   }
 
   const problem = findProblem(command)
-  if (problem !== undefined) return fail(root, id, problem.exitCode, problem.error)
+  if (problem !== undefined) {
+    fail(root, id, problem.exitCode, problem.error)
+    return
+  }
   const log = command.log === "none" ? undefined : new LogWriter(taskFolder(root, id), command.log)
   const child = spawn(resolve(command) ?? "", command.words.slice(1), {
     cwd: command.directory,
