@@ -1,6 +1,14 @@
 import { expect, test } from "bun:test"
 import { serviceBody, TestGateway } from "#test/support/gateway.ts"
 
+const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
+
+const overlay = (name: string) => ({ Name: name, Driver: "overlay" })
+const networked = (name: string, network: string) =>
+  serviceBody(name, {
+    TaskTemplate: { ContainerSpec: { Image: "busybox" }, Networks: [{ Target: network, Aliases: ["a"] }] }
+  })
+
 test("creates a service, fills in what the Engine fills in, and shows it as the Engine does", async () => {
   const gateway = await TestGateway.start()
   const reply = await gateway.post("/v1.50/services/create", serviceBody("web"))
@@ -27,4 +35,298 @@ test("creates a service, fills in what the Engine fills in, and shows it as the 
     EndpointSpec: { Mode: "vip" }
   })
   expect(shown.body.Endpoint).toEqual({ Spec: {} })
+})
+
+test("a service without a name gets one", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody(undefined))
+  expect((await gateway.get(`/services/${id}`)).body.Spec.Name).toMatch(/^[a-z]+_[a-z]+$/)
+})
+
+test("CT-06: a name is given once", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/services/create", serviceBody("web"))
+  const reply = await gateway.post("/services/create", serviceBody("web"))
+  expect(reply.status).toBe(409)
+  expect(reply.body.message).toBe(
+    rpc("AlreadyExists", "name conflicts with an existing object: service web already exists")
+  )
+})
+
+test("is found by id, by name, and by the beginning of its id; names go first", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody("web"))
+  const twin = await gateway.made("/services/create", serviceBody(id.slice(0, 6)))
+  for (const way of [id, "web", id.slice(0, 9)]) {
+    expect((await gateway.get(`/services/${way}`)).body.ID).toBe(id)
+  }
+  expect((await gateway.get(`/services/${id.slice(0, 6)}`)).body.ID).toBe(twin)
+  expect(await gateway.get("/services/nosuch")).toMatchObject({
+    status: 404,
+    body: { message: "service nosuch not found" }
+  })
+})
+
+test("the beginning of two ids is ambiguous", async () => {
+  const gateway = await TestGateway.start()
+  for (let made = 0; made < 40; made++) await gateway.made("/services/create", serviceBody(`s-${made}`))
+  const ids = (await gateway.get("/services")).body.map(({ ID }: { ID: string }) => ID)
+  const first = ids
+    .map((id: string) => id[0])
+    .find((char: string, at: number, all: ReadonlyArray<string>) => all.indexOf(char) !== at)
+  const count = ids.filter((id: string) => id.startsWith(first)).length
+  expect(await gateway.get(`/services/${first}`)).toMatchObject({
+    status: 400,
+    body: { message: `service ${first} is ambiguous (${count} matches found)` }
+  })
+})
+
+test("names of networks become ids; an unknown one is 500, as in the Engine", async () => {
+  const gateway = await TestGateway.start()
+  const network = await gateway.made("/networks/create", overlay("net1"))
+  const id = await gateway.made("/services/create", networked("web", "net1"))
+  expect((await gateway.get(`/services/${id}`)).body.Spec.TaskTemplate.Networks).toEqual([
+    { Target: network, Aliases: ["a"] }
+  ])
+  expect(await gateway.post("/services/create", networked("b", "nonet"))).toMatchObject({
+    status: 500,
+    body: { message: "network nonet not found" }
+  })
+})
+
+test("a network of the Engine alone cannot be used, its built-in ones can", async () => {
+  const gateway = await TestGateway.start()
+  gateway.engine.answers.set("GET /networks/mine", { status: 200, body: { Name: "mine", Id: "x" } })
+  const reply = await gateway.post("/services/create", networked("web", "mine"))
+  expect(reply.status).toBe(403)
+  expect(reply.body.message).toStartWith("The network mine cannot be used with services.")
+  expect((await gateway.post("/services/create", networked("web", "host"))).status).toBe(201)
+})
+
+test("CT-09: nothing is attached to the ingress network by hand", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/networks/create", { Name: "in", Driver: "overlay", Ingress: true })
+  expect(await gateway.post("/services/create", networked("web", "in"))).toMatchObject({
+    status: 400,
+    body: {
+      message: rpc("InvalidArgument", 'Service cannot be explicitly attached to the ingress network "in"')
+    }
+  })
+})
+
+test("CT-07: an ingress port belongs to one service, on creation and on update", async () => {
+  const gateway = await TestGateway.start()
+  const port = (mode: string, Protocol = "tcp") => ({
+    EndpointSpec: { Ports: [{ Protocol, TargetPort: 80, PublishedPort: 8080, PublishMode: mode }] }
+  })
+  const id = await gateway.made("/services/create", serviceBody("web", port("ingress")))
+  const refused = {
+    status: 400,
+    body: {
+      message: rpc(
+        "InvalidArgument",
+        `port '8080' is already in use by service 'web' (${id}) as an ingress port`
+      )
+    }
+  }
+  expect(await gateway.post("/services/create", serviceBody("b", port("ingress")))).toMatchObject(refused)
+  expect(await gateway.post("/services/create", serviceBody("b", port("host")))).toMatchObject(refused)
+  expect((await gateway.post("/services/create", serviceBody("b", port("ingress", "udp")))).status).toBe(201)
+  const other = await gateway.made("/services/create", serviceBody("c"))
+  const { Version } = (await gateway.get(`/services/${other}`)).body
+  const update = `/services/${other}/update?version=${Version.Index}`
+  expect(await gateway.post(update, serviceBody("c", port("ingress")))).toMatchObject(refused)
+})
+
+test("CT-10: a secret must exist under the name beside its id", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/secrets/create", { Name: "s1", Data: "aGk=" })
+  const using = (SecretID: string, SecretName: string) =>
+    serviceBody("web", {
+      TaskTemplate: {
+        ContainerSpec: { Image: "busybox", Secrets: [{ SecretID, SecretName, File: { Name: "f" } }] }
+      }
+    })
+  for (const body of [using("nope", "s1"), using(id, "other")]) {
+    const reply = await gateway.post("/services/create", body)
+    expect(reply.status).toBe(400)
+    expect(reply.body.message).toStartWith(rpc("InvalidArgument", "secret not found: "))
+  }
+  expect((await gateway.post("/services/create", using(id, "s1"))).status).toBe(201)
+})
+
+test("CT-05: an update must name the newest version", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody("web"))
+  const message = async (query: string) => {
+    const reply = await gateway.post(`/services/web/update${query}`, serviceBody("web"))
+    return [reply.status, reply.body.message]
+  }
+  expect(await message("?version=1")).toEqual([500, rpc("Unknown", "update out of sequence")])
+  expect(await message("")).toEqual([
+    400,
+    `invalid service version '': strconv.ParseUint: parsing "": invalid syntax`
+  ])
+  expect(await message("?version=x1")).toEqual([
+    400,
+    `invalid service version 'x1': strconv.ParseUint: parsing "x1": invalid syntax`
+  ])
+  const { Version } = (await gateway.get(`/services/${id}`)).body
+  const reply = await gateway.post(`/services/web/update?version=${Version.Index}`, serviceBody("web"))
+  expect(reply.text).toBe('{"Warnings":null}\n')
+  expect(await message(`?version=${Version.Index}`)).toEqual([500, rpc("Unknown", "update out of sequence")])
+})
+
+test("CT-04: neither name nor mode of a service changes", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/services/create", serviceBody("web"))
+  const { Version } = (await gateway.get("/services/web")).body
+  const update = `/services/web/update?version=${Version.Index}`
+  expect(await gateway.post(update, serviceBody("b"))).toMatchObject({
+    status: 501,
+    body: { message: rpc("Unimplemented", "renaming services is not supported") }
+  })
+  expect(await gateway.post(update, serviceBody("web", { Mode: { Global: {} } }))).toMatchObject({
+    status: 501,
+    body: { message: rpc("Unimplemented", "service mode change is not allowed") }
+  })
+})
+
+test("rolls back to the previous spec, when there is one", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody("web"))
+  const version = async () => (await gateway.get("/services/web")).body.Version.Index
+  const rollback = async (value = "previous") =>
+    gateway.post(`/services/web/update?version=${await version()}&rollback=${value}`, serviceBody("web"))
+  expect(await rollback()).toMatchObject({
+    status: 400,
+    body: { message: rpc("FailedPrecondition", `service ${id} does not have a previous spec`) }
+  })
+  expect(await rollback("zzz")).toMatchObject({
+    status: 500,
+    body: { message: "unrecognized rollback option zzz" }
+  })
+  const three = serviceBody("web", { Mode: { Replicated: { Replicas: 3 } } })
+  await gateway.post(`/services/web/update?version=${await version()}`, three)
+  expect((await rollback()).status).toBe(200)
+  const { body } = await gateway.get("/services/web")
+  expect(body.Spec.Mode.Replicated.Replicas).toBe(1)
+  expect(body.PreviousSpec.Mode.Replicated.Replicas).toBe(3)
+  expect(body.UpdateStatus).toMatchObject({
+    State: "rollback_started",
+    Message: "manually requested rollback"
+  })
+})
+
+test("keeps registry credentials to itself, and across updates without any", async () => {
+  const gateway = await TestGateway.start()
+  const reply = await gateway.post("/services/create", serviceBody("web"), { "X-Registry-Auth": "c2VjcmV0" })
+  const stored = () => gateway.ledger.read.get("service", reply.body.ID)
+  expect(stored()?.RegistryAuth).toBe("c2VjcmV0")
+  expect((await gateway.get("/services/web")).text).not.toContain("c2VjcmV0")
+  const version = stored()?.Version.Index
+  await gateway.post(`/services/web/update?version=${version}&registryAuthFrom=spec`, serviceBody("web"))
+  expect(stored()?.RegistryAuth).toBe("c2VjcmV0")
+  const now = stored()?.Version.Index
+  expect(
+    await gateway.post(`/services/web/update?version=${now}&registryAuthFrom=x`, serviceBody("web"))
+  ).toMatchObject({
+    status: 500,
+    body: { message: "unsupported registryAuthFrom value" }
+  })
+})
+
+test("scaling alone leaves the version that tasks point at", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody("web"))
+  const { body } = await gateway.get(`/services/${id}?insertDefaults=false`)
+  const before = gateway.ledger.read.get("service", id)?.SpecVersion
+  body.Spec.Mode.Replicated.Replicas = 7
+  expect((await gateway.post(`/services/${id}/update?version=${body.Version.Index}`, body.Spec)).status).toBe(
+    200
+  )
+  expect(gateway.ledger.read.get("service", id)?.SpecVersion).toBe(before as number)
+})
+
+test("removes a service, once", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/services/create", serviceBody("web"))
+  expect(await gateway.delete("/services/web")).toMatchObject({ status: 200, text: "" })
+  expect((await gateway.delete("/services/web")).status).toBe(404)
+})
+
+test("defaults are shown when asked for, and never stored", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/services/create", serviceBody("web"))
+  const filled = (await gateway.get("/services/web?insertDefaults=true")).body.Spec
+  expect(filled.TaskTemplate.RestartPolicy).toEqual({ Condition: "any", Delay: 5e9, MaxAttempts: 0 })
+  expect(filled.TaskTemplate.ContainerSpec.StopGracePeriod).toBe(10e9)
+  expect(filled.UpdateConfig).toEqual({
+    Parallelism: 1,
+    FailureAction: "pause",
+    Monitor: 5e9,
+    MaxFailureRatio: 0,
+    Order: "stop-first"
+  })
+  expect((await gateway.get("/services/web")).body.Spec.UpdateConfig).toBeUndefined()
+  expect((await gateway.get("/services/web?insertDefaults=maybe")).status).toBe(400)
+})
+
+test("CT-18: lists filter by prefix, label and mode", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/services/create", serviceBody("web", { Labels: { a: "b" } }))
+  await gateway.made("/services/create", serviceBody("webhook", { Mode: { Global: {} }, Labels: { a: "c" } }))
+  await gateway.made("/services/create", serviceBody("db"))
+  const names = async (filters: unknown) => {
+    const reply = await gateway.get(`/services?filters=${encodeURIComponent(JSON.stringify(filters))}`)
+    return reply.body.map((service: { Spec: { Name: string } }) => service.Spec.Name).sort()
+  }
+  expect(await names({ name: ["web"] })).toEqual(["web", "webhook"])
+  expect(await names({ name: { web: true, d: true } })).toEqual(["db", "web", "webhook"])
+  expect(await names({ label: ["a"] })).toEqual(["web", "webhook"])
+  expect(await names({ label: ["a=b"] })).toEqual(["web"])
+  expect(await names({ mode: ["global"] })).toEqual(["webhook"])
+  expect(await names({ name: ["web"], mode: ["replicated"] })).toEqual(["web"])
+  expect(await names({ name: ["zz"] })).toEqual([])
+  expect(await gateway.get('/services?filters={"zz":["1"]}')).toMatchObject({
+    status: 400,
+    body: { message: "invalid filter 'zz'" }
+  })
+})
+
+test("CT-19: statuses count what runs and what should, for clients that know of them", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made(
+    "/services/create",
+    serviceBody("web", { Mode: { Replicated: { Replicas: 2 } } })
+  )
+  const task = (ID: string, State: "running" | "failed") => ({
+    ID,
+    ServiceID: id,
+    SpecVersion: 1,
+    Slot: 1,
+    Status: { Timestamp: "", State },
+    DesiredState: State === "failed" ? ("shutdown" as const) : ("running" as const)
+  })
+  await gateway.write({
+    type: "tasks.change",
+    v: 1,
+    create: [task("t1", "running"), task("t2", "failed")],
+    update: [],
+    remove: []
+  })
+  const [listed] = (await gateway.get("/v1.41/services?status=true")).body
+  expect(listed.ServiceStatus).toEqual({ RunningTasks: 1, DesiredTasks: 2, CompletedTasks: 0 })
+  expect((await gateway.get("/v1.41/services")).body[0].ServiceStatus).toBeUndefined()
+  expect((await gateway.get("/v1.40/services?status=true")).body[0].ServiceStatus).toBeUndefined()
+})
+
+test("a shown service changes with the service", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody("web"))
+  await gateway.get("/services")
+  const { body } = await gateway.get(`/services/${id}`)
+  body.Spec.Labels = { new: "label" }
+  await gateway.post(`/services/${id}/update?version=${body.Version.Index}`, body.Spec)
+  expect((await gateway.get("/services")).body[0].Spec.Labels).toEqual({ new: "label" })
 })
