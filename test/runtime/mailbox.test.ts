@@ -16,10 +16,14 @@ const latest: Overflow = { latest: (message: never) => (message as Said).key }
 /** What an inbox must do, written down as slowly and plainly as possible. */
 class Model {
   waiting: Letter[] = []
-  constructor(
-    readonly capacity: number,
-    readonly overflow: Overflow
-  ) {}
+  readonly capacity: number
+  readonly overflow: Overflow
+
+  constructor(capacity: number, overflow: Overflow) {
+    this.capacity = capacity
+    this.overflow = overflow
+  }
+
   offer(offered: Letter): "taken" | "full" | { lost: number } {
     const message = offered.message as Said
     if (offered.own) {
