@@ -51,8 +51,8 @@ export interface Recovery {
 
 /** Throws `DiskError` and `UnknownFormat`; answers `Quarantine` when acknowledged data cannot be read. */
 export function recover(input: RecoverInput): Recovery | Quarantine {
-  const slot = readSlots(input)
-  if (slot === undefined) return quarantine("Both state slots are damaged")
+  const { slot, damaged } = readSlots(input)
+  if (slot === undefined) return quarantine("Both state slots are damaged or missing")
   const { vfs, cipher, owner, ring, directory } = input
   const log = scan(vfs, cipher, owner, ring, `${directory}/${names.log}`, slot)
   if (log._tag === "Quarantine") return log
@@ -86,20 +86,36 @@ export function recover(input: RecoverInput): Recovery | Quarantine {
       entries: log.entries.filter(({ index }) => index > base),
       lastIndex: wal.nextIndex - 1,
       notes: [
+        ...damaged.map((name) => `State slot ${name} was damaged or missing; the other one was used`),
         ...log.notes,
+        ...(log.markedSnapshot > base && !chosen.bad.some(({ name }) => isAt(name, log.markedSnapshot))
+          ? [
+              `The snapshot at entry ${log.markedSnapshot} is gone; the log was replayed from entry ${base + 1}`
+            ]
+          : []),
         ...chosen.bad.map(({ name, reason }) => `Set aside snapshot ${name}, which cannot be used: ${reason}`)
       ]
     }
   }
 }
 
-function readSlots({ vfs, cipher, owner, directory }: RecoverInput): Slot | undefined {
+const isAt = (name: string, index: number): boolean => parseName(name, "snap")?.[0] === index
+
+/** The newer sound slot, and the names of those that are not. */
+function readSlots({ vfs, cipher, owner, directory }: RecoverInput): {
+  readonly slot: Slot | undefined
+  readonly damaged: ReadonlyArray<string>
+} {
   const present = vfs.list(directory)
-  const slots = names.slots
-    .filter((name) => present.includes(name))
-    .map((name) => decodeSlot(cipher, owner, readWhole(vfs, `${directory}/${name}`)))
-    .filter((slot) => slot !== undefined)
-  return slots.sort((a, b) => b.turn - a.turn)[0]
+  let newest: Slot | undefined
+  const damaged: Array<string> = []
+  for (const name of names.slots) {
+    const bytes = present.includes(name) ? readWhole(vfs, `${directory}/${name}`) : new Uint8Array(0)
+    const slot = decodeSlot(cipher, owner, bytes)
+    if (slot === undefined) damaged.push(name)
+    else if (newest === undefined || slot.turn > newest.turn) newest = slot
+  }
+  return { slot: newest, damaged }
 }
 
 interface Chosen {

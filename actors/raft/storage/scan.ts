@@ -39,6 +39,8 @@ export interface Scanned {
   readonly entries: ReadonlyArray<Entry>
   /** The index the next entry will have. */
   readonly nextIndex: number
+  /** The newest snapshot that the log says was durable; 0 for none. */
+  readonly markedSnapshot: number
   readonly notes: ReadonlyArray<string>
 }
 
@@ -50,14 +52,16 @@ interface Found {
   readonly head: SegmentHead
 }
 
+interface Gathered {
+  readonly chain: ReadonlyArray<Found>
+  readonly newestName: number
+  readonly notes: ReadonlyArray<string>
+}
+
 /** The segments that make up the log, oldest first, or why they do not. */
-function gather(
-  vfs: Vfs,
-  cipher: Cipher,
-  owner: Owner,
-  directory: string
-): { readonly chain: ReadonlyArray<Found>; readonly newestName: number } | Quarantine {
+function gather(vfs: Vfs, cipher: Cipher, owner: Owner, directory: string): Gathered | Quarantine {
   const chain: Array<Found> = []
+  const notes: Array<string> = []
   let newestName = 0
   for (const name of [...vfs.list(directory)].reverse()) {
     const numbers = parseName(name, "seg")
@@ -72,10 +76,13 @@ function gather(
       return quarantine(`The head of log segment ${name} is damaged or belongs to another file`)
     }
     // A hole: older segments were about to be removed. What is missing, if anything, shows below.
-    if (following !== undefined && !sameBytes(following.head.previousFileId, head.fileId)) break
+    if (following !== undefined && !sameBytes(following.head.previousFileId, head.fileId)) {
+      notes.push(`Left out log segment ${name} and those before it: ${following.name} does not continue it`)
+      break
+    }
     chain.unshift({ name, bytes, head })
   }
-  return { chain, newestName }
+  return { chain, newestName, notes }
 }
 
 /** Replays frames into the log they describe. */
@@ -86,6 +93,7 @@ class Replay {
   seq: number
   previousCrc: number
   nextIndex: number
+  markedSnapshot = 0
   entries: Array<Entry> = []
   #started = false
 
@@ -100,6 +108,7 @@ class Replay {
     if (head.kind === frameKind.marker) {
       const marker = decodeMarker(payload)
       if (marker === undefined) return "its marker makes no sense"
+      this.markedSnapshot = Math.max(this.markedSnapshot, marker.index)
       if (marker.index >= this.nextIndex) {
         this.entries = []
         this.nextIndex = marker.index + 1
@@ -170,12 +179,13 @@ export function scan(
           freeSeq: newestName + 1,
           entries: [],
           nextIndex: 1,
+          markedSnapshot: 0,
           notes: []
         }
   }
 
   const replay = new Replay(first.head)
-  const notes: Array<string> = []
+  const notes: Array<string> = [...gathered.notes]
   for (const [at, segment] of chain.entries()) {
     const isLast = at === chain.length - 1
     const { head, name, bytes } = segment
@@ -252,6 +262,7 @@ export function scan(
     freeSeq: Math.max(replay.seq, newestName) + 2,
     entries: replay.entries,
     nextIndex: replay.nextIndex,
+    markedSnapshot: replay.markedSnapshot,
     notes
   }
 }
