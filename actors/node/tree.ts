@@ -1,4 +1,5 @@
 /** What runs on every node. A manager is a node, too. */
+import { logs } from "#actors/logs/actor.ts"
 import { network } from "#actors/network/actor.ts"
 import { engineWatch } from "#actors/node/engine-watch/actor.ts"
 import { session } from "#actors/node/session/actor.ts"
@@ -13,7 +14,7 @@ export interface NodeTreeOptions {
 }
 
 /**
- * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane` and `System`.
+ * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane`, `LogReaders` and `System`.
  *
  * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
  * for nothing has to find its container anew.
@@ -27,6 +28,7 @@ export const nodeTree = ({ clusterId, addr = "127.0.0.1" }: NodeTreeOptions): Su
       permanent(engineWatch, { props: { clusterId } }),
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
+      permanent(logs),
       permanent(session, { props: { clusterId, addr } })
     ]
   })
