@@ -247,7 +247,14 @@ const pruneNetworks = (gateway: Gateway, call: Call): Handled =>
     const filters = yield* orRefuse(filtersOf(call, pruneFilters))
     const until = yield* orRefuse(parseUntil(valuesOf(filters, "until"), gateway.clock()))
     const reader = yield* ours(gateway)
-    const deleted: Array<string> = []
+    // Our own bridges come and go with their tasks; the Engine is to leave them alone.
+    const kept = new Map(filters)
+    kept.set("label!", new Set([...valuesOf(filters, "label!"), networkLabel]))
+    const answer = yield* ask(gateway, "POST", `/networks/prune?filters=${encodeURIComponent(show(kept))}`)
+    if (answer.status !== 200) return passOn(answer)
+    const theirs = (answer.body as { readonly NetworksDeleted?: ReadonlyArray<string> | null })
+      .NetworksDeleted
+    const deleted = [...(theirs ?? [])]
     for (const network of reader === undefined ? [] : byId(reader.all("network"))) {
       if (reader === undefined || isUsed(reader, network)) continue
       if (until.before !== undefined && toMs(network.CreatedAt) > until.before) continue
@@ -261,15 +268,7 @@ const pruneNetworks = (gateway: Gateway, call: Call): Handled =>
       )
       if (done) deleted.push(network.Name)
     }
-    // Our own bridges come and go with their tasks; the Engine is to leave them alone.
-    const kept = new Map(filters)
-    kept.set("label!", new Set([...valuesOf(filters, "label!"), networkLabel]))
-    const answer = yield* ask(gateway, "POST", `/networks/prune?filters=${encodeURIComponent(show(kept))}`)
-    if (answer.status !== 200) return passOn(answer)
-    const theirs = (answer.body as { readonly NetworksDeleted?: ReadonlyArray<string> | null })
-      .NetworksDeleted
-    const names = [...deleted, ...(theirs ?? [])]
-    return ok({ NetworksDeleted: names.length === 0 ? null : names })
+    return ok({ NetworksDeleted: deleted.length === 0 ? null : deleted })
   })
 
 const show = (filters: Filters): string =>

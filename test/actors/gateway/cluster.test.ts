@@ -1,0 +1,240 @@
+/** Nodes, tasks, and the cluster itself. */
+import { expect, test } from "bun:test"
+import { Effect } from "effect"
+import { nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
+
+const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
+
+const worker = (gateway: TestGateway, id: string, hostname: string, state: "ready" | "down" = "ready") =>
+  gateway.write({
+    type: "node.register",
+    v: 1,
+    node: {
+      ID: id,
+      Spec: { Role: "worker", Availability: "active", Labels: { zone: "a" } },
+      Status: { State: state },
+      Description: {
+        Hostname: hostname,
+        Platform: {},
+        Resources: { NanoCPUs: 1, MemoryBytes: 1 },
+        Engine: { EngineVersion: "20.10.24", Labels: { disk: "ssd" } }
+      }
+    }
+  })
+
+const task = (gateway: TestGateway, service: string, ID: string, extra: Record<string, unknown> = {}) =>
+  gateway.write({
+    type: "tasks.change",
+    v: 1,
+    create: [
+      {
+        ID,
+        ServiceID: service,
+        SpecVersion: gateway.ledger.read.get("service", service)?.SpecVersion ?? 0,
+        Slot: 1,
+        NodeID: nodeId,
+        Status: { Timestamp: "2026-11-22T21:02:02.8Z", State: "running", Message: "started" },
+        DesiredState: "running",
+        ...extra
+      }
+    ],
+    update: [],
+    remove: []
+  })
+
+test("a node is shown as the Engine shows it, without what only we know", async () => {
+  const gateway = await TestGateway.start()
+  const { text, body } = await gateway.get("/nodes/sk1")
+  expect(body.ManagerStatus).toEqual({ Leader: true, Reachability: "reachable", Addr: "10.78.0.11:2377" })
+  expect(text).not.toContain("Executor")
+  expect(text).not.toContain("LastSeen")
+  expect(await gateway.get("/nodes/self")).toMatchObject({
+    status: 404,
+    body: { message: "node self not found" }
+  })
+})
+
+test("nodes are filtered by labels of both kinds, role and name", async () => {
+  const gateway = await TestGateway.start()
+  await worker(gateway, "w1", "box")
+  const ids = async (filters: string) =>
+    (await gateway.get(`/nodes?filters=${encodeURIComponent(filters)}`)).body.map(
+      ({ ID }: { ID: string }) => ID
+    )
+  expect(await ids('{"role":["worker"]}')).toEqual(["w1"])
+  expect(await ids('{"node.label":["zone=a"]}')).toEqual(["w1"])
+  expect(await ids('{"label":["disk"]}')).toEqual(["w1"])
+  expect(await ids('{"name":["sk"]}')).toEqual([nodeId])
+  expect(await ids('{"membership":["pending"]}')).toEqual([])
+  expect(await gateway.get('/nodes?filters={"role":["boss"]}')).toMatchObject({
+    status: 500,
+    body: { message: "Invalid role filter: 'boss'" }
+  })
+})
+
+test("RF-24, RF-26: the last manager stays one, and a ready node is removed by force only", async () => {
+  const gateway = await TestGateway.start()
+  const version = gateway.ledger.read.get("node", nodeId)?.Version.Index
+  const demote = { Labels: {}, Role: "worker", Availability: "active" }
+  expect(await gateway.post(`/nodes/${nodeId}/update?version=${version}`, demote)).toMatchObject({
+    status: 400,
+    body: { message: rpc("FailedPrecondition", "attempting to demote the last manager of the swarm") }
+  })
+  expect((await gateway.delete("/nodes/sk1")).status).toBe(400)
+  await worker(gateway, "w1", "box")
+  expect(await gateway.delete("/nodes/box")).toMatchObject({
+    status: 400,
+    body: { message: rpc("FailedPrecondition", "node w1 is not down and can't be removed") }
+  })
+  expect(await gateway.delete("/nodes/box?force=1")).toMatchObject({ status: 200, text: "" })
+})
+
+test("a node's spec is replaced, under its version", async () => {
+  const gateway = await TestGateway.start()
+  await worker(gateway, "w1", "box")
+  const version = gateway.ledger.read.get("node", "w1")?.Version.Index
+  const drained = { Labels: { x: "y" }, Role: "worker", Availability: "drain" }
+  expect((await gateway.post(`/nodes/w1/update?version=${version}`, drained)).status).toBe(200)
+  expect((await gateway.get("/nodes/w1")).body.Spec).toEqual(drained)
+  expect((await gateway.post(`/nodes/w1/update?version=${version}`, drained)).status).toBe(500)
+  expect((await gateway.post("/nodes/w1/update?version=1", { Availability: "rest" })).body.message).toBe(
+    'invalid JSON: Availability: expected "active" | "pause" | "drain", got "rest"'
+  )
+})
+
+test("a task is shown with the spec it carries out, also after its service has moved on", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody("web", { Labels: { stack: "s" } }))
+  await task(gateway, id, "4kx0000000000000000000001")
+  const { body } = await gateway.get(`/services/${id}`)
+  body.Spec.TaskTemplate.ContainerSpec.Image = "busybox:2"
+  await gateway.post(`/services/${id}/update?version=${body.Version.Index}`, body.Spec)
+  const [shown] = (await gateway.get('/tasks?filters={"label":["stack=s"]}')).body
+  expect(shown).toMatchObject({
+    ID: "4kx0000000000000000000001",
+    Labels: {},
+    ServiceID: id,
+    Slot: 1,
+    NodeID: nodeId,
+    DesiredState: "running",
+    Spec: { ContainerSpec: { Image: "busybox:latest" }, ForceUpdate: 0 },
+    Status: { State: "running", Message: "started", PortStatus: {} },
+    Volumes: null
+  })
+  expect(shown.Spec.Runtime).toBeUndefined()
+  const current = encodeURIComponent('{"_up-to-date":{"true":true}}')
+  expect((await gateway.get(`/tasks?filters=${current}`)).body).toEqual([])
+})
+
+test("tasks are found by id, by name and by the beginning of an id", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", serviceBody("web"))
+  await task(gateway, id, "4kx0000000000000000000001")
+  for (const way of ["4kx0000000000000000000001", "4kx", "web.1.4kx0000000000000000000001"]) {
+    expect((await gateway.get(`/tasks/${way}`)).body.ID).toBe("4kx0000000000000000000001")
+  }
+  expect(await gateway.get("/tasks/web.2.4kx0000000000000000000001")).toMatchObject({ status: 404 })
+})
+
+test("tasks are filtered by service, node, state and name", async () => {
+  const gateway = await TestGateway.start()
+  const web = await gateway.made("/services/create", serviceBody("web"))
+  const db = await gateway.made("/services/create", serviceBody("db"))
+  await task(gateway, web, "a1")
+  await task(gateway, web, "a2", { DesiredState: "shutdown", Slot: 2 })
+  await task(gateway, db, "b1", { NodeID: "w1" })
+  await worker(gateway, "w1", "box")
+  const ids = async (filters: unknown) => {
+    const reply = await gateway.get(`/tasks?filters=${encodeURIComponent(JSON.stringify(filters))}`)
+    return reply.status === 200
+      ? reply.body.map(({ ID }: { ID: string }) => ID)
+      : [reply.status, reply.body.message]
+  }
+  expect(await ids({})).toEqual(["a1", "a2", "b1"])
+  expect(await ids({ service: ["web"] })).toEqual(["a1", "a2"])
+  expect(await ids({ service: [db.slice(0, 10)] })).toEqual(["b1"])
+  expect(await ids({ service: ["web"], node: ["box"] })).toEqual([])
+  expect(await ids({ node: ["box"] })).toEqual(["b1"])
+  expect(await ids({ "desired-state": ["Running"] })).toEqual(["a1", "b1"])
+  expect(await ids({ name: ["web.2"] })).toEqual(["a2"])
+  expect(await ids({ id: ["a"] })).toEqual(["a1", "a2"])
+  expect(await ids({ service: ["nosuch"] })).toEqual([404, "service nosuch not found"])
+  expect(await ids({ "desired-state": ["zzz"] })).toEqual([500, "Invalid desired-state filter: 'zzz'"])
+})
+
+test("the text of a task follows its networks", async () => {
+  const gateway = await TestGateway.start()
+  const network = await gateway.made("/networks/create", { Name: "n", Driver: "overlay" })
+  const web = await gateway.made("/services/create", serviceBody("web"))
+  await task(gateway, web, "a1", { Attachments: [{ NetworkID: network, Addresses: ["10.0.1.3/24"] }] })
+  const attached = async () => (await gateway.get("/tasks/a1")).body.NetworksAttachments[0].Network
+  expect((await attached()).IPAMOptions.Configs).toBeUndefined()
+  const ipam = { Driver: "default", Config: [{ Subnet: "10.0.1.0/24", Gateway: "10.0.1.1" }] }
+  await gateway.write({ type: "network.allot", v: 1, networks: [{ id: network, ipam, vni: 4097 }] })
+  expect((await attached()).IPAMOptions.Configs).toEqual([{ Subnet: "10.0.1.0/24", Gateway: "10.0.1.1" }])
+})
+
+test("CT-21: the cluster's settings have limits, and tokens are renewed one by one", async () => {
+  const gateway = await TestGateway.start()
+  const { body } = await gateway.get("/swarm")
+  const update = async (spec: unknown, query = "") => {
+    const version = gateway.ledger.read.cluster()?.Version.Index
+    return gateway.post(`/swarm/update?version=${version}${query}`, spec)
+  }
+  const said = async (spec: unknown) => (await update(spec)).body.message
+  expect(await said({ ...body.Spec, Name: "blue" })).toBe('swarm spec must be named "default"')
+  expect(await said({ ...body.Spec, CAConfig: { NodeCertExpiry: 60e9 } })).toBe(
+    rpc("InvalidArgument", "minimum certificate expiry time is: 1h0m0s")
+  )
+  expect(await said({ ...body.Spec, Dispatcher: { HeartbeatPeriod: -1 } })).toBe(
+    rpc("InvalidArgument", "heartbeat time period cannot be a negative duration")
+  )
+  expect((await update({ ...body.Spec, EncryptionConfig: { AutoLockManagers: true } })).status).toBe(501)
+  expect((await update({ Orchestration: { TaskHistoryRetentionLimit: 3 } })).status).toBe(200)
+  expect((await gateway.get("/swarm")).body.Spec).toEqual({
+    ...body.Spec,
+    Orchestration: { TaskHistoryRetentionLimit: 3 }
+  })
+  expect((await update(body.Spec, "&rotateWorkerToken=true")).status).toBe(200)
+  const after = (await gateway.get("/swarm")).body
+  expect(after.JoinTokens).toEqual({ Worker: "SWMTKN-1-worker-1", Manager: "SWMTKN-1-manager" })
+  expect((await update(body.Spec, "&rotateWorkerToken=perhaps")).body.message).toBe(
+    "invalid value for rotateWorkerToken: perhaps"
+  )
+  expect((await gateway.post("/swarm/update?version=1", body.Spec)).body.message).toBe(
+    rpc("Unknown", "update out of sequence")
+  )
+})
+
+test("a member is not made one again, and leaves by force only", async () => {
+  const forced: Array<boolean> = []
+  const gateway = await TestGateway.start({
+    control: { leave: (force) => Effect.sync(() => void forced.push(force)) }
+  })
+  const already =
+    'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
+  for (const path of ["/swarm/init", "/swarm/join"]) {
+    expect(await gateway.post(path, {})).toMatchObject({ status: 503, body: { message: already } })
+  }
+  const reply = await gateway.post("/swarm/leave")
+  expect(reply.status).toBe(503)
+  expect(reply.body.message).toEndWith(
+    "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. "
+  )
+  expect((await gateway.post("/swarm/leave?force=1")).status).toBe(200)
+  expect(forced).toEqual([true])
+  expect((await gateway.get("/swarm/unlockkey")).text).toBe('{"UnlockKey":""}\n')
+  expect(await gateway.post("/swarm/unlock", { UnlockKey: "k" })).toMatchObject({
+    status: 409,
+    body: { message: "swarm is not locked" }
+  })
+})
+
+test("images are looked up by the Engine, slashes and credentials included", async () => {
+  const gateway = await TestGateway.start()
+  const path = "/distribution/registry.example.com:5000/team/app:1/json"
+  gateway.engine.answers.set(`GET ${path}`, { status: 401, body: { message: "denied" } })
+  expect(await gateway.get(`/v1.41${path}`)).toMatchObject({ status: 401, body: { message: "denied" } })
+  gateway.engine.reachable = false
+  expect((await gateway.get(path)).status).toBe(500)
+})
