@@ -8,22 +8,17 @@ import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import { toIso } from "#actors/model/time.ts"
 
-/** The events of one entry, in its order; none for changes that left the version as it was. */
+/** The events of one entry, in its order. `last` is the event before them. */
 export function describe(changeSet: ChangeSet, last: Sequence): ReadonlyArray<ClusterEvent> {
-  const telling = changeSet.changes.filter(isNews)
+  const { index, changes } = changeSet
   const time = toIso(changeSet.time)
   let previous = last
-  return telling.map((change, at) => {
-    const sequence = { index: changeSet.index, position: at + 1, of: telling.length }
+  return changes.map((change, at) => {
+    const sequence = { index, position: at + 1, of: changes.length }
     const event = describeChange(change, sequence, previous, time)
     previous = sequence
     return event
   })
-}
-
-/** Heartbeats change what is kept of a node, but not its version, and are news to nobody. */
-function isNews({ before, after }: Change): boolean {
-  return before === undefined || after === undefined || before.Version.Index !== after.Version.Index
 }
 
 function describeChange(change: Change, sequence: Sequence, previous: Sequence, time: string): ClusterEvent {

@@ -166,14 +166,6 @@ describe("TCP", () => {
     expect(await answer).toBe("up")
   })
 
-  test("a client that nobody takes for 10 s is turned away", async () => {
-    const [front, back] = await twoPorts()
-    await session.publish(published(front, back, []))
-    const since = performance.now()
-    expect(["ECONNRESET", ""]).toContain(await call(front))
-    expect(performance.now() - since).toBeGreaterThan(9_000)
-  }, 20_000)
-
   test("a client may end its side first and still hear the whole answer, and the other way round", async () => {
     const [front, back] = await twoPorts()
     await backend("127.0.10.1", back, (socket) => {
@@ -449,6 +441,20 @@ describe("the process", () => {
     process.kill((await identify(first)).pid, "SIGKILL")
     expect(await first.publish()).toEqual([])
     expect(await call(front)).toBe("ECONNREFUSED")
+  })
+
+  test("a process that starts anew goes on with its last table before any daemon says a word", async () => {
+    const { at, first } = await begin()
+    const [front, back] = await twoPorts()
+    await backend("127.0.10.1", back, says("as before"))
+    await first.publish(published(front, back, ["127.0.10.1"]))
+    const before = await identify(first)
+    await first.leave()
+    process.kill(before.pid, "SIGKILL")
+    await until("it is gone", () => !isAlive(before))
+    const second = await open(at)
+    endings.push(second.leave)
+    expect(await call(front)).toBe("as before")
   })
 
   test("it stays when its daemon stops, and the next one takes it over", async () => {

@@ -42,6 +42,7 @@ export interface LiveDataPlane extends DataPlaneService {
 const startWithinMs = 10_000
 const answerWithinMs = 10_000
 const greetWithinMs = 2_000
+const letGoWithinMs = 1_000
 const lookEveryMs = 10
 const firstDelayMs = 50
 const longestDelayMs = 2_000
@@ -164,7 +165,7 @@ const obtain = Effect.fnUntraced(function* (
   }
   // It is of another version, or hangs, or lost its socket: it must let go of its ports first.
   const left = readIdentity(paths)
-  if (left !== undefined && isAlive(left)) yield* stopProcess(left)
+  if (left !== undefined && isAlive(left)) yield* stopProcess(left, letGoWithinMs)
   return yield* launch(paths, options)
 })
 

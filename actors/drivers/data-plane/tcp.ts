@@ -28,6 +28,7 @@ export class TcpPort {
   readonly #publishedPort: number
   readonly #balancer = new Balancer()
   readonly #waiting = new Set<Guest>()
+  readonly #holdMs: number
   #server: net.Server | undefined
   #timer: ReturnType<typeof setInterval> | undefined
   #accepted = 0
@@ -35,7 +36,8 @@ export class TcpPort {
   #held = 0
   #closed = false
 
-  constructor(port: PublishedPort) {
+  constructor(port: PublishedPort, options: { readonly holdMs?: number } = {}) {
+    this.#holdMs = options.holdMs ?? holdMs
     this.#publishedPort = port.publishedPort
     this.#targetPort = port.targetPort
     this.update(port)
@@ -100,7 +102,10 @@ export class TcpPort {
     this.#held += 1
     // Until a backend has it, all that can happen is that the client leaves.
     socket.on("error", ignore)
-    this.#seat({ socket, deadline: performance.now() + holdMs, tried: undefined }, this.#waiting.size === 0)
+    this.#seat(
+      { socket, deadline: performance.now() + this.#holdMs, tried: undefined },
+      this.#waiting.size === 0
+    )
   }
 
   /** Finds a backend for `guest`; with `desperate` also among those that failed lately. */

@@ -259,11 +259,11 @@ function readIfReadable(path: string): string | undefined {
   }
 }
 
-/** Ends a server: asked first, killed when it has not gone within 5 s. Completes when it is gone. */
-export const stopProcess = (identity: ProcessIdentity): Effect.Effect<void> =>
+/** Ends a process: asked first, killed when it has not gone in time. Completes when it is gone. */
+export const stopProcess = (identity: ProcessIdentity, withinMs = stopWithinMs): Effect.Effect<void> =>
   Effect.promise(async () => {
     signalProcess(identity, "SIGTERM")
-    for (let waited = 0; waited < stopWithinMs; waited += 20) {
+    for (let waited = 0; waited < withinMs; waited += 20) {
       if (!isAlive(identity)) return
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
