@@ -89,6 +89,7 @@ export class SoloMember {
   #leading = false
   #closing = false
   #problem: string | undefined
+  #haltedBy: Error | undefined
 
   #waiting: Array<Proposal> = []
   #inFlight: ReadonlyArray<Proposal> | undefined
@@ -131,7 +132,7 @@ export class SoloMember {
       ready(error as Error)
       return
     }
-    this.#whenSettled.push(() => ready(this.#problem === undefined ? undefined : new Error(this.#problem)))
+    this.#whenSettled.push(() => ready(this.#haltedBy))
     const term = this.#term + 1
     const noop: Entry = {
       index: this.#lastIndex + 1,
@@ -248,6 +249,7 @@ export class SoloMember {
   halt(error: Error): void {
     if (this.#problem !== undefined) return
     this.#problem = error.message
+    this.#haltedBy = error
     const unknown: ProposeOutcome = { _tag: "Unknown", message: error.message }
     const doubtful = [...this.#toApply.slice(this.#applyAt), ...(this.#inFlight ?? [])]
     const untouched = this.#waiting
@@ -260,8 +262,8 @@ export class SoloMember {
     for (const { done } of untouched) done({ _tag: "NotLeader" })
     for (const { done } of this.#reads) for (const one of done) one(new NoLeader(error.message))
     this.#reads = []
-    this.#settled()
     this.#halted(error)
+    this.#settled()
   }
 
   #refusal(data: Uint8Array): ProposeOutcome | undefined {

@@ -6,7 +6,7 @@ import { NoLeader, type OpenRaft, type RaftService, type RaftStatus } from "#act
 import { type SoloLimits, SoloMember, soloLimits, type Turns } from "#actors/raft/solo-member.ts"
 import { UnknownFormat } from "#actors/raft/storage/block.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
-import { diskStorage } from "#actors/raft/storage/disk.ts"
+import { diskStorage, LogWriterFailed } from "#actors/raft/storage/disk.ts"
 import { defaultLimits, type Limits } from "#actors/raft/storage/layout.ts"
 import { DirectoryInUse, lockDirectory } from "#actors/raft/storage/lock.ts"
 import { openLog, raftDirectory, WrongOwner } from "#actors/raft/storage/open.ts"
@@ -108,7 +108,8 @@ export const openSolo = Effect.fn("raft.openSolo")(function* (
       if (problem === undefined) resume(Effect.void)
       else {
         const message = `Cannot bring back the state in ${directory}: ${problem.message}`
-        resume(Effect.fail(new RaftOpenError({ directory, reason: "state-machine", message })))
+        const reason = problem instanceof LogWriterFailed ? "disk" : "state-machine"
+        resume(Effect.fail(new RaftOpenError({ directory, reason, message })))
       }
     })
   )

@@ -5,7 +5,7 @@
  * takes the kernel's own lock on its file, on every runtime, and the kernel gives it back when the process ends
  * in any way. Whoever reads `LOCK` in this process and closes it again releases it: leave that file alone.
  */
-import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import process from "node:process"
 import { DatabaseSync } from "node:sqlite"
 import { names } from "#actors/raft/storage/layout.ts"
@@ -43,6 +43,8 @@ export function lockDirectory(directory: string): { readonly release: () => void
 
 const openDatabase = (path: string): DatabaseSync => {
   try {
+    // Made by us for its mode; never opened when it is there, for closing it again would release it.
+    if (!existsSync(path)) writeFileSync(path, "", { mode: 0o600 })
     return new DatabaseSync(path)
   } catch (error) {
     throw new DiskError("open", path, "EUNKNOWN", (error as Error).message)
