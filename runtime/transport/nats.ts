@@ -155,7 +155,7 @@ class NatsTransport implements TransportService {
     this.#host = host
     this.#deadlines = new Deadlines(host, (token) => this.#expire(token))
     const boot = Math.floor(host.random() * 2 ** 32).toString(36)
-    this.#inbox = `_INBOX.${options.nodeId}.${boot}`
+    this.#inbox = `${options.inboxPrefix ?? `_INBOX.${options.nodeId}`}.${boot}`
     this.#learn()
     connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => (error ? this.#problem(error) : this.#answered(message))
