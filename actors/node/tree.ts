@@ -14,7 +14,8 @@ export interface NodeTreeOptions {
 }
 
 /**
- * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane`, `LogReaders` and `System`.
+ * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane`, `LogReaders`
+ * and `System`.
  *
  * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
  * for nothing has to find its container anew.
@@ -25,10 +26,11 @@ export const nodeTree = ({ clusterId, addr = "127.0.0.1" }: NodeTreeOptions): Su
     strategy: "one-for-one",
     children: [
       permanent(network),
-      permanent(engineWatch, { props: { clusterId } }),
+      // Following the Engine never ends by itself.
+      permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
-      permanent(logs),
-      permanent(session, { props: { clusterId, addr } })
+      permanent(session, { props: { clusterId, addr } }),
+      permanent(logs)
     ]
   })
