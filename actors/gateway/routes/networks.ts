@@ -139,6 +139,9 @@ const inspectNetwork = (gateway: Gateway, call: Call): Handled =>
     const reader = scope === "" || scope === "swarm" ? yield* ours(gateway) : undefined
     const network = exact(reader, input)
     if (reader !== undefined && network !== undefined) return yield* describe(gateway, call, reader, network)
+    if (reader !== undefined && scope === "swarm") {
+      return yield* describe(gateway, call, reader, yield* orRefuse<Network>(find(reader, "network", input)))
+    }
     const answer = yield* ask(gateway, "GET", `/networks/${encodeURIComponent(input)}${searchOf(call)}`).pipe(
       Effect.catch((error) => (reader === undefined ? Effect.fail(error) : Effect.succeed(notThere(input))))
     )

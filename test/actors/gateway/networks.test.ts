@@ -42,14 +42,20 @@ test("an overlay is ours and shown as the Engine shows one", async () => {
 test("everything else goes to the Engine as it came", async () => {
   const gateway = await TestGateway.start()
   gateway.engine.answers.set("POST /networks/create", { status: 201, body: { Id: "e1", Warning: "" } })
-  const asked = { Name: "b1", Driver: "bridge", Unheard: { of: 1 } }
-  expect(await gateway.post("/networks/create", asked)).toMatchObject({ status: 201, body: { Id: "e1" } })
-  expect(gateway.engine.bodies.at(-1)).toEqual(asked)
+  const body = { Name: "b1", Driver: "bridge", Unheard: { of: 1 } }
+  expect(await gateway.post("/networks/create", body)).toMatchObject({ status: 201, body: { Id: "e1" } })
+  expect(gateway.engine.bodies.at(-1)).toEqual(body)
   gateway.engine.answers.set("DELETE /networks/b1", { status: 204 })
   gateway.engine.answers.set("GET /networks/b1", { status: 200, body: bridge("b1") })
   expect((await gateway.get("/networks/b1?scope=local")).body.Id).toBe("engine-b1")
   expect((await gateway.delete("/networks/b1")).status).toBe(204)
   expect(await gateway.get("/networks/nonet")).toMatchObject({ status: 404 })
+  const asked = gateway.engine.asked.length
+  expect(await gateway.get("/networks/b1?scope=swarm")).toMatchObject({
+    status: 404,
+    body: { message: "network b1 not found" }
+  })
+  expect(gateway.engine.asked.length).toBe(asked)
 })
 
 test("the list is both halves, one object per overlay, our bridges hidden", async () => {

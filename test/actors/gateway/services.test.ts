@@ -162,7 +162,10 @@ test("CT-05: an update must name the newest version", async () => {
     const reply = await gateway.post(`/services/web/update${query}`, serviceBody("web"))
     return [reply.status, reply.body.message]
   }
+  const index = gateway.ledger.read.index
   expect(await message("?version=1")).toEqual([500, rpc("Unknown", "update out of sequence")])
+  // The log need not hear of what is refused at sight.
+  expect(gateway.ledger.read.index).toBe(index)
   expect(await message("")).toEqual([
     400,
     `invalid service version '': strconv.ParseUint: parsing "": invalid syntax`
@@ -329,4 +332,28 @@ test("a shown service changes with the service", async () => {
   body.Spec.Labels = { new: "label" }
   await gateway.post(`/services/${id}/update?version=${body.Version.Index}`, body.Spec)
   expect((await gateway.get("/services")).body[0].Spec.Labels).toEqual({ new: "label" })
+})
+
+test("a stack deployed twice is the same task to its nodes", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/networks/create", overlay("s1_net1"))
+  const body = serviceBody("s1_web", {
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: "busybox:latest",
+        Privileges: { CredentialSpec: null, SELinuxContext: null, NoNewPrivileges: false }
+      },
+      Resources: {},
+      Placement: {},
+      Networks: [{ Target: "s1_net1", Aliases: ["web"] }],
+      ForceUpdate: 0
+    },
+    EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8088 }] }
+  })
+  const id = await gateway.made("/services/create", body)
+  const stored = () => gateway.ledger.read.get("service", id)
+  const before = stored()?.SpecVersion
+  const update = `/services/${id}/update?version=${stored()?.Version.Index}`
+  expect((await gateway.post(update, body)).status).toBe(200)
+  expect(stored()?.SpecVersion).toBe(before as number)
 })
