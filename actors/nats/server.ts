@@ -2,37 +2,39 @@
  * This node's nats-server, kept alive: configured, started or taken over, brought back when it dies, reloaded
  * when a client is let in or shut out, ended with the scope.
  */
-import { createHash } from "node:crypto"
 import { readdirSync, rmSync, watch } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
-import { Context, Duration, Effect, Layer, Queue, Schema, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, Queue, type Scope } from "effect"
 import {
   type NatsPaths,
   natsPaths,
   privateDirectory,
-  readIfThere,
   writePrivate
 } from "#actors/drivers/nats-server/files.ts"
 import { type Guard, startGuard } from "#actors/drivers/nats-server/guard.ts"
 import {
-  adoptServer,
   findBinary,
   greet,
   NatsServerError,
   type RunningServer,
-  serversWithConfig,
   startServer,
   stopProcess
 } from "#actors/drivers/nats-server/process.ts"
-import {
-  identityOf,
-  isAlive,
-  signalGroup,
-  signalProcess
-} from "#actors/drivers/nats-server/process-identity.ts"
-import { configureServer, configureUsers, delayBefore, warnOfVersion } from "#actors/nats/configure.ts"
+import { identityOf, signalGroup, signalProcess } from "#actors/drivers/nats-server/process-identity.ts"
+import { configureUsers, delayBefore, warnOfVersion } from "#actors/nats/configure.ts"
 import { listClients, type NatsCredentials, ownCredentials, usersOf } from "#actors/nats/creds.ts"
+import {
+  digestOf,
+  endStrays,
+  host,
+  type LeftOver,
+  onDisk,
+  readLeftOver,
+  refuseSecondManager,
+  takeOverOrStart,
+  writeConfig
+} from "#actors/nats/left-over.ts"
 
 export interface NatsServerOptions {
   readonly dataDir: string
@@ -71,7 +73,6 @@ export class NatsServer extends Context.Service<NatsServer, NatsServerService>()
   "troupe/actors/nats/NatsServer"
 ) {}
 
-const host = "127.0.0.1"
 const defaultPort = 4222
 const attendEveryMs = 5_000
 /** Three silent greetings in a row, 2 s each, before a server that still has a process counts as hung. */
@@ -80,17 +81,6 @@ const silencesBeforeKill = 3
 /** A server that ran this long was well: the next restart starts from the shortest delay again. */
 const wellAfterMs = 10_000
 const rotatedLogsKept = 2
-
-const Identity = Schema.Struct({ pid: Schema.Int, startTime: Schema.String })
-/** What a manager leaves for the next one to find. */
-const LeftOver = Schema.Struct({
-  manager: Identity,
-  server: Identity,
-  guard: Schema.optionalKey(Identity),
-  port: Schema.Int,
-  digest: Schema.String
-})
-type LeftOver = typeof LeftOver.Type
 
 /** Everything that one supervised server is made of, changed in place by its supervisor. */
 interface Supervision {
@@ -108,21 +98,6 @@ interface Supervision {
   restarts: number
   lastError: string | undefined
 }
-
-const settingsOf = (paths: NatsPaths, nodeId: string, port: number) => ({
-  serverName: `troupe-${nodeId}`,
-  host,
-  port,
-  portsDirectory: paths.ports,
-  logFile: paths.log
-})
-
-/** Names what a running server cannot be told anew: a left-over with another digest is replaced. */
-const digestOf = (paths: NatsPaths, nodeId: string, port: number, binary: string): string =>
-  createHash("sha256")
-    .update(configureServer(settingsOf(paths, nodeId, port)))
-    .update(binary)
-    .digest("hex")
 
 const cannot = (error: { readonly message: string }): NatsServerError =>
   new NatsServerError({ message: error.message })
@@ -206,65 +181,6 @@ const launch = Effect.fnUntraced(function* (
   yield* onDisk(paths, () => remember(supervision)).pipe(Effect.tapError(() => shutDown(supervision)))
   return supervision
 })
-
-const takeOverOrStart = Effect.fnUntraced(function* (options: {
-  readonly left: LeftOver | undefined
-  readonly paths: NatsPaths
-  readonly binary: string
-  readonly nodeId: string
-  readonly users: string
-  readonly wanted: number
-}): Effect.fn.Return<RunningServer, NatsServerError> {
-  const { left, paths, binary, nodeId, users, wanted } = options
-  if (left !== undefined && isAlive(left.server)) {
-    const sameWish = wanted === 0 || wanted === left.port
-    if (sameWish && digestOf(paths, nodeId, left.port, binary) === left.digest) {
-      yield* writeConfig(paths, nodeId, left.port, users)
-      const adopted = yield* adoptServer(left.server, host, left.port).pipe(
-        Effect.catch(() => Effect.succeed(undefined))
-      )
-      if (adopted !== undefined) {
-        signalProcess(left.server, "SIGHUP")
-        yield* Effect.logInfo(`Took over nats-server (pid ${left.server.pid}) on ${host}:${left.port}`)
-        return adopted
-      }
-    }
-    yield* stopProcess(left.server)
-  }
-  const startAt = Effect.fnUntraced(function* (port: number) {
-    yield* writeConfig(paths, nodeId, port, users)
-    return yield* startServer({ binary, paths, host, port })
-  })
-  // Clients that outlived the manager look for the server where it was.
-  if (wanted === 0 && left !== undefined) {
-    return yield* startAt(left.port).pipe(Effect.catch(() => startAt(0)))
-  }
-  return yield* startAt(wanted)
-})
-
-const refuseSecondManager = (
-  left: LeftOver | undefined,
-  dataDir: string
-): Effect.Effect<void, NatsServerError> =>
-  left !== undefined && left.manager.pid !== process.pid && isAlive(left.manager)
-    ? Effect.fail(
-        new NatsServerError({
-          message: `Cannot start nats-server: the data dir ${dataDir} is in use by another manager (pid ${left.manager.pid})`
-        })
-      )
-    : Effect.void
-
-/** A manager killed between starting a server and writing that down leaves one that holds the port. */
-const endStrays = (paths: NatsPaths, left: LeftOver | undefined): Effect.Effect<void> =>
-  Effect.forEach(
-    serversWithConfig(paths.config).filter((stray) => stray.pid !== left?.server.pid),
-    (stray) =>
-      Effect.andThen(
-        Effect.logWarning(`Ending a nats-server (pid ${stray.pid}) that an earlier manager left behind`),
-        stopProcess(stray)
-      ),
-    { discard: true }
-  )
 
 /** Brings the server back whenever it dies, at the same port, sooner the longer it had been well. */
 const supervise = Effect.fnUntraced(function* (supervision: Supervision) {
@@ -395,33 +311,6 @@ function remember(supervision: Supervision): void {
   }
   writePrivate(paths.state, `${JSON.stringify(state)}\n`)
 }
-
-/** What an earlier manager wrote; nothing when it cannot be read, as then nothing can be told about it. */
-function readLeftOver(paths: NatsPaths): LeftOver | undefined {
-  try {
-    const text = readIfThere(paths.state)
-    return text === undefined ? undefined : Schema.decodeUnknownSync(LeftOver)(JSON.parse(text))
-  } catch {
-    return undefined
-  }
-}
-
-const writeConfig = (
-  paths: NatsPaths,
-  nodeId: string,
-  port: number,
-  users: string
-): Effect.Effect<void, NatsServerError> =>
-  onDisk(paths, () => writePrivate(paths.config, configureServer(settingsOf(paths, nodeId, port)) + users))
-
-const onDisk = (paths: NatsPaths, write: () => void): Effect.Effect<void, NatsServerError> =>
-  Effect.try({
-    try: write,
-    catch: (error) =>
-      new NatsServerError({
-        message: `Cannot write to ${paths.root}: ${error instanceof Error ? error.message : String(error)}`
-      })
-  })
 
 /** Older servers rotate their log without ever removing one. */
 function pruneLogs(paths: NatsPaths): void {
