@@ -4,6 +4,7 @@
  * On a node an overlay is a bridge of its Engine; those bridges carry our label and are shown to nobody.
  */
 import { Effect } from "effect"
+import { networkLabel } from "#actors/drivers/labels.ts"
 import { decodeBody, readJson } from "#actors/gateway/body.ts"
 import type { EngineAnswer, EngineUnreachable } from "#actors/gateway/engine-client.ts"
 import { find } from "#actors/gateway/find.ts"
@@ -31,9 +32,6 @@ import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import type { Network } from "#actors/model/objects.ts"
 import { NetworkCreateRequest } from "#actors/model/spec.ts"
 import { toMs } from "#actors/model/time.ts"
-
-/** On every Engine bridge that is a node's part of one of our networks; its value is the network's id. */
-export const networkLabel = "io.troupe.network.id"
 
 const listFilters = ["driver", "type", "name", "id", "label", "scope", "dangling", "config-only", "idOrName"]
 const pruneFilters = ["until", "label", "label!"]

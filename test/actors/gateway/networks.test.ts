@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { networkLabel } from "#actors/gateway/routes/networks.ts"
+import { networkLabel } from "#actors/drivers/labels.ts"
 import { serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
