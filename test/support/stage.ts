@@ -2,8 +2,9 @@
  * A stage for the leader's decisions: the real tables, allotment, placement and service decisions, nodes that do
  * what they are told in an instant, and a clock that moves when it is told to.
  */
-import type { Propose } from "#actors/ledger/writer.ts"
+
 import type { WriteOutcome } from "#actors/ledger/service.ts"
+import type { Propose } from "#actors/ledger/writer.ts"
 import type { Service, Task, TaskState } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
@@ -11,8 +12,8 @@ import { toIso } from "#actors/model/time.ts"
 import { allot } from "#actors/network/allot.ts"
 import { place } from "#actors/scheduler/place.ts"
 import { decide, type ServiceState, start } from "#actors/service/decide.ts"
-import { byAge } from "#actors/service/slot.ts"
 import { look, type ServiceMessage } from "#actors/service/protocol.ts"
+import { byAge } from "#actors/service/slot.ts"
 import { address } from "#runtime/address.ts"
 import type { Moment, Step } from "#runtime/behaviour.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -78,7 +79,10 @@ export class Stage {
     return this.update(id, (spec) => ({ ...spec, Mode: { Replicated: { Replicas: replicas } } }))
   }
 
-  node(id: string, change: { availability?: "active" | "pause" | "drain"; labels?: Record<string, string> }): this {
+  node(
+    id: string,
+    change: { availability?: "active" | "pause" | "drain"; labels?: Record<string, string> }
+  ): this {
     const node = this.book.tables.get("node", id)
     if (node === undefined) throw new Error(`no node ${id}`)
     const { availability, labels } = change
@@ -143,7 +147,8 @@ export class Stage {
     const before = this.proposals
     const known = this.#actors.get(id)
     if (known?.ended) return 0
-    const step = known === undefined ? start({ ledger: this.book.tables }, this.moment(id)) : this.#tell(id, look)
+    const step =
+      known === undefined ? start({ ledger: this.book.tables }, this.moment(id)) : this.#tell(id, look)
     this.#follow(id, step)
     return this.proposals - before
   }

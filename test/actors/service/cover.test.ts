@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { seconds, Stage } from "#test/support/stage.ts"
+import { Stage, seconds } from "#test/support/stage.ts"
 
 const everywhere = (TaskTemplate: ServiceSpec["TaskTemplate"] = {}): ServiceSpec => ({
   Mode: { Global: {} },
@@ -11,7 +11,8 @@ const nodesOf = (stage: Stage, id = "agent"): ReadonlyArray<string | undefined> 
     .running(id)
     .map((task) => task.NodeID)
     .sort()
-const on = (stage: Stage, node: string, id = "agent") => stage.running(id).find((task) => task.NodeID === node)
+const on = (stage: Stage, node: string, id = "agent") =>
+  stage.running(id).find((task) => task.NodeID === node)
 const force = (stage: Stage, counter: number, id = "agent"): Stage =>
   stage.update(id, (spec) => ({ ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: counter } }))
 
@@ -100,8 +101,14 @@ describe("nodes come and go", () => {
 
 describe("failures", () => {
   test("GO-11 GO-13 a failed task is made again on its own node after the delay", () => {
-    const stage = new Stage(["n1", "n2"]).create("agent", everywhere({ RestartPolicy: { Delay: seconds(3) } }))
-    stage.report(on(stage, "n1")?.ID ?? "", "failed").forget("agent").converge()
+    const stage = new Stage(["n1", "n2"]).create(
+      "agent",
+      everywhere({ RestartPolicy: { Delay: seconds(3) } })
+    )
+    stage
+      .report(on(stage, "n1")?.ID ?? "", "failed")
+      .forget("agent")
+      .converge()
     expect(stage.wanted("agent").find((task) => task.NodeID === "n1")?.DesiredState).toBe("ready")
     stage.pass(2_900)
     expect(nodesOf(stage)).toEqual(["n2"])
@@ -125,10 +132,16 @@ describe("failures", () => {
     )
     for (let round = 0; round < 2; round++) {
       stage.book.time += 10
-      stage.report(on(stage, "n1")?.ID ?? "", "failed").forget("agent").converge()
+      stage
+        .report(on(stage, "n1")?.ID ?? "", "failed")
+        .forget("agent")
+        .converge()
       expect(nodesOf(stage)).toEqual(["n1"])
     }
-    stage.report(on(stage, "n1")?.ID ?? "", "failed").forget("agent").pass(30_000)
+    stage
+      .report(on(stage, "n1")?.ID ?? "", "failed")
+      .forget("agent")
+      .pass(30_000)
     expect(nodesOf(stage)).toEqual([])
   })
 
@@ -166,9 +179,15 @@ describe("constraints", () => {
 
   test("GO-21 only nodes that match have a task, and one that stops matching loses it", () => {
     const stage = new Stage(["n1", "n2", "n3"])
-    stage.node("n1", { labels: { zone: "a" } }).node("n2", { labels: { zone: "a" } }).create("agent", zoned)
+    stage
+      .node("n1", { labels: { zone: "a" } })
+      .node("n2", { labels: { zone: "a" } })
+      .create("agent", zoned)
     expect(nodesOf(stage)).toEqual(["n1", "n2"])
-    stage.node("n2", { labels: {} }).node("n3", { labels: { zone: "a" } }).converge()
+    stage
+      .node("n2", { labels: {} })
+      .node("n3", { labels: { zone: "a" } })
+      .converge()
     expect(nodesOf(stage)).toEqual(["n1", "n3"])
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { Task } from "#actors/model/objects.ts"
 import type { ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
-import { seconds, Stage } from "#test/support/stage.ts"
+import { Stage, seconds } from "#test/support/stage.ts"
 
 const image = (spec: ServiceSpec, Image: string): ServiceSpec => ({
   ...spec,
@@ -209,7 +209,10 @@ describe("what is no update", () => {
 
 describe("failure", () => {
   test("UP-08 pause: the first failure within the monitor period stops the update and is named", () => {
-    const stage = to(stageOf({ replicas: 4, update: { Parallelism: 1, Delay: seconds(1) } }), "two").converge()
+    const stage = to(
+      stageOf({ replicas: 4, update: { Parallelism: 1, Delay: seconds(1) } }),
+      "two"
+    ).converge()
     const [victim] = failing(stage, "two")
     stage.pass(30_000)
     expect(status(stage)).toMatchObject({
@@ -294,7 +297,11 @@ describe("rollback", () => {
 
   test("UP-14 failures of the rollback itself pause it", () => {
     const stage = to(
-      stageOf({ replicas: 2, update: { Parallelism: 0, FailureAction: "rollback" }, rollback: { Parallelism: 1 } }),
+      stageOf({
+        replicas: 2,
+        update: { Parallelism: 0, FailureAction: "rollback" },
+        rollback: { Parallelism: 1 }
+      }),
       "two"
     ).converge()
     failing(stage, "two")

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { seconds, Stage } from "#test/support/stage.ts"
+import { Stage, seconds } from "#test/support/stage.ts"
 
 const replicas = (count: number, more: ServiceSpec = {}): ServiceSpec => ({
   Mode: { Replicated: { Replicas: count } },
@@ -143,7 +143,10 @@ describe("what a new leader finds", () => {
   test("RO-12 beside a live task only the failed one is replaced", () => {
     const stage = new Stage(["n1"]).create("web", replicas(2))
     const [first, second] = stage.running("web")
-    stage.report(first?.ID ?? "", "failed").forget("web").look("web")
+    stage
+      .report(first?.ID ?? "", "failed")
+      .forget("web")
+      .look("web")
     expect(stage.tasks("web")).toHaveLength(3)
     expect(stage.task(second?.ID ?? "").DesiredState).toBe("running")
   })
@@ -151,7 +154,10 @@ describe("what a new leader finds", () => {
   test("RO-13 a task on a node that is down is replaced without waiting for it to stop", () => {
     const stage = new Stage(["n1", "n2"]).create("web", replicas(1))
     const lost = stage.running("web")[0]
-    stage.nodeIs(lost?.NodeID ?? "", "down").forget("web").converge()
+    stage
+      .nodeIs(lost?.NodeID ?? "", "down")
+      .forget("web")
+      .converge()
     expect(stage.task(lost?.ID ?? "").DesiredState).toBe("shutdown")
     expect(stage.running("web").map((task) => task.NodeID)).not.toContain(lost?.NodeID)
     expect(stage.running("web")).toHaveLength(1)
@@ -226,7 +232,10 @@ describe("constraints", () => {
     const stage = new Stage(["n1", "n2"])
     stage.node("n1", { labels: { zone: "a" } }).create("web", zoned)
     const [task] = stage.running("web")
-    stage.node("n1", { labels: {} }).node("n2", { labels: { zone: "a" } }).converge()
+    stage
+      .node("n1", { labels: {} })
+      .node("n2", { labels: { zone: "a" } })
+      .converge()
     expect(stage.task(task?.ID ?? "")).toMatchObject({
       DesiredState: "shutdown",
       Status: { State: "rejected", Err: "assigned node no longer meets constraints" }
@@ -236,7 +245,10 @@ describe("constraints", () => {
 
   test("CE-02 relabelling one node leaves the tasks of the others alone", () => {
     const stage = new Stage(["n1", "n2"])
-    stage.node("n1", { labels: { zone: "a" } }).node("n2", { labels: { zone: "a" } }).create("web", zoned)
+    stage
+      .node("n1", { labels: { zone: "a" } })
+      .node("n2", { labels: { zone: "a" } })
+      .create("web", zoned)
     const kept = stage.running("web").find((task) => task.NodeID === "n2")
     stage.node("n1", { labels: {} }).converge()
     expect(stage.task(kept?.ID ?? "").DesiredState).toBe("running")

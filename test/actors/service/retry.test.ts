@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import type { RestartPolicy } from "#actors/model/spec.ts"
 import { toIso, toMs } from "#actors/model/time.ts"
 import { policyOf } from "#actors/service/retry.ts"
-import { seconds, Stage } from "#test/support/stage.ts"
+import { Stage, seconds } from "#test/support/stage.ts"
 
 const under = (policy: RestartPolicy, replicas = 1, nodes = ["n1"]): Stage =>
   new Stage(nodes).create("web", {

@@ -1,0 +1,201 @@
+import { describe, expect, test } from "bun:test"
+import { completeAssignment, differenceOf, goalOf, nothing, portsOf } from "#actors/dispatcher/assign.ts"
+import type { ServiceSpec } from "#actors/model/spec.ts"
+import { Stage } from "#test/support/stage.ts"
+
+const goal = (stage: Stage, node = "n1", before = nothing) => goalOf(stage.book.tables, node, before)
+
+function secret(stage: Stage, id: string): void {
+  stage.book.must({
+    type: "secret.create",
+    v: 1,
+    secret: { ID: id, Spec: { Name: `${id}-name`, Data: "czNjcjN0" } }
+  })
+}
+
+const using = (...ids: ReadonlyArray<string>): ServiceSpec => ({
+  TaskTemplate: {
+    ContainerSpec: { Secrets: ids.map((SecretID) => ({ SecretID, SecretName: `${SecretID}-name` })) }
+  }
+})
+
+describe("what a node holds", () => {
+  test("DI-07 its tasks from assigned on, with the files of those that may run, and nobody else's", () => {
+    const stage = new Stage(["n1", "n2"])
+    secret(stage, "s1")
+    secret(stage, "s2")
+    stage.create("web", { ...using("s1"), Mode: { Replicated: { Replicas: 1 } } })
+    const node = stage.running("web")[0]?.NodeID ?? ""
+    const other = node === "n1" ? "n2" : "n1"
+    const { tasks, secrets } = goal(stage, node)
+    expect([...tasks.values()]).toMatchObject([{ serviceName: "web", slot: 1, desired: "running" }])
+    expect([...secrets.values()]).toEqual([{ id: "s1", name: "s1-name", data: "czNjcjN0" }])
+    expect(goal(stage, other)).toEqual(nothing)
+  })
+
+  test("a task that waits for its node is nobody's", () => {
+    const stage = new Stage(["n1"])
+    stage.book.service("agent", { Mode: { Global: {} } })
+    stage.look("agent")
+    expect(goal(stage).tasks.size).toBe(0)
+  })
+
+  test("a task is named after its service, slot and id, and carries its own version of the template", () => {
+    const stage = new Stage().create("web", { TaskTemplate: { ContainerSpec: { Image: "one" } } })
+    const [old] = stage.running("web")
+    stage.update("web", (spec) => ({ ...spec, TaskTemplate: { ContainerSpec: { Image: "two" } } }))
+    const task = goal(stage).tasks.get(old?.ID ?? "")
+    expect(task?.name).toBe(`web.1.${old?.ID}`)
+    expect(task?.spec.ContainerSpec?.Image).toBe("one")
+  })
+
+  test("a task of a global service is named after its node", () => {
+    const stage = new Stage().create("agent", { Mode: { Global: {} } })
+    const [task] = [...goal(stage).tasks.values()]
+    expect(task?.name).toBe(`agent.n1.${task?.id}`)
+  })
+
+  test("DI-14 a task whose secret is missing is sent all the same", () => {
+    const stage = new Stage()
+    secret(stage, "s1")
+    stage.create("web", using("s1"))
+    stage.update("web", (spec) => ({ ...spec, TaskTemplate: {} }))
+    stage.book.must({ type: "secret.remove", v: 1, id: "s1" })
+    const { tasks, secrets } = goal(stage)
+    expect(tasks.size).toBe(1)
+    expect(secrets.size).toBe(0)
+  })
+
+  test("the tasks of a removed service keep what they had while they end", () => {
+    const stage = new Stage().create("web", { TaskTemplate: { ContainerSpec: { Image: "one" } } })
+    const before = goal(stage)
+    stage.stubborn.add(stage.running("web")[0]?.ID ?? "")
+    stage.book.must({ type: "service.remove", v: 1, id: "web" })
+    stage.converge()
+    const [task] = [...goal(stage, "n1", before).tasks.values()]
+    expect(task).toMatchObject({
+      serviceName: "web",
+      desired: "remove",
+      spec: { ContainerSpec: { Image: "one" } }
+    })
+  })
+
+  test("networks come with the addresses that its tasks were given", () => {
+    const stage = new Stage()
+    const id = "abcdefghijklmnopqrstuvwxy"
+    stage.book.network(id, "front")
+    stage.create("web", { TaskTemplate: { Networks: [{ Target: id }] } })
+    const { networks, tasks } = goal(stage)
+    expect([...networks.values()]).toMatchObject([
+      { id, name: "front", subnets: [{ gateway: expect.any(String) }] }
+    ])
+    expect([...tasks.values()][0]?.attachments[0]?.Addresses[0]).toEndWith("/24")
+  })
+})
+
+describe("the difference", () => {
+  test("from nothing is everything, and from the same is nothing to say", () => {
+    const stage = new Stage().create("web", { Mode: { Replicated: { Replicas: 3 } } })
+    const now = goal(stage)
+    expect(completeAssignment(now).tasks).toHaveLength(3)
+    expect(differenceOf(now, goal(stage))).toBeUndefined()
+  })
+
+  test("DI-08 a secret is dropped when the last task that needs it is on its way out", () => {
+    const stage = new Stage()
+    secret(stage, "s1")
+    stage.create("web", { ...using("s1"), Mode: { Replicated: { Replicas: 2 } } })
+    const two = goal(stage)
+    stage.scale("web", 1).look("web")
+    const one = goal(stage)
+    expect(differenceOf(two, one)).toMatchObject({ tasks: [{ desired: "remove" }], dropped: [] })
+    stage.scale("web", 0).look("web")
+    expect(differenceOf(one, goal(stage))).toMatchObject({ dropped: ["s1"] })
+  })
+
+  test("DI-10 how far a task has come is not echoed to its node", () => {
+    const stage = new Stage()
+    stage.book.service("web", {})
+    stage.look("web")
+    stage.place()
+    const before = goal(stage)
+    const [task] = stage.tasks("web")
+    for (const state of ["accepted", "preparing", "running"] as const) stage.report(task?.ID ?? "", state)
+    expect(differenceOf(before, goal(stage))).toBeUndefined()
+  })
+
+  test("a task that was deleted is to be ended and forgotten", () => {
+    const stage = new Stage().create("web")
+    const before = goal(stage)
+    const [task] = stage.tasks("web")
+    stage.book.must({ type: "tasks.change", v: 1, create: [], update: [], remove: [task?.ID ?? ""] })
+    expect(differenceOf(before, goal(stage))).toMatchObject({ tasks: [], removed: [task?.ID ?? ""] })
+  })
+
+  test("DI-11 what came and went between two looks is not mentioned", () => {
+    const stage = new Stage().create("web")
+    const before = goal(stage)
+    stage.scale("web", 2).look("web")
+    stage.place()
+    const added = stage.tasks("web").find((task) => task.Slot === 2)
+    stage.book.must({ type: "tasks.change", v: 1, create: [], update: [], remove: [added?.ID ?? ""] })
+    expect(differenceOf(before, goal(stage))).toBeUndefined()
+  })
+})
+
+describe("published ports", () => {
+  const published = (stage: Stage) => portsOf(stage.book.tables, stage.service("web"))
+  const make = (): Stage => {
+    const stage = new Stage(["n1"])
+    stage.book.network("ingress-id", "ingress", { Ingress: true })
+    return stage.create("web", {
+      Mode: { Replicated: { Replicas: 3 } },
+      TaskTemplate: { RestartPolicy: { Delay: 0 } },
+      EndpointSpec: {
+        Ports: [
+          { Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 },
+          { Protocol: "tcp", TargetPort: 81, PublishedPort: 8081, PublishMode: "host" }
+        ]
+      }
+    })
+  }
+
+  test("are answered by the running tasks, at their address on the ingress network", () => {
+    const stage = new Stage(["n1"])
+    stage.book.network("ingress-id", "ingress", { Ingress: true })
+    stage.create("web", {
+      Mode: { Replicated: { Replicas: 2 } },
+      EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] }
+    })
+    const [port] = published(stage)
+    expect(port).toMatchObject({ serviceName: "web", protocol: "tcp", publishedPort: 8080, targetPort: 80 })
+    expect(port?.backends.map(({ taskId }) => taskId)).toEqual(
+      stage
+        .running("web")
+        .map(({ ID }) => ID)
+        .sort()
+    )
+    for (const { address, nodeId } of port?.backends ?? []) {
+      expect(address).toMatch(/^10\.\d+\.\d+\.\d+$/)
+      expect(nodeId).toBe("n1")
+    }
+  })
+
+  test("in host mode are the node's own business", () => {
+    const stage = make()
+    expect(published(stage).map(({ publishedPort }) => publishedPort)).toEqual([8080])
+    const [task] = [...goal(stage).tasks.values()]
+    expect(task?.hostPorts?.map(({ PublishedPort }) => PublishedPort)).toEqual([8081])
+  })
+
+  test("lose a task the moment it is not wanted any more", () => {
+    const stage = new Stage(["n1"])
+    stage.book.network("ingress-id", "ingress", { Ingress: true })
+    stage.create("web", {
+      Mode: { Replicated: { Replicas: 2 } },
+      EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] }
+    })
+    stage.scale("web", 1).look("web")
+    expect(published(stage)[0]?.backends).toHaveLength(1)
+  })
+})

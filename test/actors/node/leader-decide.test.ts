@@ -1,0 +1,266 @@
+import { describe, expect, test } from "bun:test"
+import type { WriteOutcome } from "#actors/ledger/service.ts"
+import type { Propose } from "#actors/ledger/writer.ts"
+import type { NodeDescription } from "#actors/model/objects.ts"
+import { decide, heartbeatMs, type NodeMessage, type NodeState, start } from "#actors/node/decide.ts"
+import type { CommonAction } from "#runtime/actions.ts"
+import { address } from "#runtime/address.ts"
+import type { ReplyTo, Step } from "#runtime/behaviour.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { Book } from "#test/support/ledger.ts"
+
+const description: NodeDescription = {
+  Hostname: "n1",
+  Platform: { OS: "linux", Architecture: "x86_64" },
+  Resources: { NanoCPUs: 2e9, MemoryBytes: 4e9 },
+  Engine: { EngineVersion: "20.10.24" }
+}
+
+type Action = Propose | CommonAction
+
+/** One node's actor with a clock, a timer and a ledger that a test moves. */
+class Desk {
+  readonly book = new Book().cluster()
+  readonly fresh = Fresh.from(3)
+  readonly answers: Array<unknown> = []
+  readonly told: Array<unknown> = []
+  readonly asked: Array<Propose> = []
+  state: NodeState
+  checkAt: number | undefined
+  #asks = 0
+
+  constructor(ownId = "manager") {
+    this.book.node("n1", { Description: description })
+    this.state = undefined as never
+    this.#follow(start({ ledger: this.book.tables, ownId }, this.#moment()))
+  }
+
+  get now(): number {
+    return this.book.time
+  }
+
+  #moment(asker?: ReplyTo) {
+    const self = address("leader", "node", "n1")
+    return { now: this.now, fresh: this.fresh, self, ...(asker && { asker }) }
+  }
+
+  #follow(step: Step<NodeState, Propose>): void {
+    this.state = step.state
+    for (const action of step.actions as ReadonlyArray<Action>) {
+      if (action._tag === "Reply") this.answers.push(action.message)
+      else if (action._tag === "Tell") this.told.push(action.message)
+      else if (action._tag === "Propose") this.asked.push(action)
+      else if (action._tag === "Later" && action.key === "check") this.checkAt = this.now + action.afterMs
+    }
+  }
+
+  say(message: NodeMessage): this {
+    this.#asks += 1
+    this.#follow(
+      decide(this.state, message, this.#moment({ to: `asker-${this.#asks}`, deadline: this.now + 1_000 }))
+    )
+    return this
+  }
+
+  /** Ends the write under way; the ledger applies it unless another outcome is given. */
+  write(outcome?: WriteOutcome): this {
+    const asked = this.asked.shift()
+    if (asked === undefined) throw new Error("nothing is being written")
+    const applied: WriteOutcome = { _tag: "Applied", applied: { index: 0 } }
+    if (outcome === undefined) for (const command of asked.commands) this.book.must(command)
+    return this.say({ _tag: "Proposed", why: asked.why, outcome: outcome ?? applied })
+  }
+
+  register(): string {
+    this.say({ _tag: "Register", boot: "b", description, addr: "192.168.0.1" })
+    if (this.asked.length > 0) this.write()
+    const answer = this.answers.at(-1) as { session: string }
+    return answer.session
+  }
+
+  /** Lets time pass; the timer fires when it should, or `late` milliseconds after. */
+  pass(ms: number, late = 0): this {
+    const until = this.now + ms
+    while (this.checkAt !== undefined && this.checkAt + late <= until) {
+      this.book.time = Math.max(this.now, this.checkAt + late)
+      this.checkAt = undefined
+      this.say({ _tag: "Check" })
+    }
+    this.book.time = Math.max(this.now, until)
+    return this
+  }
+
+  get status() {
+    return this.book.tables.get("node", "n1")?.Status.State
+  }
+}
+
+const tags = (messages: ReadonlyArray<unknown>) =>
+  messages.map((message) => (message as { _tag: string })._tag)
+
+describe("sessions", () => {
+  test("DI-01 registering again gives another session, and the first is no longer known", () => {
+    const desk = new Desk()
+    const first = desk.register()
+    const second = desk.register()
+    expect(second).not.toBe(first)
+    desk.say({ _tag: "Heartbeat", session: first, applied: 0 })
+    expect(desk.answers.at(-1)).toEqual({ _tag: "SessionInvalid" })
+  })
+
+  test("a registration is answered when it is in the ledger, and the dispatcher hears of it", () => {
+    const desk = new Desk()
+    desk.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "down" } }] })
+    desk.say({ _tag: "Register", boot: "b", description, addr: "10.1.1.1" })
+    expect(desk.answers).toEqual([])
+    desk.write()
+    expect(desk.book.tables.get("node", "n1")?.Status).toEqual({ State: "ready", Addr: "10.1.1.1" })
+    expect(desk.answers).toMatchObject([{ _tag: "Registered", heartbeatMs: 1_000 }])
+    expect(tags(desk.told)).toEqual(["SessionOpened"])
+  })
+
+  test("a node that says nothing new registers without an entry in the log", () => {
+    const desk = new Desk()
+    desk.register()
+    expect(desk.asked).toEqual([])
+    expect(tags(desk.answers)).toEqual(["Registered"])
+  })
+
+  test("DI-04 a valid heartbeat is answered with the period, a wrong one with SessionInvalid", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.say({ _tag: "Heartbeat", session, applied: 3 })
+    expect(desk.answers.at(-1)).toEqual({ _tag: "Beat", heartbeatMs: 1_000 })
+    expect(desk.told.at(-1)).toEqual({ _tag: "Heard", nodeId: "n1", session, applied: 3 })
+    desk.say({ _tag: "Heartbeat", session: "other", applied: 3 })
+    expect(desk.answers.at(-1)).toEqual({ _tag: "SessionInvalid" })
+  })
+
+  test("DI-18 the period is the cluster's as it is now; Swarm's default stands for ours", () => {
+    const desk = new Desk()
+    const set = (HeartbeatPeriod: number) => {
+      const version = desk.book.tables.cluster()?.Version.Index ?? 0
+      desk.book.must({ type: "cluster.update", v: 1, version, spec: { Dispatcher: { HeartbeatPeriod } } })
+      return heartbeatMs(desk.book.tables)
+    }
+    expect(set(5_000_000_000)).toBe(1_000)
+    expect(set(2_000_000_000)).toBe(2_000)
+  })
+
+  test("a session that the dispatcher forgot has to be opened again", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.say({ _tag: "Expire", session }).say({ _tag: "Heartbeat", session, applied: 0 })
+    expect(desk.answers.at(-1)).toEqual({ _tag: "SessionInvalid" })
+  })
+
+  test("DI-19 a changed description is written down", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    const more = { ...description, Resources: { NanoCPUs: 8e9, MemoryBytes: 4e9 } }
+    desk.say({ _tag: "Describe", session, description: more }).write()
+    expect(desk.book.tables.get("node", "n1")?.Description).toEqual(more)
+    desk.say({ _tag: "Describe", session, description: more })
+    expect(desk.asked).toEqual([])
+  })
+})
+
+describe("reports", () => {
+  const report = (session: string, ...ids: ReadonlyArray<string>): NodeMessage => ({
+    _tag: "Report",
+    session,
+    statuses: ids.map((id) => ({ id, status: { Timestamp: "2026-01-01T00:00:00.000Z", State: "running" } }))
+  })
+
+  test("are answered only once they are in the ledger, and those that come meanwhile travel together", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.answers.length = 0
+    desk.say(report(session, "a")).say(report(session, "b")).say(report(session, "c"))
+    expect(desk.asked).toHaveLength(1)
+    expect(desk.answers).toEqual([])
+    desk.write()
+    expect(tags(desk.answers)).toEqual(["Noted"])
+    expect(desk.asked[0]?.commands).toMatchObject([
+      { type: "tasks.report", node: "n1", statuses: [{ id: "b" }, { id: "c" }] }
+    ])
+    desk.write()
+    expect(tags(desk.answers)).toEqual(["Noted", "Noted", "Noted"])
+  })
+
+  test("what could not be written is written again before anyone is answered", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.answers.length = 0
+    desk.say(report(session, "a")).write({ _tag: "Unknown", message: "no answer" })
+    desk.say({ _tag: "WriteAgain" })
+    expect(desk.asked[0]?.commands).toMatchObject([{ statuses: [{ id: "a" }] }])
+    desk.write()
+    expect(tags(desk.answers)).toEqual(["Noted"])
+  })
+
+  test("of a session that is over are not taken", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.say(report("old", "a"))
+    expect(desk.answers.at(-1)).toEqual({ _tag: "SessionInvalid" })
+    expect(desk.asked).toEqual([])
+  })
+})
+
+describe("silence", () => {
+  test("DI-05 after three seconds the node is down and its session is over", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.pass(2_990)
+    expect(desk.asked).toEqual([])
+    desk.pass(10).write()
+    expect(desk.status).toBe("down")
+    expect(tags(desk.told)).toContain("SessionClosed")
+    desk.say({ _tag: "Heartbeat", session, applied: 0 })
+    expect(desk.answers.at(-1)).toEqual({ _tag: "SessionInvalid" })
+  })
+
+  test("a heartbeat in the last moment saves it", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.pass(2_900).say({ _tag: "Heartbeat", session, applied: 0 }).pass(2_900)
+    expect(desk.asked).toEqual([])
+  })
+
+  test("a timer that fires late says that we were held up: what was queued is heard first", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.pass(20_000, 10_000)
+    expect(desk.asked).toEqual([])
+    desk.say({ _tag: "Heartbeat", session, applied: 0 })
+    desk.pass(2_000)
+    expect(desk.asked).toEqual([])
+    expect(desk.status).toBe("ready")
+  })
+
+  test("but silence that goes on after that is the node's", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.pass(13_000, 10_000)
+    expect(desk.asked).toEqual([])
+    desk.pass(2_000).write()
+    expect(desk.status).toBe("down")
+  })
+
+  test("the leader's own node may take longer to come up", () => {
+    const desk = new Desk("n1")
+    desk.pass(25_000)
+    expect(desk.asked).toEqual([])
+    desk.pass(10_000)
+    expect(desk.asked).toHaveLength(1)
+  })
+
+  test("DI-06 a node that was down registers and is ready again", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.pass(4_000).write()
+    desk.register()
+    expect(desk.status).toBe("ready")
+  })
+})

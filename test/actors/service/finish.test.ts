@@ -1,0 +1,160 @@
+import { describe, expect, test } from "bun:test"
+import type { RestartPolicy } from "#actors/model/spec.ts"
+import { Stage } from "#test/support/stage.ts"
+
+function job(
+  stage: Stage,
+  MaxConcurrent: number,
+  TotalCompletions: number,
+  policy: RestartPolicy = { Delay: 0 }
+): Stage {
+  stage.book.must({
+    type: "service.create",
+    v: 1,
+    service: {
+      ID: "job",
+      SpecVersion: 1,
+      Spec: {
+        Name: "job",
+        Mode: { ReplicatedJob: { MaxConcurrent, TotalCompletions } },
+        TaskTemplate: { RestartPolicy: policy }
+      },
+      JobStatus: { JobIteration: { Index: 0 } }
+    }
+  })
+  stage.look("job")
+  return stage
+}
+
+/** The newest tasks that have not ended end. */
+function end(stage: Stage, state: "complete" | "failed", most = 100): void {
+  const open = stage
+    .tasks("job")
+    .filter((task) => task.Status.State === "new" && task.DesiredState === "complete")
+  for (const { ID } of open.slice(0, most)) {
+    stage.book.must({
+      type: "tasks.change",
+      v: 1,
+      create: [],
+      update: [{ id: ID, NodeID: "n1", Status: { Timestamp: "", State: state } }],
+      remove: []
+    })
+  }
+  stage.book.time += 10
+  stage.look("job")
+}
+
+const slots = (stage: Stage) => stage.tasks("job").map((task) => task.Slot)
+
+describe("replicated jobs", () => {
+  test("JB-01 JB-02 start as many tasks as may run at a time, wanted complete, each in a slot from 0", () => {
+    const stage = job(new Stage(), 3, 10)
+    expect(stage.tasks("job").map((task) => [task.Slot, task.DesiredState, task.JobIteration])).toEqual([
+      [0, "complete", { Index: 0 }],
+      [1, "complete", { Index: 0 }],
+      [2, "complete", { Index: 0 }]
+    ])
+    expect(slots(job(new Stage(), 10, 3))).toEqual([0, 1, 2])
+  })
+
+  test("JB-03 JB-06 go on until all are complete, and start no more than are still needed", () => {
+    const stage = job(new Stage(), 2, 5)
+    end(stage, "complete", 1)
+    expect(slots(stage)).toEqual([0, 1, 2])
+    for (let round = 0; round < 10; round++) end(stage, "complete")
+    expect(slots(stage)).toEqual([0, 1, 2, 3, 4])
+  })
+
+  test("JB-05 what failed is tried again in its slot", () => {
+    const stage = job(new Stage(), 1, 1)
+    end(stage, "failed")
+    expect(stage.tasks("job").map((task) => [task.Slot, task.DesiredState])).toEqual([
+      [0, "shutdown"],
+      [0, "complete"]
+    ])
+  })
+
+  test("JB-09 JB-23 an update starts another iteration and sends the tasks of the last one away", () => {
+    const stage = job(new Stage(), 2, 2)
+    stage.update("job", (spec) => ({ ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: 1 } }))
+    stage.look("job")
+    const of = (iteration: number) =>
+      stage
+        .tasks("job")
+        .filter((task) => task.JobIteration?.Index === iteration)
+        .map((task) => task.DesiredState)
+    expect(of(0)).toEqual(["remove", "remove"])
+    expect(of(1)).toEqual(["complete", "complete"])
+  })
+
+  test("JB-17 JB-18 the restart policy ends the tries", () => {
+    const none = job(new Stage(), 1, 1, { Condition: "none" })
+    end(none, "failed")
+    expect(none.tasks("job")).toHaveLength(1)
+    const two = job(new Stage(), 1, 1, { Delay: 0, MaxAttempts: 2 })
+    for (let round = 0; round < 6; round++) end(two, "failed")
+    expect(two.tasks("job")).toHaveLength(3)
+  })
+
+  test("JB-19 a completed task is not started again, whatever the condition", () => {
+    const stage = job(new Stage(), 1, 1, { Condition: "any", Delay: 0 })
+    end(stage, "complete")
+    expect(stage.tasks("job")).toHaveLength(1)
+  })
+
+  test("a job whose node dies is started again elsewhere", () => {
+    const stage = job(new Stage(["n1", "n2"]), 1, 1)
+    const [task] = stage.tasks("job")
+    stage.book.must({
+      type: "tasks.change",
+      v: 1,
+      create: [],
+      update: [{ id: task?.ID ?? "", NodeID: "n1", Status: { Timestamp: "", State: "running" } }],
+      remove: []
+    })
+    stage.nodeIs("n1", "down").look("job")
+    expect(stage.tasks("job").map((one) => one.DesiredState)).toEqual(["shutdown", "complete"])
+  })
+})
+
+describe("global jobs", () => {
+  const make = (nodes: ReadonlyArray<string>): Stage => {
+    const stage = new Stage(nodes)
+    stage.book.must({
+      type: "service.create",
+      v: 1,
+      service: {
+        ID: "job",
+        SpecVersion: 1,
+        Spec: {
+          Name: "job",
+          Mode: { GlobalJob: {} },
+          TaskTemplate: { RestartPolicy: { Delay: 0, MaxAttempts: 1 } }
+        },
+        JobStatus: { JobIteration: { Index: 0 } }
+      }
+    })
+    return stage
+  }
+
+  test("JB-11 JB-14 JB-15 one task on every node that is ready and active", () => {
+    const stage = make(["n1", "n2", "n3", "n4"])
+    stage
+      .nodeIs("n2", "down")
+      .node("n3", { availability: "drain" })
+      .node("n4", { availability: "pause" })
+      .look("job")
+    expect(stage.tasks("job").map((task) => [task.NodeID, task.DesiredState])).toEqual([["n1", "complete"]])
+  })
+
+  test("JB-12 JB-18 completed ones count, failed ones are tried again as often as the policy says", () => {
+    const stage = make(["n1"])
+    stage.look("job")
+    for (let round = 0; round < 5; round++) end(stage, "failed")
+    expect(stage.tasks("job")).toHaveLength(2)
+    const done = make(["n1"])
+    done.look("job")
+    end(done, "complete")
+    expect(done.look("job")).toBe(0)
+  })
+})
