@@ -5,8 +5,8 @@
  * from its creation.
  */
 import { Effect } from "effect"
+import { networkLabel } from "#actors/drivers/labels.ts"
 import type { EngineClientService } from "#actors/gateway/engine-client.ts"
-import { networkLabel } from "#actors/gateway/routes/networks.ts"
 
 export interface HiddenNetworks {
   readonly isHidden: (event: { readonly id: string; readonly Action: string }) => Promise<boolean>
