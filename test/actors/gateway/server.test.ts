@@ -1,0 +1,239 @@
+/** The two doors: who may come in, and what is in the way of opening them. */
+import { afterEach, expect, test } from "bun:test"
+import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
+import http, { type IncomingMessage } from "node:http"
+import net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Cause, Effect, Exit, Scope } from "effect"
+import { type DoorOptions, type Doors, serveGateway } from "#actors/gateway/server.ts"
+import { eventually } from "#test/support/engine.ts"
+
+const cleanups: Array<() => Promise<unknown>> = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+async function folderOfItsOwn(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "troupe-doors-"))
+  cleanups.push(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+interface Opened extends Doors {
+  readonly close: () => Promise<void>
+}
+
+async function open(options: Partial<DoorOptions> & Pick<DoorOptions, "dataDir">): Promise<Opened> {
+  const scope = Scope.makeUnsafe()
+  const close = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
+  cleanups.push(close)
+  const opening = serveGateway({
+    engine: undefined,
+    engineVersion: () => undefined,
+    headers: () => ({ "Api-Version": "1.50" }),
+    routes: [
+      {
+        owns: (_method, path) => path === "/services",
+        fetch: (request) => new Response(`services for ${request.headers.get("authorization") ?? "nobody"}`)
+      },
+      {
+        owns: (_method, path) => path === "/endless",
+        fetch: () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([65])) }))
+      }
+    ],
+    ...options
+  })
+  return { ...(await Effect.runPromise(Scope.provide(opening, scope))), close }
+}
+
+/** The error that keeps the doors shut. */
+async function refused(options: Partial<DoorOptions> & Pick<DoorOptions, "dataDir">) {
+  const scope = Scope.makeUnsafe()
+  const exit = await Effect.runPromiseExit(
+    Scope.provide(
+      serveGateway({
+        engine: undefined,
+        engineVersion: () => undefined,
+        headers: () => ({}),
+        routes: [],
+        ...options
+      }),
+      scope
+    )
+  )
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  if (Exit.isSuccess(exit)) throw new Error("the doors are open")
+  return Cause.squash(exit.cause) as {
+    readonly _tag: string
+    readonly flag?: string
+    readonly message: string
+  }
+}
+
+interface Asked {
+  readonly status: number
+  readonly text: string
+  readonly headers: IncomingMessage["headers"]
+}
+const ask = (
+  where: { readonly socketPath: string } | { readonly url: string },
+  path: string,
+  headers: Record<string, string> = {},
+  method = "GET"
+): Promise<Asked> =>
+  new Promise((resolve, reject) => {
+    const answered = (response: IncomingMessage): void => {
+      let text = ""
+      response.on("data", (part) => {
+        text += String(part)
+      })
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text, headers: response.headers }))
+    }
+    const request =
+      "url" in where
+        ? http.request(`${where.url}${path}`, { headers, method }, answered)
+        : http.request({ ...where, path, headers, method }, answered)
+    request.on("error", reject)
+    request.end()
+  })
+
+test("the socket is for its owner and Docker's group alone", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socket = join(dataDir, "deep/down/docker.sock")
+  await open({ dataDir, socket })
+  const found = await stat(socket)
+  expect(found.mode & 0o777).toBe(0o660)
+  const group = /^docker:[^:]*:(\d+):/m.exec(readFileSync("/etc/group", "utf8"))?.[1]
+  if (group !== undefined && process.getuid?.() === 0) expect(found.gid).toBe(Number(group))
+  expect((await ask({ socketPath: socket }, "/v1.41/services")).text).toBe("services for nobody")
+})
+
+test("a stale socket is replaced; a live one and a file are left alone, with the flag to change", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socket = join(dataDir, "docker.sock")
+  // A process that was killed leaves its socket behind.
+  const child = spawn("bun", [
+    "-e",
+    `require("node:net").createServer().listen(${JSON.stringify(socket)}, () => console.log("up"))`
+  ])
+  await new Promise((resolve) => child.stdout.once("data", resolve))
+  child.kill("SIGKILL")
+  await new Promise((resolve) => child.once("exit", resolve))
+  expect((await stat(socket)).isSocket()).toBe(true)
+
+  const first = await open({ dataDir, socket })
+  expect((await ask({ socketPath: socket }, "/services")).status).toBe(200)
+  const live = await refused({ dataDir, socket })
+  expect(live).toMatchObject({ _tag: "CannotListen", flag: "--socket" })
+  expect(live.message).toBe(
+    `--socket ${socket}: another process answers there; stop it or choose another path`
+  )
+  expect((await ask({ socketPath: socket }, "/services")).status).toBe(200)
+
+  await first.close()
+  await expect(stat(socket)).rejects.toThrow("ENOENT")
+  await writeFile(socket, "precious")
+  expect((await refused({ dataDir, socket })).message).toContain("something that is not a socket is there")
+  expect(await readFile(socket, "utf8")).toBe("precious")
+})
+
+test("over HTTP nothing but /healthz answers without the token", async () => {
+  const dataDir = await folderOfItsOwn()
+  const { url = "", token = "" } = await open({ dataDir, http: "127.0.0.1:0" })
+  expect(await ask({ url }, "/healthz")).toMatchObject({ status: 200, text: "ok\n" })
+  for (const path of ["/services", "/v1.41/services", "/", "/healthz/", "/containers/json"]) {
+    expect((await ask({ url }, path)).status).toBe(401)
+    expect((await ask({ url }, path, { Authorization: `Bearer ${token}x` })).status).toBe(401)
+    expect((await ask({ url }, path, { Authorization: `Basic ${token}` })).status).toBe(401)
+  }
+  expect((await ask({ url }, "/healthz", {}, "POST")).status).toBe(401)
+  expect((await ask({ url }, "/services", { Authorization: `Bearer ${token}` })).status).toBe(200)
+  const upgrade = net.connect({ host: "127.0.0.1", port: Number(new URL(url).port) })
+  let heard = ""
+  upgrade.on("data", (part) => {
+    heard += String(part)
+  })
+  upgrade.write("POST /exec/1/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+  await eventually(() => heard.includes("401 Unauthorized"), "the hijack is refused")
+  upgrade.destroy()
+})
+
+test("the token is made once, for its owner alone, and kept", async () => {
+  const dataDir = await folderOfItsOwn()
+  const first = await open({ dataDir, http: "127.0.0.1:0" })
+  const file = join(dataDir, "http-token")
+  expect((await stat(file)).mode & 0o777).toBe(0o600)
+  expect(first.token).toMatch(/^[0-9a-f]{64}$/)
+  await first.close()
+  expect((await open({ dataDir, http: "127.0.0.1:0" })).token).toBe(first.token as string)
+})
+
+test("a token file that holds no token is refused, not replaced", async () => {
+  const dataDir = await folderOfItsOwn()
+  await writeFile(join(dataDir, "http-token"), "short\n", { mode: 0o644 })
+  expect(await refused({ dataDir, http: "127.0.0.1:0" })).toMatchObject({
+    _tag: "HttpTokenError",
+    message: expect.stringContaining("holds no token")
+  })
+})
+
+test("an address that others can reach is refused without TLS, and so is what is no address", async () => {
+  const dataDir = await folderOfItsOwn()
+  for (const address of [
+    "0.0.0.0:4500",
+    "10.0.0.1:4500",
+    "[::]:4500",
+    "example.org:4500",
+    "127.evil.org:80"
+  ]) {
+    const error = await refused({ dataDir, http: address })
+    expect(error).toMatchObject({ _tag: "CannotListen", flag: "--http" })
+    expect(error.message).toContain("not a loopback address")
+  }
+  for (const address of ["4500", "127.0.0.1", "127.0.0.1:70000", ""]) {
+    expect((await refused({ dataDir, http: address })).message).toContain("expected HOST:PORT")
+  }
+  const taken = await open({ dataDir, http: "127.0.0.1:0" })
+  const port = new URL(taken.url ?? "").port
+  expect((await refused({ dataDir, http: `127.0.0.1:${port}` })).message).toContain("cannot listen there")
+})
+
+test("versions beyond what is spoken are answered before anything else sees them", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socket = join(dataDir, "docker.sock")
+  await open({ dataDir, socket, engineVersion: () => "1.41" })
+  const tooNew = await ask({ socketPath: socket }, "/v1.99/services")
+  expect(tooNew).toMatchObject({
+    status: 400,
+    text: '{"message":"client version 1.99 is too new. Maximum supported API version is 1.41"}\n'
+  })
+  expect(tooNew.headers["api-version"]).toBe("1.50")
+})
+
+test("stopping refuses new requests and does not wait for endless ones", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socket = join(dataDir, "docker.sock")
+  let told = false
+  const doors = await open({
+    dataDir,
+    socket,
+    onStop: () => {
+      told = true
+    }
+  })
+  const endless = net.connect({ path: socket })
+  let ended = false
+  endless.on("error", () => {})
+  endless.on("close", () => {
+    ended = true
+  })
+  endless.write("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+  await new Promise((resolve) => endless.once("data", resolve))
+  await doors.close()
+  expect(told).toBe(true)
+  await eventually(() => ended, "the endless answer is cut off")
+  await expect(ask({ socketPath: socket }, "/services")).rejects.toThrow()
+})
