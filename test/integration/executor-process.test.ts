@@ -1,5 +1,5 @@
 /** The process executor on this machine: the contract, and what only processes have. */
-import { afterAll, describe, expect, test } from "bun:test"
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -11,6 +11,7 @@ import { identify, isAlive, type ProcessIdentity } from "#actors/drivers/process
 import { Bench, type ExecutorUnderTest, executorContract, textOf } from "#test/contract/executor.ts"
 import { eventually } from "#test/support/engine.ts"
 
+setDefaultTimeout(60_000)
 const folder = mkdtempSync(join(tmpdir(), "troupe-process-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

@@ -29,6 +29,10 @@ const defaultPatienceMs = 3_000
 const rememberOutcomeMs = 5_000
 const rememberSilenceMs = 30_000
 
+/** How the Engine, in Go's words, tells that there was no registry to talk to. */
+const unreachable =
+  /no such host|connection refused|connection reset|i\/o timeout|unreachable|no route to host|handshake timeout|Client\.Timeout|deadline exceeded|server misbehaving|EOF/
+
 export interface ParsedImage {
   /** Without tag and digest. */
   readonly name: string
@@ -152,8 +156,11 @@ export function makePull(client: EngineClientService, options: ImageOptions, sco
       // Lost the Engine, or broke off half-way: that is the news.
       if (error.status === undefined) return yield* error
       yield* Effect.logWarning(`Cannot pull ${image}: ${error.message}`)
-      // In the Engine's words, `No such image: nosuch:latest`.
-      yield* look(image, [])
+      // In the words that the Engine has for a container of such an image: `No such image: nosuch:latest`.
+      yield* Effect.mapError(look(image, []), (missing) => {
+        const [words = missing.message] = /No such image: \S+$/.exec(missing.message) ?? []
+        return new ExecutorError({ ...missing, message: words })
+      })
     })
 
   return Effect.fn("engine.pull")(function* (image: string, registryAuth: string | undefined) {
@@ -180,10 +187,10 @@ export function makePull(client: EngineClientService, options: ImageOptions, sco
     }
     const outcome = yield* Effect.result(waitFor(attempt))
     if (Result.isSuccess(outcome)) return
-    const { status, message } = outcome.failure
-    // 404 is the registry's no to this image; anything else says that there was no registry to ask.
-    if (status === 404) asked.note(key, rememberOutcomeMs)
-    else silent.note(parsed.registry, rememberSilenceMs)
+    const { message } = outcome.failure
+    // A no to this image, or to these credentials, says nothing of the registry's other images.
+    if (unreachable.test(message)) silent.note(parsed.registry, rememberSilenceMs)
+    else asked.note(key, rememberOutcomeMs)
     yield* Effect.logDebug(`Using the local ${image}: ${message}`)
   })
 }

@@ -38,8 +38,11 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
   const ours = search({ label: [networkLabel, ...asFilters(own)] })
   const idOf = (network: EngineNetwork): string => network.Labels?.[networkLabel] ?? ""
 
-  /** Containers that hold it: also those that are made but not started, which the Engine itself would not count. */
-  const users = (network: EngineNetwork) =>
+  /**
+   * How many containers hold it. The Engine itself counts only running ones; one that is made but not started knows
+   * the network by its name alone, and could not start without it.
+   */
+  const users = ({ Id, Name }: EngineNetwork) =>
     client
       .call({
         operation: "networks",
@@ -48,13 +51,21 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
         query: {
           all: true,
           filters: JSON.stringify({
-            network: [network.Id],
+            network: [Id, Name],
             status: ["created", "restarting", "running", "paused"]
           })
         }
       })
       .pipe(
         Effect.flatMap(understand("networks", Listed)),
+        Effect.map((containers) =>
+          // The filter also takes what an id begins with.
+          containers.filter(({ NetworkSettings }) =>
+            Object.entries(NetworkSettings?.Networks ?? {}).some(
+              ([name, endpoint]) => endpoint?.NetworkID === Id || (name === Name && !endpoint?.NetworkID)
+            )
+          )
+        ),
         Effect.map((containers) => containers.length)
       )
 
@@ -85,8 +96,7 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
         path: "/networks/create",
         body: {
           Name: name,
-          // A foreign network of that name is left alone; ids tell the two apart.
-          CheckDuplicate: false,
+          CheckDuplicate: true,
           Driver: "bridge",
           Internal: plan.internal,
           Attachable: plan.attachable,
@@ -119,7 +129,8 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
       if (idOf(network) !== plan.id) yield* Effect.catchIf(removeUnused(network), isInUse, () => Effect.void)
     }
     const made = yield* make(plan, plan.name).pipe(
-      // Engines from API 1.44 on refuse a second network of the same name.
+      // Somebody else's network of that name is left alone. Names must differ, because the Engine, though told an id,
+      // looks a container's network up by name when it starts it.
       Effect.catchIf(
         ({ status }) => status === 409,
         () => make(plan, `${plan.name}-${plan.id.slice(0, 10)}`)

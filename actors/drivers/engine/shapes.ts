@@ -38,7 +38,9 @@ export const Inspected = Schema.Struct({
 export type Inspected = typeof Inspected.Type
 
 /** `GET /containers/json` */
-export const Listed = Schema.Array(Schema.Struct({ Id: text, State: field(text) }))
+export const Listed = Schema.Array(
+  Schema.Struct({ Id: text, NetworkSettings: field(Schema.Struct({ Networks: field(Endpoints) })) })
+)
 
 /** `POST /containers/create` */
 export const Created = Schema.Struct({ Id: text })

@@ -19,14 +19,12 @@ import { Processes } from "#actors/drivers/process/processes.ts"
 import { readLog } from "#actors/drivers/process/read-log.ts"
 import { type Command, taskFolder } from "#actors/drivers/process/records.ts"
 import { sampleSession } from "#actors/drivers/process/sample.ts"
-import { shimCommand } from "#actors/drivers/process/shim-command.ts"
 import { findUser } from "#actors/drivers/process/users.ts"
+import { selfCommand } from "#runtime/platform.ts"
 
 export interface ProcessExecutorOptions {
   /** Where records and logs of tasks are kept; one node's alone. */
   readonly folder: string
-  /** Program and arguments that run the shim; the runtime that runs us, unless told. */
-  readonly shim?: ReadonlyArray<string>
 }
 
 // A shim answers within 0.1 s on an idle machine.
@@ -58,16 +56,12 @@ export const ProcessExecutor = {
           }),
           (opened) => Effect.sync(() => opened.close())
         )
-        return makeExecutor(processes, events, options.shim ?? shimCommand())
+        return makeExecutor(processes, events)
       })
     )
 }
 
-function makeExecutor(
-  processes: Processes,
-  events: PubSub.PubSub<ContainerEvent>,
-  shim: ReadonlyArray<string>
-): Executor["Service"] {
+function makeExecutor(processes: Processes, events: PubSub.PubSub<ContainerEvent>): Executor["Service"] {
   const onDisk = <A>(operation: string, work: () => A): Effect.Effect<A, ExecutorError> =>
     Effect.try({
       try: work,
@@ -128,7 +122,7 @@ function makeExecutor(
         environment: { HOME: home, ...record.command.environment },
         ...(user === undefined ? {} : { uid: user.uid, gid: user.gid })
       }
-      const error = yield* runShim(shim, processes.root, id, command)
+      const error = yield* runShim(processes.root, id, command)
       processes.started(id)
       if (error !== "") return yield* refusal("start", 400, error)
     }).pipe(
@@ -239,18 +233,14 @@ function readSignal(text: string): NodeJS.Signals | undefined {
 }
 
 /** Starts a shim that outlives us, and waits for its word: empty when the process runs, else why not. */
-function runShim(
-  shim: ReadonlyArray<string>,
-  root: string,
-  id: string,
-  command: Command
-): Effect.Effect<string, ExecutorError> {
-  const [program = "", ...words] = shim
+function runShim(root: string, id: string, command: Command): Effect.Effect<string, ExecutorError> {
+  const shim = selfCommand(new URL("./shim.ts", import.meta.url), [root, id])
+  const program = shim.command
   const failed = (message: string) => new ExecutorError({ operation: "start", temporary: true, message })
   return Effect.callback<string, ExecutorError>((resume) => {
     let child: ChildProcess
     try {
-      child = spawn(program, [...words, root, id], {
+      child = spawn(program, [...shim.args], {
         cwd: "/",
         // Nothing of the node's own environment: it holds what tasks must not see.
         env: { PATH: process.env.PATH ?? "/usr/bin:/bin", HOME: os.homedir() },
