@@ -7,6 +7,7 @@ import {
   ExecutorError,
   type ExecutorService
 } from "#actors/drivers/executor.ts"
+import { taskLabel } from "#actors/drivers/labels.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
 import { decide, start } from "#actors/task/decide.ts"
 import { withFiles } from "#actors/task/describe.ts"
@@ -92,7 +93,7 @@ const answer = (tag: "Found" | "Ceased", container: ContainerState | undefined):
 /** The container by id or name, if it is this task's. */
 const find = (executor: ExecutorService, container: string, taskId: string) =>
   Effect.map(executor.inspect(container), (found) =>
-    found?.labels["com.docker.swarm.task.id"] === taskId ? found : undefined
+    found?.labels[taskLabel] === taskId ? found : undefined
   )
 
 /** A container that must be there, because it just was. */
