@@ -24,11 +24,15 @@ const run = promisify(execFile)
 
 export interface NodeSideOptions {
   readonly dockerHost: string
+  /** Fresh ones unless given; a second life of a killed process is given those of the first. */
+  readonly cluster?: string
+  readonly nodeId?: string
+  readonly folder?: string
 }
 
 export class NodeSide {
-  readonly cluster = uniqueName("c").replace("-", "")
-  readonly nodeId = uniqueName("n").replace("-", "")
+  readonly cluster: string
+  readonly nodeId: string
   readonly host: Host = makeLiveHost()
   readonly bus = new MemoryBus(this.host)
   readonly leader: FakeLeader
@@ -43,6 +47,8 @@ export class NodeSide {
   private constructor(options: NodeSideOptions, folder: string) {
     this.#options = options
     this.#folder = folder
+    this.cluster = options.cluster ?? uniqueName("c").replace("-", "")
+    this.nodeId = options.nodeId ?? uniqueName("n").replace("-", "")
     this.leader = new FakeLeader({
       host: this.host,
       transport: this.bus.connect("leader"),
@@ -53,7 +59,7 @@ export class NodeSide {
 
   /** Made but not started. */
   static async make(options: NodeSideOptions): Promise<NodeSide> {
-    return new NodeSide(options, await mkdtemp(join(tmpdir(), "troupe-node-")))
+    return new NodeSide(options, options.folder ?? (await mkdtemp(join(tmpdir(), "troupe-node-"))))
   }
 
   /** Below this, a directory per task. */
