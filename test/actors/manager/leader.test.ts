@@ -218,6 +218,14 @@ describe("a change of leader", () => {
     cluster.host.advance(5_000)
     const asked = cluster.proposals.get("service")
     cluster.answer = undefined
+    const service = cluster.ledger.get("service", "web")
+    cluster.write({
+      type: "service.update",
+      v: 1,
+      id: "web",
+      version: service?.Version.Index ?? 0,
+      spec: { ...service?.Spec, Mode: { Replicated: { Replicas: 5 } } }
+    })
     cluster.host.advance(5_000)
     expect(asked).toBe(1)
     expect(cluster.proposals.get("service")).toBe(1)

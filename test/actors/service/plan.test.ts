@@ -160,6 +160,28 @@ describe("a rolling update", () => {
   })
 })
 
+describe("what an update is not held up by", () => {
+  test("an old task that fails while its successor comes up is not made again", () => {
+    const stage = to(stageOf({ replicas: 1, update: { Order: "start-first" } }), "two")
+    stage.look("web")
+    stage.place()
+    const [old] = stage.running("web")
+    stage.report(old?.ID ?? "", "failed").look("web")
+    expect(stage.tasks("web")).toHaveLength(2)
+    stage.pass(10_000)
+    expect(images(stage)).toEqual(["two"])
+  })
+
+  test("tasks of new slots that find no place do not count as slots under way", () => {
+    const stage = to(stageOf({ replicas: 2, update: { Parallelism: 1 } }), "two")
+    stage.scale("web", 4).look("web")
+    for (const task of stage.tasks("web")) if ((task.Slot ?? 0) > 2) stage.stubborn.add(task.ID)
+    stage.pass(20_000)
+    expect(images(stage)).toEqual(["two", "two"])
+    expect(status(stage)?.State).toBe("completed")
+  })
+})
+
 describe("what is no update", () => {
   const untouched = (change: (spec: ServiceSpec) => ServiceSpec): void => {
     const stage = stageOf()
@@ -343,7 +365,27 @@ describe("rollback", () => {
     expect(stage.service("web").PreviousSpec).toBeUndefined()
   })
 
-  test("a rollback also fills slots that had stopped for good", () => {
+  test("a rollback also fills slots that had stopped for good before the update", () => {
+    const stage = stageOf({
+      replicas: 2,
+      condition: "none",
+      update: { Parallelism: 1, FailureAction: "rollback" }
+    })
+    const second = stage.running("web").find((task) => task.Slot === 2)
+    stage.report(second?.ID ?? "", "failed").converge()
+    to(stage, "two")
+    stage.look("web")
+    stage.place()
+    stage.work()
+    stage.look("web")
+    stage.work()
+    expect(failing(stage, "two")).toHaveLength(1)
+    stage.pass(30_000)
+    expect(status(stage)?.State).toBe("rollback_completed")
+    expect(images(stage)).toEqual(["one", "one"])
+  })
+
+  test("a rollback also fills slots that stopped for good during the update", () => {
     const stage = to(
       stageOf({
         replicas: 2,
