@@ -1,8 +1,9 @@
 /** Which tasks no longer are what their service asks for, and which nodes suit it. */
-import type { Node, Task } from "#actors/model/objects.ts"
-import { isIngress, networksOf, sameTemplate } from "#actors/model/service-facts.ts"
-import type { TaskSpec } from "#actors/model/spec.ts"
+import type { Node, Service, Task } from "#actors/model/objects.ts"
+import { isIngress, networksOf, sameTemplate, showPort } from "#actors/model/service-facts.ts"
+import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore } from "#actors/model/task-state.ts"
+import { toMs } from "#actors/model/time.ts"
 import { matches, parseConstraints } from "#actors/scheduler/match.ts"
 import { nodeOf, type View } from "#actors/service/slot.ts"
 
@@ -45,6 +46,7 @@ export function dirtyTest(view: View): (task: Task) => boolean {
   const fits = fitTest(view)
   const byVersion = new Map<number, Difference>()
   const joined = joinedNetworks(view)
+  const movedPorts = portsMovedAt(service)
 
   const differenceOf = (version: number): Difference => {
     const known = byVersion.get(version)
@@ -61,6 +63,7 @@ export function dirtyTest(view: View): (task: Task) => boolean {
 
   return (task) => {
     if (lacksNetworks(task, joined)) return true
+    if (movedPorts !== undefined && toMs(task.CreatedAt) < movedPorts) return true
     if (task.SpecVersion === service.SpecVersion) return false
     switch (differenceOf(task.SpecVersion)) {
       case "none":
@@ -73,6 +76,27 @@ export function dirtyTest(view: View): (task: Task) => boolean {
         return true
     }
   }
+}
+
+const hostPortsOf = (spec: ServiceSpec | undefined): string =>
+  (spec?.EndpointSpec?.Ports ?? [])
+    .filter((port) => !isIngress(port))
+    .map((port) => `${port.TargetPort}:${showPort(port)}`)
+    .sort()
+    .join()
+
+/**
+ * Tasks from before this time have other host ports than the service now asks for; `undefined` when none has.
+ * A task opens its host ports when its container is made, and the template does not name them.
+ */
+function portsMovedAt(service: Service): number | undefined {
+  const { PreviousSpec: previous, Spec: spec, UpdateStatus: status } = service
+  if (previous === undefined || hostPortsOf(previous) === hostPortsOf(spec)) return undefined
+  if (status === undefined) return Number.POSITIVE_INFINITY
+  // What an update that is over has left is as it should be.
+  return status.State === "updating" || status.State === "rollback_started"
+    ? toMs(status.StartedAt)
+    : undefined
 }
 
 /** Networks of ours that every task of the service is attached to, as far as they exist. */

@@ -416,3 +416,26 @@ test("publishing a first port gives every task its way in, by a rolling update",
   }
   expect(status(stage)?.State).toBe("completed")
 })
+
+test("a changed host port restarts every task once, and a later scaling restarts none", () => {
+  const stage = stageOf({ update: { Parallelism: 0 } })
+  const before = new Set(stage.running("web").map((task) => task.ID))
+  stage.book.time += 10
+  stage
+    .update("web", (spec) => ({
+      ...spec,
+      EndpointSpec: { Ports: [{ TargetPort: 80, PublishMode: "host" }] }
+    }))
+    .pass(20_000)
+  const after = stage.running("web").map((task) => task.ID)
+  expect(after.some((id) => before.has(id))).toBe(false)
+  expect(status(stage)?.State).toBe("completed")
+  stage.scale("web", 4).pass(20_000)
+  expect(
+    stage
+      .running("web")
+      .map((task) => task.ID)
+      .slice(0, 3)
+  ).toEqual(after)
+  expect(status(stage)).toBeUndefined()
+})
