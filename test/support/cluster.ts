@@ -1,0 +1,319 @@
+/**
+ * A whole cluster of one node for tests: the daemon as a child process of its own, started from this repository in
+ * a data directory that is thrown away, driven through its socket, killed and started again at will.
+ */
+import { Buffer } from "node:buffer"
+import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { createHash } from "node:crypto"
+import { closeSync, openSync, readFileSync } from "node:fs"
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
+import http from "node:http"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import process from "node:process"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { isAlive, signalProcess } from "#actors/drivers/nats-server/process-identity.ts"
+import { type CliOptions, type CliResult, docker } from "#test/support/docker-cli.ts"
+import { cleanUp, dockerHost as defaultDockerHost, engine, eventually } from "#test/support/engine.ts"
+
+export interface ClusterOptions {
+  /** The node's name. Default: the host's. */
+  readonly name?: string
+  /** More flags of `node`, after those given by the harness. */
+  readonly args?: ReadonlyArray<string>
+  /** The Engine it drives. Default: the one tests share. */
+  readonly dockerHost?: string
+  /** What runs `cli/main.ts`; Bun unless given, for instance `["deno", "run", "-A"]`. */
+  readonly runtime?: ReadonlyArray<string>
+}
+
+/** What an HTTP request came to; `body` is decoded JSON, or the text where it is not JSON. */
+export interface ApiAnswer {
+  readonly status: number
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever the API answers
+  readonly body: any
+}
+
+const repository = fileURLToPath(new URL("../..", import.meta.url))
+const program = join(repository, "cli/main.ts")
+const run = promisify(execFile)
+
+/** Starts a new cluster and waits until it serves and its node is ready. `cleanUp` must follow. */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const cluster = new Cluster(await mkdtemp(join(tmpdir(), "troupe-cluster-")), options)
+  try {
+    await cluster.restart()
+  } catch (error) {
+    await cluster.cleanUp()
+    throw error
+  }
+  return cluster
+}
+
+export class Cluster {
+  /** Everything it has is below this folder, but for what it keeps in memory. */
+  readonly folder: string
+  readonly dataDir: string
+  readonly socket: string
+  /** For `docker -H`. */
+  readonly host: string
+  clusterId = ""
+  nodeId = ""
+  /** The address over TCP, `http://127.0.0.1:port`. */
+  http = ""
+  readonly #options: ClusterOptions
+  readonly #endQuietly = () => this.#child?.kill("SIGKILL")
+  #child: ChildProcess | undefined
+
+  constructor(folder: string, options: ClusterOptions) {
+    this.folder = folder
+    this.dataDir = join(folder, "data")
+    this.socket = join(folder, "docker.sock")
+    this.host = `unix://${this.socket}`
+    this.#options = options
+    process.once("exit", this.#endQuietly)
+  }
+
+  /** Of the daemon that runs now. */
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  /** Of its nats-server as it last wrote it down; 0 while there is none. */
+  get natsPid(): number {
+    return this.#identity("nats/server.json", "server")?.pid ?? 0
+  }
+
+  get dataPlanePid(): number {
+    return this.#identity("data-plane/process.json")?.pid ?? 0
+  }
+
+  /** Runs the docker CLI against the socket, to its end. */
+  readonly docker = (...args: ReadonlyArray<string>): Promise<CliResult> => this.cli(args)
+
+  cli(args: ReadonlyArray<string>, options: CliOptions = {}): Promise<CliResult> {
+    return docker(this.host, args, options)
+  }
+
+  /** The docker CLI's output; fails with what it said when it did not end with 0. */
+  async must(...args: ReadonlyArray<string>): Promise<string> {
+    const { code, text, stderr } = await this.cli(args)
+    if (code !== 0) throw new Error(`docker ${args.join(" ")} ended with ${code}: ${text}\n${stderr}`)
+    return text
+  }
+
+  /** One request on the socket. A `string` or `Buffer` body is sent as it is, anything else as JSON. */
+  api(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {}
+  ): Promise<ApiAnswer> {
+    const isRaw = typeof body === "string" || body instanceof Buffer
+    const bytes = body === undefined ? undefined : isRaw ? body : JSON.stringify(body)
+    return new Promise((resolve, reject) => {
+      const request = http.request(
+        {
+          socketPath: this.socket,
+          path,
+          method,
+          agent: false,
+          headers: {
+            ...(bytes === undefined
+              ? {}
+              : { "content-type": "application/json", "content-length": Buffer.byteLength(bytes) }),
+            ...headers
+          }
+        },
+        (response) => {
+          let text = ""
+          response.setEncoding("utf8")
+          response.on("data", (part) => {
+            text += part
+          })
+          response.on("error", reject)
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, body: parsed(text) }))
+        }
+      )
+      request.on("error", reject)
+      request.end(bytes)
+    })
+  }
+
+  /** The body of a GET that must succeed. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever the API answers
+  async get(path: string): Promise<any> {
+    const { status, body } = await this.api("GET", path)
+    if (status !== 200) throw new Error(`GET ${path} answered ${status}: ${JSON.stringify(body)}`)
+    return body
+  }
+
+  /** `troupe <args>` for this data directory; what it printed. */
+  async troupe(...args: ReadonlyArray<string>): Promise<string> {
+    const [command = "", ...words] = [...this.#runtime(), ...args, "--data-dir", this.dataDir]
+    return (await run(command, words, { cwd: repository, maxBuffer: 64 * 1024 * 1024 })).stdout
+  }
+
+  /** How often each actor was restarted, by its path, for those that were. */
+  async restarts(): Promise<Record<string, number>> {
+    const found: Record<string, number> = {}
+    const walk = (value: unknown, path: string): void => {
+      if (Array.isArray(value)) for (const one of value) walk(one, path)
+      else if (typeof value === "object" && value !== null) {
+        const one = value as Record<string, unknown>
+        const here = typeof one.name === "string" ? `${path}/${one.name}` : path
+        if (typeof one.restarts === "number" && one.restarts > 0) found[here] = one.restarts
+        for (const inner of Object.values(one)) walk(inner, here)
+      }
+    }
+    walk(JSON.parse(await this.troupe("tree", "--json")), "")
+    return found
+  }
+
+  /** What the daemon has written to its output so far, over all its lives. */
+  log(): Promise<string> {
+    return readFile(join(this.folder, "daemon.log"), "utf8")
+  }
+
+  /** SIGTERM, and the wait until it is gone. Tasks go on. */
+  stop(): Promise<void> {
+    return this.#end("SIGTERM")
+  }
+
+  /** SIGKILL to the daemon alone. */
+  kill9(): Promise<void> {
+    return this.#end("SIGKILL")
+  }
+
+  /** Starts the daemon, ending the present one in order first, and waits until it serves and its node is ready. */
+  async restart(): Promise<void> {
+    await this.stop()
+    await this.start()
+    await eventually(
+      async () => {
+        this.#mustRun()
+        const { status, body } = await this.api("GET", "/nodes")
+        return status === 200 && body.some((node: NodeJson) => node.Status.State === "ready")
+      },
+      "the node is ready",
+      60_000
+    )
+  }
+
+  /** Starts the daemon and waits only until it serves. */
+  async start(): Promise<void> {
+    const { name, args = [], dockerHost = defaultDockerHost } = this.#options
+    const log = openSync(join(this.folder, "daemon.log"), "a")
+    const [command = "", ...words] = [
+      ...this.#runtime(),
+      ...["node", "--role", "manager", "--data-dir", this.dataDir, "--socket", this.socket],
+      ...["--http", "127.0.0.1:0", "--nats-port", "0", "--docker-host", dockerHost],
+      ...(name === undefined ? [] : ["--name", name]),
+      ...args
+    ]
+    const child = spawn(command, words, { cwd: repository, stdio: ["ignore", log, log] })
+    closeSync(log)
+    this.#child = child
+    await eventually(
+      () => {
+        this.#mustRun()
+        return this.#readRunning()?.pid === child.pid
+      },
+      "the daemon serves",
+      60_000
+    )
+    const running = this.#readRunning()
+    this.clusterId = running?.clusterId ?? ""
+    this.nodeId = running?.nodeId ?? ""
+    this.http = running?.http ?? ""
+  }
+
+  /** Ends everything that belongs to this cluster and removes every trace of it. */
+  async cleanUp(): Promise<void> {
+    process.removeListener("exit", this.#endQuietly)
+    if (this.clusterId === "") this.clusterId = this.#json("identity.json")?.clusterId ?? ""
+    await this.kill9()
+    await this.#endHelpers()
+    if (this.clusterId !== "") {
+      const label = `io.troupe.cluster=${this.clusterId}`
+      await cleanUp(label, engine(this.#options.dockerHost ?? defaultDockerHost)).catch(() => {})
+    }
+    await this.#removeRunDirectory()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+
+  #runtime(): ReadonlyArray<string> {
+    return [...(this.#options.runtime ?? [process.execPath]), program]
+  }
+
+  #mustRun(): void {
+    const { exitCode = null, signalCode = null } = this.#child ?? {}
+    if (exitCode === null && signalCode === null) return
+    const log = readFileSync(join(this.folder, "daemon.log"), "utf8")
+    throw new Error(`The daemon ended with ${exitCode ?? signalCode}:\n${log.slice(-4_000)}`)
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once("exit", resolve))
+    child.kill(signal)
+    const deadline = setTimeout(() => child.kill("SIGKILL"), 20_000)
+    await ended
+    clearTimeout(deadline)
+  }
+
+  /** What outlives a daemon by design: the data plane, and for a while nats-server and its guard. */
+  async #endHelpers(): Promise<void> {
+    const left = [
+      this.#identity("nats/server.json", "guard"),
+      this.#identity("nats/server.json", "server"),
+      this.#identity("data-plane/process.json")
+    ].filter((one) => one !== undefined)
+    for (const one of left) signalProcess(one, "SIGKILL")
+    await eventually(() => !left.some(isAlive), "what the daemon left is gone")
+  }
+
+  async #removeRunDirectory(): Promise<void> {
+    const name = createHash("sha256").update(this.dataDir).digest("hex").slice(0, 12)
+    const isRoot = process.getuid?.() === 0
+    const folder = join(isRoot ? "/run/troupe" : (process.env.XDG_RUNTIME_DIR ?? this.dataDir), name)
+    const tasks = join(folder, "tasks")
+    if ((await readdir(tasks).catch(() => undefined)) !== undefined) {
+      await run("umount", ["-l", tasks]).catch(() => {})
+    }
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  #readRunning(): { pid: number; nodeId: string; clusterId: string; http: string } | undefined {
+    return this.#json("running.json")
+  }
+
+  #identity(path: string, field?: string): { pid: number; startTime: string } | undefined {
+    const value = this.#json(path)
+    return field === undefined ? value : value?.[field]
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: files of several shapes
+  #json(path: string): any {
+    try {
+      return JSON.parse(readFileSync(join(this.dataDir, path), "utf8"))
+    } catch {
+      return undefined
+    }
+  }
+}
+
+interface NodeJson {
+  readonly Status: { readonly State: string }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
