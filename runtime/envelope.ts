@@ -17,11 +17,11 @@ export interface Cause {
 export interface Envelope {
   readonly id: string
   /** What the sender calls itself. Authority comes from the subject, which NATS permissions hold it to. */
-  readonly from?: Address
-  readonly cause?: string
-  readonly withinMs?: number
-  readonly term?: number
-  readonly traceparent?: string
+  readonly from: Address | undefined
+  readonly cause: string | undefined
+  readonly withinMs: number | undefined
+  readonly term: number | undefined
+  readonly traceparent: string | undefined
 }
 
 export const header = {
@@ -51,18 +51,13 @@ export function writeEnvelope(envelope: Envelope): Headers {
 
 /** Reads what is there and well-formed; anything else counts as absent, as from a sender of another version. */
 export function readEnvelope(headers: Headers): Envelope {
-  const from = parseAddress(headers[header.from])
-  const cause = headers[header.cause]
-  const withinMs = wholeNumber(headers[header.deadline])
-  const term = wholeNumber(headers[header.term])
-  const traceparent = headers[header.traceparent]
   return {
     id: headers[header.id] ?? "unnamed",
-    ...(from && { from }),
-    ...(cause !== undefined && { cause }),
-    ...(withinMs !== undefined && { withinMs }),
-    ...(term !== undefined && { term }),
-    ...(traceparent !== undefined && { traceparent })
+    from: parseAddress(headers[header.from]),
+    cause: headers[header.cause],
+    withinMs: wholeNumber(headers[header.deadline]),
+    term: wholeNumber(headers[header.term]),
+    traceparent: headers[header.traceparent]
   }
 }
 

@@ -4,7 +4,7 @@
  * All of it is plain code over a `Host`; Effect appears where people wait. With a virtual host, a bus in memory and
  * an imitated performer the same code runs a whole cluster in one thread.
  */
-import { Context, Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer, type Schema } from "effect"
 import { type Address, isToken, parseSubject, showAddress } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
 import { type CellWorld, describeError } from "#runtime/cell.ts"
@@ -22,7 +22,7 @@ import { type RunningTree, System, type SystemService, TreeFailed, type TreeNode
 import { type Delivery, type Subscription, Transport, type TransportService } from "#runtime/transport.ts"
 import { Branch } from "#runtime/tree.ts"
 import { Watches } from "#runtime/watches.ts"
-import { decodeBody, type Outcome } from "#runtime/wire.ts"
+import { type Decoded, decodeBody, decoderOf, type Outcome } from "#runtime/wire.ts"
 
 export interface SystemOptions {
   readonly cluster: string
@@ -261,11 +261,19 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     return running
   })
 
-  const ask = <Answer>(to: Address, message: unknown, withinMs: number): Effect.Effect<Answer, Absence> =>
-    Effect.callback((resume) => {
-      const takeBack = post.ask(to, message, withinMs, (outcome) =>
-        resume(outcome._tag === "Answer" ? Effect.succeed(outcome.value as Answer) : Effect.fail(outcome))
-      )
+  const ask: LocalSystem["ask"] = <Answer>(
+    to: Address,
+    message: unknown,
+    withinMs: number,
+    answers?: Schema.Codec<Answer, unknown>
+  ) =>
+    Effect.callback<Answer, Absence>((resume) => {
+      // What an actor of this process answers is typed already.
+      const decode = answers && !registry.find(to) ? decoderOf(answers) : undefined
+      const takeBack = post.ask(to, message, withinMs, (outcome) => {
+        const heard = outcome._tag === "Answer" && decode ? readAnswer(to, decode(outcome.value)) : outcome
+        resume(heard._tag === "Answer" ? Effect.succeed(heard.value as Answer) : Effect.fail(heard))
+      })
       return Effect.sync(takeBack)
     })
 
@@ -297,6 +305,12 @@ export function makeSystem(options: SystemOptions): LocalSystem {
       homes.clear()
     }
   }
+}
+
+function readAnswer(to: Address, decoded: Decoded): Outcome {
+  if (decoded.ok) return { _tag: "Answer", value: decoded.message }
+  const address = showAddress(to)
+  return new NotUnderstood({ address, message: `Cannot read the answer of ${address}: ${decoded.problem}` })
 }
 
 interface Home {

@@ -13,7 +13,7 @@ import type { Host } from "#runtime/host.ts"
 import type { Letter } from "#runtime/mailbox.ts"
 import type { Registry } from "#runtime/registry.ts"
 import { PayloadTooLarge } from "#runtime/transport/outcomes.ts"
-import type { CallOutcome, Delivery, TransportService } from "#runtime/transport.ts"
+import type { CallOutcome, Delivery, Headers, TransportService } from "#runtime/transport.ts"
 import { decodeMessage, decodeReply, encodeAbsence, encodeBody, type Outcome } from "#runtime/wire.ts"
 
 export interface PostOptions {
@@ -29,11 +29,15 @@ export interface PostOptions {
 /** An asked message that carries no deadline is one from `nats request` or the like. */
 const usualDeadlineMs = 30_000
 
+/** A few hundred kilobytes at most; subjects of actors long gone are forgotten with the rest. */
+const rememberedSubjects = 4_096
+
 export class Post {
   readonly deadLetters = new DeadLetters()
   readonly asks: Asks
   readonly #options: PostOptions
   readonly #boot: string
+  readonly #receivers = new Map<string, Address>()
   #sent = 0
   /** The term that this process leads in, or led in last. */
   #ownTerm: number | undefined
@@ -109,7 +113,7 @@ export class Post {
   ): () => void {
     const { cluster, transport } = this.#options
     const name = showAddress(to)
-    const headers = writeEnvelope(this.#envelope(undefined, undefined, { withinMs }))
+    const headers = writeEnvelope(this.#envelope(undefined, undefined, withinMs))
     const heard = (outcome: CallOutcome): void => {
       if ("_tag" in outcome) {
         done(outcome, true)
@@ -132,9 +136,8 @@ export class Post {
 
   /** Takes what the transport brings on an `in` lane. */
   receive(delivery: Delivery): void {
-    const subject = parseSubject(delivery.subject)
-    if (!subject) return
-    const { to } = subject
+    const to = this.#receiverOf(delivery.subject)
+    if (!to) return
     const name = showAddress(to)
     const { host, registry } = this.#options
     const envelope = readEnvelope(delivery.headers)
@@ -159,13 +162,24 @@ export class Post {
     }
     const withinMs = envelope.withinMs ?? usualDeadlineMs
     const asker = delivery.respond
-      ? this.asks.open(cell, name, withinMs, (outcome) => this.#answer(delivery, cell, cause, outcome))
+      ? this.asks.open(cell, name, withinMs, (outcome) => this.#answer(delivery, cell, outcome))
       : undefined
     const { from } = envelope
     const offer = cell.deliver({ message: decoded.message, at: host.now(), from, asker, cause })
     if (offer._tag !== "Full") return
     if (asker) this.asks.settle(asker.to, mailboxFull(name, offer.capacity))
     else this.deadLetters.add(name, decoded.message, "its mailbox was full")
+  }
+
+  /** Few subjects carry most messages, and taking one apart costs more than looking it up. */
+  #receiverOf(subject: string): Address | undefined {
+    const known = this.#receivers.get(subject)
+    if (known) return known
+    const to = parseSubject(subject)?.to
+    if (!to) return undefined
+    if (this.#receivers.size >= rememberedSubjects) this.#receivers.clear()
+    this.#receivers.set(subject, to)
+    return to
   }
 
   /** A letter that an actor will not handle: its asker learns why, and it is counted. */
@@ -181,15 +195,17 @@ export class Post {
 
   /** Answers a request of the `sys` lane. */
   respond(delivery: Delivery, value: unknown): void {
-    this.#respond(delivery, writeEnvelope(this.#envelope(undefined, undefined)), encodeBody(value))
+    this.#respond(delivery, {}, encodeBody(value))
   }
 
   refuse(delivery: Delivery, absence: Absence): void {
     this.#refuse(delivery, delivery.subject, undefined, absence)
   }
 
-  #answer(delivery: Delivery, cell: Cell, cause: Cause, outcome: Outcome): void {
-    const headers = writeEnvelope(this.#envelope(cell.self, cause))
+  /** An answer is found by its question, so of all headers it needs only the leader's term. */
+  #answer(delivery: Delivery, cell: Cell, outcome: Outcome): void {
+    const leads = cell.self.home === "leader" && this.#ownTerm !== undefined
+    const headers: Headers = leads ? { [header.term]: String(this.#ownTerm) } : {}
     if (outcome._tag === "Answer") {
       this.#respond(delivery, headers, encodeBody(outcome.value))
       return
@@ -206,7 +222,7 @@ export class Post {
       return
     }
     const [error, body] = encodeAbsence(absence)
-    this.#respond(delivery, { ...writeEnvelope(this.#envelope(undefined, undefined)), ...error }, body)
+    this.#respond(delivery, error, body)
   }
 
   #respond(
@@ -242,15 +258,14 @@ export class Post {
     }
   }
 
-  #envelope(from: Address | undefined, cause: Cause | undefined, rest: Partial<Envelope> = {}): Envelope {
-    const speaksAsLeader = from?.home === "leader" && this.#ownTerm !== undefined
+  #envelope(from: Address | undefined, cause: Cause | undefined, withinMs?: number): Envelope {
     return {
       id: `${this.#boot}-${(this.#sent++).toString(36)}`,
-      ...(from && { from }),
-      ...(cause && { cause: cause.id }),
-      ...(cause?.traceparent !== undefined && { traceparent: cause.traceparent }),
-      ...(speaksAsLeader && { term: this.#ownTerm as number }),
-      ...rest
+      from,
+      cause: cause?.id,
+      withinMs,
+      term: from?.home === "leader" ? this.#ownTerm : undefined,
+      traceparent: cause?.traceparent
     }
   }
 
@@ -266,9 +281,6 @@ export class Post {
     return from?.home === "leader" && this.#ownTerm !== undefined && this.#ownTerm < this.#highestTerm
   }
 }
-
-/** The header that tells an error from an answer; for those who read replies without this module. */
-export const errorHeader = header.error
 
 const nobodyThere = (name: string): NotHere =>
   new NotHere({ address: name, message: `Cannot reach ${name}: nobody is there` })

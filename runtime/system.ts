@@ -1,5 +1,5 @@
 /** The service through which actors are reached: told, asked, watched, inspected, stopped. */
-import { Context, type Effect, type Scope } from "effect"
+import { Context, type Effect, type Schema, type Scope } from "effect"
 import type { Address } from "#runtime/address.ts"
 import type { Absence } from "#runtime/errors.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
@@ -32,7 +32,13 @@ export interface SystemService {
   readonly claim: (home: string, options?: { readonly term?: number }) => { readonly release: () => void }
   /** Sends and forgets; what cannot be delivered is counted as a dead letter. */
   readonly tell: (to: Address, message: unknown) => void
-  readonly ask: <Answer>(to: Address, message: unknown, withinMs: number) => Effect.Effect<Answer, Absence>
+  /** Asks and waits; with `answers`, what another process answers is decoded, and `NotUnderstood` when it cannot be. */
+  readonly ask: <Answer>(
+    to: Address,
+    message: unknown,
+    withinMs: number,
+    answers?: Schema.Codec<Answer, unknown>
+  ) => Effect.Effect<Answer, Absence>
   /** Told once when the actor ends or its node is gone; at once when it is not there. */
   readonly watch: (target: Address, told: (reason: string) => void) => { readonly unwatch: () => void }
   /** Runs a tree at `home` until the scope closes; fails with the whole cause chain when its top gives up. */

@@ -45,36 +45,31 @@ export function decodeBody(body: Uint8Array): Decoded {
 
 type Decoder = (input: unknown) => Decoded
 
-const decoders = new WeakMap<AnyActor, Decoder>()
-
 /** The message in `body`, as an actor of this kind takes it. */
 export function decodeMessage(definition: AnyActor, body: Uint8Array): Decoded {
-  const parsed = decodeBody(body)
-  if (!parsed.ok) return parsed
-  let decode = decoders.get(definition)
-  if (!decode) {
-    decode = makeDecoder(definition)
-    decoders.set(definition, decode)
-  }
-  return decode(parsed.message)
-}
-
-function makeDecoder(definition: AnyActor): Decoder {
   const { accepts } = definition
   if (!accepts) {
-    return () => ({ ok: false, problem: `actors of kind ${definition.kind} take messages from inside only` })
+    return { ok: false, problem: `actors of kind ${definition.kind} take messages from inside only` }
   }
-  return decoderOf(accepts)
+  const parsed = decodeBody(body)
+  return parsed.ok ? decoderOf(accepts)(parsed.message) : parsed
 }
+
+/** Making a decoder costs far more than using one. */
+const decoders = new WeakMap<object, Decoder>()
 
 /** Decodes plain data by a schema that needs no services. */
 export function decoderOf(schema: Schema.Codec<unknown, unknown>): Decoder {
+  const known = decoders.get(schema)
+  if (known) return known
   const decode = Schema.decodeUnknownResult(schema)
-  return (input) => {
+  const decoder: Decoder = (input) => {
     const result = decode(input)
     if (Result.isSuccess(result)) return { ok: true, message: result.success }
     return { ok: false, problem: String(result.failure.message) }
   }
+  decoders.set(schema, decoder)
+  return decoder
 }
 
 /** An absence as a reply: its tag in a header, so that it can be told from any answer, its facts as the body. */

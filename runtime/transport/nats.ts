@@ -4,15 +4,12 @@
  * Requests go through one inbox subscription of our own rather than the client's: no promise and no timer each, and
  * plain code can ask without Effect.
  */
-import { Buffer } from "node:buffer"
 import { Effect, Layer, Schedule, type Scope } from "effect"
 import {
   type ConnectionOptions,
   connect,
   credsAuthenticator,
   type Msg,
-  type MsgHdrs,
-  headers as makeHeaders,
   type NatsConnection,
   nkeyAuthenticator,
   type TlsOptions
@@ -22,6 +19,7 @@ import { assert } from "#runtime/assert.ts"
 import { Deadlines } from "#runtime/deadlines.ts"
 import type { Host } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
+import { decodeHeaders, encodeHeaders } from "#runtime/transport/nats-headers.ts"
 import { notHere, requestWith, timedOut, tooLarge, unreachable } from "#runtime/transport/outcomes.ts"
 import {
   type CallOutcome,
@@ -235,13 +233,13 @@ class NatsTransport implements TransportService {
 
   #send(subject: string, headers: Headers, body: Uint8Array, reply: string | undefined): void {
     if (!this.#connected) throw unreachable(subject, "NATS is disconnected")
-    const carried = toMsgHdrs(headers)
-    const bytes = body.length + (carried ? headerBytes(headers) : 0)
+    const encoded = encodeHeaders(headers)
+    const bytes = body.length + (encoded?.bytes ?? 0)
     if (bytes > this.#maxPayload) throw tooLarge(subject, bytes, this.#maxPayload)
     try {
       this.#connection.publish(subject, body, {
         ...(reply !== undefined && { reply }),
-        ...(carried && { headers: carried })
+        ...(encoded && { headers: encoded.carried })
       })
     } catch (error) {
       if (this.#connection.isClosed()) throw unreachable(subject, "the connection to NATS is closed")
@@ -257,7 +255,7 @@ class NatsTransport implements TransportService {
     const nobody = message.data.length === 0 && message.headers?.code === 503
     try {
       if (nobody) call.done(notHere(call.subject))
-      else call.done({ subject: call.subject, headers: fromMsgHdrs(message.headers), body: message.data })
+      else call.done({ subject: call.subject, headers: decodeHeaders(message), body: message.data })
     } catch (thrown) {
       this.#problem(thrown)
     }
@@ -279,18 +277,17 @@ class NatsTransport implements TransportService {
 
   #toDelivery(message: Msg): Delivery {
     const { reply } = message
-    const delivery = {
-      subject: message.subject,
-      headers: fromMsgHdrs(message.headers),
-      body: message.data
-    }
-    if (!reply) return delivery
+    const { subject, data: body } = message
+    const headers = decodeHeaders(message)
+    if (!reply) return { subject, headers, body }
     let answered = false
     return {
-      ...delivery,
-      respond: (headers, body) => {
+      subject,
+      headers,
+      body,
+      respond: (replyHeaders, replyBody) => {
         if (answered) return
-        this.#send(reply, headers, body, undefined)
+        this.#send(reply, replyHeaders, replyBody, undefined)
         answered = true
       }
     }
@@ -333,26 +330,4 @@ class NatsTransport implements TransportService {
   #tell(status: TransportStatus): void {
     for (const listen of [...this.#listeners]) listen(status)
   }
-}
-
-function toMsgHdrs(headers: Headers): MsgHdrs | undefined {
-  let carried: MsgHdrs | undefined
-  for (const name in headers) {
-    carried ??= makeHeaders()
-    carried.set(name, headers[name] as string)
-  }
-  return carried
-}
-
-function fromMsgHdrs(carried: MsgHdrs | undefined): Headers {
-  const headers: Record<string, string> = {}
-  if (carried) for (const [name, values] of carried) headers[name] = values[0] ?? ""
-  return headers
-}
-
-/** `NATS/1.0` and one line per header, each ended by CRLF, and an empty line. */
-function headerBytes(headers: Headers): number {
-  let bytes = 12
-  for (const name in headers) bytes += name.length + Buffer.byteLength(headers[name] as string) + 4
-  return bytes
 }

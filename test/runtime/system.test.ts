@@ -1,7 +1,7 @@
 /** Telling, asking and watching, within one process and between several, on imitated time. */
 import { describe, expect, test } from "bun:test"
 import { Buffer } from "node:buffer"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { announce, later, reply, spawn, tell } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
 import { type Address, address } from "#runtime/address.ts"
@@ -261,6 +261,23 @@ describe("asking", () => {
     }
     expect(await run(near.system.ask<{ sum: number }>(at("n1"), get, 1_000))).toEqual({ sum: 0 })
     expect((await run(Effect.flip(near.system.ask(at("n1", "nobody"), get, 1_000))))._tag).toBe("NotHere")
+  })
+})
+
+describe("answers from elsewhere", () => {
+  test("are decoded where they enter, and refused when they are not what was expected", async () => {
+    const { world, far } = pair()
+    const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
+      const result = Effect.runPromise(effect)
+      world.host.settle()
+      return result
+    }
+    const Sum = Schema.Struct({ sum: Schema.Int })
+    expect(await run(far.system.ask(at("n1"), get, 1_000, Sum))).toEqual({ sum: 0 })
+    const Other = Schema.Struct({ total: Schema.Int })
+    const refused = await run(Effect.flip(far.system.ask(at("n1"), get, 1_000, Other)))
+    expect(refused._tag).toBe("NotUnderstood")
+    expect(refused.message).toContain("total")
   })
 })
 
