@@ -53,6 +53,9 @@ function firstAddress(): string {
 export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
   const options = yield* resolveNodeOptions(raw, firstAddress())
   yield* Effect.scoped(serve(options))
+  // Only a node that has left its cluster comes here: nothing of it is to be found again.
+  yield* stopDataPlane(options)
+  for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
 })
 
 const serve = Effect.fnUntraced(function* (options: NodeOptions) {
@@ -96,7 +99,6 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions) {
   const leave = Effect.gen(function* () {
     yield* node.stop
     yield* removeTasks(executor)
-    yield* stopDataPlane(options)
     yield* Deferred.succeed(left, undefined)
   }).pipe(Effect.orDie)
   const doors = yield* openDoors({ options, identity, ledger, system, executor, nats, leave })
@@ -112,17 +114,7 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions) {
     `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}`
   )
   yield* Effect.raceFirst(node.ended, Deferred.await(left))
-  // Only a node that has left comes here: nothing of it is to be found again.
-  forgetAll(options)
 })
-
-/** What a node that left its cluster takes away; the scope's own files are gone when it has closed. */
-function forgetAll({ dataDir, runDir }: NodeOptions): void {
-  process.once("exit", () => {
-    rmSync(dataDir, { recursive: true, force: true })
-    rmSync(runDir, { recursive: true, force: true })
-  })
-}
 
 function reportTree(event: TreeEvent): void {
   console.error(JSON.stringify(event, (_, value) => (value instanceof Error ? value.message : value)))
