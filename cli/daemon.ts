@@ -52,13 +52,21 @@ function firstAddress(): string {
 /** Runs a node until it is interrupted, or until it leaves its cluster. */
 export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
   const options = yield* resolveNodeOptions(raw, firstAddress())
-  yield* Effect.scoped(serve(options))
-  // Only a node that has left its cluster comes here: nothing of it is to be found again.
+  const left = yield* Deferred.make<void>()
+  // A signal while it leaves must not cut the leaving short.
+  const vanishIfLeft = Effect.flatMap(Deferred.isDone(left), (hasLeft) =>
+    hasLeft ? vanish(options) : Effect.void
+  )
+  yield* Effect.scoped(serve(options, left)).pipe(Effect.ensuring(vanishIfLeft))
+})
+
+/** What a node that left its cluster does last: nothing of it is to be found again. */
+const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
   yield* stopDataPlane(options)
   for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
 })
 
-const serve = Effect.fnUntraced(function* (options: NodeOptions) {
+const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.Deferred<void>) {
   const host = makeLiveHost((error) => console.error("a turn failed", error))
   const identity = yield* openIdentity(options.dataDir, new Date(host.now()).toISOString())
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
@@ -95,7 +103,6 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions) {
     .run(nodeTree({ ...identity, addr: options.advertiseAddr }), identity.nodeId)
     .pipe(Effect.provideContext(actors))
 
-  const left = yield* Deferred.make<void>()
   const leave = Effect.gen(function* () {
     yield* node.stop
     yield* removeTasks(executor)
