@@ -190,6 +190,17 @@ describe("a node with a leader", () => {
     await eventually(() => isGone(task), "the running container is stopped and removed")
   }, 30_000)
 
+  test("opens ports in host mode itself and tells which the Engine chose", async () => {
+    const task = aTask({}, { hostPorts: [{ Protocol: "tcp", TargetPort: 80, PublishMode: "host" }] })
+    node.leader.assign({ tasks: [task] })
+    await comesTo(task, "running")
+    const ports = node.leader.statuses.get(task.id)?.PortStatus?.Ports ?? []
+    expect(ports).toMatchObject([{ Protocol: "tcp", TargetPort: 80, PublishMode: "host" }])
+    expect(ports[0]?.PublishedPort).toBeGreaterThan(0)
+    node.leader.assign({ removed: [task.id] })
+    await eventually(() => isGone(task), "it is gone")
+  }, 30_000)
+
   test("reports how containers end, in Swarm's words", async () => {
     const [failing, killed, missing, unstartable, unhealthy] = [
       aTask({ Args: ["sh", "-c", "exit 3"] }),

@@ -240,10 +240,15 @@ describe("assignments", () => {
   })
 
   test("are taken in order; one that comes twice or late changes nothing", () => {
-    const session = holding("t1").tell(assign(2, { tasks: tasks("t2") }), assign(2, { tasks: tasks("t3") }))
-    session.tell(assign(1, { tasks: [] }), assign(0, { tasks: tasks("t9") }))
+    const session = holding("t1").tell(assign(2, { tasks: tasks("t2") }))
+    session.tell(
+      assign(2, { tasks: tasks("t3") }),
+      assign(1, { tasks: [] }),
+      assign(0, { tasks: tasks("t9") })
+    )
     expect([...session.state.holdings.tasks.keys()]).toEqual(["t1", "t2"])
     expect(session.state.applied).toBe(2)
+    expect(session.told("node/n1")).toEqual([])
   })
 
   test("with a gap are not taken; everything is asked for, again until it comes", () => {
