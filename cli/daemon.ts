@@ -15,7 +15,7 @@ import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
-import { RefusingSecretStore, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
+import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/gateway/engine-address.ts"
 import { openGateway } from "#actors/gateway/open.ts"
@@ -63,6 +63,7 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
 /** What a node that left its cluster does last: nothing of it is to be found again. */
 const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
   yield* stopDataPlane(options)
+  yield* removeRoot(secretsRoot(options))
   for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
 })
 
@@ -127,6 +128,8 @@ function reportTree(event: TreeEvent): void {
   console.error(JSON.stringify(event, (_, value) => (value instanceof Error ? value.message : value)))
 }
 
+const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
+
 const driversOf = (options: NodeOptions, identity: Identity) => {
   const isLocal = options.dockerHost.startsWith("unix://")
   const own = { "io.troupe.cluster": identity.clusterId, "com.docker.swarm.node.id": identity.nodeId }
@@ -136,7 +139,7 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
       : ProcessExecutor.layer({ folder: `${options.dataDir}/processes` })
   const secrets =
     options.executor === "process" || isLocal
-      ? TmpfsSecretStore.layer({ root: `${options.runDir}/tasks` })
+      ? TmpfsSecretStore.layer({ root: secretsRoot(options) })
       : RefusingSecretStore.layer(
           `The Engine at ${options.dockerHost} is another machine: secrets are kept in this machine's memory only`
         )

@@ -62,6 +62,14 @@ export const TmpfsSecretStore = {
     })
 }
 
+/** Takes the root away with all that is in it, and the tmpfs that was mounted there; for a node that leaves. */
+export const removeRoot = (root: string): Effect.Effect<void> =>
+  Effect.promise(async () => {
+    // Nothing mounted there is how it should be on a machine whose /run is in memory already.
+    await promisify(execFile)("umount", [root]).catch(() => undefined)
+    await rm(root, { recursive: true, force: true })
+  })
+
 /** For an executor that cannot see this machine's memory: every task with files is refused with `reason`. */
 export const RefusingSecretStore = {
   layer: (reason: string): Layer.Layer<SecretStore> =>
