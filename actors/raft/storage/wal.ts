@@ -62,6 +62,7 @@ export class Wal {
   #slot: WalState["slot"]
   #logBytes: number
   #logBytesAtDraft = 0
+  #lastFrameBytes = 0
   #spare: { readonly file: VfsFile; zeroed: number; ready: boolean } | undefined
   #low = false
 
@@ -131,7 +132,9 @@ export class Wal {
   prepare(): boolean {
     if (this.#spare?.ready === true || this.#low) return false
     try {
-      this.#zero(this.#state.limits.segmentBytes, this.#state.limits.zeroBytes)
+      const { segmentBytes, zeroBytes } = this.#state.limits
+      // Beside large frames larger steps delay nothing more and cost fewer syncs.
+      this.#zero(segmentBytes, Math.max(zeroBytes, this.#lastFrameBytes))
     } catch (error) {
       if (!(error instanceof DiskError) || !error.noSpace) throw error
       this.#dropSpare()
@@ -258,6 +261,7 @@ export class Wal {
     this.#file.write(this.#offset, frame.bytes)
     const at = { fileId, offset: this.#offset, size }
     this.#seq++
+    this.#lastFrameBytes = size
     this.#previousCrc = frame.crc
     this.#offset += size
     this.#logBytes += size

@@ -1,5 +1,5 @@
 /** Real processes on real files: killed in the middle, locked out, losing their disk; and what is in the files. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test"
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -12,6 +12,9 @@ import { openLog } from "#actors/raft/storage/open.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { Journal } from "#test/support/journal.ts"
 import { newDirectory, openGroup, propose, smallDisk } from "#test/support/raft-directory.ts"
+
+// Many disks, or real processes, on a machine that may be busy with other suites.
+setDefaultTimeout(60_000)
 
 const canary = "canary-8f1c2e77"
 const root = new URL("../../../", import.meta.url).pathname
@@ -116,7 +119,7 @@ describe("kill -9", () => {
       }
       await group.close()
       expectNoPlaintext()
-    }, 30_000)
+    })
   }
 })
 

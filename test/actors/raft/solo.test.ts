@@ -1,9 +1,12 @@
 /** A group of one on the real disk: what it promises, and what is there after it was closed. */
-import { afterEach, beforeEach, describe, expect, test } from "bun:test"
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { Effect } from "effect"
 import { soloLimits } from "#actors/raft/solo-member.ts"
 import { Journal } from "#test/support/journal.ts"
 import { newDirectory, type OpenedGroup, openGroup, propose } from "#test/support/raft-directory.ts"
+
+// Many disks, or real processes, on a machine that may be busy with other suites.
+setDefaultTimeout(60_000)
 
 let directory: ReturnType<typeof newDirectory>
 let group: OpenedGroup | undefined

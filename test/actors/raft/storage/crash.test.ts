@@ -1,5 +1,5 @@
 /** Power loss at every point of a log's life: every disk that may be left is recovered and compared. */
-import { describe, expect, test } from "bun:test"
+import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { Fresh } from "#runtime/ids.ts"
 import {
   digestOf,
@@ -11,6 +11,9 @@ import {
   WatchedCipher
 } from "#test/support/log-trace.ts"
 import { SimVfs } from "#test/support/sim-vfs.ts"
+
+// Many disks, or real processes, on a machine that may be busy with other suites.
+setDefaultTimeout(60_000)
 
 /** About fifty operations over segments of three frames: every kind of write, truncation, roll and snapshot. */
 function live(trace: LogTrace): void {
@@ -68,7 +71,7 @@ describe("power loss", () => {
     expect(images).toBeGreaterThan(1_000)
     expect(cipher.repeated).toBeUndefined()
     console.log(`  ${operations} operations, ${images} distinct disks, ${cipher.used.size} nonces`)
-  }, 60_000)
+  })
 
   test("C9, C10, M2: power loss during recovery itself leaves a disk that recovers to the same", () => {
     const cipher = new WatchedCipher()
@@ -102,22 +105,26 @@ describe("power loss", () => {
     }
     expect(starts.length).toBeGreaterThan(8)
     expect(cipher.repeated).toBeUndefined()
-  }, 60_000)
+  })
 
   test("C8: power loss while a directory is made leaves one that can be made again or is complete", () => {
     const cipher = new WatchedCipher()
     const vfs = new SimVfs()
     const random = Fresh.from(9)
     let images = 0
+    const seen = new Set<string>()
     vfs.during = () => {
       for (const image of vfs.images(() => random.fraction())) {
+        const name = digestOf(image)
+        if (seen.has(name)) continue
+        seen.add(name)
         images++
         const disk = SimVfs.from(image)
         expect(told(disk, cipher, opened(disk, cipher)).entries).toEqual([])
       }
     }
     opened(vfs, cipher)
-    expect(images).toBeGreaterThan(100)
+    expect(images).toBeGreaterThan(50)
   })
 
   test("C6: every torn prefix of the last frame recovers to the last acknowledged entry", () => {
@@ -190,5 +197,5 @@ describe("power loss", () => {
         expectPromised(told(after, cipher, opened(after, cipher)), trace, `error in operation ${failing}`)
       }
     }
-  }, 60_000)
+  })
 })

@@ -1,5 +1,5 @@
 /** Disks that lie: flipped, zeroed, stale, misplaced and foreign sectors, and what is said about each. */
-import { describe, expect, test } from "bun:test"
+import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { UnknownFormat } from "#actors/raft/storage/block.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { checkSnapshot } from "#actors/raft/storage/snapshot-file.ts"
@@ -15,6 +15,9 @@ import {
   WatchedCipher
 } from "#test/support/log-trace.ts"
 import { type Image, SimVfs } from "#test/support/sim-vfs.ts"
+
+// Many disks, or real processes, on a machine that may be busy with other suites.
+setDefaultTimeout(60_000)
 
 const place = `${directory}/raft`
 
@@ -156,6 +159,20 @@ describe("a disk that lies", () => {
         promised
       )
     ).toBe("Quarantine")
+  })
+
+  test("C12: a whole segment that is gone is missed, even right after it was begun", () => {
+    const vfs = new SimVfs()
+    const trace = new LogTrace(vfs, nodeCipher)
+    trace.persist(["noop"], { vote: "n1" })
+    for (let i = 0; i < 9; i++) {
+      trace.persist([`${i}`])
+      const image = vfs.image()
+      const segments = pathsOf(image, ".seg")
+      if (segments.length === 1) continue
+      expect(verdict(without(image, segments.at(-1) ?? ""), trace.acknowledged)).toBe("Quarantine")
+    }
+    expect(pathsOf(vfs.image(), ".seg").length).toBeGreaterThan(3)
   })
 
   test("C13: stale, swapped and misdirected frames are rejected", () => {

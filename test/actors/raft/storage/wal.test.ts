@@ -1,5 +1,5 @@
 /** The log's writer over an imitated disk: reading back, truncation, room, and who waits for what. */
-import { describe, expect, test } from "bun:test"
+import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { ProposeOutcome } from "#actors/raft/protocol.ts"
 import { type SoloLimits, SoloMember, soloLimits } from "#actors/raft/solo-member.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
@@ -9,6 +9,9 @@ import { openLog } from "#actors/raft/storage/open.ts"
 import { bytesOf, Journal } from "#test/support/journal.ts"
 import { directory, LogTrace, lineOf, opened, owner, tinyDisk, told } from "#test/support/log-trace.ts"
 import { SimVfs } from "#test/support/sim-vfs.ts"
+
+// Many disks, or real processes, on a machine that may be busy with other suites.
+setDefaultTimeout(60_000)
 
 /** Turns that the test takes one by one. */
 class Hand {
