@@ -123,6 +123,23 @@ describe("a disk that lies", () => {
     expect(cases).toBeGreaterThan(200)
   })
 
+  test("D4: a frame that nothing witnessed yet is damage when another follows it, and torn when it is the last", () => {
+    const vfs = new SimVfs()
+    const trace = new LogTrace(vfs, nodeCipher, { ...tinyDisk, segmentBytes: 64 * 1024 })
+    trace.persist(["noop"], { vote: "n1" })
+    for (let i = 0; i < 5; i++) trace.persist([`${i}`])
+    const image = vfs.image()
+    const [segment = ""] = pathsOf(image, ".seg")
+    const found: Array<string> = []
+    for (let at = 3 * 4096; at < usedBytes(image.get(segment) ?? new Uint8Array(0)); at += 4096) {
+      const disk = withFile(image, segment, (bytes) => void bytes.fill(3, at, at + 512))
+      const { acknowledged } = trace
+      // Without its last entry the log is what it was one write before.
+      found.push(verdict(disk, { ...acknowledged, entries: acknowledged.entries.slice(0, -1) }))
+    }
+    expect(found).toEqual(["Quarantine", "Quarantine", "Quarantine", "Quarantine", "noted"])
+  })
+
   test("D3: one bad state slot, a bad newest snapshot: the other one is used, and it is said", () => {
     const { image, promised } = sample()
     for (const path of [`${place}/state.0`, `${place}/state.1`, pathsOf(image, "/snap/")[1] ?? ""]) {
