@@ -1,8 +1,8 @@
 /** The dispatcher's actor: tells nodes what they should hold. */
 import { type DispatcherState, decide, start, summary } from "#actors/dispatcher/decide.ts"
 import type { DispatcherAction, DispatcherMessage, DispatcherProps } from "#actors/dispatcher/protocol.ts"
+import { carryOut } from "#actors/ledger/proposer.ts"
 import type { Ledger } from "#actors/ledger/service.ts"
-import { carryOut } from "#actors/ledger/writer.ts"
 import { actor } from "#runtime/actor.ts"
 
 /** At `leader/dispatcher/main`. */

@@ -4,10 +4,8 @@
  * What changes while a write is under way is seen by the look that follows, so changes gather into batches by
  * themselves, and no decision is taken twice from the same state.
  */
-import { Effect } from "effect"
 import type { Command } from "#actors/ledger/commands.ts"
-import { Ledger, type WriteOutcome } from "#actors/ledger/service.ts"
-import { type Address, showAddress } from "#runtime/address.ts"
+import type { WriteOutcome } from "#actors/ledger/service.ts"
 
 /** Asks for `commands` to be written in order; the first that is not applied ends the row. */
 export interface Propose {
@@ -28,21 +26,6 @@ export const propose = (why: string, commands: ReadonlyArray<Command>): Propose 
   _tag: "Propose",
   commands,
   why
-})
-
-/** Carries out a `Propose`. Never fails: every way to end is an outcome. */
-export const carryOut = Effect.fnUntraced(function* (
-  action: Propose,
-  self: Address
-): Effect.fn.Return<Proposed, never, Ledger> {
-  const ledger = yield* Ledger
-  const origin = { who: showAddress(self), why: action.why }
-  let outcome: WriteOutcome = { _tag: "Applied", applied: { index: ledger.read.index } }
-  for (const command of action.commands) {
-    outcome = yield* ledger.propose(command, origin)
-    if (outcome._tag !== "Applied") break
-  }
-  return { _tag: "Proposed", why: action.why, outcome }
 })
 
 /** What an actor remembers of its own writes. */

@@ -5,9 +5,10 @@
  * again, everyone looks at everything, so nothing that happened in between is missed.
  */
 import { Effect } from "effect"
+import { carryOut } from "#actors/ledger/proposer.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger } from "#actors/ledger/service.ts"
-import { carryOut, type Propose, type Proposed, propose } from "#actors/ledger/writer.ts"
+import { type Propose, type Proposed, propose } from "#actors/ledger/writer.ts"
 import {
   allocatorAt,
   dispatcherAt,

@@ -3,10 +3,10 @@
  * limit, a quarter of a second after the first sign, in one entry.
  */
 import type { Command, TaskPatch } from "#actors/ledger/commands.ts"
+import { carryOut } from "#actors/ledger/proposer.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Ledger } from "#actors/ledger/service.ts"
 import {
-  carryOut,
   idle,
   mayWrite,
   type Propose,

@@ -2,10 +2,11 @@
  * The allocator, `leader/allocator/main`: gives networks, services and tasks what `allot` works out for them.
  * Tasks leave the state `new` here.
  */
+
+import { carryOut } from "#actors/ledger/proposer.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Ledger } from "#actors/ledger/service.ts"
 import {
-  carryOut,
   idle,
   mayWrite,
   type Propose,

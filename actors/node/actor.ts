@@ -1,7 +1,7 @@
 /** The leader's actor of one node. */
 import type { Schema } from "effect"
+import { carryOut } from "#actors/ledger/proposer.ts"
 import type { Ledger } from "#actors/ledger/service.ts"
-import { carryOut } from "#actors/ledger/writer.ts"
 import {
   decide,
   type NodeAction,

@@ -1,6 +1,7 @@
 /** The service's actor: decides, and writes what it decided to the ledger. */
+
+import { carryOut } from "#actors/ledger/proposer.ts"
 import type { Ledger } from "#actors/ledger/service.ts"
-import { carryOut } from "#actors/ledger/writer.ts"
 import { decide, type ServiceState, start, summary } from "#actors/service/decide.ts"
 import type { ServiceAction, ServiceMessage, ServiceProps } from "#actors/service/protocol.ts"
 import { actor } from "#runtime/actor.ts"

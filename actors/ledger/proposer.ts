@@ -1,0 +1,20 @@
+/** Where a `Propose` meets the ledger: the one action that most of the leader's actors have. */
+import { Effect } from "effect"
+import { Ledger, type WriteOutcome } from "#actors/ledger/service.ts"
+import type { Propose, Proposed } from "#actors/ledger/writer.ts"
+import { type Address, showAddress } from "#runtime/address.ts"
+
+/** Carries out a `Propose`. Never fails: every way to end is an outcome. */
+export const carryOut = Effect.fnUntraced(function* (
+  action: Propose,
+  self: Address
+): Effect.fn.Return<Proposed, never, Ledger> {
+  const ledger = yield* Ledger
+  const origin = { who: showAddress(self), why: action.why }
+  let outcome: WriteOutcome = { _tag: "Applied", applied: { index: ledger.read.index } }
+  for (const command of action.commands) {
+    outcome = yield* ledger.propose(command, origin)
+    if (outcome._tag !== "Applied") break
+  }
+  return { _tag: "Proposed", why: action.why, outcome }
+})

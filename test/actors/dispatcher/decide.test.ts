@@ -1,0 +1,131 @@
+import { expect, test } from "bun:test"
+import { type DispatcherState, decide, start } from "#actors/dispatcher/decide.ts"
+import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
+import type { Propose } from "#actors/ledger/writer.ts"
+import type { FromLeader } from "#actors/node/protocol.ts"
+import { address } from "#runtime/address.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { Stage } from "#test/support/stage.ts"
+
+type Assign = Extract<FromLeader, { _tag: "Assign" }>
+
+class Desk {
+  readonly stage: Stage
+  state: DispatcherState
+  readonly told: Array<readonly [string, Assign]> = []
+  readonly expired: Array<string> = []
+  readonly asked: Array<Propose> = []
+
+  constructor(stage: Stage) {
+    this.stage = stage
+    this.state = start({ ledger: stage.book.tables, nodeId: "manager" }, this.#moment()).state
+    stage.book.changes()
+  }
+
+  #moment() {
+    return {
+      now: this.stage.now,
+      fresh: Fresh.from(1),
+      self: address("leader", "dispatcher", "main")
+    }
+  }
+
+  say(message: DispatcherMessage): this {
+    const step = decide(this.state, message, this.#moment())
+    this.state = step.state
+    for (const action of step.actions) {
+      if (action._tag === "Propose") this.asked.push(action)
+      if (action._tag !== "Tell") continue
+      if (action.to.kind === "session") this.told.push([action.to.home, action.message as Assign])
+      else this.expired.push(action.to.id)
+    }
+    return this
+  }
+
+  open(nodeId: string, session = `${nodeId}-session`): this {
+    return this.say({ _tag: "SessionOpened", nodeId, session })
+  }
+
+  /** What changed in the ledger since the last time is heard of, and sent. */
+  hear(): this {
+    const { changes } = this.stage.book.changes()
+    return this.say({ _tag: "Changed", changes }).say({ _tag: "Flush" })
+  }
+}
+
+const published = (stage: Stage): Stage => {
+  stage.book.network("ingress-id", "ingress", { Ingress: true })
+  return stage.create("web", {
+    Mode: { Replicated: { Replicas: 2 } },
+    EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] }
+  })
+}
+
+test("DI-07 a new session is told everything first, then what changes, in numbered steps", () => {
+  const desk = new Desk(new Stage().create("web")).open("n1")
+  desk.stage.scale("web", 3).converge()
+  desk.hear()
+  expect(desk.told.map(([to, { seq, complete, tasks }]) => [to, seq, complete, tasks.length])).toEqual([
+    ["n1", 1, true, 1],
+    ["n1", 2, false, 2]
+  ])
+})
+
+test("published ports go to every node, and again only when they change", () => {
+  const desk = new Desk(published(new Stage(["n1", "n2"]))).open("n1").open("n2")
+  expect(desk.told.map(([, { ports }]) => ports?.[0]?.backends.length)).toEqual([2, 2])
+  desk.told.length = 0
+  desk.stage.create("other")
+  desk.hear()
+  expect(desk.told.map(([, { ports }]) => ports)).toEqual([undefined])
+  desk.told.length = 0
+  desk.stage.scale("web", 1).look("web")
+  desk.hear()
+  expect(desk.told.map(([, { ports }]) => ports?.[0]?.backends.length)).toEqual([1, 1])
+})
+
+test("a task leaves its port in the very message that tells it to stop", () => {
+  const desk = new Desk(published(new Stage())).open("n1")
+  desk.told.length = 0
+  desk.stage.scale("web", 1).look("web")
+  desk.hear()
+  expect(desk.told).toMatchObject([
+    ["n1", { tasks: [{ desired: "remove" }], ports: [{ backends: [expect.anything()] }] }]
+  ])
+  expect(desk.told[0]?.[1].ports?.[0]?.backends).toHaveLength(1)
+})
+
+test("a node that asks for everything is told everything under the next number", () => {
+  const desk = new Desk(new Stage().create("web")).open("n1")
+  desk.say({ _tag: "Resync", nodeId: "n1", session: "n1-session" })
+  expect(desk.told.at(-1)).toMatchObject(["n1", { seq: 2, complete: true, tasks: [{ serviceName: "web" }] }])
+  desk.say({ _tag: "Resync", nodeId: "n1", session: "another" })
+  expect(desk.told).toHaveLength(2)
+})
+
+test("a node that does not take what it was sent is told everything, but is given time first", () => {
+  const desk = new Desk(new Stage().create("web")).open("n1")
+  const heard = { _tag: "Heard", nodeId: "n1", session: "n1-session", applied: 0 } as const
+  desk.say(heard)
+  expect(desk.told).toHaveLength(1)
+  desk.stage.book.time += 2_000
+  desk.say(heard)
+  expect(desk.told.at(-1)).toMatchObject(["n1", { seq: 2, complete: true }])
+})
+
+test("a session that it does not know, or that is ahead of it, is declared over", () => {
+  const desk = new Desk(new Stage()).open("n1")
+  desk.say({ _tag: "Heard", nodeId: "n2", session: "n2-session", applied: 4 })
+  desk.say({ _tag: "Heard", nodeId: "n1", session: "n1-session", applied: 4 })
+  expect(desk.expired).toEqual(["n2", "n1"])
+})
+
+test("when nodes were last heard of is one entry for all, without the leader's own node", () => {
+  const desk = new Desk(new Stage(["n1", "n2"])).open("n1").open("n2").open("manager")
+  desk.say({ _tag: "NoteSeen" })
+  expect(desk.asked).toMatchObject([
+    { commands: [{ type: "node.observe", nodes: [{ id: "n1" }, { id: "n2" }] }] }
+  ])
+  desk.say({ _tag: "NoteSeen" })
+  expect(desk.asked).toHaveLength(1)
+})
