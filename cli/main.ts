@@ -2,7 +2,7 @@
 import process from "node:process"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Effect, Exit } from "effect"
-import { Command } from "effect/cli"
+import { CliError, Command } from "effect/cli"
 import { doctor } from "#cli/commands/doctor.ts"
 import { natsCreds } from "#cli/commands/nats-creds.ts"
 import { status } from "#cli/commands/status.ts"
@@ -22,9 +22,27 @@ const troupe = Command.make("troupe").pipe(
   Command.withSubcommands([node, status, tree, doctor, natsCreds])
 )
 
-const program = Command.run(troupe, { version: packageJson.version }).pipe(Effect.provide(NodeServices.layer))
+/** What went wrong in one line when we know what it is; everything there is to know when we do not. */
+function explain(cause: Cause.Cause<unknown>): string | undefined {
+  if (Cause.hasInterruptsOnly(cause)) return undefined
+  const error = Cause.squash(cause)
+  // The parser has said it already, with the command's help.
+  if (CliError.isCliError(error)) return undefined
+  return Cause.hasDies(cause) || !(error instanceof Error) ? Cause.pretty(cause) : `troupe: ${error.message}`
+}
+
+const program = Command.run(troupe, { version: packageJson.version }).pipe(
+  Effect.tapCause((cause) =>
+    Effect.sync(() => {
+      const text = explain(cause)
+      if (text !== undefined) console.error(text)
+    })
+  ),
+  Effect.provide(NodeServices.layer)
+)
 
 NodeRuntime.runMain(program, {
+  disableErrorReporting: true,
   // A signal is how a node is told to stop, and stopping in order is success.
   teardown: (exit, onExit) => {
     const told = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
