@@ -1,0 +1,723 @@
+/**
+ * A whole cluster in one thread: the real daemon's parts (ledger, leadership, leader's tree, nodes' trees, runtime) on
+ * imitated time, network, log and Engines. The same seed gives the same run.
+ */
+import { Context, Effect, Scope } from "effect"
+import { DataPlane } from "#actors/drivers/data-plane.ts"
+import { Executor } from "#actors/drivers/executor.ts"
+import { taskLabel } from "#actors/drivers/labels.ts"
+import { SecretStore } from "#actors/drivers/secret-store.ts"
+import type { Command } from "#actors/ledger/commands.ts"
+import { openLedger } from "#actors/ledger/ledger.ts"
+import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
+import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
+import { LogReaders } from "#actors/logs/readers.ts"
+import { foundingCommands } from "#actors/manager/found.ts"
+import { leadership } from "#actors/manager/leadership.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
+import type { ServiceSpec } from "#actors/model/spec.ts"
+import type { PublishedPort } from "#actors/network/plan.ts"
+import { nodeTree } from "#actors/node/tree.ts"
+import { showAddress } from "#runtime/address.ts"
+import { VirtualHost } from "#runtime/host-virtual.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { type LocalSystem, makeSystem } from "#runtime/live.ts"
+import { effectPerformer } from "#runtime/performer.ts"
+import { System } from "#runtime/system.ts"
+import { MemoryBus, type MemoryTransport } from "#runtime/transport/memory.ts"
+import { type Container, Engine, executorOf } from "#test/simulation/executor.ts"
+import { Laws, short, showTask } from "#test/simulation/laws.ts"
+import { Life } from "#test/simulation/life.ts"
+import { SimulatedLog } from "#test/simulation/log.ts"
+import { Network } from "#test/simulation/network.ts"
+
+export interface WorldOptions {
+  readonly seed: number
+  /** Nodes beside the manager's; three unless told. */
+  readonly workers?: number
+  /** The manager runs tasks, too. */
+  readonly managerWorks?: boolean
+}
+
+const clusterId = "c1"
+const managerId = "manager"
+
+/** A machine with an Engine, and what outlives the processes on it. */
+interface Machine {
+  readonly name: string
+  readonly engine: Engine
+  /** Tasks with files in memory. */
+  readonly secrets: Set<string>
+  ports: ReadonlyArray<PublishedPort>
+  process: Process | undefined
+}
+
+interface Process {
+  readonly life: Life
+  readonly transport: MemoryTransport
+  readonly system: LocalSystem
+}
+
+/** What was asked of the cluster from outside, until it is acknowledged. */
+type Wish = (ledger: LedgerReader) => Command | undefined
+
+export class World {
+  readonly seed: number
+  readonly host: VirtualHost
+  readonly chance: Fresh
+  readonly network: Network
+  readonly log: SimulatedLog
+  readonly bus: MemoryBus
+  readonly laws: Laws
+  readonly machines = new Map<string, Machine>()
+  /** Crashes of actors that were not asked for. */
+  readonly crashes: Array<string> = []
+  /** What happened last, for whoever has to understand a failure. */
+  readonly #trace: Array<string> = []
+  /** When something last happened that does not happen at rest. */
+  #stirredAt = 0
+  #stirredBy = ""
+  #ledger: LedgerService | undefined
+  #boots = 0
+
+  constructor({ seed, workers = 3, managerWorks = false }: WorldOptions) {
+    this.seed = seed
+    this.host = new VirtualHost(seed)
+    this.chance = Fresh.from(seed).fork()
+    this.network = new Network(this.chance.fork())
+    this.log = new SimulatedLog(this.chance.fork())
+    this.bus = new MemoryBus(this.host, { link: this.network.link })
+    this.laws = new Laws(
+      () => [...this.machines.values()].map(({ engine }) => engine),
+      () => this.host.now()
+    )
+    this.host.onNote = (line) => {
+      this.#trace.push(line)
+      if (this.#trace.length > 2_000) this.#trace.splice(0, 1_000)
+    }
+    this.#build(managerId)
+    for (let at = 1; at <= workers; at++) this.#build(`worker-${at}`)
+    this.#startProcess(managerId, managerWorks)
+    this.#until("the cluster is founded", () => this.#ledger?.read.cluster() !== undefined, 10_000)
+    for (const name of this.workers) {
+      this.write(() => ({
+        type: "node.register",
+        v: 1,
+        node: {
+          ID: name,
+          Spec: { Role: "worker", Availability: "active", Labels: {} },
+          Description: this.machine(name).engine.describe(),
+          Status: { State: "unknown" }
+        }
+      }))
+      this.#startProcess(name, true)
+    }
+    this.#until("every node is ready", () => this.#readyNodes() === this.machines.size, 20_000)
+  }
+
+  get ledger(): LedgerReader {
+    if (this.#ledger === undefined) throw new Error("the ledger was never opened")
+    return this.#ledger.read
+  }
+
+  get workers(): ReadonlyArray<string> {
+    return [...this.machines.keys()].filter((name) => name !== managerId)
+  }
+
+  machine(name: string): Machine {
+    const machine = this.machines.get(name)
+    if (machine === undefined) throw new Error(`no machine ${name}`)
+    return machine
+  }
+
+  // --- what people ask for ---------------------------------------------------------------------------------------
+
+  /** Asks for a change and waits for the answer, again if there is none, as a client does. */
+  write(wish: Wish): void {
+    let settled = false
+    this.ask(wish, () => {
+      settled = true
+    })
+    this.#until("a write is acknowledged", () => settled, 60_000)
+  }
+
+  /** `write` without waiting. Asked again until it is applied, or refused for good. */
+  ask(wish: Wish, settled: () => void = () => {}): void {
+    const ledger = this.#ledger
+    const process = this.machine(managerId).process
+    const again = (): void => void this.host.after(100, () => this.ask(wish, settled))
+    if (ledger === undefined || process === undefined) return again()
+    const command = wish(ledger.read)
+    if (command === undefined) return settled()
+    const run = Effect.runForkWith(process.life.context)
+    let open = true
+    // A client whose manager died asks the next one.
+    this.host.after(12_000, () => {
+      if (open && !process.life.alive) again()
+    })
+    run(ledger.propose(command, { who: "client", why: "asked" })).addObserver((exit) => {
+      open = false
+      const outcome = exit._tag === "Success" ? exit.value : undefined
+      const code = outcome?._tag === "Refused" ? outcome.refusal.code : ""
+      this.note(`client: ${command.type} ${outcome?._tag} ${code}`)
+      if (outcome?._tag === "Applied" || code === "notFound" || code === "alreadyExists") settled()
+      else again()
+    })
+  }
+
+  service(name: string): Service | undefined {
+    return this.ledger.byName("service", name)
+  }
+
+  /** Creates a service that runs `web:1` unless `spec` says otherwise; restarts have no delay. */
+  create(name: string, spec: ServiceSpec = {}): void {
+    this.write(creation(name, spec))
+  }
+
+  update(name: string, change: (spec: ServiceSpec) => ServiceSpec): void {
+    this.write(updating(name, change))
+  }
+
+  remove(name: string): void {
+    this.write(removal(name))
+  }
+
+  /** Scales `name`, and creates it first when there is none. */
+  scale(replicas: number, name = "web"): void {
+    const mode = { Replicated: { Replicas: replicas } }
+    if (this.service(name) === undefined) this.create(name, { Mode: mode })
+    else this.update(name, (spec) => ({ ...spec, Mode: mode }))
+  }
+
+  // --- what goes wrong -------------------------------------------------------------------------------------------
+
+  /** Ends one of the containers that run; `undefined` when none does. */
+  killContainer(at = 0, serviceName?: string): Container | undefined {
+    const running = this.containers().filter(
+      ({ container }) =>
+        container.status === "running" &&
+        (serviceName === undefined || container.labels["com.docker.swarm.service.name"] === serviceName)
+    )
+    const chosen = running[at % Math.max(1, running.length)]
+    if (chosen === undefined) return undefined
+    this.note(`fault: container ${chosen.container.name} is killed`)
+    chosen.engine.kill(chosen.container)
+    return chosen.container
+  }
+
+  /** The node's process ends as by kill -9; its containers go on. */
+  killAgent(name: string): void {
+    const machine = this.machine(name)
+    if (machine.process === undefined) return
+    this.note(`fault: the process of ${name} is killed`)
+    machine.process.life.kill()
+    machine.process.transport.close()
+    machine.process = undefined
+    if (name === managerId) this.log.crash()
+  }
+
+  startAgent(name: string): void {
+    if (this.machine(name).process !== undefined) return
+    this.note(`the process of ${name} starts`)
+    this.#startProcess(name, true)
+  }
+
+  /** The machine is switched off. */
+  killNode(name: string): void {
+    this.killAgent(name)
+    this.note(`fault: ${name} is switched off`)
+    this.machine(name).engine.powerOff()
+  }
+
+  /** The machine is switched on: nothing of what ran before runs. */
+  reviveNode(name: string): void {
+    this.machine(name).engine.start()
+    this.startAgent(name)
+  }
+
+  restartManager(afterMs = 300): void {
+    this.killAgent(managerId)
+    this.host.after(afterMs, () => this.startAgent(managerId))
+  }
+
+  /** The manager loses the lead for a moment, without dying. */
+  deposeLeader(forMs = 700): void {
+    this.note("fault: the leader is deposed")
+    this.log.stepDown(forMs)
+  }
+
+  crashEngine(name: string, liveRestore: boolean, forMs = 2_000): void {
+    this.note(`fault: the Engine of ${name} crashes ${liveRestore ? "with" : "without"} live-restore`)
+    const { engine } = this.machine(name)
+    engine.crash(liveRestore)
+    this.host.after(forMs, () => engine.start())
+  }
+
+  /** Nothing from or to this node arrives, and nobody is told. */
+  partition(name: string): void {
+    this.note(`fault: ${name} is cut off`)
+    this.network.cut(name)
+  }
+
+  heal(): void {
+    this.note("healed")
+    this.network.heal()
+    this.log.doubt = 0
+    for (const { engine } of this.machines.values()) {
+      engine.slowness = 1
+      engine.moodiness = 0
+    }
+  }
+
+  // --- what there is ---------------------------------------------------------------------------------------------
+
+  containers(): ReadonlyArray<{ readonly engine: Engine; readonly container: Container }> {
+    return [...this.machines.values()].flatMap(({ engine }) =>
+      [...engine.containers.values()].map((container) => ({ engine, container }))
+    )
+  }
+
+  /** Containers that run for tasks of the service that are known and wanted to run. */
+  running(name = "web"): number {
+    return this.runningTasks(name).length
+  }
+
+  runningOutside(node: string, name = "web"): number {
+    return this.runningTasks(name).filter((task) => task.NodeID !== node).length
+  }
+
+  runningTasks(name = "web"): ReadonlyArray<Task> {
+    const service = this.service(name)
+    if (service === undefined) return []
+    return [...this.ledger.tasksOfService(service.ID)].filter(
+      (task) =>
+        task.Status.State === "running" &&
+        task.DesiredState === "running" &&
+        this.machine(task.NodeID ?? "").engine.of(task.ID)?.status === "running"
+    )
+  }
+
+  // --- time ------------------------------------------------------------------------------------------------------
+
+  /** Lets time pass until `holds`, for at most `withinMs`. Fails at the first law that is broken. */
+  runUntil(holds: () => boolean, withinMs: number): boolean {
+    const came = this.host.runUntil(() => {
+      this.#assertLaws()
+      return holds()
+    }, withinMs)
+    this.#assertLaws()
+    return came
+  }
+
+  advance(ms: number): void {
+    this.runUntil(() => false, ms)
+  }
+
+  /** Ends unless everything comes to be as it should within `withinMs`, and then stays so without anything to do. */
+  settle(withinMs = 180_000): void {
+    const until = this.host.now() + withinMs
+    let problems = this.problems()
+    while (problems.length > 0 && this.host.now() < until) {
+      this.advance(200)
+      problems = this.problems()
+    }
+    if (problems.length > 0)
+      this.fail(`not as it should be after ${withinMs} ms:\n  ${problems.join("\n  ")}`)
+    this.rest()
+    problems = this.problems()
+    if (problems.length > 0) this.fail(`not as it should be any more:\n  ${problems.join("\n  ")}`)
+    this.laws.checkFeed()
+    this.#assertLaws()
+  }
+
+  /** Ends unless nothing happens for `quietMs` but heartbeats, within `withinMs`. */
+  rest(quietMs = 35_000, withinMs = 150_000): void {
+    const until = this.host.now() + withinMs
+    this.#stirredAt = this.host.now()
+    while (this.host.now() < this.#stirredAt + quietMs) {
+      if (this.host.now() > until) this.fail(`no rest within ${withinMs} ms: ${this.#stirredBy}`)
+      this.advance(this.#stirredAt + quietMs - this.host.now())
+    }
+  }
+
+  /** What is not as the specs ask for; empty when all is well. */
+  problems(): ReadonlyArray<string> {
+    const found: Array<string> = []
+    const { ledger } = this
+    for (const [name, machine] of this.machines) {
+      if (machine.process === undefined || !machine.engine.up) continue
+      if (ledger.get("node", name)?.Status.State !== "ready") found.push(`${name} is not ready`)
+    }
+    for (const service of ledger.all("service")) found.push(...this.#problemsOf(service))
+    for (const { engine, container } of this.containers()) {
+      const task = ledger.get("task", container.labels[taskLabel] ?? "")
+      const where = `container ${container.name} on ${engine.name}`
+      if (task === undefined) found.push(`${where} belongs to no task`)
+      else if (container.status === "running" && task.Status.State !== "running")
+        found.push(`${where} runs, its task is ${task.Status.State}`)
+      else if (
+        container.status === "running" &&
+        task.DesiredState !== "running" &&
+        task.DesiredState !== "complete"
+      )
+        found.push(`${where} runs, its task is wanted ${task.DesiredState}`)
+    }
+    for (const task of ledger.all("task")) {
+      if (ledger.get("service", task.ServiceID) === undefined)
+        found.push(`task ${showTask(task)} has no service`)
+    }
+    for (const machine of this.machines.values()) {
+      for (const id of machine.secrets) {
+        if (ledger.get("task", id) === undefined)
+          found.push(`files of task ${short(id)} are left on ${machine.name}`)
+      }
+      found.push(...this.#portProblems(machine))
+    }
+    return found
+  }
+
+  #problemsOf(service: Service): ReadonlyArray<string> {
+    const found: Array<string> = []
+    const name = service.Spec.Name ?? service.ID
+    const tasks = [...this.ledger.tasksOfService(service.ID)]
+    const running = this.runningTasks(name)
+    const { Mode } = service.Spec
+    if (Mode?.ReplicatedJob !== undefined) {
+      const iteration = service.JobStatus?.JobIteration.Index ?? 0
+      const done = tasks.filter(
+        (task) => task.Status.State === "complete" && (task.JobIteration?.Index ?? 0) === iteration
+      )
+      const total = Mode.ReplicatedJob.TotalCompletions ?? Mode.ReplicatedJob.MaxConcurrent ?? 1
+      if (done.length !== total) found.push(`${name}: ${done.length} of ${total} completed`)
+      return found
+    }
+    const wanted = Mode?.Global === undefined ? (Mode?.Replicated?.Replicas ?? 1) : this.#globalNodes().length
+    if (running.length !== wanted) found.push(`${name}: ${running.length} of ${wanted} run`)
+    if (running.some((task) => task.SpecVersion !== service.SpecVersion)) {
+      const current = JSON.stringify(service.Spec.TaskTemplate)
+      const stale = running.filter(
+        (task) => JSON.stringify(this.ledger.taskSpec(service.ID, task.SpecVersion)) !== current
+      )
+      if (stale.length > 0) found.push(`${name}: ${stale.length} run an old version`)
+    }
+    for (const task of running) {
+      const node = this.ledger.get("node", task.NodeID ?? "")
+      if (node?.Spec.Availability === "drain") found.push(`${showTask(task)} runs on drained ${task.NodeID}`)
+      if (node?.Status.State !== "ready")
+        found.push(`${showTask(task)} runs on ${node?.Status.State} ${task.NodeID}`)
+    }
+    const state = service.UpdateStatus?.State
+    if (state === "updating" || state === "rollback_started") found.push(`${name} is ${state}`)
+    return found
+  }
+
+  #globalNodes(): ReadonlyArray<string> {
+    return [...this.ledger.all("node")]
+      .filter(({ Spec, Status }) => Spec.Availability === "active" && Status.State === "ready")
+      .map(({ ID }) => ID)
+  }
+
+  #portProblems(machine: Machine): ReadonlyArray<string> {
+    if (machine.process === undefined || !machine.engine.up) return []
+    const table = machine.ports
+      .map(
+        ({ publishedPort, backends }) =>
+          `${publishedPort}: ${backends.map((one) => short(one.taskId)).join(" ")}`
+      )
+      .sort()
+    const expected: Array<string> = []
+    for (const service of this.ledger.all("service")) {
+      for (const { PublishedPort } of service.Endpoint?.Ports ?? []) {
+        const ids = this.runningTasks(service.Spec.Name)
+          .map(({ ID }) => ID)
+          .sort()
+        expected.push(`${PublishedPort}: ${ids.map(short).join(" ")}`)
+      }
+    }
+    expected.sort()
+    if (JSON.stringify(table) === JSON.stringify(expected)) return []
+    return [`${machine.name} publishes [${table.join("; ")}] instead of [${expected.join("; ")}]`]
+  }
+
+  // --- the trace -------------------------------------------------------------------------------------------------
+
+  note(line: string): void {
+    this.host.note(line)
+  }
+
+  /** The last lines of the trace, readable. */
+  trace(lines = 150): string {
+    const began = Date.UTC(2026, 0, 1)
+    return this.#trace
+      .slice(-lines)
+      .map((line) => {
+        const at = line.indexOf(" ")
+        return `${((Number(line.slice(0, at)) - began) / 1_000).toFixed(3).padStart(9)}s${line.slice(at).trimEnd()}`
+      })
+      .join("\n")
+  }
+
+  fail(message: string): never {
+    throw new Error(`seed ${this.seed}: ${message}\nThe last that happened:\n${this.trace()}`)
+  }
+
+  #assertLaws(): void {
+    const [first] = this.laws.broken
+    if (first !== undefined) this.fail(`a law is broken: ${first}`)
+    const [crash] = this.crashes
+    if (crash !== undefined) this.fail(`an actor crashed: ${crash}`)
+  }
+
+  #until(what: string, holds: () => boolean, withinMs: number): void {
+    if (!this.runUntil(holds, withinMs)) this.fail(`not within ${withinMs} ms: ${what}`)
+  }
+
+  #stir(by: string): void {
+    this.#stirredAt = this.host.now()
+    this.#stirredBy = by
+  }
+
+  // --- building --------------------------------------------------------------------------------------------------
+
+  #build(name: string): void {
+    const engine: Engine = new Engine({
+      name,
+      host: this.host,
+      chance: this.chance.fork(),
+      nanoCpus: 4e9,
+      memoryBytes: 8e9,
+      onEvent: (what, container) => {
+        this.note(`${name}: ${what} ${container.name}`)
+        this.#stir(`${what} ${container.name} on ${name}`)
+        this.laws.happened(engine, what, container)
+      }
+    })
+    this.machines.set(name, { name, engine, secrets: new Set(), ports: [], process: undefined })
+  }
+
+  #startProcess(name: string, works: boolean): void {
+    const machine = this.machine(name)
+    const life = new Life(this.host)
+    const transport = life.transport(this.bus.connect(name))
+    const system = makeSystem({
+      cluster: clusterId,
+      nodeId: name,
+      host: life.host,
+      transport,
+      report: (event) => {
+        this.note(`${name}: ${event.name} ${event._tag}: ${String(event.error)}`)
+        if (!String(event.error).includes("restarted by hand"))
+          this.crashes.push(`${name}/${event.name}: ${event.error}`)
+      },
+      deciding: (self, message) => this.#hear(showAddress(self), message)
+    })
+    machine.process = { life, transport, system }
+    const services = Context.empty().pipe(
+      Context.add(Executor, executorOf(machine.engine, life)),
+      Context.add(SecretStore, this.#secretsOf(machine)),
+      Context.add(DataPlane, this.#dataPlaneOf(machine, life)),
+      Context.add(LogReaders, noLogs),
+      Context.add(System, system)
+    )
+    const context = Context.merge(life.context, services)
+    const startNode = (): void =>
+      void system.startTree(nodeTree({ nodeId: name, clusterId, addr: `${name}.local` }), name, {
+        performer: effectPerformer(context as Context.Context<never>)
+      })
+    if (name !== managerId) return startNode()
+    Effect.runForkWith(context)(
+      this.#manage(life, system, works).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()))
+    ).addObserver((exit) => {
+      if (exit._tag === "Failure") this.crashes.push(`the manager: ${String(exit.cause)}`)
+      else startNode()
+    })
+  }
+
+  /** The manager's part of the daemon: the ledger, a new cluster if there is none, and leadership. */
+  readonly #manage = Effect.fnUntraced(
+    { self: this as World },
+    function* (this: World, life: Life, system: LocalSystem, works: boolean) {
+      this.#boots++
+      const ledger = yield* openLedger({
+        openRaft: this.log.openIn(life),
+        directory: "",
+        clusterId,
+        nodeId: managerId,
+        host: life.host,
+        boot: `boot-${this.#boots}`,
+        onDefect: (defect) => this.crashes.push(`a follower of the ledger: ${String(defect)}`)
+      })
+      this.#ledger = ledger
+      this.laws.opened(ledger.read)
+      ledger.follow((set) => this.#follow(set))
+      if (ledger.read.cluster() === undefined) {
+        const commands = foundingCommands({
+          clusterId,
+          ingressId: "ingress",
+          node: {
+            id: managerId,
+            addr: "manager.local",
+            managerAddr: "manager.local:2377",
+            availability: works ? "active" : "drain",
+            description: this.machine(managerId).engine.describe()
+          },
+          tokens: { Worker: "worker", Manager: "manager" }
+        })
+        for (const command of commands) yield* ledger.propose(command, { who: "local", why: "a new cluster" })
+      }
+      system.claim("manager")
+      Effect.runForkWith(life.context)(
+        Effect.scoped(leadership({ clusterId, nodeId: managerId })).pipe(
+          Effect.provideService(Ledger, ledger),
+          Effect.provideService(System, system)
+        )
+      )
+    }
+  )
+
+  #secretsOf(machine: Machine): SecretStore["Service"] {
+    return {
+      keep: (taskId, files) =>
+        Effect.sync(() => {
+          machine.secrets.add(taskId)
+          return Object.fromEntries(files.map(({ key }) => [key, `/memory/${taskId}/${key}`]))
+        }),
+      forget: (taskId) => Effect.sync(() => void machine.secrets.delete(taskId)),
+      sweep: (taskIds) =>
+        Effect.sync(() => {
+          const kept = new Set(taskIds)
+          for (const id of [...machine.secrets]) if (!kept.has(id)) machine.secrets.delete(id)
+        })
+    }
+  }
+
+  #dataPlaneOf(machine: Machine, life: Life): DataPlane["Service"] {
+    return {
+      publish: (ports) =>
+        Effect.callback((resume) => {
+          this.host.after(2, () => {
+            this.laws.published(machine.name, ports)
+            machine.ports = ports
+            if (life.alive) resume(Effect.succeed([]))
+          })
+        })
+    }
+  }
+
+  #follow(set: ChangeSet): void {
+    this.laws.changed(set)
+    for (const change of set.changes) {
+      if (change.kind === "task") {
+        const { before, after } = change
+        const task = after ?? before
+        if (task === undefined) continue
+        const state = after === undefined ? "deleted" : `${after.Status.State}, wanted ${after.DesiredState}`
+        const error = after?.Status.Err === undefined ? "" : ` (${after.Status.Err})`
+        this.note(
+          `ledger ${set.index}: task ${showTask(task)} on ${task.NodeID ?? "no node"} is ${state}${error}`
+        )
+      } else if (change.kind === "node") {
+        this.note(`ledger ${set.index}: node ${change.after?.ID} is ${change.after?.Status.State}`)
+      } else if (change.kind === "service") {
+        const { after, before } = change
+        const name = (after ?? before)?.Spec.Name
+        this.note(
+          `ledger ${set.index}: service ${name} ${after === undefined ? "removed" : (after.UpdateStatus?.State ?? "")}`
+        )
+      } else this.note(`ledger ${set.index}: ${change.kind}`)
+      this.#stir(`entry ${set.index}, ${change.kind}`)
+    }
+  }
+
+  /** Everything that any actor hears is part of the trace; what is not routine keeps the world from being at rest. */
+  #hear(self: string, message: unknown): void {
+    const tag = message === undefined ? "starts" : (message as { _tag: string })._tag
+    this.note(`${shortAddress(self)} ← ${tag}`)
+    if (!routine.has(tag)) this.#stir(`${self} ← ${tag}`)
+  }
+
+  #readyNodes(): number {
+    let ready = 0
+    for (const node of this.ledger.all("node")) if (node.Status.State === "ready") ready++
+    return ready
+  }
+}
+
+/** What goes on for ever in a cluster at rest. */
+const routine = new Set([
+  "Heartbeat",
+  "Heard",
+  "BeatNow",
+  "Answered",
+  "Check",
+  "NoteSeen",
+  "Proposed",
+  "DescribeAgain",
+  "Described",
+  "LookAgain",
+  "Surveyed",
+  "Observed",
+  "Reported"
+])
+
+const shortAddress = (address: string): string =>
+  address
+    .split("/")
+    .map((part) => (part.length === 25 ? short(part) : part))
+    .join("/")
+
+const noLogs: LogReaders["Service"] = {
+  readOn: () => Effect.succeed({ lines: [], ended: true }),
+  shut: () => Effect.void,
+  shutAll: Effect.void
+}
+
+// --- wishes ------------------------------------------------------------------------------------------------------
+
+/** A template whose container runs `image`; restarts without delay. */
+export const template = (image = "web:1"): NonNullable<ServiceSpec["TaskTemplate"]> => ({
+  ContainerSpec: { Image: image },
+  RestartPolicy: { Delay: 0 }
+})
+
+export const creation =
+  (name: string, spec: ServiceSpec): Wish =>
+  (ledger) =>
+    ledger.byName("service", name) === undefined
+      ? {
+          type: "service.create",
+          v: 1,
+          service: {
+            ID: `id-${name}`,
+            SpecVersion: 1,
+            Spec: { TaskTemplate: template(), ...spec, Name: name },
+            ...(spec.Mode?.ReplicatedJob !== undefined && { JobStatus: { JobIteration: { Index: 0 } } })
+          }
+        }
+      : undefined
+
+export const updating =
+  (name: string, change: (spec: ServiceSpec) => ServiceSpec): Wish =>
+  (ledger) => {
+    const service = ledger.byName("service", name)
+    if (service === undefined) return undefined
+    const spec = change(service.Spec)
+    if (JSON.stringify(spec) === JSON.stringify(service.Spec)) return undefined
+    return { type: "service.update", v: 1, id: service.ID, version: service.Version.Index, spec }
+  }
+
+export const removal =
+  (name: string): Wish =>
+  (ledger) => {
+    const service = ledger.byName("service", name)
+    return service === undefined ? undefined : { type: "service.remove", v: 1, id: service.ID }
+  }
+
+export const setting =
+  (node: string, availability: "active" | "pause" | "drain"): Wish =>
+  (ledger) => {
+    const known = ledger.get("node", node)
+    if (known === undefined || known.Spec.Availability === availability) return undefined
+    const spec = { ...known.Spec, Availability: availability }
+    return { type: "node.update", v: 1, id: node, version: known.Version.Index, spec }
+  }
