@@ -14,7 +14,7 @@ export const isTerminal = (state: TaskState): boolean => order[state] > order.ru
 /** The node still owes this task work, or runs it. */
 export const isLive = (state: TaskState): boolean => order[state] <= order.running
 
-/** The orchestrator still wants this task: it counts as a replica. */
-export const isWanted = (task: Task): boolean => order[task.DesiredState] <= order.running
+/** The orchestrator still wants this task: it counts as a replica, or as one of a job's. */
+export const isWanted = (task: Task): boolean => order[task.DesiredState] <= order.complete
 
 export const newest = (a: TaskState, b: TaskState): TaskState => (order[a] >= order[b] ? a : b)

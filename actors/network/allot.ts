@@ -10,7 +10,7 @@ import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Attachment, Endpoint, Network, Service, Task } from "#actors/model/objects.ts"
 import { equal, isIngress, networksOf, protocolOf } from "#actors/model/service-facts.ts"
 import type { NetworkAttachmentConfig, PortConfig, TaskSpec } from "#actors/model/spec.ts"
-import { isTerminal } from "#actors/model/task-state.ts"
+import { isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
 import {
   overlap,
@@ -386,7 +386,7 @@ function allotTasks(
   const patches: Array<TaskPatch> = []
   for (const task of ledger.tasksInState("new")) {
     const service = ledger.get("service", task.ServiceID)
-    if (service === undefined || isTerminal(task.DesiredState)) continue
+    if (service === undefined || !isWanted(task)) continue
     const spec = ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? {}
     const networks = joinedNetworks(ledger, service)
     if (networks === undefined) continue

@@ -46,6 +46,15 @@ test("AL-04 a task without networks moves on at once", () => {
   expect([...book.tables.tasksInState("pending")].length).toBe(1)
 })
 
+test("a job's task, wanted until it is complete, is given its share, and one on its way out is not", () => {
+  const book = new Book().cluster()
+  book.service("job", { Mode: { ReplicatedJob: {} } })
+  book.tasks("job", 1, { ...fresh, DesiredState: "complete" })
+  book.tasks("job", 1, { ...fresh, DesiredState: "shutdown" })
+  settle(book)
+  expect([...book.tables.tasksInState("pending")].map((task) => task.DesiredState)).toEqual(["complete"])
+})
+
 test("AL-05 a network whose subnet conflicts waits until the other is gone", () => {
   const config = (Subnet: string) => ({ IPAM: { Config: [{ Subnet }] } })
   const book = new Book().cluster().network(netId(1), "a", config("10.9.0.0/16"))

@@ -234,3 +234,11 @@ test("SC-20 SC-21 SC-22 SC-25 the constraint grammar", () => {
   expect(holds("node.colour == red")).toBe(false)
   expect(holds("node.role = worker")).toBe("constraint expected one operator from ==, !=")
 })
+
+test("a job's tasks count where they are placed, as replicas do", () => {
+  const book = nodes(3)
+  book.service("job", { Mode: { ReplicatedJob: { TotalCompletions: 3 } } })
+  book.tasks("job", 3, { DesiredState: "complete" })
+  run(book)
+  expect(perNode(book)).toEqual({ n1: 1, n2: 1, n3: 1 })
+})
