@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test"
 import { cancel, dismiss, later, spawn } from "#runtime/actions.ts"
 import type { AnyActor } from "#runtime/actor.ts"
 import { type Address, address } from "#runtime/address.ts"
+import type { Performer } from "#runtime/performer.ts"
 import {
   type ChildSpec,
   many,
@@ -188,6 +189,23 @@ describe("a crash", () => {
     expect(second?.interrupted).toBe(true)
     world.host.advance(1_000)
     expect(sum("counter")).toBe(0)
+  })
+
+  test("in the first of several actions keeps the others from being asked for", () => {
+    const world = new World()
+    const { system, stage } = world.process("n1")
+    const perform = stage.perform
+    const failing: Performer = {
+      perform: (definition, action, self, done) => {
+        if ((action as { _tag: string })._tag !== "Fail") return perform(definition, action, self, done)
+        done({ error: new Error("at once") })
+        return { interrupt: () => {} }
+      }
+    }
+    const children = [permanent(counter(), { props: { actions: [{ _tag: "Fail" }, { _tag: "Next" }] } })]
+    system.startTree(supervisor({ name: "top", children }), "n1", { performer: failing })
+    world.host.settle()
+    expect(stage.running).toEqual([])
   })
 
   test("waits for interrupted actions before the next life begins, but not for ever", () => {
@@ -437,6 +455,10 @@ describe("many of a kind", () => {
     }
     expect(diary).toEqual(["worker 1", "worker 2", "worker 2", "worker 1", "worker 2"])
     expect(events.at(-1)).toMatchObject({ _tag: "Crashed", name: "n1/many worker" })
+    diary.length = 0
+    tell("worker", explode, "w2")
+    world.host.advance(1_000)
+    expect(diary).toEqual(["worker 2"])
   })
 
   test("Spawn finds the nearest group: beside the actor first, then above it", () => {
@@ -498,6 +520,28 @@ describe("timers", () => {
     tell("counter", explode)
     world.host.advance(20_000)
     expect(sum("counter")).toBe(0)
+  })
+})
+
+describe("an actor's own messages", () => {
+  test("reach it however full its mailbox is", () => {
+    const small = counter("counter", { mailbox: { capacity: 1 } })
+    const { system, stage, world, tell, sum } = grow({ children: [permanent(small)] })
+    tell("counter", doing({ _tag: "Work" }))
+    system.tell(at("counter"), add(1))
+    stage.running[0]?.done({ messages: [add(10), add(100)] })
+    world.host.settle()
+    expect(sum("counter")).toBe(111)
+  })
+
+  test("go with its memory when it is stopped, and are nobody's dead letters", () => {
+    const { system, stage, world, tell, handle } = grow({ children: [permanent(counter())] })
+    tell("counter", doing({ _tag: "Work" }))
+    stage.running[0]?.done({ messages: [add(10)] })
+    system.tell(at("counter"), add(1))
+    handle.stop()
+    world.host.settle()
+    expect(system.deadLetters()).toMatchObject({ count: 1, byReason: { "its tree was stopped": 1 } })
   })
 })
 

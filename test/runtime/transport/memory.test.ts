@@ -54,6 +54,17 @@ describe("links of the bus", () => {
     ).toEqual(["2 after 0", "1 after 10"])
   })
 
+  test("what is still on its way when its receiver unsubscribes does not arrive", () => {
+    const host = new VirtualHost(1)
+    const transport = new MemoryBus(host).connect("a")
+    let seen = 0
+    const subscription = transport.subscribe("s", {}, () => seen++)
+    transport.publish("s", {}, Buffer.from(""))
+    subscription.unsubscribe()
+    host.settle()
+    expect(seen).toBe(0)
+  })
+
   test("a process that is gone is nobody, and its queue group goes on without it", () => {
     const host = new VirtualHost(1)
     const imitated = new MemoryBus(host)
