@@ -2,8 +2,8 @@
  * What the log costs over the bare disk: raw O_DSYNC writes of 4 KiB in a thread of their own, then the same disk
  * through a group of one. Run with `bun test/bench/raft-disk.ts`; ratios count, the milliseconds are the machine's.
  *
- * Last good run (2 cores, ext4, quiet): floor 0.10 / 0.45 ms; sequential 0.20 / 0.74 ms, 2.1 × the floor's p50;
- * 64 in flight 100,000 entries/s.
+ * Last good run (2 cores, ext4, other suites beside it): floor p50 0.105, p99 0.189 ms; sequential p50 0.203, p99
+ * 0.544 ms, 1.9 × the floor; 64 in flight 180,000 entries/s, 512 in flight 550,000; beside 6 pbkdf2 p50 0.147 ms.
  */
 import { pbkdf2 } from "node:crypto"
 import { closeSync, constants, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs"
