@@ -1,5 +1,5 @@
 /** How a process of ours ends: its exit codes, its last words, and what signals do to it. */
-import { describe, expect, test } from "bun:test"
+import { afterAll, describe, expect, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -16,8 +16,15 @@ interface Ran {
   readonly ended: Promise<{ readonly code: number | null; readonly out: string; readonly errors: string }>
 }
 
+const children: ChildProcess[] = []
+
+afterAll(() => {
+  for (const child of children) child.kill("SIGKILL")
+})
+
 function start(command: string, args: ReadonlyArray<string>): Ran {
   const child = spawn(command, [...args], { stdio: ["ignore", "pipe", "pipe"], cwd: tmpdir() })
+  children.push(child)
   let out = ""
   let errors = ""
   child.stdout?.on("data", (chunk) => {

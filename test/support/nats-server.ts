@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import process from "node:process"
 
 export interface NatsServer {
   readonly port: number
@@ -38,6 +39,11 @@ export async function startNatsServer(): Promise<NatsServer> {
     running.kill("SIGKILL")
     await gone
   }
+  // A test run that ends without its hooks leaves no server behind.
+  const onExit = (): void => {
+    child?.kill("SIGKILL")
+  }
+  process.once("exit", onExit)
   await start()
   return {
     port,
@@ -47,6 +53,7 @@ export async function startNatsServer(): Promise<NatsServer> {
     kill,
     start,
     close: async () => {
+      process.removeListener("exit", onExit)
       await kill()
       await rm(directory, { recursive: true, force: true })
     }
