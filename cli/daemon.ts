@@ -101,7 +101,7 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
   )
   yield* leadership(identity).pipe(Effect.provideContext(actors), Effect.forkScoped)
   const node = yield* system
-    .run(nodeTree({ ...identity, addr: options.advertiseAddr }), identity.nodeId)
+    .run(nodeTree({ ...identity, addr: options.advertiseAddr, name: options.name }), identity.nodeId)
     .pipe(Effect.provideContext(actors))
 
   const leave = Effect.gen(function* () {

@@ -39,6 +39,7 @@ export function effectPerformer(context: Context.Context<never>): Performer {
 export function toPerformExit(exit: Exit.Exit<unknown, unknown>): PerformExit {
   if (Exit.isFailure(exit)) return { error: Cause.squash(exit.cause) }
   const value = exit.value
-  if (value === undefined) return { messages: [] }
-  return { messages: Array.isArray(value) ? value : [value] }
+  if (Array.isArray(value)) return { messages: value }
+  // An Effect typed `void` may still carry something, such as the `false` of a closed queue. Messages are objects.
+  return { messages: typeof value === "object" && value !== null ? [value] : [] }
 }

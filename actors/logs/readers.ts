@@ -1,12 +1,13 @@
 /** The open logs of a node: read on in batches, because what reads them answers one question at a time. */
 import { Buffer } from "node:buffer"
-import { Context, Deferred, Effect, Exit, Layer, Option, Pull, Scope, Stream } from "effect"
+import { type Cause, Context, Effect, Exit, Layer, Option, Pull, Queue, Scope, Stream } from "effect"
 import { Executor, type ExecutorError, type LogLine } from "#actors/drivers/executor.ts"
 import type { LogRequest, WireLine } from "#actors/logs/protocol.ts"
 
 // base64 makes 4 bytes of 3, and a message must stay well below the transport's limit of 1 MiB.
 const mostBytes = 256 * 1024
-const mostLines = 2_000
+/** Read ahead per log. The Engine cuts lines at 16 KiB, and most have a hundredth of that. */
+const mostLines = 500
 
 /** The label by which a container names its task. */
 const taskLabel = "com.docker.swarm.task.id"
@@ -42,10 +43,7 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
           const reader = open.get(subscription)
           if (reader === undefined) return Effect.void
           open.delete(subscription)
-          return Effect.andThen(
-            Deferred.succeed(reader.shut, undefined),
-            Scope.close(reader.scope, Exit.void)
-          )
+          return Effect.asVoid(Scope.close(reader.scope, Exit.void))
         })
       const shutAll = Effect.suspend(() => Effect.forEach([...open.keys()], shut, { discard: true }))
       yield* Effect.addFinalizer(() => shutAll)
@@ -58,8 +56,11 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
             // Removed, or not made yet: there is nothing to read, which is no problem.
             if (id === undefined) return { lines: [], ended: true }
             const scope = yield* Scope.make()
-            const pull = yield* Stream.toPull(executor.logs(id, options(request))).pipe(Scope.provide(scope))
-            reader = { scope, pull, rest: [], shut: yield* Deferred.make<void>() }
+            // The Engine sends line by line; what arrives while a batch is on its way makes up the next one.
+            const lines = yield* Queue.bounded<LogLine, ExecutorError | Cause.Done>(mostLines)
+            yield* executor.logs(id, options(request)).pipe(Stream.runIntoQueue(lines), Effect.forkIn(scope))
+            yield* Scope.addFinalizer(scope, Queue.shutdown(lines))
+            reader = { scope, lines, rest: [] }
             open.set(subscription, reader)
           }
           return yield* next(reader)
@@ -87,9 +88,7 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
 
 interface Reader {
   readonly scope: Scope.Closeable
-  readonly pull: Pull.Pull<ReadonlyArray<LogLine>, ExecutorError>
-  /** Frees a read that waits for a line when the log is shut. */
-  readonly shut: Deferred.Deferred<void>
+  readonly lines: Queue.Dequeue<LogLine, ExecutorError | Cause.Done>
   /** Read already, but too much for one batch. */
   rest: ReadonlyArray<LogLine>
 }
@@ -98,10 +97,9 @@ const next = (reader: Reader): Effect.Effect<ReadResult, ExecutorError> =>
   Effect.gen(function* () {
     let lines = reader.rest
     if (lines.length === 0) {
-      const pulled = yield* reader.pull.pipe(
-        Effect.map(Option.some),
-        Pull.catchDone(() => Effect.succeed(Option.none<ReadonlyArray<LogLine>>())),
-        Effect.raceFirst(Effect.as(Deferred.await(reader.shut), Option.none<ReadonlyArray<LogLine>>()))
+      const pulled = yield* Queue.takeAll(reader.lines).pipe(
+        Effect.map((taken) => Option.some<ReadonlyArray<LogLine>>(taken)),
+        Pull.catchDone(() => Effect.succeed(Option.none<ReadonlyArray<LogLine>>()))
       )
       if (Option.isNone(pulled)) return { lines: [], ended: true }
       lines = pulled.value

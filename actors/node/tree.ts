@@ -11,6 +11,8 @@ export interface NodeTreeOptions {
   readonly clusterId: string
   /** Where other nodes reach this one; shown as the node's address. */
   readonly addr?: string
+  /** What the node is called; the machine's own name unless given. */
+  readonly name?: string
 }
 
 /**
@@ -20,7 +22,7 @@ export interface NodeTreeOptions {
  * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
  * for nothing has to find its container anew.
  */
-export const nodeTree = ({ clusterId, addr = "127.0.0.1" }: NodeTreeOptions): SupervisorSpec =>
+export const nodeTree = ({ clusterId, addr = "127.0.0.1", name }: NodeTreeOptions): SupervisorSpec =>
   supervisor({
     name: "node",
     strategy: "one-for-one",
@@ -30,7 +32,7 @@ export const nodeTree = ({ clusterId, addr = "127.0.0.1" }: NodeTreeOptions): Su
       permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
-      permanent(session, { props: { clusterId, addr } }),
+      permanent(session, { props: { clusterId, addr, ...(name !== undefined && { name }) } }),
       permanent(logs)
     ]
   })

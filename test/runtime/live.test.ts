@@ -7,6 +7,7 @@ import { address } from "#runtime/address.ts"
 import { type ReplyTo, stay } from "#runtime/behaviour.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { systemLayer } from "#runtime/live.ts"
+import { toPerformExit } from "#runtime/performer.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { System } from "#runtime/system.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
@@ -72,6 +73,15 @@ describe("a system in production", () => {
     })
     const price = (of: string) => Effect.succeed(of.length).pipe(Effect.delay("2 millis"))
     expect(await inShop(price, Effect.scoped(program))).toBe(3)
+  })
+
+  test("takes nothing but an object for a message: an Effect typed void may carry something all the same", () => {
+    const messagesOf = (value: unknown) => toPerformExit(Exit.succeed(value))
+    for (const value of [undefined, null, false, true, 0, ""])
+      expect(messagesOf(value)).toEqual({ messages: [] })
+    const message = { _tag: "Price", of: "tea" }
+    expect(messagesOf(message)).toEqual({ messages: [message] })
+    expect(messagesOf([message, message])).toEqual({ messages: [message, message] })
   })
 
   test("closing the scope interrupts what still runs and releases it before the scope is closed", async () => {

@@ -215,6 +215,9 @@ export class Cluster {
     const child = spawn(command, words, { cwd: repository, stdio: ["ignore", log, log] })
     closeSync(log)
     this.#child = child
+    child.once("exit", () => {
+      if (this.#child === child) console.error(`The daemon ended by itself:\n${this.#lastWords()}`)
+    })
     await eventually(
       () => {
         this.#mustRun()
@@ -250,8 +253,11 @@ export class Cluster {
   #mustRun(): void {
     const { exitCode = null, signalCode = null } = this.#child ?? {}
     if (exitCode === null && signalCode === null) return
-    const log = readFileSync(join(this.folder, "daemon.log"), "utf8")
-    throw new Error(`The daemon ended with ${exitCode ?? signalCode}:\n${log.slice(-4_000)}`)
+    throw new Error(`The daemon ended with ${exitCode ?? signalCode}:\n${this.#lastWords()}`)
+  }
+
+  #lastWords(): string {
+    return readFileSync(join(this.folder, "daemon.log"), "utf8").slice(-4_000)
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

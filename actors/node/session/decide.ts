@@ -47,6 +47,8 @@ export interface SessionProps {
   readonly clusterId: string
   /** Where other nodes reach this one. */
   readonly addr: string
+  /** What the node is called, where that is not what its machine says. */
+  readonly name?: string
 }
 
 export interface Session {
@@ -180,7 +182,8 @@ function follow(turn: Turn, message: SessionMessage): void {
 
 function described(turn: Turn, description: NodeDescription): void {
   const { session } = turn
-  session.description = description
+  const { name } = session.props
+  session.description = name === undefined ? description : { ...description, Hostname: name }
   if (session.phase === "without facts") {
     session.phase = "registering"
     askToRegister(turn)

@@ -22,8 +22,9 @@ class Subject {
   readonly #fresh = Fresh.from(3)
   readonly #self = { home: "n1", kind: "session", id: "main" }
 
-  constructor() {
-    const step = start({ clusterId: "c1", addr: "10.0.0.1" }, aMoment(this.now, this.#fresh, this.#self))
+  constructor(props: { readonly name?: string } = {}) {
+    const moment = aMoment(this.now, this.#fresh, this.#self)
+    const step = start({ clusterId: "c1", addr: "10.0.0.1", ...props }, moment)
     this.state = step.state
     this.asked = step.actions
   }
@@ -111,6 +112,12 @@ describe("a session that begins", () => {
     expect(session.tags("engine-watch/main")).toEqual(["Look"])
     session.tell(described)
     expect(session.asks("Register")).toMatchObject({ description: facts, addr: "10.0.0.1" })
+  })
+
+  test("goes by the name it was given rather than by its machine's", () => {
+    const session = new Subject({ name: "alpha" })
+    session.tell(described)
+    expect(session.asks("Register")).toMatchObject({ description: { ...facts, Hostname: "alpha" } })
   })
 
   test("tries again, each time later, until somebody leads", () => {
