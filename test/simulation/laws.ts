@@ -121,7 +121,10 @@ export class Laws {
       this.#break("a task stays on its node", `${name} from ${known.NodeID} to ${after.NodeID}`)
   }
 
-  /** A slot has one task that runs and is to run; two, while an update starts the next before it stops the last. */
+  /**
+   * A slot has one task that runs and is to run. Where updates start the next before they stop the last, it has one
+   * of each version: an update may be overtaken by another.
+   */
   #checkSlot(task: Task): void {
     const { ledger } = this
     const service = ledger?.get("service", task.ServiceID)
@@ -132,7 +135,8 @@ export class Laws {
       if (other.Status.State === "running" && other.DesiredState === "running" && sameSlot(task, other))
         running.push(other)
     }
-    if (running.length <= (startsFirst(service) ? 2 : 1)) return
+    const versions = new Set(running.map(({ SpecVersion }) => SpecVersion))
+    if (running.length <= (startsFirst(service) ? versions.size : 1)) return
     this.#break("one task at a time fills a slot", running.map(showTask).join(" and "))
   }
 

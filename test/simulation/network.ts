@@ -27,6 +27,10 @@ export class Network {
     this.#cut.add(name)
   }
 
+  mend(name: string): void {
+    this.#cut.delete(name)
+  }
+
   isCut(name: string): boolean {
     return this.#cut.has(name)
   }

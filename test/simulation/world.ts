@@ -18,12 +18,12 @@ import type { Service, Task } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { nodeTree } from "#actors/node/tree.ts"
-import { showAddress } from "#runtime/address.ts"
+import { type Address, showAddress } from "#runtime/address.ts"
 import { VirtualHost } from "#runtime/host-virtual.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { type LocalSystem, makeSystem } from "#runtime/live.ts"
 import { effectPerformer } from "#runtime/performer.ts"
-import { System } from "#runtime/system.ts"
+import { System, type TreeNode } from "#runtime/system.ts"
 import { MemoryBus, type MemoryTransport } from "#runtime/transport/memory.ts"
 import { type Container, Engine, executorOf } from "#test/simulation/executor.ts"
 import { Laws, short, showTask } from "#test/simulation/laws.ts"
@@ -59,7 +59,7 @@ interface Process {
 }
 
 /** What was asked of the cluster from outside, until it is acknowledged. */
-type Wish = (ledger: LedgerReader) => Command | undefined
+export type Wish = (ledger: LedgerReader) => Command | undefined
 
 export class World {
   readonly seed: number
@@ -145,10 +145,18 @@ export class World {
   ask(wish: Wish, settled: () => void = () => {}): void {
     const ledger = this.#ledger
     const process = this.machine(managerId).process
-    const again = (): void => void this.host.after(100, () => this.ask(wish, settled))
-    if (ledger === undefined || process === undefined) return again()
+    const again = (): void => {
+      this.host.after(100, () => this.ask(wish, settled))
+    }
+    if (ledger === undefined || process === undefined) {
+      again()
+      return
+    }
     const command = wish(ledger.read)
-    if (command === undefined) return settled()
+    if (command === undefined) {
+      settled()
+      return
+    }
     const run = Effect.runForkWith(process.life.context)
     let open = true
     // A client whose manager died asks the next one.
@@ -257,6 +265,27 @@ export class World {
   partition(name: string): void {
     this.note(`fault: ${name} is cut off`)
     this.network.cut(name)
+  }
+
+  /** The transport of the node's process loses its connection, and notices. */
+  disconnect(name: string, forMs: number): void {
+    const transport = this.machine(name).process?.transport
+    if (transport === undefined) return
+    this.note(`fault: ${name} is disconnected`)
+    transport.disconnect()
+    this.host.after(forMs, () => {
+      if (this.machine(name).process?.transport === transport) transport.reconnect()
+    })
+  }
+
+  /** One actor of the node's process loses its memory; the manager's has the leader's tree, too. */
+  restartActor(name: string, at: number): void {
+    const system = this.machine(name).process?.system
+    const addresses = system?.trees().flatMap(actorsOf) ?? []
+    const chosen = addresses[at % Math.max(1, addresses.length)]
+    if (system === undefined || chosen === undefined) return
+    this.note(`fault: ${shortAddress(showAddress(chosen))} is restarted by hand`)
+    system.restart(chosen)
   }
 
   heal(): void {
@@ -520,11 +549,15 @@ export class World {
       Context.add(System, system)
     )
     const context = Context.merge(life.context, services)
-    const startNode = (): void =>
-      void system.startTree(nodeTree({ nodeId: name, clusterId, addr: `${name}.local` }), name, {
+    const startNode = (): void => {
+      system.startTree(nodeTree({ nodeId: name, clusterId, addr: `${name}.local` }), name, {
         performer: effectPerformer(context as Context.Context<never>)
       })
-    if (name !== managerId) return startNode()
+    }
+    if (name !== managerId) {
+      startNode()
+      return
+    }
     Effect.runForkWith(context)(
       this.#manage(life, system, works).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()))
     ).addObserver((exit) => {
@@ -665,6 +698,11 @@ const shortAddress = (address: string): string =>
     .split("/")
     .map((part) => (part.length === 25 ? short(part) : part))
     .join("/")
+
+const actorsOf = (node: TreeNode): ReadonlyArray<Address> => [
+  ...(node.address === undefined ? [] : [node.address]),
+  ...node.children.flatMap(actorsOf)
+]
 
 const noLogs: LogReaders["Service"] = {
   readOn: () => Effect.succeed({ lines: [], ended: true }),

@@ -1,0 +1,249 @@
+/**
+ * A random life of a cluster: services that come, change and go while everything breaks that may break. Everything is
+ * drawn from the seed; at the end all is mended, and the cluster must come to what was asked for last.
+ */
+import type { ServiceSpec } from "#actors/model/spec.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { calm } from "#test/simulation/network.ts"
+import { creation, removal, setting, template, updating, type Wish, World } from "#test/simulation/world.ts"
+
+const second = 1e9
+
+/** Runs the world of this seed to its end; throws with the trace when a law is broken. */
+export function run(seed: number): World {
+  const mixture = new Mixture(seed)
+  mixture.live()
+  mixture.mend()
+  return mixture.world
+}
+
+class Mixture {
+  readonly world: World
+  readonly #chance: Fresh
+  /** Requests that are not acknowledged yet. */
+  #open = 0
+  #version = 1
+
+  constructor(seed: number) {
+    this.#chance = Fresh.from(seed * 7_919 + 1)
+    this.world = new World({
+      seed,
+      workers: 2 + this.#below(3),
+      managerWorks: this.#isLikely(0.3)
+    })
+  }
+
+  live(): void {
+    const { world } = this
+    world.write(() => ({
+      type: "secret.create",
+      v: 1,
+      secret: { ID: "key", Spec: { Name: "key", Data: "c2VjcmV0" } }
+    }))
+    if (this.#isLikely(0.5)) world.network.weather = this.#weather()
+    if (this.#isLikely(0.3)) world.log.doubt = this.#chance.fraction() * 0.4
+    const names = ["web", "api", "agent", "sums"].filter((_, at) => at === 0 || this.#isLikely(0.5))
+    for (const name of names) this.#ask(creation(name, this.#spec(name)))
+    const steps = 8 + this.#below(25)
+    for (let step = 0; step < steps; step++) {
+      world.advance(this.#isLikely(0.3) ? this.#below(4_000) : this.#below(400))
+      if (this.#isLikely(0.35)) this.#want(this.#one(names))
+      else this.#break()
+    }
+  }
+
+  /** Everything works again, and what cannot work is corrected. */
+  mend(): void {
+    const { world } = this
+    for (const [name, machine] of world.machines) {
+      machine.engine.start()
+      world.startAgent(name)
+    }
+    world.heal()
+    this.#settleRequests()
+    for (const name of world.machines.keys()) {
+      if (world.ledger.get("node", name)?.Spec.Availability === "pause") this.#ask(setting(name, "active"))
+      if (name !== "manager") this.#ask(setting(name, "active"))
+    }
+    for (const service of [...world.ledger.all("service")]) {
+      const image = service.Spec.TaskTemplate?.ContainerSpec?.Image ?? ""
+      if (!isSound(image)) this.#ask(updating(service.Spec.Name ?? "", (spec) => withImage(spec, "web:1")))
+    }
+    this.#settleRequests()
+    // An update may be rolled back to a version that never worked, or pause; people would see that and ask again.
+    world.settle()
+  }
+
+  // --- what people ask for ---------------------------------------------------------------------------------------
+
+  #spec(name: string): ServiceSpec {
+    const update = {
+      Parallelism: this.#below(3),
+      Monitor: this.#below(2) * second,
+      Delay: this.#below(2) * 0.3 * second,
+      FailureAction: this.#one(["rollback", "continue"] as const),
+      MaxFailureRatio: this.#one([0, 0.3]),
+      Order: this.#one(["stop-first", "start-first"] as const)
+    }
+    const usual = {
+      TaskTemplate: {
+        ...template(this.#isLikely(0.2) ? "stubborn:1" : "web:1"),
+        RestartPolicy: { Delay: this.#one([0, 0, 0.2 * second, 2 * second]) }
+      },
+      UpdateConfig: update,
+      RollbackConfig: update
+    }
+    const container = usual.TaskTemplate.ContainerSpec
+    switch (name) {
+      case "agent":
+        return { ...usual, Mode: { Global: {} } }
+      case "sums":
+        return {
+          TaskTemplate: {
+            ...template(`job:${50 + this.#below(900)}`),
+            RestartPolicy: { Delay: 0, Condition: "on-failure" }
+          },
+          Mode: { ReplicatedJob: { MaxConcurrent: 1 + this.#below(3), TotalCompletions: 1 + this.#below(6) } }
+        }
+      case "api":
+        return {
+          ...usual,
+          Mode: { Replicated: { Replicas: this.#below(6) } },
+          TaskTemplate: {
+            ...usual.TaskTemplate,
+            ContainerSpec: {
+              ...container,
+              Healthcheck: { Test: ["CMD", "true"] },
+              StopGracePeriod: second,
+              Secrets: [{ SecretID: "key", SecretName: "key", File: { Name: "key", Mode: 0o444 } }]
+            },
+            Resources: { Reservations: { NanoCPUs: this.#one([0.5e9, 1e9]), MemoryBytes: 1e8 } }
+          }
+        }
+      default:
+        return {
+          ...usual,
+          Mode: { Replicated: { Replicas: 1 + this.#below(8) } },
+          EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8080, PublishMode: "ingress" }] }
+        }
+    }
+  }
+
+  #want(name: string): void {
+    const dice = this.#below(10)
+    if (name === "sums") {
+      if (dice < 3) this.#ask(updating(name, forced(++this.#version)))
+      else if (dice < 4) this.#replace(name)
+      return
+    }
+    if (dice < 4 && name !== "agent") {
+      const Replicas = this.#below(name === "api" ? 6 : 9)
+      this.#ask(updating(name, (spec) => ({ ...spec, Mode: { Replicated: { Replicas } } })))
+    } else if (dice < 7) this.#ask(updating(name, (spec) => withImage(spec, `web:${++this.#version}`)))
+    else if (dice < 8) {
+      const image = this.#one(["missing", "nostart", "crash", "sick"])
+      this.#ask(updating(name, (spec) => withImage(spec, `${image}:${++this.#version}`)))
+    } else if (dice < 9) this.#ask(updating(name, forced(++this.#version)))
+    else this.#replace(name)
+  }
+
+  #replace(name: string): void {
+    const spec = this.#spec(name)
+    this.#ask(removal(name), () => this.#ask(creation(name, spec)))
+  }
+
+  #ask(wish: Wish, then: () => void = () => {}): void {
+    this.#open++
+    this.world.ask(wish, () => {
+      this.#open--
+      then()
+    })
+  }
+
+  #settleRequests(): void {
+    if (!this.world.runUntil(() => this.#open === 0, 60_000)) this.world.fail("requests are not acknowledged")
+  }
+
+  // --- what breaks -----------------------------------------------------------------------------------------------
+
+  #break(): void {
+    const { world } = this
+    const name = this.#one([...world.machines.keys()])
+    const worker = this.#one(world.workers)
+    const forMs = this.#isLikely(0.5) ? 50 + this.#below(900) : this.#below(9_000)
+    const later = (then: () => void): void => {
+      world.host.after(forMs, then)
+    }
+    const dice = this.#below(30)
+    if (dice < 8) world.killContainer(this.#below(50))
+    else if (dice < 9) this.#destroyContainer()
+    else if (dice < 11) {
+      world.killAgent(worker)
+      later(() => world.startAgent(worker))
+    } else if (dice < 13) {
+      world.killNode(worker)
+      later(() => world.reviveNode(worker))
+    } else if (dice < 15) {
+      world.partition(worker)
+      later(() => world.network.mend(worker))
+    } else if (dice < 16) world.disconnect(worker, forMs)
+    else if (dice < 18) world.crashEngine(name, this.#isLikely(0.5), forMs)
+    else if (dice < 20) world.restartManager(20 + this.#below(3_000))
+    else if (dice < 22) world.deposeLeader(20 + this.#below(2_000))
+    else if (dice < 23) world.network.weather = this.#isLikely(0.3) ? calm : this.#weather()
+    else if (dice < 24) world.log.doubt = this.#isLikely(0.4) ? 0 : this.#chance.fraction() * 0.5
+    else if (dice < 26) this.#ask(setting(worker, this.#one(["active", "active", "drain", "pause"])))
+    else if (dice < 27) world.log.compact()
+    else if (dice < 29) world.restartActor(name, this.#below(100))
+    else {
+      world.machine(name).engine.slowness = this.#one([1, 3, 20])
+      world.machine(name).engine.moodiness = this.#one([0, 0.1, 0.3])
+    }
+  }
+
+  #destroyContainer(): void {
+    const all = this.world.containers()
+    if (all.length === 0) return
+    const { engine, container } = this.#one(all)
+    this.world.note(`fault: container ${container.name} is removed by hand`)
+    engine.destroy(container)
+  }
+
+  #weather() {
+    return {
+      loss: this.#isLikely(0.5) ? this.#chance.fraction() * 0.3 : 0,
+      doubling: this.#isLikely(0.5) ? this.#chance.fraction() * 0.5 : 0,
+      leastMs: 1,
+      mostMs: this.#one([1, 5, 60, 400])
+    }
+  }
+
+  #below(limit: number): number {
+    return this.#chance.below(limit)
+  }
+
+  #isLikely(chance: number): boolean {
+    return this.#chance.fraction() < chance
+  }
+
+  #one<Value>(values: ReadonlyArray<Value>): Value {
+    return values[this.#below(values.length)] as Value
+  }
+}
+
+const isSound = (image: string): boolean => /^(web|job|stubborn):/.test(image)
+
+const withImage = (spec: ServiceSpec, image: string): ServiceSpec => ({
+  ...spec,
+  TaskTemplate: {
+    ...spec.TaskTemplate,
+    ContainerSpec: { ...spec.TaskTemplate?.ContainerSpec, Image: image }
+  }
+})
+
+const forced =
+  (version: number) =>
+  (spec: ServiceSpec): ServiceSpec => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: version }
+  })
