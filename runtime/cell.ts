@@ -121,10 +121,16 @@ export class Cell {
   /** Puts a message into the inbox; a cell between two lives keeps it for the next one. */
   deliver(letter: Letter): Offer {
     const offer = this.mailbox.offer(letter)
-    if (offer._tag === "Taken" && offer.lost)
+    if (offer._tag === "Taken" && offer.lost && !this.#isSuperseded(offer.lost)) {
       this.#world.lost(this, offer.lost, "pushed out by a newer message")
+    }
     this.#schedule()
     return offer
+  }
+
+  /** A goal that a newer one replaced, as its actor declared, is no loss unless somebody waits for its answer. */
+  #isSuperseded(letter: Letter): boolean {
+    return typeof this.definition.mailbox?.overflow === "object" && letter.asker === undefined
   }
 
   /** Crashes the actor before its next message, as its supervisor may ask at any time. */

@@ -58,7 +58,12 @@ export function endingOf(exit: Exit.Exit<unknown, unknown>, signalled?: Signal):
   if (Cause.hasInterruptsOnly(cause)) return { code: signalled ? exitCodes[signalled] : 1 }
   const error = Cause.squash(cause)
   // A defect is ours to find, and its stack says where; a failure is the user's to read.
-  const words = Cause.hasDies(cause) ? Cause.pretty(cause) : describeError(error)
+  const isTagged = typeof error === "object" && error !== null && "_tag" in error && "message" in error
+  const words = Cause.hasDies(cause)
+    ? Cause.pretty(cause)
+    : isTagged
+      ? String(error.message)
+      : describeError(error)
   return { code: hasExitCode(error) ? error.exitCode : 1, words }
 }
 

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process"
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs"
 import { dirname } from "node:path"
 import process from "node:process"
-import { Console, Effect } from "effect"
+import { Console, Effect, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { warnOfVersion } from "#actors/nats/configure.ts"
 import { get } from "#cli/client.ts"
@@ -176,6 +176,8 @@ const daemon = Effect.fnUntraced(function* (dataDir: string) {
   return found
 }, Effect.scoped)
 
+class NeedsMending extends Schema.TaggedError<NeedsMending>()("NeedsMending", { message: Schema.String }) {}
+
 const signs = { good: "ok  ", warning: "warn", bad: "BAD " } as const
 
 export const doctor = Command.make(
@@ -199,6 +201,7 @@ export const doctor = Command.make(
     for (const { grade, text, mend } of findings) {
       yield* Console.log(`${signs[grade]}  ${text}${mend === undefined ? "" : `\n        ${mend}`}`)
     }
-    if (findings.some(({ grade }) => grade === "bad")) process.exitCode = 1
+    const toMend = findings.filter(({ grade }) => grade === "bad").length
+    if (toMend > 0) return yield* new NeedsMending({ message: `${toMend} of these must be mended` })
   })
 ).pipe(Command.withDescription("What is wrong on this machine, and how to mend it"))
