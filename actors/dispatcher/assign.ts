@@ -80,6 +80,9 @@ function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | u
     spec: ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? {},
     ...(hostPorts.length === 0 ? {} : { hostPorts }),
     attachments: task.Attachments ?? [],
+    ...(task.AssignedGenericResources === undefined
+      ? {}
+      : { genericResources: task.AssignedGenericResources }),
     desired,
     state,
     ...(service?.RegistryAuth === undefined ? {} : { registryAuth: service.RegistryAuth }),

@@ -61,7 +61,7 @@ describe("a program that is the process", () => {
   })
 
   test("ends with the code that the error names", async () => {
-    expect(await run("refuses").ended).toMatchObject({ code: 2, errors: "Refused: unknown flag --colour\n" })
+    expect(await run("refuses").ended).toMatchObject({ code: 2, errors: "unknown flag --colour\n" })
   })
 
   test("shows where a defect came from", async () => {

@@ -55,6 +55,20 @@ describe("what a node holds", () => {
     expect(task?.name).toBe(`agent.n1.${task?.id}`)
   })
 
+  test("a task brings the generic resources that the scheduler gave it", () => {
+    const stage = new Stage().create("web", {})
+    const [task] = stage.running("web")
+    const given = [{ NamedResourceSpec: { Kind: "gpu", Value: "g1" } }]
+    stage.book.must({
+      type: "tasks.change",
+      v: 1,
+      create: [],
+      update: [{ id: task?.ID ?? "", AssignedGenericResources: given }],
+      remove: []
+    })
+    expect(goal(stage).tasks.get(task?.ID ?? "")?.genericResources).toEqual(given)
+  })
+
   test("DI-14 a task whose secret is missing is sent all the same", () => {
     const stage = new Stage()
     secret(stage, "s1")
