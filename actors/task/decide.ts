@@ -144,7 +144,7 @@ function advance(turn: Turn): Turn {
       say(turn, "ready")
       if (!isBefore("ready", task.goal)) return turn
       say(turn, "starting")
-      return act(turn, "Start")
+      return act(turn, task.unsure ? "Find" : "Start")
     case 1:
       if (task.unhealthy) return act(turn, "Stop")
       if (container.health === "starting") return say(turn, "starting")
@@ -280,8 +280,12 @@ function observed(turn: Turn, container: ContainerState | undefined): Turn {
 
 function found(turn: Turn, container: ContainerState | undefined): Turn {
   const { task } = turn
+  const { attempt, unsure } = task
   if (!done(turn, "Find")) return turn
   task.searched = true
+  task.unsure = false
+  // A look between two starts that were refused does not begin the count anew.
+  if (unsure) task.attempt = attempt
   if (container === undefined) task.container = undefined
   else if (isTerminal(task.status.State)) task.container = container
   else absorb(turn, container, true)
@@ -340,6 +344,8 @@ function refused(turn: Turn, { step, message, temporary, answered }: Refusal): T
   if (!underway) return turn
   if (step === "Pull") task.pull = "unasked"
   else task.doing = undefined
+  // Started again, a container that has ended meanwhile would run twice.
+  if (step === "Start") task.unsure = true
   const pointless = isTerminal(task.status.State) || task.forgotten || isBefore("complete", task.goal)
   const towardsRunning = step === "Pull" || step === "Create" || step === "Start"
   if (pointless && towardsRunning) return turn

@@ -32,6 +32,8 @@ export interface TaskWork {
   readonly container: ContainerState | undefined
   /** The Engine was asked whether a container is left from an earlier life. */
   readonly searched: boolean
+  /** A start was tried and not answered well: the Engine alone knows whether the container ran. */
+  readonly unsure: boolean
   /** Seen unhealthy once; there is no way back. */
   readonly unhealthy: boolean
   /** Refusals in a row. */
@@ -54,6 +56,7 @@ export const unborn = (id: string): TaskWork => ({
   asking: false,
   container: undefined,
   searched: false,
+  unsure: false,
   unhealthy: false,
   attempt: 0,
   resting: false,

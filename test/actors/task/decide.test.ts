@@ -186,6 +186,32 @@ describe("a task on its way up", () => {
     })
   })
 
+  test("looks before it tries to start again, because an unanswered start may have worked", () => {
+    const task = new Subject().tell(aPursuit(), pulled, created())
+    task.tell(refused("Start", "connection reset", true, false), { _tag: "Again" })
+    expect(task.asks("Start")).toBeUndefined()
+    expect(task.asks("Find")).toEqual({ _tag: "Find", container: "k1" })
+    task.tell({ _tag: "Found", container: exited(137) })
+    expect(task.last).toMatchObject({ State: "failed", Err: "task: non-zero exit (137)" })
+  })
+
+  test("starts again what a look shows to have never run", () => {
+    const task = new Subject().tell(aPursuit(), pulled, created())
+    task.tell(refused("Start", "connection reset", true, false), { _tag: "Again" })
+    task.tell({ _tag: "Found", container: aContainer({ status: "created", pid: 0 }) })
+    expect(task.asks("Start")).toEqual({ _tag: "Start", container: "k1" })
+  })
+
+  test("fails when its start is refused again and again, whatever it looks like in between", () => {
+    const task = new Subject().tell(aPursuit(), pulled, created())
+    for (let tries = 0; tries < 5; tries++) {
+      expect(task.state.status.State).toBe("starting")
+      task.tell(refused("Start", "no space left on device", true), { _tag: "Again" })
+      task.tell({ _tag: "Found", container: aContainer({ status: "created", pid: 0 }) })
+    }
+    expect(task.last?.Err).toBe("starting container failed: no space left on device")
+  })
+
   test("tries again, each time later, while the Engine does not answer, and says why", () => {
     const task = new Subject().tell(aPursuit())
     const pauses: number[] = []
