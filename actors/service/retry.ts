@@ -107,12 +107,20 @@ export function retry(view: View, slot: Slot, task: Task, draft: Draft, unfit = 
   if (!mayRestart(view, slot.tasks, task) || draft.fills(slot.key)) return
   const lostItsPlace = unfit || standing(ledger, task) !== "fine"
   const delayMs = lostItsPlace ? 0 : policyOf(specOf(view, task)).delayMs
-  if (delayMs === 0 && (unfit || isOutOfTheWay(ledger, task))) {
+  const isFree = (unfit || isOutOfTheWay(ledger, task)) && !isTakenBeside(ledger, slot, task)
+  if (delayMs === 0 && isFree) {
     draft.fill(slot.key, newTask(view, slot.key, "running"))
     return
   }
   draft.fill(slot.key, newTask(view, slot.key, "ready", now + delayMs))
 }
+
+/** True while another task of the slot that is to stop has not stopped. */
+const isTakenBeside = (ledger: LedgerReader, slot: Slot, task: Task): boolean =>
+  slot.tasks.some(
+    (other) =>
+      other.ID !== task.ID && isBefore("running", other.DesiredState) && !isOutOfTheWay(ledger, other)
+  )
 
 /** Lets a task that waits in `ready` run, once its time has come and its slot is free. */
 export function release(view: View, slot: Slot, task: Task, draft: Draft): void {
@@ -121,10 +129,7 @@ export function release(view: View, slot: Slot, task: Task, draft: Draft): void 
     draft.wake(startAfter)
     return
   }
-  const inTheWay = slot.tasks.some(
-    (other) =>
-      other.ID !== task.ID && isBefore("running", other.DesiredState) && !isOutOfTheWay(view.ledger, other)
-  )
+  const inTheWay = isTakenBeside(view.ledger, slot, task)
   const patience = Math.max(startAfter, toMs(task.CreatedAt)) + stopPatienceMs
   if (inTheWay && view.now < patience) draft.wake(patience)
   else draft.want(task, "running")

@@ -72,6 +72,17 @@ describe("delay", () => {
     expect(stage.running("web")).toHaveLength(1)
   })
 
+  test("RS-09 one that follows a replacement that failed waits for the old task as well", () => {
+    const stage = under({ Delay: 0 }, 1, ["n1", "n2"])
+    const [old] = stage.running("web")
+    stage.stubborn.add(old?.ID ?? "")
+    stage.node(old?.NodeID ?? "", { availability: "drain" }).converge()
+    stage.report(stage.wanted("web")[0]?.ID ?? "", "rejected").converge()
+    expect(stage.wanted("web").map((task) => task.DesiredState)).toEqual(["ready"])
+    stage.report(old?.ID ?? "", "shutdown").converge()
+    expect(stage.running("web")).toHaveLength(1)
+  })
+
   test("RS-09 it goes on when the old task's node goes down", () => {
     const stage = under({ Delay: 0 }, 1, ["n1", "n2"])
     const [old] = stage.running("web")
