@@ -176,14 +176,19 @@ export class Cluster {
     return readFile(join(this.folder, "daemon.log"), "utf8")
   }
 
-  /** SIGTERM, and the wait until it is gone. Tasks go on. */
-  stop(): Promise<void> {
+  /** What the daemon said of actors that crashed and supervisors that gave up, over all its lives. */
+  async crashes(): Promise<ReadonlyArray<string>> {
+    return (await this.log()).split("\n").filter((line) => /^\{"_tag":"(Crashed|GaveUp|Escalated)/.test(line))
+  }
+
+  /** SIGTERM, and the wait until it is gone. Tasks go on. Its exit code; `null` when it had to be killed. */
+  stop(): Promise<number | null> {
     return this.#end("SIGTERM")
   }
 
   /** SIGKILL to the daemon alone. */
-  kill9(): Promise<void> {
-    return this.#end("SIGKILL")
+  async kill9(): Promise<void> {
+    await this.#end("SIGKILL")
   }
 
   /** Starts the daemon, ending the present one in order first, and waits until it serves and its node is ready. */
@@ -260,15 +265,18 @@ export class Cluster {
     return readFileSync(join(this.folder, "daemon.log"), "utf8").slice(-4_000)
   }
 
-  async #end(signal: NodeJS.Signals): Promise<void> {
+  async #end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child
     this.#child = undefined
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) {
+      return child?.exitCode ?? null
+    }
     const ended = new Promise((resolve) => child.once("exit", resolve))
     child.kill(signal)
     const deadline = setTimeout(() => child.kill("SIGKILL"), 20_000)
     await ended
     clearTimeout(deadline)
+    return child.exitCode
   }
 
   /** What outlives a daemon by design: the data plane, and for a while nats-server and its guard. */
