@@ -167,11 +167,12 @@ const readTask = (
       ): Effect.Effect<LogsAnswer, Absence | Schema.SchemaError> =>
         Effect.flatMap(system.ask<unknown>(logs, message, withinMs), decodeAnswer)
       let subscription = ""
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          if (subscription !== "") system.tell(logs, { _tag: "Close", subscription })
-        })
-      )
+      /** Also after the end: the node remembers its last batch until it knows that it arrived. */
+      const close = Effect.sync(() => {
+        if (subscription !== "") system.tell(logs, { _tag: "Close", subscription })
+        subscription = ""
+      })
+      yield* Effect.addFinalizer(() => close)
       let lastTimestamp = ""
       let failures = 0
       const gone = `node ${nodeId} is not available`
@@ -232,10 +233,7 @@ const readTask = (
             if (lines.length > 0) yield* Queue.offer(queue, { _tag: "Lines", lines })
           }
           if (answer.ended) {
-            if (answer.problem === undefined) {
-              subscription = ""
-              return undefined
-            }
+            if (answer.problem === undefined) return undefined
             // The Engine broke off. Whoever follows tries again while the task is there.
             if (!options.request.follow || !mayComeBack(ledger.read, task)) {
               return `task ${task.ID}: ${answer.problem}`
@@ -243,7 +241,7 @@ const readTask = (
             break
           }
         }
-        subscription = ""
+        yield* close
         failures += 1
         if (!mayComeBack(ledger.read, task)) return gone
         yield* Effect.sleep(betweenAttempts)

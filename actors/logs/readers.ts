@@ -59,7 +59,8 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
             // The Engine sends line by line; what arrives while a batch is on its way makes up the next one.
             const lines = yield* Queue.bounded<LogLine, ExecutorError | Cause.Done>(mostLines)
             yield* executor.logs(id, options(request)).pipe(Stream.runIntoQueue(lines), Effect.forkIn(scope))
-            yield* Scope.addFinalizer(scope, Queue.shutdown(lines))
+            // Frees a read that waits for a line when the log is shut.
+            yield* Scope.addFinalizer(scope, Queue.end(lines))
             reader = { scope, lines, rest: [] }
             open.set(subscription, reader)
           }
