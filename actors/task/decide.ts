@@ -280,15 +280,18 @@ function observed(turn: Turn, container: ContainerState | undefined): Turn {
 
 function found(turn: Turn, container: ContainerState | undefined): Turn {
   const { task } = turn
-  const { attempt, unsure } = task
+  const { attempt, unsure, givenUp } = task
   if (!done(turn, "Find")) return turn
   task.searched = true
   task.unsure = false
   // A look between two starts that were refused does not begin the count anew.
   if (unsure) task.attempt = attempt
+  task.givenUp = undefined
   if (container === undefined) task.container = undefined
   else if (isTerminal(task.status.State)) task.container = container
   else absorb(turn, container, true)
+  if (givenUp !== undefined && container !== undefined && rank(container.status) === 0)
+    return fail(turn, givenUp)
   return turn
 }
 
@@ -350,8 +353,13 @@ function refused(turn: Turn, { step, message, temporary, answered }: Refusal): T
   const towardsRunning = step === "Pull" || step === "Create" || step === "Start"
   if (pointless && towardsRunning) return turn
   task.attempt += 1
-  if (towardsRunning && (!temporary || (answered && task.attempt >= answeredTries)))
-    return fail(turn, step === "Start" ? `starting container failed: ${message}` : message)
+  if (towardsRunning && (!temporary || (answered && task.attempt >= answeredTries))) {
+    const error = step === "Start" ? `starting container failed: ${message}` : message
+    if (step !== "Start" || !temporary) return fail(turn, error)
+    // It may run for all that, and then another must not be started beside it.
+    task.givenUp = error
+    return act(turn, "Find")
+  }
   if (!isTerminal(task.status.State)) note(turn, message)
   task.resting = true
   turn.actions.push(

@@ -34,6 +34,8 @@ export interface TaskWork {
   readonly searched: boolean
   /** A start was tried and not answered well: the Engine alone knows whether the container ran. */
   readonly unsure: boolean
+  /** Why no further start is tried, once a look shows that the container never ran. */
+  readonly givenUp: string | undefined
   /** Seen unhealthy once; there is no way back. */
   readonly unhealthy: boolean
   /** Refusals in a row. */
@@ -57,6 +59,7 @@ export const unborn = (id: string): TaskWork => ({
   container: undefined,
   searched: false,
   unsure: false,
+  givenUp: undefined,
   unhealthy: false,
   attempt: 0,
   resting: false,

@@ -202,14 +202,30 @@ describe("a task on its way up", () => {
     expect(task.asks("Start")).toEqual({ _tag: "Start", container: "k1" })
   })
 
-  test("fails when its start is refused again and again, whatever it looks like in between", () => {
+  const refusedFiveTimes = (): Subject => {
     const task = new Subject().tell(aPursuit(), pulled, created())
     for (let tries = 0; tries < 5; tries++) {
+      task.tell(refused("Start", "no space left on device", true))
       expect(task.state.status.State).toBe("starting")
-      task.tell(refused("Start", "no space left on device", true), { _tag: "Again" })
-      task.tell({ _tag: "Found", container: aContainer({ status: "created", pid: 0 }) })
+      if (tries === 4) break
+      task.tell({ _tag: "Again" }, { _tag: "Found", container: aContainer({ status: "created", pid: 0 }) })
     }
-    expect(task.last?.Err).toBe("starting container failed: no space left on device")
+    return task
+  }
+
+  test("fails when its start is refused again and again and a last look shows that it never ran", () => {
+    const task = refusedFiveTimes()
+    expect(task.asks("Find")).toBeDefined()
+    task.tell({ _tag: "Found", container: aContainer({ status: "created", pid: 0 }) })
+    expect(task.last).toMatchObject({
+      State: "failed",
+      Err: "starting container failed: no space left on device"
+    })
+  })
+
+  test("runs when the last look shows that it does, whatever the Engine said", () => {
+    const task = refusedFiveTimes().tell({ _tag: "Found", container: aContainer() })
+    expect(task.last).toMatchObject({ State: "running" })
   })
 
   test("tries again, each time later, while the Engine does not answer, and says why", () => {
