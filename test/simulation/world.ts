@@ -417,7 +417,9 @@ export class World {
         (task) => task.Status.State === "complete" && (task.JobIteration?.Index ?? 0) === iteration
       )
       const total = Mode.ReplicatedJob.TotalCompletions ?? Mode.ReplicatedJob.MaxConcurrent ?? 1
-      if (done.length !== total) found.push(`${name}: ${done.length} of ${total} completed`)
+      // A task that was given up with its node may complete all the same, beside the one in its place.
+      const slots = new Set(done.map(({ Slot }) => Slot)).size
+      if (slots !== total) found.push(`${name}: ${slots} of ${total} completed`)
       return found
     }
     const wanted = Mode?.Global === undefined ? (Mode?.Replicated?.Replicas ?? 1) : this.#globalNodes().length
