@@ -99,13 +99,25 @@ export const isOutOfTheWay = (ledger: LedgerReader, task: Task): boolean => {
 /**
  * Ends `task` and puts another into its slot where the policy says so.
  *
- * The delay is for tasks that failed: one that loses its node, or no longer suits it, is replaced at once.
+ * The delay is for tasks that failed and would be tried again as they were: one that loses its node or no longer
+ * suits it is replaced at once, and one of an older spec (`isDirty`) as soon as its slot is free, so that going back
+ * from a spec that fails does not wait for it.
  */
-export function retry(view: View, slot: Slot, task: Task, draft: Draft, unfit = false): void {
+export function retry(
+  view: View,
+  slot: Slot,
+  task: Task,
+  draft: Draft,
+  { unfit, isDirty }: { readonly unfit: boolean; readonly isDirty: boolean }
+): void {
   const { ledger, now } = view
   draft.want(task, "shutdown", unfit ? rejected(now) : undefined)
   if (!mayRestart(view, slot.tasks, task) || draft.fills(slot.key)) return
   const lostItsPlace = unfit || standing(ledger, task) !== "fine"
+  if (isDirty && !lostItsPlace) {
+    draft.fill(slot.key, newTask(view, slot.key, "ready", now))
+    return
+  }
   const delayMs = lostItsPlace ? 0 : policyOf(specOf(view, task)).delayMs
   const isFree = (unfit || isOutOfTheWay(ledger, task)) && !isTakenBeside(ledger, slot, task)
   if (delayMs === 0 && isFree) {
@@ -155,7 +167,7 @@ export function tend(
       (other) => other.ID !== task.ID && !isTerminal(other.Status.State) && !is.dirty(other)
     )
     if (standIn) draft.want(task, "shutdown", unfit ? rejected(view.now) : undefined)
-    else retry(view, slot, task, draft, unfit)
+    else retry(view, slot, task, draft, { unfit, isDirty: is.dirty(task) })
     return
   }
   if (task.DesiredState === "ready") release(view, slot, task, draft)

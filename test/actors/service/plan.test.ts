@@ -317,6 +317,17 @@ describe("rollback", () => {
     expect(images(stage)).toEqual(["one", "one", "one"])
   })
 
+  test("does not wait for the restart delay of the spec that failed", () => {
+    const stage = to(stageOf({ replicas: 2, update: { Parallelism: 1, FailureAction: "rollback" } }), "two")
+    stage.converge()
+    const [victim = ""] = failing(stage, "two")
+    stage.converge()
+    expect(status(stage)?.State).toBe("rollback_started")
+    // No time has gone by.
+    expect(images(stage)).toEqual(["one", "one"])
+    expect(stage.task(victim).Status.State).toBe("failed")
+  })
+
   test("UP-14 failures of the rollback itself pause it", () => {
     const stage = to(
       stageOf({
