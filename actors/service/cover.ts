@@ -4,8 +4,8 @@ import { isTerminal } from "#actors/model/task-state.ts"
 import { dirtyTest, fitTest, placeTest } from "#actors/service/dirty.ts"
 import { judge, plan } from "#actors/service/plan.ts"
 import { isOccupied } from "#actors/service/reconcile.ts"
-import { tend } from "#actors/service/retry.ts"
-import { Draft, newTask, type Slot, slotsOf, type View } from "#actors/service/slot.ts"
+import { filler, tend } from "#actors/service/retry.ts"
+import { Draft, type Slot, slotsOf, type View } from "#actors/service/slot.ts"
 
 const mostAtOnce = 2_000
 
@@ -17,7 +17,7 @@ export function cover(view: View): Draft {
   for (const slot of slotsOf(view.ledger, view.service.ID)) slots.set(String(slot.key), slot)
 
   const kept: Array<Slot> = []
-  const bare: Array<Node> = []
+  const bare: Array<{ readonly node: Node; readonly slot: Slot | undefined }> = []
   for (const node of view.ledger.all("node")) {
     const slot = slots.get(node.ID)
     slots.delete(node.ID)
@@ -30,7 +30,7 @@ export function cover(view: View): Draft {
     } else if (slot !== undefined && isOccupied(view, slot)) {
       kept.push(slot)
     } else if (node.Status.State === "ready") {
-      bare.push(node)
+      bare.push({ node, slot })
     }
   }
   // Tasks of nodes that are no longer there.
@@ -44,6 +44,6 @@ export function cover(view: View): Draft {
     for (const task of slot.wanted) if (!draft.touches(task)) tend(view, slot, task, draft, is)
   }
   plan(view, kept, draft, dirty)
-  for (const node of bare.slice(0, mostAtOnce)) draft.fill(node.ID, newTask(view, node.ID, "running"))
+  for (const { node, slot } of bare.slice(0, mostAtOnce)) draft.fill(node.ID, filler(view, node.ID, slot))
   return draft
 }

@@ -2,8 +2,8 @@
 import { replicasOf } from "#actors/model/service-facts.ts"
 import { dirtyTest, placeTest } from "#actors/service/dirty.ts"
 import { isRollingBack, judge, plan } from "#actors/service/plan.ts"
-import { mayRestart, tend } from "#actors/service/retry.ts"
-import { Draft, newTask, type Slot, type SlotKey, slotsOf, type View } from "#actors/service/slot.ts"
+import { filler, mayRestart, tend } from "#actors/service/retry.ts"
+import { Draft, type Slot, type SlotKey, slotsOf, type View } from "#actors/service/slot.ts"
 
 /**
  * A slot counts while it has a task that is wanted, or when its last one ended and its policy leaves it at that.
@@ -45,7 +45,8 @@ export function reconcile(view: View): Draft {
     for (const task of slot.wanted) tend(view, slot, task, draft, is)
   }
   plan(view, kept, draft, dirty)
-  for (const key of missing) draft.fill(key, newTask(view, key, "running"))
+  const known = new Map(slots.map((slot) => [slot.key, slot]))
+  for (const key of missing) draft.fill(key, filler(view, key, known.get(key)))
   return draft
 }
 

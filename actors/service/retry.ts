@@ -5,13 +5,22 @@
  * one stopped. A replacement prepares at once (desired `ready`) and may run when its delay is over and the task
  * before it has really stopped.
  */
+import type { NewTask } from "#actors/ledger/commands.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Task, TaskStatus } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
 import { isBefore, isLive, isTerminal } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
-import { type Draft, newTask, nodeOf, type Slot, specOf, type View } from "#actors/service/slot.ts"
+import {
+  type Draft,
+  newTask,
+  nodeOf,
+  type Slot,
+  type SlotKey,
+  specOf,
+  type View
+} from "#actors/service/slot.ts"
 
 export interface Policy {
   readonly condition: "none" | "on-failure" | "any"
@@ -133,6 +142,12 @@ const isTakenBeside = (ledger: LedgerReader, slot: Slot, task: Task): boolean =>
     (other) =>
       other.ID !== task.ID && isBefore("running", other.DesiredState) && !isOutOfTheWay(ledger, other)
   )
+
+/** A task for a place where none is wanted. It may run at once, unless one that is to stop there has yet to. */
+export function filler(view: View, key: SlotKey, slot: Slot | undefined): NewTask {
+  const mustWait = slot?.tasks.some((task) => !isOutOfTheWay(view.ledger, task)) ?? false
+  return newTask(view, key, mustWait ? "ready" : "running")
+}
 
 /** Lets a task that waits in `ready` run, once its time has come and its slot is free. */
 export function release(view: View, slot: Slot, task: Task, draft: Draft): void {

@@ -35,6 +35,16 @@ describe("nodes come and go", () => {
     ])
   })
 
+  test("a node that is active again gets its new task when the old one has stopped", () => {
+    const stage = new Stage(["n1"]).create("agent", everywhere())
+    const [old] = stage.running("agent")
+    stage.stubborn.add(old?.ID ?? "")
+    stage.node("n1", { availability: "drain" }).converge().node("n1", { availability: "active" }).converge()
+    expect(stage.wanted("agent").map((task) => task.DesiredState)).toEqual(["ready"])
+    stage.report(old?.ID ?? "", "shutdown").converge()
+    expect(nodesOf(stage)).toEqual(["n1"])
+  })
+
   test("GO-03 GO-19 tasks of a node that is no longer there are shut down", () => {
     const stage = new Stage(["n1", "n2"]).create("agent", everywhere())
     stage.book.must({ type: "node.remove", v: 1, id: "n2", force: true })

@@ -108,6 +108,18 @@ describe("a rolling update", () => {
     expect(images(stage)).toEqual(["two"])
   })
 
+  test("nor does a rollback whose slots have no task left that is wanted", () => {
+    const stage = stageOf({ replicas: 1, update: { FailureAction: "rollback" }, condition: "none" })
+    const [old] = stage.running("web")
+    stage.stubborn.add(old?.ID ?? "")
+    to(stage, "two").converge()
+    stage.report(stage.wanted("web")[0]?.ID ?? "", "rejected").converge()
+    expect(status(stage)?.State).toBe("rollback_started")
+    expect(stage.wanted("web").map((task) => task.DesiredState)).toEqual(["ready"])
+    stage.report(old?.ID ?? "", "shutdown").converge()
+    expect(images(stage)).toEqual(["one"])
+  })
+
   test("UP-11 an old task that does not stop holds its slot up for a minute only", () => {
     const stage = to(stageOf({ replicas: 1 }), "two")
     stage.stubborn.add(stage.running("web")[0]?.ID ?? "")
