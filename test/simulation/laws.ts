@@ -186,7 +186,7 @@ export class Laws {
       for (const other of elsewhere.running()) {
         const rival = this.#furthest.get(other.labels[taskLabel] ?? "")
         if (rival === undefined || rival.ID === task.ID || !sameSlot(task, rival)) continue
-        if (this.#isExcused(rival)) continue
+        if (this.#isExcused(rival) || this.#isExcused(task)) continue
         this.#break(
           "a container starts when the one before it in its slot has stopped",
           `${showTask(task)} on ${engine.name} beside ${showTask(rival)} on ${elsewhere.name}`
