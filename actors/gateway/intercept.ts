@@ -63,8 +63,8 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
     })
 
   /**
-   * The name of the network's bridge; its id where that name means two networks. Containers remember the name, so
-   * a stopped one finds the bridge again that was removed and made anew meanwhile.
+   * The name of the network's bridge; its id where that name means two networks. The name is what a container
+   * remembers as its network mode, and what `docker inspect` shows.
    */
   const bridgeOf = (network: Network) =>
     Effect.gen(function* () {
@@ -104,17 +104,28 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
       return { _tag: "Pass", rewrite: { url: rewritten } }
     })
 
-  /** A stopped container may outlive its network's bridge; it is made again before the container starts. */
+  /**
+   * A stopped container may outlive its network's bridge. The bridge is made again, and because the Engine keeps the
+   * id of the one that is gone, the container is taken off it and put on the new one before it starts.
+   */
   const judgeStart = (container: string): Effect.Effect<Verdict> =>
     Effect.gen(function* () {
       const { status, body } = yield* engine.call("GET", `/containers/${container}/json`)
       if (status !== 200) return pass
-      const { NetworkSettings } = body as {
-        readonly NetworkSettings?: { readonly Networks?: Readonly<Record<string, unknown>> | null }
-      }
-      for (const name of Object.keys(NetworkSettings?.Networks ?? {})) {
+      for (const [name, endpoint] of Object.entries(endpointsOf(body))) {
         const network = find(reader(), name)
-        if (network?.Attachable) yield* executor.ensureNetwork(planOf(network))
+        if (network?.Attachable !== true) continue
+        const bridge = yield* executor.ensureNetwork(planOf(network))
+        const { NetworkID, IPAMConfig, Aliases, Links, DriverOpts } = endpoint
+        if (NetworkID === bridge) continue
+        yield* engine.call("POST", `/networks/${encodeURIComponent(name)}/disconnect`, {
+          Container: container,
+          Force: true
+        })
+        yield* engine.call("POST", `/networks/${bridge}/connect`, {
+          Container: container,
+          EndpointConfig: { IPAMConfig, Aliases, Links, DriverOpts }
+        })
       }
       return pass
     }).pipe(Effect.catch(() => Effect.succeed(pass)))
@@ -138,6 +149,23 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
         : judgeConnect(url, decodeURIComponent(name), verb, body)
     }
   }
+}
+
+interface Endpoint {
+  readonly NetworkID?: string
+  readonly IPAMConfig?: unknown
+  readonly Aliases?: unknown
+  readonly Links?: unknown
+  readonly DriverOpts?: unknown
+}
+
+/** The networks of a container that does not run, by name; none of one that does, which has what it needs. */
+function endpointsOf(inspected: unknown): Readonly<Record<string, Endpoint>> {
+  const { State, NetworkSettings } = inspected as {
+    readonly State?: { readonly Running?: boolean }
+    readonly NetworkSettings?: { readonly Networks?: Readonly<Record<string, Endpoint>> | null }
+  }
+  return State?.Running === true ? {} : (NetworkSettings?.Networks ?? {})
 }
 
 /** By id or name only: the beginning of an id may be that of one of the Engine's. */
