@@ -1,0 +1,116 @@
+/** Everything that crosses a process boundary by a schema, by the folder of `test/wire/v1/` that keeps its examples. */
+import type { Schema, SchemaAST } from "effect"
+import { ClusterEvent } from "#actors/api/events.ts"
+import { Command, Entry } from "#actors/ledger/commands.ts"
+import { LogsAnswer, LogsMessage } from "#actors/logs/protocol.ts"
+import { FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
+import { SysMessage } from "#runtime/inspect.ts"
+
+export interface Family {
+  readonly name: string
+  readonly schema: Schema.Codec<unknown, unknown>
+  /** The field that tells its variants apart; absent when there is one shape only. */
+  readonly tag?: "_tag" | "type"
+}
+
+const family = (name: string, schema: Schema.Top, tag?: Family["tag"]): Family => ({
+  name,
+  schema: schema as unknown as Family["schema"],
+  ...(tag === undefined ? {} : { tag })
+})
+
+export const families: ReadonlyArray<Family> = [
+  family("from-node", FromNode, "_tag"),
+  family("to-node-answer", ToNodeAnswer, "_tag"),
+  family("from-leader", FromLeader, "_tag"),
+  family("sys", SysMessage, "_tag"),
+  family("logs", LogsMessage, "_tag"),
+  family("logs-answer", LogsAnswer, "_tag"),
+  family("event", ClusterEvent),
+  family("command", Command, "type"),
+  family("entry", Entry)
+]
+
+export type Ast = SchemaAST.AST
+
+/** The shapes of a family by their names; a family of one shape has it under its own name. */
+export function variantsOf({ name, schema, tag }: Family): ReadonlyMap<string, Ast> {
+  if (tag === undefined) return new Map([[name, schema.ast]])
+  const types = schema.ast._tag === "Union" ? schema.ast.types : [schema.ast]
+  return new Map(types.map((type) => [literalOf(type, tag), type]))
+}
+
+function literalOf(ast: Ast, field: string): string {
+  const signature =
+    ast._tag === "Objects" ? ast.propertySignatures.find(({ name }) => name === field) : undefined
+  if (signature?.type._tag !== "Literal") throw new Error(`A shape has no literal field ${field}`)
+  return String(signature.type.literal)
+}
+
+/** Every field that a schema knows, as `service.Spec.Labels.*` or `tasks[].id`; each nested shape once. */
+export function fieldsOf(ast: Ast, at = ""): ReadonlyArray<string> {
+  switch (ast._tag) {
+    case "Objects":
+      return [
+        ...ast.propertySignatures.flatMap(({ name, type }) => {
+          const path = at === "" ? String(name) : `${at}.${String(name)}`
+          return [path, ...fieldsOf(type, path)]
+        }),
+        ...ast.indexSignatures.flatMap(({ type }) => fieldsOf(type, `${at}.*`))
+      ]
+    case "Arrays":
+      return ast.rest.flatMap((type) => [`${at}[]`, ...fieldsOf(type, `${at}[]`)])
+    case "Union":
+      return ast.types.flatMap((type) => fieldsOf(type, at))
+    default:
+      return []
+  }
+}
+
+/** The fields, named as by `fieldsOf`, that `value` has. */
+export function fieldsIn(ast: Ast, value: unknown, at = ""): ReadonlyArray<string> {
+  switch (ast._tag) {
+    case "Objects": {
+      const fields = Object.entries(value as Record<string, unknown>)
+      const known = new Map(ast.propertySignatures.map(({ name, type }) => [String(name), type]))
+      const index = ast.indexSignatures[0]
+      return fields.flatMap(([name, inner]) => {
+        const type = known.get(name)
+        if (type === undefined) return index === undefined ? [] : fieldsIn(index.type, inner, `${at}.*`)
+        const path = at === "" ? name : `${at}.${name}`
+        return [path, ...fieldsIn(type, inner, path)]
+      })
+    }
+    case "Arrays":
+      return (value as ReadonlyArray<unknown>).flatMap((inner) =>
+        ast.rest.flatMap((type) => [`${at}[]`, ...fieldsIn(type, inner, `${at}[]`)])
+      )
+    case "Union":
+      return ast.types.flatMap((type) => (type._tag === "Literal" ? [] : fieldsIn(type, value, at)))
+    default:
+      return []
+  }
+}
+
+/** `value` with a field that nobody knows in each of its shapes; maps, whose keys are the sender's, stay. */
+export function withStrangers(ast: Ast, value: unknown): unknown {
+  switch (ast._tag) {
+    case "Objects": {
+      const known = new Map(ast.propertySignatures.map(({ name, type }) => [String(name), type]))
+      const index = ast.indexSignatures[0]
+      const entries = Object.entries(value as Record<string, unknown>).map(([name, inner]) => {
+        const type = known.get(name) ?? index?.type
+        return [name, type === undefined ? inner : withStrangers(type, inner)] as const
+      })
+      // An empty shape, such as the mode `Global`, takes and keeps anything.
+      const strangers = known.size === 0 ? {} : { fromTheFuture: { of: ["what"] } }
+      return { ...Object.fromEntries(entries), ...strangers }
+    }
+    case "Arrays":
+      return (value as ReadonlyArray<unknown>).map((inner) =>
+        ast.rest[0] === undefined ? inner : withStrangers(ast.rest[0], inner)
+      )
+    default:
+      return value
+  }
+}
