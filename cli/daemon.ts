@@ -14,6 +14,7 @@ import { serveApi } from "#actors/api/serve.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
+import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
@@ -132,7 +133,7 @@ const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
 
 const driversOf = (options: NodeOptions, identity: Identity) => {
   const isLocal = options.dockerHost.startsWith("unix://")
-  const own = { "io.troupe.cluster": identity.clusterId, "com.docker.swarm.node.id": identity.nodeId }
+  const own = { [clusterLabel]: identity.clusterId, [nodeLabel]: identity.nodeId }
   const executor =
     options.executor === "docker"
       ? DockerExecutor.layer({ dockerHost: options.dockerHost, own })

@@ -1,5 +1,6 @@
 /** Log lines as the docker CLI reads them: prefixed with what was asked for, each in a frame of its own. */
 import { Buffer } from "node:buffer"
+import { nodeLabel, serviceLabel, taskLabel } from "#actors/drivers/labels.ts"
 
 export type FrameStream = "stdout" | "stderr" | "system"
 
@@ -27,9 +28,9 @@ export interface LineContext {
  */
 export function detailsOf(context: LineContext, own: string): string {
   const all = [
-    `com.docker.swarm.node.id=${context.nodeId}`,
-    `com.docker.swarm.service.id=${context.serviceId}`,
-    `com.docker.swarm.task.id=${context.taskId}`,
+    `${nodeLabel}=${context.nodeId}`,
+    `${serviceLabel}=${context.serviceId}`,
+    `${taskLabel}=${context.taskId}`,
     ...own.split(",").filter((detail) => detail !== "")
   ]
   const key = (detail: string): string => detail.slice(0, detail.indexOf("="))

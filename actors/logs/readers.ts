@@ -2,15 +2,13 @@
 import { Buffer } from "node:buffer"
 import { type Cause, Context, Effect, Exit, Layer, Option, Pull, Queue, Scope, Stream } from "effect"
 import { Executor, type ExecutorError, type LogLine } from "#actors/drivers/executor.ts"
+import { taskLabel } from "#actors/drivers/labels.ts"
 import type { LogRequest, WireLine } from "#actors/logs/protocol.ts"
 
 // base64 makes 4 bytes of 3, and a message must stay well below the transport's limit of 1 MiB.
 const mostBytes = 256 * 1024
 /** Read ahead per log. The Engine cuts lines at 16 KiB, and most have a hundredth of that. */
 const mostLines = 500
-
-/** The label by which a container names its task. */
-const taskLabel = "com.docker.swarm.task.id"
 
 export interface ReadResult {
   readonly lines: ReadonlyArray<WireLine>

@@ -13,8 +13,10 @@ export interface Constraint {
   readonly value: string
 }
 
-const keyPattern = /^[a-zA-Z][a-zA-Z0-9._/-]*$/
-const valuePattern = /^[a-zA-Z0-9:_()?+[\]\\^$|/. -]+$/
+// SwarmKit, manager/constraint/constraint.go
+const operators = ["==", "!="] as const
+const keyPattern = /^[a-z_][a-z0-9\-_.]+$/i
+const valuePattern = /^[a-z0-9:\-_\s.*()?+[\]\\^$|/]+$/i
 
 /** The constraints, or the text that says which expression cannot be read. */
 export function parseConstraints(expressions: ReadonlyArray<string>): ReadonlyArray<Constraint> | string {
@@ -28,14 +30,14 @@ export function parseConstraints(expressions: ReadonlyArray<string>): ReadonlyAr
 }
 
 function parseConstraint(expression: string): Constraint | string {
-  const found = /^(.*?)(==|!=)(.*)$/s.exec(expression)
-  if (found === null) return "constraint expected one operator from ==, !="
-  const [, left = "", operator = "", right = ""] = found
-  const key = left.trim()
-  const value = right.trim()
+  const operator = operators.find((candidate) => expression.includes(candidate))
+  if (operator === undefined) return `constraint expected one operator from ${operators.join(", ")}`
+  const at = expression.indexOf(operator)
+  const key = expression.slice(0, at).trim()
+  const value = expression.slice(at + operator.length).trim()
   if (!keyPattern.test(key)) return `key '${key}' is invalid`
   if (!valuePattern.test(value)) return `value '${value}' is invalid`
-  return { key, operator: operator as "==" | "!=", value }
+  return { key, operator, value }
 }
 
 /** True when the node satisfies every constraint; an unknown key is satisfied by none. */

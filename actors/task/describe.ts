@@ -4,6 +4,15 @@
  * Fields that are absent or zero in the spec are left out, so that the Engine's and the image's defaults hold.
  */
 import type { ContainerRequest } from "#actors/drivers/executor.ts"
+import {
+  clusterLabel,
+  isTaskLabel,
+  nodeLabel,
+  serviceLabel,
+  serviceNameLabel,
+  taskLabel,
+  taskNameLabel
+} from "#actors/drivers/labels.ts"
 import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
@@ -98,13 +107,13 @@ const command = (spec: ContainerSpec): Fields => ({
 function labels({ assigned }: Pursue, spec: ContainerSpec, place: Place): Readonly<Record<string, string>> {
   return {
     ...spec.Labels,
-    "com.docker.swarm.task": "",
-    "com.docker.swarm.task.id": assigned.id,
-    "com.docker.swarm.task.name": assigned.name,
-    "com.docker.swarm.node.id": place.nodeId,
-    "com.docker.swarm.service.id": assigned.serviceId,
-    "com.docker.swarm.service.name": assigned.serviceName,
-    "io.troupe.cluster": place.clusterId
+    [isTaskLabel]: "",
+    [taskLabel]: assigned.id,
+    [taskNameLabel]: assigned.name,
+    [nodeLabel]: place.nodeId,
+    [serviceLabel]: assigned.serviceId,
+    [serviceNameLabel]: assigned.serviceName,
+    [clusterLabel]: place.clusterId
   }
 }
 

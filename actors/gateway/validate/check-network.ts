@@ -1,9 +1,10 @@
 /** Whether a network can be made as asked: its name, its driver, and addresses that fit into each other. */
+import { predefinedLabel } from "#actors/drivers/labels.ts"
 import { rpc } from "#actors/gateway/response.ts"
 import { checkName } from "#actors/gateway/validate/check-name.ts"
-import { contains, parseAddress, parseCidr } from "#actors/gateway/validate/parse-address.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import type { IpamConfig, NetworkCreateRequest } from "#actors/model/spec.ts"
+import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 
 const invalid = (text: string): Refusal => rpc("invalidArgument", text)
 const predefined: ReadonlySet<string> = new Set(["bridge", "host", "none", "default"])
@@ -21,10 +22,10 @@ export function checkNetwork(request: NetworkCreateRequest): Refusal | undefined
   }
   const name = checkName(request.Name)
   if (name !== undefined) return name
-  if ("com.docker.swarm.predefined" in (request.Labels ?? {})) {
+  if (predefinedLabel in (request.Labels ?? {})) {
     return rpc(
       "forbidden",
-      "label com.docker.swarm.predefined is for internally created predefined networks and cannot be applied by users"
+      `label ${predefinedLabel} is for internally created predefined networks and cannot be applied by users`
     )
   }
   if (request.ConfigOnly === true || (request.ConfigFrom?.Network ?? "") !== "") {
@@ -50,19 +51,20 @@ function checkIpam({
   IPRange: range = "",
   Gateway: gateway = ""
 }: IpamConfig): Refusal | undefined {
-  const whole = parseCidr(subnet)
+  const whole = parseSubnet(subnet)
   if (whole === undefined) return invalid(`ipam configuration: invalid subnet ${subnet}`)
   if (range !== "") {
-    const part = parseCidr(range)
-    if (part === undefined) return invalid(`ipam configuration: invalid range ${range}`)
-    if (!contains(whole, part.address)) {
+    const first = parseAddress(range.split("/")[0] ?? "")
+    if (first === undefined || parseSubnet(range) === undefined)
+      return invalid(`ipam configuration: invalid range ${range}`)
+    if (!holds(whole, first)) {
       return invalid(`ipam configuration: subnet ${subnet} does not contain range ${range}`)
     }
   }
   if (gateway !== "") {
     const address = parseAddress(gateway)
     if (address === undefined) return invalid(`ipam configuration: invalid gateway ${gateway}`)
-    if (!contains(whole, address)) {
+    if (!holds(whole, address)) {
       return invalid(`ipam configuration: subnet ${subnet} does not contain gateway ${gateway}`)
     }
   }

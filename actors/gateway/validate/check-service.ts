@@ -5,7 +5,6 @@
  * named. What depends on other objects is checked where those are at hand, and again when the entry is applied.
  */
 import { rpc } from "#actors/gateway/response.ts"
-import { checkConstraints } from "#actors/gateway/validate/check-constraints.ts"
 import { checkName, isReference } from "#actors/gateway/validate/check-name.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import { isIngress, modeOf, protocolOf } from "#actors/model/service-facts.ts"
@@ -21,6 +20,7 @@ import type {
   TaskSpec,
   UpdateConfig
 } from "#actors/model/spec.ts"
+import { parseConstraints } from "#actors/scheduler/match.ts"
 
 const invalid = (text: string): Refusal => rpc("invalidArgument", text)
 const plain = (text: string): Refusal => refuse("invalidArgument", text)
@@ -106,6 +106,12 @@ function checkResources(resources: Resources | undefined): Refusal | undefined {
     return invalid(`invalid memory value ${memory}: Must be at least 4MiB`)
   }
   return undefined
+}
+
+/** SwarmKit gives a constraint that cannot be read no code, so the Engine answers 500. */
+function checkConstraints(expressions: ReadonlyArray<string>): Refusal | undefined {
+  const parsed = parseConstraints(expressions)
+  return typeof parsed === "string" ? rpc("unknown", parsed) : undefined
 }
 
 function checkRestart(policy: RestartPolicy | undefined): Refusal | undefined {

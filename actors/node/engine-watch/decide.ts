@@ -1,10 +1,9 @@
 /** Events to their tasks, surveys and facts to the session, and patience with an Engine that is away. */
 
-import { taskLabel } from "#actors/drivers/labels.ts"
+import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { WatchAction, WatchMessage } from "#actors/node/engine-watch/protocol.ts"
-import { clusterLabel, nodeLabel } from "#actors/node/labels.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
 import type { TaskMessage } from "#actors/task/protocol.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"

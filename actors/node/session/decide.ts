@@ -5,13 +5,12 @@
  * The state is large and belongs to this actor alone, so it changes in place.
  */
 import type { ContainerState } from "#actors/drivers/executor.ts"
-import { taskLabel } from "#actors/drivers/labels.ts"
+import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
 import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { isBefore } from "#actors/model/task-state.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { WatchMessage } from "#actors/node/engine-watch/protocol.ts"
 import { placeOf, sameDescription } from "#actors/node/facts.ts"
-import { clusterLabel, nodeLabel } from "#actors/node/labels.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import {
   type Holdings,
