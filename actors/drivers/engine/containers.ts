@@ -1,6 +1,7 @@
 /** Containers of tasks: made, started, stopped and looked at, each call idempotent. */
-import { Effect, Option, Semaphore } from "effect"
+import { Effect, Option } from "effect"
 import type { EngineClientService, EngineRequest } from "#actors/drivers/engine/client.ts"
+import { Room } from "#actors/drivers/engine/room.ts"
 import { Created, Inspected, Listed, Stats } from "#actors/drivers/engine/shapes.ts"
 import { translateContainer, translateStats } from "#actors/drivers/engine/translate.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
@@ -18,7 +19,10 @@ export function makeContainers(
   own: Readonly<Record<string, string>>,
   inFlight: number
 ) {
-  const room = Semaphore.makeUnsafe(inFlight)
+  const room = new Room(inFlight)
+  /** Container by task: what was there when we came, and what we made. Read once, not for every creation. */
+  const known = new Map<string, string>()
+  let learned = false
   const ask = (
     operation: string,
     method: EngineRequest["method"],
@@ -81,11 +85,32 @@ export function makeContainers(
       return Id
     })
 
+  const note = (taskId: string | undefined, id: string): string => {
+    if (taskId !== undefined) known.set(taskId, id)
+    return id
+  }
+  const forget = (id: string): void => {
+    for (const [taskId, containerId] of known) if (containerId === id) known.delete(taskId)
+  }
+
+  const ours = listed("list", [taskLabel, ...asFilters(own)]).pipe(
+    Effect.tap((containers) =>
+      Effect.sync(() => {
+        for (const { Id, Labels } of containers) note(Labels?.[taskLabel], Id)
+        learned = true
+      })
+    )
+  )
+
   const create = Effect.fn("engine.create")(function* (name: string, request: ContainerRequest) {
+    if (!learned) yield* ours
     const taskId = request.Labels[taskLabel]
-    if (taskId !== undefined) {
-      const [already] = yield* listed("create", [`${taskLabel}=${taskId}`, ...asFilters(own)])
-      if (already !== undefined) return yield* adopt(already.Id, request, undefined)
+    const already = taskId === undefined ? undefined : known.get(taskId)
+    if (already !== undefined) {
+      // Under whatever name it has now.
+      const there = yield* find("create", already)
+      if (Option.isSome(there)) return yield* adopt(already, request, undefined)
+      forget(already)
     }
     const { Networks, HostConfig, ...rest } = request
     const [first, ...others] = Networks
@@ -109,7 +134,7 @@ export function makeContainers(
       })
       .pipe(Effect.flatMap(understand("create", Created)))
     return yield* made.pipe(
-      room.withPermits(1),
+      room.hold("begin"),
       Effect.flatMap(({ Id }) =>
         Effect.forEach(others, (network) => connect(Id, network), { discard: true }).pipe(
           Effect.as(Id),
@@ -119,13 +144,14 @@ export function makeContainers(
       Effect.catchIf(
         ({ status }) => status === 409,
         (conflict) => adopt(name, request, conflict)
-      )
+      ),
+      Effect.map((id) => note(taskId, id))
     )
   })
 
   const remove = (id: string) =>
     ask("remove", "DELETE", id, "", { query: { force: true, v: true }, fine: [404], within: slowly }).pipe(
-      Effect.asVoid,
+      Effect.map(() => forget(id)),
       // "removal of container … is already in progress"
       catchStatus(409, () => Effect.void)
     )
@@ -139,7 +165,7 @@ export function makeContainers(
     inspect,
     start: (id: string) =>
       room
-        .withPermits(1)(ask("start", "POST", id, "/start", { fine: [304], within: slowly }))
+        .hold("finish")(ask("start", "POST", id, "/start", { fine: [304], within: slowly }))
         .pipe(Effect.asVoid),
     stop: (id: string, graceMs: number) =>
       ask("stop", "POST", id, "/stop", {
@@ -154,7 +180,7 @@ export function makeContainers(
         // "Container … is not running"
         catchStatus(409, () => Effect.void)
       ),
-    list: listed("list", [taskLabel, ...asFilters(own)]).pipe(
+    list: ours.pipe(
       Effect.flatMap((containers) =>
         // The list knows neither exit codes nor pids.
         Effect.forEach(containers, ({ Id }) => inspect(Id), { concurrency: 8 })

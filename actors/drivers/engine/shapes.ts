@@ -39,7 +39,11 @@ export type Inspected = typeof Inspected.Type
 
 /** `GET /containers/json` */
 export const Listed = Schema.Array(
-  Schema.Struct({ Id: text, NetworkSettings: field(Schema.Struct({ Networks: field(Endpoints) })) })
+  Schema.Struct({
+    Id: text,
+    Labels: field(Labels),
+    NetworkSettings: field(Schema.Struct({ Networks: field(Endpoints) }))
+  })
 )
 
 /** `POST /containers/create` */
