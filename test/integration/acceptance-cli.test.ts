@@ -21,7 +21,10 @@ const greeter =
   "echo hello from $(hostname); mkdir -p /www; hostname > /www/index.html; exec httpd -f -p 80 -h /www"
 
 /** Little watching after an update, no waiting after a stop: the tests are about what happens, not how long. */
-const brisk = ["--update-monitor", "1s", "--rollback-monitor", "1s", "--stop-grace-period", "0s"]
+const brisk = [
+  ...["--update-monitor", "1s", "--rollback-monitor", "1s"],
+  ...["--rollback-parallelism", "0", "--stop-grace-period", "0s"]
+]
 
 interface TaskJson {
   readonly ID: string
@@ -332,8 +335,10 @@ test("node ls, inspect and ps tell of this node, and it is drained and made acti
 
   expect(await cluster.must("node", "update", "--availability", "drain", "alpha")).toBe("alpha")
   await eventually(async () => (await runningOf("mover")).length === 0, "nothing runs on a drained node")
-  const waiting = (await tasksOf("mover")).find(({ Status }) => Status.State === "pending")
-  expect(waiting?.Status.Err).toBe("no suitable node (1 node not available for new tasks)")
+  await eventually(async () => {
+    const waiting = (await tasksOf("mover")).find(({ Status }) => Status.State === "pending")
+    return waiting?.Status.Err === "no suitable node (1 node not available for new tasks)"
+  }, "its successor waits and says why")
   expect(await cluster.must("node", "ls")).toMatch(/Ready +Drain +Leader/)
   await cluster.must("node", "update", "--availability", "active", "alpha")
   await eventually(async () => (await runningOf("mover")).length === 1, "it runs again")
