@@ -1,12 +1,10 @@
 /**
  * Addresses and the subject grammar: `troupe.v1.<cluster>.<home>.<kind>.<id>.<lane>`, always seven tokens.
  *
+ * Lanes: `in` is said to an actor, `out` is announced by it, `sys` is for its supervisor and is served first.
  * Ids, never names, in subjects. The same address works for an actor in this process and for one elsewhere.
  */
 import { assert } from "#runtime/assert.ts"
-
-/** `in` is said to an actor, `out` is announced by it, `sys` is for its supervisor and is served first. */
-export type Lane = "in" | "out" | "sys"
 
 export interface Address {
   /** A node id, or `leader` (whichever manager leads now), or `manager` (any of them). */
@@ -54,5 +52,3 @@ export function parseSubject(subject: string): Subject | undefined {
 }
 
 export const showAddress = (to: Address): string => `${to.home}/${to.kind}/${to.id}`
-export const sameAddress = (a: Address, b: Address): boolean =>
-  a.home === b.home && a.kind === b.kind && a.id === b.id

@@ -33,7 +33,7 @@ export class DeadLetters {
 }
 
 /** What a message calls itself, for people. */
-export function tagOf(message: unknown): string {
+function tagOf(message: unknown): string {
   if (typeof message === "object" && message !== null && "_tag" in message) return String(message._tag)
   return typeof message
 }

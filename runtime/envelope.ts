@@ -62,7 +62,7 @@ export function readEnvelope(headers: Headers): Envelope {
 }
 
 /** The inverse of `showAddress`. */
-export function parseAddress(text: string | undefined): Address | undefined {
+function parseAddress(text: string | undefined): Address | undefined {
   const parts = text?.split("/")
   if (parts?.length !== 3 || !parts.every(isToken)) return undefined
   const [home, kind, id] = parts as [string, string, string]

@@ -339,7 +339,7 @@ export const systemLayer = (options: {
   )
 
 /** A tree's event as one log line. */
-export function describeEvent(event: TreeEvent): Effect.Effect<void> {
+function describeEvent(event: TreeEvent): Effect.Effect<void> {
   if (event._tag === "GaveUp") return Effect.logError(describeError(event.error))
   const next = event.restartInMs === undefined ? "" : `; it starts again in ${event.restartInMs} ms`
   return Effect.logWarning(`${event.name} crashed: ${describeError(event.error)}${next}`)

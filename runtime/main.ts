@@ -52,7 +52,7 @@ interface Ending {
 }
 
 /** The exit code of a program that came to `exit`, and what to say about it. */
-export function endingOf(exit: Exit.Exit<unknown, unknown>, signalled?: Signal): Ending {
+function endingOf(exit: Exit.Exit<unknown, unknown>, signalled?: Signal): Ending {
   if (Exit.isSuccess(exit)) return { code: 0 }
   const { cause } = exit
   if (Cause.hasInterruptsOnly(cause)) return { code: signalled ? exitCodes[signalled] : 1 }

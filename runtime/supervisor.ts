@@ -49,7 +49,7 @@ export interface SupervisorSpec {
 
 const fiveSeconds: Duration.Input = "5 seconds"
 /** OTP's default of one in five seconds is for hand-tuned trees; ours back off between restarts instead. */
-export const usualTolerance: Tolerance = { crashes: 10, within: "1 minute" }
+const usualTolerance: Tolerance = { crashes: 10, within: "1 minute" }
 
 const child =
   (restart: Restart) =>

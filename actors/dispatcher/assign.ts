@@ -3,9 +3,10 @@
  * two such goals; and who answers a published port.
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import type { Attachment, Network, Service, Task } from "#actors/model/objects.ts"
-import { equal, isIngress, protocolOf } from "#actors/model/service-facts.ts"
+import type { Attachment, Service, Task } from "#actors/model/objects.ts"
+import { equal, isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
 import { isBefore, isLive, isWanted } from "#actors/model/task-state.ts"
+import { planOf } from "#actors/network/plan.ts"
 import type {
   AssignedFile,
   AssignedNetwork,
@@ -46,7 +47,7 @@ export function goalOf(ledger: LedgerReader, nodeId: string, before: Goal = noth
     if (!isLive(task.Status.State)) continue
     for (const { NetworkID: id } of task.Attachments ?? []) {
       const network = networks.has(id) ? undefined : ledger.get("network", id)
-      if (network !== undefined) networks.set(id, assignedNetwork(network))
+      if (network !== undefined) networks.set(id, planOf(network))
     }
     // A task that is on its way out has read its files; a new one must not find them here.
     if (isBefore("complete", task.DesiredState)) continue
@@ -75,7 +76,7 @@ function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | u
     id: task.ID,
     serviceId: task.ServiceID,
     serviceName,
-    name: `${serviceName}.${task.Slot ?? task.NodeID ?? ""}.${task.ID}`,
+    name: nameOfTask(serviceName, task),
     ...(task.Slot === undefined ? {} : { slot: task.Slot }),
     spec: ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? {},
     ...(hostPorts.length === 0 ? {} : { hostPorts }),
@@ -87,23 +88,6 @@ function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | u
     state,
     ...(service?.RegistryAuth === undefined ? {} : { registryAuth: service.RegistryAuth }),
     ...(labels === undefined ? {} : { labels })
-  }
-}
-
-function assignedNetwork(network: Network): typeof AssignedNetwork.Type {
-  const subnets: Array<{ subnet: string; gateway: string }> = []
-  for (const { Subnet: subnet, Gateway: gateway } of network.IPAM.Config ?? []) {
-    if (subnet !== undefined && gateway !== undefined) subnets.push({ subnet, gateway })
-  }
-  return {
-    id: network.ID,
-    name: network.Name,
-    subnets,
-    internal: network.Internal,
-    attachable: network.Attachable,
-    ipv6: network.EnableIPv6,
-    labels: network.Labels,
-    options: network.Options
   }
 }
 

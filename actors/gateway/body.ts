@@ -5,7 +5,7 @@ import { refusing } from "#actors/gateway/response.ts"
 import { Refused } from "#actors/model/errors.ts"
 
 /** Fits a secret of 500 KiB or a config of 1000 KiB in base64 with room for labels, as gRPC's limit in Swarm. */
-export const bodyLimit = 4 * 1024 * 1024
+const bodyLimit = 4 * 1024 * 1024
 
 export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", {
   message: Schema.String

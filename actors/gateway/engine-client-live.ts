@@ -14,7 +14,6 @@ import {
   type EngineClientService,
   EngineUnreachable
 } from "#actors/gateway/engine-client.ts"
-import { splitVersion } from "#actors/gateway/negotiate.ts"
 
 /** What an Engine's `/_ping` says in headers. */
 export interface EngineFacts {
@@ -238,9 +237,3 @@ const untilClosed = (incoming: IncomingMessage): Effect.Effect<void> =>
     incoming.on("aborted", ended)
     incoming.resume()
   })
-
-/** A request's path and query without its version, for asking the Engine in the version it likes best. */
-export const withoutVersion = (url: string): string => {
-  const query = url.indexOf("?")
-  return splitVersion(url).path + (query === -1 ? "" : url.slice(query))
-}

@@ -4,7 +4,7 @@
  * It is apart from the executor because it speaks HTTP as it is, status codes included, and from the proxy because
  * nothing here streams. Whatever streams or is hijacked goes through the proxy.
  */
-import { Context, type Effect, Schema } from "effect"
+import { type Effect, Schema } from "effect"
 
 /** The Engine did not answer at all; an answer with an error status is an `EngineAnswer`. */
 export class EngineUnreachable extends Schema.TaggedError<EngineUnreachable>()("EngineUnreachable", {
@@ -30,7 +30,3 @@ export interface EngineClientService {
   /** The Engine's newest API version, `1.41`, as of the last connection; `undefined` before the first. */
   readonly apiVersion: () => string | undefined
 }
-
-export class EngineClient extends Context.Service<EngineClient, EngineClientService>()(
-  "troupe/actors/gateway/EngineClient"
-) {}

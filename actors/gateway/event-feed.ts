@@ -3,10 +3,8 @@
  *
  * The ring is this process's memory. A gateway that restarted has no past, as an Engine that restarted has none.
  */
-import { Effect, type Scope } from "effect"
 import { type EngineEvent, translate } from "#actors/gateway/events.ts"
 import type { Change, ChangeSet } from "#actors/ledger/reader.ts"
-import type { LedgerService } from "#actors/ledger/service.ts"
 
 /** The Engine keeps 256; a deploy of a large stack alone makes some hundreds here. */
 const remembered = 1_000
@@ -15,7 +13,7 @@ export interface EventFeed {
   /** Events still remembered, oldest first. */
   readonly past: () => ReadonlyArray<EngineEvent>
   readonly follow: (listen: (event: EngineEvent) => void) => { readonly unsubscribe: () => void }
-  /** Takes what an entry changed; `ledger` sees to it in production. */
+  /** Takes what an entry changed; a follower of the ledger. */
   readonly take: (changes: ChangeSet) => void
 }
 
@@ -44,12 +42,3 @@ function isNews(change: Change): boolean {
   const before = change.before?.Version.Index
   return before === undefined || before !== change.after?.Version.Index
 }
-
-/** A feed of the ledger's changes until the scope closes. */
-export const ledgerEvents = (ledger: LedgerService): Effect.Effect<EventFeed, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const feed = makeEventFeed()
-    const followed = ledger.follow(feed.take)
-    yield* Effect.addFinalizer(() => Effect.sync(followed.unsubscribe))
-    return feed
-  })

@@ -3,15 +3,13 @@
  */
 import type { LedgerReader, Tables } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
-import type { Task } from "#actors/model/objects.ts"
+import type { Network, Task } from "#actors/model/objects.ts"
+import { nameOfTask } from "#actors/model/service-facts.ts"
 
 type Findable = "node" | "service" | "task" | "network" | "secret" | "config"
 
-/** `web.1.<task id>`; tasks of global services, and those in slot 0, have their node in the middle. */
-export function taskName(reader: LedgerReader, task: Task): string {
-  const service = reader.get("service", task.ServiceID)?.Spec.Name ?? task.ServiceID
-  return `${service}.${task.Slot === undefined || task.Slot === 0 ? (task.NodeID ?? "") : task.Slot}.${task.ID}`
-}
+export const taskName = (reader: LedgerReader, task: Task): string =>
+  nameOfTask(reader.get("service", task.ServiceID)?.Spec.Name ?? task.ServiceID, task)
 
 /** The object that `input` names, or a refusal: there is none, or there are several. */
 export function find<K extends Findable>(reader: LedgerReader, kind: K, input: string): Tables[K] | Refusal {
@@ -25,6 +23,10 @@ export function find<K extends Findable>(reader: LedgerReader, kind: K, input: s
   }
   return only(kind, input, begun)
 }
+
+/** A network by id or name only: the beginning of an id may be that of one of the Engine's. */
+export const findExactly = (reader: LedgerReader | undefined, input: string): Network | undefined =>
+  reader?.get("network", input) ?? reader?.byName("network", input)
 
 function byName<K extends Findable>(reader: LedgerReader, kind: K, name: string): ReadonlyArray<Tables[K]> {
   switch (kind) {

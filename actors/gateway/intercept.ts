@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer"
 import { Effect } from "effect"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import type { EngineClientService } from "#actors/gateway/engine-client.ts"
+import { findExactly } from "#actors/gateway/find.ts"
 import type { Gateway } from "#actors/gateway/gateway.ts"
 import type { Interceptor, Verdict } from "#actors/gateway/listener.ts"
 import {
@@ -21,7 +22,7 @@ import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Network } from "#actors/model/objects.ts"
 import { holds, parseAddress, parseSubnet, showSubnet } from "#actors/network/ip.ts"
 import { manualRange } from "#actors/network/manual-range.ts"
-import type { NetworkPlan } from "#actors/network/plan.ts"
+import { planOf } from "#actors/network/plan.ts"
 
 export interface InterceptOptions {
   readonly gateway: Pick<Gateway, "ledger">
@@ -46,7 +47,7 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
     Effect.gen(function* () {
       const names = new Map<string, string>()
       for (const { name, ipv4 } of named) {
-        const network = find(reader(), name)
+        const network = findExactly(reader(), name)
         if (network === undefined) continue
         const refused = refuse(network, name, ipv4)
         if (refused !== undefined) return { refused }
@@ -88,7 +89,7 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
 
   const judgeConnect = (url: string, name: string, verb: string, body: Uint8Array): Effect.Effect<Verdict> =>
     Effect.gen(function* () {
-      const network = find(reader(), name)
+      const network = findExactly(reader(), name)
       if (network === undefined) return pass
       let bridge: string | undefined
       if (verb === "connect") {
@@ -113,7 +114,7 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
       const { status, body } = yield* engine.call("GET", `/containers/${container}/json`)
       if (status !== 200) return pass
       for (const [name, endpoint] of Object.entries(endpointsOf(body))) {
-        const network = find(reader(), name)
+        const network = findExactly(reader(), name)
         if (network?.Attachable !== true) continue
         const bridge = yield* executor.ensureNetwork(planOf(network))
         const { NetworkID, IPAMConfig, Aliases, Links, DriverOpts } = endpoint
@@ -168,10 +169,6 @@ function endpointsOf(inspected: unknown): Readonly<Record<string, Endpoint>> {
   return State?.Running === true ? {} : (NetworkSettings?.Networks ?? {})
 }
 
-/** By id or name only: the beginning of an id may be that of one of the Engine's. */
-const find = (reader: LedgerReader | undefined, name: string): Network | undefined =>
-  reader?.get("network", name) ?? reader?.byName("network", name)
-
 function refuse(network: Network, name: string, ipv4: string | undefined): Verdict | undefined {
   if (!network.Attachable) {
     return answer(
@@ -199,20 +196,6 @@ function refuse(network: Network, name: string, ipv4: string | undefined): Verdi
   }
   return undefined
 }
-
-/** The bridge that this node makes of the network. */
-export const planOf = (network: Network): NetworkPlan => ({
-  id: network.ID,
-  name: network.Name,
-  subnets: (network.IPAM.Config ?? []).flatMap(({ Subnet, Gateway }) =>
-    Subnet === undefined || Gateway === undefined ? [] : [{ subnet: Subnet, gateway: Gateway }]
-  ),
-  internal: network.Internal,
-  attachable: network.Attachable,
-  ipv6: network.EnableIPv6,
-  labels: network.Labels,
-  options: network.Options
-})
 
 /** What is not JSON goes to the Engine as it is, which says so. */
 function parse(body: Uint8Array): unknown {

@@ -17,7 +17,7 @@ export const oldestVersion = "1.24"
 export const newestVersion = "1.50"
 
 /** The parts of `1.41`, or `undefined` when the text is no version. */
-export function parseVersion(text: string): ApiVersion | undefined {
+function parseVersion(text: string): ApiVersion | undefined {
   const match = /^(\d{1,4})\.(\d{1,4})$/.exec(text)
   return match ? { major: Number(match[1]), minor: Number(match[2]) } : undefined
 }

@@ -1,5 +1,6 @@
 /** The query of `GET /events`, as the Engine reads it. */
 import { type Filters, parseFilters } from "#actors/gateway/parse-filters.ts"
+import { parseSeconds } from "#actors/gateway/parse-query.ts"
 import { isRefusal } from "#actors/gateway/response.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 
@@ -13,11 +14,11 @@ export interface EventQuery {
 
 /** What is asked for, or what is wrong with it. */
 export function parseEvents(query: URLSearchParams): EventQuery | Refusal {
-  const since = parseTime(query, "since")
+  const since = parseSeconds(query, "since")
   if (isRefusal(since)) return since
-  const until = parseTime(query, "until")
+  const until = parseSeconds(query, "until")
   if (isRefusal(until)) return until
-  if (since.ms !== undefined && until.ms !== undefined && until.ms < since.ms) {
+  if (since.seconds !== undefined && until.seconds !== undefined && until.seconds < since.seconds) {
     return refuse(
       "invalidArgument",
       `\`since\` time (${query.get("since")}) cannot be after \`until\` time (${query.get("until")})`
@@ -27,23 +28,10 @@ export function parseEvents(query: URLSearchParams): EventQuery | Refusal {
   const filters = parseFilters(text, keysIn(text))
   if (!(filters instanceof Map)) return filters as Refusal
   return {
-    ...(since.ms === undefined ? {} : { sinceMs: since.ms }),
-    ...(until.ms === undefined ? {} : { untilMs: until.ms }),
+    ...(since.seconds === undefined ? {} : { sinceMs: since.seconds * 1000 }),
+    ...(until.seconds === undefined ? {} : { untilMs: until.seconds * 1000 }),
     filters
   }
-}
-
-function parseTime(
-  query: URLSearchParams,
-  name: "since" | "until"
-): { readonly ms: number | undefined } | Refusal {
-  const text = query.get(name) ?? ""
-  if (text === "") return { ms: undefined }
-  if (/^\d{1,12}(\.\d{1,9})?$/.test(text)) return { ms: Number(text) * 1000 }
-  return refuse(
-    "invalidArgument",
-    `invalid value for "${name}": ${JSON.stringify(text)}: expected seconds since the epoch, such as 1795381378.083850297`
-  )
 }
 
 /** The Engine takes any key here: one it does not know filters nothing. */

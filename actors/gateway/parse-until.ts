@@ -13,7 +13,7 @@ const units: Readonly<Record<string, number>> = {
 }
 
 /** Go's `1h30m` in milliseconds, or `undefined`. */
-export function parseDuration(text: string): number | undefined {
+function parseDuration(text: string): number | undefined {
   if (!/^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined
   let ms = 0
   for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {

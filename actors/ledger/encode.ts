@@ -1,6 +1,6 @@
 /**
- * Entries and snapshots as bytes: JSON, one object a line, so that `troupe log show` and a person can read what
- * the disk holds once it is decrypted. A snapshot is streamed; it is never one string.
+ * Entries and snapshots as bytes: JSON, one object a line, so that a person can read what the disk holds once it
+ * is decrypted. A snapshot is streamed; it is never one string.
  */
 import { Buffer } from "node:buffer"
 import type { Entry } from "#actors/ledger/commands.ts"

@@ -17,7 +17,7 @@ export interface Founding {
 }
 
 /** Raised when entries of a new kind may be written; see `Cluster.FeatureLevel`. */
-export const featureLevel = 1
+const featureLevel = 1
 
 /** Swarm's defaults, which `docker info` and `docker swarm update` show and start from. */
 const spec = {

@@ -121,7 +121,7 @@ export type Endpoint = typeof Endpoint.Type
 export const Service = Schema.Struct({
   ...Meta,
   Spec: ServiceSpec,
-  /** Grows by one whenever `Spec.TaskTemplate` changes; tasks point at it. */
+  /** 1 at first, then the entry of the last change of the task template or of networks; tasks point at it. */
   SpecVersion: whole,
   PreviousSpec: optional(ServiceSpec),
   PreviousSpecVersion: optional(whole),

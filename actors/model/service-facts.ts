@@ -1,5 +1,5 @@
 /** What a service's spec comes to: its mode, its networks, its ports, and whether two task templates are one. */
-import type { Service } from "#actors/model/objects.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
 import type { PortConfig, ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 
 export type ModeName = "replicated" | "global" | "replicated-job" | "global-job"
@@ -39,6 +39,15 @@ export function publishedPorts(service: Service): ReadonlySet<string> {
   }
   return found
 }
+
+/**
+ * `web.1.<task id>`. A global service's task has its node in the middle, and so has a job's in slot 0: Swarm knows
+ * no slot 0 there.
+ */
+export const nameOfTask = (
+  serviceName: string,
+  { ID, Slot, NodeID }: Pick<Task, "ID" | "Slot" | "NodeID">
+): string => `${serviceName}.${Slot === undefined || Slot === 0 ? (NodeID ?? "") : Slot}.${ID}`
 
 /** Same shape and values, whatever the order of keys; absent and undefined are one. */
 export function equal(a: unknown, b: unknown): boolean {

@@ -18,4 +18,3 @@ const nanosPerMilli = 1_000_000
 
 /** The API's durations are nanoseconds; ours are milliseconds. */
 export const nanosToMs = (nanos: number): number => nanos / nanosPerMilli
-export const msToNanos = (ms: number): number => ms * nanosPerMilli

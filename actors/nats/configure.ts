@@ -23,7 +23,7 @@ export interface NatsSettings {
 }
 
 /** Largest body of one message, in bytes. */
-export const maxPayloadBytes = 1024 * 1024
+const maxPayloadBytes = 1024 * 1024
 
 /** The part of the configuration that a running server cannot change; everything else it takes by SIGHUP. */
 export function configureServer(settings: NatsSettings): string {
@@ -92,7 +92,7 @@ const listOf = (subjects: ReadonlyArray<string>): string => `[${subjects.map(quo
 const quote = (text: string): string => JSON.stringify(text)
 
 /** The oldest release without an advisory that we know of. */
-export const soundVersion = "2.11.16"
+const soundVersion = "2.11.16"
 
 /** Why this nats-server should be replaced, or `undefined` when it is new enough. */
 export function warnOfVersion(version: string): string | undefined {

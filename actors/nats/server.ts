@@ -5,7 +5,7 @@
 import { readdirSync, rmSync, watch } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
-import { Context, Duration, Effect, Layer, Queue, type Scope } from "effect"
+import { Duration, Effect, Queue, type Scope } from "effect"
 import {
   type NatsPaths,
   natsPaths,
@@ -69,10 +69,6 @@ export interface NatsServerService {
   readonly status: () => NatsServerStatus
 }
 
-export class NatsServer extends Context.Service<NatsServer, NatsServerService>()(
-  "troupe/actors/nats/NatsServer"
-) {}
-
 const defaultPort = 4222
 const attendEveryMs = 5_000
 /** Three silent greetings in a row, 2 s each, before a server that still has a process counts as hung. */
@@ -118,16 +114,13 @@ export const startNatsServer = Effect.fn("nats.start")(function* (
   yield* Effect.forkScoped(supervise(supervision))
   yield* Effect.forkScoped(attend(supervision, nudges, options.attendEveryMs ?? attendEveryMs))
 
-  return NatsServer.of({
+  return {
     url: `nats://${host}:${supervision.running.port}`,
     credentials: supervision.own.daemon,
     apiCredentials: supervision.own.api,
     status: () => statusOf(supervision)
-  })
+  }
 })
-
-export const layer = (options: NatsServerOptions): Layer.Layer<NatsServer, NatsServerError> =>
-  Layer.effect(NatsServer, startNatsServer(options))
 
 function statusOf(supervision: Supervision): NatsServerStatus {
   const { state, running, restarts, lastError } = supervision

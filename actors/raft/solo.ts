@@ -22,7 +22,7 @@ export class RaftOpenError extends Schema.TaggedError<RaftOpenError>()("RaftOpen
 }) {}
 
 /** How a process ends whose log failed; EX_TEMPFAIL, a supervisor may start it again. */
-export const fatalExitCode = 75
+const fatalExitCode = 75
 
 /**
  * `halted` is told once when nothing may be promised any more; by default it writes the reason to stderr and ends

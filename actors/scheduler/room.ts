@@ -49,7 +49,7 @@ export function demandOf(spec: TaskSpec, ports: ReadonlyArray<PortConfig>): Dema
 }
 
 /** A task holds its share of a node while it may still run there. */
-export const counts = (task: Task): boolean => isLive(task.Status.State) && isWanted(task)
+const counts = (task: Task): boolean => isLive(task.Status.State) && isWanted(task)
 
 export function roomOf(ledger: LedgerReader, node: Node): Room {
   const offered = node.Description?.Resources

@@ -26,7 +26,7 @@ export interface Pace {
 const usualMonitorMs = 5_000
 
 /** The pace of the update, or of the rollback, that the service asks for. */
-export function paceOf(service: Service, rollsBack: boolean): Pace {
+function paceOf(service: Service, rollsBack: boolean): Pace {
   const asked = rollsBack ? service.Spec.RollbackConfig : service.Spec.UpdateConfig
   const delayMs = nanosToMs(asked?.Delay ?? 0)
   const monitorMs =
@@ -227,11 +227,22 @@ function handOver(
   for (const task of slot.wanted) if (dirty(task)) draft.want(task, "shutdown")
 }
 
-/** A slot holds one task of the present spec: of several, the one that has come furthest, then the oldest. */
+/**
+ * A slot holds one task of the present spec and one of those before: of several, the one that has come furthest, then
+ * the oldest. What an overtaken update leaves would hold the room that the next one needs.
+ */
 function settleDuplicates(slot: Slot, draft: Draft, dirty: (task: Task) => boolean): void {
   if (slot.wanted.length < 2) return
-  const current = slot.wanted.filter((task) => !dirty(task) && isLive(task.Status.State))
-  if (current.length < 2) return
-  const best = current.find((task) => task.Status.State === "running") ?? current[0]
-  for (const task of current) if (task !== best) draft.want(task, "shutdown")
+  const live = slot.wanted.filter((task) => isLive(task.Status.State))
+  keepBest(
+    live.filter((task) => !dirty(task)),
+    draft
+  )
+  keepBest(live.filter(dirty), draft)
+}
+
+function keepBest(tasks: ReadonlyArray<Task>, draft: Draft): void {
+  if (tasks.length < 2) return
+  const best = tasks.find((task) => task.Status.State === "running") ?? tasks[0]
+  for (const task of tasks) if (task !== best) draft.want(task, "shutdown")
 }

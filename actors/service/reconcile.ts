@@ -57,7 +57,7 @@ function lowestFree(taken: ReadonlySet<SlotKey>, count: number): ReadonlyArray<n
 }
 
 /** The `count` slots that survive a scale-down. */
-export function keep(slots: ReadonlyArray<Slot>, count: number): ReadonlyArray<Slot> {
+function keep(slots: ReadonlyArray<Slot>, count: number): ReadonlyArray<Slot> {
   const runs = (slot: Slot): boolean => slot.wanted.some((task) => task.Status.State === "running")
   const numbered = [...slots].sort(
     (a, b) => Number(runs(b)) - Number(runs(a)) || Number(a.key) - Number(b.key)

@@ -150,7 +150,7 @@ export function filler(view: View, key: SlotKey, slot: Slot | undefined): NewTas
 }
 
 /** Lets a task that waits in `ready` run, once its time has come and its slot is free. */
-export function release(view: View, slot: Slot, task: Task, draft: Draft): void {
+function release(view: View, slot: Slot, task: Task, draft: Draft): void {
   const startAfter = toMs(task.StartAfter)
   if (view.now < startAfter) {
     draft.wake(startAfter)

@@ -7,7 +7,7 @@ import type { NewTask, TaskPatch } from "#actors/ledger/commands.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Node, Service, Task, TaskState, UpdateStatus } from "#actors/model/objects.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
-import { isWanted } from "#actors/model/task-state.ts"
+import { isBefore, isWanted } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
 import type { Fresh } from "#runtime/ids.ts"
 
@@ -40,22 +40,25 @@ export class Draft {
   progress: { readonly status: UpdateStatus; readonly rollback?: true } | undefined
   /** When time alone will change the decision, milliseconds since the epoch. */
   wakeAt: number | undefined
-  readonly #ended = new Set<string>()
+  /** Where the patch of each task stands in `update`. */
+  readonly #touched = new Map<string, number>()
   readonly #filled = new Set<SlotKey>()
 
   wake(at: number): void {
     if (this.wakeAt === undefined || at < this.wakeAt) this.wakeAt = at
   }
 
-  /** Sets what a task is wanted for, once per task and turn. */
+  /** Sets what a task is wanted for. Of several wishes in one turn the one that is furthest along counts. */
   want(task: Task, desired: TaskState, status?: Task["Status"]): void {
-    if (this.#ended.has(task.ID)) return
-    this.#ended.add(task.ID)
-    this.update.push({
+    const at = this.#touched.get(task.ID) ?? this.update.length
+    const known = this.update[at]?.DesiredState
+    if (known !== undefined && !isBefore(known, desired)) return
+    this.#touched.set(task.ID, at)
+    this.update[at] = {
       id: task.ID,
       DesiredState: desired,
       ...(status === undefined ? {} : { Status: status })
-    })
+    }
   }
 
   /** Creates a task in a slot that this turn has not filled yet. */
@@ -66,7 +69,7 @@ export class Draft {
   }
 
   touches(task: Task): boolean {
-    return this.#ended.has(task.ID)
+    return this.#touched.has(task.ID)
   }
 
   fills(key: SlotKey): boolean {

@@ -29,7 +29,7 @@ export const timedOut = (address: string, withinMs: number): TimedOut =>
 export const unreachable = (address: string, why: string): Unreachable =>
   new Unreachable({ address, message: `Cannot send to ${address}: ${why}` })
 
-export const isAnswer = (outcome: CallOutcome): outcome is Delivery => !("_tag" in outcome)
+const isAnswer = (outcome: CallOutcome): outcome is Delivery => !("_tag" in outcome)
 
 /** A call as an Effect; interrupting it takes the question back. A body too large is a defect. */
 export const requestWith = (

@@ -7,7 +7,6 @@ import { Buffer } from "node:buffer"
 import { type ChildProcess, spawn } from "node:child_process"
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import process from "node:process"
-import { fileURLToPath } from "node:url"
 import { Duration, Effect, Layer, Schema, type Scope } from "effect"
 import { type Control, openControl } from "#actors/drivers/data-plane/control.ts"
 import {
@@ -26,6 +25,7 @@ import { privateDirectory, readIfThere } from "#actors/drivers/nats-server/files
 import { stopProcess } from "#actors/drivers/nats-server/process.ts"
 import { isAlive, type ProcessIdentity } from "#actors/drivers/nats-server/process-identity.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
+import { selfCommand } from "#runtime/platform.ts"
 
 export interface DataPlaneOptions {
   /** The last table, the process's identity and its log lie in `<dataDir>/data-plane/`. */
@@ -50,7 +50,7 @@ const logBytes = 1024 * 1024
 /** Longest path of a unix socket on Linux, in bytes, without the closing zero. */
 const longestSocketPath = 107
 
-const entry = fileURLToPath(new URL("../../../cli/data-plane.ts", import.meta.url))
+const entry = new URL("../../../cli/data-plane.ts", import.meta.url)
 
 /** The data plane of this node. Its process outlives the scope; `stopDataPlane` ends it. */
 export const layer = (options: DataPlaneOptions): Layer.Layer<DataPlane, DataPlaneError> =>
@@ -200,16 +200,10 @@ async function waitFor(child: ChildProcess, paths: DataPlanePaths): Promise<Cont
 function spawnProcess(paths: DataPlanePaths, options: DataPlaneOptions): ChildProcess {
   const log = openSync(paths.log, sizeOf(paths.log) > logBytes ? "w" : "a", 0o600)
   try {
+    const { command, args } = selfCommand(entry, ["--data-dir", options.dataDir, "--run-dir", options.runDir])
     const child = spawn(
-      process.execPath,
-      [
-        ...(process.versions.deno === undefined ? [] : ["run", "-A"]),
-        entry,
-        "--data-dir",
-        options.dataDir,
-        "--run-dir",
-        options.runDir
-      ],
+      command,
+      [...args],
       // A Ctrl-C at the daemon's terminal is not meant for the traffic; neither are the daemon's own settings.
       { cwd: "/", detached: true, stdio: ["ignore", log, log], env: bareEnvironment() }
     )

@@ -40,7 +40,6 @@ export type Answer =
   | { readonly stopped: true }
   | { readonly error: string }
 
-export type Request = { readonly id: number } & Ask
 export type Response = { readonly id: number } & Answer
 
 /** Where the process keeps its last table, who it is, and what it has to say. */

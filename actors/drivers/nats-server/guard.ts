@@ -11,7 +11,7 @@ import process from "node:process"
 import { identityOf, type ProcessIdentity } from "#actors/drivers/nats-server/process-identity.ts"
 
 /** How long nats-server outlives a manager that crashed, in seconds. */
-export const graceSeconds = 2
+const graceSeconds = 2
 
 /** `$1` is the server's pid, `$2` when it started: the process is ended only if it is still that one. */
 const script = `

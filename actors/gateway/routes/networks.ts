@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { networkLabel } from "#actors/drivers/labels.ts"
 import { decodeBody, readJson } from "#actors/gateway/body.ts"
 import type { EngineAnswer, EngineUnreachable } from "#actors/gateway/engine-client.ts"
-import { find } from "#actors/gateway/find.ts"
+import { find, findExactly } from "#actors/gateway/find.ts"
 import {
   allow,
   byId,
@@ -100,10 +100,6 @@ const listNetworks = (gateway: Gateway, call: Call): Handled =>
     return ok([...mine, ...theirs])
   })
 
-/** Our network by id or name; by the beginning of its id only when the Engine has nothing better. */
-const exact = (reader: LedgerReader | undefined, input: string): Network | undefined =>
-  reader?.get("network", input) ?? reader?.byName("network", input)
-
 const describe = Effect.fnUntraced(function* (
   gateway: Gateway,
   call: Call,
@@ -135,7 +131,7 @@ const inspectNetwork = (gateway: Gateway, call: Call): Handled =>
     const input = call.param("id")
     const scope = call.query.get("scope") ?? ""
     const reader = scope === "" || scope === "swarm" ? yield* ours(gateway) : undefined
-    const network = exact(reader, input)
+    const network = findExactly(reader, input)
     if (reader !== undefined && network !== undefined) return yield* describe(gateway, call, reader, network)
     if (reader !== undefined && scope === "swarm") {
       return yield* describe(gateway, call, reader, yield* orRefuse<Network>(find(reader, "network", input)))
@@ -222,7 +218,7 @@ const removeNetwork = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     const input = call.param("id")
     const reader = yield* ours(gateway)
-    const network = exact(reader, input)
+    const network = findExactly(reader, input)
     if (network !== undefined) return yield* remove(gateway, call, network)
     const known = yield* ask(gateway, "GET", `/networks/${encodeURIComponent(input)}`).pipe(
       Effect.catch((error) => (reader === undefined ? Effect.fail(error) : Effect.succeed(notThere(input))))

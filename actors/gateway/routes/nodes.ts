@@ -17,7 +17,7 @@ import {
   write
 } from "#actors/gateway/gateway.ts"
 import { hasLabels, hasPrefix, isOneOf, valuesOf } from "#actors/gateway/parse-filters.ts"
-import { isForced, parseVersionIndex } from "#actors/gateway/parse-query.ts"
+import { isOn, parseVersionIndex } from "#actors/gateway/parse-query.ts"
 import { type Answer, done, isRefusal, list, okText, outOfSequence, rpc } from "#actors/gateway/response.ts"
 import { nodeSpec } from "#actors/gateway/shape/layouts.ts"
 import { nodeText } from "#actors/gateway/shape/node.ts"
@@ -95,7 +95,7 @@ const removeNode = (gateway: Gateway, call: Call): Handled =>
     yield* write(
       gateway,
       call,
-      { type: "node.remove", v: 1, id, force: isForced(call.query) },
+      { type: "node.remove", v: 1, id, force: isOn(call.query, "force") },
       (after) => after.get("node", id) === undefined
     )
     return done

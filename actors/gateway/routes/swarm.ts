@@ -13,7 +13,7 @@ import {
   reading,
   write
 } from "#actors/gateway/gateway.ts"
-import { isForced, parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
+import { isOn, parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
 import { type Answer, done, ok, outOfSequence, refusing } from "#actors/gateway/response.ts"
 import { swarm } from "#actors/gateway/shape/swarm.ts"
 import { checkSwarm, completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
@@ -86,7 +86,7 @@ function lossOf(reader: LedgerReader): string {
 const leaveSwarm = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     if (!isMember(gateway)) return yield* refusing("unavailable", noCluster.message)
-    const force = isForced(call.query)
+    const force = isOn(call.query, "force")
     const state = gateway.membership()
     if (state === "locked" && !force) {
       return yield* refusing(

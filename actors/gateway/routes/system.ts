@@ -1,7 +1,7 @@
 /** `/_ping`, `/version`, `/info` and `/events`: the Engine's answers, with the cluster's part in them ours. */
 import os from "node:os"
-import process from "node:process"
 import { Cause, Effect, Exit } from "effect"
+import { normaliseArchitecture } from "#actors/drivers/engine/translate.ts"
 import { answerHeaders, pingHeaders } from "#actors/gateway/answer-headers.ts"
 import type { EngineLink } from "#actors/gateway/engine-client-live.ts"
 import type { EventFeed } from "#actors/gateway/event-feed.ts"
@@ -13,6 +13,7 @@ import { splitVersion } from "#actors/gateway/negotiate.ts"
 import { parseEvents } from "#actors/gateway/parse-events.ts"
 import { isRefusal, ok, problem, refused, toResponse } from "#actors/gateway/response.ts"
 import { infoWithoutEngine, type MachineFacts, swarmBlock, versionBlock } from "#actors/gateway/shape/info.ts"
+import { runtimeName } from "#runtime/platform.ts"
 
 export interface SystemRoutesOptions {
   readonly gateway: Pick<Gateway, "ledger" | "membership" | "nodeId" | "clock">
@@ -105,15 +106,8 @@ const messageOf = (body: unknown): string => {
 
 const machine = (): MachineFacts => ({
   hostname: os.hostname(),
-  architecture: os.arch() === "x64" ? "x86_64" : os.arch() === "arm64" ? "aarch64" : os.arch(),
+  architecture: normaliseArchitecture(os.arch()),
   cpus: os.cpus().length,
   memoryBytes: os.totalmem(),
   kernel: os.release()
 })
-
-/** `bun 1.4.5`, `deno 2.9.6` or `node 20.20.2`. */
-function runtimeName(): string {
-  const versions = process.versions as Readonly<Record<string, string | undefined>>
-  for (const name of ["bun", "deno"]) if (versions[name] !== undefined) return `${name} ${versions[name]}`
-  return `node ${versions.node}`
-}

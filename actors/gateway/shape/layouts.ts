@@ -1,7 +1,7 @@
 /**
  * The fields of the Engine's types, in the order of its JSON.
  *
- * Source: the types package of Engine 28.2 as its recorded answers show it (`docker-api/cli-traces.jsonl`).
+ * Source: the types package of Engine 28.2 as its recorded answers show it (`test/conformance/fixtures/`).
  */
 import {
   always,

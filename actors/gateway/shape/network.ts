@@ -3,6 +3,7 @@ import { ipam as ipamLayout } from "#actors/gateway/shape/layouts.ts"
 import { render } from "#actors/gateway/shape/render.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Network, Node, Task } from "#actors/model/objects.ts"
+import { nameOfTask } from "#actors/model/service-facts.ts"
 
 /** What the Engine calls the VXLAN ids of an overlay, one per subnet. */
 const vniOption = "com.docker.network.driver.overlay.vxlanid_list"
@@ -63,7 +64,7 @@ export function networkUse(
       const node = task.NodeID === undefined ? undefined : reader.get("node", task.NodeID)
       if (node !== undefined) nodes.set(node.ID, node)
       tasks.push({
-        Name: `${service.Spec.Name ?? service.ID}.${task.Slot ?? task.NodeID ?? ""}.${task.ID}`,
+        Name: nameOfTask(service.Spec.Name ?? service.ID, task),
         EndpointID: "",
         EndpointIP: addressOn(task, network.ID),
         Info: { "Host IP": node?.Status.Addr ?? "" }

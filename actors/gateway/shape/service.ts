@@ -101,7 +101,7 @@ const updateDefaults = {
 } as const satisfies UpdateConfig
 
 /** The spec with what Swarm takes where nothing was said, as `docker service inspect` shows it. */
-export function fillDefaults(spec: ServiceSpec): ServiceSpec {
+function fillDefaults(spec: ServiceSpec): ServiceSpec {
   const task = spec.TaskTemplate ?? {}
   return {
     ...spec,

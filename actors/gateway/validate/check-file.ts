@@ -8,7 +8,7 @@ const secretLimit = 500 * 1024
 const configLimit = 1000 * 1024
 
 /** Bytes that base64 stands for, or `undefined` when it is not base64 as Go reads it (padded, standard letters). */
-export function base64Size(text: string): number | undefined {
+function base64Size(text: string): number | undefined {
   const packed = text.replace(/[\r\n]/g, "")
   if (packed.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(packed)) return undefined
   const padding = packed.endsWith("==") ? 2 : packed.endsWith("=") ? 1 : 0

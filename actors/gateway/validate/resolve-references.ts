@@ -6,10 +6,10 @@ import { type Refusal, refuse } from "#actors/model/errors.ts"
 import type { NetworkAttachmentConfig, ServiceSpec } from "#actors/model/spec.ts"
 
 /** Networks that every Engine has of its own; a task joins its node's. */
-export const builtIn: ReadonlySet<string> = new Set(["host", "bridge", "none"])
+const builtIn: ReadonlySet<string> = new Set(["host", "bridge", "none"])
 
 /** The networks of a spec where the Engine looks for them: in the task template, else at the service. */
-export const attachmentsOf = (spec: ServiceSpec): ReadonlyArray<NetworkAttachmentConfig> => {
+const attachmentsOf = (spec: ServiceSpec): ReadonlyArray<NetworkAttachmentConfig> => {
   const inTask = spec.TaskTemplate?.Networks ?? []
   return inTask.length > 0 ? inTask : (spec.Networks ?? [])
 }

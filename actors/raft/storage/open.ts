@@ -17,7 +17,7 @@ export class WrongOwner extends Error {
 }
 
 /** The file in the data directory with the key that wraps the data keys, unless people hold that key. */
-export const keyFileName = "node-key"
+const keyFileName = "node-key"
 
 /**
  * `directory` is the node's data directory; the log is in `raft` under it. `unlockKey` is given when people hold

@@ -1,4 +1,4 @@
-/** SCENARIOS §13, as far as a spec alone tells. */
+/** What is refused of a service's spec, as far as the spec alone tells. */
 import { expect, test } from "bun:test"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"

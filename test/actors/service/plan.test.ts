@@ -120,6 +120,27 @@ describe("a rolling update", () => {
     expect(images(stage)).toEqual(["one"])
   })
 
+  test("an old task that is due to run in the very look that replaces it is not started any more", () => {
+    const stage = stageOf({ replicas: 1 })
+    stage.report(stage.running("web")[0]?.ID ?? "", "failed").converge()
+    const [waiting] = stage.wanted("web")
+    expect(waiting?.DesiredState).toBe("ready")
+    stage.book.time += 5_000
+    to(stage, "two").look("web")
+    expect(stage.task(waiting?.ID ?? "").DesiredState).toBe("shutdown")
+  })
+
+  test("start-first keeps one old task of a slot when one update overtakes another", () => {
+    const stage = stageOf({ replicas: 1, update: { Order: "start-first" } })
+    const [first] = stage.running("web")
+    for (const name of ["two", "three", "four"]) {
+      to(stage, name).look("web")
+      for (const task of stage.wanted("web")) if (task.ID !== first?.ID) stage.stubborn.add(task.ID)
+      stage.converge()
+      expect(stage.wanted("web").map((task) => imageOf(stage, task))).toEqual(["one", name])
+    }
+  })
+
   test("UP-11 an old task that does not stop holds its slot up for a minute only", () => {
     const stage = to(stageOf({ replicas: 1 }), "two")
     stage.stubborn.add(stage.running("web")[0]?.ID ?? "")
