@@ -55,6 +55,7 @@ export class Draft {
     if (known !== undefined && !isBefore(known, desired)) return
     this.#touched.set(task.ID, at)
     this.update[at] = {
+      ...this.update[at],
       id: task.ID,
       DesiredState: desired,
       ...(status === undefined ? {} : { Status: status })

@@ -126,8 +126,14 @@ describe("a rolling update", () => {
     const [waiting] = stage.wanted("web")
     expect(waiting?.DesiredState).toBe("ready")
     stage.book.time += 5_000
+    stage.book.changes()
     to(stage, "two").look("web")
-    expect(stage.task(waiting?.ID ?? "").DesiredState).toBe("shutdown")
+    const wishes = stage.book
+      .changes()
+      .changes.flatMap((change) =>
+        change.kind === "task" && change.after?.ID === waiting?.ID ? [change.after?.DesiredState] : []
+      )
+    expect(wishes).toEqual(["shutdown"])
   })
 
   test("start-first keeps one old task of a slot when one update overtakes another", () => {
