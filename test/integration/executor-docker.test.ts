@@ -82,6 +82,19 @@ describe("the docker executor", () => {
     await bench.run((executor) => executor.remove(id))
   })
 
+  test("tells that a task was killed for want of memory", async () => {
+    const events = await bench.listen((executor) => executor.events)
+    const id = await bench.create("", {
+      Cmd: ["tail", "/dev/zero"],
+      HostConfig: { Memory: 16 * 1024 * 1024 }
+    })
+    await bench.run((executor) => executor.start(id))
+    expect(await bench.exited(id)).toMatchObject({ oomKilled: true, exitCode: 137 })
+    const tags = () => events.seen.flatMap((event) => (event.containerId === id ? [event._tag] : []))
+    await eventually(() => tags().includes("OutOfMemory") && tags().includes("Died"), "both are told")
+    await events.close()
+  })
+
   test("reads the log of a terminal, and the details that the log driver adds", async () => {
     const id = await bench.start("echo one; sleep 0.1; echo two >&2", { Tty: true })
     await bench.exited(id)

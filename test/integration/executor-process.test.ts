@@ -23,6 +23,9 @@ const under: ExecutorUnderTest = {
 
 executorContract(under)
 
+/** The kernel's clock, as start times count it. */
+const ticks = (): number => Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 100 - 1
+
 const shimOf = (id: string): ProcessIdentity =>
   JSON.parse(readFileSync(join(folder, id, "shim.json"), "utf8")) as ProcessIdentity
 
@@ -156,6 +159,8 @@ describe("processes of a node", () => {
     const id = await own.start("exec sleep 1000")
     const path = join(folder, id, "process.json")
     const record = JSON.parse(readFileSync(path, "utf8")) as ProcessIdentity
+    // Pids are not given out again within a tick of the kernel's clock; neither is this one.
+    await eventually(() => ticks() > Number(record.start.split("/")[1]), "the clock goes on")
     const bystander = spawn("sleep", ["1000"], { detached: true })
     const stranger = identify(bystander.pid ?? 0)
     if (stranger === undefined) throw new Error("the bystander does not run")

@@ -1,5 +1,5 @@
 /** Containers of tasks: made, started, stopped and looked at, each call idempotent. */
-import { Effect, Option } from "effect"
+import { Effect, Option, Schedule } from "effect"
 import type { EngineClientService, EngineRequest } from "#actors/drivers/engine/client.ts"
 import { Room } from "#actors/drivers/engine/room.ts"
 import { Created, Inspected, Listed, Stats } from "#actors/drivers/engine/shapes.ts"
@@ -145,6 +145,7 @@ export function makeContainers(
         ({ status }) => status === 409,
         (conflict) => adopt(name, request, conflict)
       ),
+      Effect.retry({ schedule: moment, while: isPassing }),
       Effect.map((id) => note(taskId, id))
     )
   })
@@ -211,14 +212,17 @@ export function makeContainers(
 export const asFilters = (labels: Readonly<Record<string, string>>): Array<string> =>
   Object.entries(labels).map(([key, value]) => `${key}=${value}`)
 
-/** The container of this name is being removed: the name is free in a moment. */
+/** The name is taken, but by nothing that is there: by what is being removed, or is just being made. */
 const gone = (id: string) =>
   new ExecutorError({
     operation: "create",
     status: 409,
     temporary: true,
-    message: `Container ${id} is being removed`
+    message: `Container ${id} is being made or removed`
   })
+const isPassing = ({ status, temporary }: ExecutorError): boolean => status === 409 && temporary
+/** Making or removing a container takes the Engine this long at most, unless it is in trouble. */
+const moment = Schedule.spaced("50 millis").pipe(Schedule.upTo({ times: 40 }))
 
 const catchStatus =
   <B>(status: number, instead: () => Effect.Effect<B, ExecutorError>) =>
