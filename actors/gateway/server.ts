@@ -227,7 +227,7 @@ const parseHttpAddress = Effect.fnUntraced(function* (
 ): Effect.fn.Return<{ readonly host: string; readonly port: number }, CannotListen> {
   const refuse = (why: string): CannotListen =>
     new CannotListen({ flag: "--http", value: text, message: `--http ${text}: ${why}` })
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):(\d{1,5})$/.exec(text)
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^[\]]+):(\d{1,5})$/.exec(text)
   const port = Number(match?.[2])
   if (match === null || port > 65_535) return yield* refuse("expected HOST:PORT, such as 127.0.0.1:4500")
   const host = (match[1] as string).replace(/^\[|\]$/g, "")

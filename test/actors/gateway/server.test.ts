@@ -161,6 +161,15 @@ test("over HTTP nothing but /healthz answers without the token", async () => {
   upgrade.destroy()
 })
 
+test("IPv6's loopback is one too, with brackets or without", async () => {
+  const dataDir = await folderOfItsOwn()
+  for (const http of ["[::1]:0", "::1:0"]) {
+    const { url = "", token = "" } = await open({ dataDir, http })
+    expect(url).toMatch(/^http:\/\/\[::1\]:\d+$/)
+    expect((await ask({ url }, "/services", { Authorization: `Bearer ${token}` })).status).toBe(200)
+  }
+})
+
 test("the token is made once, for its owner alone, and kept", async () => {
   const dataDir = await folderOfItsOwn()
   const first = await open({ dataDir, http: "127.0.0.1:0" })
