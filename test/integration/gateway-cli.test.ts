@@ -129,11 +129,11 @@ describe.each([...clis])("docker $version", ({ path: cli, version }) => {
       // BuildKit's session is an h2c connection through /session; from 23 on the CLI needs a plugin for it.
       if (Number(version.split(".")[0]) < 23) {
         await writeFile(join(context, "Dockerfile"), `FROM scratch\nCOPY Dockerfile /\n`)
-        const built = await run(["build", "-t", tag, context], { env: { DOCKER_BUILDKIT: "1" } })
+        const built = await run(["build", "-t", `${tag}-kit`, context], { env: { DOCKER_BUILDKIT: "1" } })
         expect(`${built.code} ${built.stderr}`).toMatch(/^0 .*naming to/s)
       }
     } finally {
-      await run(["image", "rm", "-f", tag])
+      await run(["image", "rm", "-f", tag, `${tag}-kit`])
       await rm(context, { recursive: true, force: true })
     }
   }, 60_000)
