@@ -1,9 +1,10 @@
 /** Who this node is, for the life of its data directory: written once, before anything else. */
 
 import { randomBytes } from "node:crypto"
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs"
+import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
+import { readIfThere, writeDurably } from "#actors/drivers/machine/files.ts"
 import { Fresh } from "#runtime/ids.ts"
 
 const Identity = Schema.Struct({
@@ -34,7 +35,7 @@ export const openIdentity = (dataDir: string, now: string): Effect.Effect<Identi
       if (known !== undefined) return Schema.decodeUnknownSync(Identity)(JSON.parse(known))
       const fresh = freshFromMachine()
       const identity: Identity = { format: 1, nodeId: fresh.id(), clusterId: fresh.id(), created: now }
-      writeOnce(dataDir, path, `${JSON.stringify(identity, null, 2)}\n`)
+      writeDurably(path, `${JSON.stringify(identity, null, 2)}\n`)
       return identity
     },
     catch: (cause) =>
@@ -42,25 +43,3 @@ export const openIdentity = (dataDir: string, now: string): Effect.Effect<Identi
         message: `Cannot open the identity in ${dataDir}: ${cause instanceof Error ? cause.message : cause}`
       })
   })
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8")
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined
-    throw cause
-  }
-}
-
-/** Durable before it is visible: a power cut leaves either no identity or a whole one. */
-function writeOnce(directory: string, path: string, text: string): void {
-  const temporary = `${path}.tmp`
-  const file = openSync(temporary, "w", 0o600)
-  writeSync(file, text)
-  fsyncSync(file)
-  closeSync(file)
-  renameSync(temporary, path)
-  const folder = openSync(directory, "r")
-  fsyncSync(folder)
-  closeSync(folder)
-}

@@ -7,7 +7,8 @@ import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
 import { nkeys } from "nats"
-import { natsPaths, privateDirectory, readIfThere, writePrivate } from "#actors/drivers/nats-server/files.ts"
+import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
+import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import { apiUser, clientUser, daemonUser, type NatsUser } from "#actors/nats/configure.ts"
 
 export class NatsCredsError extends Schema.TaggedError<NatsCredsError>()("NatsCredsError", {

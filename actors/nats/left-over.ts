@@ -5,16 +5,17 @@
 import { createHash } from "node:crypto"
 import process from "node:process"
 import { Effect, Schema } from "effect"
-import { type NatsPaths, readIfThere, writePrivate } from "#actors/drivers/nats-server/files.ts"
+import { readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
+import { isAlive, signalProcess } from "#actors/drivers/machine/process-identity.ts"
+import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
+import type { NatsPaths } from "#actors/drivers/nats-server/paths.ts"
 import {
   adoptServer,
   NatsServerError,
   type RunningServer,
   serversWithConfig,
-  startServer,
-  stopProcess
+  startServer
 } from "#actors/drivers/nats-server/process.ts"
-import { isAlive, signalProcess } from "#actors/drivers/nats-server/process-identity.ts"
 import { configureServer } from "#actors/nats/configure.ts"
 
 /** Where it listens, until nodes have certificates. */

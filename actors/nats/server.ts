@@ -6,22 +6,18 @@ import { readdirSync, rmSync, watch } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
 import { Duration, Effect, Queue, type Scope } from "effect"
-import {
-  type NatsPaths,
-  natsPaths,
-  privateDirectory,
-  writePrivate
-} from "#actors/drivers/nats-server/files.ts"
+import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
+import { identityOf, signalGroup, signalProcess } from "#actors/drivers/machine/process-identity.ts"
+import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import { type Guard, startGuard } from "#actors/drivers/nats-server/guard.ts"
+import { type NatsPaths, natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import {
   findBinary,
   greet,
   NatsServerError,
   type RunningServer,
-  startServer,
-  stopProcess
+  startServer
 } from "#actors/drivers/nats-server/process.ts"
-import { identityOf, signalGroup, signalProcess } from "#actors/drivers/nats-server/process-identity.ts"
 import { configureUsers, delayBefore, warnOfVersion } from "#actors/nats/configure.ts"
 import { listClients, type NatsCredentials, ownCredentials, usersOf } from "#actors/nats/creds.ts"
 import {

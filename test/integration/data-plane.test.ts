@@ -10,7 +10,7 @@ import process from "node:process"
 import { Effect, Exit, Scope } from "effect"
 import { type LiveDataPlane, startDataPlane, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
-import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/nats-server/process-identity.ts"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { until } from "#test/actors/nats/support.ts"
 

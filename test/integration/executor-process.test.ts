@@ -6,8 +6,8 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
-import { identify, isAlive, type ProcessIdentity } from "#actors/drivers/process/identity.ts"
 import { Bench, type ExecutorUnderTest, executorContract, textOf } from "#test/contract/executor.ts"
 import { eventually } from "#test/support/engine.ts"
 
@@ -77,7 +77,7 @@ describe("processes of a node", () => {
     const id = await own.start("echo up; sleep 1000")
     await own.said(id, "up")
     const { pid } = await own.state(id)
-    const target = identify(pid)
+    const target = identityOf(pid)
     process.kill(shimOf(id).pid, "SIGKILL")
     await eventually(() => events.seen.some(({ _tag }) => _tag === "Died"), "the end is announced")
     expect(await own.state(id)).toMatchObject({ status: "exited", exitCode: 137 })
@@ -91,7 +91,7 @@ describe("processes of a node", () => {
     const own = new Bench(under)
     const id = await own.start("sleep 1000 & echo $!; wait")
     await eventually(async () => (await own.logs(id)).length === 1, "the child's pid is told")
-    const child = identify(Number(textOf((await own.logs(id))[0] as never)))
+    const child = identityOf(Number(textOf((await own.logs(id))[0] as never)))
     if (child === undefined) throw new Error("the child does not run")
     await own.run((executor) => executor.remove(id))
     await eventually(() => !isAlive(child), "the child is gone")
@@ -160,9 +160,9 @@ describe("processes of a node", () => {
     const path = join(folder, id, "process.json")
     const record = JSON.parse(readFileSync(path, "utf8")) as ProcessIdentity
     // Pids are not given out again within a tick of the kernel's clock; neither is this one.
-    await eventually(() => ticks() > Number(record.start.split("/")[1]), "the clock goes on")
+    await eventually(() => ticks() > Number(record.startTime.split("@")[0]), "the clock goes on")
     const bystander = spawn("sleep", ["1000"], { detached: true })
-    const stranger = identify(bystander.pid ?? 0)
+    const stranger = identityOf(bystander.pid ?? 0)
     if (stranger === undefined) throw new Error("the bystander does not run")
     // As if the pid had been given out again: the same number, another start.
     writeFileSync(path, JSON.stringify({ ...record, pid: stranger.pid }))

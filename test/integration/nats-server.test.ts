@@ -8,7 +8,7 @@ import process from "node:process"
 import { createInterface } from "node:readline"
 import { Effect, Exit, Scope } from "effect"
 import type { NatsConnection } from "nats"
-import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/nats-server/process-identity.ts"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { createClient, type NatsCredentials, removeClient } from "#actors/nats/creds.ts"
 import {
   type NatsServerOptions,

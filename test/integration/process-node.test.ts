@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
-import { identify, isAlive, type ProcessIdentity } from "#actors/drivers/process/identity.ts"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 
@@ -53,7 +53,7 @@ const seen: Array<ProcessIdentity> = []
 /** The processes of a service as they are now, by pid and start time. */
 async function processesOf(service: string): Promise<ReadonlyArray<ProcessIdentity>> {
   const found = (await running(service)).flatMap(({ Status }) => {
-    const identity = identify(Status.ContainerStatus?.PID ?? 0)
+    const identity = identityOf(Status.ContainerStatus?.PID ?? 0)
     return identity === undefined ? [] : [identity]
   })
   seen.push(...found)
@@ -103,7 +103,7 @@ describe("a manager without an Engine", () => {
     process.kill(victim?.pid ?? 0, "SIGKILL")
     await eventually(async () => {
       const after = await processesOf("loop")
-      return after.length === 2 && !after.some(({ start }) => start === victim?.start)
+      return after.length === 2 && !after.some(({ startTime }) => startTime === victim?.startTime)
     }, "another process runs in its place")
     const ended = (await tasksOf("loop")).filter(({ Status }) => Status.State === "failed")
     expect(ended.map(({ Status }) => Status.ContainerStatus?.ExitCode)).toEqual([137])
@@ -138,7 +138,7 @@ describe("a daemon that is killed", () => {
     process.kill(victim?.pid ?? 0, "SIGKILL")
     await eventually(async () => {
       const after = await processesOf("loop")
-      return after.length === 2 && !after.some(({ start }) => start === victim?.start)
+      return after.length === 2 && !after.some(({ startTime }) => startTime === victim?.startTime)
     }, "an adopted process is watched like any other")
   })
 

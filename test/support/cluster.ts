@@ -13,7 +13,7 @@ import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { isAlive, signalProcess } from "#actors/drivers/nats-server/process-identity.ts"
+import { isAlive, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { type CliOptions, type CliResult, docker } from "#test/support/docker-cli.ts"
 import { cleanUp, dockerHost as defaultDockerHost, engine, eventually } from "#test/support/engine.ts"
 

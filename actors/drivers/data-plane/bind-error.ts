@@ -1,5 +1,5 @@
 /** Why a port could not be opened, for people: what is in the way and whose it is. */
-import { holderOfPort } from "#actors/drivers/nats-server/port-holder.ts"
+import { holderOfPort } from "#actors/drivers/machine/port-holder.ts"
 
 /** `undefined` for no error. */
 export function wordsOfBindError(

@@ -21,9 +21,9 @@ import {
   type DataPlaneService,
   type PortProblem
 } from "#actors/drivers/data-plane.ts"
-import { privateDirectory, readIfThere } from "#actors/drivers/nats-server/files.ts"
-import { stopProcess } from "#actors/drivers/nats-server/process.ts"
-import { isAlive, type ProcessIdentity } from "#actors/drivers/nats-server/process-identity.ts"
+import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
+import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { selfCommand } from "#runtime/platform.ts"
 

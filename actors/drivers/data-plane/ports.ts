@@ -7,7 +7,7 @@ import { type DataPlanePaths, type PortStatus, parseTable } from "#actors/driver
 import { TcpPort } from "#actors/drivers/data-plane/tcp.ts"
 import { UdpPort } from "#actors/drivers/data-plane/udp.ts"
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
-import { readIfThere, writePrivate } from "#actors/drivers/nats-server/files.ts"
+import { readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 
 /** Whoever holds a port may let go of it: it is tried again this often. */

@@ -12,8 +12,8 @@ import {
   protocolVersion,
   type Response
 } from "#actors/drivers/data-plane/protocol.ts"
-import { privateDirectory, writePrivate } from "#actors/drivers/nats-server/files.ts"
-import { identityOf } from "#actors/drivers/nats-server/process-identity.ts"
+import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
+import { identityOf } from "#actors/drivers/machine/process-identity.ts"
 
 /** Runs until it is told to stop or signalled. Rejects when the control socket cannot be opened. */
 export async function serveDataPlane(paths: DataPlanePaths): Promise<void> {

@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import process from "node:process"
-import { identityOf, type ProcessIdentity } from "#actors/drivers/nats-server/process-identity.ts"
+import { identityOf, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 
 /** How long nats-server outlives a manager that crashed, in seconds. */
 const graceSeconds = 2

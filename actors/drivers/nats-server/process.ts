@@ -9,14 +9,10 @@ import net from "node:net"
 import { delimiter, join } from "node:path"
 import process from "node:process"
 import { Duration, Effect, Schema } from "effect"
-import { type NatsPaths, privateDirectory, readIfThere } from "#actors/drivers/nats-server/files.ts"
-import { holderOfPort } from "#actors/drivers/nats-server/port-holder.ts"
-import {
-  identityOf,
-  isAlive,
-  type ProcessIdentity,
-  signalProcess
-} from "#actors/drivers/nats-server/process-identity.ts"
+import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
+import { holderOfPort } from "#actors/drivers/machine/port-holder.ts"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import type { NatsPaths } from "#actors/drivers/nats-server/paths.ts"
 
 export class NatsServerError extends Schema.TaggedError<NatsServerError>()("NatsServerError", {
   message: Schema.String
@@ -38,7 +34,6 @@ const readyWithinMs = 10_000
 const lookEveryMs = 10
 /** Nobody tells us when a process ends that is not our child. */
 const watchAdoptedEveryMs = 250
-const stopWithinMs = 5_000
 
 /** The executable, absolute. Fails with how to install it. */
 export const findBinary = (named: string | undefined): Effect.Effect<string, NatsServerError> =>
@@ -258,17 +253,5 @@ function readIfReadable(path: string): string | undefined {
     return undefined
   }
 }
-
-/** Ends a process: asked first, killed when it has not gone in time. Completes when it is gone. */
-export const stopProcess = (identity: ProcessIdentity, withinMs = stopWithinMs): Effect.Effect<void> =>
-  Effect.promise(async () => {
-    signalProcess(identity, "SIGTERM")
-    for (let waited = 0; waited < withinMs; waited += 20) {
-      if (!isAlive(identity)) return
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    signalProcess(identity, "SIGKILL")
-    while (isAlive(identity)) await new Promise((resolve) => setTimeout(resolve, 20))
-  })
 
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

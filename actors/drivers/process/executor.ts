@@ -13,7 +13,7 @@ import {
   ExecutorError
 } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
-import { signal } from "#actors/drivers/process/identity.ts"
+import { signalGroup, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { prepare, refuseImage } from "#actors/drivers/process/prepare.ts"
 import { Processes } from "#actors/drivers/process/processes.ts"
 import { readLog } from "#actors/drivers/process/read-log.ts"
@@ -147,7 +147,7 @@ function makeExecutor(processes: Processes, events: PubSub.PubSub<ContainerEvent
     Effect.gen(function* () {
       const target = yield* running(id)
       if (target === undefined) return
-      signal(target, "SIGKILL", true)
+      signalGroup(target, "SIGKILL")
       yield* Effect.timeoutOrElse(ended(id), {
         duration: deathPatience,
         orElse: () =>
@@ -167,7 +167,7 @@ function makeExecutor(processes: Processes, events: PubSub.PubSub<ContainerEvent
       const record = processes.get(id)
       if (target === undefined || record === undefined) return
       // Its own process alone, as in a container; the rest of its group goes with it.
-      signal(target, record.stopSignal)
+      signalProcess(target, record.stopSignal)
       yield* Effect.timeoutOrElse(ended(id), { duration: graceMs, orElse: () => kill(id) })
     })
 

@@ -4,7 +4,8 @@
  */
 import { type FSWatcher, mkdirSync, readdirSync, renameSync, rmSync, watch } from "node:fs"
 import type { ContainerEvent, ContainerState } from "#actors/drivers/executor.ts"
-import { isAlive, type ProcessIdentity, signal } from "#actors/drivers/process/identity.ts"
+import { syncFolder } from "#actors/drivers/machine/files.ts"
+import { isAlive, type ProcessIdentity, signalGroup } from "#actors/drivers/machine/process-identity.ts"
 import {
   type EndRecord,
   endedFolder,
@@ -13,7 +14,6 @@ import {
   processPath,
   readRecord,
   shimPath,
-  syncFolder,
   type TaskRecord,
   taskFolder,
   taskPath,
@@ -185,7 +185,7 @@ export class Processes {
     const written = this.end(id)
     if (written !== undefined) return written
     const running = this.process(id)
-    if (running !== undefined) signal(running, "SIGKILL", true)
+    if (running !== undefined) signalGroup(running, "SIGKILL")
     const lost: EndRecord = {
       exitCode: 137,
       finishedAt: new Date().toISOString(),

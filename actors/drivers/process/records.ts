@@ -7,9 +7,9 @@
  *     processes/<id>/log, log.1     its output
  *     processes/ended/<id>          exit code and time             written by the shim, or for a shim that was killed
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
-import type { ProcessIdentity } from "#actors/drivers/process/identity.ts"
+import { join } from "node:path"
+import { readIfThere, writeDurably } from "#actors/drivers/machine/files.ts"
+import type { ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { LogLimits } from "#actors/drivers/process/log-file.ts"
 
 /** What the shim has to run; everything is decided, nothing is looked up. */
@@ -55,39 +55,13 @@ export const endPath = (root: string, id: string): string => join(root, "ended",
 
 /** The record at `path`; `undefined` when there is none. Throws when there is one that cannot be read. */
 export function readRecord<T>(path: string): T | undefined {
-  let text: string
+  const text = readIfThere(path)
   try {
-    text = readFileSync(path, "utf8")
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined
-    throw error
-  }
-  try {
-    return JSON.parse(text) as T
+    return text === undefined ? undefined : (JSON.parse(text) as T)
   } catch (error) {
     throw new Error(`${path} is no record: ${(error as Error).message}`)
   }
 }
 
 /** Writes a record whole or not at all, and not to be lost with the power. */
-export function writeRecord(path: string, record: unknown): void {
-  const temporary = `${path}.new`
-  const file = openSync(temporary, "w", 0o600)
-  try {
-    writeFileSync(file, JSON.stringify(record))
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(temporary, path)
-  syncFolder(dirname(path))
-}
-
-export function syncFolder(path: string): void {
-  const folder = openSync(path, "r")
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
-}
+export const writeRecord = (path: string, record: unknown): void => writeDurably(path, JSON.stringify(record))

@@ -1,6 +1,6 @@
 /** What a task's processes use, from `/proc`: everything in the session that the task's process began. */
 import { readdirSync, readFileSync } from "node:fs"
-import { statFields } from "#actors/drivers/process/identity.ts"
+import { statFields } from "#actors/drivers/machine/process-identity.ts"
 
 // sysconf(_SC_CLK_TCK) is 100 on every Linux that Bun and Deno run on.
 const nanosPerTick = 10_000_000

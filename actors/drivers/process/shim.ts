@@ -11,7 +11,7 @@ import { accessSync, constants, readFileSync, statSync, writeFileSync } from "no
 import { constants as machine } from "node:os"
 import { isAbsolute, join } from "node:path"
 import process from "node:process"
-import { identify } from "#actors/drivers/process/identity.ts"
+import { identityOf } from "#actors/drivers/machine/process-identity.ts"
 import { LogWriter } from "#actors/drivers/process/log-file.ts"
 import {
   type Command,
@@ -31,7 +31,7 @@ function main(root: string, id: string): void {
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(name, () => {})
   const command = JSON.parse(readFileSync(0, "utf8")) as Command
   try {
-    writeFileSync(shimPath(root, id), JSON.stringify(identify(process.pid)), { flag: "wx", mode: 0o600 })
+    writeFileSync(shimPath(root, id), JSON.stringify(identityOf(process.pid)), { flag: "wx", mode: 0o600 })
   } catch {
     say({ error: "another shim has it already" })
     return
@@ -55,8 +55,8 @@ function main(root: string, id: string): void {
   child.once("error", (error) => fail(root, id, 126, `exec: "${command.words[0]}": ${error.message}`))
   if (child.pid === undefined) return
   const { pid } = child
-  const start = identify(pid)?.start ?? ""
-  const record: ProcessRecord = { pid, start, startedAt: new Date().toISOString() }
+  const startTime = identityOf(pid)?.startTime ?? ""
+  const record: ProcessRecord = { pid, startTime, startedAt: new Date().toISOString() }
   writeRecord(processPath(root, id), record)
   say({})
   keepOutput(child, log)

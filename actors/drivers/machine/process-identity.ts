@@ -9,12 +9,12 @@ import process from "node:process"
 
 export interface ProcessIdentity {
   readonly pid: number
-  /** Opaque; equal for the same process and different for any other. */
+  /** Equal for the same process and different for any other; on Linux the clock tick of its start, and the boot. */
   readonly startTime: string
 }
 
 const hasProc = existsSync("/proc/self/stat")
-const bootId = hasProc ? readIfThere("/proc/sys/kernel/random/boot_id").trim().slice(0, 8) : ""
+const bootId = hasProc ? textOf("/proc/sys/kernel/random/boot_id").trim().slice(0, 8) : ""
 
 /** The identity of a living process; `undefined` when it is gone, or has ended and waits for its parent. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
@@ -45,11 +45,16 @@ function kill(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** Field 22 of /proc/<pid>/stat, ticks since boot; the name in field 2 may hold blanks and parentheses. */
+/** Fields of `/proc/<pid>/stat` after the name, which may contain anything; the first is field 3, the state. */
+export function statFields(pid: number): ReadonlyArray<string> | undefined {
+  const stat = textOf(`/proc/${pid}/stat`)
+  return stat === "" ? undefined : stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+}
+
+// proc(5): field 22 is the start time in clock ticks since boot.
 function startInProc(pid: number): string | undefined {
-  const stat = readIfThere(`/proc/${pid}/stat`)
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
-  const [state, ticks] = [fields[0], fields[19]]
+  const fields = statFields(pid)
+  const [state, ticks] = [fields?.[3 - 3], fields?.[22 - 3]]
   if (ticks === undefined || state === "Z" || state === "X") return undefined
   return `${ticks}@${bootId}`
 }
@@ -66,7 +71,7 @@ function startByPs(pid: number): string | undefined {
   }
 }
 
-function readIfThere(path: string): string {
+function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8")
   } catch {

@@ -1,33 +1,16 @@
-/** Files of the NATS server's directory: whole or not at all, and readable by their owner only. */
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+/** Files that are whole or not there at all, and readable by their owner only. */
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync
+} from "node:fs"
+import { dirname } from "node:path"
 import process from "node:process"
-
-/** Where everything about this node's nats-server lies. */
-export interface NatsPaths {
-  readonly root: string
-  readonly config: string
-  readonly keys: string
-  readonly creds: string
-  readonly ports: string
-  readonly state: string
-  readonly log: string
-  readonly output: string
-}
-
-export function natsPaths(dataDir: string): NatsPaths {
-  const root = join(dataDir, "nats")
-  return {
-    root,
-    config: join(root, "server.conf"),
-    keys: join(root, "keys.json"),
-    creds: join(root, "creds"),
-    ports: join(root, "ports"),
-    state: join(root, "server.json"),
-    log: join(root, "server.log"),
-    output: join(root, "server.out")
-  }
-}
 
 /** Makes a directory that only its owner enters, also when it was there with wider rights. */
 export function privateDirectory(path: string): void {
@@ -41,6 +24,30 @@ export function writePrivate(path: string, text: string): void {
   writeFileSync(temporary, text, { mode: 0o600 })
   chmodSync(temporary, 0o600)
   renameSync(temporary, path)
+}
+
+/** As `writePrivate`, and durable when it returns: a power cut leaves the old text or the new one. */
+export function writeDurably(path: string, text: string): void {
+  const temporary = `${path}.new`
+  const file = openSync(temporary, "w", 0o600)
+  try {
+    writeFileSync(file, text)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(temporary, path)
+  syncFolder(dirname(path))
+}
+
+/** Makes what was added to a folder, or renamed in it, durable. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, "r")
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
 }
 
 /** The text of a file, `undefined` when there is none. Other errors are thrown. */
