@@ -230,6 +230,8 @@ describe("on an Engine that stays", () => {
       ...["--network", "backbone", "--secret", "key", "--config", "motd", "--env", "A=b"]
     )
     await cluster.must("service", "update", "-d", "--label-add", "x=y", "whole")
+    // Tasks of services that were removed before go one by one.
+    await eventually(async () => (await cluster.get("/tasks")).length === 3, "only these tasks are left")
     const before = await ledgerOf(cluster)
     const containers = await starts(docker, cluster, "whole")
     const { natsPid, dataPlanePid } = cluster
