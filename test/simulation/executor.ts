@@ -41,6 +41,9 @@ export interface Container {
   readonly ends: Set<() => void>
 }
 
+/** `unplugged`: it was to start, and a network that it needs was not there. */
+export type Happening = "create" | "start" | "die" | "remove" | "unplugged"
+
 export interface EngineOptions {
   readonly name: string
   readonly host: VirtualHost
@@ -48,7 +51,7 @@ export interface EngineOptions {
   readonly nanoCpus: number
   readonly memoryBytes: number
   /** Hears of everything that happens to containers. */
-  readonly onEvent: (what: "create" | "start" | "die" | "remove", container: Container) => void
+  readonly onEvent: (what: Happening, container: Container) => void
 }
 
 export class Engine {
@@ -72,6 +75,11 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.name = options.name
     this.#options = options
+  }
+
+  /** How often it crashed. */
+  get boot(): number {
+    return this.#boot
   }
 
   get up(): boolean {
@@ -99,6 +107,14 @@ export class Engine {
     if (!this.containers.delete(container.id)) return
     this.#options.onEvent("remove", container)
     this.#tell({ _tag: "Destroyed", containerId: container.id, labels: container.labels })
+  }
+
+  /** `docker start` by someone's hand. */
+  startAgain(container: Container): void {
+    if (container.status !== "exited") return
+    container.status = "running"
+    container.pid = 999
+    this.#tell({ _tag: "Started", containerId: container.id, labels: container.labels })
   }
 
   /** Kill -9: calls under way get no answer, and nobody hears of what happens. With live-restore, containers go on. */
@@ -212,7 +228,9 @@ export class Engine {
     if (container === undefined) return refusal("start", `No such container: ${id}`, 404, false)
     if (container.status === "running") return undefined
     for (const network of container.networks) {
-      if (!this.networks.has(network)) return refusal("start", `network ${network} not found`, 404, false)
+      if (this.networks.has(network)) continue
+      this.#options.onEvent("unplugged", container)
+      return refusal("start", `network ${network} not found`, 404, false)
     }
     const { host, chance } = this.#options
     const [behaviour, afterMs] = behaviourOf(container.image)

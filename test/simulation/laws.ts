@@ -7,7 +7,7 @@ import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reade
 import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { isBefore, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
-import type { Container, Engine } from "#test/simulation/executor.ts"
+import type { Container, Engine, Happening } from "#test/simulation/executor.ts"
 
 export const short = (id: string): string => id.slice(0, 6)
 export const showTask = (task: Task): string =>
@@ -122,8 +122,8 @@ export class Laws {
   }
 
   /**
-   * A slot has one task that runs and is to run. Where updates start the next before they stop the last, it has one
-   * of each version: an update may be overtaken by another.
+   * A slot has one task that runs and is to run. Where updates start the next before they stop the last, it has two
+   * for a while, of different versions.
    */
   #checkSlot(task: Task): void {
     const { ledger } = this
@@ -136,7 +136,7 @@ export class Laws {
         running.push(other)
     }
     const versions = new Set(running.map(({ SpecVersion }) => SpecVersion))
-    if (running.length <= (startsFirst(service) ? versions.size : 1)) return
+    if (running.length <= (startsFirst(service) ? Math.min(2, versions.size) : 1)) return
     this.#break("one task at a time fills a slot", running.map(showTask).join(" and "))
   }
 
@@ -159,7 +159,10 @@ export class Laws {
 
   // --- containers ------------------------------------------------------------------------------------------------
 
-  happened(engine: Engine, what: "create" | "start" | "die" | "remove", container: Container): void {
+  happened(engine: Engine, what: Happening, container: Container): void {
+    const task = this.#furthest.get(container.labels[taskLabel] ?? "")
+    if (what === "unplugged" && task !== undefined && isWanted(task))
+      this.#break("a wanted task's networks are there before it starts", showTask(task))
     if (what === "create") this.#checkTwins(container)
     if (what === "start") this.#checkStart(engine, container)
   }

@@ -23,6 +23,8 @@ class Mixture {
   /** Requests that are not acknowledged yet. */
   #open = 0
   #version = 1
+  /** What was to be mended later is mended now, or never. */
+  #mending = false
 
   constructor(seed: number) {
     this.#chance = Fresh.from(seed * 7_919 + 1)
@@ -52,10 +54,14 @@ class Mixture {
     }
   }
 
-  /** Everything works again, and what cannot work is corrected. */
+  /** Everything works again, or is lost for good, and what cannot work is corrected. */
   mend(): void {
     const { world } = this
+    const lost = world.workers.length > 2 && this.#isLikely(0.3) ? this.#one(world.workers) : undefined
+    if (lost !== undefined) world.killNode(lost)
+    this.#mending = true
     for (const [name, machine] of world.machines) {
+      if (name === lost) continue
       machine.engine.start()
       world.startAgent(name)
     }
@@ -65,12 +71,11 @@ class Mixture {
       if (world.ledger.get("node", name)?.Spec.Availability === "pause") this.#ask(setting(name, "active"))
       if (name !== "manager") this.#ask(setting(name, "active"))
     }
-    for (const service of [...world.ledger.all("service")]) {
-      const image = service.Spec.TaskTemplate?.ContainerSpec?.Image ?? ""
-      if (!isSound(image)) this.#ask(updating(service.Spec.Name ?? "", (spec) => withImage(spec, "web:1")))
+    for (const { Spec, PreviousSpec } of [...world.ledger.all("service")]) {
+      if (isSound(Spec) && isSound(PreviousSpec ?? {})) continue
+      this.#ask(updating(Spec.Name ?? "", corrected))
     }
     this.#settleRequests()
-    // An update may be rolled back to a version that never worked, or pause; people would see that and ask again.
     world.settle()
   }
 
@@ -172,13 +177,16 @@ class Mixture {
     const worker = this.#one(world.workers)
     const forMs = this.#isLikely(0.5) ? 50 + this.#below(900) : this.#below(9_000)
     const later = (then: () => void): void => {
-      world.host.after(forMs, then)
+      world.host.after(forMs, () => {
+        if (!this.#mending) then()
+      })
     }
     const dice = this.#below(30)
     if (dice < 8) world.killContainer(this.#below(50))
-    else if (dice < 9) this.#destroyContainer()
+    else if (dice < 9) this.#touchContainer()
     else if (dice < 11) {
       world.killAgent(worker)
+      for (let times = this.#below(4); times > 0; times--) this.#touchContainer()
       later(() => world.startAgent(worker))
     } else if (dice < 13) {
       world.killNode(worker)
@@ -201,12 +209,18 @@ class Mixture {
     }
   }
 
-  #destroyContainer(): void {
+  /** What people do to containers behind our back. */
+  #touchContainer(): void {
     const all = this.world.containers()
     if (all.length === 0) return
     const { engine, container } = this.#one(all)
-    this.world.note(`fault: container ${container.name} is removed by hand`)
-    engine.destroy(container)
+    if (this.#isLikely(0.4)) {
+      this.world.note(`fault: container ${container.name} is started by hand`)
+      engine.startAgain(container)
+    } else {
+      this.world.note(`fault: container ${container.name} is removed by hand`)
+      engine.destroy(container)
+    }
   }
 
   #weather() {
@@ -231,7 +245,14 @@ class Mixture {
   }
 }
 
-const isSound = (image: string): boolean => /^(web|job|stubborn):/.test(image)
+const isSound = ({ TaskTemplate }: ServiceSpec): boolean =>
+  /^(web|job|stubborn):/.test(TaskTemplate?.ContainerSpec?.Image ?? "web:1")
+
+/** An image that works, and no way back to one that does not. */
+const corrected = (spec: ServiceSpec): ServiceSpec => ({
+  ...withImage(spec, "web:1"),
+  UpdateConfig: { ...spec.UpdateConfig, FailureAction: "continue" }
+})
 
 const withImage = (spec: ServiceSpec, image: string): ServiceSpec => ({
   ...spec,

@@ -88,6 +88,8 @@ test("an Engine that crashes with live-restore costs no container", () => {
 test("an Engine that crashes without live-restore has its tasks replaced, once each", () => {
   const world = aWorld(18)
   world.crashEngine("worker-2", false, 1_500)
+  expect(world.runUntil(() => world.running() === 4, 100)).toBe(true)
+  expect(world.runUntil(() => world.running() === 6, 8_000)).toBe(true)
   world.settle()
   expect(world.running()).toBe(6)
   expect(world.ledger.count("task")).toBeLessThanOrEqual(8)

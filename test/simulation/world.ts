@@ -258,7 +258,10 @@ export class World {
     this.note(`fault: the Engine of ${name} crashes ${liveRestore ? "with" : "without"} live-restore`)
     const { engine } = this.machine(name)
     engine.crash(liveRestore)
-    this.host.after(forMs, () => engine.start())
+    const before = engine.boot
+    this.host.after(forMs, () => {
+      if (engine.boot === before) engine.start()
+    })
   }
 
   /** Nothing from or to this node arrives, and nobody is told. */
@@ -374,11 +377,13 @@ export class World {
     const found: Array<string> = []
     const { ledger } = this
     for (const [name, machine] of this.machines) {
-      if (machine.process === undefined || !machine.engine.up) continue
-      if (ledger.get("node", name)?.Status.State !== "ready") found.push(`${name} is not ready`)
+      const expected = machine.process === undefined || !machine.engine.up ? "down" : "ready"
+      const state = ledger.get("node", name)?.Status.State
+      if (state !== expected) found.push(`${name} is ${state} instead of ${expected}`)
     }
     for (const service of ledger.all("service")) found.push(...this.#problemsOf(service))
     for (const { engine, container } of this.containers()) {
+      if (!engine.up) continue
       const task = ledger.get("task", container.labels[taskLabel] ?? "")
       const where = `container ${container.name} on ${engine.name}`
       if (task === undefined) found.push(`${where} belongs to no task`)
@@ -396,6 +401,7 @@ export class World {
         found.push(`task ${showTask(task)} has no service`)
     }
     for (const machine of this.machines.values()) {
+      if (!machine.engine.up) continue
       for (const id of machine.secrets) {
         if (ledger.get("task", id) === undefined)
           found.push(`files of task ${short(id)} are left on ${machine.name}`)
