@@ -88,6 +88,8 @@ export async function openRegistry(options: { readonly password?: string } = {})
 export async function openSilence(): Promise<{
   readonly host: string
   readonly asked: () => number
+  /** Connections that still wait for a word. */
+  readonly waiting: () => number
   readonly close: () => Promise<void>
 }> {
   const sockets = new Set<net.Socket>()
@@ -96,11 +98,15 @@ export async function openSilence(): Promise<{
     asked++
     sockets.add(socket)
     socket.on("error", () => {})
+    // Read, or its end would never be noticed.
+    socket.resume()
+    socket.on("close", () => sockets.delete(socket))
   })
   const host = await listen(server)
   return {
     host,
     asked: () => asked,
+    waiting: () => sockets.size,
     close: () => {
       for (const socket of sockets) socket.destroy()
       return shut(server)

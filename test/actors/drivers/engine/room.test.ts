@@ -56,7 +56,10 @@ test("loses no place to those who give up, waiting or inside", async () => {
           fibers.push(yield* Effect.forkChild(room.hold(index % 3 === 0 ? "finish" : "begin")(Effect.never)))
         }
         if (round % 2 === 0) yield* settle
-        yield* Effect.forEach(fibers, (fiber) => Fiber.interrupt(fiber), { concurrency: "unbounded" })
+        // From the end: those who wait give up while others are inside. Then all of them at once.
+        const [some, others] = [fibers.splice(3), fibers]
+        for (const fiber of some.reverse()) yield* Fiber.interrupt(fiber)
+        yield* Effect.forEach(others, (fiber) => Fiber.interrupt(fiber), { concurrency: "unbounded" })
       }
       const both = yield* Deferred.make<void>()
       let inside = 0
