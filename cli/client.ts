@@ -3,20 +3,16 @@ import http from "node:http"
 import process from "node:process"
 import { Effect, Schema } from "effect"
 import { Flag } from "effect/cli"
+import { usualDataDir, usualSocketOf } from "#cli/places.ts"
 
 export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
   status: Schema.Int,
   message: Schema.String
 }) {}
 
-const isRoot = process.getuid?.() === 0
-export const defaultSocket = isRoot
-  ? "/run/troupe/docker.sock"
-  : `${process.env.XDG_RUNTIME_DIR ?? "/tmp"}/troupe/docker.sock`
-
 export const socketFlag = Flag.String("socket").pipe(
   Flag.withDescription("unix socket of a node [TROUPE_SOCKET]"),
-  Flag.withDefault(process.env.TROUPE_SOCKET ?? defaultSocket)
+  Flag.withDefault(process.env.TROUPE_SOCKET ?? usualSocketOf(process.env.TROUPE_DATA_DIR ?? usualDataDir))
 )
 
 /** One GET, its JSON answer. Fails with the API's own message, or with why the socket does not answer. */

@@ -7,18 +7,19 @@
  */
 import { randomBytes } from "node:crypto"
 import { mkdirSync, rmSync } from "node:fs"
+import { readFile } from "node:fs/promises"
 import { networkInterfaces } from "node:os"
 import process from "node:process"
 import { Context, Deferred, Effect, Layer } from "effect"
 import { serveApi } from "#actors/api/serve.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
+import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
-import { type EngineAddress, parseEngineAddress } from "#actors/gateway/engine-address.ts"
 import { openGateway } from "#actors/gateway/open.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
@@ -179,7 +180,7 @@ const connectNats = Effect.fnUntraced(function* (options: NodeOptions, identity:
 
 const readCreds = (path: string) =>
   Effect.tryPromise({
-    try: async () => new Uint8Array(await (await import("node:fs/promises")).readFile(path)),
+    try: async () => new Uint8Array(await readFile(path)),
     catch: (cause) => new Error(`--nats-creds '${path}': ${cause instanceof Error ? cause.message : cause}`)
   })
 
@@ -235,7 +236,7 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
   const doors = yield* openGateway({
     ...shared,
     socket: options.socket,
-    http: `${options.http.host}:${options.http.port}`,
+    http: options.http,
     dataDir: options.dataDir,
     engine: yield* engineAddress(options),
     executor,

@@ -2,13 +2,15 @@
  * The flags of `node`, each also `TROUPE_<NAME>`, and what they come to. A bad value is an error that names the
  * flag, the value and what is expected; nothing is started before all of them are right.
  */
-import { createHash } from "node:crypto"
-import { homedir, hostname } from "node:os"
-import { join, resolve } from "node:path"
+import { hostname } from "node:os"
+import { resolve } from "node:path"
 import process from "node:process"
 import { Config, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
+import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
+import { isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { parseAddress } from "#actors/network/ip.ts"
+import { runDirOf, usualDataDir, usualSocketOf } from "#cli/places.ts"
 
 export class BadOption extends Schema.TaggedError<BadOption>()("BadOption", {
   flag: Schema.String,
@@ -20,11 +22,6 @@ export class BadOption extends Schema.TaggedError<BadOption>()("BadOption", {
   }
 }
 
-export interface HostPort {
-  readonly host: string
-  readonly port: number
-}
-
 export interface NodeOptions {
   readonly role: "manager"
   readonly name: string
@@ -34,7 +31,8 @@ export interface NodeOptions {
   readonly dockerHost: string
   readonly executor: "docker" | "process"
   readonly socket: string
-  readonly http: HostPort
+  /** `host:port`. */
+  readonly http: string
   readonly listenAddr: string
   readonly natsPort: number
   readonly advertiseAddr: string
@@ -44,7 +42,6 @@ export interface NodeOptions {
   readonly natsCreds: string | undefined
 }
 
-const isRoot = process.getuid?.() === 0
 const environmentName = (flag: string): string => `TROUPE_${flag.toUpperCase().replaceAll("-", "_")}`
 
 /** A flag that may also come from the environment, and may be absent. */
@@ -78,9 +75,6 @@ export const nodeFlags = {
 
 export type RawNodeOptions = { readonly [Key in keyof typeof nodeFlags]: Option.Option<string> }
 
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "::1" || host === "[::1]" || host.startsWith("127.")
-
 function oneOf<const Choice extends string>(
   flag: string,
   value: string,
@@ -98,13 +92,6 @@ function portOf(flag: string, value: string): Effect.Effect<number, BadOption> {
     ? Effect.succeed(port)
     : Effect.fail(BadOption.of(flag, value, "a port from 0 to 65535"))
 }
-
-const hostPort = Effect.fnUntraced(function* (flag: string, value: string) {
-  const found = /^(\[[0-9a-fA-F:.]+\]|[^:\s]+):(\d+)$/.exec(value)
-  if (found === null) return yield* BadOption.of(flag, value, "host:port, such as 127.0.0.1:4500")
-  const [, host = "", port = ""] = found
-  return { host: host.replace(/^\[|\]$/g, ""), port: yield* portOf(flag, port) }
-})
 
 /** What the flags come to on this machine. */
 export const resolveNodeOptions = Effect.fnUntraced(function* (
@@ -133,15 +120,15 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   const name = given("name") ?? hostname()
   if (name === "") return yield* BadOption.of("name", name, "a name")
 
-  const dataDir = resolve(
-    given("dataDir") ?? (isRoot ? "/var/lib/troupe" : join(homedir(), ".local/share/troupe"))
-  )
-  const runRoot = isRoot ? "/run/troupe" : (process.env.XDG_RUNTIME_DIR ?? join(dataDir, "run"))
-  const runDir = join(runRoot, createHash("sha256").update(dataDir).digest("hex").slice(0, 12))
+  const dataDir = resolve(given("dataDir") ?? usualDataDir)
 
-  const http = yield* hostPort("http", given("http") ?? "127.0.0.1:4500")
-  if (!isLoopback(http.host)) {
-    return yield* BadOption.of("http", given("http") ?? "", "a loopback address: any other needs --http-tls")
+  const http = given("http") ?? "127.0.0.1:4500"
+  const httpAddress = parseHostPort(http)
+  if (httpAddress === undefined) {
+    return yield* BadOption.of("http", http, "host:port, such as 127.0.0.1:4500")
+  }
+  if (!isLoopback(httpAddress.host)) {
+    return yield* BadOption.of("http", http, "a loopback address: any other needs --http-tls")
   }
   const listenAddr = given("listenAddr") ?? "127.0.0.1"
   if (!isLoopback(listenAddr)) {
@@ -152,17 +139,17 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     return yield* BadOption.of("advertise-addr", advertiseAddr, "an IPv4 or IPv6 address")
   }
   const dockerHost = given("dockerHost") ?? process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock"
-  if (!/^(unix:\/\/\/|tcp:\/\/[^/])/.test(dockerHost)) {
+  if (parseEngineAddress(dockerHost) instanceof Error) {
     return yield* BadOption.of("docker-host", dockerHost, "unix:///path or tcp://host:port")
   }
   return {
     role,
     name,
     dataDir,
-    runDir,
+    runDir: runDirOf(dataDir),
     dockerHost,
     executor: yield* oneOf("executor", given("executor") ?? "docker", ["docker", "process"]),
-    socket: resolve(given("socket") ?? (isRoot ? "/run/troupe/docker.sock" : join(runDir, "docker.sock"))),
+    socket: resolve(given("socket") ?? usualSocketOf(dataDir)),
     http,
     listenAddr,
     natsPort: yield* portOf("nats-port", given("natsPort") ?? "4222"),

@@ -5,6 +5,7 @@ import process from "node:process"
 import { Effect, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { ownCredentials } from "#actors/nats/creds.ts"
+import { usualDataDir } from "#cli/places.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
 
 const Running = Schema.Struct({
@@ -23,7 +24,7 @@ const fileIn = (dataDir: string): string => join(dataDir, "running.json")
 
 export const dataDirFlag = Flag.String("data-dir").pipe(
   Flag.withDescription("the daemon's data directory [TROUPE_DATA_DIR]"),
-  Flag.withDefault(process.env.TROUPE_DATA_DIR ?? "/var/lib/troupe")
+  Flag.withDefault(process.env.TROUPE_DATA_DIR ?? usualDataDir)
 )
 
 /** Written once the daemon serves, taken away when it ends in order. */

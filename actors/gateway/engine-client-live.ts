@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer"
 import http, { type IncomingMessage } from "node:http"
 import { Effect, type Scope } from "effect"
-import { cannotConnect, connectOptions, type EngineAddress } from "#actors/gateway/engine-address.ts"
+import { cannotConnect, connectOptions, type EngineAddress } from "#actors/drivers/engine/address.ts"
 import {
   type EngineAnswer,
   type EngineClientService,

@@ -3,10 +3,10 @@
  * all of its parts; the daemon names only this.
  */
 import { Effect, type Scope } from "effect"
+import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import { answerHeaders } from "#actors/gateway/answer-headers.ts"
 import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
-import type { EngineAddress } from "#actors/gateway/engine-address.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway } from "#actors/gateway/gateway.ts"

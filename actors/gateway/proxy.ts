@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer"
 import http, { type IncomingMessage, type ServerResponse } from "node:http"
 import net, { type Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { cannotConnect, connectOptions, type EngineAddress } from "#actors/gateway/engine-address.ts"
+import { cannotConnect, connectOptions, type EngineAddress } from "#actors/drivers/engine/address.ts"
 
 /** What may differ between what the client asked and what the Engine is asked. */
 export interface Rewrite {

@@ -9,11 +9,12 @@ import net, { type AddressInfo, type Socket } from "node:net"
 import path from "node:path"
 import process from "node:process"
 import { Effect, Schema, type Scope } from "effect"
-import type { EngineAddress } from "#actors/gateway/engine-address.ts"
+import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { httpToken, isAuthorized } from "#actors/gateway/http-token.ts"
 import { type Admission, type ListenerOptions, makeListener } from "#actors/gateway/listener.ts"
 import { offeredVersion } from "#actors/gateway/negotiate.ts"
+import { type HostPort, isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { makeProxy, type PassThrough } from "#actors/gateway/proxy.ts"
 
 /** A door cannot be opened. `flag` is the option to change, `value` what it was. */
@@ -224,18 +225,15 @@ async function protectSocket(file: string): Promise<void> {
 /** Reads `HOST:PORT`; only loopback addresses pass, because the token would travel in the clear. */
 const parseHttpAddress = Effect.fnUntraced(function* (
   text: string
-): Effect.fn.Return<{ readonly host: string; readonly port: number }, CannotListen> {
+): Effect.fn.Return<HostPort, CannotListen> {
   const refuse = (why: string): CannotListen =>
     new CannotListen({ flag: "--http", value: text, message: `--http ${text}: ${why}` })
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^[\]]+):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[2])
-  if (match === null || port > 65_535) return yield* refuse("expected HOST:PORT, such as 127.0.0.1:4500")
-  const host = (match[1] as string).replace(/^\[|\]$/g, "")
-  const loopback = host === "localhost" || host === "::1" || (net.isIPv4(host) && host.startsWith("127."))
-  if (!loopback) {
+  const address = parseHostPort(text)
+  if (address === undefined) return yield* refuse("expected HOST:PORT, such as 127.0.0.1:4500")
+  if (!isLoopback(address.host)) {
     return yield* refuse(
       "not a loopback address, and without TLS the token would travel in the clear; use 127.0.0.1:4500, or turn on --http-tls"
     )
   }
-  return { host, port }
+  return address
 })

@@ -5,6 +5,7 @@ import { dirname } from "node:path"
 import process from "node:process"
 import { Console, Effect, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
+import { tmpfsMagic } from "#actors/drivers/secret-store/tmpfs.ts"
 import { warnOfVersion } from "#actors/nats/configure.ts"
 import { get } from "#cli/client.ts"
 import { connectAs, dataDirFlag, findRunning } from "#cli/running.ts"
@@ -108,8 +109,6 @@ function disk(dataDir: string): ReadonlyArray<Finding> {
     return [...found, bad(`${dataDir} cannot be read and written`, "run as the user who owns it")]
   }
 }
-
-const tmpfsMagic = 0x01021994
 
 function memory(): ReadonlyArray<Finding> {
   const found: Array<Finding> = []

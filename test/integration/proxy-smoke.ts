@@ -4,7 +4,7 @@
  */
 import http from "node:http"
 import process from "node:process"
-import { parseEngineAddress } from "#actors/gateway/engine-address.ts"
+import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { makeProxy } from "#actors/gateway/proxy.ts"
 
 const [socket = "", engineText = "unix:///var/run/docker.sock"] = process.argv.slice(2)

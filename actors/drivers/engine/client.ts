@@ -10,6 +10,7 @@ import process from "node:process"
 import { inspect } from "node:util"
 import Docker from "dockerode"
 import { Context, type Duration, Effect, Layer, Schema } from "effect"
+import { connectOptions, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { ExecutorError } from "#actors/drivers/executor.ts"
 
 /** The newest API version this code was written for; an older Engine's own version wins. */
@@ -222,28 +223,13 @@ const presentOnly = (query: NonNullable<EngineRequest["query"]>): Record<string,
 function connect(dockerHost: string): { docker: Docker; agent: http.Agent } {
   // dockerode mixes `DOCKER_HOST` into what it is not told; every field is told, so that only `dockerHost` counts.
   const none = { host: undefined, port: undefined, socketPath: undefined, pathPrefix: undefined }
-  if (dockerHost.startsWith("unix://")) {
+  const address = parseEngineAddress(dockerHost.replace(/^https:/, "tcp:"))
+  if (address instanceof Error) throw address
+  const secure = dockerHost.startsWith("https:") || Boolean(process.env.DOCKER_TLS_VERIFY)
+  if (address._tag === "Unix" || !secure) {
     const agent = unseen(new http.Agent({ keepAlive: true }))
-    const socketPath = dockerHost.slice("unix://".length)
-    if (!socketPath.startsWith("/")) {
-      throw new Error(`docker-host ${JSON.stringify(dockerHost)}: expected unix:///path/of/the/socket`)
-    }
-    return { docker: new Docker({ ...none, protocol: "http", socketPath, agent } as never), agent }
-  }
-  const url = URL.parse(dockerHost)
-  const port = Number(url?.port ?? 0)
-  if (url === null || !/^(tcp|http|https):$/.test(url.protocol) || url.hostname === "" || port === 0) {
-    throw new Error(
-      `docker-host ${JSON.stringify(dockerHost)}: expected unix:///path, tcp://host:port or https://host:port`
-    )
-  }
-  const secure = url.protocol === "https:" || Boolean(process.env.DOCKER_TLS_VERIFY)
-  if (!secure) {
-    const agent = unseen(new http.Agent({ keepAlive: true }))
-    return {
-      docker: new Docker({ ...none, protocol: "http", host: url.hostname, port, agent } as never),
-      agent
-    }
+    const docker = new Docker({ ...none, protocol: "http", ...connectOptions(address), agent } as never)
+    return { docker, agent }
   }
   // As the docker CLI does: ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH.
   const folder = process.env.DOCKER_CERT_PATH
@@ -260,8 +246,7 @@ function connect(dockerHost: string): { docker: Docker; agent: http.Agent } {
     docker: new Docker({
       ...none,
       protocol: "https",
-      host: url.hostname,
-      port,
+      ...connectOptions(address),
       agent,
       ...certificates
     } as never),

@@ -7,7 +7,7 @@ import { execFile } from "node:child_process"
 import { createHash, randomBytes } from "node:crypto"
 import { constants } from "node:fs"
 import { chmod, chown, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import process from "node:process"
 import { promisify } from "node:util"
 import { Effect, Layer, Semaphore } from "effect"
@@ -15,13 +15,9 @@ import { type MemoryFile, SecretStore, SecretStoreError } from "#actors/drivers/
 import { isToken } from "#runtime/address.ts"
 
 /** What statfs(2) calls tmpfs. */
-const tmpfsMagic = 0x01021994
+export const tmpfsMagic = 0x01021994
 /** Secrets are at most 500 KiB each; this bounds what a node full of them may take of its memory. */
 const mountOptions = "size=256m,mode=0711,nosuid,nodev,noexec"
-
-/** Where a node with this data directory keeps its task files, unless told. */
-export const usualRoot = (dataDir: string): string =>
-  `/run/troupe/${createHash("sha256").update(resolve(dataDir)).digest("hex").slice(0, 16)}/tasks`
 
 export interface TmpfsOptions {
   /** An absolute path; made if missing. As root, a tmpfs is mounted there if it is not on one already. */

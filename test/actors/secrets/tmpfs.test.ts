@@ -6,7 +6,7 @@ import { join } from "node:path"
 import process from "node:process"
 import { promisify } from "node:util"
 import { Effect } from "effect"
-import { RefusingSecretStore, TmpfsSecretStore, usualRoot } from "#actors/drivers/secret-store/tmpfs.ts"
+import { RefusingSecretStore, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { type MemoryFile, SecretStore, type SecretStoreService } from "#actors/drivers/secret-store.ts"
 
 const run = promisify(execFile)
@@ -108,10 +108,5 @@ describe("task files", () => {
       )
     )
     expect(outcome).rejects.toThrow("the Engine at tcp://h:2375 cannot see this node's memory")
-  })
-
-  test("of two data directories never meet", () => {
-    expect(usualRoot("/a")).toMatch(/^\/run\/troupe\/[0-9a-f]{16}\/tasks$/)
-    expect(usualRoot("/a")).not.toBe(usualRoot("/b"))
   })
 })

@@ -11,12 +11,12 @@ export class BadEngineAddress extends Schema.TaggedError<BadEngineAddress>()("Ba
   message: Schema.String
 }) {}
 
-/** Reads `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`; port 2375 where none is given. */
+/** Reads `unix://PATH`, `tcp://HOST:PORT` or `http://HOST:PORT`. */
 export function parseEngineAddress(text: string): EngineAddress | BadEngineAddress {
   const unix = /^unix:\/\/(\/.+)$/.exec(text)
   if (unix) return { _tag: "Unix", path: unix[1] as string }
-  const tcp = /^(?:tcp|http):\/\/(\[[0-9a-fA-F:.]+\]|[^:/[\]]+)(?::(\d{1,5}))?\/?$/.exec(text)
-  const port = Number(tcp?.[2] ?? 2375)
+  const tcp = /^(?:tcp|http):\/\/(\[[0-9a-fA-F:.]+\]|[^:/[\]]+):(\d{1,5})\/?$/.exec(text)
+  const port = Number(tcp?.[2])
   if (tcp && port > 0 && port < 65_536) {
     return { _tag: "Tcp", host: (tcp[1] as string).replace(/^\[|\]$/g, ""), port }
   }
@@ -26,7 +26,7 @@ export function parseEngineAddress(text: string): EngineAddress | BadEngineAddre
   })
 }
 
-export const showEngineAddress = (address: EngineAddress): string =>
+const showEngineAddress = (address: EngineAddress): string =>
   address._tag === "Unix" ? `unix://${address.path}` : `tcp://${address.host}:${address.port}`
 
 /** What `node:http` and `node:net` take to connect there. */

@@ -1,0 +1,50 @@
+/** What the flags of `node` come to, and what is said of those that cannot be meant. */
+import { describe, expect, test } from "bun:test"
+import { Effect, Option } from "effect"
+import { nodeFlags, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
+
+const resolve = (given: Readonly<Record<string, string>>) => {
+  const raw = Object.fromEntries(
+    Object.keys(nodeFlags).map((flag) => [flag, Option.fromUndefinedOr(given[flag])])
+  ) as unknown as RawNodeOptions
+  return Effect.runSync(Effect.result(resolveNodeOptions(raw, "10.0.0.7")))
+}
+
+const refusal = (given: Readonly<Record<string, string>>): string => {
+  const result = resolve({ role: "manager", ...given })
+  return result._tag === "Failure" ? result.failure.message : "taken"
+}
+
+test("a manager needs nothing but its role", () => {
+  const result = resolve({ role: "manager", dataDir: "/var/lib/x" })
+  expect(result).toMatchObject({
+    success: { dataDir: "/var/lib/x", http: "127.0.0.1:4500", natsPort: 4222, advertiseAddr: "10.0.0.7" }
+  })
+})
+
+test("an IPv6 loopback address is written with brackets", () => {
+  expect(resolve({ role: "manager", http: "[::1]:4500" })).toMatchObject({ success: { http: "[::1]:4500" } })
+})
+
+describe("a bad value is an error that names the flag, the value and what is expected", () => {
+  test.each([
+    ["http", "4500", "--http '4500': expected host:port, such as 127.0.0.1:4500"],
+    ["http", "127.0.0.1:65536", "--http '127.0.0.1:65536': expected host:port, such as 127.0.0.1:4500"],
+    [
+      "http",
+      "10.0.0.7:4500",
+      "--http '10.0.0.7:4500': expected a loopback address: any other needs --http-tls"
+    ],
+    [
+      "http",
+      "127.example.org:1",
+      "--http '127.example.org:1': expected a loopback address: any other needs --http-tls"
+    ],
+    ["dockerHost", "ssh://x", "--docker-host 'ssh://x': expected unix:///path or tcp://host:port"],
+    ["dockerHost", "tcp://x:0", "--docker-host 'tcp://x:0': expected unix:///path or tcp://host:port"],
+    ["natsPort", "-1", "--nats-port '-1': expected a port from 0 to 65535"],
+    ["availability", "busy", "--availability 'busy': expected one of active, pause, drain"]
+  ])("%s %s", (flag, value, message) => {
+    expect(refusal({ [flag]: value })).toBe(message)
+  })
+})
