@@ -2,9 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { mkdir, writeFile } from "node:fs/promises"
 import http from "node:http"
-import { createServer } from "node:net"
 import { join } from "node:path"
-import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { type Cluster, freePort, startCluster } from "#test/support/cluster.ts"
 import { clis, startDocker } from "#test/support/docker-cli.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
@@ -61,17 +60,6 @@ const removed = (service: string): Promise<void> =>
     async () => (await containersOf(`com.docker.swarm.service.name=${service}`)).length === 0,
     `nothing of ${service} is left on the Engine`
   )
-
-/** A port nobody listens on, on either loopback. */
-function freePort(): Promise<number> {
-  const server = createServer()
-  return new Promise((resolve) => {
-    server.listen(0, "::", () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}
 
 /** The body of `GET /`, or `undefined` when it does not come; each request has a connection of its own. */
 function fetchText(host: string, port: number): Promise<string | undefined> {

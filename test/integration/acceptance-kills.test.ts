@@ -5,7 +5,7 @@ import { connect } from "node:net"
 import { join } from "node:path"
 import process from "node:process"
 import type Docker from "dockerode"
-import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { type Cluster, freePort, startCluster } from "#test/support/cluster.ts"
 import { PrivateEngine } from "#test/support/dockerd.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
@@ -163,15 +163,27 @@ describe("on an Engine that stays", () => {
 
   test("kill -9 of the daemon leaves containers alone; the next life adopts them and repairs what happened", async () => {
     await create(cluster, "lasting", 5, "--restart-delay", "0s")
+    const port = await freePort()
+    await cluster.must(
+      ...["service", "create", "-d", "--name", "door", "-p", `${port}:80`, testImage],
+      ...["sh", "-c", "mkdir /www; echo open > /www/index.html; exec httpd -f -p 80 -h /www"]
+    )
+    const answers = () =>
+      fetch(`http://127.0.0.1:${port}/`).then(
+        async (response) => (await response.text()).trim() === "open",
+        () => false
+      )
+    await eventually(answers, "the published port answers")
     const before = await starts(docker, cluster, "lasting")
     const [killed = "", removed = ""] = Object.keys(before)
     const tasks = await tasksOf(cluster, "lasting")
 
     await cluster.kill9()
+    expect(await answers()).toBe(true)
     await docker.getContainer(killed).kill()
     await docker.getContainer(removed).remove({ force: true })
     const running = await docker.listContainers({
-      filters: { label: [`io.troupe.cluster=${cluster.clusterId}`] }
+      filters: { label: [`io.troupe.cluster=${cluster.clusterId}`, "com.docker.swarm.service.name=lasting"] }
     })
     expect(running.map(({ Id }) => Id).sort()).toEqual(
       Object.keys(before)
@@ -195,7 +207,8 @@ describe("on an Engine that stays", () => {
     const known = new Set(tasks.map(({ ID }) => ID))
     const made = (await tasksOf(cluster, "lasting")).filter(({ ID }) => !known.has(ID))
     expect(made).toHaveLength(2)
-    await cluster.must("service", "rm", "lasting")
+    expect(await answers()).toBe(true)
+    await cluster.must("service", "rm", "lasting", "door")
   }, 90_000)
 
   test("kill -9 of nats-server: it is back, nothing is lost, and services are created as before", async () => {
