@@ -109,7 +109,7 @@ const verbs = new Set(
 )
 const isVerb = (path: string): boolean => {
   const name = basename(path).replace(/\.ts$/, "")
-  return verbs.has(name) || /^(parse|validate)-/.test(name)
+  return verbs.has(name) || /^(apply|parse|validate)-/.test(name)
 }
 
 /** Converts what it is given, and reads no clock. */

@@ -8,7 +8,7 @@ import type { EngineClientService } from "#actors/gateway/engine-client.ts"
 import { find } from "#actors/gateway/find.ts"
 import type { Filters } from "#actors/gateway/parse-filters.ts"
 import { parseFilters } from "#actors/gateway/parse-filters.ts"
-import { type Answer, isRefusal, noLeader, outOfSequence, refusing } from "#actors/gateway/response.ts"
+import { type Answer, isRefusal, noLeader, refusing } from "#actors/gateway/response.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader, Tables } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -143,7 +143,7 @@ export const write = Effect.fnUntraced(function* (
     case "Applied":
       return
     case "Refused":
-      return yield* Refused.of(outcome.refusal.code === "outOfSequence" ? outOfSequence : outcome.refusal)
+      return yield* Refused.of(outcome.refusal)
     case "NotLeader":
       return yield* withoutLeader
     case "Unknown": {

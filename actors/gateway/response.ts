@@ -39,23 +39,6 @@ export const problem = (status: number, message: string): Answer => ({
 })
 export const refused = (refusal: Refusal): Answer => problem(statuses[refusal.code], refusal.message)
 
-/** Refuses in Swarm's wording: most of its messages carry the gRPC code in front. */
-export const rpc = (code: Refusal["code"], text: string): Refusal =>
-  refuse(code, `rpc error: code = ${rpcNames[code]} desc = ${text}`)
-
-const rpcNames: Readonly<Record<Refusal["code"], string>> = {
-  notFound: "NotFound",
-  alreadyExists: "AlreadyExists",
-  invalidArgument: "InvalidArgument",
-  outOfSequence: "Unknown",
-  failedPrecondition: "FailedPrecondition",
-  notImplemented: "Unimplemented",
-  forbidden: "PermissionDenied",
-  unavailable: "Unavailable",
-  unknown: "Unknown"
-}
-
-export const outOfSequence: Refusal = rpc("outOfSequence", "update out of sequence")
 export const noLeader: Refusal = refuse(
   "unavailable",
   "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."

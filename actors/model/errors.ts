@@ -23,6 +23,25 @@ export type Refusal = typeof Refusal.Type
 
 export const refuse = (code: Refusal["code"], message: string): Refusal => ({ code, message })
 
+/** Refuses in Swarm's wording: most of its messages carry the gRPC code in front. */
+export const rpc = (code: Refusal["code"], text: string): Refusal =>
+  refuse(code, `rpc error: code = ${rpcNames[code]} desc = ${text}`)
+
+const rpcNames: Readonly<Record<Refusal["code"], string>> = {
+  notFound: "NotFound",
+  alreadyExists: "AlreadyExists",
+  invalidArgument: "InvalidArgument",
+  outOfSequence: "Unknown",
+  failedPrecondition: "FailedPrecondition",
+  notImplemented: "Unimplemented",
+  forbidden: "PermissionDenied",
+  unavailable: "Unavailable",
+  unknown: "Unknown"
+}
+
+/** The version that was named is not the newest. */
+export const outOfSequence: Refusal = rpc("outOfSequence", "update out of sequence")
+
 /** Carries a refusal through Effect's error channel. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", {
   refusal: Refusal,

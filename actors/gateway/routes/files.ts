@@ -21,20 +21,11 @@ import {
 } from "#actors/gateway/gateway.ts"
 import { hasLabels, hasPrefix, isOneOf } from "#actors/gateway/parse-filters.ts"
 import { parseVersionIndex } from "#actors/gateway/parse-query.ts"
-import {
-  type Answer,
-  created,
-  done,
-  gone,
-  isRefusal,
-  list,
-  okText,
-  outOfSequence
-} from "#actors/gateway/response.ts"
+import { type Answer, created, done, gone, isRefusal, list, okText } from "#actors/gateway/response.ts"
 import { checkFileUpdate } from "#actors/gateway/validate/check-file.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader, Tables } from "#actors/ledger/reader.ts"
-import { type Refusal, Refused } from "#actors/model/errors.ts"
+import { outOfSequence, type Refusal, Refused } from "#actors/model/errors.ts"
 import { equal } from "#actors/model/service-facts.ts"
 
 export interface FileKind<K extends "secret" | "config"> {

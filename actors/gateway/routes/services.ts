@@ -19,23 +19,13 @@ import { inventName } from "#actors/gateway/invent-name.ts"
 import { compareVersions } from "#actors/gateway/negotiate.ts"
 import { hasLabels, hasPrefix, isOneOf } from "#actors/gateway/parse-filters.ts"
 import { parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
-import {
-  type Answer,
-  created,
-  done,
-  isRefusal,
-  list,
-  ok,
-  okText,
-  outOfSequence,
-  rpc
-} from "#actors/gateway/response.ts"
+import { type Answer, created, done, isRefusal, list, ok, okText } from "#actors/gateway/response.ts"
 import { countTasks, serviceText } from "#actors/gateway/shape/service.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
+import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { equal, modeOf } from "#actors/model/service-facts.ts"
 import { ServiceSpec } from "#actors/model/spec.ts"

@@ -14,11 +14,11 @@ import {
   write
 } from "#actors/gateway/gateway.ts"
 import { isOn, parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
-import { type Answer, done, ok, outOfSequence, refusing } from "#actors/gateway/response.ts"
+import { type Answer, done, ok, refusing } from "#actors/gateway/response.ts"
 import { swarm } from "#actors/gateway/shape/swarm.ts"
 import { checkSwarm, completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
+import { outOfSequence, type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { SwarmSpec } from "#actors/model/spec.ts"
 

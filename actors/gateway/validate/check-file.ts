@@ -1,7 +1,6 @@
 /** Secrets and configs: names, sizes, and that nothing but labels ever changes. */
-import { rpc } from "#actors/gateway/response.ts"
 import { checkFileName } from "#actors/gateway/validate/check-name.ts"
-import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import type { ConfigSpec, SecretSpec } from "#actors/model/spec.ts"
 
 const secretLimit = 500 * 1024

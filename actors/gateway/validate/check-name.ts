@@ -1,6 +1,5 @@
 /** Which names objects may have, and which image references can be parsed. */
-import { rpc } from "#actors/gateway/response.ts"
-import type { Refusal } from "#actors/model/errors.ts"
+import { type Refusal, rpc } from "#actors/model/errors.ts"
 
 // Written without nested repetition: these run on what strangers send.
 const dnsName = /^[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?$/

@@ -1,8 +1,7 @@
 /** Whether a network can be made as asked: its name, its driver, and addresses that fit into each other. */
 import { predefinedLabel } from "#actors/drivers/labels.ts"
-import { rpc } from "#actors/gateway/response.ts"
 import { checkName } from "#actors/gateway/validate/check-name.ts"
-import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import type { IpamConfig, NetworkCreateRequest } from "#actors/model/spec.ts"
 import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 

@@ -4,9 +4,8 @@
  * The order of the checks and their words are the Engine's and SwarmKit's, so that of two faults the same one is
  * named. What depends on other objects is checked where those are at hand, and again when the entry is applied.
  */
-import { rpc } from "#actors/gateway/response.ts"
 import { checkName, isReference } from "#actors/gateway/validate/check-name.ts"
-import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import { isIngress, modeOf, protocolOf } from "#actors/model/service-facts.ts"
 import type {
   ConfigReference,

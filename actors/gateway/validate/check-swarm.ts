@@ -1,6 +1,5 @@
 /** Whether the cluster's settings can be meant, and the settings as they are stored. */
-import { rpc } from "#actors/gateway/response.ts"
-import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import type { SwarmSpec } from "#actors/model/spec.ts"
 
 const second = 1_000_000_000

@@ -1,8 +1,8 @@
 /** Whether what a service's spec names exists, and the spec with ids in the place of names. */
 import { find } from "#actors/gateway/find.ts"
-import { isRefusal, rpc } from "#actors/gateway/response.ts"
+import { isRefusal } from "#actors/gateway/response.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import type { NetworkAttachmentConfig, ServiceSpec } from "#actors/model/spec.ts"
 
 /** Networks that every Engine has of its own; a task joins its node's. */

@@ -1,0 +1,117 @@
+/** The addresses of every network and who has them, for one turn of the allocator. */
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Network } from "#actors/model/objects.ts"
+import { isTerminal } from "#actors/model/task-state.ts"
+import { parseAddress, parseSubnet, type Subnet, showAddress } from "#actors/network/ip.ts"
+import { manualRange } from "#actors/network/manual-range.ts"
+
+interface Range {
+  readonly subnet: Subnet
+  readonly first: bigint
+  readonly last: bigint
+  readonly used: Set<bigint>
+  /** Where the search goes on: one after the address given last. */
+  next: bigint
+}
+
+/** Which addresses of each network are in use; read from the ledger once per network and turn. */
+export class AddressBook {
+  readonly #ledger: LedgerReader
+  readonly #ranges = new Map<string, ReadonlyArray<Range>>()
+
+  constructor(ledger: LedgerReader) {
+    this.#ledger = ledger
+  }
+
+  /** One free address per subnet of the network, as CIDRs; `undefined` when a subnet has none left. */
+  take(network: Network): ReadonlyArray<string> | undefined {
+    const found: Array<string> = []
+    for (const range of this.#of(network)) {
+      const value = takeFrom(range)
+      if (value === undefined) return undefined
+      found.push(`${showAddress(range.subnet.family, value)}/${range.subnet.prefix}`)
+    }
+    return found
+  }
+
+  #of(network: Network): ReadonlyArray<Range> {
+    const known = this.#ranges.get(network.ID)
+    if (known !== undefined) return known
+    const ranges = (network.IPAM.Config ?? []).flatMap((config) => rangeOf(config, network.Attachable) ?? [])
+    let newest = ""
+    // Tasks of a service that has moved to other networks still hold their addresses: every service is asked.
+    for (const service of this.#ledger.all("service")) {
+      for (const vip of service.Endpoint?.VirtualIPs ?? []) {
+        if (vip.NetworkID === network.ID) for (const range of ranges) mark(range, vip.Addr)
+      }
+      for (const task of this.#ledger.tasksOfService(service.ID)) {
+        const attachment = task.Attachments?.find((candidate) => candidate.NetworkID === network.ID)
+        if (attachment === undefined) continue
+        const born = task.CreatedAt
+        for (const cidr of attachment.Addresses) {
+          for (const range of ranges) {
+            const value = isTerminal(task.Status.State) ? valueIn(range, cidr) : mark(range, cidr)
+            if (value !== undefined && born >= newest) range.next = value + 1n
+          }
+        }
+        if (born > newest) newest = born
+      }
+    }
+    this.#ranges.set(network.ID, ranges)
+    return ranges
+  }
+}
+
+/** What tasks are given from; the Engine's own range of an attachable network is left out. */
+function rangeOf(
+  config: NonNullable<Network["IPAM"]["Config"]>[number],
+  attachable: boolean
+): Range | undefined {
+  const subnet = parseSubnet(config.Subnet ?? "")
+  if (subnet === undefined) return undefined
+  const within = parseSubnet(config.IPRange ?? "") ?? subnet
+  const used = new Set<bigint>()
+  const reserved = [config.Gateway, ...Object.values(config.AuxiliaryAddresses ?? {})]
+  for (const text of reserved) {
+    const address = parseAddress(text ?? "")
+    if (address !== undefined) used.add(address.value)
+  }
+  // IPv4 keeps its first address for the network and its last for broadcast.
+  const last = within.base + within.size - 1n
+  const broadcast = subnet.base + subnet.size - 1n
+  const first = within.base === subnet.base ? within.base + 1n : within.base
+  const highest = subnet.family === 4 && last === broadcast ? last - 1n : last
+  const manual = attachable ? manualRange(subnet) : undefined
+  return {
+    subnet,
+    first,
+    last: manual !== undefined && highest >= manual.base ? manual.base - 1n : highest,
+    used,
+    next: first
+  }
+}
+
+function valueIn(range: Range, cidr: string): bigint | undefined {
+  const address = parseAddress(cidr.split("/")[0] ?? "")
+  if (address === undefined || address.family !== range.subnet.family) return undefined
+  return address.value >= range.first && address.value <= range.last ? address.value : undefined
+}
+
+function mark(range: Range, cidr: string): bigint | undefined {
+  const value = valueIn(range, cidr)
+  if (value !== undefined) range.used.add(value)
+  return value
+}
+
+function takeFrom(range: Range): bigint | undefined {
+  const count = range.last - range.first + 1n
+  if (BigInt(range.used.size) > count) return undefined
+  for (let step = 0n; step < count; step++) {
+    const value = range.first + ((range.next - range.first + step) % count)
+    if (range.used.has(value)) continue
+    range.used.add(value)
+    range.next = value + 1n
+    return value
+  }
+  return undefined
+}
