@@ -86,16 +86,33 @@ export function makePull(client: EngineClientService, options: ImageOptions, sco
   const preferOffline = options.preferOffline ?? process.env.DOCKER_SERVICE_PREFER_OFFLINE_IMAGE === "1"
   const patienceMs = options.registryPatienceMs ?? defaultPatienceMs
   const attempts = new Map<string, Attempt>()
+  const looks = new Map<string, Deferred.Deferred<boolean, ExecutorError>>()
   const asked = new Recent()
   const silent = new Recent()
 
   const look = (image: string, fine: ReadonlyArray<number>) =>
     client.call({ operation: "pull", method: "GET", path: `/images/${escapeImage(image)}/json`, fine })
+  /** Whether the Engine has it. Who asks while another asks shares the answer. */
   const isHere = (image: string) =>
-    Effect.map(
-      look(image, [404]),
-      (answer) => typeof answer === "object" && answer !== null && "Id" in answer
-    )
+    Effect.suspend(() => {
+      const underWay = looks.get(image)
+      if (underWay !== undefined) return Deferred.await(underWay)
+      const seen = Deferred.makeUnsafe<boolean, ExecutorError>()
+      looks.set(image, seen)
+      return look(image, [404]).pipe(
+        Effect.map((answer) => typeof answer === "object" && answer !== null && "Id" in answer),
+        Effect.onExit((exit) =>
+          Effect.sync(() => {
+            looks.delete(image)
+            Deferred.doneUnsafe(seen, exit)
+          })
+        ),
+        Effect.exit,
+        // Not of the task that asked first: it may be stopped, and the others wait on.
+        Effect.forkIn(scope),
+        Effect.andThen(Deferred.await(seen))
+      )
+    })
 
   const ask = (image: ParsedImage, auth: string | undefined, answered: Deferred.Deferred<void>) =>
     Effect.gen(function* () {
