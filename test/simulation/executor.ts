@@ -38,6 +38,8 @@ export interface Container {
   health: ContainerState["health"]
   /** How often it was started; once, if all is well. */
   starts: number
+  /** Somebody started it again: whatever it stands beside is not our doing. */
+  byHand: boolean
   readonly ends: Set<() => void>
 }
 
@@ -114,6 +116,7 @@ export class Engine {
     if (container.status !== "exited") return
     container.status = "running"
     container.pid = 999
+    container.byHand = true
     this.#tell({ _tag: "Started", containerId: container.id, labels: container.labels })
   }
 
@@ -215,6 +218,7 @@ export class Engine {
       finishedAt: 0,
       health: undefined,
       starts: 0,
+      byHand: false,
       ends: new Set()
     }
     this.changes++

@@ -187,6 +187,7 @@ export class Laws {
     if (startsFirst(service)) return
     for (const elsewhere of this.#engines()) {
       for (const other of elsewhere.running()) {
+        if (other.byHand) continue
         const rival = this.#furthest.get(other.labels[taskLabel] ?? "")
         if (rival === undefined || rival.ID === task.ID || !sameSlot(task, rival)) continue
         if (this.#isExcused(rival) || this.#isExcused(task)) continue

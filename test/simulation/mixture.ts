@@ -71,8 +71,9 @@ class Mixture {
       if (world.ledger.get("node", name)?.Spec.Availability === "pause") this.#ask(setting(name, "active"))
       if (name !== "manager") this.#ask(setting(name, "active"))
     }
-    for (const { Spec, PreviousSpec } of [...world.ledger.all("service")]) {
-      if (isSound(Spec) && isSound(PreviousSpec ?? {})) continue
+    for (const { Spec, PreviousSpec, UpdateStatus } of [...world.ledger.all("service")]) {
+      const rests = UpdateStatus === undefined || UpdateStatus.State.endsWith("completed")
+      if (rests && isSound(Spec) && isSound(PreviousSpec ?? {})) continue
       this.#ask(updating(Spec.Name ?? "", corrected))
     }
     this.#settleRequests()
@@ -250,7 +251,7 @@ const isSound = ({ TaskTemplate }: ServiceSpec): boolean =>
 
 /** An image that works, and no way back to one that does not. */
 const corrected = (spec: ServiceSpec): ServiceSpec => ({
-  ...withImage(spec, "web:1"),
+  ...withImage(spec, "web:corrected"),
   UpdateConfig: { ...spec.UpdateConfig, FailureAction: "continue" }
 })
 
