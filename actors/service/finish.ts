@@ -9,7 +9,7 @@ import { modeOf } from "#actors/model/service-facts.ts"
 import { isTerminal } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
 import { fitTest } from "#actors/service/dirty.ts"
-import { mayRestart, policyOf, standing } from "#actors/service/retry.ts"
+import { isOutOfTheWay, mayRestart, policyOf, standing, stopPatienceMs } from "#actors/service/retry.ts"
 import { Draft, newTask, type Slot, type SlotKey, slotsOf, specOf, type View } from "#actors/service/slot.ts"
 
 const mostAtOnce = 2_000
@@ -44,7 +44,10 @@ type Progress = "done" | "busy" | "free" | "spent"
 function tendJob(view: View, slot: Slot, draft: Draft): Progress {
   if (isDone(slot)) return "done"
   const task = slot.newest
-  if (!isWantedHere(task)) return mayRestart(view, slot.tasks, task) ? "free" : "spent"
+  if (!isWantedHere(task)) {
+    if (!mayRestart(view, slot.tasks, task)) return "spent"
+    return hasLeft(view, task, draft) ? "free" : "busy"
+  }
   const failed = isTerminal(task.Status.State)
   const lost = !failed && standing(view.ledger, task) !== "fine"
   if (!failed && !lost) return "busy"
@@ -59,7 +62,15 @@ function tendJob(view: View, slot: Slot, draft: Draft): Progress {
     return "busy"
   }
   draft.want(task, "shutdown")
-  return "free"
+  return isOutOfTheWay(view.ledger, task) ? "free" : "busy"
+}
+
+/** The work of a slot is not done by two at a time, unless the first takes too long to stop. */
+function hasLeft(view: View, task: Task, draft: Draft): boolean {
+  const patience = toMs(task.UpdatedAt) + stopPatienceMs
+  if (isOutOfTheWay(view.ledger, task) || view.now >= patience) return true
+  draft.wake(patience)
+  return false
 }
 
 function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft): void {

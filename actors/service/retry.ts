@@ -33,8 +33,8 @@ export interface Policy {
 
 // Swarm's default.
 const usualDelayMs = 5_000
-// Swarm's task timeout: a task that does not stop holds its successor up no longer than this.
-const stopPatienceMs = 60_000
+/** Swarm's task timeout: a task that does not stop holds its successor up no longer than this. */
+export const stopPatienceMs = 60_000
 
 export function policyOf(spec: TaskSpec): Policy {
   const policy = spec.RestartPolicy ?? {}

@@ -47,6 +47,21 @@ function end(stage: Stage, state: "complete" | "failed", most = 100): void {
 const slots = (stage: Stage) => stage.tasks("job").map((task) => task.Slot)
 
 describe("replicated jobs", () => {
+  test("a task of a drained node is replaced when it has stopped, or has had a minute for it", () => {
+    for (const way of ["stops", "does not stop"]) {
+      const stage = job(new Stage(["n1", "n2"]), 1, 1)
+      stage.place()
+      const [task] = stage.tasks("job")
+      stage.report(task?.ID ?? "", "running").node(task?.NodeID ?? "", { availability: "drain" })
+      stage.look("job")
+      expect(stage.desired("job")).toEqual(["shutdown"])
+      if (way === "stops") stage.report(task?.ID ?? "", "shutdown")
+      else stage.book.time += 60_000
+      stage.look("job")
+      expect(stage.desired("job")).toEqual(["shutdown", "complete"])
+    }
+  })
+
   test("JB-01 JB-02 start as many tasks as may run at a time, wanted complete, each in a slot from 0", () => {
     const stage = job(new Stage(), 3, 10)
     expect(stage.tasks("job").map((task) => [task.Slot, task.DesiredState, task.JobIteration])).toEqual([
