@@ -118,6 +118,7 @@ export class Engine {
     container.pid = 999
     container.byHand = true
     this.#tell({ _tag: "Started", containerId: container.id, labels: container.labels })
+    this.#endByItself(container)
   }
 
   /** Kill -9: calls under way get no answer, and nobody hears of what happens. With live-restore, containers go on. */
@@ -237,7 +238,7 @@ export class Engine {
       return refusal("start", `network ${network} not found`, 404, false)
     }
     const { host, chance } = this.#options
-    const [behaviour, afterMs] = behaviourOf(container.image)
+    const [behaviour] = behaviourOf(container.image)
     if (behaviour === "nostart") {
       return refusal("start", `exec: "nothing": executable file not found in $PATH`, 400, false)
     }
@@ -249,9 +250,7 @@ export class Engine {
     if (container.checked) this.#probe(container, behaviour === "sick")
     this.#options.onEvent("start", container)
     this.#tell({ _tag: "Started", containerId: container.id, labels: container.labels })
-    if (behaviour === "job" || behaviour === "crash") {
-      host.after(afterMs, () => this.#end(container, behaviour === "job" ? 0 : 1))
-    }
+    this.#endByItself(container)
     return undefined
   }
 
@@ -304,6 +303,12 @@ export class Engine {
       Engine: { EngineVersion: "20.10.24" },
       Executor: "docker"
     }
+  }
+
+  #endByItself(container: Container): void {
+    const [behaviour, afterMs] = behaviourOf(container.image)
+    if (behaviour !== "job" && behaviour !== "crash") return
+    this.#options.host.after(afterMs, () => this.#end(container, behaviour === "job" ? 0 : 1))
   }
 
   #probe(container: Container, sick: boolean): void {
