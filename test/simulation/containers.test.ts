@@ -1,6 +1,7 @@
 /** Containers that are asked for, and containers that end. */
 import { expect, test } from "bun:test"
-import { template, World } from "#test/simulation/world.ts"
+import { template } from "#test/simulation/wishes.ts"
+import { World } from "#test/simulation/world.ts"
 
 test("six replicas run, spread over three nodes, and then nothing happens any more", () => {
   const world = new World({ seed: 1 })

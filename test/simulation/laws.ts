@@ -7,7 +7,7 @@ import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reade
 import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { isBefore, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
-import type { Container, Engine, Happening } from "#test/simulation/executor.ts"
+import type { Container, Engine, Happening } from "#test/simulation/engine.ts"
 
 export const short = (id: string): string => id.slice(0, 6)
 export const showTask = (task: Task): string =>

@@ -5,7 +5,8 @@
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { calm } from "#test/simulation/network.ts"
-import { creation, removal, setting, template, updating, type Wish, World } from "#test/simulation/world.ts"
+import { creation, removal, setting, template, updating, type Wish } from "#test/simulation/wishes.ts"
+import { World } from "#test/simulation/world.ts"
 
 const second = 1e9
 

@@ -1,6 +1,7 @@
 /** Nodes that die, are cut off, are drained, and Engines that crash under them. */
 import { expect, test } from "bun:test"
-import { setting, World } from "#test/simulation/world.ts"
+import { setting } from "#test/simulation/wishes.ts"
+import { World } from "#test/simulation/world.ts"
 
 const aWorld = (seed: number, workers = 3): World => {
   const world = new World({ seed, workers })

@@ -1,7 +1,8 @@
 /** Rolling updates that go well, and some that do not. */
 import { expect, test } from "bun:test"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { template, World } from "#test/simulation/world.ts"
+import { template } from "#test/simulation/wishes.ts"
+import { World } from "#test/simulation/world.ts"
 
 const second = 1e9
 

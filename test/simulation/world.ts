@@ -5,9 +5,7 @@
 import { Context, Effect, Scope } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Executor } from "#actors/drivers/executor.ts"
-import { taskLabel } from "#actors/drivers/labels.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
-import type { Command } from "#actors/ledger/commands.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
@@ -25,11 +23,14 @@ import { type LocalSystem, makeSystem } from "#runtime/live.ts"
 import { effectPerformer } from "#runtime/performer.ts"
 import { System, type TreeNode } from "#runtime/system.ts"
 import { MemoryBus, type MemoryTransport } from "#runtime/transport/memory.ts"
-import { type Container, Engine, executorOf } from "#test/simulation/executor.ts"
+import { type Container, Engine } from "#test/simulation/engine.ts"
+import { executorOf } from "#test/simulation/executor.ts"
 import { Laws, short, showTask } from "#test/simulation/laws.ts"
 import { Life } from "#test/simulation/life.ts"
 import { SimulatedLog } from "#test/simulation/log.ts"
 import { Network } from "#test/simulation/network.ts"
+import { problemsOf } from "#test/simulation/problems.ts"
+import { creation, removal, updating, type Wish } from "#test/simulation/wishes.ts"
 
 export interface WorldOptions {
   readonly seed: number
@@ -43,7 +44,7 @@ const clusterId = "c1"
 const managerId = "manager"
 
 /** A machine with an Engine, and what outlives the processes on it. */
-interface Machine {
+export interface Machine {
   readonly name: string
   readonly engine: Engine
   /** Tasks with files in memory. */
@@ -57,9 +58,6 @@ interface Process {
   readonly transport: MemoryTransport
   readonly system: LocalSystem
 }
-
-/** What was asked of the cluster from outside, until it is acknowledged. */
-export type Wish = (ledger: LedgerReader) => Command | undefined
 
 export class World {
   readonly seed: number
@@ -374,106 +372,7 @@ export class World {
 
   /** What is not as the specs ask for; empty when all is well. */
   problems(): ReadonlyArray<string> {
-    const found: Array<string> = []
-    const { ledger } = this
-    for (const [name, machine] of this.machines) {
-      const expected = machine.process === undefined || !machine.engine.up ? "down" : "ready"
-      const state = ledger.get("node", name)?.Status.State
-      if (state !== expected) found.push(`${name} is ${state} instead of ${expected}`)
-    }
-    for (const service of ledger.all("service")) found.push(...this.#problemsOf(service))
-    for (const { engine, container } of this.containers()) {
-      if (!engine.up) continue
-      const task = ledger.get("task", container.labels[taskLabel] ?? "")
-      const where = `container ${container.name} on ${engine.name}`
-      if (task === undefined) found.push(`${where} belongs to no task`)
-      else if (container.status === "running" && task.Status.State !== "running")
-        found.push(`${where} runs, its task is ${task.Status.State}`)
-      else if (
-        container.status === "running" &&
-        task.DesiredState !== "running" &&
-        task.DesiredState !== "complete"
-      )
-        found.push(`${where} runs, its task is wanted ${task.DesiredState}`)
-    }
-    for (const task of ledger.all("task")) {
-      if (ledger.get("service", task.ServiceID) === undefined)
-        found.push(`task ${showTask(task)} has no service`)
-    }
-    for (const machine of this.machines.values()) {
-      if (!machine.engine.up) continue
-      for (const id of machine.secrets) {
-        if (ledger.get("task", id) === undefined)
-          found.push(`files of task ${short(id)} are left on ${machine.name}`)
-      }
-      found.push(...this.#portProblems(machine))
-    }
-    return found
-  }
-
-  #problemsOf(service: Service): ReadonlyArray<string> {
-    const found: Array<string> = []
-    const name = service.Spec.Name ?? service.ID
-    const tasks = [...this.ledger.tasksOfService(service.ID)]
-    const running = this.runningTasks(name)
-    const { Mode } = service.Spec
-    if (Mode?.ReplicatedJob !== undefined) {
-      const iteration = service.JobStatus?.JobIteration.Index ?? 0
-      const done = tasks.filter(
-        (task) => task.Status.State === "complete" && (task.JobIteration?.Index ?? 0) === iteration
-      )
-      const total = Mode.ReplicatedJob.TotalCompletions ?? Mode.ReplicatedJob.MaxConcurrent ?? 1
-      // A task that was given up with its node may complete all the same, beside the one in its place.
-      const slots = new Set(done.map(({ Slot }) => Slot)).size
-      if (slots !== total) found.push(`${name}: ${slots} of ${total} completed`)
-      return found
-    }
-    const wanted = Mode?.Global === undefined ? (Mode?.Replicated?.Replicas ?? 1) : this.#globalNodes().length
-    if (running.length !== wanted) found.push(`${name}: ${running.length} of ${wanted} run`)
-    if (running.some((task) => task.SpecVersion !== service.SpecVersion)) {
-      const current = JSON.stringify(service.Spec.TaskTemplate)
-      const stale = running.filter(
-        (task) => JSON.stringify(this.ledger.taskSpec(service.ID, task.SpecVersion)) !== current
-      )
-      if (stale.length > 0) found.push(`${name}: ${stale.length} run an old version`)
-    }
-    for (const task of running) {
-      const node = this.ledger.get("node", task.NodeID ?? "")
-      if (node?.Spec.Availability === "drain") found.push(`${showTask(task)} runs on drained ${task.NodeID}`)
-      if (node?.Status.State !== "ready")
-        found.push(`${showTask(task)} runs on ${node?.Status.State} ${task.NodeID}`)
-    }
-    const state = service.UpdateStatus?.State
-    if (state === "updating" || state === "rollback_started") found.push(`${name} is ${state}`)
-    return found
-  }
-
-  #globalNodes(): ReadonlyArray<string> {
-    return [...this.ledger.all("node")]
-      .filter(({ Spec, Status }) => Spec.Availability === "active" && Status.State === "ready")
-      .map(({ ID }) => ID)
-  }
-
-  #portProblems(machine: Machine): ReadonlyArray<string> {
-    if (machine.process === undefined || !machine.engine.up) return []
-    const table = machine.ports
-      .map(
-        ({ publishedPort, backends }) =>
-          `${publishedPort}: ${backends.map((one) => short(one.taskId)).join(" ")}`
-      )
-      .sort()
-    const expected: Array<string> = []
-    for (const service of this.ledger.all("service")) {
-      for (const { PublishedPort } of service.Endpoint?.Ports ?? []) {
-        const ids = this.runningTasks(service.Spec.Name)
-          .map(({ ID }) => ID)
-          .sort()
-        expected.push(`${PublishedPort}: ${ids.map(short).join(" ")}`)
-      }
-    }
-    expected.sort()
-    if (JSON.stringify(table) === JSON.stringify(expected)) return []
-    return [`${machine.name} publishes [${table.join("; ")}] instead of [${expected.join("; ")}]`]
+    return problemsOf(this)
   }
 
   // --- the trace -------------------------------------------------------------------------------------------------
@@ -717,53 +616,3 @@ const noLogs: LogReaders["Service"] = {
   shut: () => Effect.void,
   shutAll: Effect.void
 }
-
-// --- wishes ------------------------------------------------------------------------------------------------------
-
-/** A template whose container runs `image`; restarts without delay. */
-export const template = (image = "web:1"): NonNullable<ServiceSpec["TaskTemplate"]> => ({
-  ContainerSpec: { Image: image },
-  RestartPolicy: { Delay: 0 }
-})
-
-export const creation =
-  (name: string, spec: ServiceSpec): Wish =>
-  (ledger) =>
-    ledger.byName("service", name) === undefined
-      ? {
-          type: "service.create",
-          v: 1,
-          service: {
-            ID: `id-${name}`,
-            SpecVersion: 1,
-            Spec: { TaskTemplate: template(), ...spec, Name: name },
-            ...(spec.Mode?.ReplicatedJob !== undefined && { JobStatus: { JobIteration: { Index: 0 } } })
-          }
-        }
-      : undefined
-
-export const updating =
-  (name: string, change: (spec: ServiceSpec) => ServiceSpec): Wish =>
-  (ledger) => {
-    const service = ledger.byName("service", name)
-    if (service === undefined) return undefined
-    const spec = change(service.Spec)
-    if (JSON.stringify(spec) === JSON.stringify(service.Spec)) return undefined
-    return { type: "service.update", v: 1, id: service.ID, version: service.Version.Index, spec }
-  }
-
-export const removal =
-  (name: string): Wish =>
-  (ledger) => {
-    const service = ledger.byName("service", name)
-    return service === undefined ? undefined : { type: "service.remove", v: 1, id: service.ID }
-  }
-
-export const setting =
-  (node: string, availability: "active" | "pause" | "drain"): Wish =>
-  (ledger) => {
-    const known = ledger.get("node", node)
-    if (known === undefined || known.Spec.Availability === availability) return undefined
-    const spec = { ...known.Spec, Availability: availability }
-    return { type: "node.update", v: 1, id: node, version: known.Version.Index, spec }
-  }

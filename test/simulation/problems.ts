@@ -1,0 +1,110 @@
+/** What keeps a cluster from being as it was asked to be: the law that must hold once everything has healed. */
+import { taskLabel } from "#actors/drivers/labels.ts"
+import type { Service } from "#actors/model/objects.ts"
+import { short, showTask } from "#test/simulation/laws.ts"
+import type { Machine, World } from "#test/simulation/world.ts"
+
+/** What is not as the specs ask for; empty when all is well. */
+export function problemsOf(world: World): ReadonlyArray<string> {
+  const found: Array<string> = []
+  const { ledger } = world
+  for (const [name, machine] of world.machines) {
+    const expected = machine.process === undefined || !machine.engine.up ? "down" : "ready"
+    const state = ledger.get("node", name)?.Status.State
+    if (state !== expected) found.push(`${name} is ${state} instead of ${expected}`)
+  }
+  for (const service of ledger.all("service")) found.push(...serviceProblems(world, service))
+  for (const { engine, container } of world.containers()) {
+    if (!engine.up) continue
+    const task = ledger.get("task", container.labels[taskLabel] ?? "")
+    const where = `container ${container.name} on ${engine.name}`
+    if (task === undefined) found.push(`${where} belongs to no task`)
+    else if (container.status === "running" && task.Status.State !== "running")
+      found.push(`${where} runs, its task is ${task.Status.State}`)
+    else if (
+      container.status === "running" &&
+      task.DesiredState !== "running" &&
+      task.DesiredState !== "complete"
+    )
+      found.push(`${where} runs, its task is wanted ${task.DesiredState}`)
+  }
+  for (const task of ledger.all("task")) {
+    if (ledger.get("service", task.ServiceID) === undefined)
+      found.push(`task ${showTask(task)} has no service`)
+  }
+  for (const machine of world.machines.values()) {
+    if (!machine.engine.up) continue
+    for (const id of machine.secrets) {
+      if (ledger.get("task", id) === undefined)
+        found.push(`files of task ${short(id)} are left on ${machine.name}`)
+    }
+    found.push(...portProblems(world, machine))
+  }
+  return found
+}
+
+function serviceProblems(world: World, service: Service): ReadonlyArray<string> {
+  const found: Array<string> = []
+  const name = service.Spec.Name ?? service.ID
+  const tasks = [...world.ledger.tasksOfService(service.ID)]
+  const running = world.runningTasks(name)
+  const { Mode } = service.Spec
+  if (Mode?.ReplicatedJob !== undefined) {
+    const iteration = service.JobStatus?.JobIteration.Index ?? 0
+    const done = tasks.filter(
+      (task) => task.Status.State === "complete" && (task.JobIteration?.Index ?? 0) === iteration
+    )
+    const total = Mode.ReplicatedJob.TotalCompletions ?? Mode.ReplicatedJob.MaxConcurrent ?? 1
+    // A task that was given up with its node may complete all the same, beside the one in its place.
+    const slots = new Set(done.map(({ Slot }) => Slot)).size
+    if (slots !== total) found.push(`${name}: ${slots} of ${total} completed`)
+    return found
+  }
+  const wanted = Mode?.Global === undefined ? (Mode?.Replicated?.Replicas ?? 1) : globalNodes(world).length
+  if (running.length !== wanted) found.push(`${name}: ${running.length} of ${wanted} run`)
+  if (running.some((task) => task.SpecVersion !== service.SpecVersion)) {
+    const current = JSON.stringify(service.Spec.TaskTemplate)
+    const stale = running.filter(
+      (task) => JSON.stringify(world.ledger.taskSpec(service.ID, task.SpecVersion)) !== current
+    )
+    if (stale.length > 0) found.push(`${name}: ${stale.length} run an old version`)
+  }
+  for (const task of running) {
+    const node = world.ledger.get("node", task.NodeID ?? "")
+    if (node?.Spec.Availability === "drain") found.push(`${showTask(task)} runs on drained ${task.NodeID}`)
+    if (node?.Status.State !== "ready")
+      found.push(`${showTask(task)} runs on ${node?.Status.State} ${task.NodeID}`)
+  }
+  const state = service.UpdateStatus?.State
+  if (state === "updating" || state === "rollback_started") found.push(`${name} is ${state}`)
+  return found
+}
+
+function globalNodes(world: World): ReadonlyArray<string> {
+  return [...world.ledger.all("node")]
+    .filter(({ Spec, Status }) => Spec.Availability === "active" && Status.State === "ready")
+    .map(({ ID }) => ID)
+}
+
+function portProblems(world: World, machine: Machine): ReadonlyArray<string> {
+  if (machine.process === undefined || !machine.engine.up) return []
+  const table = machine.ports
+    .map(
+      ({ publishedPort, backends }) =>
+        `${publishedPort}: ${backends.map((one) => short(one.taskId)).join(" ")}`
+    )
+    .sort()
+  const expected: Array<string> = []
+  for (const service of world.ledger.all("service")) {
+    for (const { PublishedPort } of service.Endpoint?.Ports ?? []) {
+      const ids = world
+        .runningTasks(service.Spec.Name)
+        .map(({ ID }) => ID)
+        .sort()
+      expected.push(`${PublishedPort}: ${ids.map(short).join(" ")}`)
+    }
+  }
+  expected.sort()
+  if (JSON.stringify(table) === JSON.stringify(expected)) return []
+  return [`${machine.name} publishes [${table.join("; ")}] instead of [${expected.join("; ")}]`]
+}
