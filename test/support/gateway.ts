@@ -10,6 +10,7 @@ import type { Membership } from "#actors/gateway/gateway.ts"
 import type { Applied, Command } from "#actors/ledger/commands.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { foundingCommands } from "#actors/manager/found.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { MemoryRaft } from "#test/support/memory-raft.ts"
 
@@ -95,7 +96,7 @@ export class TestGateway {
         })
       )
     )
-    await gateway.write(newCluster)
+    await gateway.write(newCluster as Command)
     gateway.app = makeApp({
       ledger: gateway.ledger,
       run: Effect.runPromise,
@@ -155,48 +156,24 @@ export class TestGateway {
   }
 }
 
-const newCluster: Command = {
-  type: "cluster.create",
-  v: 1,
-  cluster: {
-    ID: clusterId,
-    Spec: {
-      Name: "default",
-      Labels: {},
-      Orchestration: { TaskHistoryRetentionLimit: 5 },
-      Raft: {
-        SnapshotInterval: 10_000,
-        KeepOldSnapshots: 0,
-        LogEntriesForSlowFollowers: 500,
-        ElectionTick: 10,
-        HeartbeatTick: 1
-      },
-      Dispatcher: { HeartbeatPeriod: 5 * second },
-      CAConfig: { NodeCertExpiry: 7_776_000 * second },
-      EncryptionConfig: { AutoLockManagers: false }
-    },
-    RootRotationInProgress: false,
-    DefaultAddrPool: ["10.0.0.0/8"],
-    SubnetSize: 24,
-    DataPathPort: 4789,
-    JoinTokens: { Worker: "SWMTKN-1-worker", Manager: "SWMTKN-1-manager" },
-    FeatureLevel: 1
-  },
+const [newCluster] = foundingCommands({
+  clusterId,
+  ingressId: "unused",
   node: {
-    ID: nodeId,
-    Spec: { Labels: {}, Role: "manager", Availability: "active" },
-    Description: {
+    id: nodeId,
+    addr: "10.78.0.11",
+    managerAddr: "10.78.0.11:2377",
+    availability: "active",
+    description: {
       Hostname: "sk1",
       Platform: { Architecture: "x86_64", OS: "linux" },
       Resources: { NanoCPUs: 2 * second, MemoryBytes: 25_276_502_016 },
       Engine: { EngineVersion: "28.2.2", Plugins: [{ Type: "Log", Name: "json-file" }] },
       Executor: "docker"
-    },
-    Status: { State: "ready", Addr: "10.78.0.11" },
-    ManagerStatus: { Leader: true, Reachability: "reachable", Addr: "10.78.0.11:2377" },
-    LastSeen: "2026-11-22T21:01:31Z"
-  }
-}
+    }
+  },
+  tokens: { Worker: "SWMTKN-1-worker", Manager: "SWMTKN-1-manager" }
+})
 
 /** The body that `docker service create` sends. */
 export const serviceBody = (name: string | undefined, extra: Record<string, unknown> = {}) => ({

@@ -199,7 +199,7 @@ export function explain(operation: string, dockerHost: string, error: unknown): 
 }
 
 /** The Engine said something we cannot read; asking again would not help. */
-export const notUnderstood = (operation: string, message: string): ExecutorError =>
+const notUnderstood = (operation: string, message: string): ExecutorError =>
   new ExecutorError({ operation, temporary: false, message })
 
 function parse(text: string): unknown {
