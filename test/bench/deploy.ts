@@ -65,7 +65,11 @@ function call<Answer>(socketPath: string, method: string, path: string, body?: u
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 const sorted = (numbers: ReadonlyArray<number>): ReadonlyArray<number> => [...numbers].sort((a, b) => a - b)
-const median = (numbers: ReadonlyArray<number>): number => sorted(numbers)[numbers.length >> 1] ?? 0
+const median = (numbers: ReadonlyArray<number>): number => {
+  const inOrder = sorted(numbers)
+  const middle = (numbers.length - 1) / 2
+  return ((inOrder[Math.floor(middle)] ?? 0) + (inOrder[Math.ceil(middle)] ?? 0)) / 2
+}
 const shown = (numbers: ReadonlyArray<number>): string => numbers.map((ms) => ms.toFixed(0)).join(" ")
 
 /** Creates and starts the containers on the Engine itself; the milliseconds it took. */
@@ -257,7 +261,10 @@ try {
     ]
     // Each goes first as often as the other: what came before still occupies the Engine for a while.
     for (const turn of round % 2 === 0 ? turns : turns.reverse()) await turn()
-    if (round === 0) continue
+    if (round === 0) {
+      console.log(`first:  floor ${pair.straight.toFixed(0)} ms, deploy ${pair.deployed.toFixed(0)} ms`)
+      continue
+    }
     floor.push(pair.straight)
     ours.push(pair.deployed)
   }
