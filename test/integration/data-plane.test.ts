@@ -13,6 +13,7 @@ import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { until } from "#test/actors/nats/support.ts"
+import { ownName } from "#test/support/own-name.ts"
 
 const endings: Array<() => unknown> = []
 afterEach(async () => {
@@ -360,7 +361,7 @@ describe("the table", () => {
       {
         protocol: "tcp",
         publishedPort: taken,
-        message: `Port ${taken}/tcp of this node is in use by bun (pid ${process.pid})`
+        message: `Port ${taken}/tcp of this node is in use by ${ownName} (pid ${process.pid})`
       }
     ])
     expect(await call(front)).toBe("fine")
@@ -376,7 +377,9 @@ describe("the table", () => {
     await new Promise<void>((resolve) => holder.bind(port, "0.0.0.0", resolve))
     endings.push(() => holder.close())
     const problems = await session.publish(published(port, 1, [], "udp"))
-    expect(problems[0]?.message).toBe(`Port ${port}/udp of this node is in use by bun (pid ${process.pid})`)
+    expect(problems[0]?.message).toBe(
+      `Port ${port}/udp of this node is in use by ${ownName} (pid ${process.pid})`
+    )
   })
 
   test("two services on one port: the first has it", async () => {

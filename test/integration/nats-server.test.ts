@@ -17,6 +17,7 @@ import {
   startNatsServer
 } from "#actors/nats/server.ts"
 import { connectAs, freshDirectory, objectionTo, until } from "#test/actors/nats/support.ts"
+import { ownName } from "#test/support/own-name.ts"
 
 const endings: Array<() => unknown> = []
 afterEach(async () => {
@@ -197,7 +198,7 @@ test("a port that is taken is an error that names it and who has it", async () =
   endings.push(() => holder.close())
   const { port } = holder.address() as net.AddressInfo
   const refused = start({ dataDir: newDataDir(), port })
-  expect(refused).rejects.toThrow(`port ${port} on 127.0.0.1 is in use by bun (pid ${process.pid})`)
+  expect(refused).rejects.toThrow(`port ${port} on 127.0.0.1 is in use by ${ownName} (pid ${process.pid})`)
   await refused.catch(() => {})
 })
 

@@ -103,7 +103,9 @@ describe("a manager without an Engine", () => {
     process.kill(victim?.pid ?? 0, "SIGKILL")
     await eventually(async () => {
       const after = await processesOf("loop")
-      return after.length === 2 && !after.some(({ startTime }) => startTime === victim?.startTime)
+      const isVictim = (one: (typeof after)[number]) =>
+        one.pid === victim?.pid && one.startTime === victim?.startTime
+      return after.length === 2 && !after.some(isVictim)
     }, "another process runs in its place")
     const ended = (await tasksOf("loop")).filter(({ Status }) => Status.State === "failed")
     expect(ended.map(({ Status }) => Status.ContainerStatus?.ExitCode)).toEqual([137])
@@ -138,7 +140,9 @@ describe("a daemon that is killed", () => {
     process.kill(victim?.pid ?? 0, "SIGKILL")
     await eventually(async () => {
       const after = await processesOf("loop")
-      return after.length === 2 && !after.some(({ startTime }) => startTime === victim?.startTime)
+      const isVictim = (one: (typeof after)[number]) =>
+        one.pid === victim?.pid && one.startTime === victim?.startTime
+      return after.length === 2 && !after.some(isVictim)
     }, "an adopted process is watched like any other")
   })
 

@@ -7,6 +7,7 @@ import http, { type IncomingMessage } from "node:http"
 import net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import process from "node:process"
 import { Cause, Effect, Exit, Scope } from "effect"
 import { type DoorOptions, type Doors, serveGateway } from "#actors/gateway/server.ts"
 import { eventually } from "#test/support/engine.ts"
@@ -115,7 +116,7 @@ test("a stale socket is replaced; a live one and a file are left alone, with the
   const dataDir = await folderOfItsOwn()
   const socket = join(dataDir, "docker.sock")
   // A process that was killed leaves its socket behind.
-  const child = spawn("bun", [
+  const child = spawn(process.execPath, [
     "-e",
     `require("node:net").createServer().listen(${JSON.stringify(socket)}, () => console.log("up"))`
   ])
