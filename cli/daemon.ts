@@ -195,6 +195,7 @@ const found = Effect.fnUntraced(function* (
   const commands = foundingCommands({
     clusterId: identity.clusterId,
     ingressId: freshFromMachine().id(),
+    addrPool: options.addrPool,
     node: {
       id: identity.nodeId,
       addr: options.advertiseAddr,

@@ -9,7 +9,7 @@ import { Config, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
-import { parseAddress } from "#actors/network/ip.ts"
+import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { runDirOf, usualDataDir, usualSocketOf } from "#cli/places.ts"
 
 export class BadOption extends Schema.TaggedError<BadOption>()("BadOption", {
@@ -36,11 +36,16 @@ export interface NodeOptions {
   readonly listenAddr: string
   readonly natsPort: number
   readonly advertiseAddr: string
+  /** Subnets that a new cluster's networks are cut from. */
+  readonly addrPool: ReadonlyArray<string>
   readonly availability: "active" | "pause" | "drain"
   /** Use this NATS instead of supervising one. */
   readonly nats: string | undefined
   readonly natsCreds: string | undefined
 }
+
+/** Each network gets a /24 of the pool, as in Swarm. */
+const networkPrefix = 24
 
 const environmentName = (flag: string): string => `TROUPE_${flag.toUpperCase().replaceAll("-", "_")}`
 
@@ -67,6 +72,10 @@ export const nodeFlags = {
   natsPort: text("nats-port", "nats-server's client port; 0 for any; default 4222"),
   advertiseAddr: text("advertise-addr", "the address other nodes are told; default: of the first interface"),
   availability: text("availability", "active, pause or drain; default active"),
+  defaultAddrPool: text(
+    "default-addr-pool",
+    "subnets (comma-separated) that a new cluster's networks are cut from; default 10.0.0.0/8"
+  ),
   nats: text("nats", "use this NATS (URL list) instead of supervising nats-server"),
   natsCreds: text("nats-creds", "credentials file for --nats"),
   join: text("join", "address of a manager to join (not in this release)"),
@@ -142,8 +151,16 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   if (parseEngineAddress(dockerHost) instanceof Error) {
     return yield* BadOption.of("docker-host", dockerHost, "unix:///path or tcp://host:port")
   }
+  const addrPool = (given("defaultAddrPool") ?? "10.0.0.0/8").split(",").map((pool) => pool.trim())
+  for (const pool of addrPool) {
+    const subnet = parseSubnet(pool)
+    if (subnet?.family !== 4 || subnet.prefix > networkPrefix) {
+      return yield* BadOption.of("default-addr-pool", pool, `an IPv4 subnet of at least a /${networkPrefix}`)
+    }
+  }
   return {
     role,
+    addrPool,
     name,
     dataDir,
     runDir: runDirOf(dataDir),

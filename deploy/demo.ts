@@ -180,6 +180,8 @@ function deploy(port: number): void {
     "stack",
     "deploy",
     "--detach=true",
+    "--resolve-image",
+    "never",
     "-c",
     join(root, "deploy/stacks/demo/compose.yaml"),
     stack

@@ -41,12 +41,16 @@ function suites(): ReadonlyMap<string, ReadonlyArray<string>> {
   return found
 }
 
+/** Engines and servers that tests start lie where root's PATH leads, which this shell's may not. */
+const env = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/local/sbin:/usr/sbin:/sbin` }
+
 /** Runs one suite, its output passed on, and reads bun's closing counts. */
 function run(files: ReadonlyArray<string>): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ["test", "--timeout", "120000", ...files], {
       stdio: ["ignore", "pipe", "pipe"],
-      cwd: dirname(root)
+      cwd: dirname(root),
+      env
     })
     let tail = ""
     const pass = (chunk: Buffer, to: NodeJS.WriteStream) => {

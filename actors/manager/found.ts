@@ -6,6 +6,7 @@ import type { NodeSpec } from "#actors/model/spec.ts"
 export interface Founding {
   readonly clusterId: string
   readonly ingressId: string
+  readonly addrPool: ReadonlyArray<string>
   readonly node: {
     readonly id: string
     readonly addr: string
@@ -47,7 +48,7 @@ export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
         ID: founding.clusterId,
         Spec: spec,
         RootRotationInProgress: false,
-        DefaultAddrPool: ["10.0.0.0/8"],
+        DefaultAddrPool: founding.addrPool,
         SubnetSize: 24,
         DataPathPort: 4789,
         JoinTokens: founding.tokens,

@@ -42,6 +42,11 @@ describe("a bad value is an error that names the flag, the value and what is exp
     ],
     ["dockerHost", "ssh://x", "--docker-host 'ssh://x': expected unix:///path or tcp://host:port"],
     ["dockerHost", "tcp://x:0", "--docker-host 'tcp://x:0': expected unix:///path or tcp://host:port"],
+    [
+      "defaultAddrPool",
+      "10.1.0.0/16,10.2.0.0/30",
+      "--default-addr-pool '10.2.0.0/30': expected an IPv4 subnet of at least a /24"
+    ],
     ["natsPort", "-1", "--nats-port '-1': expected a port from 0 to 65535"],
     ["availability", "busy", "--availability 'busy': expected one of active, pause, drain"]
   ])("%s %s", (flag, value, message) => {

@@ -494,6 +494,7 @@ export class World {
         const commands = foundingCommands({
           clusterId,
           ingressId: "ingress",
+          addrPool: ["10.0.0.0/8"],
           node: {
             id: managerId,
             addr: "manager.local",

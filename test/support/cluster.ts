@@ -77,6 +77,8 @@ export class Cluster {
   /** The address over TCP, `http://127.0.0.1:port`. */
   http = ""
   readonly #options: ClusterOptions
+  /** Apart from what a cluster takes by itself, so that one may run on the same Engine meanwhile. */
+  readonly #addrPool = `10.${100 + Math.floor(Math.random() * 100)}.0.0/16`
   readonly #endQuietly = () => this.#child?.kill("SIGKILL")
   #child: ChildProcess | undefined
 
@@ -228,6 +230,7 @@ export class Cluster {
       ...this.#runtime(),
       ...["node", "--role", "manager", "--data-dir", this.dataDir, "--socket", this.socket],
       ...["--http", "127.0.0.1:0", "--nats-port", "0", "--docker-host", dockerHost],
+      ...["--default-addr-pool", this.#addrPool],
       ...(name === undefined ? [] : ["--name", name]),
       ...args
     ]

@@ -159,6 +159,7 @@ export class TestGateway {
 const [newCluster] = foundingCommands({
   clusterId,
   ingressId: "unused",
+  addrPool: ["10.0.0.0/8"],
   node: {
     id: nodeId,
     addr: "10.78.0.11",
