@@ -233,40 +233,40 @@ configs:
 `
 
 test("a Compose file with a network, a port, a secret and a config is deployed as it is, and taken away whole", async () => {
-  const folder = join(cluster.folder, "shop")
+  const folder = join(cluster.folder, "mall")
   const port = await freePort()
   await mkdir(folder)
   await writeFile(join(folder, "compose.yaml"), `version: "3.8"\n${compose(port)}`)
   await writeFile(join(folder, "password.txt"), "s3cret")
   await writeFile(join(folder, "motd.txt"), "be kind\n")
-  const deployed = await cluster.must("stack", "deploy", "-c", join(folder, "compose.yaml"), "shop")
+  const deployed = await cluster.must("stack", "deploy", "-c", join(folder, "compose.yaml"), "mall")
   for (const made of [
-    "network shop_default",
-    "secret shop_password",
-    "config shop_motd",
-    "service shop_web"
+    "network mall_default",
+    "secret mall_password",
+    "config mall_motd",
+    "service mall_web"
   ]) {
     expect(deployed.toLowerCase()).toContain(`creating ${made}`)
   }
   await eventually(
-    async () => (await runningOf("shop_web")).length === 3 && (await runningOf("shop_back")).length === 1,
+    async () => (await runningOf("mall_web")).length === 3 && (await runningOf("mall_back")).length === 1,
     "the stack runs"
   )
   expect((await answersFrom("127.0.0.1", port, 3)).size).toBe(3)
 
-  expect(await cluster.must("stack", "ls")).toMatch(/shop +2/)
-  expect(await cluster.must("stack", "services", "shop")).toMatch(/shop_web +replicated +3\/3/)
+  expect(await cluster.must("stack", "ls")).toMatch(/mall +2/)
+  expect(await cluster.must("stack", "services", "mall")).toMatch(/mall_web +replicated +3\/3/)
   expect(
-    (await cluster.must("stack", "ps", "shop")).match(/Running \d+ second|Running Less|Running about/gi)
+    (await cluster.must("stack", "ps", "mall")).match(/Running \d+ second|Running Less|Running about/gi)
   ).toHaveLength(4)
 
-  const [web = ""] = await containersOf("com.docker.swarm.service.name=shop_web")
-  const [back = ""] = await containersOf("com.docker.swarm.service.name=shop_back")
+  const [web = ""] = await containersOf("com.docker.swarm.service.name=mall_web")
+  const [back = ""] = await containersOf("com.docker.swarm.service.name=mall_back")
   expect(await cluster.must("exec", web, "cat", "/run/secrets/password")).toBe("s3cret")
   expect(await cluster.must("exec", web, "cat", "/motd")).toBe("be kind")
 
   // By both names, from either side: what a service is called in the file, and what the stack calls it.
-  for (const name of ["back", "shop_back"]) {
+  for (const name of ["back", "mall_back"]) {
     const found = await cluster.must("exec", web, "nslookup", name, "127.0.0.11")
     const address = [...found.matchAll(/Address[^:]*: +(\d+\.\d+\.\d+\.\d+)/g)].at(-1)?.[1] ?? ""
     expect(await cluster.must("exec", web, "sh", "-c", `timeout 3 wget -qO- http://${address}/`)).toBe(
@@ -276,29 +276,29 @@ test("a Compose file with a network, a port, a secret and a config is deployed a
   const all = await cluster.must("exec", back, "nslookup", "web", "127.0.0.11")
   expect([...all.matchAll(/Address[^:]*: +(\d+\.\d+\.\d+\.\d+)/g)].length).toBeGreaterThan(0)
 
-  const again = await cluster.must("stack", "deploy", "-c", join(folder, "compose.yaml"), "shop")
-  expect(again).toContain("Updating service shop_web")
-  const tasks = await tasksOf("shop_web")
+  const again = await cluster.must("stack", "deploy", "-c", join(folder, "compose.yaml"), "mall")
+  expect(again).toContain("Updating service mall_web")
+  const tasks = await tasksOf("mall_web")
   expect(tasks.filter(({ DesiredState }) => DesiredState === "running")).toHaveLength(3)
   expect(tasks).toHaveLength(3)
 
-  await cluster.must("stack", "rm", "shop")
+  await cluster.must("stack", "rm", "mall")
   const nothing = async (...args: ReadonlyArray<string>): Promise<boolean> =>
-    (await cluster.must(...args, "-q", "--filter", "label=com.docker.stack.namespace=shop")) === ""
+    (await cluster.must(...args, "-q", "--filter", "label=com.docker.stack.namespace=mall")) === ""
   for (const kind of ["service", "network", "secret", "config"]) {
     await eventually(() => nothing(kind, "ls"), `no ${kind} of the stack is left`)
   }
   await eventually(
-    async () => (await containersOf("com.docker.stack.namespace=shop")).length === 0,
+    async () => (await containersOf("com.docker.stack.namespace=mall")).length === 0,
     "no container"
   )
   const bridges = async () =>
     engine().listNetworks({ filters: JSON.stringify({ label: [`io.troupe.cluster=${cluster.clusterId}`] }) })
   await eventually(
-    async () => (await bridges()).every(({ Name }) => !Name.includes("shop")),
+    async () => (await bridges()).every(({ Name }) => !Name.includes("mall")),
     "no bridge of the stack"
   )
-  expect(await cluster.must("stack", "ls")).not.toContain("shop")
+  expect(await cluster.must("stack", "ls")).not.toContain("mall")
 }, 90_000)
 
 test("node ls, inspect and ps tell of this node, and it is drained and made active again", async () => {
