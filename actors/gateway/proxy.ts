@@ -155,7 +155,7 @@ export function makeProxy(options: ProxyOptions): PassThrough {
       return
     }
     client.pause()
-    collectBody(request, head, (body, rest) => {
+    collectBody(request, client, head, (body, rest) => {
       const address = connectOptions(engine)
       const upstream: Socket = net.connect(
         "socketPath" in address
@@ -213,10 +213,13 @@ function refuse(client: Duplex, status: number, message: string, apiVersion: str
  * The body that comes before the upgraded stream, and the first bytes of that stream.
  *
  * Runtimes differ in where they put a body sent with `Connection: Upgrade`: Bun and Deno read it into the request
- * and leave in `head` only what follows; Node leaves everything in `head`.
+ * and leave in `head` only what follows; Node leaves everything in `head`. Where the body comes in a packet of its
+ * own, after the head, Deno leaves it in the connection. Nothing else can be there yet: clients say no more before
+ * they are answered.
  */
 function collectBody(
   request: IncomingMessage,
+  client: Duplex,
   head: Uint8Array,
   done: (body: Buffer, rest: Uint8Array) => void
 ): void {
@@ -227,13 +230,23 @@ function collectBody(
     return
   }
   const parts: Array<Buffer> = []
+  const later: Array<Uint8Array> = [head]
   let size = 0
+  let laterSize = head.length
   let finished = false
   const finish = (): void => {
     if (finished) return
     finished = true
+    client.off("data", onConnection)
+    client.pause()
     const missing = chunked ? 0 : Math.max(0, length - size)
-    done(Buffer.concat([...parts, head.subarray(0, missing)]), head.subarray(missing))
+    const rest = Buffer.concat(later)
+    done(Buffer.concat([...parts, rest.subarray(0, missing)]), rest.subarray(missing))
+  }
+  const onConnection = (part: Uint8Array): void => {
+    later.push(part)
+    laterSize += part.length
+    if (size + laterSize >= length) finish()
   }
   request.on("data", (part: Buffer) => {
     parts.push(part)
@@ -242,7 +255,13 @@ function collectBody(
   })
   request.on("end", finish)
   request.on("error", finish)
-  if (head.length >= length && !chunked && request.complete) finish()
+  if (chunked) return
+  if (head.length >= length && request.complete) {
+    finish()
+    return
+  }
+  client.on("data", onConnection)
+  client.resume()
 }
 
 /**
