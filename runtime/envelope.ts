@@ -10,7 +10,7 @@ import type { Headers } from "#runtime/transport.ts"
 /** The message that led to another one: carried on by everything an actor sends while handling it. */
 export interface Cause {
   readonly id: string
-  /** W3C trace context, handed on as it came: https://www.w3.org/TR/trace-context/ */
+  /** W3C trace context as it came with that message: https://www.w3.org/TR/trace-context/ */
   readonly traceparent?: string
 }
 
@@ -59,6 +59,27 @@ export function readEnvelope(headers: Headers): Envelope {
     term: wholeNumber(headers[header.term]),
     traceparent: headers[header.traceparent]
   }
+}
+
+const traceparentPattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+const allZero = /^0+$/
+
+/**
+ * The trace context of a message that `parent` led to: the same trace and flags, a span of its own. `random` gives
+ * numbers from 0 up to 1. Undefined where there is no valid parent: a broken context ends there, as the
+ * specification asks, and is not handed on.
+ */
+export function childSpan(parent: string | undefined, random: () => number): string | undefined {
+  const [, version, trace = "", span = "", flags, more] = traceparentPattern.exec(parent ?? "") ?? []
+  if (version === undefined || version === "ff" || (version === "00" && more !== undefined)) return undefined
+  if (allZero.test(trace) || allZero.test(span)) return undefined
+  const half = (): string =>
+    Math.floor(random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0")
+  const own = half() + half()
+  // All zero means "no span". We speak version 00, whatever newer one we were told in.
+  return `00-${trace}-${allZero.test(own) ? "0000000000000001" : own}-${flags}`
 }
 
 /** The inverse of `showAddress`. */

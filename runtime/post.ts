@@ -7,7 +7,14 @@ import { type Address, parseSubject, showAddress, subjectOf } from "#runtime/add
 import { Asks } from "#runtime/asks.ts"
 import type { Cell, Outward } from "#runtime/cell.ts"
 import { DeadLetters } from "#runtime/dead-letters.ts"
-import { type Cause, type Envelope, header, readEnvelope, writeEnvelope } from "#runtime/envelope.ts"
+import {
+  type Cause,
+  childSpan,
+  type Envelope,
+  header,
+  readEnvelope,
+  writeEnvelope
+} from "#runtime/envelope.ts"
 import { type Absence, MailboxFull, NotHere, NotUnderstood, Stopped, Unreachable } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
 import type { Letter } from "#runtime/mailbox.ts"
@@ -265,7 +272,7 @@ export class Post {
       cause: cause?.id,
       withinMs,
       term: from?.home === "leader" ? this.#ownTerm : undefined,
-      traceparent: cause?.traceparent
+      traceparent: cause?.traceparent && childSpan(cause.traceparent, () => this.#options.host.random())
     }
   }
 

@@ -382,19 +382,21 @@ describe("on the wire", () => {
     expect(seen[0]?.headers["troupe-from"]).toBe("n1/counter/main")
   })
 
-  test("what follows from a message names it as its cause, and hands its trace on", () => {
+  test("what follows from a message names it as its cause, and is a span of its own in its trace", () => {
     const { world, near, far } = pair()
     const seen = tap(far.transport, "troupe.v1.blue.n9.>")
     near.system.startTree(only(permanent(counter("b"))), "n1")
-    const headers = { "troupe-id": "first", traceparent: "00-abc-def-01" }
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    const headers = { "troupe-id": "first", traceparent: `00-${trace}-00f067aa0ba902b7-01` }
     const chain = doing(tell(at("n1", "b"), doing(tell(at("n9"), get))))
     far.transport.publish("troupe.v1.blue.n1.counter.main.in", headers, bytes(chain))
     world.host.settle()
     expect(seen[0]?.headers).toMatchObject({
       "troupe-from": "n1/b/main",
-      "troupe-cause": "first",
-      traceparent: "00-abc-def-01"
+      "troupe-cause": "first"
     })
+    expect(seen[0]?.headers.traceparent).toMatch(new RegExp(`^00-${trace}-[0-9a-f]{16}-01$`))
+    expect(seen[0]?.headers.traceparent).not.toContain("00f067aa0ba902b7")
     expect(seen[0]?.headers["troupe-id"]).not.toBe("first")
   })
 
