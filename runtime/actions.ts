@@ -17,6 +17,13 @@ export type CommonAction =
   /** Sends `message` to this actor after `afterMs`; a later one under the same key replaces it. */
   | { readonly _tag: "Later"; readonly key: string; readonly afterMs: number; readonly message: unknown }
   | { readonly _tag: "Cancel"; readonly key: string }
+  /**
+   * Sends `message` to this actor once `target` has ended for good or its node is gone; at once when nobody is there.
+   * One notice per watch; a second watch of the same address only replaces the message. Like timers, watches end
+   * with the life that asked for them: `start` asks again.
+   */
+  | { readonly _tag: "Watch"; readonly target: Address; readonly message: unknown }
+  | { readonly _tag: "Unwatch"; readonly target: Address }
 
 export const tell = (to: Address, message: unknown): CommonAction => ({ _tag: "Tell", to, message })
 export const reply = (to: ReplyTo, message: unknown): CommonAction => ({ _tag: "Reply", to, message })
@@ -35,3 +42,22 @@ export const later = (key: string, afterMs: number, message: unknown): CommonAct
   message
 })
 export const cancel = (key: string): CommonAction => ({ _tag: "Cancel", key })
+export const watch = (target: Address, message: unknown): CommonAction => ({ _tag: "Watch", target, message })
+export const unwatch = (target: Address): CommonAction => ({ _tag: "Unwatch", target })
+
+/**
+ * `later` for what comes again and again: `message` at the next of the moments `since + n × periodMs`. Asked for anew
+ * with each of these messages it neither drifts by the time that handling takes nor makes up for what was missed.
+ */
+export function every(
+  key: string,
+  periodMs: number,
+  since: number,
+  now: number,
+  message: unknown
+): CommonAction {
+  const left = periodMs - ((((now - since) % periodMs) + periodMs) % periodMs)
+  // A machine's timers may come a moment early: what is handled then is that moment's message already.
+  const isEarly = left <= Math.min(2, periodMs / 4)
+  return later(key, isEarly ? left + periodMs : left, message)
+}

@@ -1,5 +1,5 @@
 /**
- * One running actor, in plain code: its mailbox, its state, its timers and the actions it has under way.
+ * One running actor, in plain code: its mailbox, its state, its timers, its watches and the actions it has under way.
  *
  * A cell outlives crashes: its memory goes, its mailbox stays, and its supervisor decides when it starts again.
  */
@@ -11,6 +11,7 @@ import type { Moment, Step } from "#runtime/behaviour.ts"
 import type { Host } from "#runtime/host.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import { type Letter, Mailbox, type Offer } from "#runtime/mailbox.ts"
+import { type Notice, Notices } from "#runtime/notices.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
 
 /** Actions that reach beyond the tree. */
@@ -22,6 +23,8 @@ export interface CellWorld {
   readonly performer: Performer
   /** Carries out what reaches other actors. Throws to crash the actor. */
   readonly carry: (action: Outward, cell: Cell, letter: Letter | undefined) => void
+  /** Calls `told` once, in a later turn, when `target` is over; what it returns takes that back. */
+  readonly watch: (target: Address, told: () => void) => () => void
   /** A letter that will never be handled, and why. */
   readonly lost: (cell: Cell, letter: Letter, reason: string) => void
   /** Whoever asked this actor and has no answer yet will get none from it. */
@@ -88,7 +91,8 @@ export class Cell {
 
   readonly #options: CellOptions
   readonly #world: CellWorld
-  readonly #timers = new Map<string, () => void>()
+  readonly #timers = new Notices()
+  readonly #watches = new Notices()
   readonly #performs = new Set<Running>()
   #state: unknown
   #scheduled = false
@@ -215,7 +219,8 @@ export class Cell {
     const { host } = this.#world
     const now = host.now()
     const began = host.monotonic()
-    const { asker, from } = letter
+    const { asker, from, notice } = letter
+    if (notice && !notice.take()) return began
     if (asker && asker.deadline <= now) {
       this.#world.lost(this, letter, "its deadline had passed")
       return began
@@ -259,8 +264,13 @@ export class Cell {
         this.#later(action.key, action.afterMs, action.message)
         return
       case "Cancel":
-        this.#timers.get(action.key)?.()
-        this.#timers.delete(action.key)
+        this.#timers.drop(action.key)
+        return
+      case "Watch":
+        this.#watch(action.target, action.message)
+        return
+      case "Unwatch":
+        this.#watches.drop(showAddress(action.target))
         return
       case "Tell":
       case "Reply":
@@ -286,12 +296,15 @@ export class Cell {
   }
 
   #later(key: string, afterMs: number, message: unknown): void {
-    this.#timers.get(key)?.()
-    const cancel = this.#world.host.after(afterMs, () => {
-      this.#timers.delete(key)
-      this.#deliverOwn(message, undefined)
-    })
-    this.#timers.set(key, cancel)
+    this.#timers.add(key, (notice) =>
+      this.#world.host.after(afterMs, () => this.#deliverOwn(message, undefined, notice))
+    )
+  }
+
+  #watch(target: Address, message: unknown): void {
+    this.#watches.add(showAddress(target), (notice) =>
+      this.#world.watch(target, () => this.#deliverOwn(message, undefined, notice))
+    )
   }
 
   #perform(action: unknown, letter: Letter | undefined): void {
@@ -325,8 +338,8 @@ export class Cell {
     if (this.#settling && this.#performs.size === 0) this.#world.host.defer(() => this.#finishSettling())
   }
 
-  #deliverOwn(message: unknown, letter: Letter | undefined): void {
-    this.deliver({ message, at: this.#world.host.now(), own: true, cause: letter?.cause })
+  #deliverOwn(message: unknown, letter: Letter | undefined, notice?: Notice): void {
+    this.deliver({ message, at: this.#world.host.now(), own: true, cause: letter?.cause, notice })
   }
 
   #crash(error: unknown): void {
@@ -343,8 +356,8 @@ export class Cell {
 
   #end(): void {
     this.status = "stopping"
-    for (const cancel of this.#timers.values()) cancel()
     this.#timers.clear()
+    this.#watches.clear()
     this.#settle(this.#options.stopWithinMs, () => {
       this.status = "idle"
       this.#forget()
@@ -353,12 +366,12 @@ export class Cell {
     })
   }
 
-  /** Memory and timers go, and orders to a life that is over; the mailbox stays. */
+  /** Memory, timers and watches go, and orders to a life that is over; the mailbox stays. */
   #forget(): void {
     this.mailbox.clearSys()
     this.#state = undefined
-    for (const cancel of this.#timers.values()) cancel()
     this.#timers.clear()
+    this.#watches.clear()
   }
 
   /** Gives running actions `graceMs`, interrupts them, and calls `next` when none is left, in a turn of its own. */

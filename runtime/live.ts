@@ -91,6 +91,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
       host,
       performer,
       carry: (action, cell, letter) => post.carry(action, cell, letter),
+      watch: (target, told) => watch(target, told).unwatch,
       lost: (cell, letter, reason) => post.lost(cell, letter, reason),
       abandoned: (cell, reason) => post.asks.abandon(cell, reason),
       deciding: deciding && ((cell, letter, now) => deciding(cell.self, letter?.message, now))

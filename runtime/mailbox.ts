@@ -8,6 +8,7 @@ import type { MailboxOptions, Overflow } from "#runtime/actor.ts"
 import type { Address } from "#runtime/address.ts"
 import type { ReplyTo } from "#runtime/behaviour.ts"
 import type { Cause } from "#runtime/envelope.ts"
+import type { Notice } from "#runtime/notices.ts"
 
 /** One message on its way into an actor. `at` is the host's clock in milliseconds when it came in. */
 export interface Letter {
@@ -18,6 +19,8 @@ export interface Letter {
   readonly cause?: Cause | undefined
   /** The actor's own timer or the result of its own action: never refused, never dropped, never replaced. */
   readonly own?: true
+  /** What a timer or a watch brought; to be handled only if the notice still counts. */
+  readonly notice?: Notice | undefined
 }
 
 /** What became of an offered letter; `lost` is another one that it pushed out. */
