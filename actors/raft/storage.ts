@@ -72,6 +72,11 @@ export interface Storage {
     done: (saved: boolean) => void
   ) => void
   readonly status: () => StorageStatus
+  /**
+   * Takes this log out of service for good, because acknowledged data are known to be lost: `done` once that is
+   * durable. Nothing is written or answered after the call, and every later start is a `Quarantine`.
+   */
+  readonly quarantine: (reason: string, done: () => void) => void
   /** Completes what was asked, then lets go of the files. */
   readonly close: (done: () => void) => void
 }

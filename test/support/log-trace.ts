@@ -50,8 +50,8 @@ export interface Told {
 export const open = (vfs: Vfs, cipher: Cipher, limits = tinyDisk, who = owner) =>
   openLog({ vfs, cipher, directory, owner: who, limits, nowMs: 1 })
 
-export function opened(vfs: Vfs, cipher: Cipher, limits = tinyDisk): OpenedLog {
-  const found = open(vfs, cipher, limits)
+export function opened(vfs: Vfs, cipher: Cipher, limits = tinyDisk, who = owner): OpenedLog {
+  const found = open(vfs, cipher, limits, who)
   if (found._tag !== "Recovered") throw new Error(`${found._tag}: ${found.reason}`)
   return found
 }

@@ -20,6 +20,8 @@ type NameAtom =
   | { readonly _tag: "Link"; readonly path: string; readonly inode: Inode }
   | { readonly _tag: "Unlink"; readonly path: string }
   | { readonly _tag: "Rename"; readonly from: string; readonly to: string; readonly inode: Inode }
+  /** A directory with all that is in it. */
+  | { readonly _tag: "RenameTree"; readonly from: string; readonly to: string }
 
 type Atom =
   | { readonly of: "file"; readonly inode: Inode; readonly atom: FileAtom }
@@ -56,7 +58,21 @@ const applyName = (names: Map<string, Inode>, atom: NameAtom): void => {
       names.delete(atom.from)
       names.set(atom.to, atom.inode)
       return
+    case "RenameTree":
+      for (const [path, inode] of [...names]) {
+        if (!path.startsWith(`${atom.from}/`)) continue
+        names.delete(path)
+        names.set(atom.to + path.slice(atom.from.length), inode)
+      }
+      return
   }
+}
+
+/** What was pending in a directory that has moved is pending where it is now. */
+const within = (atom: NameAtom, moved: { readonly from: string; readonly to: string }): NameAtom => {
+  const at = (path: string): string =>
+    path.startsWith(`${moved.from}/`) ? moved.to + path.slice(moved.from.length) : path
+  return "path" in atom ? { ...atom, path: at(atom.path) } : { ...atom, from: at(atom.from), to: at(atom.to) }
 }
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"))
@@ -141,11 +157,11 @@ export class SimVfs implements Vfs {
   makeDirectory(_path: string): void {}
 
   list(path: string): ReadonlyArray<string> {
-    const names: Array<string> = []
+    const names = new Set<string>()
     for (const file of this.#live.keys()) {
-      if (parentOf(file) === path) names.push(file.slice(path.length + 1))
+      if (file.startsWith(`${path}/`)) names.add(file.slice(path.length + 1).split("/", 1)[0] ?? "")
     }
-    return names.sort()
+    return [...names].sort()
   }
 
   open(path: string, mode: OpenMode): VfsFile {
@@ -188,6 +204,10 @@ export class SimVfs implements Vfs {
 
   rename(from: string, to: string): void {
     const inode = this.#live.get(from)
+    if (inode === undefined && this.list(from).length > 0) {
+      this.#change({ kind: "rename", path: to }, () => this.#name({ _tag: "RenameTree", from, to }))
+      return
+    }
     if (inode === undefined) throw new DiskError("rename", from, "ENOENT", "no such file")
     this.#change({ kind: "rename", path: to }, () => this.#name({ _tag: "Rename", from, to, inode }))
   }
@@ -203,9 +223,14 @@ export class SimVfs implements Vfs {
       () => {},
       () => {
         const here = (atom: NameAtom): boolean =>
-          parentOf(atom._tag === "Rename" ? atom.to : atom.path) === path
-        for (const atom of this.#pendingNames) if (here(atom)) applyName(this.#durable, atom)
+          parentOf(atom._tag === "Rename" || atom._tag === "RenameTree" ? atom.to : atom.path) === path
+        const arrived = this.#pendingNames.filter(here)
+        for (const atom of arrived) applyName(this.#durable, atom)
         this.#pendingNames = this.#pendingNames.filter((atom) => !here(atom))
+        for (const moved of arrived) {
+          if (moved._tag === "RenameTree")
+            this.#pendingNames = this.#pendingNames.map((one) => within(one, moved))
+        }
       }
     )
   }

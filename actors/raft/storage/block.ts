@@ -17,6 +17,7 @@ export const magic = {
   slot: 0x54545354, // "TSTT"
   segment: 0x47455354, // "TSEG"
   snapshot: 0x504e5354, // "TSNP"
+  quarantine: 0x41555154, // "TQUA"
   frame: 0x4d524654 // "TFRM"
 } as const
 

@@ -44,6 +44,7 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
   let snapshot:
     | { readonly chunks: Iterator<Uint8Array>; readonly done: (saved: boolean) => void; fed: boolean }
     | undefined
+  let quarantined: (() => void) | undefined
   let closed: (() => void) | undefined
   let ended = false
 
@@ -53,7 +54,7 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
     failed(new LogWriterFailed(message))
   }
   const ask = (message: ToWriter, transfer: ReadonlyArray<ArrayBuffer> = []): void => {
-    if (!ended) writer.postMessage(message, [...transfer])
+    if (!ended && quarantined === undefined) writer.postMessage(message, [...transfer])
   }
 
   /** Sends as much of the snapshot as one slice of time allows; the writer asks for the next. */
@@ -90,6 +91,8 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
 
   writer.on("message", (message: FromWriter) => {
     if (ended) return
+    // What was in flight is not answered once the log leaves service.
+    if (quarantined !== undefined && message._tag !== "Quarantined" && message._tag !== "Failed") return
     switch (message._tag) {
       case "Durable": {
         status = message.status
@@ -121,6 +124,10 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
         return
       case "Failed":
         fail(message.message)
+        return
+      case "Quarantined":
+        ended = true
+        quarantined?.()
         return
       case "Closed":
         ended = true
@@ -161,6 +168,10 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
       feedCarefully()
     },
     status: () => status,
+    quarantine: (reason, done) => {
+      ask({ _tag: "Quarantine", reason })
+      quarantined = done
+    },
     close: (done) => {
       if (ended) {
         void writer.terminate().then(() => done())

@@ -87,6 +87,12 @@ export function inlineStorage(
       })
     },
     status: () => wal.status(),
+    quarantine: (reason, done) =>
+      turn(() => {
+        wal.quarantine(reason)
+        poisoned = true
+        return done
+      }),
     close: (done) =>
       turn(() => {
         wal.close()

@@ -6,6 +6,8 @@ export const names = {
   lock: "LOCK",
   holder: "LOCK.holder",
   slots: ["state.0", "state.1"],
+  /** There when the log takes no part any more, whatever else is in order. */
+  quarantine: "quarantine",
   log: "wal",
   snapshots: "snap",
   /** The next segment while it is being filled with zeros. */
@@ -13,6 +15,9 @@ export const names = {
   /** A fresh segment while recovery fills it. */
   rewrite: "rewrite.tmp"
 } as const
+
+/** Where the log is in a node's data directory. */
+export const raftDirectory = (directory: string): string => `${directory}/raft`
 
 const digits = 16
 const padded = (value: number): string => String(value).padStart(digits, "0")

@@ -5,8 +5,10 @@ import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import type { Owner } from "#actors/raft/storage/frame.ts"
 import { decodeIdentity, encodeIdentity } from "#actors/raft/storage/identity.ts"
 import { decodeKeys, encodeKeys, type KeyRing, keyBytes, newDataKey } from "#actors/raft/storage/keys.ts"
-import { type Limits, names, parseName } from "#actors/raft/storage/layout.ts"
+import { type Limits, names, parseName, raftDirectory } from "#actors/raft/storage/layout.ts"
+import { decodeMark } from "#actors/raft/storage/quarantine-mark.ts"
 import { type Recovery, recover } from "#actors/raft/storage/recover.ts"
+import { asideOf } from "#actors/raft/storage/set-aside.ts"
 import { decodeSlot, encodeSlot } from "#actors/raft/storage/slot.ts"
 import { placeWhole, readWhole, type Vfs } from "#actors/raft/storage/vfs.ts"
 import type { Locked, Quarantine } from "#actors/raft/storage.ts"
@@ -37,8 +39,6 @@ export interface OpenedLog extends Recovery {
   readonly ring: KeyRing
 }
 
-export const raftDirectory = (directory: string): string => `${directory}/raft`
-
 /** Throws `DiskError`, `UnknownFormat` and `WrongOwner`. The directory's lock is held by the caller. */
 export function openLog(input: OpenInput): OpenedLog | Quarantine | Locked {
   const { vfs, cipher, owner, directory, limits } = input
@@ -50,6 +50,13 @@ export function openLog(input: OpenInput): OpenedLog | Quarantine | Locked {
     if (evidence !== undefined) {
       return { _tag: "Quarantine", reason: `The identity file is missing, but there is ${evidence}` }
     }
+    const aside = asideOf(input, owner.nodeId)
+    if (aside !== undefined) {
+      throw new WrongOwner(
+        `Cannot begin a log for node ${owner.nodeId} in ${directory}: its log was set aside as ${aside}, ` +
+          "and an id never begins twice"
+      )
+    }
     initialise(input, place)
   }
   const identity = decodeIdentity(cipher, readWhole(vfs, `${place}/${names.identity}`))
@@ -59,6 +66,11 @@ export function openLog(input: OpenInput): OpenedLog | Quarantine | Locked {
       `Cannot open ${place}: it is the log of node ${identity.nodeId} in cluster ${identity.clusterId}, ` +
         `expected node ${owner.nodeId} in cluster ${owner.clusterId}`
     )
+  }
+
+  if (vfs.list(place).includes(names.quarantine)) {
+    const mark = decodeMark(cipher, readWhole(vfs, `${place}/${names.quarantine}`))
+    return { _tag: "Quarantine", reason: mark?.reason ?? "The quarantine file is there, and damaged" }
   }
 
   const wrapper = input.unlockKey ?? readKeyFile(vfs, directory)

@@ -21,9 +21,10 @@ import {
   segmentKey
 } from "#actors/raft/storage/frame.ts"
 import { names, segmentName } from "#actors/raft/storage/layout.ts"
+import { encodeMark } from "#actors/raft/storage/quarantine-mark.ts"
 import { encodeSlot } from "#actors/raft/storage/slot.ts"
 import { SnapshotDraft, type StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
-import { DiskError, type Vfs, type VfsFile } from "#actors/raft/storage/vfs.ts"
+import { DiskError, placeWhole, type Vfs, type VfsFile } from "#actors/raft/storage/vfs.ts"
 import type { EncodedBatch, FrameAt, SegmentAt, WalState } from "#actors/raft/storage/wal-state.ts"
 import type { SnapshotMeta } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
@@ -219,6 +220,15 @@ export class Wal {
   /** There was no room for something that can wait. */
   refuseEntries(): void {
     this.#low = true
+  }
+
+  /** Makes it durable that this log takes no part any more; nothing may be asked after it. */
+  quarantine(reason: string): void {
+    const { directory, owner } = this.#state
+    const mark = encodeMark(this.#cipher, { nodeId: owner.nodeId, reason, successor: "" })
+    placeWhole(this.#vfs, directory, names.quarantine, mark)
+    this.#file.close()
+    for (const file of this.#slotFiles) file.close()
   }
 
   close(): void {

@@ -17,6 +17,7 @@ export type ToWriter =
   | { readonly _tag: "BeginSnapshot"; readonly meta: SnapshotMeta }
   | { readonly _tag: "SnapshotChunks"; readonly chunks: ReadonlyArray<Uint8Array> }
   | { readonly _tag: "EndSnapshot" }
+  | { readonly _tag: "Quarantine"; readonly reason: string }
   | { readonly _tag: "Close" }
 
 export type FromWriter =
@@ -27,4 +28,5 @@ export type FromWriter =
   | { readonly _tag: "SnapshotEnded"; readonly stored?: StoredSnapshot; readonly status: WalStatus }
   | { readonly _tag: "Room"; readonly status: WalStatus }
   | { readonly _tag: "Failed"; readonly name: string; readonly message: string }
+  | { readonly _tag: "Quarantined" }
   | { readonly _tag: "Closed" }

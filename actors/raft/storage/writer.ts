@@ -132,6 +132,14 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
       case "EndSnapshot":
         if (draft !== undefined) finish(draft.finish())
         return
+      case "Quarantine":
+        clearInterval(room)
+        clearTimeout(quiet)
+        opened().quarantine(message.reason)
+        wal = undefined
+        failed = true
+        say({ _tag: "Quarantined" })
+        return
       case "Close":
         clearInterval(room)
         clearTimeout(quiet)
