@@ -1,0 +1,101 @@
+/**
+ * What members say to each other to agree. Any of these may be lost, repeated, reordered or minutes late.
+ *
+ * `from` was checked against the subject, and the cluster and incarnation against ours, before a message gets here.
+ */
+import type { NodeId } from "#actors/raft/core/configuration.ts"
+import type { Entry } from "#actors/raft/entry.ts"
+
+interface Letter {
+  readonly from: NodeId
+  readonly to: NodeId
+  /** The sender's term; for `PreVote`, and for a `PreVoteReply` that grants, the term that is asked about. */
+  readonly term: number
+}
+
+/** Would you vote for me? Changes nothing at the receiver. */
+export interface PreVote extends Letter {
+  readonly _tag: "PreVote"
+  readonly lastIndex: number
+  readonly lastTerm: number
+}
+export interface PreVoteReply extends Letter {
+  readonly _tag: "PreVoteReply"
+  readonly granted: boolean
+}
+
+/** `transfer`: the leader asked for this election, its lease does not count. */
+export interface Vote extends Letter {
+  readonly _tag: "Vote"
+  readonly lastIndex: number
+  readonly lastTerm: number
+  readonly transfer: boolean
+}
+export interface VoteReply extends Letter {
+  readonly _tag: "VoteReply"
+  readonly granted: boolean
+}
+
+/** Entries that follow (`prevIndex`, `prevTerm`), and how far the log is committed. */
+export interface Append extends Letter {
+  readonly _tag: "Append"
+  readonly prevIndex: number
+  readonly prevTerm: number
+  readonly commit: number
+  readonly entries: ReadonlyArray<Entry>
+}
+
+/**
+ * Accepted: everything up to `index` is as the leader has it, and durable. Refused: `index` is the `prevIndex` that
+ * did not match; the logs may agree at `hintIndex`, whose term here is `hintTerm`, or before it.
+ */
+export interface AppendReply extends Letter {
+  readonly _tag: "AppendReply"
+  readonly accepted: boolean
+  readonly index: number
+  readonly hintIndex: number
+  readonly hintTerm: number
+  readonly lastIndex: number
+}
+
+/** `commit` is never beyond what this receiver has acknowledged. `read` is the newest question of who leads. */
+export interface Heartbeat extends Letter {
+  readonly _tag: "Heartbeat"
+  readonly commit: number
+  readonly read: number
+}
+export interface HeartbeatReply extends Letter {
+  readonly _tag: "HeartbeatReply"
+  readonly read: number
+}
+
+/** The log no longer reaches back to where you are: fetch the snapshot of this index. */
+export interface SnapshotOffer extends Letter {
+  readonly _tag: "SnapshotOffer"
+  readonly index: number
+  readonly snapshotTerm: number
+  readonly config: Uint8Array
+}
+
+/** Campaign now: the sender hands its leadership over. */
+export interface TimeoutNow extends Letter {
+  readonly _tag: "TimeoutNow"
+}
+
+/** You were removed from the group, and nothing that you send is heard. */
+export interface Removed extends Letter {
+  readonly _tag: "Removed"
+}
+
+export type CoreMessage =
+  | PreVote
+  | PreVoteReply
+  | Vote
+  | VoteReply
+  | Append
+  | AppendReply
+  | Heartbeat
+  | HeartbeatReply
+  | SnapshotOffer
+  | TimeoutNow
+  | Removed
