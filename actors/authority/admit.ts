@@ -1,0 +1,37 @@
+/** Whether a machine that knocks at the join port is let in, and as what. */
+import type { JoinRequest, Role } from "#actors/authority/protocol.ts"
+import { type Refusal, refuse } from "#actors/model/errors.ts"
+
+export interface Door {
+  readonly tokens: { readonly Worker: string; readonly Manager: string }
+  /** In a time that does not tell how alike they are. */
+  readonly isSame: (left: string, right: string) => boolean
+}
+
+export type Admission = { readonly role: Role } | Refusal
+
+const address = /^[0-9a-fA-F:.]{3,45}$/
+const name = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/
+
+/** The role that the token gives; Swarm's words where it has some. */
+export function admit(door: Door, request: JoinRequest): Admission {
+  // Both are compared always, so that the time does not tell which one was meant.
+  const asWorker = door.isSame(request.token, door.tokens.Worker)
+  const asManager = door.isSame(request.token, door.tokens.Manager)
+  if (!asWorker && !asManager) {
+    return refuse(
+      "forbidden",
+      "rpc error: code = PermissionDenied desc = A valid join token is necessary to join this cluster"
+    )
+  }
+  if (!address.test(request.address)) {
+    return refuse("invalidArgument", `address '${request.address}': expected an IP address`)
+  }
+  if (!name.test(request.name)) {
+    return refuse(
+      "invalidArgument",
+      `name '${request.name}': expected 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first`
+    )
+  }
+  return { role: asManager ? "manager" : "worker" }
+}

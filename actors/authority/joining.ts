@@ -1,0 +1,116 @@
+/**
+ * The joining node's side: learn the cluster's root certificate, check it by the token, and only then say the token.
+ *
+ * Texts are Swarm's where a script could depend on them.
+ */
+import { request as httpsRequest } from "node:https"
+import { Effect, Schema } from "effect"
+import { digestOf, parseJoinToken } from "#actors/authority/join-token.ts"
+import { type JoinRequest, Membership } from "#actors/authority/protocol.ts"
+
+/** Joining failed. `final`: trying again with the same address and token will not help. */
+export class JoinError extends Schema.TaggedError<JoinError>()("JoinError", {
+  message: Schema.String,
+  final: Schema.Boolean
+}) {}
+
+const fail = (message: string, final: boolean): JoinError => new JoinError({ message, final })
+
+/** Managers name their role in their certificates: nobody else of the cluster can stand in for one. */
+const managerName = "swarm-manager"
+const answerWithinMs = 10_000
+const longestAnswerBytes = 1024 * 1024
+
+interface Answer {
+  readonly status: number
+  readonly body: string
+}
+
+/** One request to the manager at `address` (`host:port`). Without `root` nothing is checked, and nothing secret is sent. */
+const ask = (
+  address: string,
+  path: string,
+  options: { readonly root?: string; readonly body?: string }
+): Effect.Effect<Answer, JoinError> =>
+  Effect.callback((resume) => {
+    const url = URL.canParse(`https://${address}${path}`) ? new URL(`https://${address}${path}`) : undefined
+    if (url === undefined || url.port === "") {
+      resume(Effect.fail(fail(`join address '${address}': expected host:port`, true)))
+      return
+    }
+    const request = httpsRequest(
+      url,
+      {
+        method: options.body === undefined ? "GET" : "POST",
+        agent: false,
+        timeout: answerWithinMs,
+        ...(options.root === undefined
+          ? { rejectUnauthorized: false }
+          : { ca: options.root, servername: managerName }),
+        ...(options.body !== undefined && { headers: { "Content-Type": "application/json" } })
+      },
+      (response) => {
+        const parts: Array<Buffer> = []
+        let size = 0
+        response.on("data", (part: Buffer) => {
+          size += part.length
+          if (size > longestAnswerBytes) request.destroy(new Error("the answer is too long"))
+          else parts.push(part)
+        })
+        response.on("end", () =>
+          resume(
+            Effect.succeed({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString("utf8") })
+          )
+        )
+      }
+    )
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${answerWithinMs} ms`)))
+    request.on("error", (error) =>
+      resume(Effect.fail(fail(`Cannot reach the manager at ${address}: ${error.message}`, false)))
+    )
+    request.end(options.body)
+    return Effect.sync(() => request.destroy())
+  })
+
+/** The cluster's root certificate, as the manager at `address` shows it and the token's digest confirms it. */
+export const fetchRoot = Effect.fn("authority.fetchRoot")(function* (
+  address: string,
+  token: string
+): Effect.fn.Return<string, JoinError> {
+  const parsed = parseJoinToken(token)
+  if (parsed === undefined) return yield* Effect.fail(fail("invalid join token", true))
+  const { status, body } = yield* ask(address, "/v1/ca", {})
+  if (status !== 200) {
+    return yield* Effect.fail(
+      fail(`Cannot learn the root certificate from ${address}: status ${status}`, false)
+    )
+  }
+  if (digestOf(body) !== parsed.digest) {
+    return yield* Effect.fail(fail(`remote CA does not match fingerprint. Expected: ${parsed.digest}`, true))
+  }
+  return body
+})
+
+/** Asks to become a member; the request holds the token, so the root is checked first. */
+export const joinCluster = Effect.fn("authority.join")(function* (
+  address: string,
+  request: JoinRequest
+): Effect.fn.Return<Membership, JoinError> {
+  const root = yield* fetchRoot(address, request.token)
+  const { status, body } = yield* ask(address, "/v1/join", { root, body: JSON.stringify(request) })
+  const answer = yield* Effect.try({
+    try: (): unknown => JSON.parse(body),
+    catch: () =>
+      fail(`The manager at ${address} answered something else than JSON, with status ${status}`, false)
+  })
+  if (status === 200) {
+    return yield* Schema.decodeUnknownEffect(Membership)(answer).pipe(
+      Effect.mapError((error) =>
+        fail(`The manager at ${address} does not say what a member needs: ${error.message}`, true)
+      )
+    )
+  }
+  const said =
+    typeof answer === "object" && answer !== null && "message" in answer ? String(answer.message) : body
+  return yield* Effect.fail(fail(said, status === 400 || status === 403))
+})

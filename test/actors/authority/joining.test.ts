@@ -1,0 +1,123 @@
+import { expect, test } from "bun:test"
+import { Effect } from "effect"
+import { admit } from "#actors/authority/admit.ts"
+import { certify } from "#actors/authority/certify.ts"
+import { openJoinPort } from "#actors/authority/join-port.ts"
+import { isSameToken, newJoinToken } from "#actors/authority/join-token.ts"
+import { type JoinError, joinCluster } from "#actors/authority/joining.ts"
+import type { JoinRequest, Membership } from "#actors/authority/protocol.ts"
+import { type KeyAndPem, newRequest, newRoot, sign } from "#actors/authority/x509.ts"
+import { Refused } from "#actors/model/errors.ts"
+
+const now = Date.now()
+const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromise(effect)
+
+const root = await run(newRoot(now))
+const tokens = { Worker: newJoinToken(root.pem), Manager: newJoinToken(root.pem) }
+
+const identityOf = async (role: "manager" | "worker", signer: KeyAndPem = root) => {
+  const request = await run(newRequest)
+  const member = { nodeId: "m1", clusterId: "blue", role, addresses: [] }
+  const fields = certify(member, now, 86_400_000)
+  const certificate = await run(sign({ certificate: signer.pem, key: signer.key }, request.pem, fields))
+  return { certificate, key: request.key, root: signer.pem }
+}
+
+const requestWith = (token: string): JoinRequest => ({
+  token,
+  csr: "csr",
+  keys: { daemon: "d", api: "a", raft: "r", system: "s" },
+  name: "n2",
+  address: "10.0.0.2",
+  ports: { join: 2377, nats: 4222, route: 6222 }
+})
+
+const membership: Membership = {
+  nodeId: "n2",
+  clusterId: "blue",
+  role: "manager",
+  certificate: "c",
+  root: root.pem,
+  passes: {
+    operator: "o",
+    account: "a",
+    system: "s",
+    users: { daemon: "d", api: "a", raft: "r", system: "s" }
+  },
+  managers: []
+}
+
+/** Knocks at a real port that shows `identity`; gives the outcome and the requests that came in. */
+async function knock(identity: Awaited<ReturnType<typeof identityOf>>, token: string) {
+  const seen: Array<string> = []
+  const outcome = await run(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const port = yield* openJoinPort({
+          host: "127.0.0.1",
+          port: 0,
+          identity: () => identity,
+          welcome: (request) => {
+            seen.push(request.token)
+            const verdict = admit({ tokens, isSame: isSameToken }, request)
+            return "role" in verdict
+              ? Effect.succeed({ ...membership, role: verdict.role })
+              : Effect.fail(Refused.of(verdict))
+          }
+        })
+        return yield* Effect.result(joinCluster(`127.0.0.1:${port}`, requestWith(token)))
+      })
+    )
+  )
+  const error = outcome._tag === "Failure" ? (outcome.failure as JoinError) : undefined
+  return { outcome, error, seen }
+}
+
+test("CA-01 a manager's token makes a manager, a worker's token a worker", async () => {
+  const identity = await identityOf("manager")
+  for (const [role, token] of [
+    ["manager", tokens.Manager],
+    ["worker", tokens.Worker]
+  ] as const) {
+    const { outcome } = await knock(identity, token)
+    expect(outcome).toMatchObject({ _tag: "Success", success: { role, root: root.pem } })
+  }
+})
+
+test("CA-01 another token of the same cluster is refused, for good", async () => {
+  const { error } = await knock(await identityOf("manager"), newJoinToken(root.pem))
+  expect(error).toMatchObject({ final: true })
+  expect(error?.message).toContain("A valid join token is necessary to join this cluster")
+})
+
+test("CA-05 a token is never said to a cluster whose root it does not name", async () => {
+  const foreign = newJoinToken((await run(newRoot(now))).pem)
+  const { error, seen } = await knock(await identityOf("manager"), foreign)
+  expect(error?.message).toStartWith("remote CA does not match fingerprint. Expected: ")
+  expect(seen).toEqual([])
+})
+
+test("CA-05 nor to whoever shows the right root without a certificate of it", async () => {
+  const impostor = { ...(await identityOf("manager", await run(newRoot(now)))), root: root.pem }
+  const { error, seen } = await knock(impostor, tokens.Manager)
+  expect(error?.message).toStartWith("Cannot reach the manager at ")
+  expect(seen).toEqual([])
+})
+
+test("nor to a worker that stands in for a manager", async () => {
+  const { error, seen } = await knock(await identityOf("worker"), tokens.Manager)
+  expect(error?.message).toStartWith("Cannot reach the manager at ")
+  expect(seen).toEqual([])
+})
+
+test("a malformed token is refused before anybody is asked", async () => {
+  const error = await run(Effect.flip(joinCluster("127.0.0.1:1", requestWith("SWMTKN-1-short"))))
+  expect(error).toMatchObject({ message: "invalid join token", final: true })
+})
+
+test("a name or an address that cannot be one is refused by name", () => {
+  const door = { tokens, isSame: isSameToken }
+  const request = requestWith(tokens.Worker)
+  expect(admit(door, { ...request, name: "a b" })).toMatchObject({ code: "invalidArgument" })
+  expect(admit(door, { ...request, address: "example.org" })).toMatchObject({ code: "invalidArgument" })
+})
