@@ -8,11 +8,15 @@ import type { AnyActor } from "#runtime/actor.ts"
 import { type Address, isToken, showAddress } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
 import type { Moment, Step } from "#runtime/behaviour.ts"
+import type { Cause } from "#runtime/envelope.ts"
+import { Histogram } from "#runtime/histogram.ts"
 import type { Host } from "#runtime/host.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import { type Letter, Mailbox, type Offer } from "#runtime/mailbox.ts"
 import { type Notice, Notices } from "#runtime/notices.ts"
+import type { DecisionObserver } from "#runtime/observer.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
+import type { KindStats } from "#runtime/telemetry.ts"
 
 /** Actions that reach beyond the tree. */
 export type Outward = Extract<CommonAction, { readonly _tag: "Tell" | "Reply" | "Announce" }>
@@ -29,8 +33,14 @@ export interface CellWorld {
   readonly lost: (cell: Cell, letter: Letter, reason: string) => void
   /** Whoever asked this actor and has no answer yet will get none from it. */
   readonly abandoned: (cell: Cell, reason: string) => void
-  /** Called before every decision with its input, for traces and recorders. */
+  /** Called before every decision with its input, for the simulator. */
   readonly deciding?: ((cell: Cell, letter: Letter | undefined, now: number) => void) | undefined
+  /** Sees every decision before and after. */
+  readonly observer?: DecisionObserver | undefined
+  /** What is counted over all actors of a kind. */
+  readonly stats: (kind: string) => KindStats
+  /** The cause that an actor's message to itself hands on, given the one of the message that led to it. */
+  readonly ownCause: (cell: Cell, message: unknown, cause: Cause | undefined, at: number) => Cause | undefined
 }
 
 /** What a cell tells its place in the tree; each is said in a turn of its own, never from inside a decision. */
@@ -83,14 +93,19 @@ export class Cell {
   readonly mailbox: Mailbox
   status: CellStatus = "idle"
   handled = 0
+  /** How often it has started. */
+  life = 0
   lastError: string | undefined
-  decideMicrosTotal = 0
-  decideMicrosMax = 0
+  /** Time spent in `decide`, over all lives. */
+  readonly decide = new Histogram()
+  /** What an observer keeps about this actor. */
+  observed: unknown
   /** Set by the cell's place in the tree: ends a wait between restarts early. */
   hurry: (() => void) | undefined
 
   readonly #options: CellOptions
   readonly #world: CellWorld
+  readonly #stats: KindStats
   readonly #timers = new Notices()
   readonly #watches = new Notices()
   readonly #performs = new Set<Running>()
@@ -105,17 +120,29 @@ export class Cell {
     this.self = options.self
     this.definition = options.definition
     this.mailbox = new Mailbox(options.definition.mailbox)
+    this.#stats = options.world.stats(options.definition.kind)
+  }
+
+  /** Where its decisions take ids and chance from. */
+  get fresh(): Fresh {
+    return this.#options.fresh
   }
 
   /** Begins a life with fresh memory. A start that throws is reported through `events.crashed`, like any crash. */
   start(props: unknown): void {
     assert(this.status === "idle", "only an idle actor starts")
     this.status = "running"
+    this.life++
+    if (this.life > 1) this.#stats.restarts++
     const now = this.#world.host.now()
+    const { observer } = this.#world
     this.#world.deciding?.(this, undefined, now)
+    observer?.starting(this, props, now)
     try {
       const moment: Moment = { now, fresh: this.#options.fresh, self: this.self }
-      this.#follow(this.definition.start(props, moment) as Step<unknown, unknown>, undefined)
+      const step = this.definition.start(props, moment) as Step<unknown, unknown>
+      observer?.decided(this, step.state, step.actions)
+      this.#follow(step, undefined)
     } catch (error) {
       this.#crash(error)
     }
@@ -172,6 +199,7 @@ export class Cell {
   close(reason: string): void {
     if (this.status === "closed") return
     this.status = "closed"
+    this.#stats.retire(this)
     this.#forget()
     for (const letter of this.mailbox.drain()) this.#world.lost(this, letter, reason)
     this.#world.abandoned(this, reason)
@@ -216,17 +244,21 @@ export class Cell {
 
   /** Decides about one letter and returns when that was done, in monotonic milliseconds. */
   #handle(letter: Letter): number {
-    const { host } = this.#world
+    const { host, observer } = this.#world
     const now = host.now()
     const began = host.monotonic()
-    const { asker, from, notice } = letter
-    if (notice && !notice.take()) return began
+    const { asker, from, cause, notice } = letter
+    if (notice && !notice.take()) {
+      cause?.mark?.("taken back")
+      return began
+    }
     if (asker && asker.deadline <= now) {
       this.#world.lost(this, letter, "its deadline had passed")
       return began
     }
     this.handled++
     this.#world.deciding?.(this, letter, now)
+    observer?.deciding(this, letter, now, this.#state)
     const moment: Moment = {
       now,
       fresh: this.#options.fresh,
@@ -239,10 +271,12 @@ export class Cell {
       const step = this.definition.decide(this.#state, letter.message, moment) as Step<unknown, unknown>
       ended = host.monotonic()
       const micros = (ended - began) * 1_000
-      this.decideMicrosTotal += micros
-      if (micros > this.decideMicrosMax) this.decideMicrosMax = micros
+      this.decide.record(micros)
+      cause?.mark?.("handled", micros)
+      observer?.decided(this, step.state, step.actions)
       this.#follow(step, letter)
     } catch (error) {
+      cause?.mark?.("crashed")
       this.#crash(error)
     }
     return ended
@@ -316,11 +350,13 @@ export class Cell {
     let done = false
     this.#performs.add(running)
     try {
-      const handle = this.#world.performer.perform(this.definition, action, this.self, (exit) => {
+      const finished = (exit: PerformExit): void => {
         if (done) return
         done = true
         this.#performed(running, exit, letter)
-      })
+      }
+      const { performer } = this.#world
+      const handle = performer.perform(this.definition, action, this.self, finished, letter?.cause)
       if (!done) running.interrupt = () => handle.interrupt()
     } catch (error) {
       this.#performs.delete(running)
@@ -339,13 +375,17 @@ export class Cell {
   }
 
   #deliverOwn(message: unknown, letter: Letter | undefined, notice?: Notice): void {
-    this.deliver({ message, at: this.#world.host.now(), own: true, cause: letter?.cause, notice })
+    const at = this.#world.host.now()
+    const cause = this.#world.ownCause(this, message, letter?.cause, at)
+    this.deliver({ message, at, own: true, cause, notice })
   }
 
   #crash(error: unknown): void {
     if (this.status !== "running") return
     this.status = "failed"
     this.lastError = describeError(error)
+    this.#stats.crashes++
+    this.#world.observer?.crashed(this, error)
     this.#forget()
     this.#world.abandoned(this, `it crashed: ${this.lastError}`)
     this.#settle(0, () => {

@@ -2,7 +2,7 @@
 
 export interface DeadLetterReport {
   readonly count: number
-  /** The newest few, oldest first: address, message tag and reason; never a message's contents. */
+  /** The newest few, oldest first: address, message tag, reason and id; never a message's contents. */
   readonly samples: ReadonlyArray<string>
   readonly byReason: Readonly<Record<string, number>>
 }
@@ -15,11 +15,12 @@ export class DeadLetters {
   readonly #samples: string[] = []
   readonly #byReason = new Map<string, number>()
 
-  /** `reason` is one of few fixed texts; `detail` may vary. */
-  add(to: string, message: unknown, reason: string, detail?: string): void {
+  /** `reason` is one of few fixed texts; `detail` may vary; `id` is the message's, where it has one. */
+  add(to: string, message: unknown, reason: string, detail?: string, id?: string): void {
     this.#count++
     this.#byReason.set(reason, (this.#byReason.get(reason) ?? 0) + 1)
-    this.#samples.push(`${to}: ${tagOf(message)}: ${reason}${detail === undefined ? "" : ` (${detail})`}`)
+    const more = `${detail === undefined ? "" : ` (${detail})`}${id === undefined ? "" : ` [message ${id}]`}`
+    this.#samples.push(`${to}: ${tagOf(message)}: ${reason}${more}`)
     if (this.#samples.length > sampleLimit) this.#samples.shift()
   }
 
@@ -33,7 +34,7 @@ export class DeadLetters {
 }
 
 /** What a message calls itself, for people. */
-function tagOf(message: unknown): string {
+export function tagOf(message: unknown): string {
   if (typeof message === "object" && message !== null && "_tag" in message) return String(message._tag)
   return typeof message
 }

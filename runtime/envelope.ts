@@ -11,7 +11,9 @@ import type { Headers } from "#runtime/transport.ts"
 export interface Cause {
   readonly id: string
   /** W3C trace context as it came with that message: https://www.w3.org/TR/trace-context/ */
-  readonly traceparent?: string
+  readonly traceparent?: string | undefined
+  /** Notes what became of the message, where it is traced. */
+  mark?(outcome: string, decideMicros?: number): void
 }
 
 export interface Envelope {

@@ -13,12 +13,14 @@ import type { Host } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { decodeSys, fitTrees, type SysMessage, systemAddress } from "#runtime/inspect.ts"
-import { effectPerformer, type Performer } from "#runtime/performer.ts"
+import type { DecisionObserver } from "#runtime/observer.ts"
+import { CurrentCause, effectPerformer, type Performer } from "#runtime/performer.ts"
 import { Post } from "#runtime/post.ts"
 import { Registry } from "#runtime/registry.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
 import { type RunningTree, System, type SystemService, TreeFailed, type TreeNode } from "#runtime/system.ts"
+import { type TraceOptions, TraceRing } from "#runtime/trace.ts"
 import { type Delivery, type Subscription, Transport, type TransportService } from "#runtime/transport.ts"
 import { Branch } from "#runtime/tree.ts"
 import { Watches } from "#runtime/watches.ts"
@@ -35,6 +37,10 @@ export interface SystemOptions {
   readonly report?: (event: TreeEvent) => void
   /** Called before every decision with its input; `message` is undefined at an actor's start. */
   readonly deciding?: (self: Address, message: unknown, now: number) => void
+  /** Sees every decision before and after, as the flight recorder does. */
+  readonly observer?: DecisionObserver | undefined
+  /** Remembers which message led to which; absent, nothing is remembered. */
+  readonly trace?: TraceOptions | undefined
 }
 
 /** A tree started without Effect. */
@@ -71,7 +77,8 @@ export function makeSystem(options: SystemOptions): LocalSystem {
   const registry = new Registry()
   const homes = new Map<string, Home>()
   const owns = (home: string): boolean => homes.has(home)
-  const post = new Post({ cluster, nodeId, host, transport, registry, owns })
+  const trace = options.trace && new TraceRing(options.trace)
+  const post = new Post({ cluster, nodeId, host, transport, registry, owns, trace })
   const seeds = [host.random(), host.random(), host.random(), host.random()] as const
   const fresh = new Fresh(seeds.map((seed) => Math.floor(seed * 2 ** 32)) as [number, number, number, number])
   const branches = new Set<Branch>()
@@ -94,7 +101,10 @@ export function makeSystem(options: SystemOptions): LocalSystem {
       watch: (target, told) => watch(target, told).unwatch,
       lost: (cell, letter, reason) => post.lost(cell, letter, reason),
       abandoned: (cell, reason) => post.asks.abandon(cell, reason),
-      deciding: deciding && ((cell, letter, now) => deciding(cell.self, letter?.message, now))
+      deciding: deciding && ((cell, letter, now) => deciding(cell.self, letter?.message, now)),
+      observer: options.observer,
+      stats: (kind) => post.telemetry.kind(kind),
+      ownCause: (cell, message, cause, at) => post.causeOf(cause, cell.self, cell.self, message, at)
     }
   }
 
@@ -268,15 +278,24 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     withinMs: number,
     answers?: Schema.Codec<Answer, unknown>
   ) =>
-    Effect.callback<Answer, Absence>((resume) => {
-      // What an actor of this process answers is typed already.
-      const decode = answers && !registry.find(to) ? decoderOf(answers) : undefined
-      const takeBack = post.ask(to, message, withinMs, (outcome) => {
-        const heard = outcome._tag === "Answer" && decode ? readAnswer(to, decode(outcome.value)) : outcome
-        resume(heard._tag === "Answer" ? Effect.succeed(heard.value as Answer) : Effect.fail(heard))
+    Effect.flatMap(CurrentCause, (cause) =>
+      Effect.callback<Answer, Absence>((resume) => {
+        // What an actor of this process answers is typed already.
+        const decode = answers && !registry.find(to) ? decoderOf(answers) : undefined
+        const takeBack = post.ask(
+          to,
+          message,
+          withinMs,
+          (outcome) => {
+            const heard =
+              outcome._tag === "Answer" && decode ? readAnswer(to, decode(outcome.value)) : outcome
+            resume(heard._tag === "Answer" ? Effect.succeed(heard.value as Answer) : Effect.fail(heard))
+          },
+          cause
+        )
+        return Effect.sync(takeBack)
       })
-      return Effect.sync(takeBack)
-    })
+    )
 
   const own = claim(nodeId)
   const status = transport.onStatus((change) => {

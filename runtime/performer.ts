@@ -3,9 +3,10 @@
  *
  * In production it runs the definition's Effect; the simulator puts its own imitation here.
  */
-import { Cause, type Context, Effect, Exit } from "effect"
+import { Cause, Context, Effect, Exit } from "effect"
 import type { AnyActor } from "#runtime/actor.ts"
 import type { Address } from "#runtime/address.ts"
+import type { Cause as MessageCause } from "#runtime/envelope.ts"
 
 export type PerformExit = { readonly messages: ReadonlyArray<unknown> } | { readonly error: unknown }
 
@@ -18,17 +19,25 @@ export interface Performer {
     definition: AnyActor,
     action: unknown,
     self: Address,
-    done: (exit: PerformExit) => void
+    done: (exit: PerformExit) => void,
+    /** The message that led to the action. */
+    cause?: MessageCause | undefined
   ) => { readonly interrupt: () => void }
 }
+
+/** Inside a `perform`: the message that led to it, so that what the action sends can name it. */
+export const CurrentCause = Context.Reference<MessageCause | undefined>("troupe/runtime/CurrentCause", {
+  defaultValue: () => undefined
+})
 
 /** Runs `perform` of the definition with everything that `context` provides. */
 export function effectPerformer(context: Context.Context<never>): Performer {
   const fork = Effect.runForkWith(context)
   return {
-    perform(definition, action, self, done) {
+    perform(definition, action, self, done, cause) {
       const run = Effect.suspend(() => definition.perform?.(action, self) ?? Effect.void)
-      const fiber = fork(run as Effect.Effect<unknown, unknown>)
+      const told = cause === undefined ? run : Effect.provideService(run, CurrentCause, cause)
+      const fiber = fork(told as Effect.Effect<unknown, unknown>)
       fiber.addObserver((exit) => done(toPerformExit(exit)))
       return { interrupt: () => fiber.interruptUnsafe() }
     }

@@ -19,6 +19,8 @@ import { type Absence, MailboxFull, NotHere, NotUnderstood, Stopped, Unreachable
 import type { Host } from "#runtime/host.ts"
 import type { Letter } from "#runtime/mailbox.ts"
 import type { Registry } from "#runtime/registry.ts"
+import { Telemetry } from "#runtime/telemetry.ts"
+import { TraceEntry, type TraceRing } from "#runtime/trace.ts"
 import { PayloadTooLarge } from "#runtime/transport/outcomes.ts"
 import type { CallOutcome, Delivery, Headers, TransportService } from "#runtime/transport.ts"
 import { decodeMessage, decodeReply, encodeAbsence, encodeBody, type Outcome } from "#runtime/wire.ts"
@@ -31,6 +33,8 @@ export interface PostOptions {
   readonly registry: Registry
   /** Whether this process answers for a home. */
   readonly owns: (home: string) => boolean
+  /** Remembers who led to what; absent, causes are only handed on. */
+  readonly trace?: TraceRing | undefined
 }
 
 /** An asked message that carries no deadline is one from `nats request` or the like. */
@@ -41,6 +45,7 @@ const rememberedSubjects = 4_096
 
 export class Post {
   readonly deadLetters = new DeadLetters()
+  readonly telemetry = new Telemetry()
   readonly asks: Asks
   readonly #options: PostOptions
   readonly #boot: string
@@ -84,25 +89,58 @@ export class Post {
     }
     const cell = registry.find(to)
     if (cell) {
-      const offer = cell.deliver({ message, at: host.now(), from, cause })
-      if (offer._tag === "Full") this.deadLetters.add(showAddress(to), message, "its mailbox was full")
-    } else if (owns(to.home)) this.deadLetters.add(showAddress(to), message, "nobody was there")
-    else this.#publish(to, "in", message, from, cause)
+      const at = host.now()
+      const own = this.causeOf(cause, from, to, message, at)
+      const offer = cell.deliver({ message, at, from, cause: own })
+      if (offer._tag === "Full") this.#die(showAddress(to), message, "its mailbox was full", own)
+    } else if (owns(to.home)) {
+      const own = this.causeOf(cause, from, to, message, host.now())
+      this.#die(showAddress(to), message, "nobody was there", own)
+    } else this.#publish(to, "in", message, from, cause)
+  }
+
+  /** What a message of this process hands on as its cause: itself where it is traced, else what led to it. */
+  causeOf(
+    cause: Cause | undefined,
+    from: Address | undefined,
+    to: Address,
+    message: unknown,
+    at: number
+  ): Cause | undefined {
+    const { trace } = this.#options
+    if (trace === undefined || (cause === undefined && !trace.beginsAt(at))) return cause
+    return trace.add(new TraceEntry(this.#newId(), cause, from, to, message, at, "waiting"))
+  }
+
+  /** A message that nobody will handle. */
+  #die(name: string, message: unknown, reason: string, cause: Cause | undefined, detail?: string): void {
+    cause?.mark?.(reason)
+    this.deadLetters.add(name, message, reason, detail, cause?.id)
   }
 
   /** Asks; `done` is called once, unless what this returns is called before. `remote` answers skip no turn either. */
-  ask(to: Address, message: unknown, withinMs: number, done: (outcome: Outcome) => void): () => void {
+  ask(
+    to: Address,
+    message: unknown,
+    withinMs: number,
+    done: (outcome: Outcome) => void,
+    cause?: Cause
+  ): () => void {
     const { host, registry, owns } = this.#options
     const name = showAddress(to)
     const cell = registry.find(to)
     if (cell) {
       const asker = this.asks.open(cell, name, withinMs, done)
-      const offer = cell.deliver({ message, at: host.now(), asker })
-      if (offer._tag === "Full")
+      const at = host.now()
+      const own = this.causeOf(cause, undefined, to, message, at)
+      const offer = cell.deliver({ message, at, asker, cause: own })
+      if (offer._tag === "Full") {
+        own?.mark?.("MailboxFull")
         host.defer(() => this.asks.settle(asker.to, mailboxFull(name, offer.capacity)))
+      }
       return () => this.asks.take(asker.to)
     }
-    if (!owns(to.home)) return this.call(to, "in", message, withinMs, done)
+    if (!owns(to.home)) return this.call(to, "in", message, withinMs, done, cause)
     let open = true
     host.defer(() => open && done(nobodyThere(name)))
     return () => {
@@ -116,24 +154,34 @@ export class Post {
     lane: string,
     message: unknown,
     withinMs: number,
-    done: (outcome: Outcome, silent: boolean) => void
+    done: (outcome: Outcome, silent: boolean) => void,
+    cause?: Cause
   ): () => void {
     const { cluster, transport } = this.#options
     const name = showAddress(to)
-    const headers = writeEnvelope(this.#envelope(undefined, undefined, withinMs))
+    const envelope = this.#envelope(undefined, cause, withinMs)
+    const sent = lane === "in" ? this.#traceSent(envelope, cause, undefined, to, message) : undefined
+    const conclude = (outcome: Outcome, silent: boolean): void => {
+      this.telemetry.called(outcome._tag)
+      sent?.mark(outcome._tag === "Answer" ? "answered" : outcome._tag)
+      done(outcome, silent)
+    }
     const heard = (outcome: CallOutcome): void => {
       if ("_tag" in outcome) {
-        done(outcome, true)
+        conclude(outcome, true)
         return
       }
+      this.#countReceived(outcome)
       if (this.#isStale(readEnvelope(outcome.headers))) {
         const words = `No answer from ${name}: an older leader answered`
-        done(new NotHere({ address: name, message: words }), false)
+        conclude(new NotHere({ address: name, message: words }), false)
         return
       }
-      done(decodeReply(outcome, name, withinMs), false)
+      conclude(decodeReply(outcome, name, withinMs), false)
     }
-    return transport.call(subjectOf(cluster, to, lane), headers, encodeBody(message), withinMs, heard)
+    const body = encodeBody(message)
+    this.#countSent(body)
+    return transport.call(subjectOf(cluster, to, lane), writeEnvelope(envelope), body, withinMs, heard)
   }
 
   /** Sends on a lane of another process; what cannot be sent is a dead letter. */
@@ -145,28 +193,28 @@ export class Post {
   receive(delivery: Delivery): void {
     const to = this.#receiverOf(delivery.subject)
     if (!to) return
+    this.#countReceived(delivery)
     const name = showAddress(to)
     const { host, registry } = this.#options
     const envelope = readEnvelope(delivery.headers)
     if (this.#isStale(envelope)) {
-      this.deadLetters.add(name, undefined, "from an older leader", `term ${envelope.term}`)
+      const detail = `term ${envelope.term}`
+      this.#die(name, undefined, "from an older leader", this.#traceReceived(envelope, to, undefined), detail)
       return
     }
     const cell = registry.find(to)
     if (!cell) {
-      this.#refuse(delivery, name, undefined, nobodyThere(name))
+      this.#refuse(delivery, name, nobodyThere(name), this.#traceReceived(envelope, to, undefined))
       return
     }
     const decoded = decodeMessage(cell.definition, delivery.body)
     if (!decoded.ok) {
       const words = `${name} does not understand this message: ${decoded.problem}`
-      this.#refuse(delivery, name, undefined, new NotUnderstood({ address: name, message: words }))
+      const absence = new NotUnderstood({ address: name, message: words })
+      this.#refuse(delivery, name, absence, this.#traceReceived(envelope, to, undefined))
       return
     }
-    const cause: Cause = {
-      id: envelope.id,
-      ...(envelope.traceparent !== undefined && { traceparent: envelope.traceparent })
-    }
+    const cause = this.#traceReceived(envelope, to, decoded.message)
     const withinMs = envelope.withinMs ?? usualDeadlineMs
     const asker = delivery.respond
       ? this.asks.open(cell, name, withinMs, (outcome) => this.#answer(delivery, cell, outcome))
@@ -174,8 +222,10 @@ export class Post {
     const { from } = envelope
     const offer = cell.deliver({ message: decoded.message, at: host.now(), from, asker, cause })
     if (offer._tag !== "Full") return
-    if (asker) this.asks.settle(asker.to, mailboxFull(name, offer.capacity))
-    else this.deadLetters.add(name, decoded.message, "its mailbox was full")
+    if (asker) {
+      cause.mark?.("MailboxFull")
+      this.asks.settle(asker.to, mailboxFull(name, offer.capacity))
+    } else this.#die(name, decoded.message, "its mailbox was full", cause)
   }
 
   /** Few subjects carry most messages, and taking one apart costs more than looking it up. */
@@ -193,8 +243,11 @@ export class Post {
   lost(cell: Cell, letter: Letter, reason: string): void {
     const name = showAddress(cell.self)
     // An actor's own timers and results are part of the memory that it loses; nobody sent them.
-    if (letter.own) return
-    this.deadLetters.add(name, letter.message, reason)
+    if (letter.own) {
+      letter.cause?.mark?.(reason)
+      return
+    }
+    this.#die(name, letter.message, reason, letter.cause)
     if (!letter.asker) return
     const words = `No answer from ${name}: ${reason}`
     this.asks.settle(letter.asker.to, new Stopped({ address: name, message: words }))
@@ -206,7 +259,7 @@ export class Post {
   }
 
   refuse(delivery: Delivery, absence: Absence): void {
-    this.#refuse(delivery, delivery.subject, undefined, absence)
+    this.#refuse(delivery, delivery.subject, absence, undefined)
   }
 
   /** An answer is found by its question, so of all headers it needs only the leader's term. */
@@ -223,11 +276,12 @@ export class Post {
     this.#respond(delivery, { ...headers, ...error }, body)
   }
 
-  #refuse(delivery: Delivery, name: string, message: unknown, absence: Absence): void {
+  #refuse(delivery: Delivery, name: string, absence: Absence, cause: Cause | undefined): void {
     if (!delivery.respond) {
-      this.deadLetters.add(name, message, absence._tag, absence.message)
+      this.#die(name, undefined, absence._tag, cause, absence.message)
       return
     }
+    cause?.mark?.(absence._tag)
     const [error, body] = encodeAbsence(absence)
     this.#respond(delivery, error, body)
   }
@@ -237,6 +291,7 @@ export class Post {
     headers: Record<string, string> | Delivery["headers"],
     body: Uint8Array
   ): void {
+    this.#countSent(body)
     try {
       delivery.respond?.(headers, body)
     } catch (error) {
@@ -253,21 +308,62 @@ export class Post {
 
   #publish(to: Address, lane: string, message: unknown, from: Address | undefined, cause?: Cause): void {
     const { cluster, transport } = this.#options
-    const headers = writeEnvelope(this.#envelope(from, cause))
+    const envelope = this.#envelope(from, cause)
+    const sent = lane === "sys" ? undefined : this.#traceSent(envelope, cause, from, to, message)
     try {
-      transport.publish(subjectOf(cluster, to, lane), headers, encodeBody(message))
+      const body = encodeBody(message)
+      this.#countSent(body)
+      transport.publish(subjectOf(cluster, to, lane), writeEnvelope(envelope), body)
     } catch (error) {
       if (error instanceof Unreachable) {
-        this.deadLetters.add(showAddress(to), message, "the transport was down")
+        this.#die(showAddress(to), message, "the transport was down", sent)
       } else if (error instanceof PayloadTooLarge) {
-        this.deadLetters.add(showAddress(to), message, "it was too large", error.message)
+        this.#die(showAddress(to), message, "it was too large", sent, error.message)
       } else throw error
     }
   }
 
+  #traceSent(
+    envelope: Envelope,
+    cause: Cause | undefined,
+    from: Address | undefined,
+    to: Address,
+    message: unknown
+  ): TraceEntry | undefined {
+    const { trace, host } = this.#options
+    return trace?.add(new TraceEntry(envelope.id, cause, from, to, message, host.now(), "sent"))
+  }
+
+  /** A message from another process, as what it leads to will name it. */
+  #traceReceived(envelope: Envelope, to: Address, message: unknown): Cause {
+    const { trace, host } = this.#options
+    const { id, from, traceparent } = envelope
+    if (!trace) return { id, traceparent }
+    const cause = envelope.cause === undefined ? undefined : { id: envelope.cause, traceparent }
+    const entry = new TraceEntry(id, cause, from, to, message, host.now(), "waiting")
+    entry.traceparent = traceparent
+    return trace.add(entry)
+  }
+
+  #countSent(body: Uint8Array): void {
+    const { traffic } = this.telemetry
+    traffic.sent++
+    traffic.sentBytes += body.length
+  }
+
+  #countReceived({ body }: Delivery): void {
+    const { traffic } = this.telemetry
+    traffic.received++
+    traffic.receivedBytes += body.length
+  }
+
+  #newId(): string {
+    return `${this.#boot}-${(this.#sent++).toString(36)}`
+  }
+
   #envelope(from: Address | undefined, cause: Cause | undefined, withinMs?: number): Envelope {
     return {
-      id: `${this.#boot}-${(this.#sent++).toString(36)}`,
+      id: this.#newId(),
       from,
       cause: cause?.id,
       withinMs,

@@ -143,8 +143,9 @@ export class ActorSlot implements Slot {
       ...(cell.lastError !== undefined && { lastError: cell.lastError }),
       ...(cell.handled > 0 && {
         decideMicros: {
-          mean: round(cell.decideMicrosTotal / cell.handled),
-          max: round(cell.decideMicrosMax)
+          mean: round(cell.decide.sumMicros / Math.max(1, cell.decide.count)),
+          max: round(cell.decide.maxMicros),
+          p99: round(cell.decide.quantile(0.99))
         }
       }),
       children: []

@@ -4,7 +4,7 @@ import type { Address } from "#runtime/address.ts"
 import type { Absence } from "#runtime/errors.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
 
-/** One line of the live tree. Times are milliseconds; `decideMicros` are microseconds spent in `decide`. */
+/** One line of the live tree. Times are milliseconds; `decideMicros` are microseconds spent in `decide`, in all. */
 export interface TreeNode {
   readonly name: string
   readonly kind: "supervisor" | "actor"
@@ -17,7 +17,7 @@ export interface TreeNode {
   readonly performing?: number
   readonly restarts: number
   readonly lastError?: string
-  readonly decideMicros?: { readonly mean: number; readonly max: number }
+  readonly decideMicros?: { readonly mean: number; readonly max: number; readonly p99: number }
   readonly children: ReadonlyArray<TreeNode>
 }
 
