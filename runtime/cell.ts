@@ -55,8 +55,8 @@ export interface CellOptions {
   readonly fresh: Fresh
   readonly world: CellWorld
   readonly events: CellEvents
-  /** How long running actions may go on once the actor ends, in milliseconds. */
-  readonly stopWithinMs: number
+  /** How long running actions may go on once the actor ends, in milliseconds; `kill` waits for nothing. */
+  readonly stopWithinMs: number | "kill"
   /** The nearest `many` group of a kind, as seen from where the actor stands. */
   readonly findGroup: (kind: string) => Group | undefined
 }
@@ -415,7 +415,7 @@ export class Cell {
   }
 
   /** Gives running actions `graceMs`, interrupts them, and calls `next` when none is left, in a turn of its own. */
-  #settle(graceMs: number, next: () => void, stopped = false): void {
+  #settle(graceMs: number | "kill", next: () => void, stopped = false): void {
     const settling: Settling = { next, stopped }
     this.#settling = settling
     const { host } = this.#world
@@ -432,9 +432,16 @@ export class Cell {
       })
       for (const running of [...this.#performs]) running.interrupt?.()
     }
+    const kill = (): void => {
+      if (this.#settling !== settling) return
+      for (const running of [...this.#performs]) running.interrupt?.()
+      this.#performs.clear()
+      this.#finishSettling()
+    }
     // An action that fails inside the call that started it must not be interrupted from inside itself.
-    if (graceMs <= 0) host.defer(interrupt)
-    else this.#cancelGrace = host.after(graceMs, interrupt)
+    if (graceMs === "kill") host.defer(kill)
+    else if (graceMs <= 0) host.defer(interrupt)
+    else if (graceMs < Number.POSITIVE_INFINITY) this.#cancelGrace = host.after(graceMs, interrupt)
   }
 
   #finishSettling(): void {

@@ -4,7 +4,7 @@
  * Pure: the history and one chance number come in, the verdict and the next history go out. The rules are OTP's,
  * with exponential back-off between restarts: https://www.erlang.org/doc/apps/stdlib/supervisor.html
  */
-import type { Restart, Strategy } from "#runtime/supervisor.ts"
+import type { AutoShutdown, Restart, Strategy } from "#runtime/supervisor.ts"
 
 /** What a supervisor remembers of its children's ends. */
 export interface History {
@@ -23,6 +23,10 @@ export interface Rules {
   readonly withinMs: number
   /** The restart rule of each child, by its place. */
   readonly restarts: ReadonlyArray<Restart>
+  /** `never` when absent. */
+  readonly autoShutdown?: AutoShutdown
+  /** Whether each child is significant, by its place; none is when absent. */
+  readonly significant?: ReadonlyArray<boolean>
 }
 
 /** One child's end. `aliveMs` is how long it had been up; 0 when it never came up. */
@@ -31,13 +35,15 @@ export interface Ending {
   readonly crashed: boolean
   readonly now: number
   readonly aliveMs: number
+  /** Whether another significant child is up, or will be without anybody's doing. */
+  readonly othersAlive?: boolean
   /** From 0 up to, but not including, 1. */
   readonly chance: number
 }
 
 export type Verdict =
   /** It stays down, and that is right. */
-  | { readonly _tag: "Leave" }
+  | { readonly _tag: "Leave"; readonly endsSupervisor: boolean }
   /** Children by place, ascending. All of `stops` are stopped first; those of `starts` start after `afterMs`. */
   | {
       readonly _tag: "Restart"
@@ -57,10 +63,12 @@ export const healthyAfterMs = 30_000
 /** The verdict about one end, and the history from then on. */
 export function judge(history: History, rules: Rules, ending: Ending): readonly [Verdict, History] {
   const restart = rules.restarts[ending.child]
-  if (restart === undefined || restart === "temporary") return [{ _tag: "Leave" }, history]
-  if (restart === "transient" && !ending.crashed) return [{ _tag: "Leave" }, history]
+  if (restart === undefined || restart === "temporary" || (restart === "transient" && !ending.crashed)) {
+    return [{ _tag: "Leave", endsSupervisor: endsSupervisor(rules, ending) }, history]
+  }
 
-  const ends = [...history.ends.filter((at) => at > ending.now - rules.withinMs), ending.now]
+  // As in OTP, an end that lies exactly one period back still counts.
+  const ends = [...history.ends.filter((at) => at >= ending.now - rules.withinMs), ending.now]
   const before = ending.aliveMs >= healthyAfterMs ? 0 : (history.streaks.get(ending.child) ?? 0)
   const next: History = { ends, streaks: new Map(history.streaks).set(ending.child, before + 1) }
   if (ends.length > rules.crashes) return [{ _tag: "Escalate", crashes: ends.length }, next]
@@ -80,6 +88,13 @@ export function judge(history: History, rules: Rules, ending: Ending): readonly 
 export function backOffMs(before: number, chance: number): number {
   const base = Math.min(longestBackOffMs, firstBackOffMs * 2 ** Math.min(before, 20))
   return Math.round(base * (1 + chance / 2))
+}
+
+function endsSupervisor(rules: Rules, { child, othersAlive }: Ending): boolean {
+  if (!rules.significant?.[child]) return false
+  return (
+    rules.autoShutdown === "any-significant" || (rules.autoShutdown === "all-significant" && !othersAlive)
+  )
 }
 
 function affected(rules: Rules, child: number): ReadonlyArray<number> {

@@ -7,6 +7,7 @@
 import { Context, Deferred, Effect, Layer, type Schema } from "effect"
 import { type Address, isToken, parseSubject, showAddress } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
+import { findChild } from "#runtime/by-hand.ts"
 import { type CellWorld, describeError } from "#runtime/cell.ts"
 import { type Absence, NotHere, NotUnderstood } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
@@ -19,7 +20,16 @@ import { Post } from "#runtime/post.ts"
 import { Registry } from "#runtime/registry.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
-import { type RunningTree, System, type SystemService, TreeFailed, type TreeNode } from "#runtime/system.ts"
+import {
+  type ChildRef,
+  type Order,
+  type OrderOutcome,
+  type RunningTree,
+  System,
+  type SystemService,
+  TreeFailed,
+  type TreeNode
+} from "#runtime/system.ts"
 import { type TraceOptions, TraceRing } from "#runtime/trace.ts"
 import { type Delivery, type Subscription, Transport, type TransportService } from "#runtime/transport.ts"
 import { Branch } from "#runtime/tree.ts"
@@ -52,8 +62,8 @@ export interface TreeHandle {
 
 export interface TreeOptions {
   readonly performer?: Performer
-  /** Told when the top of the tree gives up; by then all of it has stopped. */
-  readonly ended?: (failure: TreeFailed) => void
+  /** Told when the top of the tree gives up, or ends with its significant children; by then all of it has stopped. */
+  readonly ended?: (failure: TreeFailed | undefined) => void
 }
 
 /** A system as its owner sees it: the service, and the ways in for plain code. */
@@ -66,6 +76,8 @@ export interface LocalSystem extends SystemService {
     withinMs: number,
     done: (outcome: Outcome) => void
   ) => () => void
+  /** `stopChild` and its like for plain code: `done` is called once, now or when the child has come down. */
+  readonly order: (child: ChildRef, order: Order, done: (outcome: OrderOutcome) => void) => void
   /** Ends all subscriptions and watches. Trees are stopped by who started them, before. */
   readonly close: () => void
 }
@@ -128,7 +140,10 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     }
     const branch: Branch = new Branch(world, spec, "permanent", {
       started: () => {},
-      ended: () => {},
+      ended: () => {
+        gone("its tree ended")
+        treeOptions.ended?.(undefined)
+      },
       crashed: (error) => {
         const failure =
           error instanceof TreeFailed ? error : new TreeFailed(`${spec.name} failed`, { cause: error })
@@ -182,12 +197,22 @@ export function makeSystem(options: SystemOptions): LocalSystem {
 
   const trees = (): ReadonlyArray<TreeNode> => [...branches].map((branch) => branch.snapshot())
 
-  const restart = (target: Address): boolean => {
-    const cell = registry.find(target)
-    if (!cell) return false
-    if (cell.status === "running") cell.crashByHand("restarted by hand")
-    else cell.hurry?.()
-    return true
+  const order: LocalSystem["order"] = (child, what, done) => {
+    const found = findChild(branches, child)
+    const outcome = found ? found.order(what, () => done("done")) : "not-found"
+    if (outcome) done(outcome)
+  }
+  const ordered =
+    (what: Order) =>
+    (child: ChildRef): Effect.Effect<OrderOutcome> =>
+      Effect.callback((resume) => order(child, what, (outcome) => resume(Effect.succeed(outcome))))
+
+  const restart = (child: ChildRef): boolean => {
+    let done = false
+    order(child, "restart", (outcome) => {
+      done = outcome === "done"
+    })
+    return done
   }
 
   const onSys = (delivery: Delivery): void => {
@@ -261,14 +286,14 @@ export function makeSystem(options: SystemOptions): LocalSystem {
 
   const run = Effect.fnUntraced(function* (spec: SupervisorSpec, home: string) {
     const context = yield* Effect.context<never>()
-    const failed = yield* Deferred.make<never, TreeFailed>()
+    const ended = yield* Deferred.make<void, TreeFailed>()
     const handle = startTree(spec, home, {
       performer: options.performer ?? effectPerformer(context),
-      ended: (failure) => Deferred.doneUnsafe(failed, Effect.fail(failure))
+      ended: (failure) => Deferred.doneUnsafe(ended, failure ? Effect.fail(failure) : Effect.void)
     })
     const stop = Effect.callback<void>((resume) => handle.stop(() => resume(Effect.void)))
     yield* Effect.addFinalizer(() => stop)
-    const running: RunningTree = { ended: Deferred.await(failed), stop }
+    const running: RunningTree = { ended: Deferred.await(ended), stop }
     return running
   })
 
@@ -313,7 +338,12 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     run,
     startTree,
     trees,
+    inspectChild: (child) => findChild(branches, child)?.snapshot(),
     restart,
+    stopChild: ordered("stop"),
+    startChild: ordered("start"),
+    deleteChild: ordered("delete"),
+    order,
     deadLetters: () => post.deadLetters.report(),
     close: () => {
       status.unsubscribe()

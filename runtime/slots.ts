@@ -10,8 +10,8 @@ import { Cell, type CellWorld, describeError } from "#runtime/cell.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import { cleanHistory, type History, judge, type Rules } from "#runtime/judge.ts"
 import type { Registry } from "#runtime/registry.ts"
-import type { Restart, Tolerance } from "#runtime/supervisor.ts"
-import { TreeFailed, type TreeNode } from "#runtime/system.ts"
+import { type Restart, type StopWithin, stopWithinMs, type Tolerance } from "#runtime/supervisor.ts"
+import { type Order, type OrderOutcome, TreeFailed, type TreeNode } from "#runtime/system.ts"
 
 /** What happens in a tree that people may want to hear of. */
 export type TreeEvent =
@@ -53,6 +53,20 @@ export interface Slot {
   readonly snapshot: (waiting: boolean, restarts: number) => TreeNode
   /** Called when somebody wants the wait between two lives to end. */
   readonly onHurry: (hurry: () => void) => void
+  /** Ends what runs here as a crash would, for this reason; nothing when it does not run. */
+  readonly crash: (reason: string) => void
+  /** What people may handle below it: a child of its own, by its name. */
+  readonly child?: (name: string) => ChildHandle | undefined
+  /** The same anywhere below it. */
+  readonly find?: (name: string) => ChildHandle | undefined
+}
+
+/** One child as people handle it. */
+export interface ChildHandle {
+  readonly slot: Slot
+  readonly snapshot: () => TreeNode
+  /** What came of the order; undefined when it takes its time, and `stopped` will be called. */
+  readonly order: (order: Order, stopped: () => void) => OrderOutcome | undefined
 }
 
 /** Finds the group that a `Spawn` or `Dismiss` from one place in the tree is meant for. */
@@ -63,7 +77,7 @@ interface ActorPlace {
   readonly id: string
   readonly props: unknown
   readonly restart: Restart
-  readonly stopWithin: Duration.Input
+  readonly stopWithin: StopWithin
 }
 
 export class ActorSlot implements Slot {
@@ -81,14 +95,14 @@ export class ActorSlot implements Slot {
     const { definition } = spec
     const self: Address = { home: world.home, kind: definition.kind, id: spec.id }
     const fresh = world.fresh.fork()
-    const stopWithinMs = Duration.toMillis(spec.stopWithin)
+    const within = stopWithinMs(spec.stopWithin)
     this.name = `${definition.kind}/${spec.id}`
     this.restart = spec.restart
     this.props = spec.props
     this.#world = world
     this.#events = events
     this.#makeCell = () =>
-      new Cell({ definition, self, fresh, stopWithinMs, world: world.cell, events, findGroup })
+      new Cell({ definition, self, fresh, stopWithinMs: within, world: world.cell, events, findGroup })
     this.#cell = this.#makeCell()
   }
 
@@ -122,6 +136,10 @@ export class ActorSlot implements Slot {
   onHurry(hurry: () => void): void {
     this.#hurry = hurry
     this.#cell.hurry = hurry
+  }
+
+  crash(reason: string): void {
+    if (this.#cell.status === "running") this.#cell.crashByHand(reason)
   }
 
   snapshot(waiting: boolean, restarts: number): TreeNode {
@@ -177,11 +195,13 @@ export class GroupSlot implements Slot {
   readonly restart: Restart = "permanent"
   readonly #world: TreeWorld
   readonly #definition: AnyActor
-  readonly #stopWithin: Duration.Input
+  readonly #stopWithin: StopWithin
   readonly #rules: Rules
   readonly #events: SlotEvents
   readonly #findGroup: FindGroup
   readonly #members = new Map<string, Member>()
+  /** Who waits for a member that is being stopped by hand. */
+  readonly #stops = new Map<string, Array<() => void>>()
   #status: "idle" | "running" | "stopping" = "idle"
   #whenStopped: (() => void) | undefined
   #lastError: string | undefined
@@ -191,7 +211,7 @@ export class GroupSlot implements Slot {
     spec: {
       readonly definition: AnyActor
       readonly restart: Restart
-      readonly stopWithin: Duration.Input
+      readonly stopWithin: StopWithin
       readonly tolerates: Tolerance
     },
     events: SlotEvents,
@@ -214,7 +234,11 @@ export class GroupSlot implements Slot {
 
   start(): void {
     this.#status = "running"
-    for (const member of this.#members.values()) this.#startMember(member)
+    for (const member of this.#members.values()) {
+      this.#startMember(member)
+      // One that could not even start may have been the one too many.
+      if (this.#status !== "running") return
+    }
     this.#events.started()
   }
 
@@ -232,6 +256,26 @@ export class GroupSlot implements Slot {
 
   onHurry(): void {
     // A group itself has no address by which it could be hurried; its members have, and take care of themselves.
+  }
+
+  crash(reason: string): void {
+    if (this.#status === "running") this.#fail(new Error(reason))
+  }
+
+  child(name: string): ChildHandle | undefined {
+    const id = name.startsWith(`${this.kind}/`) ? name.slice(this.kind.length + 1) : ""
+    const member = this.#members.get(id)
+    return (
+      member && {
+        slot: member.slot,
+        snapshot: () => member.slot.snapshot(member.status === "waiting", member.restarts),
+        order: (order, stopped) => this.#order(id, member, order, stopped)
+      }
+    )
+  }
+
+  find(name: string): ChildHandle | undefined {
+    return this.child(name)
   }
 
   /** Starts the actor, or keeps it for when the group starts. One that runs takes the props for its next life. */
@@ -305,6 +349,28 @@ export class GroupSlot implements Slot {
     return member
   }
 
+  #order(id: string, member: Member, order: Order, stopped: () => void): OrderOutcome | undefined {
+    if (this.#members.get(id) !== member) return "not-found"
+    if (this.#status !== "running") return "supervisor-down"
+    if (order === "stop") {
+      const others = this.#stops.get(id)
+      if (others) others.push(stopped)
+      else this.#stops.set(id, [stopped])
+      this.#stopMember(id, member)
+      return undefined
+    }
+    if (member.status === "stopping") return order === "restart" ? "stopping" : "running"
+    if (order === "restart") {
+      if (member.status === "running") member.slot.crash(byHand)
+      else this.#startMember(member)
+      return "done"
+    }
+    if (member.status !== "idle") return member.status === "waiting" ? "restarting" : "running"
+    if (order === "start") this.#startMember(member)
+    else this.#members.delete(id)
+    return "done"
+  }
+
   #startMember(member: Member): void {
     member.cancelWait?.()
     member.cancelWait = undefined
@@ -335,6 +401,12 @@ export class GroupSlot implements Slot {
     } else if (this.#rules.restarts[0] === "temporary") {
       member.slot.release("it was stopped")
       this.#members.delete(id)
+    }
+    const stops = this.#stops.get(id)
+    if (stops) {
+      this.#stops.delete(id)
+      member.slot.release(stoppedByHand)
+      for (const told of stops) told()
     }
     this.#checkStopped()
   }
@@ -378,7 +450,10 @@ export class GroupSlot implements Slot {
     member.status = "idle"
     // The group comes back with a clean slate, or the same member would bring it down again at once.
     member.history = cleanHistory
-    const error = gaveUp(this.name, verdict.crashes, this.#rules.withinMs, this.#show(id), crash?.error)
+    this.#fail(gaveUp(this.name, verdict.crashes, this.#rules.withinMs, this.#show(id), crash?.error))
+  }
+
+  #fail(error: Error): void {
     this.#lastError = describeError(error)
     this.stop(() => this.#events.crashed(error))
   }
@@ -387,6 +462,10 @@ export class GroupSlot implements Slot {
     return showAddress({ home: this.#world.home, kind: this.kind, id })
   }
 }
+
+/** Why something was restarted that nothing was wrong with. */
+export const byHand = "restarted by hand"
+export const stoppedByHand = "it was stopped by hand"
 
 /** Why a supervisor gave up, with the end that was one too many as its cause. */
 export function gaveUp(

@@ -21,6 +21,19 @@ export interface TreeNode {
   readonly children: ReadonlyArray<TreeNode>
 }
 
+/** A child in a running tree: an actor's address, or names from the tree's top down, as `trees` gives them. */
+export type ChildRef = Address | ReadonlyArray<string>
+
+/** What people may ask about one child by hand. A child stopped by hand stays down until somebody starts it. */
+export type Order = "stop" | "start" | "restart" | "delete"
+
+/**
+ * What came of an order: `not-found`, also for the top of a tree, which can be restarted only; `running` and
+ * `restarting` when it would have to be stopped first; `stopping` when it is on its way out; `supervisor-down` when
+ * the supervisor that would have to do it does not run.
+ */
+export type OrderOutcome = "done" | "not-found" | "running" | "restarting" | "stopping" | "supervisor-down"
+
 export interface SystemService {
   readonly cluster: string
   readonly nodeId: string
@@ -45,14 +58,25 @@ export interface SystemService {
   readonly run: (spec: SupervisorSpec, home: string) => Effect.Effect<RunningTree, never, Scope.Scope>
   /** Every tree that runs in this process. */
   readonly trees: () => ReadonlyArray<TreeNode>
-  /** Restarts one actor as if it had crashed with "restarted by hand". False when it is not here. */
-  readonly restart: (target: Address) => boolean
+  /** One child with all below it, as it is now. */
+  readonly inspectChild: (child: ChildRef) => TreeNode | undefined
+  /**
+   * Restarts an actor, a `many` group or a supervisor as if it had crashed with "restarted by hand"; ends the wait of
+   * one that is between two lives; starts one that was stopped. False when it is not here.
+   */
+  readonly restart: (child: ChildRef) => boolean
+  /** Stops a child (OTP: terminate_child) and completes when it is down. What waits in its inbox is lost. */
+  readonly stopChild: (child: ChildRef) => Effect.Effect<OrderOutcome>
+  /** Starts a child that was stopped or has ended (OTP: restart_child); judged from then on like any other. */
+  readonly startChild: (child: ChildRef) => Effect.Effect<OrderOutcome>
+  /** Forgets a child that is down (OTP: delete_child), until its supervisor starts anew from its spec. */
+  readonly deleteChild: (child: ChildRef) => Effect.Effect<OrderOutcome>
   readonly deadLetters: () => { readonly count: number; readonly samples: ReadonlyArray<string> }
 }
 
 export interface RunningTree {
-  /** Completes when the tree has ended by itself; its error is the reason. */
-  readonly ended: Effect.Effect<never, TreeFailed>
+  /** Completes when the tree has ended by itself: with its significant children, or failing with the reason. */
+  readonly ended: Effect.Effect<void, TreeFailed>
   readonly stop: Effect.Effect<void>
 }
 

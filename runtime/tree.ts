@@ -7,18 +7,33 @@
 import { Duration } from "effect"
 import { describeError } from "#runtime/cell.ts"
 import { cleanHistory, type History, judge, type Rules } from "#runtime/judge.ts"
-import { ActorSlot, GroupSlot, gaveUp, type Slot, type SlotEvents, type TreeWorld } from "#runtime/slots.ts"
+import {
+  ActorSlot,
+  byHand,
+  type ChildHandle,
+  GroupSlot,
+  gaveUp,
+  type Slot,
+  type SlotEvents,
+  stoppedByHand,
+  type TreeWorld
+} from "#runtime/slots.ts"
 import type { ChildSpec, Restart, SupervisorSpec } from "#runtime/supervisor.ts"
-import type { TreeNode } from "#runtime/system.ts"
+import { type Order, type OrderOutcome, TreeFailed, type TreeNode } from "#runtime/system.ts"
 
 interface Child {
   readonly slot: Slot
-  /** `done`: ended for good, as its restart rule wants. */
+  readonly significant: boolean
+  /** `done`: ended, as its restart rule wants, or stopped by hand; starts again only with siblings or by hand. */
   status: "down" | "starting" | "up" | "stopping" | "done"
   wantStop: boolean
   wantStart: boolean
   /** Starts only after every child above it is up: at the first start, and when restarted together with those. */
   ordered: boolean
+  /** Unknown to its supervisor until that starts anew from its spec: as OTP does with what is temporary. */
+  deleted: boolean
+  /** Who waits for it to be stopped by hand. */
+  readonly stops: Array<() => void>
   cancelWait: (() => void) | undefined
   upSince: number
   restarts: number
@@ -34,7 +49,8 @@ export class Branch implements Slot {
   readonly #events: SlotEvents
   readonly #parent: Branch | undefined
   readonly #children: ReadonlyArray<Child>
-  #phase: "idle" | "starting" | "running" | "stopping" | "failing" = "idle"
+  /** Two ways down by itself: `ending` with its significant children, `failing` when it gives up. */
+  #phase: "idle" | "starting" | "running" | "stopping" | "ending" | "failing" = "idle"
   #history: History = cleanHistory
   #whenDown: (() => void) | undefined
   #pumping = false
@@ -59,8 +75,14 @@ export class Branch implements Slot {
       strategy: spec.strategy,
       crashes: spec.tolerates.crashes,
       withinMs: Duration.toMillis(spec.tolerates.within),
-      restarts: this.#children.map((child) => child.slot.restart)
+      restarts: this.#children.map((child) => child.slot.restart),
+      autoShutdown: spec.autoShutdown,
+      significant: this.#children.map((child) => child.significant)
     }
+  }
+
+  get home(): string {
+    return this.#world.home
   }
 
   start(): void {
@@ -71,6 +93,7 @@ export class Branch implements Slot {
       child.wantStart = true
       child.wantStop = false
       child.ordered = true
+      child.deleted = false
     }
     this.#pump()
   }
@@ -89,12 +112,45 @@ export class Branch implements Slot {
     // A supervisor has no address by which it could be hurried.
   }
 
+  crash(reason: string): void {
+    if (this.#isAlive()) this.#fail(new Error(reason))
+  }
+
+  /** Stops all of it and starts it again from its spec. False when it is not running. */
+  renew(): boolean {
+    if (!this.#isAlive()) return false
+    this.stop(() => this.start())
+    return true
+  }
+
+  child(name: string): ChildHandle | undefined {
+    const child = this.#children.find(({ slot, deleted }) => !deleted && slot.name === name)
+    return (
+      child && {
+        slot: child.slot,
+        snapshot: () => child.slot.snapshot(child.cancelWait !== undefined, child.restarts),
+        order: (order, stopped) => this.#order(child, order, stopped)
+      }
+    )
+  }
+
+  find(name: string): ChildHandle | undefined {
+    const own = this.child(name)
+    if (own) return own
+    for (const { slot, deleted } of this.#children) {
+      const found = deleted ? undefined : slot.find?.(name)
+      if (found) return found
+    }
+    return undefined
+  }
+
   snapshot(waiting = false, restarts = 0): TreeNode {
     const state = {
       idle: "stopped",
       starting: "starting",
       running: "running",
       stopping: "stopping",
+      ending: "stopping",
       failing: "failed"
     } as const
     return {
@@ -104,9 +160,9 @@ export class Branch implements Slot {
       summary: this.#spec.strategy,
       restarts,
       ...(this.#lastError !== undefined && { lastError: this.#lastError }),
-      children: this.#children.map((child) =>
-        child.slot.snapshot(child.cancelWait !== undefined, child.restarts)
-      )
+      children: this.#children
+        .filter((child) => !child.deleted)
+        .map((child) => child.slot.snapshot(child.cancelWait !== undefined, child.restarts))
     }
   }
 
@@ -124,18 +180,19 @@ export class Branch implements Slot {
     }
     const child: Child = {
       slot: this.#slotFor(spec, events),
+      significant: spec._tag !== "Many" && spec.significant,
       status: "down",
       wantStop: false,
       wantStart: false,
       ordered: true,
+      deleted: false,
+      stops: [],
       cancelWait: undefined,
       upSince: Number.POSITIVE_INFINITY,
       restarts: 0
     }
     child.slot.onHurry(() => {
-      if (child.cancelWait === undefined) return
-      this.#endWait(child)
-      this.#pump()
+      if (child.cancelWait !== undefined) this.#hurry(child)
     })
     return child
   }
@@ -167,20 +224,25 @@ export class Branch implements Slot {
     child.status = "down"
     child.upSince = Number.POSITIVE_INFINITY
     // It was about to be stopped anyway; whoever wanted that has also marked what comes after.
-    if (child.wantStop || this.#phase === "stopping" || this.#phase === "failing") {
+    if (child.wantStop || !this.#isAlive()) {
       this.#pump()
       return
     }
 
     const chance = host.random()
-    const ending = { child: place, crashed: crash !== undefined, now, aliveMs, chance }
+    const othersAlive = this.#children.some((other) => other !== child && other.significant && isAlive(other))
+    const ending = { child: place, crashed: crash !== undefined, now, aliveMs, othersAlive, chance }
     const [verdict, history] = judge(this.#history, this.#rules, ending)
     this.#history = history
     if (crash) this.#reportCrash(child, crash.error, verdict._tag === "Restart" ? verdict.afterMs : undefined)
     switch (verdict._tag) {
       case "Leave":
-        child.status = "done"
-        child.slot.release(crash ? `it crashed: ${describeError(crash.error)}` : "it ended")
+        this.#lay(child, crash ? `it crashed: ${describeError(crash.error)}` : "it ended")
+        if (verdict.endsSupervisor) {
+          this.#phase = "ending"
+          this.#bringDown(() => this.#events.ended())
+          return
+        }
         break
       case "Restart":
         child.restarts++
@@ -195,7 +257,7 @@ export class Branch implements Slot {
 
   #reportCrash(child: Child, error: unknown, restartInMs: number | undefined): void {
     // The supervisor below has said so itself when it gave up.
-    if (child.slot instanceof Branch) return
+    if (error instanceof TreeFailed && child.slot instanceof Branch) return
     const name = `${this.#world.home}/${child.slot.name}`
     this.#world.report({ _tag: "Crashed", name, error, restartInMs })
   }
@@ -203,6 +265,7 @@ export class Branch implements Slot {
   #markRestart(stops: ReadonlyArray<number>, starts: ReadonlyArray<number>, afterMs: number): void {
     for (const place of stops) {
       const child = this.#children[place] as Child
+      if (child.deleted) continue
       this.#endWait(child)
       child.wantStop = child.status !== "down" && child.status !== "done"
       child.wantStart = starts.includes(place)
@@ -224,10 +287,75 @@ export class Branch implements Slot {
     child.cancelWait = undefined
   }
 
+  /** Ends the waits of all that come up together: one of them cannot come before those above it. */
+  #hurry(child: Child): void {
+    for (const other of this.#children) {
+      if (other === child || (child.ordered && other.ordered)) this.#endWait(other)
+    }
+    this.#pump()
+  }
+
+  /** Puts a child that is down to rest: its address is free, and what is temporary is forgotten. */
+  #lay(child: Child, reason: string): void {
+    child.status = "done"
+    child.slot.release(reason)
+    if (child.slot.restart === "temporary") child.deleted = true
+  }
+
+  #order(child: Child, order: Order, stopped: () => void): OrderOutcome | undefined {
+    if (child.deleted) return "not-found"
+    if (!this.#isAlive()) return "supervisor-down"
+    if (order === "stop") {
+      child.stops.push(stopped)
+      this.#endWait(child)
+      child.wantStart = false
+      child.wantStop = true
+      this.#pump()
+      return undefined
+    }
+    if (child.status === "stopping" && !child.wantStart) return order === "restart" ? "stopping" : "running"
+    if (order === "restart") {
+      this.#restartByHand(child)
+      return "done"
+    }
+    if (child.wantStart) return "restarting"
+    if (child.status !== "done") return "running"
+    if (order === "start") {
+      this.#startByHand(child)
+      this.#pump()
+    } else {
+      child.deleted = true
+    }
+    return "done"
+  }
+
+  #restartByHand(child: Child): void {
+    if (child.status === "up" || child.status === "starting") {
+      child.slot.crash(byHand)
+      return
+    }
+    if (child.status === "done") this.#startByHand(child)
+    this.#hurry(child)
+  }
+
+  #startByHand(child: Child): void {
+    child.status = "down"
+    child.wantStart = true
+    child.ordered = false
+  }
+
+  #isAlive(): boolean {
+    return this.#phase === "starting" || this.#phase === "running"
+  }
+
   #giveUp(child: Child, crashes: number, cause: unknown): void {
     const error = gaveUp(this.name, crashes, this.#rules.withinMs, child.slot.name, cause)
-    this.#lastError = describeError(error)
     this.#world.report({ _tag: "GaveUp", name: this.name, error })
+    this.#fail(error)
+  }
+
+  #fail(error: Error): void {
+    this.#lastError = describeError(error)
     this.#phase = "failing"
     this.#bringDown(() => this.#events.crashed(error))
   }
@@ -272,12 +400,18 @@ export class Branch implements Slot {
       // Read anew: the slot may have stopped while it was asked to.
       if ((child.status as Child["status"]) === "stopping") return true
       child.wantStop = false
-      if (child.slot.restart === "temporary" && child.status === "down" && !child.wantStart) {
-        child.status = "done"
-        child.slot.release("it was stopped with its siblings")
-      }
+      this.#afterStop(child)
     }
     return false
+  }
+
+  #afterStop(child: Child): void {
+    const stops = child.stops.splice(0)
+    const staysDown = stops.length > 0 || child.slot.restart === "temporary"
+    if (staysDown && child.status === "down" && !child.wantStart) {
+      this.#lay(child, stops.length > 0 ? stoppedByHand : "it was stopped with its siblings")
+    }
+    for (const told of stops) told()
   }
 
   #startNext(): void {
@@ -299,7 +433,7 @@ export class Branch implements Slot {
       this.#events.started()
       return
     }
-    if (this.#phase !== "stopping" && this.#phase !== "failing") return
+    if (this.#isAlive() || this.#phase === "idle") return
     const whenDown = this.#whenDown
     if (!whenDown || !this.#children.every((child) => child.status === "down" || child.status === "done"))
       return
@@ -308,5 +442,9 @@ export class Branch implements Slot {
     whenDown()
   }
 }
+
+/** Up, or coming up without anybody's doing. */
+const isAlive = (child: Child): boolean =>
+  child.wantStart || (!child.wantStop && (child.status === "up" || child.status === "starting"))
 
 const isSettled = (child: Child): boolean => child.status === "up" || child.status === "done"

@@ -109,7 +109,7 @@ describe("giving up", () => {
         history = after
         const counts = end.child === 0 || (end.child === 1 && end.crashed)
         if (counts) counted.push(now)
-        const recent = counted.filter((at) => at > now - given.withinMs).length
+        const recent = counted.filter((at) => at >= now - given.withinMs).length
         expect(got._tag).toBe(!counts ? "Leave" : recent > given.crashes ? "Escalate" : "Restart")
       }
     }
