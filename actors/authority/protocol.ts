@@ -44,13 +44,17 @@ export const JoinRequest = Schema.Struct({
 })
 export type JoinRequest = typeof JoinRequest.Type
 
-/** NATS's operator mode: who signs, and the passes of one node's connections, as JWTs. */
-export const NatsPasses = Schema.Struct({
+/** What a nats-server must know to tell who may connect: JWTs, and public keys. Nothing of it is secret. */
+export const ServerTrust = Schema.Struct({
   operator: text,
-  account: text,
-  system: text,
-  users: NatsKeys
+  systemAccount: text,
+  /** JWTs by the account's public key. */
+  accounts: Schema.Record(text, text)
 })
+export type ServerTrust = typeof ServerTrust.Type
+
+/** NATS's operator mode: what servers are told, and the passes of one node's connections, as JWTs. */
+export const NatsPasses = Schema.Struct({ servers: ServerTrust, users: NatsKeys })
 export type NatsPasses = typeof NatsPasses.Type
 
 export const Peer = Schema.Struct({ nodeId: text, address: text, ports: ManagerPorts })

@@ -8,6 +8,7 @@
 import { encodeAccount, encodeOperator, encodeUser } from "@nats-io/jwt"
 import { createAccount, createOperator, createUser, fromSeed } from "@nats-io/nkeys"
 import { Effect, Schema } from "effect"
+import type { ServerTrust } from "#actors/authority/protocol.ts"
 
 export class PassError extends Schema.TaggedError<PassError>()("PassError", { message: Schema.String }) {}
 
@@ -16,14 +17,6 @@ export interface NatsRoots {
   readonly operator: string
   readonly account: string
   readonly system: string
-}
-
-/** What servers are told, as JWTs and public keys; nothing here is secret. */
-export interface ServerTrust {
-  readonly operator: string
-  readonly systemAccount: string
-  /** JWTs by the account's public key. */
-  readonly accounts: Readonly<Record<string, string>>
 }
 
 /** Subjects that a user may publish to and subscribe to: allow-lists, and nothing else is allowed. */
@@ -58,6 +51,8 @@ export function newUserKey(): { readonly seed: string; readonly publicKey: strin
   const user = createUser()
   return { seed: text.decode(user.getSeed()), publicKey: user.getPublicKey() }
 }
+
+export const publicKeyOf = (seed: string): string => keys(seed).getPublicKey()
 
 /** Nothing but rights is limited: -1 is none. */
 const unlimited = {

@@ -39,9 +39,7 @@ const membership: Membership = {
   certificate: "c",
   root: root.pem,
   passes: {
-    operator: "o",
-    account: "a",
-    system: "s",
+    servers: { operator: "o", systemAccount: "s", accounts: {} },
     users: { daemon: "d", api: "a", raft: "r", system: "s" }
   },
   managers: []

@@ -1,0 +1,75 @@
+/**
+ * What a node keeps of its membership, in `<data dir>/trust`, readable by its owner only.
+ *
+ * One file holds certificate, keys and passes together, so that they always fit each other. A founder's roots lie
+ * beside it until they are in the ledger, and no longer.
+ */
+import { mkdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
+import { Effect, Schema } from "effect"
+import type { OwnKeys } from "#actors/authority/membership.ts"
+import { Membership, NatsKeys, Roots } from "#actors/authority/protocol.ts"
+import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
+
+export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("TrustStoreError", {
+  message: Schema.String
+}) {}
+
+const Held = Schema.Struct({
+  format: Schema.Literal(1),
+  membership: Membership,
+  own: Schema.Struct({ key: Schema.String, seeds: NatsKeys })
+})
+export interface Held {
+  readonly membership: Membership
+  readonly own: OwnKeys
+}
+
+const folderIn = (dataDir: string): string => join(dataDir, "trust")
+const memberFile = (dataDir: string): string => join(folderIn(dataDir), "member.json")
+const rootsFile = (dataDir: string): string => join(folderIn(dataDir), "roots.json")
+
+const attempt = <A>(path: string, run: () => A): Effect.Effect<A, TrustStoreError> =>
+  Effect.try({
+    try: run,
+    // A decoder's message would quote what it found, and that is secret.
+    catch: (error) =>
+      new TrustStoreError({
+        message: `Cannot use ${path}: ${error instanceof SyntaxError || Schema.isSchemaError(error) ? "it is damaged" : error instanceof Error ? error.message : error}`
+      })
+  })
+
+const read = <A>(
+  path: string,
+  schema: Schema.Codec<A, unknown>
+): Effect.Effect<A | undefined, TrustStoreError> =>
+  attempt(path, () => {
+    const text = readIfThere(path)
+    return text === undefined ? undefined : Schema.decodeUnknownSync(schema)(JSON.parse(text))
+  })
+
+const write = (dataDir: string, path: string, value: unknown): Effect.Effect<void, TrustStoreError> =>
+  attempt(path, () => {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    privateDirectory(folderIn(dataDir))
+    writeDurably(path, `${JSON.stringify(value, null, 2)}\n`)
+    syncFolder(dataDir)
+  })
+
+/** What this node holds; `undefined` when it is no member yet. */
+export const readHeld = (dataDir: string): Effect.Effect<Held | undefined, TrustStoreError> =>
+  read(memberFile(dataDir), Held)
+
+/** Durable when it completes. */
+export const writeHeld = (dataDir: string, held: Held): Effect.Effect<void, TrustStoreError> =>
+  write(dataDir, memberFile(dataDir), { format: 1, ...held })
+
+export const readRoots = (dataDir: string): Effect.Effect<Roots | undefined, TrustStoreError> =>
+  read(rootsFile(dataDir), Roots)
+
+export const writeRoots = (dataDir: string, roots: Roots): Effect.Effect<void, TrustStoreError> =>
+  write(dataDir, rootsFile(dataDir), roots)
+
+/** The ledger has them now. */
+export const dropRoots = (dataDir: string): Effect.Effect<void, TrustStoreError> =>
+  attempt(rootsFile(dataDir), () => rmSync(rootsFile(dataDir), { force: true }))
