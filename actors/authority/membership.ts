@@ -1,8 +1,9 @@
 /** A membership, made: the certificate and the NATS passes of one node, signed by the cluster's roots. */
 import { Effect } from "effect"
 import { certify, type Member } from "#actors/authority/certify.ts"
-import type { Membership, NatsKeys, NatsPasses, Peer, Roots } from "#actors/authority/protocol.ts"
+import type { Membership, NatsPasses, Peer } from "#actors/authority/protocol.ts"
 import { type CertificateError, newRequest, newRoot, sign } from "#actors/authority/x509.ts"
+import type { NatsKeys, Roots } from "#actors/model/trust.ts"
 import {
   issuePass,
   newNatsRoots,

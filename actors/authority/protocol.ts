@@ -1,37 +1,17 @@
 /**
- * What the cluster's trust is made of, and what a joining node and a manager say to each other at the join port.
+ * What a joining node and a manager say to each other at the join port.
  *
  * The join port is HTTPS without a client certificate: `GET /v1/ca` gives the root certificate in PEM, and
  * `POST /v1/join` takes a `JoinRequest` and answers with a `Membership`. Refusals are `{"message": …}`.
  */
 import { Schema } from "effect"
+import { ManagerPorts, NatsKeys } from "#actors/model/trust.ts"
 
 const text = Schema.String
-const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
 
 /** `worker` and `manager` as certificates say them: Swarm's organisational units. */
 export const roles = ["worker", "manager"] as const
 export type Role = (typeof roles)[number]
-
-/**
- * The keys by which everything else is signed: secrets, kept in the ledger only. `ca` is PEM; the others are nkey
- * seeds of NATS's operator, of the account that everyone is in, and of the system account.
- */
-export const Roots = Schema.Struct({
-  ca: Schema.Struct({ certificate: text, key: text }),
-  operator: text,
-  account: text,
-  system: text
-})
-export type Roots = typeof Roots.Type
-
-/** Public nkeys of one node's connections: what the actors use, what serves other systems, Raft, and watching. */
-export const NatsKeys = Schema.Struct({ daemon: text, api: text, raft: text, system: text })
-export type NatsKeys = typeof NatsKeys.Type
-
-/** Where a manager listens, as others reach it. */
-export const ManagerPorts = Schema.Struct({ join: port, nats: port, route: port })
-export type ManagerPorts = typeof ManagerPorts.Type
 
 /** `csr` is a PKCS #10 request in PEM; of it only the key is taken. `ports` are a manager's, and needed for that role. */
 export const JoinRequest = Schema.Struct({

@@ -8,8 +8,9 @@ import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
 import type { OwnKeys } from "#actors/authority/membership.ts"
-import { Membership, NatsKeys, Roots } from "#actors/authority/protocol.ts"
+import { Membership } from "#actors/authority/protocol.ts"
 import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
+import { NatsKeys, Roots } from "#actors/model/trust.ts"
 
 export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("TrustStoreError", {
   message: Schema.String

@@ -4,7 +4,7 @@
  *
  * A refusal changes nothing. Texts are the Engine's, because scripts and people read them.
  */
-import { createCluster, updateCluster } from "#actors/ledger/apply/apply-cluster.ts"
+import { createCluster, trustCluster, updateCluster } from "#actors/ledger/apply/apply-cluster.ts"
 import { createNamed, relabel, removeUsable } from "#actors/ledger/apply/apply-files.ts"
 import { allotNetworks, createNetwork, removeNetwork } from "#actors/ledger/apply/apply-networks.ts"
 import { observeNodes, registerNode, removeNode, updateNode } from "#actors/ledger/apply/apply-nodes.ts"
@@ -46,6 +46,8 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return createCluster(tables, at, command)
     case "cluster.update":
       return updateCluster(tables, at, command)
+    case "cluster.trust":
+      return trustCluster(tables, at, command)
     case "node.register":
       return registerNode(tables, at, command)
     case "node.update":

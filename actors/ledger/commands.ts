@@ -23,6 +23,7 @@ import {
   UpdateStatus
 } from "#actors/model/objects.ts"
 import { GenericResource, NodeSpec, ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
+import { Roots } from "#actors/model/trust.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -67,6 +68,8 @@ export const Command = Schema.Union([
     spec: SwarmSpec,
     tokens: optional(Schema.Struct({ Worker: text, Manager: text }))
   }),
+  /** Gives roots to a cluster that was founded without any, and tokens that name them. */
+  command("cluster.trust", { roots: Roots, tokens: Cluster.fields.JoinTokens }),
 
   /** Creates the node or refreshes what it says of itself; keeps the spec that people gave it. */
   command("node.register", { node: fresh(Node.fields) }),

@@ -18,6 +18,7 @@ const snapshotFormat = 1
 const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "cluster.create": 1,
   "cluster.update": 1,
+  "cluster.trust": 1,
   "node.register": 1,
   "node.update": 1,
   "node.observe": 1,

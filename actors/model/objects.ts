@@ -17,6 +17,7 @@ import {
   ServiceSpec,
   SwarmSpec
 } from "#actors/model/spec.ts"
+import { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -172,9 +173,12 @@ export const Node = Schema.Struct({
     Schema.Struct({
       Leader: optional(truth),
       Reachability: Schema.Literals(["unknown", "unreachable", "reachable"]),
-      Addr: text
+      Addr: text,
+      Ports: optional(ManagerPorts)
     })
   ),
+  /** Public keys of its connections to NATS, for renewal and for shutting it out. */
+  Keys: optional(NatsKeys),
   /** When the leader last heard of it (RFC 3339), replicated so that a new leader goes on from there. */
   LastSeen: optional(text)
 })
@@ -213,6 +217,10 @@ export const Cluster = Schema.Struct({
   DataPathPort: whole,
   JoinTokens: Schema.Struct({ Worker: text, Manager: text }),
   /** The least of its members' feature levels; an entry of a higher level is refused. */
-  FeatureLevel: whole
+  FeatureLevel: whole,
+  /** What certificates and passes are signed by: secrets. Absent in clusters founded before there were any. */
+  Roots: optional(Roots),
+  /** NATS passes of these keys that were issued before the time (seconds since the epoch) count no more. */
+  Revocations: optional(Schema.Record(text, whole))
 })
 export type Cluster = typeof Cluster.Type

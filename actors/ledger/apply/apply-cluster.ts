@@ -24,3 +24,11 @@ export function updateCluster(tables: LedgerTables, at: At, command: Of<"cluster
   })
   return { id: cluster.ID }
 }
+
+export function trustCluster(tables: LedgerTables, at: At, command: Of<"cluster.trust">): Verdict {
+  const cluster = tables.cluster()
+  if (cluster === undefined) return notFound("cluster", "default")
+  if (cluster.Roots !== undefined) return refuse("failedPrecondition", "This cluster has its roots already.")
+  tables.setCluster({ ...cluster, Roots: command.roots, JoinTokens: command.tokens, ...touched(at) })
+  return { id: cluster.ID }
+}

@@ -1,0 +1,25 @@
+/** What the cluster's trust is made of, as the ledger keeps it. */
+import { Schema } from "effect"
+
+const text = Schema.String
+const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
+
+/**
+ * The keys by which everything else is signed: secrets, kept in the ledger only. `ca` is PEM; the others are nkey
+ * seeds of NATS's operator, of the account that everyone is in, and of the system account.
+ */
+export const Roots = Schema.Struct({
+  ca: Schema.Struct({ certificate: text, key: text }),
+  operator: text,
+  account: text,
+  system: text
+})
+export type Roots = typeof Roots.Type
+
+/** Public nkeys of one node's connections: what the actors use, what serves other systems, Raft, and watching. */
+export const NatsKeys = Schema.Struct({ daemon: text, api: text, raft: text, system: text })
+export type NatsKeys = typeof NatsKeys.Type
+
+/** Where a manager listens, as others reach it. */
+export const ManagerPorts = Schema.Struct({ join: port, nats: port, route: port })
+export type ManagerPorts = typeof ManagerPorts.Type
