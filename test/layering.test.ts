@@ -103,8 +103,8 @@ test("raft knows no nouns, and the model knows nobody", () => {
 /** Files named with a verb only compute, and so does whatever they import. */
 const verbs = new Set(
   (
-    "allot apply assign change choose cover decide describe expand explain filter finish judge match negotiate place " +
-    "plan prune reconcile resolve retry room route shape spread step translate"
+    "accept allot append apply assign change choose cover decide describe elect expand explain filter finish judge match negotiate persist place " +
+    "plan prune read reconcile reconfigure replicate resolve retry room route shape spread step tick transfer translate"
   ).split(" ")
 )
 const isVerb = (path: string): boolean => {
