@@ -3,7 +3,12 @@ import type { Address } from "#runtime/address.ts"
 import type { ReplyTo } from "#runtime/behaviour.ts"
 
 export type CommonAction =
-  | { readonly _tag: "Tell"; readonly to: Address; readonly message: unknown }
+  /**
+   * Sends and forgets. `refused` comes back to this actor when it is known at once that the message goes nowhere: a
+   * receiver in this process that is not there or whose mailbox is full, or a transport that is down. It says nothing
+   * about mailboxes of other processes; whoever must know about those, asks.
+   */
+  | { readonly _tag: "Tell"; readonly to: Address; readonly message: unknown; readonly refused?: unknown }
   | { readonly _tag: "Reply"; readonly to: ReplyTo; readonly message: unknown }
   /** Published on this actor's `out` lane. */
   | { readonly _tag: "Announce"; readonly message: unknown }
@@ -25,7 +30,9 @@ export type CommonAction =
   | { readonly _tag: "Watch"; readonly target: Address; readonly message: unknown }
   | { readonly _tag: "Unwatch"; readonly target: Address }
 
-export const tell = (to: Address, message: unknown): CommonAction => ({ _tag: "Tell", to, message })
+/** `refused`, where given, is what this actor is told when the message goes nowhere; see `Tell`. */
+export const tell = (to: Address, message: unknown, refused?: unknown): CommonAction =>
+  refused === undefined ? { _tag: "Tell", to, message } : { _tag: "Tell", to, message, refused }
 export const reply = (to: ReplyTo, message: unknown): CommonAction => ({ _tag: "Reply", to, message })
 export const announce = (message: unknown): CommonAction => ({ _tag: "Announce", message })
 export const spawn = (kind: string, id: string, props: unknown): CommonAction => ({

@@ -28,9 +28,9 @@ export interface Moment {
   readonly fresh: Fresh
   readonly self: Address
   /** Who sent the message, as its transport vouches; absent for timers and results of own actions. */
-  readonly from?: Address
+  readonly from?: Address | undefined
   /** Present when the message was asked rather than told. */
-  readonly asker?: ReplyTo
+  readonly asker?: ReplyTo | undefined
 }
 
 export type Decide<State, Message, Action> = (

@@ -7,12 +7,12 @@ import type { CommonAction } from "#runtime/actions.ts"
 import type { AnyActor } from "#runtime/actor.ts"
 import { type Address, isToken, showAddress } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
-import type { Moment, Step } from "#runtime/behaviour.ts"
+import type { Moment, ReplyTo, Step } from "#runtime/behaviour.ts"
 import type { Cause } from "#runtime/envelope.ts"
 import { Histogram } from "#runtime/histogram.ts"
 import type { Host } from "#runtime/host.ts"
 import type { Fresh } from "#runtime/ids.ts"
-import { type Letter, Mailbox, type Offer } from "#runtime/mailbox.ts"
+import { type Letter, Mailbox, type Offer, ownLetter } from "#runtime/mailbox.ts"
 import { type Notice, Notices } from "#runtime/notices.ts"
 import type { DecisionObserver } from "#runtime/observer.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
@@ -33,6 +33,8 @@ export interface CellWorld {
   readonly lost: (cell: Cell, letter: Letter, reason: string) => void
   /** Whoever asked this actor and has no answer yet will get none from it. */
   readonly abandoned: (cell: Cell, reason: string) => void
+  /** Whether somebody still waits for the answer to an asked message. */
+  readonly awaits: (asker: ReplyTo) => boolean
   /** Called before every decision with its input, for the simulator. */
   readonly deciding?: ((cell: Cell, letter: Letter | undefined, now: number) => void) | undefined
   /** Sees every decision before and after. */
@@ -49,12 +51,13 @@ export interface CellEvents {
   readonly ended: () => void
 }
 
-export interface CellOptions {
+/** What all actors of one kind in one place of the tree have in common: there may be very many of them. */
+export interface CellKind {
   readonly definition: AnyActor
-  readonly self: Address
+  /** The source of each actor's own source of ids. */
   readonly fresh: Fresh
   readonly world: CellWorld
-  readonly events: CellEvents
+  readonly stats: KindStats
   /** How long running actions may go on once the actor ends, in milliseconds; `kill` waits for nothing. */
   readonly stopWithinMs: number | "kill"
   /** The nearest `many` group of a kind, as seen from where the actor stands. */
@@ -73,6 +76,13 @@ export type CellStatus = "idle" | "running" | "failed" | "stopping" | "closed"
 const batch = 64
 /** One actor holds the thread no longer than this before the others are asked, in milliseconds. */
 const turnMs = 2
+/**
+ * Messages handled between two looks at the clock while they are quick: a look costs as much as a small decision.
+ * Slow ones are timed one by one, so that a turn ends in time; of quick ones, what is known is a mean over a few.
+ */
+const stride = 16
+/** A message that takes longer than this, in microseconds, is slow: a look at the clock is a hundredth of it. */
+const slowMicros = 5
 /** An interrupted action that has not ended by then is left behind: its finalizer hangs, the tree must not. */
 const interruptWithinMs = 2_000
 
@@ -87,45 +97,83 @@ interface Settling {
   stopped: boolean
 }
 
+const nothingMeasured = new Histogram()
+
+/** A `Moment` whose source of ids is made when a decision first asks for it; most never do. */
+class Turn implements Moment {
+  readonly now: number
+  readonly self: Address
+  readonly from: Address | undefined
+  readonly asker: ReplyTo | undefined
+  readonly #cell: Cell
+
+  constructor(cell: Cell, now: number, letter: Letter | undefined) {
+    this.now = now
+    this.self = cell.self
+    this.from = letter?.from
+    this.asker = letter?.asker
+    this.#cell = cell
+  }
+
+  get fresh(): Fresh {
+    return this.#cell.fresh
+  }
+}
+
+/** What few actors need is made when it is needed: an idle one costs some hundred bytes. */
 export class Cell {
   readonly self: Address
-  readonly definition: AnyActor
   readonly mailbox: Mailbox
   status: CellStatus = "idle"
   handled = 0
   /** How often it has started. */
   life = 0
+  /** Questions to this actor that nobody has answered yet; kept by who keeps the questions. */
+  asked = 0
   lastError: string | undefined
-  /** Time spent in `decide`, over all lives. */
-  readonly decide = new Histogram()
   /** What an observer keeps about this actor. */
   observed: unknown
-  /** Set by the cell's place in the tree: ends a wait between restarts early. */
-  hurry: (() => void) | undefined
+  /** The host's clock as of the decision that is made now or was made last. */
+  now = 0
 
-  readonly #options: CellOptions
-  readonly #world: CellWorld
-  readonly #stats: KindStats
-  readonly #timers = new Notices()
-  readonly #watches = new Notices()
-  readonly #performs = new Set<Running>()
+  readonly #kind: CellKind
+  readonly #events: CellEvents
+  #decide: Histogram | undefined
   #state: unknown
+  #fresh: Fresh | undefined
+  #timers: Notices | undefined
+  #watches: Notices | undefined
+  #performs: Set<Running> | undefined
+  #turn: (() => void) | undefined
   #scheduled = false
+  #isSlow = false
   #settling: Settling | undefined
   #cancelGrace: (() => void) | undefined
 
-  constructor(options: CellOptions) {
-    this.#options = options
-    this.#world = options.world
-    this.self = options.self
-    this.definition = options.definition
-    this.mailbox = new Mailbox(options.definition.mailbox)
-    this.#stats = options.world.stats(options.definition.kind)
+  constructor(kind: CellKind, self: Address, events: CellEvents) {
+    this.#kind = kind
+    this.#events = events
+    this.self = self
+    this.mailbox = new Mailbox(kind.definition.mailbox)
   }
 
-  /** Where its decisions take ids and chance from. */
+  get definition(): AnyActor {
+    return this.#kind.definition
+  }
+
+  /** This actor's own source of ids. */
   get fresh(): Fresh {
-    return this.#options.fresh
+    this.#fresh ??= this.#kind.fresh.fork()
+    return this.#fresh
+  }
+
+  /** Time spent on messages, the start of their actions included, over all lives. */
+  get decide(): Histogram {
+    return this.#decide ?? nothingMeasured
+  }
+
+  get #world(): CellWorld {
+    return this.#kind.world
   }
 
   /** Begins a life with fresh memory. A start that throws is reported through `events.crashed`, like any crash. */
@@ -133,13 +181,14 @@ export class Cell {
     assert(this.status === "idle", "only an idle actor starts")
     this.status = "running"
     this.life++
-    if (this.life > 1) this.#stats.restarts++
+    if (this.life > 1) this.#kind.stats.restarts++
     const now = this.#world.host.now()
+    this.now = now
     const { observer } = this.#world
     this.#world.deciding?.(this, undefined, now)
     observer?.starting(this, props, now)
     try {
-      const moment: Moment = { now, fresh: this.#options.fresh, self: this.self }
+      const moment = new Turn(this, now, undefined)
       const step = this.definition.start(props, moment) as Step<unknown, unknown>
       observer?.decided(this, step.state, step.actions)
       this.#follow(step, undefined)
@@ -159,6 +208,14 @@ export class Cell {
     return offer
   }
 
+  /** Tells the actor what it asked to hear itself; its mailbox takes that however full it is. */
+  deliverOwn(message: unknown, cause: Cause | undefined, notice?: Notice): void {
+    const at = this.#world.host.now()
+    const own = this.#world.ownCause(this, message, cause, at)
+    this.mailbox.offer(ownLetter(message, at, own, notice))
+    this.#schedule()
+  }
+
   /** A goal that a newer one replaced, as its actor declared, is no loss unless somebody waits for its answer. */
   #isSuperseded(letter: Letter): boolean {
     return typeof this.definition.mailbox?.overflow === "object" && letter.asker === undefined
@@ -166,7 +223,7 @@ export class Cell {
 
   /** Crashes the actor before its next message, as its supervisor may ask at any time. */
   crashByHand(reason: string): void {
-    this.mailbox.offerSys({ message: new Error(reason), at: this.#world.host.now() })
+    this.mailbox.offerSys(ownLetter(new Error(reason), this.#world.host.now(), undefined, undefined))
     this.#schedule()
   }
 
@@ -187,7 +244,7 @@ export class Cell {
       stopped()
     }
     if (!settling) {
-      this.#settle(this.#options.stopWithinMs, idle, true)
+      this.#settle(this.#kind.stopWithinMs, idle, true)
       return
     }
     // After a crash or a normal end its actions are being settled already: this only takes over what follows.
@@ -199,14 +256,14 @@ export class Cell {
   close(reason: string): void {
     if (this.status === "closed") return
     this.status = "closed"
-    this.#stats.retire(this)
+    this.#kind.stats.retire(this)
     this.#forget()
     for (const letter of this.mailbox.drain()) this.#world.lost(this, letter, reason)
     this.#world.abandoned(this, reason)
   }
 
   get performing(): number {
-    return this.#performs.size
+    return this.#performs?.size ?? 0
   }
 
   /** The definition's one line about the present state, or what went wrong in making it. */
@@ -222,64 +279,84 @@ export class Cell {
   #schedule(): void {
     if (this.#scheduled || this.status !== "running" || this.mailbox.depth === 0) return
     this.#scheduled = true
-    this.#world.host.defer(this.#drain)
+    this.#turn ??= () => this.#drain()
+    this.#world.host.defer(this.#turn)
   }
 
-  readonly #drain = (): void => {
+  #drain(): void {
     this.#scheduled = false
     const { host } = this.#world
     const began = host.monotonic()
-    for (let handled = 0; handled < batch && this.status === "running"; handled++) {
+    this.now = host.now()
+    let since = began
+    let untimed = 0
+    for (let taken = 0; taken < batch && this.status === "running"; taken++) {
       const order = this.mailbox.takeSys()
       if (order) {
         this.#crash(order.message)
-        return
+        break
       }
       const letter = this.mailbox.take()
-      if (!letter) return
-      if (this.#handle(letter) - began > turnMs) break
+      if (!letter) break
+      this.#handle(letter)
+      untimed++
+      if (!this.#isSlow && untimed < stride) continue
+      const at = host.monotonic()
+      this.#took(at - since, untimed)
+      untimed = 0
+      if (at - began > turnMs) break
+      since = at
+      this.now = host.now()
     }
+    if (untimed > 0) this.#took(host.monotonic() - since, untimed)
     this.#schedule()
   }
 
-  /** Decides about one letter and returns when that was done, in monotonic milliseconds. */
-  #handle(letter: Letter): number {
+  /** What `messages` of them took since the clock was read last. */
+  #took(ms: number, messages: number): void {
+    this.#decide ??= new Histogram()
+    const micros = ms * 1_000
+    this.#isSlow = micros > slowMicros * messages
+    if (this.#isSlow) {
+      // One of them took it all, as far as anybody knows: a rare slow decision must not hide in a mean.
+      this.#decide.record(micros)
+      if (messages > 1) this.#decide.record(0, messages - 1)
+    } else this.#decide.record(micros / messages, messages)
+  }
+
+  #handle(letter: Letter): void {
     const { host, observer } = this.#world
-    const now = host.now()
-    const began = host.monotonic()
-    const { asker, from, cause, notice } = letter
+    const { now } = this
+    const { asker, cause, notice } = letter
     if (notice && !notice.take()) {
       cause?.mark?.("taken back")
-      return began
+      return
     }
-    if (asker && asker.deadline <= now) {
-      this.#world.lost(this, letter, "its deadline had passed")
-      return began
+    if (asker) {
+      if (asker.deadline <= now) {
+        this.#world.lost(this, letter, "its deadline had passed")
+        return
+      }
+      // Whoever asked has taken the question back: nothing is lost by not answering it.
+      if (!this.#world.awaits(asker)) {
+        cause?.mark?.("taken back")
+        return
+      }
     }
     this.handled++
     this.#world.deciding?.(this, letter, now)
     observer?.deciding(this, letter, now, this.#state)
-    const moment: Moment = {
-      now,
-      fresh: this.#options.fresh,
-      self: this.self,
-      ...(from && { from }),
-      ...(asker && { asker })
-    }
-    let ended = began
+    const began = cause?.mark ? host.monotonic() : 0
     try {
+      const moment = new Turn(this, now, letter)
       const step = this.definition.decide(this.#state, letter.message, moment) as Step<unknown, unknown>
-      ended = host.monotonic()
-      const micros = (ended - began) * 1_000
-      this.decide.record(micros)
-      cause?.mark?.("handled", micros)
+      if (cause?.mark) cause.mark("handled", (host.monotonic() - began) * 1_000)
       observer?.decided(this, step.state, step.actions)
       this.#follow(step, letter)
     } catch (error) {
       cause?.mark?.("crashed")
       this.#crash(error)
     }
-    return ended
   }
 
   #follow(step: Step<unknown, unknown>, letter: Letter | undefined): void {
@@ -294,25 +371,25 @@ export class Cell {
 
   #carryOut(action: CommonAction, letter: Letter | undefined): void {
     switch (action._tag) {
-      case "Later":
-        this.#later(action.key, action.afterMs, action.message)
-        return
-      case "Cancel":
-        this.#timers.drop(action.key)
-        return
-      case "Watch":
-        this.#watch(action.target, action.message)
-        return
-      case "Unwatch":
-        this.#watches.drop(showAddress(action.target))
-        return
       case "Tell":
       case "Reply":
       case "Announce":
         this.#world.carry(action, this, letter)
         return
+      case "Later":
+        this.#later(action.key, action.afterMs, action.message)
+        return
+      case "Cancel":
+        this.#timers?.drop(action.key)
+        return
+      case "Watch":
+        this.#watch(action.target, action.message)
+        return
+      case "Unwatch":
+        this.#watches?.drop(showAddress(action.target))
+        return
       case "Spawn":
-        assert(isToken(action.id), `actor id ${JSON.stringify(action.id)} can stand in a subject`)
+        if (!isToken(action.id)) assert(false, `actor id ${JSON.stringify(action.id)} can stand in a subject`)
         this.#group(action.kind).spawn(action.id, action.props)
         return
       case "Dismiss":
@@ -324,20 +401,22 @@ export class Cell {
   }
 
   #group(kind: string): Group {
-    const group = this.#options.findGroup(kind)
-    assert(group !== undefined, `there is a group of kind ${kind} beside or above ${showAddress(this.self)}`)
-    return group
+    const group = this.#kind.findGroup(kind)
+    if (group) return group
+    assert(false, `there is a group of kind ${kind} beside or above ${showAddress(this.self)}`)
   }
 
   #later(key: string, afterMs: number, message: unknown): void {
+    this.#timers ??= new Notices()
     this.#timers.add(key, (notice) =>
-      this.#world.host.after(afterMs, () => this.#deliverOwn(message, undefined, notice))
+      this.#world.host.after(afterMs, () => this.deliverOwn(message, undefined, notice))
     )
   }
 
   #watch(target: Address, message: unknown): void {
+    this.#watches ??= new Notices()
     this.#watches.add(showAddress(target), (notice) =>
-      this.#world.watch(target, () => this.#deliverOwn(message, undefined, notice))
+      this.#world.watch(target, () => this.deliverOwn(message, undefined, notice))
     )
   }
 
@@ -348,15 +427,23 @@ export class Cell {
     )
     const running: Running = { interrupt: undefined }
     let done = false
+    this.#performs ??= new Set()
     this.#performs.add(running)
+    const told = (exit: PerformExit): void => {
+      if (done) return
+      done = true
+      this.#performed(running, exit, letter)
+    }
     try {
-      const finished = (exit: PerformExit): void => {
-        if (done) return
-        done = true
-        this.#performed(running, exit, letter)
-      }
       const { performer } = this.#world
-      const handle = performer.perform(this.definition, action, this.self, finished, letter?.cause)
+      const handle = performer.perform(
+        this.definition,
+        action,
+        this.self,
+        told,
+        letter?.cause,
+        letter?.asker?.deadline
+      )
       if (!done) running.interrupt = () => handle.interrupt()
     } catch (error) {
       this.#performs.delete(running)
@@ -366,43 +453,37 @@ export class Cell {
 
   #performed(running: Running, exit: PerformExit, letter: Letter | undefined): void {
     // No longer there when it was left behind or belongs to an earlier life: nobody waits for it.
-    if (!this.#performs.delete(running)) return
+    if (!this.#performs?.delete(running)) return
     if (this.status === "running") {
       if ("error" in exit) this.#crash(exit.error)
-      else for (const message of exit.messages) this.#deliverOwn(message, letter)
+      else for (const message of exit.messages) this.deliverOwn(message, letter?.cause)
     }
-    if (this.#settling && this.#performs.size === 0) this.#world.host.defer(() => this.#finishSettling())
-  }
-
-  #deliverOwn(message: unknown, letter: Letter | undefined, notice?: Notice): void {
-    const at = this.#world.host.now()
-    const cause = this.#world.ownCause(this, message, letter?.cause, at)
-    this.deliver({ message, at, own: true, cause, notice })
+    if (this.#settling && this.performing === 0) this.#world.host.defer(() => this.#finishSettling())
   }
 
   #crash(error: unknown): void {
     if (this.status !== "running") return
     this.status = "failed"
     this.lastError = describeError(error)
-    this.#stats.crashes++
+    this.#kind.stats.crashes++
     this.#world.observer?.crashed(this, error)
     this.#forget()
     this.#world.abandoned(this, `it crashed: ${this.lastError}`)
     this.#settle(0, () => {
       this.status = "idle"
-      this.#options.events.crashed(error)
+      this.#events.crashed(error)
     })
   }
 
   #end(): void {
     this.status = "stopping"
-    this.#timers.clear()
-    this.#watches.clear()
-    this.#settle(this.#options.stopWithinMs, () => {
+    this.#timers?.clear()
+    this.#watches?.clear()
+    this.#settle(this.#kind.stopWithinMs, () => {
       this.status = "idle"
       this.#forget()
       this.#world.abandoned(this, "it ended")
-      this.#options.events.ended()
+      this.#events.ended()
     })
   }
 
@@ -410,8 +491,8 @@ export class Cell {
   #forget(): void {
     this.mailbox.clearSys()
     this.#state = undefined
-    this.#timers.clear()
-    this.#watches.clear()
+    this.#timers?.clear()
+    this.#watches?.clear()
   }
 
   /** Gives running actions `graceMs`, interrupts them, and calls `next` when none is left, in a turn of its own. */
@@ -419,7 +500,7 @@ export class Cell {
     const settling: Settling = { next, stopped }
     this.#settling = settling
     const { host } = this.#world
-    if (this.#performs.size === 0) {
+    if (this.performing === 0) {
       host.defer(() => this.#finishSettling())
       return
     }
@@ -427,15 +508,15 @@ export class Cell {
       // The next life may have begun meanwhile; its actions are not ours to end.
       if (this.#settling !== settling) return
       this.#cancelGrace = host.after(interruptWithinMs, () => {
-        this.#performs.clear()
+        this.#performs?.clear()
         this.#finishSettling()
       })
-      for (const running of [...this.#performs]) running.interrupt?.()
+      for (const running of [...(this.#performs ?? [])]) running.interrupt?.()
     }
     const kill = (): void => {
       if (this.#settling !== settling) return
-      for (const running of [...this.#performs]) running.interrupt?.()
-      this.#performs.clear()
+      for (const running of [...(this.#performs ?? [])]) running.interrupt?.()
+      this.#performs?.clear()
       this.#finishSettling()
     }
     // An action that fails inside the call that started it must not be interrupted from inside itself.
@@ -446,7 +527,7 @@ export class Cell {
 
   #finishSettling(): void {
     const settling = this.#settling
-    if (!settling || this.#performs.size > 0) return
+    if (!settling || this.performing > 0) return
     this.#settling = undefined
     this.#cancelGrace?.()
     this.#cancelGrace = undefined

@@ -4,8 +4,11 @@ import { performance } from "node:perf_hooks"
 import { clearTimeout, setImmediate, setTimeout } from "node:timers"
 import type { Host } from "#runtime/host.ts"
 
-/** Turns taken in a row before sockets and timers get theirs. */
+/** Turns taken in a row before sockets and timers get theirs, and for how long at most, in milliseconds. */
 const turnsInARow = 512
+const rowMs = 4
+/** Turns between two looks at the clock, which would cost more than a short turn does. */
+const stride = 8
 /** What setTimeout takes; anything longer fires at once in every JavaScript runtime. */
 const longestTimerMs = 2 ** 31 - 1
 
@@ -31,7 +34,8 @@ export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host 
 
   const run = (): void => {
     scheduled = false
-    while (inARow < turnsInARow) {
+    let began = 0
+    for (let taken = 1; inARow < turnsInARow; taken++) {
       if (at === queue.length) {
         if (next.length === 0) break
         const emptied = queue
@@ -47,6 +51,10 @@ export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host 
       } catch (error) {
         onError(error)
       }
+      if (taken % stride !== 0) continue
+      const now = performance.now()
+      if (taken === stride) began = now
+      else if (now - began > rowMs) inARow = turnsInARow
     }
     if (at < queue.length || next.length > 0) schedule()
   }

@@ -15,7 +15,7 @@ import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { decodeSys, fitTrees, type SysMessage, systemAddress } from "#runtime/inspect.ts"
 import type { DecisionObserver } from "#runtime/observer.ts"
-import { CurrentCause, effectPerformer, type Performer } from "#runtime/performer.ts"
+import { AnswerBy, CurrentCause, effectPerformer, type Performer } from "#runtime/performer.ts"
 import { Post } from "#runtime/post.ts"
 import { Registry } from "#runtime/registry.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
@@ -31,6 +31,7 @@ import {
   type TreeNode
 } from "#runtime/system.ts"
 import { type TraceOptions, TraceRing } from "#runtime/trace.ts"
+import { timedOut } from "#runtime/transport/outcomes.ts"
 import { type Delivery, type Subscription, Transport, type TransportService } from "#runtime/transport.ts"
 import { Branch } from "#runtime/tree.ts"
 import { Watches } from "#runtime/watches.ts"
@@ -113,6 +114,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
       watch: (target, told) => watch(target, told).unwatch,
       lost: (cell, letter, reason) => post.lost(cell, letter, reason),
       abandoned: (cell, reason) => post.asks.abandon(cell, reason),
+      awaits: (asker) => post.asks.has(asker),
       deciding: deciding && ((cell, letter, now) => deciding(cell.self, letter?.message, now)),
       observer: options.observer,
       stats: (kind) => post.telemetry.kind(kind),
@@ -303,21 +305,17 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     withinMs: number,
     answers?: Schema.Codec<Answer, unknown>
   ) =>
-    Effect.flatMap(CurrentCause, (cause) =>
+    Effect.flatMap(Effect.all([CurrentCause, AnswerBy]), ([cause, answerBy]) =>
       Effect.callback<Answer, Absence>((resume) => {
+        const leftMs = Math.min(withinMs, answerBy - host.now())
+        if (leftMs <= 0) return resume(Effect.fail(timedOut(showAddress(to), 0)))
         // What an actor of this process answers is typed already.
         const decode = answers && !registry.find(to) ? decoderOf(answers) : undefined
-        const takeBack = post.ask(
-          to,
-          message,
-          withinMs,
-          (outcome) => {
-            const heard =
-              outcome._tag === "Answer" && decode ? readAnswer(to, decode(outcome.value)) : outcome
-            resume(heard._tag === "Answer" ? Effect.succeed(heard.value as Answer) : Effect.fail(heard))
-          },
-          cause
-        )
+        const heard = (outcome: Outcome): void => {
+          const read = outcome._tag === "Answer" && decode ? readAnswer(to, decode(outcome.value)) : outcome
+          resume(read._tag === "Answer" ? Effect.succeed(read.value as Answer) : Effect.fail(read))
+        }
+        const takeBack = post.ask(to, message, leftMs, heard, cause)
         return Effect.sync(takeBack)
       })
     )

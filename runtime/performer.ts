@@ -21,7 +21,9 @@ export interface Performer {
     self: Address,
     done: (exit: PerformExit) => void,
     /** The message that led to the action. */
-    cause?: MessageCause | undefined
+    cause?: MessageCause | undefined,
+    /** When the answer to the question that led to the action is due, in the host's milliseconds. */
+    deadline?: number | undefined
   ) => { readonly interrupt: () => void }
 }
 
@@ -30,14 +32,23 @@ export const CurrentCause = Context.Reference<MessageCause | undefined>("troupe/
   defaultValue: () => undefined
 })
 
+/**
+ * Inside a `perform`: until when the answer is wanted that it works for, in the host's milliseconds. Its asks get what
+ * is left of that and no more. What works for itself, too, provides `Infinity`.
+ */
+export const AnswerBy = Context.Reference<number>("troupe/runtime/AnswerBy", {
+  defaultValue: () => Number.POSITIVE_INFINITY
+})
+
 /** Runs `perform` of the definition with everything that `context` provides. */
 export function effectPerformer(context: Context.Context<never>): Performer {
   const fork = Effect.runForkWith(context)
   return {
-    perform(definition, action, self, done, cause) {
+    perform(definition, action, self, done, cause, deadline) {
       const run = Effect.suspend(() => definition.perform?.(action, self) ?? Effect.void)
       const told = cause === undefined ? run : Effect.provideService(run, CurrentCause, cause)
-      const fiber = fork(told as Effect.Effect<unknown, unknown>)
+      const hurried = deadline === undefined ? told : Effect.provideService(told, AnswerBy, deadline)
+      const fiber = fork(hurried as Effect.Effect<unknown, unknown>)
       fiber.addObserver((exit) => done(toPerformExit(exit)))
       return { interrupt: () => fiber.interruptUnsafe() }
     }

@@ -17,7 +17,7 @@ import {
 } from "#runtime/envelope.ts"
 import { type Absence, MailboxFull, NotHere, NotUnderstood, Stopped, Unreachable } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
-import type { Letter } from "#runtime/mailbox.ts"
+import { type Letter, letterOf } from "#runtime/mailbox.ts"
 import type { Registry } from "#runtime/registry.ts"
 import { Telemetry } from "#runtime/telemetry.ts"
 import { TraceEntry, type TraceRing } from "#runtime/trace.ts"
@@ -71,7 +71,8 @@ export class Post {
   carry(action: Outward, cell: Cell, letter: Letter | undefined): void {
     switch (action._tag) {
       case "Tell":
-        this.tell(action.to, action.message, cell.self, letter?.cause)
+        if (this.#tell(action.to, action.message, cell.now, cell.self, letter?.cause)) return
+        if (action.refused !== undefined) cell.deliverOwn(action.refused, letter?.cause)
         return
       case "Reply":
         this.asks.settle(action.to.to, { _tag: "Answer", value: action.message })
@@ -81,22 +82,31 @@ export class Post {
     }
   }
 
-  tell(to: Address, message: unknown, from?: Address, cause?: Cause): void {
-    const { host, registry, owns } = this.#options
+  /** Tells somebody from outside of all actors. */
+  tell(to: Address, message: unknown): void {
+    this.#tell(to, message, this.#options.host.now(), undefined, undefined)
+  }
+
+  /** False when it is known at once that the message goes nowhere, which makes it a dead letter. */
+  #tell(
+    to: Address,
+    message: unknown,
+    now: number,
+    from: Address | undefined,
+    cause: Cause | undefined
+  ): boolean {
     if (this.#isDeposed(from)) {
-      this.deadLetters.add(showAddress(to), message, "from an older leader", `term ${this.#ownTerm}`)
-      return
+      return this.#die(showAddress(to), message, "from an older leader", undefined, `term ${this.#ownTerm}`)
     }
-    const cell = registry.find(to)
+    const cell = this.#options.registry.find(to)
     if (cell) {
-      const at = host.now()
-      const own = this.causeOf(cause, from, to, message, at)
-      const offer = cell.deliver({ message, at, from, cause: own })
-      if (offer._tag === "Full") this.#die(showAddress(to), message, "its mailbox was full", own)
-    } else if (owns(to.home)) {
-      const own = this.causeOf(cause, from, to, message, host.now())
-      this.#die(showAddress(to), message, "nobody was there", own)
-    } else this.#publish(to, "in", message, from, cause)
+      const own = this.causeOf(cause, from, to, message, now)
+      const offer = cell.deliver(letterOf(message, now, from, undefined, own))
+      return offer._tag === "Taken" || this.#die(showAddress(to), message, "its mailbox was full", own)
+    }
+    if (!this.#options.owns(to.home)) return this.#publish(to, "in", message, from, cause)
+    const own = this.causeOf(cause, from, to, message, now)
+    return this.#die(showAddress(to), message, "nobody was there", own)
   }
 
   /** What a message of this process hands on as its cause: itself where it is traced, else what led to it. */
@@ -112,10 +122,11 @@ export class Post {
     return trace.add(new TraceEntry(this.#newId(), cause, from, to, message, at, "waiting"))
   }
 
-  /** A message that nobody will handle. */
-  #die(name: string, message: unknown, reason: string, cause: Cause | undefined, detail?: string): void {
+  /** A message that nobody will handle. Always false: it was not sent. */
+  #die(name: string, message: unknown, reason: string, cause: Cause | undefined, detail?: string): false {
     cause?.mark?.(reason)
     this.deadLetters.add(name, message, reason, detail, cause?.id)
+    return false
   }
 
   /** Asks; `done` is called once, unless what this returns is called before. `remote` answers skip no turn either. */
@@ -133,7 +144,7 @@ export class Post {
       const asker = this.asks.open(cell, name, withinMs, done)
       const at = host.now()
       const own = this.causeOf(cause, undefined, to, message, at)
-      const offer = cell.deliver({ message, at, asker, cause: own })
+      const offer = cell.deliver(letterOf(message, at, undefined, asker, own))
       if (offer._tag === "Full") {
         own?.mark?.("MailboxFull")
         host.defer(() => this.asks.settle(asker.to, mailboxFull(name, offer.capacity)))
@@ -220,7 +231,7 @@ export class Post {
       ? this.asks.open(cell, name, withinMs, (outcome) => this.#answer(delivery, cell, outcome))
       : undefined
     const { from } = envelope
-    const offer = cell.deliver({ message: decoded.message, at: host.now(), from, asker, cause })
+    const offer = cell.deliver(letterOf(decoded.message, host.now(), from, asker, cause))
     if (offer._tag !== "Full") return
     if (asker) {
       cause.mark?.("MailboxFull")
@@ -306,7 +317,13 @@ export class Post {
     }
   }
 
-  #publish(to: Address, lane: string, message: unknown, from: Address | undefined, cause?: Cause): void {
+  #publish(
+    to: Address,
+    lane: string,
+    message: unknown,
+    from: Address | undefined,
+    cause: Cause | undefined
+  ): boolean {
     const { cluster, transport } = this.#options
     const envelope = this.#envelope(from, cause)
     const sent = lane === "sys" ? undefined : this.#traceSent(envelope, cause, from, to, message)
@@ -314,12 +331,14 @@ export class Post {
       const body = encodeBody(message)
       this.#countSent(body)
       transport.publish(subjectOf(cluster, to, lane), writeEnvelope(envelope), body)
+      return true
     } catch (error) {
-      if (error instanceof Unreachable) {
-        this.#die(showAddress(to), message, "the transport was down", sent)
-      } else if (error instanceof PayloadTooLarge) {
-        this.#die(showAddress(to), message, "it was too large", sent, error.message)
-      } else throw error
+      const name = showAddress(to)
+      if (error instanceof Unreachable) return this.#die(name, message, "the transport was down", sent)
+      if (error instanceof PayloadTooLarge) {
+        return this.#die(name, message, "it was too large", sent, error.message)
+      }
+      throw error
     }
   }
 

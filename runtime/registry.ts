@@ -3,30 +3,45 @@ import { type Address, showAddress } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
 import type { Cell } from "#runtime/cell.ts"
 
+/** By home, kind and id: three look-ups of strings whose hashes are known cost less than making one key of them. */
+type Cells = Map<string, Map<string, Map<string, Cell>>>
+
 export class Registry {
-  readonly #cells = new Map<string, Cell>()
+  readonly #cells: Cells = new Map()
   readonly #watchers = new Map<string, Set<(reason: string) => void>>()
 
   get size(): number {
-    return this.#cells.size
+    let size = 0
+    for (const kinds of this.#cells.values()) for (const cells of kinds.values()) size += cells.size
+    return size
   }
 
   find(to: Address): Cell | undefined {
-    return this.#cells.get(showAddress(to))
+    return this.#cells.get(to.home)?.get(to.kind)?.get(to.id)
   }
 
   /** Throws when another actor has this address: two actors of one name would each get half of its messages. */
   add(cell: Cell): void {
-    const key = showAddress(cell.self)
-    assert(!this.#cells.has(key), `one actor at a time lives at ${key}`)
-    this.#cells.set(key, cell)
+    const { home, kind, id } = cell.self
+    const cells = this.#cells.get(home)?.get(kind) ?? this.#open(home, kind)
+    if (cells.has(id)) assert(false, `one actor at a time lives at ${showAddress(cell.self)}`)
+    cells.set(id, cell)
+  }
+
+  #open(home: string, kind: string): Map<string, Cell> {
+    const kinds = this.#cells.get(home) ?? new Map<string, Map<string, Cell>>()
+    const cells = new Map<string, Cell>()
+    this.#cells.set(home, kinds.set(kind, cells))
+    return cells
   }
 
   /** Forgets the actor for good and tells whoever watched it, once. */
   remove(cell: Cell, reason: string): void {
+    if (this.find(cell.self) !== cell) return
+    const { home, kind, id } = cell.self
+    this.#cells.get(home)?.get(kind)?.delete(id)
+    if (this.#watchers.size === 0) return
     const key = showAddress(cell.self)
-    if (this.#cells.get(key) !== cell) return
-    this.#cells.delete(key)
     const watchers = this.#watchers.get(key)
     this.#watchers.delete(key)
     for (const told of watchers ?? []) told(reason)
@@ -34,8 +49,8 @@ export class Registry {
 
   /** Calls `told` when the actor ends for good. False, and `told` is not kept, when it is not here. */
   watch(target: Address, told: (reason: string) => void): boolean {
+    if (!this.find(target)) return false
     const key = showAddress(target)
-    if (!this.#cells.has(key)) return false
     const watchers = this.#watchers.get(key)
     if (watchers) watchers.add(told)
     else this.#watchers.set(key, new Set([told]))

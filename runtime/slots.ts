@@ -5,8 +5,8 @@
  */
 import { Duration } from "effect"
 import type { AnyActor } from "#runtime/actor.ts"
-import { type Address, showAddress } from "#runtime/address.ts"
-import { Cell, type CellWorld, describeError } from "#runtime/cell.ts"
+import { showAddress } from "#runtime/address.ts"
+import { Cell, type CellEvents, type CellKind, type CellWorld, describeError } from "#runtime/cell.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import { cleanHistory, type History, judge, type Rules } from "#runtime/judge.ts"
 import type { Registry } from "#runtime/registry.ts"
@@ -51,8 +51,6 @@ export interface Slot {
   readonly release: (reason: string) => void
   /** `waiting` is true between two lives. */
   readonly snapshot: (waiting: boolean, restarts: number) => TreeNode
-  /** Called when somebody wants the wait between two lives to end. */
-  readonly onHurry: (hurry: () => void) => void
   /** Ends what runs here as a crash would, for this reason; nothing when it does not run. */
   readonly crash: (reason: string) => void
   /** What people may handle below it: a child of its own, by its name. */
@@ -72,46 +70,68 @@ export interface ChildHandle {
 /** Finds the group that a `Spawn` or `Dismiss` from one place in the tree is meant for. */
 export type FindGroup = (kind: string) => GroupSlot | undefined
 
-interface ActorPlace {
-  readonly definition: AnyActor
-  readonly id: string
-  readonly props: unknown
+/** What actors that stand in one place share. */
+export interface ActorPlace extends CellKind {
+  readonly tree: TreeWorld
   readonly restart: Restart
-  readonly stopWithin: StopWithin
 }
 
-export class ActorSlot implements Slot {
-  readonly name: string
-  readonly restart: Restart
+export const actorPlace = (
+  tree: TreeWorld,
+  spec: {
+    readonly definition: AnyActor
+    readonly restart: Restart
+    readonly stopWithin: StopWithin
+  },
+  findGroup: FindGroup
+): ActorPlace => ({
+  tree,
+  definition: spec.definition,
+  restart: spec.restart,
+  stopWithinMs: stopWithinMs(spec.stopWithin),
+  fresh: tree.fresh.fork(),
+  world: tree.cell,
+  stats: tree.cell.stats(spec.definition.kind),
+  findGroup
+})
+
+export class ActorSlot implements Slot, CellEvents {
   props: unknown
-  readonly #world: TreeWorld
-  readonly #makeCell: () => Cell
+  readonly #place: ActorPlace
   readonly #events: SlotEvents
   #cell: Cell
-  #hurry: (() => void) | undefined
   #registered = false
 
-  constructor(world: TreeWorld, spec: ActorPlace, events: SlotEvents, findGroup: FindGroup) {
-    const { definition } = spec
-    const self: Address = { home: world.home, kind: definition.kind, id: spec.id }
-    const fresh = world.fresh.fork()
-    const within = stopWithinMs(spec.stopWithin)
-    this.name = `${definition.kind}/${spec.id}`
-    this.restart = spec.restart
-    this.props = spec.props
-    this.#world = world
+  constructor(place: ActorPlace, id: string, props: unknown, events: SlotEvents) {
+    this.props = props
+    this.#place = place
     this.#events = events
-    this.#makeCell = () =>
-      new Cell({ definition, self, fresh, stopWithinMs: within, world: world.cell, events, findGroup })
-    this.#cell = this.#makeCell()
+    this.#cell = new Cell(place, { home: place.tree.home, kind: place.definition.kind, id }, this)
+  }
+
+  get name(): string {
+    const { kind, id } = this.#cell.self
+    return `${kind}/${id}`
+  }
+
+  get restart(): Restart {
+    return this.#place.restart
+  }
+
+  /** The cell's news, passed on. */
+  crashed(error: unknown): void {
+    this.#events.crashed(error)
+  }
+
+  ended(): void {
+    this.#events.ended()
   }
 
   start(): void {
     if (!this.#registered) {
       try {
-        if (this.#cell.status === "closed") this.#cell = this.#makeCell()
-        this.#cell.hurry = this.#hurry
-        this.#world.registry.add(this.#cell)
+        if (this.#cell.status === "closed") this.#cell = new Cell(this.#place, this.#cell.self, this)
+        this.#place.tree.registry.add(this.#cell)
         this.#registered = true
       } catch (error) {
         this.#events.crashed(error)
@@ -130,12 +150,7 @@ export class ActorSlot implements Slot {
     if (!this.#registered) return
     this.#registered = false
     this.#cell.close(reason)
-    this.#world.registry.remove(this.#cell, reason)
-  }
-
-  onHurry(hurry: () => void): void {
-    this.#hurry = hurry
-    this.#cell.hurry = hurry
+    this.#place.tree.registry.remove(this.#cell, reason)
   }
 
   crash(reason: string): void {
@@ -154,7 +169,7 @@ export class ActorSlot implements Slot {
       state: waiting ? "restarting" : stateOf(cell),
       ...(summary !== undefined && { summary }),
       depth: mailbox.depth,
-      ...(oldestAt !== undefined && { oldestMs: this.#world.cell.host.now() - oldestAt }),
+      ...(oldestAt !== undefined && { oldestMs: this.#place.world.host.now() - oldestAt }),
       handled: cell.handled,
       performing: cell.performing,
       restarts,
@@ -172,17 +187,43 @@ export class ActorSlot implements Slot {
 }
 
 /** One actor of a group, with what its group remembers of it. */
-interface Member {
+class Member implements SlotEvents {
+  readonly id: string
   readonly slot: ActorSlot
-  status: "idle" | "running" | "waiting" | "stopping" | "ended"
-  history: History
-  restarts: number
-  upSince: number
+  status: "idle" | "running" | "waiting" | "stopping" | "ended" = "idle"
+  history: History = cleanHistory
+  restarts = 0
+  upSince = Number.POSITIVE_INFINITY
   cancelWait: (() => void) | undefined
   /** It is to be gone for good once it has stopped. */
-  dismissed: boolean
+  dismissed = false
   /** It was asked for again while it was being dismissed. */
   again: { readonly props: unknown } | undefined
+  readonly #group: GroupEvents
+
+  constructor(place: ActorPlace, id: string, props: unknown, group: GroupEvents) {
+    this.id = id
+    this.#group = group
+    this.slot = new ActorSlot(place, id, props, this)
+  }
+
+  started(): void {
+    this.#group.started(this)
+  }
+
+  crashed(error: unknown): void {
+    this.#group.ended(this, { error })
+  }
+
+  ended(): void {
+    this.#group.ended(this, undefined)
+  }
+}
+
+/** What members tell their group: one object for all of them. */
+interface GroupEvents {
+  readonly started: (member: Member) => void
+  readonly ended: (member: Member, crash: { readonly error: unknown } | undefined) => void
 }
 
 /**
@@ -194,11 +235,15 @@ export class GroupSlot implements Slot {
   readonly kind: string
   readonly restart: Restart = "permanent"
   readonly #world: TreeWorld
-  readonly #definition: AnyActor
-  readonly #stopWithin: StopWithin
+  readonly #place: ActorPlace
   readonly #rules: Rules
   readonly #events: SlotEvents
-  readonly #findGroup: FindGroup
+  readonly #memberEvents: GroupEvents = {
+    started: (member) => {
+      member.upSince = this.#world.cell.host.now()
+    },
+    ended: (member, crash) => this.#onEnd(member, crash)
+  }
   readonly #members = new Map<string, Member>()
   /** Who waits for a member that is being stopped by hand. */
   readonly #stops = new Map<string, Array<() => void>>()
@@ -218,11 +263,9 @@ export class GroupSlot implements Slot {
     findGroup: FindGroup
   ) {
     this.#world = world
-    this.#findGroup = findGroup
-    this.#definition = spec.definition
+    this.#place = actorPlace(world, spec, findGroup)
     this.kind = spec.definition.kind
     this.name = `many ${spec.definition.kind}`
-    this.#stopWithin = spec.stopWithin
     this.#rules = {
       strategy: "one-for-one",
       crashes: spec.tolerates.crashes,
@@ -245,17 +288,13 @@ export class GroupSlot implements Slot {
   stop(stopped: () => void): void {
     this.#status = "stopping"
     this.#whenStopped = stopped
-    for (const [id, member] of [...this.#members]) this.#stopMember(id, member)
+    for (const member of [...this.#members.values()]) this.#stopMember(member)
     this.#checkStopped()
   }
 
   release(reason: string): void {
     for (const member of this.#members.values()) member.slot.release(reason)
     this.#members.clear()
-  }
-
-  onHurry(): void {
-    // A group itself has no address by which it could be hurried; its members have, and take care of themselves.
   }
 
   crash(reason: string): void {
@@ -269,7 +308,7 @@ export class GroupSlot implements Slot {
       member && {
         slot: member.slot,
         snapshot: () => member.slot.snapshot(member.status === "waiting", member.restarts),
-        order: (order, stopped) => this.#order(id, member, order, stopped)
+        order: (order, stopped) => this.#order(member, order, stopped)
       }
     )
   }
@@ -286,7 +325,7 @@ export class GroupSlot implements Slot {
       else present.slot.props = props
       return
     }
-    const member = this.#newMember(id, props)
+    const member = new Member(this.#place, id, props, this.#memberEvents)
     this.#members.set(id, member)
     if (this.#status === "running") this.#startMember(member)
   }
@@ -298,7 +337,7 @@ export class GroupSlot implements Slot {
     member.again = undefined
     if (member.dismissed) return
     member.dismissed = true
-    this.#stopMember(id, member)
+    this.#stopMember(member)
   }
 
   snapshot(waiting: boolean, restarts: number): TreeNode {
@@ -315,48 +354,15 @@ export class GroupSlot implements Slot {
     }
   }
 
-  #newMember(id: string, props: unknown): Member {
-    const member: Member = {
-      slot: new ActorSlot(
-        this.#world,
-        {
-          definition: this.#definition,
-          id,
-          props,
-          restart: this.#rules.restarts[0] as Restart,
-          stopWithin: this.#stopWithin
-        },
-        {
-          started: () => {
-            member.upSince = this.#world.cell.host.now()
-          },
-          crashed: (error) => this.#onEnd(id, member, { error }),
-          ended: () => this.#onEnd(id, member, undefined)
-        },
-        this.#findGroup
-      ),
-      status: "idle",
-      history: cleanHistory,
-      restarts: 0,
-      upSince: Number.POSITIVE_INFINITY,
-      cancelWait: undefined,
-      dismissed: false,
-      again: undefined
-    }
-    member.slot.onHurry(() => {
-      if (member.status === "waiting") this.#startMember(member)
-    })
-    return member
-  }
-
-  #order(id: string, member: Member, order: Order, stopped: () => void): OrderOutcome | undefined {
+  #order(member: Member, order: Order, stopped: () => void): OrderOutcome | undefined {
+    const { id } = member
     if (this.#members.get(id) !== member) return "not-found"
     if (this.#status !== "running") return "supervisor-down"
     if (order === "stop") {
       const others = this.#stops.get(id)
       if (others) others.push(stopped)
       else this.#stops.set(id, [stopped])
-      this.#stopMember(id, member)
+      this.#stopMember(member)
       return undefined
     }
     if (member.status === "stopping") return order === "restart" ? "stopping" : "running"
@@ -380,19 +386,20 @@ export class GroupSlot implements Slot {
     member.slot.start()
   }
 
-  #stopMember(id: string, member: Member): void {
+  #stopMember(member: Member): void {
     if (member.status === "stopping") return
     member.cancelWait?.()
     member.cancelWait = undefined
     if (member.status === "idle" || member.status === "waiting") {
-      this.#memberStopped(id, member)
+      this.#memberStopped(member)
       return
     }
     member.status = "stopping"
-    member.slot.stop(() => this.#memberStopped(id, member))
+    member.slot.stop(() => this.#memberStopped(member))
   }
 
-  #memberStopped(id: string, member: Member): void {
+  #memberStopped(member: Member): void {
+    const { id } = member
     member.status = "idle"
     if (member.dismissed) {
       member.slot.release("it was dismissed")
@@ -420,7 +427,8 @@ export class GroupSlot implements Slot {
     stopped?.()
   }
 
-  #onEnd(id: string, member: Member, crash: { readonly error: unknown } | undefined): void {
+  #onEnd(member: Member, crash: { readonly error: unknown } | undefined): void {
+    const { id } = member
     const { host } = this.#world.cell
     const now = host.now()
     member.status = "ended"

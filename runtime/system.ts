@@ -45,7 +45,13 @@ export interface SystemService {
   readonly claim: (home: string, options?: { readonly term?: number }) => { readonly release: () => void }
   /** Sends and forgets; what cannot be delivered is counted as a dead letter. */
   readonly tell: (to: Address, message: unknown) => void
-  /** Asks and waits; with `answers`, what another process answers is decoded, and `NotUnderstood` when it cannot be. */
+  /**
+   * Asks and waits; with `answers`, what another process answers is decoded, and `NotUnderstood` when it cannot be.
+   *
+   * In a `perform` that a question led to, what is left for that answer is all that is waited (`AnswerBy`). An ask that
+   * is interrupted is taken back: a receiver in this process that has not come to it skips it, one elsewhere does when
+   * the deadline has passed, and its answer finds nobody.
+   */
   readonly ask: <Answer>(
     to: Address,
     message: unknown,

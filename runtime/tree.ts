@@ -9,6 +9,7 @@ import { describeError } from "#runtime/cell.ts"
 import { cleanHistory, type History, judge, type Rules } from "#runtime/judge.ts"
 import {
   ActorSlot,
+  actorPlace,
   byHand,
   type ChildHandle,
   GroupSlot,
@@ -108,10 +109,6 @@ export class Branch implements Slot {
       this.#children[place]?.slot.release(reason)
   }
 
-  onHurry(): void {
-    // A supervisor has no address by which it could be hurried.
-  }
-
   crash(reason: string): void {
     if (this.#isAlive()) this.#fail(new Error(reason))
   }
@@ -191,9 +188,6 @@ export class Branch implements Slot {
       upSince: Number.POSITIVE_INFINITY,
       restarts: 0
     }
-    child.slot.onHurry(() => {
-      if (child.cancelWait !== undefined) this.#hurry(child)
-    })
     return child
   }
 
@@ -201,7 +195,7 @@ export class Branch implements Slot {
     const findGroup = (kind: string): GroupSlot | undefined => this.findGroup(kind)
     switch (spec._tag) {
       case "Actor":
-        return new ActorSlot(this.#world, spec, events, findGroup)
+        return new ActorSlot(actorPlace(this.#world, spec, findGroup), spec.id, spec.props, events)
       case "Many":
         return new GroupSlot(this.#world, spec, events, findGroup)
       case "Supervisor":
