@@ -3,6 +3,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Effect } from "effect"
 import { CliError, Command } from "effect/cli"
 import { doctor } from "#cli/commands/doctor.ts"
+import { log } from "#cli/commands/log.ts"
 import { natsCreds } from "#cli/commands/nats-creds.ts"
 import { status } from "#cli/commands/status.ts"
 import { tree } from "#cli/commands/tree.ts"
@@ -19,7 +20,7 @@ const node = Command.make("node", nodeFlags, (flags) =>
 
 const troupe = Command.make("troupe").pipe(
   Command.withDescription("What the docker CLI has no word for; everything else is docker -H unix://…"),
-  Command.withSubcommands([node, status, tree, doctor, natsCreds])
+  Command.withSubcommands([node, status, tree, doctor, log, natsCreds])
 )
 
 /** The parser has said what was wrong already, with the command's help. */

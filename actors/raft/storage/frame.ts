@@ -71,6 +71,17 @@ export const decodeSegmentHead = (cipher: Cipher, owner: Owner, block: Uint8Arra
     return head
   })
 
+/** Whom the head of a segment says it belongs to, unchecked: `decodeSegmentHead` tells whether that is true. */
+export function claimedOwner(block: Uint8Array): Owner | undefined {
+  try {
+    const fields = new Reader(block, 6 + 2 * idBytes + 16 + idBytes + 5)
+    return { clusterId: fields.string(), nodeId: fields.string() }
+  } catch (error) {
+    if (error instanceof Malformed) return undefined
+    throw error
+  }
+}
+
 /** What sealing and checking the frames of one file needs. */
 export interface FileKey {
   readonly key: Uint8Array

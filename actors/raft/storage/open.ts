@@ -1,11 +1,11 @@
 /** Opens a node's log: makes it on the first start, otherwise checks whose it is, gets its keys and recovers it. */
 
-import { hex, utf8 } from "#actors/raft/storage/bytes.ts"
 import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import type { Owner } from "#actors/raft/storage/frame.ts"
 import { decodeIdentity, encodeIdentity } from "#actors/raft/storage/identity.ts"
 import { decodeKeys, encodeKeys, type KeyRing, keyBytes, newDataKey } from "#actors/raft/storage/keys.ts"
 import { type Limits, names, parseName, raftDirectory } from "#actors/raft/storage/layout.ts"
+import { keyFileName, readKeyFiles, settleKeyFiles, writeKeyFile } from "#actors/raft/storage/node-key.ts"
 import { decodeMark } from "#actors/raft/storage/quarantine-mark.ts"
 import { type Recovery, recover } from "#actors/raft/storage/recover.ts"
 import { asideOf } from "#actors/raft/storage/set-aside.ts"
@@ -17,9 +17,6 @@ import type { Locked, Quarantine } from "#actors/raft/storage.ts"
 export class WrongOwner extends Error {
   override readonly name = "WrongOwner"
 }
-
-/** The file in the data directory with the key that wraps the data keys, unless people hold that key. */
-const keyFileName = "node-key"
 
 /**
  * `directory` is the node's data directory; the log is in `raft` under it. `unlockKey` is given when people hold
@@ -73,19 +70,25 @@ export function openLog(input: OpenInput): OpenedLog | Quarantine | Locked {
     return { _tag: "Quarantine", reason: mark?.reason ?? "The quarantine file is there, and damaged" }
   }
 
-  const wrapper = input.unlockKey ?? readKeyFile(vfs, directory)
-  if (wrapper === undefined) {
+  const wrappers = input.unlockKey === undefined ? readKeyFiles(vfs, directory) : [input.unlockKey]
+  if (wrappers.length === 0) {
     return { _tag: "Locked", reason: `The key file ${directory}/${keyFileName} is missing or unreadable` }
   }
   if (!vfs.list(place).includes(names.keys)) {
     return { _tag: "Quarantine", reason: "The file of data keys is missing" }
   }
-  const keys = decodeKeys(cipher, owner, wrapper, readWhole(vfs, `${place}/${names.keys}`))
-  if (keys._tag === "WrongKey") return { _tag: "Locked", reason: "The data keys are wrapped by another key" }
-  if (keys._tag === "Damaged") return { _tag: "Quarantine", reason: "The file of data keys is damaged" }
-
-  const recovery = recover({ vfs, cipher, owner, ring: keys.ring, directory: place, limits })
-  return recovery._tag === "Quarantine" ? recovery : { ...recovery, ring: keys.ring }
+  const block = readWhole(vfs, `${place}/${names.keys}`)
+  for (const wrapper of wrappers) {
+    const keys = decodeKeys(cipher, owner, wrapper, block)
+    if (keys._tag === "Damaged") return { _tag: "Quarantine", reason: "The file of data keys is damaged" }
+    if (keys._tag === "WrongKey") continue
+    const recovery = recover({ vfs, cipher, owner, ring: keys.ring, directory: place, limits })
+    if (recovery._tag === "Quarantine") return recovery
+    // A change of keys that was cut short is completed or taken back, so that one key is left that opens this.
+    settleKeyFiles(vfs, directory, wrapper)
+    return { ...recovery, ring: keys.ring }
+  }
+  return { _tag: "Locked", reason: "The data keys are wrapped by another key" }
 }
 
 /** What shows that a log without identity is not merely one whose making was cut short. */
@@ -107,10 +110,10 @@ function heldBefore({ vfs, cipher, owner }: OpenInput, place: string): string | 
 
 /** The identity comes last: with it, everything else is there. */
 function initialise({ vfs, cipher, owner, directory, nowMs, unlockKey }: OpenInput, place: string): void {
-  let wrapper = unlockKey ?? readKeyFile(vfs, directory)
+  let wrapper = unlockKey ?? readKeyFiles(vfs, directory)[0]
   if (wrapper === undefined) {
     wrapper = cipher.random(keyBytes)
-    placeWhole(vfs, directory, keyFileName, utf8(`${hex(wrapper)}\n`))
+    writeKeyFile(vfs, directory, wrapper)
   }
   placeWhole(vfs, place, names.keys, encodeKeys(cipher, owner, wrapper, [newDataKey(cipher)]))
   for (const [turn, name] of names.slots.entries()) {
@@ -118,13 +121,4 @@ function initialise({ vfs, cipher, owner, directory, nowMs, unlockKey }: OpenInp
   }
   vfs.syncDirectory(directory)
   placeWhole(vfs, place, names.identity, encodeIdentity(cipher, { ...owner, createdMs: nowMs }))
-}
-
-const keyText = /^[0-9a-f]{64}\n?$/
-
-function readKeyFile(vfs: Vfs, directory: string): Uint8Array | undefined {
-  if (!vfs.list(directory).includes(keyFileName)) return undefined
-  const text = new TextDecoder().decode(readWhole(vfs, `${directory}/${keyFileName}`))
-  if (!keyText.test(text)) return undefined
-  return Uint8Array.from({ length: keyBytes }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16))
 }
