@@ -18,11 +18,17 @@ export interface Subscription {
 
 export interface TransportService {
   readonly isConnected: () => boolean
-  /** Largest body in bytes that one publish carries; a larger one throws `PayloadTooLarge`. */
+  /** What one publish carries, in bytes; larger bodies go in parts, those above `largestMessage` (`chunks.ts`) not. */
   readonly maxPayload: () => number
-  /** At most once. Throws `Unreachable` while disconnected: nothing is queued behind the caller's back. */
+  /**
+   * At most once. Throws `Unreachable` while disconnected and while too much waits to be sent: nothing is queued behind
+   * the caller's back. Throws `PayloadTooLarge` for what is not carried at all.
+   */
   readonly publish: (subject: string, headers: Headers, body: Uint8Array) => void
-  /** Delivers in the order of each publisher. With `queue`, one member of the group gets each message. */
+  /**
+   * Delivers in the order of each publisher, whether its messages came in parts or not. With `queue`, one member of the
+   * group gets each message, and none that comes in parts.
+   */
   readonly subscribe: (
     pattern: string,
     options: { readonly queue?: string },
@@ -48,6 +54,20 @@ export interface TransportService {
   ) => () => void
   /** Told of every connect and disconnect, and of asynchronous errors such as a permission denied. */
   readonly onStatus: (listen: (status: TransportStatus) => void) => Subscription
+  readonly counters: () => TransportCounters
+}
+
+/** What went wrong since it was made, and how much waits to be sent now. */
+export interface TransportCounters {
+  readonly disconnects: number
+  /** Planned changes of servers, which lose nothing. */
+  readonly moves: number
+  readonly problems: number
+  /** What was refused because too much waited to be sent. */
+  readonly refusals: number
+  /** Messages of which not all parts came. */
+  readonly lostParts: number
+  readonly waitingBytes: number
 }
 
 /** An answer, or why there is none; an answer is what carries no `_tag`. */

@@ -3,9 +3,17 @@
  *
  * It keeps NATS's manners: at most once, ordered per publisher, queue groups, and an instant "nobody is here".
  */
+import { largestMessage, type Part, partHeader, Reassembly, split } from "#runtime/chunks.ts"
 import type { Unreachable } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
-import { notHere, requestWith, timedOut, tooLarge, unreachable } from "#runtime/transport/outcomes.ts"
+import {
+  noParts,
+  notHere,
+  requestWith,
+  timedOut,
+  tooLarge,
+  unreachable
+} from "#runtime/transport/outcomes.ts"
 import type {
   CallOutcome,
   Delivery,
@@ -32,6 +40,7 @@ interface Interest {
   readonly tokens: ReadonlyArray<string>
   readonly queue: string | undefined
   readonly deliver: (delivery: Delivery) => void
+  readonly parts: Reassembly
   active: boolean
 }
 
@@ -47,6 +56,8 @@ export interface MemoryTransport extends TransportService {
 interface Endpoint {
   readonly name: string
   connected: boolean
+  disconnects: number
+  lostParts: number
 }
 
 const perfectLink: Link = () => [0]
@@ -56,6 +67,7 @@ export class MemoryBus {
   readonly #link: Link
   readonly #maxPayload: number
   #interests: Interest[] = []
+  #split = 0
 
   constructor(host: Host, options: MemoryBusOptions = {}) {
     this.#host = host
@@ -65,7 +77,7 @@ export class MemoryBus {
 
   /** A connection of its own for one process. */
   connect(name: string): MemoryTransport {
-    const endpoint: Endpoint = { name, connected: true }
+    const endpoint: Endpoint = { name, connected: true, disconnects: 0, lostParts: 0 }
     const listeners = new Set<(status: TransportStatus) => void>()
     const tell = (status: TransportStatus): void => {
       for (const listen of [...listeners]) listen(status)
@@ -73,10 +85,11 @@ export class MemoryBus {
     const setConnected = (connected: boolean): void => {
       if (endpoint.connected === connected) return
       endpoint.connected = connected
+      if (!connected) endpoint.disconnects++
       tell(connected ? { _tag: "Connected", server: "memory" } : { _tag: "Disconnected" })
     }
     const checkSize = (subject: string, body: Uint8Array): void => {
-      if (body.length > this.#maxPayload) throw tooLarge(subject, body.length, this.#maxPayload)
+      if (body.length > largestMessage) throw tooLarge(subject, body.length, largestMessage)
     }
     const down = (subject: string): Unreachable => unreachable(subject, `${name} is disconnected`)
     const call: TransportService["call"] = (subject, headers, body, withinMs, done) => {
@@ -94,7 +107,7 @@ export class MemoryBus {
       publish: (subject, headers, body) => {
         checkSize(subject, body)
         if (!endpoint.connected) throw down(subject)
-        this.#route(endpoint, { subject, headers, body })
+        for (const part of this.#cut(headers, body)) this.#route(endpoint, { subject, ...part })
       },
       subscribe: (pattern, options, deliver) => this.#subscribe(endpoint, pattern, options.queue, deliver),
       call,
@@ -103,6 +116,14 @@ export class MemoryBus {
         listeners.add(listen)
         return { unsubscribe: () => listeners.delete(listen) }
       },
+      counters: () => ({
+        disconnects: endpoint.disconnects,
+        moves: 0,
+        problems: 0,
+        refusals: 0,
+        lostParts: endpoint.lostParts,
+        waitingBytes: 0
+      }),
       disconnect: () => setConnected(false),
       reconnect: () => setConnected(true),
       close: () => {
@@ -118,7 +139,8 @@ export class MemoryBus {
     queue: string | undefined,
     deliver: (delivery: Delivery) => void
   ): Subscription {
-    const interest: Interest = { owner, tokens: pattern.split("."), queue, deliver, active: true }
+    const parts = new Reassembly()
+    const interest: Interest = { owner, tokens: pattern.split("."), queue, deliver, parts, active: true }
     this.#interests.push(interest)
     return {
       unsubscribe: () => {
@@ -138,10 +160,33 @@ export class MemoryBus {
     for (const interest of receivers) {
       const arriving = answeredBy ? { ...delivery, respond: answeredBy(interest.owner) } : delivery
       this.#carry(from, interest.owner, delivery.subject, () => {
-        if (interest.active) interest.deliver(arriving)
+        const whole = interest.active ? this.#whole(interest, arriving) : undefined
+        if (whole) interest.deliver(whole)
       })
     }
     return receivers.length
+  }
+
+  /** A body as the messages that carry it. */
+  #cut(headers: Headers, body: Uint8Array): ReadonlyArray<Part> {
+    if (body.length <= this.#maxPayload) return [{ headers, body }]
+    return split(`m${this.#split++}`, headers, body, this.#maxPayload, 0)
+  }
+
+  /** What arrives, or what it is the last part of. */
+  #whole(interest: Interest, arriving: Delivery): Delivery | undefined {
+    const { subject, headers, body, respond } = arriving
+    if (headers[partHeader] === undefined) return arriving
+    if (interest.queue !== undefined) {
+      interest.owner.lostParts++
+      respond?.(...noParts(subject))
+      return undefined
+    }
+    const now = this.#host.monotonic()
+    interest.owner.lostParts += interest.parts.expire(now)
+    const taken = interest.parts.take("", headers, body, now)
+    if (taken._tag === "Lost") interest.owner.lostParts++
+    return taken._tag === "Whole" ? { ...arriving, headers: taken.headers, body: taken.body } : undefined
   }
 
   #receiversOf(subject: string): ReadonlyArray<Interest> {
@@ -194,13 +239,27 @@ export class MemoryBus {
       let answered = false
       return (replyHeaders, replyBody) => {
         if (answered || !to.connected) return
-        if (replyBody.length > this.#maxPayload) throw tooLarge(subject, replyBody.length, this.#maxPayload)
+        if (replyBody.length > largestMessage) throw tooLarge(subject, replyBody.length, largestMessage)
         answered = true
-        const reply: Delivery = { subject, headers: replyHeaders, body: replyBody }
-        this.#carry(to, asker, "reply", () => finish(reply))
+        for (const part of this.#cut(replyHeaders, replyBody)) {
+          this.#carry(to, asker, "reply", () => heard({ subject, ...part }))
+        }
       }
     }
-    const receivers = this.#route(asker, { subject, headers, body }, answeredBy)
+    let parts: Reassembly | undefined
+    const heard = (reply: Delivery): void => {
+      if (reply.headers[partHeader] === undefined) {
+        finish(reply)
+        return
+      }
+      parts ??= new Reassembly()
+      const taken = parts.take("", reply.headers, reply.body, this.#host.monotonic())
+      if (taken._tag === "Whole") finish({ subject, headers: taken.headers, body: taken.body })
+    }
+    let receivers = 0
+    for (const part of this.#cut(headers, body)) {
+      receivers += this.#route(asker, { subject, ...part }, answeredBy)
+    }
     if (receivers === 0) this.#host.defer(() => finish(notHere(subject)))
     return () => {
       open = false

@@ -2,52 +2,51 @@
  * The transport over NATS. The client reconnects for ever by itself; what is said meanwhile is refused, not queued.
  *
  * Requests go through one inbox subscription of our own rather than the client's: no promise and no timer each, and
- * plain code can ask without Effect.
+ * plain code can ask without Effect. A planned change of servers, away from one that is about to end or home to our
+ * own, keeps both connections for a moment, so that it loses nothing (`overlap.ts`).
  */
 import { Effect, Schedule, type Scope } from "effect"
-import {
-  type ConnectionOptions,
-  connect,
-  credsAuthenticator,
-  type Msg,
-  type NatsConnection,
-  nkeyAuthenticator,
-  type TlsOptions
-} from "nats"
+import type { Msg, NatsConnection, Subscription as NatsSubscription } from "nats"
 import { isToken } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
+import { largestMessage, partHeader, Reassembly, split } from "#runtime/chunks.ts"
 import { Deadlines } from "#runtime/deadlines.ts"
+import { Unreachable } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { decodeHeaders, encodeHeaders } from "#runtime/transport/nats-headers.ts"
-import { notHere, requestWith, timedOut, tooLarge, unreachable } from "#runtime/transport/outcomes.ts"
+import { NatsLine } from "#runtime/transport/nats-line.ts"
+import { dial, hostPortOf, inboxOf, type NatsOptions } from "#runtime/transport/nats-options.ts"
+import {
+  bufferFull,
+  noParts,
+  notHere,
+  requestWith,
+  timedOut,
+  tooLarge,
+  unreachable
+} from "#runtime/transport/outcomes.ts"
+import { type Arrival, Overlap } from "#runtime/transport/overlap.ts"
 import type {
   CallOutcome,
   Delivery,
   Headers,
   Subscription,
+  TransportCounters,
   TransportService,
   TransportStatus
 } from "#runtime/transport.ts"
 
-export interface NatsOptions {
-  readonly servers: ReadonlyArray<string>
-  /** Answers come to `_INBOX.<nodeId>.…`, the only inbox that this client may subscribe to. */
-  readonly nodeId: string
-  readonly user?: string
-  readonly password?: string
-  /** The contents of a `.creds` file: a user JWT and its key. */
-  readonly creds?: Uint8Array
-  /** An nkey seed, `SU…`; proves a public key without sending a secret. */
-  readonly seed?: string
-  /** Where answers come to instead, for a client that is not a node. */
-  readonly inboxPrefix?: string
-  readonly tls?: TlsOptions
-  /** What the server's own monitoring calls this connection. */
-  readonly name?: string
-  /** Try the servers in the given order, as a manager does that prefers its own. */
-  readonly inOrder?: boolean
-  readonly host?: Host
+export type { NatsOptions } from "#runtime/transport/nats-options.ts"
+
+/** The transport, and what only one over NATS can be told. */
+export interface NatsTransportService extends TransportService {
+  /** `host:port` of the server that it speaks to, or spoke to last. */
+  readonly server: () => string
+  /** From now on these are the servers; it moves when the present one is not among them. */
+  readonly setServers: (servers: ReadonlyArray<string>) => void
+  /** Moves to the first of `servers` that takes connections, losing nothing; whether it has moved. */
+  readonly moveTo: (servers: ReadonlyArray<string>) => Promise<boolean>
 }
 
 interface Call {
@@ -57,69 +56,70 @@ interface Call {
   readonly done: (outcome: CallOutcome) => void
 }
 
+interface Wanted {
+  /** Its place among all subscriptions of this transport. */
+  readonly at: number
+  readonly pattern: string
+  readonly queue: string | undefined
+  readonly deliver: (delivery: Delivery) => void
+  readonly lines: Map<NatsLine, NatsSubscription>
+}
+
+interface Held extends Arrival {
+  readonly wanted: Wanted
+}
+
+interface Move {
+  readonly from: NatsLine
+  readonly to: NatsLine
+  readonly overlap: Overlap<Held>
+  /** Ends the overlap now. */
+  readonly hurry: () => void
+}
+
 /** First attempts fail while nats-server still starts; they come often, and cost a refused connection each. */
 const firstConnect = Schedule.spaced("100 millis")
-/** NATS's default, until the server has said what it takes. */
-const usualMaxPayload = 1_048_576
 /** What is still in the socket's buffer when the scope closes gets this long. */
 const flushWithinMs = 500
+/** News of a subscription takes a few milliseconds through a cluster; a busy machine gets more. */
+const overlapMs = 150
+/** How often a client that is away from home looks whether home takes connections again. */
+const lookHomeEveryMs = 1_000
+/** Twice the largest message, so that one of those never waits for another. */
+const usualBufferBytes = 2 * largestMessage
+/** The buffer is looked at after so many bytes: asking the socket for every message costs more than it tells. */
+const lookAtBufferEvery = 64 * 1024
 
 /** Connects, trying for ever, and serves until the scope closes. */
-export const natsTransport: (options: NatsOptions) => Effect.Effect<TransportService, never, Scope.Scope> =
-  Effect.fnUntraced(function* (options: NatsOptions) {
-    let lastProblem = ""
-    const connected = connectOnce(options).pipe(
-      Effect.tapError((error) => {
-        if (error.message === lastProblem) return Effect.void
-        lastProblem = error.message
-        return Effect.logWarning(`Cannot connect to NATS at ${options.servers.join(", ")}: ${error.message}`)
-      }),
-      Effect.retry(firstConnect),
-      Effect.orDie
-    )
-    const transport = yield* Effect.acquireRelease(
-      Effect.interruptible(connected).pipe(
-        Effect.map((connection) => new NatsTransport(connection, options.host ?? makeLiveHost(), options))
-      ),
-      (open) => Effect.promise(() => open.close())
-    )
-    return transport
-  })
-
-/** What measurements came to: a dead server costs 0.2 s, a frozen one 2.4 s. */
-function connectionOptions(options: NatsOptions): ConnectionOptions {
-  return {
-    servers: [...options.servers],
-    name: options.name ?? options.nodeId,
-    inboxPrefix: options.inboxPrefix ?? `_INBOX.${options.nodeId}`,
-    reconnectTimeWait: 50,
-    reconnectJitter: 25,
-    reconnectJitterTLS: 25,
-    maxReconnectAttempts: -1,
-    timeout: 1_000,
-    pingInterval: 1_000,
-    maxPingOut: 2,
-    // A node tells itself things over NATS too, when it is leader and worker at once.
-    noEcho: false,
-    noAsyncTraces: true,
-    // Credentials may be renewed on the server a moment after we tried.
-    ignoreAuthErrorAbort: true,
-    // The addresses are ours to know; servers behind NAT gossip ones that lead nowhere.
-    ignoreClusterUpdates: true,
-    ...(options.inOrder && { noRandomize: true }),
-    ...(options.user !== undefined && { user: options.user }),
-    ...(options.password !== undefined && { pass: options.password }),
-    ...(options.creds && { authenticator: credsAuthenticator(options.creds) }),
-    ...(options.seed && { authenticator: nkeyAuthenticator(new TextEncoder().encode(options.seed)) }),
-    ...(options.tls && { tls: options.tls })
-  }
-}
+export const natsTransport: (
+  options: NatsOptions
+) => Effect.Effect<NatsTransportService, never, Scope.Scope> = Effect.fnUntraced(function* (
+  options: NatsOptions
+) {
+  let lastProblem = ""
+  const connected = connectOnce(options).pipe(
+    Effect.tapError((error) => {
+      if (error.message === lastProblem) return Effect.void
+      lastProblem = error.message
+      return Effect.logWarning(`Cannot connect to NATS at ${options.servers.join(", ")}: ${error.message}`)
+    }),
+    Effect.retry(firstConnect),
+    Effect.orDie
+  )
+  const transport = yield* Effect.acquireRelease(
+    Effect.interruptible(connected).pipe(
+      Effect.map((connection) => new NatsTransport(connection, options.host ?? makeLiveHost(), options))
+    ),
+    (open) => Effect.promise(() => open.close())
+  )
+  return transport
+})
 
 /** One attempt; interrupted, it closes what comes too late. */
 const connectOnce = (options: NatsOptions): Effect.Effect<NatsConnection, Error> =>
   Effect.callback((resume) => {
     let wanted = true
-    connect(connectionOptions(options)).then(
+    dial(options, options.servers, options.servers).then(
       (connection) => {
         if (wanted) resume(Effect.succeed(connection))
         else void connection.close()
@@ -131,35 +131,48 @@ const connectOnce = (options: NatsOptions): Effect.Effect<NatsConnection, Error>
     })
   })
 
-class NatsTransport implements TransportService {
-  readonly #connection: NatsConnection
+class NatsTransport implements NatsTransportService {
+  readonly #options: NatsOptions
   readonly #host: Host
   readonly #listeners = new Set<(status: TransportStatus) => void>()
   readonly #calls = new Map<string, Call>()
   readonly #deadlines: Deadlines<string>
   readonly #inbox: string
-  #connected = true
+  readonly #boot: string
+  readonly #wanted = new Set<Wanted>()
+  readonly #parts = new Reassembly()
+  readonly #bufferBytes: number
+  readonly #counted = { disconnects: 0, moves: 0, problems: 0, refusals: 0, lostParts: 0 }
+  #servers: ReadonlyArray<string>
+  #line: NatsLine
+  #move: Move | undefined
+  #moving = false
   #closing = false
-  #maxPayload = usualMaxPayload
   #count = 0
+  #unlooked = 0
+  #expiring = false
+  #stopLookingHome: () => void = () => {}
 
   constructor(connection: NatsConnection, host: Host, options: NatsOptions) {
     assert(isToken(options.nodeId), "a node id is a token")
-    this.#connection = connection
+    this.#options = options
     this.#host = host
+    this.#servers = options.servers
+    this.#bufferBytes = options.bufferBytes ?? usualBufferBytes
     this.#deadlines = new Deadlines(host, (token) => this.#expire(token))
-    const boot = Math.floor(host.random() * 2 ** 32).toString(36)
-    this.#inbox = `${options.inboxPrefix ?? `_INBOX.${options.nodeId}`}.${boot}`
-    this.#learn()
-    connection.subscribe(`${this.#inbox}.*`, {
-      callback: (error, message) => (error ? this.#problem(error) : this.#answered(message))
-    })
-    void this.#followStatus()
+    this.#boot = Math.floor(host.random() * 2 ** 32).toString(36)
+    this.#inbox = `${inboxOf(options)}.${this.#boot}`
+    this.#line = this.#open(connection)
+    if (options.inOrder) this.#lookHomeLater()
   }
 
-  isConnected = (): boolean => this.#connected
+  isConnected = (): boolean => this.#line.connected && !this.#closing
 
-  maxPayload = (): number => this.#maxPayload
+  maxPayload = (): number => this.#line.maxPayload
+
+  server = (): string => this.#line.server
+
+  counters = (): TransportCounters => ({ ...this.#counted, waitingBytes: this.#line.behind })
 
   publish = (subject: string, headers: Headers, body: Uint8Array): void => {
     this.#send(subject, headers, body, undefined)
@@ -170,19 +183,16 @@ class NatsTransport implements TransportService {
     options: { readonly queue?: string },
     deliver: (delivery: Delivery) => void
   ): Subscription => {
-    const subscription = this.#connection.subscribe(pattern, {
-      ...(options.queue !== undefined && { queue: options.queue }),
-      callback: (error, message) => {
-        if (error) return this.#problem(error)
-        // An exception here would end the client's reader, and with it every subscription.
-        try {
-          deliver(this.#toDelivery(message))
-        } catch (thrown) {
-          this.#problem(thrown)
-        }
+    const wanted: Wanted = { at: this.#count++, pattern, queue: options.queue, deliver, lines: new Map() }
+    this.#wanted.add(wanted)
+    this.#attach(wanted, this.#line)
+    if (this.#move && this.#move.to !== this.#line) this.#attach(wanted, this.#move.to)
+    return {
+      unsubscribe: () => {
+        this.#wanted.delete(wanted)
+        for (const line of [...wanted.lines.keys()]) detach(wanted, line)
       }
-    })
-    return { unsubscribe: () => subscription.unsubscribe() }
+    }
   }
 
   call: TransportService["call"] = (subject, headers, body, withinMs, done) => {
@@ -190,16 +200,15 @@ class NatsTransport implements TransportService {
     const deadline = this.#host.now() + withinMs
     const call: Call = { subject, withinMs, deadline, done }
     this.#calls.set(token, call)
-    if (this.#connected) {
-      try {
-        this.#send(subject, headers, body, `${this.#inbox}.${token}`)
-      } catch (error) {
+    try {
+      this.#send(subject, headers, body, `${this.#inbox}.${token}`)
+      this.#deadlines.add(token, deadline)
+    } catch (error) {
+      if (!(error instanceof Unreachable)) {
         this.#calls.delete(token)
         throw error
       }
-      this.#deadlines.add(token, deadline)
-    } else {
-      this.#host.defer(() => this.#take(token)?.done(unreachable(subject, "NATS is disconnected")))
+      this.#host.defer(() => this.#take(token)?.done(error))
     }
     return () => this.#take(token)
   }
@@ -212,46 +221,225 @@ class NatsTransport implements TransportService {
     return { unsubscribe: () => this.#listeners.delete(listen) }
   }
 
+  setServers = (servers: ReadonlyArray<string>): void => {
+    assert(servers.length > 0, "a client of NATS knows at least one server")
+    this.#servers = servers
+    this.#line.setServers(servers)
+    if (!servers.some((url) => hostPortOf(url) === this.#line.server)) void this.moveTo(servers)
+  }
+
+  moveTo = async (servers: ReadonlyArray<string>): Promise<boolean> => {
+    if (this.#moving || this.#closing || servers.length === 0) return false
+    this.#moving = true
+    try {
+      const connection = await dial(this.#options, servers, this.#servers)
+      if (this.#closing) {
+        await connection.close()
+        return false
+      }
+      return await this.#change(this.#line, this.#open(connection))
+    } catch {
+      // It takes no connections; whoever wanted to go there looks again.
+      return false
+    } finally {
+      this.#moving = false
+    }
+  }
+
   /** Sends out what is still in the buffer, then closes. */
   async close(): Promise<void> {
     this.#closing = true
-    if (this.#connected) {
-      let cancel = (): void => {}
-      const enough = new Promise<void>((resolve) => {
-        cancel = this.#host.after(flushWithinMs, resolve)
-      })
-      await Promise.race([this.#connection.flush().catch(() => {}), enough])
+    this.#stopLookingHome()
+    this.#move?.hurry()
+    if (this.#line.connected) await this.#line.flush(flushWithinMs)
+    await Promise.all([this.#line.close(), this.#move?.to.close(), this.#move?.from.close()])
+  }
+
+  #open(connection: NatsConnection): NatsLine {
+    const line = new NatsLine(connection, this.#host, {
+      down: (which) => this.#onDown(which),
+      up: (which) => this.#onUp(which),
+      problem: (error) => this.#problem(error),
+      leaving: (which) => {
+        if (which !== this.#line) return
+        void this.moveTo(this.#servers.filter((url) => hostPortOf(url) !== which.server))
+      }
+    })
+    line.subscribe(`${this.#inbox}.*`, undefined, (error, message) =>
+      error ? this.#problem(error) : this.#answered(message)
+    )
+    return line
+  }
+
+  /** From one living connection to another one. */
+  async #change(from: NatsLine, to: NatsLine): Promise<boolean> {
+    let hurry = (): void => {}
+    const hurried = new Promise<void>((resolve) => {
+      hurry = resolve
+    })
+    const move: Move = { from, to, overlap: new Overlap(), hurry }
+    this.#move = move
+    for (const wanted of this.#wanted) this.#attach(wanted, to)
+    const known = await to.flush(1_000)
+    if (known) {
+      const cancel = this.#host.after(overlapMs, hurry)
+      if (!from.connected) hurry()
+      await hurried
       cancel()
     }
-    this.#connected = false
-    await this.#connection.close().catch(() => {})
+    if (!known || !to.connected || this.#closing) {
+      this.#move = undefined
+      await to.close()
+      return false
+    }
+    // What was said over the old connection is in its server's hands before anything goes over the new one.
+    if (from.connected) await from.flush(flushWithinMs)
+    const wasConnected = from.connected
+    this.#line = to
+    for (const wanted of this.#wanted) detach(wanted, from)
+    // Its last word: whatever it still had for us has been delivered then.
+    if (from.connected) await from.flush(flushWithinMs)
+    this.#move = undefined
+    for (const arrival of move.overlap.rest()) this.#deliver(arrival.wanted, arrival)
+    this.#counted.moves++
+    if (wasConnected) this.#tell({ _tag: "Connected", server: to.server })
+    await from.close()
+    return true
+  }
+
+  #attach(wanted: Wanted, line: NatsLine): void {
+    const subscription = line.subscribe(wanted.pattern, wanted.queue, (error, message) => {
+      if (error) return this.#problem(error)
+      // An exception here would end the client's reader, and with it every subscription.
+      try {
+        this.#arrived(wanted, line, message)
+      } catch (thrown) {
+        this.#problem(thrown)
+      }
+    })
+    wanted.lines.set(line, subscription)
+  }
+
+  #arrived(wanted: Wanted, line: NatsLine, message: Msg): void {
+    const { subject, reply, data: body } = message
+    const held: Held = {
+      wanted,
+      at: wanted.at,
+      subject,
+      reply: reply || undefined,
+      headers: decodeHeaders(message),
+      body
+    }
+    const move = this.#move
+    // Of a group only one member gets each message, so those come once anyway.
+    if (move && wanted.queue === undefined) {
+      if (line === move.from) move.overlap.saw(held)
+      else {
+        if (!move.overlap.hold(held)) move.hurry()
+        return
+      }
+    }
+    this.#deliver(wanted, held)
+  }
+
+  #deliver(wanted: Wanted, arrival: Arrival): void {
+    try {
+      const whole = arrival.headers[partHeader] === undefined ? arrival : this.#whole(wanted, arrival)
+      if (whole) wanted.deliver(this.#toDelivery(whole))
+    } catch (thrown) {
+      this.#problem(thrown)
+    }
+  }
+
+  #whole(wanted: Wanted, arrival: Arrival): Arrival | undefined {
+    const { subject, reply, headers, body } = arrival
+    if (wanted.queue === undefined) return this.#assemble(String(wanted.at), arrival)
+    // Every part would go to another member.
+    const [refusal, words] = noParts(subject)
+    if (reply !== undefined && headers[partHeader]?.includes(" 0 "))
+      this.#toDelivery(arrival).respond?.(refusal, words)
+    this.#counted.lostParts++
+    this.#problem(
+      new Error(`A part of ${body.length} bytes came to ${subject}: a group takes no messages in parts`)
+    )
+    return undefined
+  }
+
+  #assemble<Piece extends { readonly headers: Headers; readonly body: Uint8Array; readonly subject: string }>(
+    scope: string,
+    piece: Piece
+  ): Piece | undefined {
+    const taken = this.#parts.take(scope, piece.headers, piece.body, this.#host.monotonic())
+    this.#expirePartsLater()
+    if (taken._tag === "Whole") return { ...piece, headers: taken.headers, body: taken.body }
+    if (taken._tag === "Lost") this.#lostParts(`A message in parts to ${piece.subject} is lost: ${taken.why}`)
+    return undefined
+  }
+
+  #expirePartsLater(): void {
+    const at = this.#parts.nextExpiry
+    if (at === undefined || this.#expiring || this.#closing) return
+    this.#expiring = true
+    this.#host.after(Math.max(1, at - this.#host.monotonic()), () => {
+      this.#expiring = false
+      const given = this.#parts.expire(this.#host.monotonic())
+      if (given > 0) this.#lostParts(`${given} messages in parts are lost: the rest of them did not come`)
+      this.#expirePartsLater()
+    })
+  }
+
+  #lostParts(words: string): void {
+    this.#counted.lostParts++
+    this.#problem(new Error(words))
   }
 
   #send(subject: string, headers: Headers, body: Uint8Array, reply: string | undefined): void {
-    if (!this.#connected) throw unreachable(subject, "NATS is disconnected")
+    const line = this.#line
+    if (!this.isConnected()) throw unreachable(subject, "NATS is disconnected")
+    if (body.length > largestMessage) throw tooLarge(subject, body.length, largestMessage)
+    this.#checkBuffer(line, subject, body.length)
     const encoded = encodeHeaders(headers)
-    const bytes = body.length + (encoded?.bytes ?? 0)
-    if (bytes > this.#maxPayload) throw tooLarge(subject, bytes, this.#maxPayload)
+    const headerBytes = encoded?.bytes ?? 0
     try {
-      this.#connection.publish(subject, body, {
-        ...(reply !== undefined && { reply }),
-        ...(encoded && { headers: encoded.carried })
-      })
+      if (body.length + headerBytes <= line.maxPayload) {
+        line.publish(subject, body, encoded?.carried, reply)
+        return
+      }
+      const id = `${this.#boot}-${(this.#count++).toString(36)}`
+      for (const part of split(id, headers, body, line.maxPayload, headerBytes)) {
+        line.publish(subject, part.body, encodeHeaders(part.headers)?.carried, reply)
+      }
     } catch (error) {
-      if (this.#connection.isClosed()) throw unreachable(subject, "the connection to NATS is closed")
+      if (!line.connected) throw unreachable(subject, "the connection to NATS is closed")
       throw error
     }
   }
 
+  /** A server that takes our words slower than we say them is felt here, not in memory. */
+  #checkBuffer(line: NatsLine, subject: string, bytes: number): void {
+    this.#unlooked += bytes
+    if (this.#unlooked < lookAtBufferEvery) return
+    const waiting = line.behind
+    if (waiting + bytes > this.#bufferBytes) {
+      this.#counted.refusals++
+      throw bufferFull(subject, waiting)
+    }
+    this.#unlooked = 0
+  }
+
   #answered(message: Msg): void {
     const token = message.subject.slice(this.#inbox.length + 1)
-    const call = this.#take(token)
+    const call = this.#calls.get(token)
     if (!call) return
-    // The server itself answers so when nobody subscribes to the subject.
-    const nobody = message.data.length === 0 && message.headers?.code === 503
     try {
-      if (nobody) call.done(notHere(call.subject))
-      else call.done({ subject: call.subject, headers: decodeHeaders(message), body: message.data })
+      // The server itself answers so when nobody subscribes to the subject.
+      if (message.data.length === 0 && message.headers?.code === 503) {
+        this.#take(token)?.done(notHere(call.subject))
+        return
+      }
+      const answer: Delivery = { subject: call.subject, headers: decodeHeaders(message), body: message.data }
+      const whole = answer.headers[partHeader] === undefined ? answer : this.#assemble(token, answer)
+      if (whole) this.#take(token)?.done(whole)
     } catch (thrown) {
       this.#problem(thrown)
     }
@@ -271,11 +459,8 @@ class NatsTransport implements TransportService {
     call?.done(timedOut(call.subject, call.withinMs))
   }
 
-  #toDelivery(message: Msg): Delivery {
-    const { reply } = message
-    const { subject, data: body } = message
-    const headers = decodeHeaders(message)
-    if (!reply) return { subject, headers, body }
+  #toDelivery({ subject, reply, headers, body }: Arrival): Delivery {
+    if (reply === undefined) return { subject, headers, body }
     let answered = false
     return {
       subject,
@@ -289,41 +474,39 @@ class NatsTransport implements TransportService {
     }
   }
 
-  async #followStatus(): Promise<void> {
-    for await (const status of this.#connection.status()) {
-      switch (status.type) {
-        case "disconnect":
-          if (this.#connected && !this.#closing) {
-            this.#connected = false
-            this.#tell({ _tag: "Disconnected" })
-          }
-          break
-        case "reconnect":
-          this.#connected = !this.#closing
-          this.#learn()
-          this.#tell({ _tag: "Connected", server: status.server })
-          break
-        case "error":
-          this.#problem(status.error)
-          break
-      }
-    }
-    if (this.#closing) return
-    this.#connected = false
+  #onDown(line: NatsLine): void {
+    this.#move?.hurry()
+    if (line !== this.#line || this.#closing) return
+    this.#counted.disconnects++
     this.#tell({ _tag: "Disconnected" })
-    const error = await this.#connection.closed()
-    this.#problem(error ?? new Error("the connection to NATS has ended for good"))
   }
 
-  #learn(): void {
-    this.#maxPayload = this.#connection.info?.max_payload ?? this.#maxPayload
+  #onUp(line: NatsLine): void {
+    if (line !== this.#line || this.#closing) return
+    this.#unlooked = lookAtBufferEvery
+    this.#tell({ _tag: "Connected", server: line.server })
+  }
+
+  #lookHomeLater(): void {
+    this.#stopLookingHome = this.#host.after(lookHomeEveryMs, () => {
+      const [home = ""] = this.#servers
+      const away = this.#line.connected && this.#line.server !== hostPortOf(home)
+      if (away) void this.moveTo([home]).then(() => !this.#closing && this.#lookHomeLater())
+      else this.#lookHomeLater()
+    })
   }
 
   #problem(error: unknown): void {
+    this.#counted.problems++
     this.#tell({ _tag: "Problem", message: error instanceof Error ? error.message : String(error) })
   }
 
   #tell(status: TransportStatus): void {
     for (const listen of [...this.#listeners]) listen(status)
   }
+}
+
+function detach(wanted: Wanted, line: NatsLine): void {
+  wanted.lines.get(line)?.unsubscribe()
+  wanted.lines.delete(line)
 }

@@ -5,7 +5,9 @@
  */
 import { describe, expect, test } from "bun:test"
 import { Buffer } from "node:buffer"
+import { crc32 } from "node:zlib"
 import { Effect } from "effect"
+import { largestMessage } from "#runtime/chunks.ts"
 import type { CallOutcome, Delivery, TransportService, TransportStatus } from "#runtime/transport.ts"
 
 export interface TransportHarness {
@@ -28,15 +30,22 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
+const callWith = (
+  transport: TransportService,
+  subject: string,
+  body: Uint8Array,
+  withinMs = 10_000
+): Promise<CallOutcome> =>
+  new Promise((resolve) => {
+    transport.call(subject, {}, body, withinMs, resolve)
+  })
+
 const call = (
   transport: TransportService,
   subject: string,
   words: string,
   withinMs = 2_000
-): Promise<CallOutcome> =>
-  new Promise((resolve) => {
-    transport.call(subject, {}, bytes(words), withinMs, resolve)
-  })
+): Promise<CallOutcome> => callWith(transport, subject, bytes(words), withinMs)
 
 /** Returns once subscriptions made before are known to whoever routes messages. */
 async function settle(transport: TransportService): Promise<void> {
@@ -172,19 +181,65 @@ export function transportContract(name: string, harness: () => TransportHarness)
       expect(failure._tag).toBe("NotHere")
     })
 
-    test("a body larger than one message carries is refused by name, and nothing else suffers", async () => {
+    test("a body larger than what is carried at all is refused by name, and nothing else suffers", async () => {
       const transport = await harness().connect("a")
       const subject = fresh()
       const seen: number[] = []
       transport.subscribe(subject, {}, (delivery) => seen.push(delivery.body.length))
-      const limit = transport.maxPayload()
-      expect(() => transport.publish(subject, {}, new Uint8Array(limit + 1))).toThrow(
-        `Cannot send to ${subject}: ${limit + 1} bytes are more than the ${limit} that one message carries`
+      const tooLarge = new Uint8Array(largestMessage + 1)
+      expect(() => transport.publish(subject, {}, tooLarge)).toThrow(
+        `Cannot send to ${subject}: ${largestMessage + 1} bytes are more than the ${largestMessage} that a message carries`
       )
-      expect(() => transport.call(subject, {}, new Uint8Array(limit + 1), 10, () => {})).toThrow("more than")
+      expect(() => transport.call(subject, {}, tooLarge, 10, () => {})).toThrow("more than")
+      const limit = transport.maxPayload()
       transport.publish(subject, {}, new Uint8Array(limit))
       await until(() => seen.length > 0)
       expect(seen).toEqual([limit])
+    })
+
+    test("a body larger than one publish carries arrives whole, in its place among smaller ones", async () => {
+      const [sender, receiver] = [await harness().connect("a"), await harness().connect("b")]
+      const subject = fresh()
+      const seen: Delivery[] = []
+      receiver.subscribe(subject, {}, (delivery) => seen.push(delivery))
+      await settle(receiver)
+      const large = Buffer.alloc(3 * sender.maxPayload() + 7, "large ")
+      const sent = [bytes("before"), large, bytes("between"), large.subarray(1), bytes("after")]
+      sent.forEach((body, i) => {
+        sender.publish(subject, { "troupe-id": `m${i}` }, body)
+      })
+      await until(() => seen.length === sent.length)
+      expect(seen.map((delivery) => delivery.headers)).toEqual(sent.map((_, i) => ({ "troupe-id": `m${i}` })))
+      expect(seen.map((delivery) => crc32(delivery.body))).toEqual(sent.map((body) => crc32(body)))
+    }, 20_000)
+
+    test("the largest question and the largest answer are carried, and many at once find their own", async () => {
+      const [asker, server] = [await harness().connect("a"), await harness().connect("b")]
+      const subject = fresh()
+      server.subscribe(subject, {}, (delivery) => delivery.respond?.({ "x-n": "1" }, delivery.body))
+      await settle(server)
+      const largest = Buffer.alloc(largestMessage, "x")
+      const answer = (await callWith(asker, subject, largest)) as Delivery
+      expect(answer.headers).toEqual({ "x-n": "1" })
+      expect(crc32(answer.body)).toBe(crc32(largest))
+      const questions = [1, 2, 3].map((n) => Buffer.alloc(asker.maxPayload() + n, String(n)))
+      const answers = await Promise.all(questions.map((question) => callWith(asker, subject, question)))
+      expect(answers.map((each) => crc32((each as Delivery).body))).toEqual(
+        questions.map((each) => crc32(each))
+      )
+      expect(asker.counters().lostParts + server.counters().lostParts).toBe(0)
+    }, 20_000)
+
+    test("a question in parts to nobody is NotHere, and one to a group is refused by name", async () => {
+      const transport = await harness().connect("a")
+      const [nobodys, groups] = [fresh(), fresh()]
+      transport.subscribe(groups, { queue: "q" }, (delivery) => delivery.respond?.({}, bytes("heard")))
+      await settle(transport)
+      const large = Buffer.alloc(2 * transport.maxPayload())
+      expect(await callWith(transport, nobodys, large)).toMatchObject({ _tag: "NotHere" })
+      const refused = (await callWith(transport, groups, large)) as Delivery
+      expect(refused.headers["troupe-error"]).toBe("Unreachable")
+      expect(text(refused.body)).toContain("a group takes no messages in parts")
     })
 
     test("after unsubscribing nothing arrives, and the subject is nobody's", async () => {
@@ -236,6 +291,7 @@ export function transportContract(name: string, harness: () => TransportHarness)
       expect(seen).toEqual(["again"])
       const said = statuses.map((status) => status._tag).filter((tag) => tag !== "Problem")
       expect(said).toEqual(["Disconnected", "Connected"])
+      expect(transport.counters().disconnects).toBe(1)
       listening.unsubscribe()
     }, 20_000)
   })

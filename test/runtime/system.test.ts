@@ -100,11 +100,11 @@ describe("telling", () => {
     expect(far.system.deadLetters().samples).toEqual(["n1/counter/main: Add: the transport was down"])
   })
 
-  test("what one message cannot carry is a dead letter that says so", () => {
+  test("what cannot be carried is a dead letter that says so", () => {
     const { world, far } = pair()
-    far.system.tell(at("n1"), { _tag: "Add", text: "x".repeat(2_000_000) })
+    far.system.tell(at("n1"), { _tag: "Add", text: "x".repeat(17_000_000) })
     world.host.settle()
-    expect(far.system.deadLetters().samples[0]).toContain("more than the 1048576 that one message carries")
+    expect(far.system.deadLetters().samples[0]).toContain("more than the 16777216 that a message carries")
   })
 })
 
@@ -237,19 +237,19 @@ describe("asking", () => {
     expect(heard).toEqual([{ _tag: "Answer", value: "from the other one" }])
   })
 
-  test("an answer too large for one message is told as such rather than lost", () => {
+  test("an answer too large to be carried is told as such rather than lost", () => {
     const { world, near, far } = pair()
     const verbose = actor<undefined, null, object, never>({
       kind: "verbose",
       accepts: counter().accepts as never,
       start: () => stay(null),
       decide: (state, _, { asker }) =>
-        asker ? stay(state, reply(asker, "x".repeat(2_000_000))) : stay(state)
+        asker ? stay(state, reply(asker, "x".repeat(17_000_000))) : stay(state)
     })
     near.system.startTree(only(permanent(verbose)), "n1")
     const outcome = world.ask(far.system, at("n1", "verbose"), get)
     expect(outcome).toMatchObject({ _tag: "Unreachable" })
-    expect((outcome as { message: string }).message).toContain("one message carries")
+    expect((outcome as { message: string }).message).toContain("a message carries")
   })
 
   test("as an Effect it fails with the absence, and interrupting it takes the question back", async () => {

@@ -1,6 +1,6 @@
 /** A nats-server of one's own: a free port, a directory of its own, ended by pid. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtemp, rm } from "node:fs/promises"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -8,26 +8,32 @@ import process from "node:process"
 
 export interface NatsServer {
   readonly port: number
+  /** Of the process that runs now. */
+  readonly pid: () => number
   readonly url: string
   readonly user: string
   readonly password: string
   /** `kill -9`, as a crash; resolves once the process is gone. */
   readonly kill: () => Promise<void>
-  /** Starts it again on the same port. */
-  readonly start: () => Promise<void>
+  /** Starts it again on the same port, with `more` lines of configuration where it should differ. */
+  readonly start: (more?: string) => Promise<void>
+  readonly signal: (name: NodeJS.Signals) => void
   /** Ends it and removes its directory. */
   readonly close: () => Promise<void>
 }
 
-export async function startNatsServer(): Promise<NatsServer> {
+/** `config`: lines of a configuration file, beside what is given in arguments. */
+export async function startNatsServer(config = ""): Promise<NatsServer> {
   const directory = await mkdtemp(join(tmpdir(), "troupe-nats-"))
   const port = await freePort()
   const user = "test"
   const password = "test-password"
   let child: ChildProcess | undefined
+  const file = join(directory, "server.conf")
 
-  const start = async (): Promise<void> => {
-    const own = ["-a", "127.0.0.1", "-p", String(port), "--user", user, "--pass", password]
+  const start = async (more = ""): Promise<void> => {
+    await writeFile(file, `${config}\n${more}\n`)
+    const own = ["-c", file, "-a", "127.0.0.1", "-p", String(port), "--user", user, "--pass", password]
     child = spawn("nats-server", [...own, "-P", join(directory, "pid")], { stdio: "ignore", cwd: directory })
     await until(() => answers(port), 10_000)
   }
@@ -47,6 +53,8 @@ export async function startNatsServer(): Promise<NatsServer> {
   await start()
   return {
     port,
+    pid: () => child?.pid ?? 0,
+    signal: (name) => void child?.kill(name),
     url: `nats://127.0.0.1:${port}`,
     user,
     password,
@@ -79,7 +87,20 @@ const answers = (port: number): Promise<boolean> =>
     socket.once("error", () => resolve(false))
   })
 
-const freePort = (): Promise<number> =>
+/** Servers that know each other by routes. */
+export async function startNatsCluster(size: number, config = ""): Promise<ReadonlyArray<NatsServer>> {
+  const ports = await Promise.all(Array.from({ length: size }, freePort))
+  const routes = ports.map((port) => `nats-route://127.0.0.1:${port}`).join(", ")
+  return Promise.all(
+    ports.map((port, index) =>
+      startNatsServer(
+        `server_name: s${index}\ncluster { name: test, listen: "127.0.0.1:${port}", no_advertise: true, routes: [${routes}] }\n${config}`
+      )
+    )
+  )
+}
+
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer()
     server.once("error", reject)

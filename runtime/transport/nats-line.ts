@@ -1,0 +1,191 @@
+/**
+ * One connection to NATS: whether it lives, how far it is behind, and an end that comes at once.
+ *
+ * The client library finds out a frozen server slowly, and hangs in leaving it while its own buffer is full: it waits
+ * for a last write that nobody reads. So we ask for a sign of life ourselves, and close the socket under the client.
+ */
+import type { Socket } from "node:net"
+import type { Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription } from "nats"
+import type { Host } from "#runtime/host.ts"
+
+export interface LineEvents {
+  readonly down: (line: NatsLine) => void
+  readonly up: (line: NatsLine) => void
+  readonly problem: (error: Error) => void
+  /** Its server is about to end and asks its clients to go elsewhere. */
+  readonly leaving: (line: NatsLine) => void
+}
+
+/** Between two signs of life. Small against what people notice, large against what it costs a server of 10,000 nodes. */
+const askEveryMs = 400
+/** So many silences in a row are one that has lasted 1.2 to 1.6 s. One late timer of our own counts as one. */
+const silencesBeforeCut = 3
+
+/** What we reach for inside the client; the transport's tests fail if a later client keeps it elsewhere. */
+interface Inner {
+  readonly protocol?: {
+    readonly transport?: { readonly socket?: Socket }
+    readonly outbound?: { readonly size: () => number }
+  }
+}
+
+export class NatsLine {
+  readonly #connection: NatsConnection
+  readonly #inner: Inner
+  readonly #host: Host
+  readonly #events: LineEvents
+  #connected = true
+  #closing = false
+  #server: string
+  #maxPayload: number
+  #stopAsking: () => void = () => {}
+  #asked = false
+  #silences = 0
+  #heardBefore = -1
+  #behindBefore = 0
+
+  constructor(connection: NatsConnection, host: Host, events: LineEvents) {
+    this.#connection = connection
+    this.#inner = connection as unknown as Inner
+    this.#host = host
+    this.#events = events
+    this.#server = connection.getServer()
+    this.#maxPayload = connection.info?.max_payload ?? 1_048_576
+    this.#askLater()
+    void this.#follow()
+  }
+
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  /** `host:port` of the server that it leads to, or led to last. */
+  get server(): string {
+    return this.#server
+  }
+
+  /** The largest message, headers and all, that its server takes now. */
+  get maxPayload(): number {
+    return this.#connection.info?.max_payload ?? this.#maxPayload
+  }
+
+  /** Bytes that were said and have not left this process. */
+  get behind(): number {
+    const { transport, outbound } = this.#inner.protocol ?? {}
+    return (outbound?.size() ?? 0) + (transport?.socket?.writableLength ?? 0)
+  }
+
+  /** Throws when the connection has ended for good. */
+  publish(subject: string, body: Uint8Array, headers: MsgHdrs | undefined, reply: string | undefined): void {
+    this.#connection.publish(subject, body, {
+      ...(reply !== undefined && { reply }),
+      ...(headers && { headers })
+    })
+  }
+
+  subscribe(
+    pattern: string,
+    queue: string | undefined,
+    heard: (error: Error | null, message: Msg) => void
+  ): NatsSubscription {
+    return this.#connection.subscribe(pattern, { ...(queue !== undefined && { queue }), callback: heard })
+  }
+
+  /** Completes once the server has taken everything said before, with whether it has: not so when it is silent. */
+  async flush(withinMs: number): Promise<boolean> {
+    let cancel = (): void => {}
+    const enough = new Promise<boolean>((resolve) => {
+      cancel = this.#host.after(withinMs, () => resolve(false))
+    })
+    const taken = this.#connection.flush().then(
+      () => true,
+      () => false
+    )
+    const result = await Promise.race([taken, enough])
+    cancel()
+    return result
+  }
+
+  /** From now on these are the servers to try, in this order; the present connection stays. */
+  setServers(servers: ReadonlyArray<string>): void {
+    this.#connection.setServers([...servers])
+  }
+
+  /** Leaves the server at once, whatever waits to be sent; the client goes on to the next one. */
+  cut(): void {
+    const { socket } = this.#inner.protocol?.transport ?? {}
+    if (socket) socket.destroy()
+    else void this.#connection.reconnect().catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true
+    this.#connected = false
+    this.#stopAsking()
+    // The client waits for a last write, which a frozen server never takes.
+    if (this.behind > 0) this.#inner.protocol?.transport?.socket?.destroy()
+    await this.#connection.close().catch(() => {})
+  }
+
+  #askLater(): void {
+    this.#stopAsking = this.#host.after(askEveryMs, () => {
+      this.#look()
+      if (!this.#closing) this.#askLater()
+    })
+  }
+
+  #look(): void {
+    if (!this.#connected) return
+    const { inMsgs } = this.#connection.stats()
+    const { behind } = this
+    // A server that takes what we send, or sends anything, lives, however long its answer waits behind other things.
+    const livesOn = inMsgs !== this.#heardBefore || behind < this.#behindBefore
+    this.#heardBefore = inMsgs
+    this.#behindBefore = behind
+    this.#silences = this.#asked && !livesOn ? this.#silences + 1 : 0
+    if (this.#silences >= silencesBeforeCut) {
+      this.#silences = 0
+      this.#events.problem(new Error(`NATS at ${this.#server} is silent: leaving it`))
+      this.cut()
+      return
+    }
+    if (this.#asked) return
+    this.#asked = true
+    const answered = (): void => {
+      this.#asked = false
+    }
+    this.#connection.flush().then(answered, answered)
+  }
+
+  async #follow(): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      switch (status.type) {
+        case "disconnect":
+          if (!this.#connected) break
+          this.#connected = false
+          this.#events.down(this)
+          break
+        case "reconnect":
+          if (this.#closing) break
+          this.#connected = true
+          this.#asked = false
+          this.#silences = 0
+          this.#server = status.server
+          this.#maxPayload = this.#connection.info?.max_payload ?? this.#maxPayload
+          this.#events.up(this)
+          break
+        case "ldm":
+          this.#events.leaving(this)
+          break
+        case "error":
+          this.#events.problem(status.error)
+          break
+      }
+    }
+    if (this.#closing) return
+    this.#connected = false
+    this.#events.down(this)
+    const error = await this.#connection.closed()
+    this.#events.problem(error ?? new Error("the connection to NATS has ended for good"))
+  }
+}
