@@ -37,8 +37,10 @@ import { announceRunning } from "#cli/running.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
+import { catchStrays } from "#runtime/strays.ts"
 import { System } from "#runtime/system.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
+import { startWatchdog } from "#runtime/watchdog.ts"
 import packageJson from "../package.json" with { type: "json" }
 
 /** The first address that is not loopback; what other nodes would reach this one by. */
@@ -87,14 +89,25 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
   })
   if (ledger.read.cluster() === undefined) yield* found(options, identity, executor, ledger)
 
+  const watchdog = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      options.stuckMs === undefined ? undefined : startWatchdog({ stuckMs: options.stuckMs })
+    ),
+    (started) => Effect.sync(() => started?.stop())
+  )
   const system = makeSystem({
     cluster: identity.clusterId,
     nodeId: identity.nodeId,
     host,
     transport: nats.transport,
-    report: (event) => reportTree(event)
+    report: (event) => reportTree(event),
+    lookout: watchdog
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => system.close()))
+  yield* Effect.acquireRelease(
+    Effect.sync(() => catchStrays(system.stray)),
+    (release) => Effect.sync(release)
+  )
   const actors = Context.add(Context.add(drivers, Ledger, ledger), System, system)
 
   yield* Effect.acquireRelease(

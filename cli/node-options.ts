@@ -42,6 +42,8 @@ export interface NodeOptions {
   /** Use this NATS instead of supervising one. */
   readonly nats: string | undefined
   readonly natsCreds: string | undefined
+  /** How long the daemon's thread may be stuck before it ends itself with code 70; undefined: for ever. */
+  readonly stuckMs: number | undefined
 }
 
 /** Each network gets a /24 of the pool, as in Swarm. */
@@ -78,6 +80,10 @@ export const nodeFlags = {
   ),
   nats: text("nats", "use this NATS (URL list) instead of supervising nats-server"),
   natsCreds: text("nats-creds", "credentials file for --nats"),
+  stuckAfter: text(
+    "stuck-after",
+    "seconds without progress after which the node ends itself with code 70, or off; default 5"
+  ),
   join: text("join", "address of a manager to join (not in this release)"),
   token: text("token", "join token (not in this release)")
 } as const
@@ -100,6 +106,14 @@ function portOf(flag: string, value: string): Effect.Effect<number, BadOption> {
   return /^\d{1,5}$/.test(value) && port <= 65_535
     ? Effect.succeed(port)
     : Effect.fail(BadOption.of(flag, value, "a port from 0 to 65535"))
+}
+
+function stuckMsOf(flag: string, value: string): Effect.Effect<number | undefined, BadOption> {
+  if (value === "off") return Effect.succeed(undefined)
+  const seconds = Number(value)
+  return seconds >= 1 && seconds <= 3_600
+    ? Effect.succeed(seconds * 1_000)
+    : Effect.fail(BadOption.of(flag, value, "seconds from 1 to 3600, or off"))
 }
 
 /** What the flags come to on this machine. */
@@ -177,6 +191,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
       "drain"
     ]),
     nats: given("nats"),
-    natsCreds: given("natsCreds")
+    natsCreds: given("natsCreds"),
+    stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5")
   }
 })

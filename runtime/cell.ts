@@ -12,6 +12,7 @@ import type { Cause } from "#runtime/envelope.ts"
 import { Histogram } from "#runtime/histogram.ts"
 import type { Host } from "#runtime/host.ts"
 import type { Fresh } from "#runtime/ids.ts"
+import type { Lookout } from "#runtime/lookout.ts"
 import { type Letter, Mailbox, type Offer, ownLetter } from "#runtime/mailbox.ts"
 import { type Notice, Notices } from "#runtime/notices.ts"
 import type { DecisionObserver } from "#runtime/observer.ts"
@@ -39,6 +40,8 @@ export interface CellWorld {
   readonly deciding?: ((cell: Cell, letter: Letter | undefined, now: number) => void) | undefined
   /** Sees every decision before and after. */
   readonly observer?: DecisionObserver | undefined
+  /** Is told what the thread is about, for the watchdog. */
+  readonly lookout?: Lookout | undefined
   /** What is counted over all actors of a kind. */
   readonly stats: (kind: string) => KindStats
   /** The cause that an actor's message to itself hands on, given the one of the message that led to it. */
@@ -85,6 +88,11 @@ const stride = 16
 const slowMicros = 5
 /** An interrupted action that has not ended by then is left behind: its finalizer hangs, the tree must not. */
 const interruptWithinMs = 2_000
+
+/** What an actor is about while its `start` runs, for the watchdog. */
+const starting = { _tag: "(start)" } as const
+/** Taken as far as the sender is concerned, who is told of the loss like of any other. */
+const refusedByDefect: Offer = { _tag: "Taken" }
 
 interface Running {
   interrupt: (() => void) | undefined
@@ -133,6 +141,8 @@ export class Cell {
   lastError: string | undefined
   /** What an observer keeps about this actor. */
   observed: unknown
+  /** The lookout's own, see `Watched`. */
+  mark = 0
   /** The host's clock as of the decision that is made now or was made last. */
   now = 0
 
@@ -184,7 +194,10 @@ export class Cell {
     if (this.life > 1) this.#kind.stats.restarts++
     const now = this.#world.host.now()
     this.now = now
-    const { observer } = this.#world
+    const { observer, lookout } = this.#world
+    // A start may happen inside the turn of the actor that asked for it.
+    const before = lookout?.enter(this)
+    lookout?.about(starting)
     this.#world.deciding?.(this, undefined, now)
     observer?.starting(this, props, now)
     try {
@@ -195,12 +208,21 @@ export class Cell {
     } catch (error) {
       this.#crash(error)
     }
+    if (before !== undefined) lookout?.leave(before)
     this.#schedule()
   }
 
   /** Puts a message into the inbox; a cell between two lives keeps it for the next one. */
   deliver(letter: Letter): Offer {
-    const offer = this.mailbox.offer(letter)
+    let offer: Offer
+    try {
+      offer = this.mailbox.offer(letter)
+    } catch (error) {
+      // Its own `latest` has thrown: that is this actor's defect, and no concern of whoever sent the message.
+      this.#world.lost(this, letter, "its mailbox could not key it")
+      this.#crash(error)
+      return refusedByDefect
+    }
     if (offer._tag === "Taken" && offer.lost && !this.#isSuperseded(offer.lost)) {
       this.#world.lost(this, offer.lost, "pushed out by a newer message")
     }
@@ -221,9 +243,9 @@ export class Cell {
     return typeof this.definition.mailbox?.overflow === "object" && letter.asker === undefined
   }
 
-  /** Crashes the actor before its next message, as its supervisor may ask at any time. */
-  crashByHand(reason: string): void {
-    this.mailbox.offerSys(ownLetter(new Error(reason), this.#world.host.now(), undefined, undefined))
+  /** Crashes the actor with this error before its next message, as its supervisor may ask at any time. */
+  crashSoon(error: unknown): void {
+    this.mailbox.offerSys(ownLetter(error, this.#world.host.now(), undefined, undefined))
     this.#schedule()
   }
 
@@ -285,6 +307,20 @@ export class Cell {
 
   #drain(): void {
     this.#scheduled = false
+    const { lookout } = this.#world
+    if (!lookout) {
+      this.#takeTurn()
+      return
+    }
+    const before = lookout.enter(this)
+    try {
+      this.#takeTurn()
+    } finally {
+      lookout.leave(before)
+    }
+  }
+
+  #takeTurn(): void {
     const { host } = this.#world
     const began = host.monotonic()
     this.now = host.now()
@@ -344,6 +380,7 @@ export class Cell {
       }
     }
     this.handled++
+    this.#world.lookout?.about(letter.message)
     this.#world.deciding?.(this, letter, now)
     observer?.deciding(this, letter, now, this.#state)
     const began = cause?.mark ? host.monotonic() : 0
@@ -442,7 +479,8 @@ export class Cell {
         this.self,
         told,
         letter?.cause,
-        letter?.asker?.deadline
+        letter?.asker?.deadline,
+        this.life
       )
       if (!done) running.interrupt = () => handle.interrupt()
     } catch (error) {

@@ -3,6 +3,7 @@ import { getRandomValues } from "node:crypto"
 import { performance } from "node:perf_hooks"
 import { clearTimeout, setImmediate, setTimeout } from "node:timers"
 import type { Host } from "#runtime/host.ts"
+import { asNobody } from "#runtime/strays.ts"
 
 /** Turns taken in a row before sockets and timers get theirs, and for how long at most, in milliseconds. */
 const turnsInARow = 512
@@ -24,11 +25,11 @@ export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host 
     if (scheduled) return
     scheduled = true
     // Microtasks are quick but never let a socket speak; so every so often the long way round is taken.
-    if (inARow < turnsInARow) queueMicrotask(run)
+    if (inARow < turnsInARow) queueMicrotask(runAll)
     else
       setImmediate(() => {
         inARow = 0
-        run()
+        runAll()
       })
   }
 
@@ -59,6 +60,9 @@ export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host 
     if (at < queue.length || next.length > 0) schedule()
   }
 
+  // Whose work it was that asked for these turns says nothing about what they do.
+  const runAll = (): void => asNobody(run)
+
   const after = (ms: number, fire: () => void): (() => void) => {
     if (ms > longestTimerMs) {
       let cancel = after(longestTimerMs, () => {
@@ -68,7 +72,7 @@ export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host 
     }
     const timer = setTimeout(() => {
       try {
-        fire()
+        asNobody(fire)
       } catch (error) {
         onError(error)
       }

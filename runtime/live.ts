@@ -14,11 +14,13 @@ import type { Host } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { decodeSys, fitTrees, type SysMessage, systemAddress } from "#runtime/inspect.ts"
+import type { Lookout } from "#runtime/lookout.ts"
 import type { DecisionObserver } from "#runtime/observer.ts"
 import { AnswerBy, CurrentCause, effectPerformer, type Performer } from "#runtime/performer.ts"
 import { Post } from "#runtime/post.ts"
 import { Registry } from "#runtime/registry.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
+import { isBrokenPipe, keepingOwner, type Performing, Strays } from "#runtime/strays.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
 import {
   type ChildRef,
@@ -50,6 +52,8 @@ export interface SystemOptions {
   readonly deciding?: (self: Address, message: unknown, now: number) => void
   /** Sees every decision before and after, as the flight recorder does. */
   readonly observer?: DecisionObserver | undefined
+  /** Is told what the thread is about, for the watchdog. */
+  readonly lookout?: Lookout | undefined
   /** Remembers which message led to which; absent, nothing is remembered. */
   readonly trace?: TraceOptions | undefined
 }
@@ -79,6 +83,11 @@ export interface LocalSystem extends SystemService {
   ) => () => void
   /** `stopChild` and its like for plain code: `done` is called once, now or when the child has come down. */
   readonly order: (child: ChildRef, order: Order, done: (outcome: OrderOutcome) => void) => void
+  /**
+   * Takes an error that reached nobody: the life that it comes from crashes, if that still goes on; any other error is
+   * reported and counted. For `catchStrays`.
+   */
+  readonly stray: (error: unknown, owner: Performing | undefined) => void
   /** Ends all subscriptions and watches. Trees are stopped by who started them, before. */
   readonly close: () => void
 }
@@ -117,6 +126,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
       awaits: (asker) => post.asks.has(asker),
       deciding: deciding && ((cell, letter, now) => deciding(cell.self, letter?.message, now)),
       observer: options.observer,
+      lookout: options.lookout,
       stats: (kind) => post.telemetry.kind(kind),
       ownCause: (cell, message, cause, at) => post.causeOf(cause, cell.self, cell.self, message, at)
     }
@@ -217,6 +227,18 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     return done
   }
 
+  const strays = new Strays()
+  const stray: LocalSystem["stray"] = (error, owner) => {
+    const cell = owner && registry.find(owner.self)
+    if (cell?.status === "running" && cell.life === owner?.life) {
+      cell.crashSoon(error)
+      return
+    }
+    const name = owner && showAddress(owner.self)
+    strays.add(name === undefined ? describeError(error) : `${name}: ${describeError(error)}`)
+    if (!isBrokenPipe(error)) options.report?.({ _tag: "Stray", name, error })
+  }
+
   const onSys = (delivery: Delivery): void => {
     const subject = parseSubject(delivery.subject)
     if (!subject) return
@@ -306,7 +328,8 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     answers?: Schema.Codec<Answer, unknown>
   ) =>
     Effect.flatMap(Effect.all([CurrentCause, AnswerBy]), ([cause, answerBy]) =>
-      Effect.callback<Answer, Absence>((resume) => {
+      Effect.callback<Answer, Absence>((answer) => {
+        const resume = keepingOwner(answer)
         const leftMs = Math.min(withinMs, answerBy - host.now())
         if (leftMs <= 0) return resume(Effect.fail(timedOut(showAddress(to), 0)))
         // What an actor of this process answers is typed already.
@@ -342,6 +365,8 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     startChild: ordered("start"),
     deleteChild: ordered("delete"),
     order,
+    stray,
+    strays: () => strays.report(),
     deadLetters: () => post.deadLetters.report(),
     close: () => {
       status.unsubscribe()
@@ -389,6 +414,10 @@ export const systemLayer = (options: {
 /** A tree's event as one log line. */
 function describeEvent(event: TreeEvent): Effect.Effect<void> {
   if (event._tag === "GaveUp") return Effect.logError(describeError(event.error))
+  if (event._tag === "Stray") {
+    const owner = event.name === undefined ? "nobody known" : event.name
+    return Effect.logError(`An error of ${owner} reached nobody: ${describeError(event.error)}`)
+  }
   const next = event.restartInMs === undefined ? "" : `; it starts again in ${event.restartInMs} ms`
   return Effect.logWarning(`${event.name} crashed: ${describeError(event.error)}${next}`)
 }

@@ -7,6 +7,7 @@ import { Cause, Context, Effect, Exit } from "effect"
 import type { AnyActor } from "#runtime/actor.ts"
 import type { Address } from "#runtime/address.ts"
 import type { Cause as MessageCause } from "#runtime/envelope.ts"
+import { asPerformer } from "#runtime/strays.ts"
 
 export type PerformExit = { readonly messages: ReadonlyArray<unknown> } | { readonly error: unknown }
 
@@ -23,7 +24,9 @@ export interface Performer {
     /** The message that led to the action. */
     cause?: MessageCause | undefined,
     /** When the answer to the question that led to the action is due, in the host's milliseconds. */
-    deadline?: number | undefined
+    deadline?: number | undefined,
+    /** Which life of the actor asks for it. */
+    life?: number
   ) => { readonly interrupt: () => void }
 }
 
@@ -44,11 +47,11 @@ export const AnswerBy = Context.Reference<number>("troupe/runtime/AnswerBy", {
 export function effectPerformer(context: Context.Context<never>): Performer {
   const fork = Effect.runForkWith(context)
   return {
-    perform(definition, action, self, done, cause, deadline) {
+    perform(definition, action, self, done, cause, deadline, life = 0) {
       const run = Effect.suspend(() => definition.perform?.(action, self) ?? Effect.void)
       const told = cause === undefined ? run : Effect.provideService(run, CurrentCause, cause)
       const hurried = deadline === undefined ? told : Effect.provideService(told, AnswerBy, deadline)
-      const fiber = fork(hurried as Effect.Effect<unknown, unknown>)
+      const fiber = asPerformer({ self, life }, () => fork(hurried as Effect.Effect<unknown, unknown>))
       fiber.addObserver((exit) => done(toPerformExit(exit)))
       return { interrupt: () => fiber.interruptUnsafe() }
     }

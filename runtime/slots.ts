@@ -22,6 +22,8 @@ export type TreeEvent =
       readonly restartInMs: number | undefined
     }
   | { readonly _tag: "GaveUp"; readonly name: string; readonly error: TreeFailed }
+  /** An error that reached nobody. `name` is the actor whose work it came from, when it is known but lives no more. */
+  | { readonly _tag: "Stray"; readonly name: string | undefined; readonly error: unknown }
 
 /** What every place in one tree shares. */
 export interface TreeWorld {
@@ -154,7 +156,7 @@ export class ActorSlot implements Slot, CellEvents {
   }
 
   crash(reason: string): void {
-    if (this.#cell.status === "running") this.#cell.crashByHand(reason)
+    if (this.#cell.status === "running") this.#cell.crashSoon(new Error(reason))
   }
 
   snapshot(waiting: boolean, restarts: number): TreeNode {

@@ -2,6 +2,7 @@
 import { Context, type Effect, type Schema, type Scope } from "effect"
 import type { Address } from "#runtime/address.ts"
 import type { Absence } from "#runtime/errors.ts"
+import type { StrayReport } from "#runtime/strays.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
 
 /** One line of the live tree. Times are milliseconds; `decideMicros` are microseconds spent in `decide`, in all. */
@@ -77,6 +78,8 @@ export interface SystemService {
   readonly startChild: (child: ChildRef) => Effect.Effect<OrderOutcome>
   /** Forgets a child that is down (OTP: delete_child), until its supervisor starts anew from its spec. */
   readonly deleteChild: (child: ChildRef) => Effect.Effect<OrderOutcome>
+  /** Errors that reached nobody and could be laid at no running actor's door. */
+  readonly strays: () => StrayReport
   readonly deadLetters: () => { readonly count: number; readonly samples: ReadonlyArray<string> }
 }
 
