@@ -13,6 +13,9 @@ import process from "node:process"
 import { Context, Deferred, Effect, Layer } from "effect"
 import { serveApi } from "#actors/api/serve.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
+import { publicKeysOf } from "#actors/authority/membership.ts"
+import type { Membership } from "#actors/authority/protocol.ts"
+import { dropRoots, type Held, readRoots } from "#actors/authority/store.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
@@ -22,6 +25,7 @@ import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import { openGateway } from "#actors/gateway/open.ts"
+import type { Command } from "#actors/ledger/commands.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
@@ -30,8 +34,9 @@ import { leadership } from "#actors/manager/leadership.ts"
 import { startNatsServer } from "#actors/nats/server.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { openSolo } from "#actors/raft/solo.ts"
-import { freshFromMachine, type Identity, openIdentity } from "#cli/identity.ts"
+import { freshFromMachine } from "#cli/identity.ts"
 import { removeTasks } from "#cli/leave.ts"
+import { becomeMember } from "#cli/member.ts"
 import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
 import { announceRunning } from "#cli/running.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
@@ -53,6 +58,8 @@ function firstAddress(): string {
   return "127.0.0.1"
 }
 
+type Identity = Pick<Membership, "nodeId" | "clusterId">
+
 /** Runs a node until it is interrupted, or until it leaves its cluster. */
 export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
   const options = yield* resolveNodeOptions(raw, firstAddress())
@@ -73,7 +80,8 @@ const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
 
 const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.Deferred<void>) {
   const host = makeLiveHost((error) => console.error("a turn failed", error))
-  const identity = yield* openIdentity(options.dataDir, new Date(host.now()).toISOString())
+  const held = yield* becomeMember(options, host.now())
+  const identity: Identity = held.membership
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
 
   const drivers = yield* Layer.build(driversOf(options, identity))
@@ -87,7 +95,7 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     host,
     boot: randomBytes(8).toString("hex")
   })
-  if (ledger.read.cluster() === undefined) yield* found(options, identity, executor, ledger)
+  if (held.origin === "founded") yield* found(options, held, executor, ledger)
 
   const watchdog = yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -124,7 +132,16 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     yield* removeTasks(executor)
     yield* Deferred.succeed(left, undefined)
   }).pipe(Effect.orDie)
-  const doors = yield* openDoors({ options, identity, ledger, system, executor, nats, leave })
+  const doors = yield* openDoors({
+    options,
+    identity,
+    root: held.membership.root,
+    ledger,
+    system,
+    executor,
+    nats,
+    leave
+  })
   yield* announceRunning(options.dataDir, {
     pid: process.pid,
     nodeId: identity.nodeId,
@@ -197,38 +214,55 @@ const readCreds = (path: string) =>
     catch: (cause) => new Error(`--nats-creds '${path}': ${cause instanceof Error ? cause.message : cause}`)
   })
 
-/** The first start of a new cluster: what it begins with becomes the first entries of its log. */
+/**
+ * The first start of a new cluster: what it begins with becomes the first entries of its log. A cluster of an
+ * earlier release is given the roots that it was founded without. Then the roots have no other place any more.
+ */
 const found = Effect.fnUntraced(function* (
   options: NodeOptions,
-  identity: Identity,
+  { membership, own, ports }: Held,
   executor: ExecutorService,
   ledger: LedgerService
 ) {
-  const description = yield* executor.describe
-  const commands = foundingCommands({
-    clusterId: identity.clusterId,
-    ingressId: freshFromMachine().id(),
-    addrPool: options.addrPool,
-    node: {
-      id: identity.nodeId,
-      addr: options.advertiseAddr,
-      managerAddr: `${options.advertiseAddr}:2377`,
-      availability: options.availability,
-      description: { ...description, Hostname: options.name }
-    },
-    tokens: { Worker: newJoinToken(identity.clusterId), Manager: newJoinToken(identity.clusterId) }
-  })
+  const roots = yield* readRoots(options.dataDir)
+  if (roots === undefined) return
+  const root = roots.ca.certificate
+  const tokens = { Worker: newJoinToken(root), Manager: newJoinToken(root) }
+  const known = ledger.read.cluster()
+  const commands: ReadonlyArray<Command> =
+    known === undefined
+      ? foundingCommands({
+          clusterId: membership.clusterId,
+          ingressId: freshFromMachine().id(),
+          addrPool: options.addrPool,
+          node: {
+            id: membership.nodeId,
+            addr: options.advertiseAddr,
+            availability: options.availability,
+            description: { ...(yield* executor.describe), Hostname: options.name },
+            keys: publicKeysOf(own.seeds),
+            ports
+          },
+          roots,
+          tokens
+        })
+      : known.Roots === undefined
+        ? [{ type: "cluster.trust", v: 1, roots, tokens }]
+        : []
   for (const command of commands) {
     const outcome = yield* ledger.propose(command, { who: "local", why: "a new cluster" })
     if (outcome._tag !== "Applied") {
       return yield* Effect.fail(new Error(`Cannot found the cluster: ${JSON.stringify(outcome)}`))
     }
   }
+  yield* dropRoots(options.dataDir)
 })
 
 interface Parts {
   readonly options: NodeOptions
   readonly identity: Identity
+  /** The cluster's root certificate, PEM. */
+  readonly root: string
   readonly ledger: LedgerService
   readonly system: System["Service"]
   readonly executor: ExecutorService
@@ -238,13 +272,13 @@ interface Parts {
 
 /** The Engine API on the socket and over TCP, and the NATS API beside it. */
 const openDoors = Effect.fnUntraced(function* (parts: Parts) {
-  const { options, identity, ledger, system, executor, nats } = parts
+  const { options, identity, root, ledger, system, executor, nats } = parts
   const { nodeId, clusterId } = identity
   const shared = {
     nodeId,
     clock: Date.now,
     fresh: freshFromMachine(),
-    newToken: () => newJoinToken(clusterId),
+    newToken: () => newJoinToken(root),
     onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
   }
   const doors = yield* openGateway({

@@ -1,5 +1,4 @@
 /** Who this node is, for the life of its data directory: written once, before anything else. */
-
 import { randomBytes } from "node:crypto"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
@@ -25,21 +24,36 @@ export function freshFromMachine(): Fresh {
   return new Fresh([seed.readUInt32LE(0), seed.readUInt32LE(4), seed.readUInt32LE(8), seed.readUInt32LE(12)])
 }
 
-/** Reads `<data dir>/identity.json`, or makes it: a new node of a new cluster. */
-export const openIdentity = (dataDir: string, now: string): Effect.Effect<Identity, IdentityError> =>
+const fileIn = (dataDir: string): string => join(dataDir, "identity.json")
+
+const attempt = <A>(dataDir: string, run: () => A): Effect.Effect<A, IdentityError> =>
   Effect.try({
-    try: () => {
-      mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-      const path = join(dataDir, "identity.json")
-      const known = readIfThere(path)
-      if (known !== undefined) return Schema.decodeUnknownSync(Identity)(JSON.parse(known))
-      const fresh = freshFromMachine()
-      const identity: Identity = { format: 1, nodeId: fresh.id(), clusterId: fresh.id(), created: now }
-      writeDurably(path, `${JSON.stringify(identity, null, 2)}\n`)
-      return identity
-    },
+    try: run,
     catch: (cause) =>
       new IdentityError({
         message: `Cannot open the identity in ${dataDir}: ${cause instanceof Error ? cause.message : cause}`
       })
   })
+
+function write(dataDir: string, identity: Identity): Identity {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  writeDurably(fileIn(dataDir), `${JSON.stringify(identity, null, 2)}\n`)
+  return identity
+}
+
+/** Reads `<data dir>/identity.json`, or makes it: a new node of a new cluster. `now` is RFC 3339. */
+export const openIdentity = (dataDir: string, now: string): Effect.Effect<Identity, IdentityError> =>
+  attempt(dataDir, () => {
+    const known = readIfThere(fileIn(dataDir))
+    if (known !== undefined) return Schema.decodeUnknownSync(Identity)(JSON.parse(known))
+    const fresh = freshFromMachine()
+    return write(dataDir, { format: 1, nodeId: fresh.id(), clusterId: fresh.id(), created: now })
+  })
+
+/** Who a cluster has said that this node is. */
+export const writeIdentity = (
+  dataDir: string,
+  { nodeId, clusterId }: Pick<Identity, "nodeId" | "clusterId">,
+  now: string
+): Effect.Effect<Identity, IdentityError> =>
+  attempt(dataDir, () => write(dataDir, { format: 1, nodeId, clusterId, created: now }))

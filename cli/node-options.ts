@@ -7,6 +7,7 @@ import { resolve } from "node:path"
 import process from "node:process"
 import { Config, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
+import { parseJoinToken } from "#actors/authority/join-token.ts"
 import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
@@ -34,11 +35,16 @@ export interface NodeOptions {
   /** `host:port`. */
   readonly http: string
   readonly listenAddr: string
+  /** Where a manager listens; 0 for any free port, kept from then on. */
+  readonly joinPort: number
   readonly natsPort: number
+  readonly routePort: number
   readonly advertiseAddr: string
   /** Subnets that a new cluster's networks are cut from. */
   readonly addrPool: ReadonlyArray<string>
   readonly availability: "active" | "pause" | "drain"
+  /** The manager to join, `host:port`, and the token to join with; absent: found a cluster, or go on with the one in the data directory. */
+  readonly join: { readonly address: string; readonly token: string } | undefined
   /** Use this NATS instead of supervising one. */
   readonly nats: string | undefined
   readonly natsCreds: string | undefined
@@ -70,8 +76,10 @@ export const nodeFlags = {
   executor: text("executor", "docker, or process: tasks as child processes of this host; default docker"),
   socket: text("socket", "unix socket with the Docker-compatible API; default /run/troupe/docker.sock"),
   http: text("http", "address of the same API over TCP, with a token; default 127.0.0.1:4500"),
-  listenAddr: text("listen-addr", "where nats-server listens; default 127.0.0.1"),
+  listenAddr: text("listen-addr", "where a manager listens for nodes; default 127.0.0.1"),
+  joinPort: text("join-port", "where nodes ask to join; 0 for any; default 2377"),
   natsPort: text("nats-port", "nats-server's client port; 0 for any; default 4222"),
+  routePort: text("route-port", "nats-server's port for other nats-servers; 0 for any; default 6222"),
   advertiseAddr: text("advertise-addr", "the address other nodes are told; default: of the first interface"),
   availability: text("availability", "active, pause or drain; default active"),
   defaultAddrPool: text(
@@ -84,8 +92,8 @@ export const nodeFlags = {
     "stuck-after",
     "seconds without progress after which the node ends itself with code 70, or off; default 5"
   ),
-  join: text("join", "address of a manager to join (not in this release)"),
-  token: text("token", "join token (not in this release)")
+  join: text("join", "a manager to join, host:port"),
+  token: text("token", "the join token, as docker swarm join-token prints it")
 } as const
 
 export type RawNodeOptions = { readonly [Key in keyof typeof nodeFlags]: Option.Option<string> }
@@ -116,6 +124,27 @@ function stuckMsOf(flag: string, value: string): Effect.Effect<number | undefine
     : Effect.fail(BadOption.of(flag, value, "seconds from 1 to 3600, or off"))
 }
 
+/** Both or none. */
+const joinOf = Effect.fnUntraced(function* (
+  address: string | undefined,
+  token: string | undefined
+): Effect.fn.Return<NodeOptions["join"], BadOption> {
+  if (address === undefined && token === undefined) return undefined
+  if (address === undefined) return yield* BadOption.of("join", "", "host:port of a manager, beside --token")
+  if (parseHostPort(address) === undefined) {
+    return yield* BadOption.of("join", address, "host:port, such as 10.0.0.1:2377")
+  }
+  if (token === undefined || parseJoinToken(token) === undefined) {
+    // A token that is almost right is a secret.
+    return yield* BadOption.of(
+      "token",
+      token === undefined ? "" : "…",
+      "SWMTKN-1-…, as docker swarm join-token prints it"
+    )
+  }
+  return { address, token }
+})
+
 /** What the flags come to on this machine. */
 export const resolveNodeOptions = Effect.fnUntraced(function* (
   raw: RawNodeOptions,
@@ -123,16 +152,6 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
 ): Effect.fn.Return<NodeOptions, BadOption> {
   const given = (key: keyof RawNodeOptions): string | undefined => Option.getOrUndefined(raw[key])
   const role = yield* oneOf("role", given("role") ?? "", ["manager", "worker"])
-  for (const flag of ["join", "token"] as const) {
-    const value = given(flag)
-    if (value !== undefined) {
-      return yield* BadOption.of(
-        flag,
-        value,
-        "no value: this release runs one manager, joining comes with certificates"
-      )
-    }
-  }
   if (role === "worker") {
     return yield* BadOption.of(
       "role",
@@ -174,6 +193,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   }
   return {
     role,
+    join: yield* joinOf(given("join"), given("token")),
     addrPool,
     name,
     dataDir,
@@ -183,7 +203,9 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     socket: resolve(given("socket") ?? usualSocketOf(dataDir)),
     http,
     listenAddr,
+    joinPort: yield* portOf("join-port", given("joinPort") ?? "2377"),
     natsPort: yield* portOf("nats-port", given("natsPort") ?? "4222"),
+    routePort: yield* portOf("route-port", given("routePort") ?? "6222"),
     advertiseAddr,
     availability: yield* oneOf("availability", given("availability") ?? "active", [
       "active",

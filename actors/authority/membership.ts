@@ -19,6 +19,8 @@ import { apiRights, managerRights, raftRights, watcherRights } from "#actors/nat
 /** What is asked for and granted. `csr` is PEM; `keys` are public nkeys. */
 export interface Grant {
   readonly member: Member
+  /** A manager's name in the Raft group. */
+  readonly raftId?: string
   readonly csr: string
   readonly keys: NatsKeys
   readonly managers: ReadonlyArray<Peer>
@@ -54,6 +56,7 @@ export const issueMembership = Effect.fn("authority.issueMembership")(function* 
     nodeId,
     clusterId,
     role,
+    ...(grant.raftId !== undefined && { raftId: grant.raftId }),
     certificate: yield* sign(roots.ca, grant.csr, fields),
     root: roots.ca.certificate,
     passes: yield* issuePasses(roots, grant, fields.notAfter),
@@ -63,7 +66,7 @@ export const issueMembership = Effect.fn("authority.issueMembership")(function* 
 
 const issuePasses = Effect.fnUntraced(function* (
   roots: Roots,
-  { member, keys, revocations }: Grant,
+  { member, raftId, keys, revocations }: Grant,
   expires: number
 ): Effect.fn.Return<NatsPasses, PassError> {
   const { nodeId, clusterId } = member
@@ -74,7 +77,7 @@ const issuePasses = Effect.fnUntraced(function* (
     users: {
       daemon: yield* pass(roots.account, "daemon", managerRights(clusterId, inboxOf.daemon(nodeId))),
       api: yield* pass(roots.account, "api", apiRights(inboxOf.api(nodeId))),
-      raft: yield* pass(roots.account, "raft", raftRights(clusterId, nodeId)),
+      raft: yield* pass(roots.account, "raft", raftRights(clusterId, raftId ?? nodeId)),
       system: yield* pass(roots.system, "system", watcherRights(inboxOf.system(nodeId)))
     }
   }

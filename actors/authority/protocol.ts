@@ -20,7 +20,8 @@ export const JoinRequest = Schema.Struct({
   keys: NatsKeys,
   name: text,
   address: text,
-  ports: ManagerPorts
+  ports: ManagerPorts,
+  availability: Schema.Literals(["active", "pause", "drain"])
 })
 export type JoinRequest = typeof JoinRequest.Type
 
@@ -41,9 +42,13 @@ export const Peer = Schema.Struct({ nodeId: text, address: text, ports: ManagerP
 /** A manager and where it is reached. */
 export type Peer = typeof Peer.Type
 
-/** What makes a machine a member. `certificate` and `root` are PEM; `managers` are those it may speak to. */
+/**
+ * What makes a machine a member. `certificate` and `root` are PEM; `managers` are those it may speak to. A manager's
+ * `raftId` names it in the Raft group; it is new whenever its log begins anew.
+ */
 export const Membership = Schema.Struct({
   nodeId: text,
+  raftId: Schema.optionalKey(text),
   clusterId: text,
   role: Schema.Literals(roles),
   certificate: text,

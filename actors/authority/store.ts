@@ -10,7 +10,7 @@ import { Effect, Schema } from "effect"
 import type { OwnKeys } from "#actors/authority/membership.ts"
 import { Membership } from "#actors/authority/protocol.ts"
 import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
-import { NatsKeys, Roots } from "#actors/model/trust.ts"
+import { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
 
 export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("TrustStoreError", {
   message: Schema.String
@@ -18,10 +18,16 @@ export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("Trus
 
 const Held = Schema.Struct({
   format: Schema.Literal(1),
+  origin: Schema.Literals(["founded", "joined"]),
+  ports: ManagerPorts,
   membership: Membership,
   own: Schema.Struct({ key: Schema.String, seeds: NatsKeys })
 })
+
+/** `ports` are where it listens as a manager, chosen once. */
 export interface Held {
+  readonly origin: "founded" | "joined"
+  readonly ports: ManagerPorts
   readonly membership: Membership
   readonly own: OwnKeys
 }

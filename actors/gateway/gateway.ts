@@ -8,11 +8,11 @@ import type { EngineClientService } from "#actors/gateway/engine-client.ts"
 import { find } from "#actors/gateway/find.ts"
 import type { Filters } from "#actors/gateway/parse-filters.ts"
 import { parseFilters } from "#actors/gateway/parse-filters.ts"
-import { type Answer, isRefusal, noLeader, refusing } from "#actors/gateway/response.ts"
+import { type Answer, isRefusal, refusing } from "#actors/gateway/response.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader, Tables } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { type Refusal, Refused } from "#actors/model/errors.ts"
+import { noLeader, type Refusal, Refused } from "#actors/model/errors.ts"
 import type { Fresh } from "#runtime/ids.ts"
 
 /** Where this node stands, as `Swarm:` in the answer to `/_ping` says it. */

@@ -39,11 +39,6 @@ export const problem = (status: number, message: string): Answer => ({
 })
 export const refused = (refusal: Refusal): Answer => problem(statuses[refusal.code], refusal.message)
 
-export const noLeader: Refusal = refuse(
-  "unavailable",
-  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."
-)
-
 export const isRefusal = (value: object): value is Refusal => "code" in value && "message" in value
 
 /** For Effect's error channel. */

@@ -2,6 +2,7 @@
 import type { Command } from "#actors/ledger/commands.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import type { NodeSpec } from "#actors/model/spec.ts"
+import type { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
 
 export interface Founding {
   readonly clusterId: string
@@ -10,10 +11,12 @@ export interface Founding {
   readonly node: {
     readonly id: string
     readonly addr: string
-    readonly managerAddr: string
     readonly availability: NonNullable<NodeSpec["Availability"]>
     readonly description: NodeDescription
+    readonly keys: NatsKeys
+    readonly ports: ManagerPorts
   }
+  readonly roots: Roots
   readonly tokens: { readonly Worker: string; readonly Manager: string }
 }
 
@@ -52,14 +55,21 @@ export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
         SubnetSize: 24,
         DataPathPort: 4789,
         JoinTokens: founding.tokens,
-        FeatureLevel: featureLevel
+        FeatureLevel: featureLevel,
+        Roots: founding.roots
       },
       node: {
         ID: node.id,
         Spec: { Role: "manager", Availability: node.availability, Labels: {} },
         Description: node.description,
         Status: { State: "ready", Addr: node.addr },
-        ManagerStatus: { Leader: true, Reachability: "reachable", Addr: node.managerAddr }
+        ManagerStatus: {
+          Leader: true,
+          Reachability: "reachable",
+          Addr: `${node.addr}:${node.ports.join}`,
+          Ports: node.ports
+        },
+        Keys: node.keys
       }
     },
     {

@@ -42,6 +42,12 @@ const rpcNames: Readonly<Record<Refusal["code"], string>> = {
 /** The version that was named is not the newest. */
 export const outOfSequence: Refusal = rpc("outOfSequence", "update out of sequence")
 
+/** Nobody can say what the newest state is. */
+export const noLeader: Refusal = refuse(
+  "unavailable",
+  "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."
+)
+
 /** Carries a refusal through Effect's error channel. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", {
   refusal: Refusal,

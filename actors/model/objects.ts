@@ -174,7 +174,9 @@ export const Node = Schema.Struct({
       Leader: optional(truth),
       Reachability: Schema.Literals(["unknown", "unreachable", "reachable"]),
       Addr: text,
-      Ports: optional(ManagerPorts)
+      Ports: optional(ManagerPorts),
+      /** Its name among the members of the Raft group, for the life of its log; the node's own id where absent. */
+      RaftId: optional(text)
     })
   ),
   /** Public keys of its connections to NATS, for renewal and for shutting it out. */

@@ -31,6 +31,7 @@ import { SimulatedLog } from "#test/simulation/log.ts"
 import { Network } from "#test/simulation/network.ts"
 import { problemsOf } from "#test/simulation/problems.ts"
 import { creation, removal, updating, type Wish } from "#test/simulation/wishes.ts"
+import { someKeys, somePorts, someRoots } from "#test/support/trust.ts"
 
 export interface WorldOptions {
   readonly seed: number
@@ -498,10 +499,12 @@ export class World {
           node: {
             id: managerId,
             addr: "manager.local",
-            managerAddr: "manager.local:2377",
+            keys: someKeys,
+            ports: somePorts,
             availability: works ? "active" : "drain",
             description: this.machine(managerId).engine.describe()
           },
+          roots: someRoots,
           tokens: { Worker: "worker", Manager: "manager" }
         })
         for (const command of commands) yield* ledger.propose(command, { who: "local", why: "a new cluster" })

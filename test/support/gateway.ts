@@ -10,9 +10,10 @@ import type { Membership } from "#actors/gateway/gateway.ts"
 import type { Applied, Command } from "#actors/ledger/commands.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { foundingCommands } from "#actors/manager/found.ts"
+import { type Founding, foundingCommands } from "#actors/manager/found.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { MemoryRaft } from "#test/support/memory-raft.ts"
+import { someKeys, somePorts, someRoots } from "#test/support/trust.ts"
 
 export const nodeId = "oyqb8ci8oz67mq8otvbjcb0md"
 export const clusterId = "v3dr5ibbccyyzeg61xkcf9cvy"
@@ -76,7 +77,11 @@ export class TestGateway {
   }
 
   /** A manager of a cluster that has nothing but itself. */
-  static async start(options: Partial<AppOptions> = {}, engine = fakeEngine()): Promise<TestGateway> {
+  static async start(
+    options: Partial<AppOptions> = {},
+    engine = fakeEngine(),
+    trust: Partial<Pick<Founding, "roots" | "tokens">> = {}
+  ): Promise<TestGateway> {
     const gateway = new TestGateway(engine)
     gateway.ledger = await Effect.runPromise(
       Effect.scoped(
@@ -96,7 +101,7 @@ export class TestGateway {
         })
       )
     )
-    await gateway.write(newCluster as Command)
+    await gateway.write(foundingCommands({ ...founding, ...trust })[0] as Command)
     gateway.app = makeApp({
       ledger: gateway.ledger,
       run: Effect.runPromise,
@@ -156,14 +161,15 @@ export class TestGateway {
   }
 }
 
-const [newCluster] = foundingCommands({
+const founding: Founding = {
   clusterId,
   ingressId: "unused",
   addrPool: ["10.0.0.0/8"],
   node: {
     id: nodeId,
     addr: "10.78.0.11",
-    managerAddr: "10.78.0.11:2377",
+    keys: someKeys,
+    ports: somePorts,
     availability: "active",
     description: {
       Hostname: "sk1",
@@ -173,8 +179,9 @@ const [newCluster] = foundingCommands({
       Executor: "docker"
     }
   },
+  roots: someRoots,
   tokens: { Worker: "SWMTKN-1-worker", Manager: "SWMTKN-1-manager" }
-})
+}
 
 /** The body that `docker service create` sends. */
 export const serviceBody = (name: string | undefined, extra: Record<string, unknown> = {}) => ({

@@ -29,7 +29,8 @@ const requestWith = (token: string): JoinRequest => ({
   keys: { daemon: "d", api: "a", raft: "r", system: "s" },
   name: "n2",
   address: "10.0.0.2",
-  ports: { join: 2377, nats: 4222, route: 6222 }
+  ports: { join: 2377, nats: 4222, route: 6222 },
+  availability: "active"
 })
 
 const membership: Membership = {

@@ -4,9 +4,17 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { decode, type User } from "@nats-io/jwt"
 import { Effect } from "effect"
-import { issueMembership, newOwnKeys, newRoots, publicKeysOf } from "#actors/authority/membership.ts"
-import { dropRoots, readHeld, readRoots, writeHeld, writeRoots } from "#actors/authority/store.ts"
+import {
+  issueMembership,
+  newOwnKeys,
+  newRoots,
+  type OwnKeys,
+  publicKeysOf
+} from "#actors/authority/membership.ts"
+import type { Membership } from "#actors/authority/protocol.ts"
+import { dropRoots, type Held, readHeld, readRoots, writeHeld, writeRoots } from "#actors/authority/store.ts"
 import { readCertificate } from "#actors/authority/x509.ts"
+import { somePorts } from "#test/support/trust.ts"
 
 const now = Date.UTC(2026, 10, 25)
 const day = 86_400_000
@@ -30,6 +38,13 @@ const grantOf = async () => {
   )
   return { roots, own, membership }
 }
+
+const heldOf = (membership: Membership, own: OwnKeys): Held => ({
+  origin: "founded",
+  ports: somePorts,
+  membership,
+  own
+})
 
 const rightsOf = (pass: string) => decode<User>(pass)
 
@@ -74,7 +89,7 @@ test("every inbox that a pass may hear is its own", async () => {
 test("what a node holds is read back as it was written, and only its owner may read it", async () => {
   expect(await run(readHeld(dataDir))).toBeUndefined()
   const { own, membership, roots } = await grantOf()
-  await run(writeHeld(dataDir, { membership, own }))
+  await run(writeHeld(dataDir, heldOf(membership, own)))
   await run(writeRoots(dataDir, roots))
   expect(await run(readHeld(dataDir))).toMatchObject({ membership, own })
   expect(await run(readRoots(dataDir))).toEqual(roots)
@@ -86,7 +101,7 @@ test("what a node holds is read back as it was written, and only its owner may r
 
 test("CA-11 a damaged file is said to be damaged, without a word of what is in it", async () => {
   const { own, membership } = await grantOf()
-  await run(writeHeld(dataDir, { membership, own }))
+  await run(writeHeld(dataDir, heldOf(membership, own)))
   const path = join(dataDir, "trust/member.json")
   for (const text of ['{"format":1,"own":{"key":"hush"', '{"format":1,"own":{"key":"hush"}}']) {
     writeFileSync(path, text)

@@ -1,0 +1,104 @@
+/** What a manager does with a join request: judge it, make the machine a node of the cluster, say what makes it one. */
+import { Effect } from "effect"
+import { admit } from "#actors/authority/admit.ts"
+import { isSameToken } from "#actors/authority/join-token.ts"
+import { issueMembership } from "#actors/authority/membership.ts"
+import type { JoinRequest, Membership, Peer, Role } from "#actors/authority/protocol.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
+import { noLeader, type Refusal, Refused, refuse } from "#actors/model/errors.ts"
+import type { Cluster, Node } from "#actors/model/objects.ts"
+import { nanosToMs } from "#actors/model/time.ts"
+import type { Roots } from "#actors/model/trust.ts"
+import type { Fresh } from "#runtime/ids.ts"
+
+export interface WelcomeOptions {
+  readonly ledger: LedgerService
+  readonly fresh: Fresh
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+}
+
+/** Where a cluster's managers are reached. */
+export function peersOf(reader: LedgerReader): ReadonlyArray<Peer> {
+  const peers: Array<Peer> = []
+  for (const { ID, Status, ManagerStatus } of reader.all("node")) {
+    if (ManagerStatus?.Ports === undefined) continue
+    peers.push({ nodeId: ID, address: Status.Addr ?? "127.0.0.1", ports: ManagerStatus.Ports })
+  }
+  return peers
+}
+
+/** The cluster with its roots, or why nobody can be let in. */
+export function trustOf(
+  reader: LedgerReader
+): { readonly cluster: Cluster; readonly roots: Roots } | Refusal {
+  const cluster = reader.cluster()
+  if (cluster?.Roots === undefined)
+    return refuse("unavailable", "The cluster has no certificate authority yet.")
+  return { cluster, roots: cluster.Roots }
+}
+
+const refused = (refusal: Refusal) => Effect.fail(Refused.of(refusal))
+
+export const welcome = ({ ledger, fresh, clock }: WelcomeOptions) =>
+  Effect.fn("authority.welcome")(function* (request: JoinRequest): Effect.fn.Return<Membership, Refused> {
+    // A token that was rotated away must not open the door of a manager that has not heard of it.
+    yield* ledger.readIndex.pipe(Effect.catch(() => refused(noLeader)))
+    const trust = trustOf(ledger.read)
+    if ("code" in trust) return yield* refused(trust)
+    const { cluster, roots } = trust
+    const admission = admit({ tokens: cluster.JoinTokens, isSame: isSameToken }, request)
+    if ("code" in admission) return yield* refused(admission)
+
+    const { role } = admission
+    const member = { nodeId: fresh.id(), clusterId: cluster.ID, role, addresses: [request.address] }
+    const raftId = role === "manager" ? fresh.id() : undefined
+    const membership = yield* issueMembership(roots, {
+      member,
+      ...(raftId !== undefined && { raftId }),
+      csr: request.csr,
+      keys: request.keys,
+      managers: peersOf(ledger.read),
+      revocations: cluster.Revocations ?? {},
+      now: clock(),
+      expiryMs: expiryMs(cluster)
+    }).pipe(Effect.catch((error) => refused(refuse("invalidArgument", error.message))))
+    const node = newcomer(member.nodeId, role, raftId, request)
+    const outcome = yield* ledger.propose(
+      { type: "node.register", v: 1, node },
+      { who: `${role} join token`, why: `${request.name} asked to join from ${request.address}` }
+    )
+    switch (outcome._tag) {
+      case "Applied":
+        return membership
+      case "Refused":
+        return yield* refused(outcome.refusal)
+      default:
+        // Should it have been written all the same, a node without a machine stays, which people can remove.
+        return yield* refused(refuse("unavailable", "The swarm did not answer in time: try again."))
+    }
+  })
+
+/** How long certificates and passes are good, in milliseconds. */
+export const expiryMs = (cluster: Cluster): number => nanosToMs(cluster.Spec.CAConfig?.NodeCertExpiry ?? 0)
+
+type NewNode = Omit<Node, "Version" | "CreatedAt" | "UpdatedAt">
+
+function newcomer(id: string, role: Role, raftId: string | undefined, request: JoinRequest): NewNode {
+  const { address, ports, keys, availability } = request
+  return {
+    ID: id,
+    Spec: { Role: role, Availability: availability, Labels: {} },
+    Status: { State: "unknown", Addr: address },
+    Keys: keys,
+    ...(raftId !== undefined && {
+      ManagerStatus: {
+        Reachability: "unknown",
+        Addr: `${address}:${ports.join}`,
+        Ports: ports,
+        RaftId: raftId
+      }
+    })
+  }
+}

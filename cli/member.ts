@@ -1,0 +1,94 @@
+/**
+ * How a machine becomes a member of a cluster, once in the life of its data directory: it founds one, or joins one.
+ *
+ * What it holds afterwards is whole or not there: a crash on the way leaves a machine that tries again.
+ */
+import { createServer } from "node:net"
+import { Effect, Schedule } from "effect"
+import { type JoinError, joinCluster } from "#actors/authority/joining.ts"
+import { issueMembership, newOwnKeys, newRoots } from "#actors/authority/membership.ts"
+import { type Held, readHeld, readRoots, writeHeld, writeRoots } from "#actors/authority/store.ts"
+import type { ManagerPorts } from "#actors/model/trust.ts"
+import { openIdentity, writeIdentity } from "#cli/identity.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
+
+/** As Swarm's certificates: 90 days. A cluster that wants another time says so in its spec, and renewal follows it. */
+const foundingExpiryMs = 90 * 24 * 3_600_000
+
+/** A manager may be starting, or another one may be elected. */
+const patience = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("2 seconds")]).pipe(
+  Schedule.upTo({ times: 30 })
+)
+
+/** What this machine holds, after it has joined or founded where it held nothing. `now` is ms since the epoch. */
+export const becomeMember = Effect.fn("cli.becomeMember")(function* (options: NodeOptions, now: number) {
+  const held = yield* readHeld(options.dataDir)
+  if (held !== undefined) return held
+  const made =
+    options.join === undefined ? yield* found(options, now) : yield* join(options, options.join, now)
+  yield* writeHeld(options.dataDir, made)
+  return made
+})
+
+/** A new cluster's first member. Its roots lie in the data directory until they are in the ledger. */
+const found = Effect.fnUntraced(function* (options: NodeOptions, now: number) {
+  const { nodeId, clusterId } = yield* openIdentity(options.dataDir, new Date(now).toISOString())
+  const roots = (yield* readRoots(options.dataDir)) ?? (yield* newRoots(now))
+  yield* writeRoots(options.dataDir, roots)
+  const { own, csr, keys } = yield* newOwnKeys()
+  const membership = yield* issueMembership(roots, {
+    member: { nodeId, clusterId, role: "manager", addresses: [options.advertiseAddr] },
+    csr,
+    keys,
+    managers: [],
+    revocations: {},
+    now,
+    expiryMs: foundingExpiryMs
+  })
+  return { origin: "founded", membership, own, ports: yield* choosePorts(options) } satisfies Held
+})
+
+const join = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  target: { readonly address: string; readonly token: string },
+  now: number
+) {
+  const { own, csr, keys } = yield* newOwnKeys()
+  const ports = yield* choosePorts(options)
+  const membership = yield* joinCluster(target.address, {
+    token: target.token,
+    csr,
+    keys,
+    name: options.name,
+    address: options.advertiseAddr,
+    ports,
+    availability: options.availability
+  }).pipe(
+    Effect.tapError((error) => (error.final ? Effect.void : Effect.logWarning(error.message))),
+    Effect.retry({ schedule: patience, while: (error: JoinError) => !error.final })
+  )
+  yield* writeIdentity(options.dataDir, membership, new Date(now).toISOString())
+  return { origin: "joined", membership, own, ports } satisfies Held
+})
+
+/** The ports as they were asked for; 0 becomes one that is free now and is kept from then on. */
+const choosePorts = Effect.fnUntraced(function* (options: NodeOptions) {
+  const choose = (port: number) => (port === 0 ? freePort(options.listenAddr) : Effect.succeed(port))
+  const ports: ManagerPorts = {
+    join: yield* choose(options.joinPort),
+    nats: yield* choose(options.natsPort),
+    route: yield* choose(options.routePort)
+  }
+  return ports
+})
+
+const freePort = (host: string): Effect.Effect<number, Error> =>
+  Effect.callback((resume) => {
+    const server = createServer()
+    server.once("error", (error) => resume(Effect.fail(error)))
+    server.listen(0, host, () => {
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      server.close(() => resume(Effect.succeed(port)))
+    })
+  })
