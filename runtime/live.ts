@@ -88,6 +88,8 @@ export interface LocalSystem extends SystemService {
    * reported and counted. For `catchStrays`.
    */
   readonly stray: (error: unknown, owner: Performing | undefined) => void
+  /** `askOnce` for plain code. */
+  readonly askOnceThen: LocalSystem["askThen"]
   /** Ends all subscriptions and watches. Trees are stopped by who started them, before. */
   readonly close: () => void
 }
@@ -100,7 +102,10 @@ export function makeSystem(options: SystemOptions): LocalSystem {
   const homes = new Map<string, Home>()
   const owns = (home: string): boolean => homes.has(home)
   const trace = options.trace && new TraceRing(options.trace)
-  const post = new Post({ cluster, nodeId, host, transport, registry, owns, trace })
+  // One member of a group does not know what another one has answered.
+  const since = (home: string): number =>
+    home === "manager" ? Number.POSITIVE_INFINITY : (homes.get(home)?.since ?? Number.POSITIVE_INFINITY)
+  const post = new Post({ cluster, nodeId, host, transport, registry, owns, since, trace })
   const seeds = [host.random(), host.random(), host.random(), host.random()] as const
   const fresh = new Fresh(seeds.map((seed) => Math.floor(seed * 2 ** 32)) as [number, number, number, number])
   const branches = new Set<Branch>()
@@ -182,7 +187,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     if (home === "leader" && claimOptions.term !== undefined) post.lead(claimOptions.term)
     const known = homes.get(home)
     if (known) known.claims++
-    else homes.set(home, { claims: 1, subscriptions: subscribeHome(home) })
+    else homes.set(home, { claims: 1, since: host.monotonic(), subscriptions: subscribeHome(home) })
     let held = true
     return {
       release: () => {
@@ -321,12 +326,14 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     return running
   })
 
-  const ask: LocalSystem["ask"] = <Answer>(
+  type Way = "ask" | "askOnce"
+  const askBy = <Answer>(
+    way: Way,
     to: Address,
     message: unknown,
     withinMs: number,
-    answers?: Schema.Codec<Answer, unknown>
-  ) =>
+    answers: Schema.Codec<Answer, unknown> | undefined
+  ): Effect.Effect<Answer, Absence> =>
     Effect.flatMap(Effect.all([CurrentCause, AnswerBy]), ([cause, answerBy]) =>
       Effect.callback<Answer, Absence>((answer) => {
         const resume = keepingOwner(answer)
@@ -338,7 +345,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
           const read = outcome._tag === "Answer" && decode ? readAnswer(to, decode(outcome.value)) : outcome
           resume(read._tag === "Answer" ? Effect.succeed(read.value as Answer) : Effect.fail(read))
         }
-        const takeBack = post.ask(to, message, leftMs, heard, cause)
+        const takeBack = post[way](to, message, leftMs, heard, cause)
         return Effect.sync(takeBack)
       })
     )
@@ -353,7 +360,9 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     nodeId,
     claim,
     tell: (to, message) => post.tell(to, message),
-    ask,
+    ask: (to, message, withinMs, answers) => askBy("ask", to, message, withinMs, answers),
+    askOnce: (to, message, withinMs, answers) => askBy("askOnce", to, message, withinMs, answers),
+    askOnceThen: (to, message, withinMs, done) => post.askOnce(to, message, withinMs, done),
     askThen: (to, message, withinMs, done) => post.ask(to, message, withinMs, done),
     watch,
     run,
@@ -388,6 +397,8 @@ function readAnswer(to: Address, decoded: Decoded): Outcome {
 
 interface Home {
   claims: number
+  /** On the host's monotonic clock. */
+  readonly since: number
   readonly subscriptions: ReadonlyArray<Subscription>
 }
 

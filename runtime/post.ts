@@ -4,8 +4,10 @@
  * A message to an actor of this process is handed over as it is; one to another process becomes one publish.
  */
 import { type Address, parseSubject, showAddress, subjectOf } from "#runtime/address.ts"
+import { askOnce, type OnceAsking } from "#runtime/ask-once.ts"
 import { Asks } from "#runtime/asks.ts"
 import type { Cell, Outward } from "#runtime/cell.ts"
+import { largestMessage } from "#runtime/chunks.ts"
 import { DeadLetters } from "#runtime/dead-letters.ts"
 import {
   type Cause,
@@ -18,6 +20,7 @@ import {
 import { type Absence, MailboxFull, NotHere, NotUnderstood, Stopped, Unreachable } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
 import { type Letter, letterOf } from "#runtime/mailbox.ts"
+import { type Once, OnceWindow, onceHeader, readOnce, writeOnce } from "#runtime/once.ts"
 import type { Registry } from "#runtime/registry.ts"
 import { Telemetry } from "#runtime/telemetry.ts"
 import { TraceEntry, type TraceRing } from "#runtime/trace.ts"
@@ -33,6 +36,8 @@ export interface PostOptions {
   readonly registry: Registry
   /** Whether this process answers for a home. */
   readonly owns: (home: string) => boolean
+  /** Since when it alone does, on the host's monotonic clock; infinity where others do as well. */
+  readonly since: (home: string) => number
   /** Remembers who led to what; absent, causes are only handed on. */
   readonly trace?: TraceRing | undefined
 }
@@ -50,6 +55,7 @@ export class Post {
   readonly #options: PostOptions
   readonly #boot: string
   readonly #receivers = new Map<string, Address>()
+  readonly #answered = new OnceWindow()
   #sent = 0
   /** The term that this process leads in, or led in last. */
   #ownTerm: number | undefined
@@ -166,11 +172,13 @@ export class Post {
     message: unknown,
     withinMs: number,
     done: (outcome: Outcome, silent: boolean) => void,
-    cause?: Cause
+    cause?: Cause,
+    once?: Once
   ): () => void {
     const { cluster, transport } = this.#options
     const name = showAddress(to)
-    const envelope = this.#envelope(undefined, cause, withinMs)
+    const fresh = this.#envelope(undefined, cause, withinMs)
+    const envelope = once ? { ...fresh, id: once.id } : fresh
     const sent = lane === "in" ? this.#traceSent(envelope, cause, undefined, to, message) : undefined
     const conclude = (outcome: Outcome, silent: boolean): void => {
       this.telemetry.called(outcome._tag)
@@ -185,14 +193,34 @@ export class Post {
       this.#countReceived(outcome)
       if (this.#isStale(readEnvelope(outcome.headers))) {
         const words = `No answer from ${name}: an older leader answered`
-        conclude(new NotHere({ address: name, message: words }), false)
+        // It has handled the question, which must not be asked again of the one who leads now.
+        const absence = once ? Stopped : NotHere
+        conclude(new absence({ address: name, message: words }), false)
         return
       }
       conclude(decodeReply(outcome, name, withinMs), false)
     }
     const body = encodeBody(message)
     this.#countSent(body)
-    return transport.call(subjectOf(cluster, to, lane), writeEnvelope(envelope), body, withinMs, heard)
+    const written = writeEnvelope(envelope)
+    const headers = once ? { ...written, [onceHeader]: writeOnce(once) } : written
+    return transport.call(subjectOf(cluster, to, lane), headers, body, once?.waitMs ?? withinMs, heard)
+  }
+
+  /** Asks again until there is an answer; the receiver handles it at most once. An actor of this process is just asked. */
+  askOnce(
+    to: Address,
+    message: unknown,
+    withinMs: number,
+    done: (outcome: Outcome) => void,
+    cause?: Cause
+  ): () => void {
+    const { host, transport, registry, owns } = this.#options
+    if (registry.find(to) || owns(to.home)) return this.ask(to, message, withinMs, done, cause)
+    const attempt: OnceAsking["attempt"] = (once, leftMs, heard) =>
+      this.call(to, "in", message, leftMs, heard, cause, once)
+    const asking = { host, transport, name: showAddress(to), id: this.#newId(), withinMs, attempt }
+    return askOnce(asking, done)
   }
 
   /** Sends on a lane of another process; what cannot be sent is a dead letter. */
@@ -201,9 +229,11 @@ export class Post {
   }
 
   /** Takes what the transport brings on an `in` lane. */
-  receive(delivery: Delivery): void {
-    const to = this.#receiverOf(delivery.subject)
+  receive(arrived: Delivery): void {
+    const to = this.#receiverOf(arrived.subject)
     if (!to) return
+    const delivery = arrived.headers[onceHeader] === undefined ? arrived : this.#once(arrived, to)
+    if (!delivery) return
     this.#countReceived(delivery)
     const name = showAddress(to)
     const { host, registry } = this.#options
@@ -237,6 +267,40 @@ export class Post {
       cause.mark?.("MailboxFull")
       this.asks.settle(asker.to, mailboxFull(name, offer.capacity))
     } else this.#die(name, decoded.message, "its mailbox was full", cause)
+  }
+
+  /** A question that may come again, with an answer that is remembered; nothing when it has been dealt with here. */
+  #once(delivery: Delivery, to: Address): Delivery | undefined {
+    const { headers, respond } = delivery
+    const once = readOnce(headers[header.id] ?? "", headers[onceHeader] ?? "")
+    if (!once || !respond) return delivery
+    const { host, since } = this.#options
+    const answerTo: typeof respond = (answer, body) => this.#respond(delivery, answer, body)
+    const judged = this.#answered.judge(once, since(to.home), host.monotonic(), answerTo)
+    switch (judged._tag) {
+      case "Again":
+        return undefined
+      case "Unknown": {
+        const name = showAddress(to)
+        const words = `No answer from ${name}: it may have been handled by somebody who did not live to tell`
+        this.#refuse(delivery, name, new Stopped({ address: name, message: words }), undefined)
+        return undefined
+      }
+      case "First":
+        return {
+          ...delivery,
+          respond: (answer, body) => {
+            const tag = answer[header.error]
+            const wasTaken = tag !== "NotHere" && tag !== "MailboxFull" && tag !== "NotUnderstood"
+            // What cannot be carried is answered by another word, and that one is remembered.
+            if (body.length > largestMessage) return respond(answer, body)
+            // Remembered before it is sent: whoever cannot be told now asks again.
+            if (wasTaken) this.#answered.settle(once.id, { headers: answer, body })
+            else this.#answered.release(once.id, { headers: answer, body })
+            respond(answer, body)
+          }
+        }
+    }
   }
 
   /** Few subjects carry most messages, and taking one apart costs more than looking it up. */

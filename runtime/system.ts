@@ -59,6 +59,13 @@ export interface SystemService {
     withinMs: number,
     answers?: Schema.Codec<Answer, unknown>
   ) => Effect.Effect<Answer, Absence>
+  /**
+   * Asks, and asks again until there is an answer or no time left: while nobody is there, while the transport is down,
+   * when an answer does not come. The receiver handles it at most once and answers repetitions from memory. `Stopped`
+   * when that cannot be known any more, because who was asked first did not live to tell; `TimedOut` when it may have
+   * been handled; any other absence when it was not.
+   */
+  readonly askOnce: SystemService["ask"]
   /** Told once when the actor ends or its node is gone; at once when it is not there. */
   readonly watch: (target: Address, told: (reason: string) => void) => { readonly unwatch: () => void }
   /** Runs a tree at `home` until the scope closes; fails with the whole cause chain when its top gives up. */
