@@ -34,6 +34,8 @@ export interface ActorDefinition<Props, State, Message, Action, Needs = never> {
     action: Action,
     self: Address
   ): Effect.Effect<Message | ReadonlyArray<Message> | void, unknown, Needs>
+  /** Whether a message may hold a secret. The flight recorder keeps nothing of it, nor of this kind's states. */
+  readonly secrets?: (message: Message) => boolean
   /** One line for `troupe tree`: what this state amounts to. Never the state itself, which may hold secrets. */
   readonly summary?: (state: State) => string
 }

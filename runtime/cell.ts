@@ -139,6 +139,8 @@ export class Cell {
   /** Questions to this actor that nobody has answered yet; kept by who keeps the questions. */
   asked = 0
   lastError: string | undefined
+  /** The id of the message that the last crash came from, where it is known. */
+  lastMessage: string | undefined
   /** What an observer keeps about this actor. */
   observed: unknown
   /** The lookout's own, see `Watched`. */
@@ -284,6 +286,11 @@ export class Cell {
     this.#world.abandoned(this, reason)
   }
 
+  /** The keys of its timers. */
+  get timers(): ReadonlyArray<string> {
+    return this.#timers?.keys() ?? []
+  }
+
   get performing(): number {
     return this.#performs?.size ?? 0
   }
@@ -392,7 +399,7 @@ export class Cell {
       this.#follow(step, letter)
     } catch (error) {
       cause?.mark?.("crashed")
-      this.#crash(error)
+      this.#crash(error, cause?.id)
     }
   }
 
@@ -493,16 +500,17 @@ export class Cell {
     // No longer there when it was left behind or belongs to an earlier life: nobody waits for it.
     if (!this.#performs?.delete(running)) return
     if (this.status === "running") {
-      if ("error" in exit) this.#crash(exit.error)
+      if ("error" in exit) this.#crash(exit.error, letter?.cause?.id)
       else for (const message of exit.messages) this.deliverOwn(message, letter?.cause)
     }
     if (this.#settling && this.performing === 0) this.#world.host.defer(() => this.#finishSettling())
   }
 
-  #crash(error: unknown): void {
+  #crash(error: unknown, message?: string): void {
     if (this.status !== "running") return
     this.status = "failed"
     this.lastError = describeError(error)
+    this.lastMessage = message
     this.#kind.stats.crashes++
     this.#world.observer?.crashed(this, error)
     this.#forget()

@@ -18,7 +18,9 @@ export class DeadLetters {
   /** `reason` is one of few fixed texts; `detail` may vary; `id` is the message's, where it has one. */
   add(to: string, message: unknown, reason: string, detail?: string, id?: string): void {
     this.#count++
-    this.#byReason.set(reason, (this.#byReason.get(reason) ?? 0) + 1)
+    // Behind a colon stands what varies, such as the error that an actor ended with.
+    const kind = reason.split(":", 1)[0] as string
+    this.#byReason.set(kind, (this.#byReason.get(kind) ?? 0) + 1)
     const more = `${detail === undefined ? "" : ` (${detail})`}${id === undefined ? "" : ` [message ${id}]`}`
     this.#samples.push(`${to}: ${tagOf(message)}: ${reason}${more}`)
     if (this.#samples.length > sampleLimit) this.#samples.shift()

@@ -5,23 +5,27 @@
  * an imitated performer the same code runs a whole cluster in one thread.
  */
 import { Context, Deferred, Effect, Layer, type Schema } from "effect"
-import { type Address, isToken, parseSubject, showAddress } from "#runtime/address.ts"
+import { type Address, isToken, showAddress } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
 import { findChild } from "#runtime/by-hand.ts"
 import { type CellWorld, describeError } from "#runtime/cell.ts"
-import { type Absence, NotHere, NotUnderstood } from "#runtime/errors.ts"
+import { type Absence, NotUnderstood } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
-import { decodeSys, fitTrees, type SysMessage, systemAddress } from "#runtime/inspect.ts"
+import { systemAddress } from "#runtime/inspect.ts"
 import type { Lookout } from "#runtime/lookout.ts"
-import type { DecisionObserver } from "#runtime/observer.ts"
+import { actorMetrics } from "#runtime/metrics.ts"
+import { openMetrics } from "#runtime/openmetrics.ts"
 import { AnswerBy, CurrentCause, effectPerformer, type Performer } from "#runtime/performer.ts"
 import { Post } from "#runtime/post.ts"
+import type { FlightRecorder } from "#runtime/recorder.ts"
+import type { Written } from "#runtime/recorder-file.ts"
 import { Registry } from "#runtime/registry.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
 import { isBrokenPipe, keepingOwner, type Performing, Strays } from "#runtime/strays.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
+import { sysLane } from "#runtime/sys-lane.ts"
 import {
   type ChildRef,
   type Order,
@@ -32,12 +36,12 @@ import {
   TreeFailed,
   type TreeNode
 } from "#runtime/system.ts"
-import { type TraceOptions, TraceRing } from "#runtime/trace.ts"
+import { type TraceOptions, type TraceRecord, TraceRing } from "#runtime/trace.ts"
 import { timedOut } from "#runtime/transport/outcomes.ts"
-import { type Delivery, type Subscription, Transport, type TransportService } from "#runtime/transport.ts"
+import { type Subscription, Transport, type TransportService } from "#runtime/transport.ts"
 import { Branch } from "#runtime/tree.ts"
 import { Watches } from "#runtime/watches.ts"
-import { type Decoded, decodeBody, decoderOf, type Outcome } from "#runtime/wire.ts"
+import { type Decoded, decoderOf, type Outcome } from "#runtime/wire.ts"
 
 export interface SystemOptions {
   readonly cluster: string
@@ -50,8 +54,10 @@ export interface SystemOptions {
   readonly report?: (event: TreeEvent) => void
   /** Called before every decision with its input; `message` is undefined at an actor's start. */
   readonly deciding?: (self: Address, message: unknown, now: number) => void
-  /** Sees every decision before and after, as the flight recorder does. */
-  readonly observer?: DecisionObserver | undefined
+  /** Keeps what actors decide about. */
+  readonly recorder?: FlightRecorder | undefined
+  /** Writes a recording down when it is asked for on the sys lane. Throws when it cannot. */
+  readonly dump?: ((lines: Iterable<string>) => Written) | undefined
   /** Is told what the thread is about, for the watchdog. */
   readonly lookout?: Lookout | undefined
   /** Remembers which message led to which; absent, nothing is remembered. */
@@ -90,6 +96,8 @@ export interface LocalSystem extends SystemService {
   readonly stray: (error: unknown, owner: Performing | undefined) => void
   /** `askOnce` for plain code. */
   readonly askOnceThen: LocalSystem["askThen"]
+  /** The newest traced messages to an address, oldest first. */
+  readonly traced: (to: Address, limit: number) => ReadonlyArray<TraceRecord>
   /** Ends all subscriptions and watches. Trees are stopped by who started them, before. */
   readonly close: () => void
 }
@@ -130,7 +138,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
       abandoned: (cell, reason) => post.asks.abandon(cell, reason),
       awaits: (asker) => post.asks.has(asker),
       deciding: deciding && ((cell, letter, now) => deciding(cell.self, letter?.message, now)),
-      observer: options.observer,
+      observer: options.recorder,
       lookout: options.lookout,
       stats: (kind) => post.telemetry.kind(kind),
       ownCause: (cell, message, cause, at) => post.causeOf(cause, cell.self, cell.self, message, at)
@@ -244,46 +252,32 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     if (!isBrokenPipe(error)) options.report?.({ _tag: "Stray", name, error })
   }
 
-  const onSys = (delivery: Delivery): void => {
-    const subject = parseSubject(delivery.subject)
-    if (!subject) return
-    const parsed = decodeBody(delivery.body)
-    const decoded = parsed.ok ? decodeSys(parsed.message) : parsed
-    if (!decoded.ok) {
-      const message = `The runtime of ${nodeId} does not understand this: ${decoded.problem}`
-      post.refuse(delivery, new NotUnderstood({ address: showAddress(subject.to), message }))
-      return
-    }
-    answerSys(delivery, subject.to, decoded.message as SysMessage)
-  }
+  const metrics = (): string =>
+    openMetrics(
+      actorMetrics({
+        telemetry: post.telemetry,
+        registry,
+        deadLetters: post.deadLetters.report(),
+        strays: strays.report().count,
+        now: host.now()
+      })
+    )
 
-  const answerSys = (delivery: Delivery, to: Address, message: SysMessage): void => {
-    switch (message._tag) {
-      case "Tree":
-        // Headers share the message with the body.
-        post.respond(delivery, fitTrees(nodeId, trees(), transport.maxPayload() - 4_096))
-        return
-      case "Restart":
-        post.respond(delivery, { done: restart(message.address) })
-        return
-      case "DeadLetters":
-        post.respond(delivery, post.deadLetters.report())
-        return
-      case "Watch": {
-        const words = `Cannot watch ${showAddress(to)}: nobody is there`
-        const isHere = watches.onWatch(to, message.watcher, message.key)
-        if (isHere) post.respond(delivery, { watching: true })
-        else post.refuse(delivery, new NotHere({ address: showAddress(to), message: words }))
-        return
-      }
-      case "Unwatch":
-        watches.onUnwatch(message.watcher, message.key)
-        return
-      case "Gone":
-        watches.onGone(message.key, message.reason)
-        return
-    }
-  }
+  const { recorder, dump } = options
+  const onSys = sysLane({
+    nodeId,
+    post,
+    registry,
+    transport,
+    watches,
+    trees: () => trees(),
+    order,
+    metrics,
+    now: () => host.now(),
+    trace,
+    recorder,
+    dump: recorder && dump && (() => ({ ...dump(recorder.lines(host.now())), records: recorder.size }))
+  })
 
   const watch: LocalSystem["watch"] = (target, told) => {
     let open = true
@@ -377,6 +371,8 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     stray,
     strays: () => strays.report(),
     deadLetters: () => post.deadLetters.report(),
+    metrics,
+    traced: (to, limit) => trace?.newest(to, limit) ?? [],
     close: () => {
       status.unsubscribe()
       watches.close()

@@ -41,6 +41,11 @@ export class Notices {
     notice.cancel()
   }
 
+  /** What stands, in the order in which it was asked for. */
+  keys(): ReadonlyArray<string> {
+    return [...this.#notices.keys()]
+  }
+
   clear(): void {
     for (const key of [...this.#notices.keys()]) this.drop(key)
   }

@@ -16,6 +16,10 @@ export class Registry {
     return size
   }
 
+  *cells(): IterableIterator<Cell> {
+    for (const kinds of this.#cells.values()) for (const cells of kinds.values()) yield* cells.values()
+  }
+
   find(to: Address): Cell | undefined {
     return this.#cells.get(to.home)?.get(to.kind)?.get(to.id)
   }

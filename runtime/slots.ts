@@ -176,6 +176,7 @@ export class ActorSlot implements Slot, CellEvents {
       performing: cell.performing,
       restarts,
       ...(cell.lastError !== undefined && { lastError: cell.lastError }),
+      ...(cell.lastMessage !== undefined && { lastMessage: cell.lastMessage }),
       ...(cell.handled > 0 && {
         decideMicros: {
           mean: round(cell.decide.sumMicros / Math.max(1, cell.decide.count)),

@@ -18,7 +18,13 @@ export interface TreeNode {
   readonly performing?: number
   readonly restarts: number
   readonly lastError?: string
+  /** The id of the message that the last error came from, where it is known. */
+  readonly lastMessage?: string
   readonly decideMicros?: { readonly mean: number; readonly max: number; readonly p99: number }
+  /** Children left out because they are deeper than was asked for. */
+  readonly folded?: number
+  /** Children left out after the last one here, because one message did not carry them. */
+  readonly hidden?: number
   readonly children: ReadonlyArray<TreeNode>
 }
 
@@ -88,6 +94,8 @@ export interface SystemService {
   /** Errors that reached nobody and could be laid at no running actor's door. */
   readonly strays: () => StrayReport
   readonly deadLetters: () => { readonly count: number; readonly samples: ReadonlyArray<string> }
+  /** What monitoring is told, in the OpenMetrics text format. */
+  readonly metrics: () => string
 }
 
 export interface RunningTree {

@@ -118,11 +118,11 @@ export class TraceRing {
     return entry
   }
 
-  /** The entries of these messages and of those they led to in one step, oldest first, at most `limit`. */
-  around(ids: ReadonlySet<string>, limit: number): ReadonlyArray<TraceRecord> {
+  /** The messages with an id of `exact`, and those that one of `ledBy` led to, oldest first, at most `limit`. */
+  find(exact: ReadonlySet<string>, ledBy: ReadonlySet<string>, limit: number): ReadonlyArray<TraceRecord> {
     const found: TraceRecord[] = []
     for (const entry of this.#all()) {
-      if (!ids.has(entry.id) && (entry.cause === undefined || !ids.has(entry.cause))) continue
+      if (!exact.has(entry.id) && (entry.cause === undefined || !ledBy.has(entry.cause))) continue
       found.push(entry.record())
       if (found.length >= limit) break
     }

@@ -6,7 +6,7 @@ import { type AnyActor, actor, type MailboxOptions } from "#runtime/actor.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
 import { end, type ReplyTo, stay } from "#runtime/behaviour.ts"
 import { VirtualHost } from "#runtime/host-virtual.ts"
-import { type LocalSystem, makeSystem } from "#runtime/live.ts"
+import { type LocalSystem, makeSystem, type SystemOptions } from "#runtime/live.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
 import { type Link, MemoryBus, type MemoryTransport } from "#runtime/transport/memory.ts"
@@ -63,7 +63,7 @@ export class World {
     this.bus = new MemoryBus(this.host, link && { link })
   }
 
-  process(nodeId: string): Process {
+  process(nodeId: string, options: Partial<SystemOptions> = {}): Process {
     const transport = this.bus.connect(nodeId)
     const stage = new Stage()
     const events: TreeEvent[] = []
@@ -74,7 +74,8 @@ export class World {
       transport,
       performer: stage,
       report: (event) => events.push(event),
-      deciding: (self, message) => this.host.note(`${showAddress(self)} ${JSON.stringify(message)}`)
+      deciding: (self, message) => this.host.note(`${showAddress(self)} ${JSON.stringify(message)}`),
+      ...options
     })
     return { system, transport, stage, events }
   }

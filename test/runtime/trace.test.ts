@@ -1,0 +1,112 @@
+import { describe, expect, test } from "bun:test"
+import { tell } from "#runtime/actions.ts"
+import { address } from "#runtime/address.ts"
+import { permanent, supervisor } from "#runtime/supervisor.ts"
+import { TraceRing } from "#runtime/trace.ts"
+import { counter, World } from "#test/runtime/world.ts"
+
+const doing = (action: unknown) => ({ _tag: "Do", action })
+const at = (home: string, kind = "counter") => address(home, kind, "main")
+const add = { _tag: "Add", amount: 1 }
+
+function twoNodes() {
+  const world = new World()
+  const [near, far] = [world.process("n1", { trace: {} }), world.process("n2", { trace: {} })]
+  const children = [permanent(counter()), permanent(counter("second"))]
+  for (const [home, { system }] of [
+    ["n1", near],
+    ["n2", far]
+  ] as const) {
+    system.startTree(supervisor({ name: "top", children }), home)
+  }
+  world.host.settle()
+  return { world, near, far }
+}
+
+describe("a traced message", () => {
+  test("is followed through actors of one process and over to another", () => {
+    const { world, near, far } = twoNodes()
+    const last = tell(at("n2", "second"), add)
+    near.system.tell(at("n1"), doing(tell(at("n1", "second"), doing(tell(at("n2"), doing(last))))))
+    world.host.settle()
+    const [first] = near.system.traced(at("n1"), 10)
+    const [second] = near.system.traced(at("n1", "second"), 10)
+    const [sent] = near.system.traced(at("n2"), 10)
+    const [received] = far.system.traced(at("n2"), 10)
+    const [end] = far.system.traced(at("n2", "second"), 10)
+    expect(first?.cause).toBeUndefined()
+    expect(second?.cause).toBe(first?.id as string)
+    expect(sent).toMatchObject({ cause: second?.id, outcome: "sent", tag: "Do" })
+    expect(received).toMatchObject({
+      id: sent?.id,
+      cause: second?.id,
+      outcome: "handled",
+      from: "n1/second/main"
+    })
+    expect(end).toMatchObject({ cause: received?.id, outcome: "handled", tag: "Add" })
+  })
+
+  test("says what became of it: crashed, nobody there, answered, refused", () => {
+    const { world, near, far } = twoNodes()
+    near.system.tell(at("n1"), { _tag: "Explode" })
+    near.system.tell(at("n1", "nobody"), add)
+    world.host.settle()
+    world.ask(near.system, at("n2"), { _tag: "Get" })
+    world.ask(near.system, at("n2", "nobody"), { _tag: "Get" })
+    const outcome = (home: string, kind?: string) => near.system.traced(at(home, kind), 1)[0]?.outcome
+    expect(outcome("n1")).toBe("crashed")
+    expect(outcome("n1", "nobody")).toBe("nobody was there")
+    expect(outcome("n2")).toBe("answered")
+    expect(outcome("n2", "nobody")).toBe("NotHere")
+    expect(far.system.traced(at("n2"), 1)[0]?.outcome).toBe("handled")
+  })
+
+  test("has its id in the dead letter, and in what its crash left in the tree", () => {
+    const { world, near } = twoNodes()
+    near.system.tell(at("n1", "nobody"), add)
+    near.system.tell(at("n1"), { _tag: "Explode" })
+    world.host.settle()
+    const [lost] = near.system.traced(at("n1", "nobody"), 1)
+    const [fatal] = near.system.traced(at("n1"), 1)
+    expect(near.system.deadLetters().samples[0]).toEndWith(`[message ${lost?.id}]`)
+    expect(near.system.trees()[0]?.children[0]?.lastMessage).toBe(fatal?.id as string)
+  })
+})
+
+describe("the ring", () => {
+  test("begins no more chains than its budget in a tenth of a second, and again in the next", () => {
+    const ring = new TraceRing({ rootsPerSecond: 50 })
+    const begun = (at: number): number =>
+      Array.from({ length: 20 }, () => ring.beginsAt(at)).filter(Boolean).length
+    expect([begun(1_000), begun(1_050), begun(1_100)]).toEqual([5, 0, 5])
+  })
+
+  test("is not blind for long when the clock was put back", () => {
+    const ring = new TraceRing({ rootsPerSecond: 10 })
+    expect(ring.beginsAt(1_000_000)).toBe(true)
+    expect(ring.beginsAt(1_000)).toBe(true)
+  })
+
+  test("keeps the newest entries, and only as many as it was given room for", () => {
+    const world = new World()
+    const { system } = world.process("n1", { trace: { entries: 8, rootsPerSecond: 1_000_000 } })
+    system.startTree(supervisor({ name: "top", children: [permanent(counter())] }), "n1")
+    for (let i = 0; i < 20; i++) system.tell(at("n1"), add)
+    world.host.settle()
+    const kept = system.traced(at("n1"), 100)
+    expect(kept).toHaveLength(8)
+    expect(new Set(kept.map(({ id }) => id)).size).toBe(8)
+  })
+})
+
+test("without a ring nothing is remembered, and causes still travel", () => {
+  const world = new World()
+  const [near, far] = [world.process("n1"), world.process("n2", { trace: {} })]
+  near.system.startTree(supervisor({ name: "top", children: [permanent(counter())] }), "n1")
+  far.system.startTree(supervisor({ name: "top", children: [permanent(counter())] }), "n2")
+  far.system.tell(at("n1"), doing(tell(at("n2"), add)))
+  world.host.settle()
+  expect(near.system.traced(at("n1"), 10)).toEqual([])
+  const [asked] = far.system.traced(at("n1"), 10)
+  expect(far.system.traced(at("n2"), 10)[0]?.cause).toBe(asked?.id as string)
+})
