@@ -7,7 +7,8 @@ import type { Host } from "#runtime/host.ts"
 import type { Outcome } from "#runtime/wire.ts"
 
 interface Ask {
-  readonly replyTo: ReplyTo
+  /** In monotonic milliseconds. */
+  readonly until: number
   readonly address: string
   readonly withinMs: number
   readonly cell: Cell
@@ -35,9 +36,10 @@ export class Asks {
       to: `ask-${(this.#count++).toString(36)}`,
       deadline: this.#host.now() + withinMs
     }
-    this.#open.set(replyTo.to, { replyTo, address, withinMs, cell, done })
+    const until = this.#host.monotonic() + withinMs
+    this.#open.set(replyTo.to, { until, address, withinMs, cell, done })
     cell.asked++
-    this.#deadlines.add(replyTo.to, replyTo.deadline)
+    this.#deadlines.add(replyTo.to, until)
     return replyTo
   }
 
@@ -57,7 +59,7 @@ export class Asks {
     if (!ask) return undefined
     this.#open.delete(token)
     ask.cell.asked--
-    this.#deadlines.remove(token, ask.replyTo.deadline)
+    this.#deadlines.remove(token, ask.until)
     return ask.done
   }
 

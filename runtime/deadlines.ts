@@ -1,7 +1,8 @@
 /**
  * Many deadlines at the price of few timers: those that fall into one slice of time share one.
  *
- * An ask costs a set insertion rather than a timer; it may be told that its time is up one slice late.
+ * An ask costs a set insertion rather than a timer; it may be told that its time is up one slice late. Times are
+ * monotonic: a clock that is set back must not put a new deadline into a slice that is about to end.
  */
 import type { Host } from "#runtime/host.ts"
 
@@ -18,7 +19,7 @@ export class Deadlines<Key> {
     this.#expired = expired
   }
 
-  /** Calls `expired(key)` once, within a slice after `at` (milliseconds since the epoch). */
+  /** Calls `expired(key)` once, within a slice after `at` (monotonic milliseconds). */
   add(key: Key, at: number): void {
     const slice = Math.ceil(at / sliceMs)
     const keys = this.#slices.get(slice)
@@ -27,7 +28,7 @@ export class Deadlines<Key> {
       return
     }
     this.#slices.set(slice, new Set([key]))
-    this.#host.after(Math.max(0, slice * sliceMs - this.#host.now()), () => this.#fire(slice))
+    this.#host.after(Math.max(0, slice * sliceMs - this.#host.monotonic()), () => this.#fire(slice))
   }
 
   /** Takes back what `add(key, at)` said. */

@@ -1,7 +1,9 @@
 /**
  * Imitated time: a whole cluster runs in one thread, as fast as it can, and the same seed gives the same run.
  *
- * Events happen in the order of their time and, within one moment, in the order in which they were asked for.
+ * Events happen in the order of their time and, within one moment, in the order in which they were asked for. Turns of
+ * different lanes that are due together are drawn from the seed: each lane keeps its order, as one process does, and
+ * nothing orders two of them.
  */
 import type { Host } from "#runtime/host.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -19,7 +21,10 @@ export class VirtualHost implements Host {
   #now: number
   readonly #began: number
   readonly #chance: Fresh
+  readonly #dice: Fresh
   #turns: Array<() => void> = []
+  /** The lane of each turn. */
+  #lanes: number[] = []
   /** A binary heap, earliest first. */
   readonly #events: Event[] = []
   #sequence = 0
@@ -34,6 +39,7 @@ export class VirtualHost implements Host {
     this.#now = startMs
     this.#began = startMs
     this.#chance = Fresh.from(seed)
+    this.#dice = Fresh.from(~seed)
   }
 
   now(): number {
@@ -48,8 +54,9 @@ export class VirtualHost implements Host {
     return this.#chance.fraction()
   }
 
-  defer(turn: () => void): void {
+  defer(turn: () => void, lane = 0): void {
     this.#turns.push(turn)
+    this.#lanes.push(lane)
   }
 
   after(ms: number, fire: () => void): () => void {
@@ -110,13 +117,37 @@ export class VirtualHost implements Host {
   #takeTurns(): void {
     let taken = 0
     while (this.#turns.length > 0) {
-      const turns = this.#turns
-      this.#turns = []
+      const turns = this.#mingle()
       taken += turns.length
       if (taken > mostTurnsAtOnce)
         throw new Error(`More than ${mostTurnsAtOnce} turns at one moment: ${this.#now}`)
       for (const turn of turns) turn()
     }
+  }
+
+  /** The turns that are due, those of different lanes mingled by chance. */
+  #mingle(): ReadonlyArray<() => void> {
+    const [turns, lanes] = [this.#turns, this.#lanes]
+    this.#turns = []
+    this.#lanes = []
+    const first = lanes[0]
+    if (lanes.every((lane) => lane === first)) return turns
+    const queues = new Map<number, Array<() => void>>()
+    for (let i = 0; i < turns.length; i++) {
+      const lane = lanes[i] as number
+      const queue = queues.get(lane)
+      if (queue) queue.push(turns[i] as () => void)
+      else queues.set(lane, [turns[i] as () => void])
+    }
+    const open = [...queues.values()].map((queue) => ({ queue, at: 0 }))
+    const mingled: Array<() => void> = []
+    while (open.length > 0) {
+      const place = this.#dice.below(open.length)
+      const drawn = open[place] as (typeof open)[number]
+      mingled.push(drawn.queue[drawn.at++] as () => void)
+      if (drawn.at === drawn.queue.length) open.splice(place, 1)
+    }
+    return mingled
   }
 
   #mix(byte: number): void {

@@ -22,7 +22,7 @@ import { Post } from "#runtime/post.ts"
 import type { FlightRecorder } from "#runtime/recorder.ts"
 import type { Written } from "#runtime/recorder-file.ts"
 import { Registry } from "#runtime/registry.ts"
-import type { TreeEvent } from "#runtime/slots.ts"
+import { describeEvent, type TreeEvent } from "#runtime/slots.ts"
 import { isBrokenPipe, keepingOwner, type Performing, Strays } from "#runtime/strays.ts"
 import type { SupervisorSpec } from "#runtime/supervisor.ts"
 import { sysLane } from "#runtime/sys-lane.ts"
@@ -410,7 +410,7 @@ export const systemLayer = (options: {
       const log = Effect.runForkWith(yield* Effect.context<never>())
       const host = makeLiveHost()
       const report = (event: TreeEvent): void => {
-        log(describeEvent(event))
+        log(logEvent(event))
       }
       const system = makeSystem({ ...options, host, transport, report })
       yield* Effect.addFinalizer(() => Effect.sync(() => system.close()))
@@ -419,12 +419,5 @@ export const systemLayer = (options: {
   )
 
 /** A tree's event as one log line. */
-function describeEvent(event: TreeEvent): Effect.Effect<void> {
-  if (event._tag === "GaveUp") return Effect.logError(describeError(event.error))
-  if (event._tag === "Stray") {
-    const owner = event.name === undefined ? "nobody known" : event.name
-    return Effect.logError(`An error of ${owner} reached nobody: ${describeError(event.error)}`)
-  }
-  const next = event.restartInMs === undefined ? "" : `; it starts again in ${event.restartInMs} ms`
-  return Effect.logWarning(`${event.name} crashed: ${describeError(event.error)}${next}`)
-}
+const logEvent = (event: TreeEvent): Effect.Effect<void> =>
+  event._tag === "Crashed" ? Effect.logWarning(describeEvent(event)) : Effect.logError(describeEvent(event))

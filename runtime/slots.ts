@@ -25,6 +25,17 @@ export type TreeEvent =
   /** An error that reached nobody. `name` is the actor whose work it came from, when it is known but lives no more. */
   | { readonly _tag: "Stray"; readonly name: string | undefined; readonly error: unknown }
 
+/** The event in one line. */
+export function describeEvent(event: TreeEvent): string {
+  if (event._tag === "GaveUp") return describeError(event.error)
+  if (event._tag === "Stray") {
+    const owner = event.name === undefined ? "nobody known" : event.name
+    return `An error of ${owner} reached nobody: ${describeError(event.error)}`
+  }
+  const next = event.restartInMs === undefined ? "" : `; it starts again in ${event.restartInMs} ms`
+  return `${event.name} crashed: ${describeError(event.error)}${next}`
+}
+
 /** What every place in one tree shares. */
 export interface TreeWorld {
   readonly home: string

@@ -197,7 +197,7 @@ class NatsTransport implements NatsTransportService {
 
   call: TransportService["call"] = (subject, headers, body, withinMs, done) => {
     const token = (this.#count++).toString(36)
-    const deadline = this.#host.now() + withinMs
+    const deadline = this.#host.monotonic() + withinMs
     const call: Call = { subject, withinMs, deadline, done }
     this.#calls.set(token, call)
     try {

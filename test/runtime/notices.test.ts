@@ -1,6 +1,6 @@
 /** What an actor is to get later: timers, and word of those it watches. */
 import { describe, expect, test } from "bun:test"
-import { every, later, unwatch, watch } from "#runtime/actions.ts"
+import { cancel, every, later, unwatch, watch } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { permanent, supervisor, temporary } from "#runtime/supervisor.ts"
 import { counter, World } from "#test/runtime/world.ts"
@@ -72,6 +72,31 @@ describe("watching", () => {
 })
 
 describe("timers", () => {
+  /** The boss sleeps while a message and a timer come, so that both wait for it in one turn. */
+  const together = (first: object, timer: object) => {
+    const { world, far, boss, sum } = cast()
+    boss(timer)
+    world.host.settle()
+    world.simulation.pause("n1", 1_000)
+    far.system.tell(at("boss"), first)
+    world.host.advance(2_000)
+    return sum()
+  }
+
+  test("that are taken back in the turn in which they are due do not come", () => {
+    const timer = later("a", 500, add(1))
+    expect(together(add(10), timer)).toBe(11)
+    expect(together(doing(cancel("a")), timer)).toBe(0)
+  })
+
+  test("that are replaced in the turn in which they are due come once, as what replaced them", () => {
+    expect(together(doing(later("a", 300, add(100))), later("a", 500, add(1)))).toBe(100)
+  })
+
+  test("that are due when their actor crashes are not for its next life", () => {
+    expect(together({ _tag: "Explode" }, later("a", 500, add(1)))).toBe(0)
+  })
+
   test("end with the life that set them", () => {
     const { world, near, boss, sum } = cast()
     boss(later("a", 500, add(1)))

@@ -511,6 +511,7 @@ describe("looking in from outside", () => {
     const { world, near, eye, run } = outside()
     near.system.tell(at("n1"), add(7))
     near.system.tell(at("n1", "nobody"), get)
+    world.host.settle()
     const seen = await run(eye.tree("n1"))
     expect(seen).toMatchObject({
       nodeId: "n1",
@@ -548,12 +549,7 @@ describe("looking in from outside", () => {
 describe("one seed, one run", () => {
   /** A busy, lossy minute: actors that crash, spawn, ask and lose messages. */
   const run = (seed: number): string => {
-    const lossy = (): ReadonlyArray<number> => {
-      const chance = world.host.random()
-      if (chance < 0.1) return []
-      return chance < 0.2 ? [0, 7] : [Math.floor(chance * 20)]
-    }
-    const world: World = new World(seed, lossy)
+    const world = new World(seed, { loss: 0.1, doubling: 0.1, leastMs: 0, mostMs: 20 })
     const processes = ["n1", "n2", "n3"].map((name) => world.process(name))
     for (const { system } of processes) {
       const children = [permanent(counter()), many(counter("worker")), temporary(counter("c"))]

@@ -5,11 +5,13 @@ import { reply } from "#runtime/actions.ts"
 import { type AnyActor, actor, type MailboxOptions } from "#runtime/actor.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
 import { end, type ReplyTo, stay } from "#runtime/behaviour.ts"
-import { VirtualHost } from "#runtime/host-virtual.ts"
-import { type LocalSystem, makeSystem, type SystemOptions } from "#runtime/live.ts"
+import type { VirtualHost } from "#runtime/host-virtual.ts"
+import type { LocalSystem, SystemOptions } from "#runtime/live.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
+import { Simulation } from "#runtime/simulation.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
-import { type Link, MemoryBus, type MemoryTransport } from "#runtime/transport/memory.ts"
+import type { MemoryTransport } from "#runtime/transport/memory.ts"
+import type { Weather } from "#runtime/transport/network.ts"
 import type { Outcome } from "#runtime/wire.ts"
 
 /** An action that was started and waits for the test to say how it goes on. */
@@ -54,29 +56,32 @@ export interface Process {
   readonly events: TreeEvent[]
 }
 
-export class World {
-  readonly host: VirtualHost
-  readonly bus: MemoryBus
+/** Messages arrive in the moment in which they are sent, so that a test needs to let no time pass. */
+const instant: Weather = { loss: 0, doubling: 0, leastMs: 0, mostMs: 0 }
 
-  constructor(seed = 1, link?: Link) {
-    this.host = new VirtualHost(seed)
-    this.bus = new MemoryBus(this.host, link && { link })
+export class World {
+  readonly simulation: Simulation
+  readonly host: VirtualHost
+  readonly #stages = new Map<string, Stage>()
+  readonly #events = new Map<string, TreeEvent[]>()
+
+  constructor(seed = 1, weather = instant) {
+    this.simulation = new Simulation({
+      seed,
+      cluster: "blue",
+      performer: (name) => this.#stages.get(name) as Stage,
+      report: (name, event) => this.#events.get(name)?.push(event)
+    })
+    this.simulation.network.weather = weather
+    this.host = this.simulation.host
   }
 
   process(nodeId: string, options: Partial<SystemOptions> = {}): Process {
-    const transport = this.bus.connect(nodeId)
     const stage = new Stage()
     const events: TreeEvent[] = []
-    const system = makeSystem({
-      cluster: "blue",
-      nodeId,
-      host: this.host,
-      transport,
-      performer: stage,
-      report: (event) => events.push(event),
-      deciding: (self, message) => this.host.note(`${showAddress(self)} ${JSON.stringify(message)}`),
-      ...options
-    })
+    this.#stages.set(nodeId, stage)
+    this.#events.set(nodeId, events)
+    const { system, transport } = this.simulation.start(nodeId, () => {}, options)
     return { system, transport, stage, events }
   }
 

@@ -13,7 +13,7 @@ import { taskLabel } from "#actors/drivers/labels.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import type { VirtualHost } from "#runtime/host-virtual.ts"
 import type { Fresh } from "#runtime/ids.ts"
-import type { Life } from "#test/simulation/life.ts"
+import type { Life } from "#runtime/life.ts"
 
 /**
  * What an image does, by the word before its colon: `web` runs until it is stopped, `job:300` ends well after 300 ms,

@@ -1,8 +1,8 @@
 /** The imitated Engine as one life of a node's process sees it. */
 import { Effect, Stream } from "effect"
 import type { ContainerState, ExecutorService } from "#actors/drivers/executor.ts"
+import type { Life } from "#runtime/life.ts"
 import { type Container, type Engine, refusal } from "#test/simulation/engine.ts"
-import type { Life } from "#test/simulation/life.ts"
 
 const iso = (ms: number): string => (ms === 0 ? "0001-01-01T00:00:00Z" : new Date(ms).toISOString())
 

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { MemoryLog, MemoryMember } from "#actors/raft/memory.ts"
 import { type Leadership, NoLeader, type OpenRaft, type RaftService } from "#actors/raft/protocol.ts"
 import type { Fresh } from "#runtime/ids.ts"
-import type { Life } from "#test/simulation/life.ts"
+import type { Life } from "#runtime/life.ts"
 import { type Fate, faultyRaft } from "#test/support/faulty-raft.ts"
 
 export class SimulatedLog {

@@ -4,7 +4,7 @@
  */
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Fresh } from "#runtime/ids.ts"
-import { calm } from "#test/simulation/network.ts"
+import { calm } from "#runtime/transport/network.ts"
 import { creation, removal, setting, template, updating, type Wish } from "#test/simulation/wishes.ts"
 import { World } from "#test/simulation/world.ts"
 

@@ -19,16 +19,16 @@ import { nodeTree } from "#actors/node/tree.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
 import { VirtualHost } from "#runtime/host-virtual.ts"
 import { Fresh } from "#runtime/ids.ts"
+import { Life } from "#runtime/life.ts"
 import { type LocalSystem, makeSystem } from "#runtime/live.ts"
 import { effectPerformer } from "#runtime/performer.ts"
 import { System, type TreeNode } from "#runtime/system.ts"
 import { MemoryBus, type MemoryTransport } from "#runtime/transport/memory.ts"
+import { Network } from "#runtime/transport/network.ts"
 import { type Container, Engine } from "#test/simulation/engine.ts"
 import { executorOf } from "#test/simulation/executor.ts"
 import { Laws, short, showTask } from "#test/simulation/laws.ts"
-import { Life } from "#test/simulation/life.ts"
 import { SimulatedLog } from "#test/simulation/log.ts"
-import { Network } from "#test/simulation/network.ts"
 import { problemsOf } from "#test/simulation/problems.ts"
 import { creation, removal, updating, type Wish } from "#test/simulation/wishes.ts"
 import { someKeys, somePorts, someRoots } from "#test/support/trust.ts"
@@ -83,7 +83,7 @@ export class World {
     this.seed = seed
     this.host = new VirtualHost(seed)
     this.chance = Fresh.from(seed).fork()
-    this.network = new Network(this.chance.fork())
+    this.network = new Network(this.chance.fork(), this.host)
     this.log = new SimulatedLog(this.chance.fork())
     this.bus = new MemoryBus(this.host, { link: this.network.link })
     this.laws = new Laws(
