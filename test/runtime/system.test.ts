@@ -575,5 +575,5 @@ describe("one seed, one run", () => {
     expect([1, 2, 3].map(run)).toEqual(traces)
     expect(new Set(traces).size).toBe(3)
     expect(Number(traces[0]?.split("-")[1])).toBeGreaterThan(500)
-  })
+  }, 120_000)
 })

@@ -51,10 +51,10 @@ test("a seed gives the trace that it gave on every other machine, under Bun and 
   ])
   expect({ under: "bun", ...bun }).toEqual({ under: "bun", ...known })
   expect({ under: "deno", ...again }).toEqual({ under: "deno", ...known })
-})
+}, 120_000)
 
 test("other seeds give other traces, and none is short", () => {
   const traces = [11, 12, 13, 14].map((seed) => run(seed).traceHash())
   expect(new Set(traces).size).toBe(4)
   for (const trace of traces) expect(Number(trace.split("-")[1])).toBeGreaterThan(300)
-})
+}, 120_000)
