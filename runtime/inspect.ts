@@ -17,7 +17,8 @@ const AddressSchema = Schema.Struct({ home: Schema.String, kind: Schema.String, 
 const texts = Schema.Array(Schema.String)
 const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** What can be said on a `sys` lane. `Watch`, `Unwatch` go to the watched actor's subject, the rest to the system's. */
+/** What can be said on a `sys` lane. `Watch`, `Unwatch` go to the watched actor's subject, the rest to its
+ * home's system. */
 export const SysMessage = Schema.Union([
   /** Answered by `Trees`; `NotHere` when nothing is at `under`. The fields are those of `TreeQuery`. */
   Schema.Struct({
@@ -44,8 +45,26 @@ export const SysMessage = Schema.Union([
   Schema.Struct({ _tag: Schema.Literal("Trace"), exact: texts, ledBy: texts }),
   /** Writes the flight recording to a file of that machine. Answered by `Dumped`; `NotHere` where none is kept. */
   Schema.Struct({ _tag: Schema.Literal("DumpRecording") }),
-  /** Answered by `{ watching: true }`, and later told `Gone` once; repeated, or it is forgotten. */
+  /** Answered by `{ watching: true, tenure }`, and later told `Gone` once. Kept up by `Watching`, or it is forgotten. */
   Schema.Struct({ _tag: Schema.Literal("Watch"), watcher: Schema.String, key: Schema.String }),
+  /**
+   * What a watcher watches at the home it is sent to; `all` when nothing is left out, so that what is not named is
+   * watched no more. Answered by `Watched`.
+   */
+  Schema.Struct({
+    _tag: Schema.Literal("Watching"),
+    watcher: Schema.String,
+    all: Schema.Boolean,
+    watches: Schema.Array(
+      Schema.Struct({
+        key: Schema.String,
+        kind: Schema.String,
+        id: Schema.String,
+        /** The tenure of the address that is watched, once its owner has said which. */
+        tenure: Schema.optional(Schema.String)
+      })
+    )
+  }),
   Schema.Struct({ _tag: Schema.Literal("Unwatch"), watcher: Schema.String, key: Schema.String }),
   Schema.Struct({ _tag: Schema.Literal("Gone"), key: Schema.String, reason: Schema.String })
 ])

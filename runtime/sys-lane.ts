@@ -88,13 +88,16 @@ export function sysLane(options: SysLaneOptions): (delivery: Delivery) => void {
         return
       case "Watch": {
         const words = `Cannot watch ${showAddress(to)}: nobody is there`
-        const isHere = watches.onWatch(to, message.watcher, message.key)
-        if (isHere) post.respond(delivery, { watching: true })
+        const tenure = watches.onWatch(to, message.watcher, message.key)
+        if (tenure !== undefined) post.respond(delivery, { watching: true, tenure })
         else refuse(delivery, showAddress(to), words)
         return
       }
+      case "Watching":
+        post.respond(delivery, watches.onWatching(to.home, message))
+        return
       case "Unwatch":
-        watches.onUnwatch(message.watcher, message.key)
+        watches.onUnwatch(to.home, message.watcher, message.key)
         return
       case "Gone":
         watches.onGone(message.key, message.reason)

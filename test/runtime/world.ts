@@ -10,7 +10,7 @@ import type { LocalSystem, SystemOptions } from "#runtime/live.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
 import { Simulation } from "#runtime/simulation.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
-import type { MemoryTransport } from "#runtime/transport/memory.ts"
+import type { MemoryBus, MemoryTransport } from "#runtime/transport/memory.ts"
 import type { Weather } from "#runtime/transport/network.ts"
 import type { Outcome } from "#runtime/wire.ts"
 
@@ -74,6 +74,10 @@ export class World {
     })
     this.simulation.network.weather = weather
     this.host = this.simulation.host
+  }
+
+  get bus(): MemoryBus {
+    return this.simulation.bus
   }
 
   process(nodeId: string, options: Partial<SystemOptions> = {}): Process {
