@@ -217,7 +217,10 @@ export class Simulation {
         report?.(name, event)
       },
       deciding: (self, message) =>
-        this.note(name, `${showAddress(self)} ← ${message === undefined ? "start" : JSON.stringify(message)}`),
+        this.note(
+          name,
+          `${showAddress(self)} ← ${message === undefined ? "start" : JSON.stringify(message)}`
+        ),
       ...machine.system
     })
     const process: SimulatedProcess = { name, boots: machine.boots, life, transport, system }

@@ -3,10 +3,8 @@ import { describe, expect, test } from "bun:test"
 import { reply } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
 import { type ReplyTo, stay } from "#runtime/behaviour.ts"
-import { Fresh } from "#runtime/ids.ts"
 import { type Once, OnceWindow, readOnce, writeOnce } from "#runtime/once.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
-import type { Link } from "#runtime/transport/memory.ts"
 import type { Outcome } from "#runtime/wire.ts"
 import { counter, type Process, World } from "#test/runtime/world.ts"
 
@@ -119,10 +117,7 @@ describe("a question asked until it is answered", () => {
 
   test("is handled once and answered, whatever is lost and doubled on the way", () => {
     for (let seed = 1; seed <= 200; seed++) {
-      const fresh = Fresh.from(seed)
-      const lossy: Link = () =>
-        fresh.fraction() < 0.5 ? [] : fresh.fraction() < 0.5 ? [0] : [fresh.below(300), 1]
-      const world = new World(seed, lossy)
+      const world = new World(seed, { loss: 0.5, doubling: 0.5, leastMs: 0, mostMs: 300 })
       const [near, far] = [world.process("n1"), world.process("n2")]
       const handled: string[] = []
       serve(near, handled)

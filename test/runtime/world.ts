@@ -80,12 +80,17 @@ export class World {
     return this.simulation.bus
   }
 
+  /** Starts a process, or its next life, which is started with the same options. */
   process(nodeId: string, options: Partial<SystemOptions> = {}): Process {
+    const { simulation } = this
     const stage = new Stage()
     const events: TreeEvent[] = []
     this.#stages.set(nodeId, stage)
     this.#events.set(nodeId, events)
-    const { system, transport } = this.simulation.start(nodeId, () => {}, options)
+    const isNew = !simulation.names().includes(nodeId)
+    const { system, transport } = isNew
+      ? simulation.start(nodeId, () => {}, options)
+      : simulation.restart(nodeId)
     return { system, transport, stage, events }
   }
 
