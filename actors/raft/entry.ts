@@ -7,7 +7,9 @@ export const entryType = {
   /** Carries one command of the state machine. */
   command: 1,
   /** Carries a configuration of the group. */
-  config: 2
+  config: 2,
+  /** Carries one command of the state machine behind the id of its proposal (`host/envelope.ts`). */
+  proposal: 3
 } as const
 
 /** One line of the log. `index` and `term` are whole numbers from 1; `type` is one byte. */

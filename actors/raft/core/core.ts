@@ -43,6 +43,7 @@ export function openCore(options: CoreOptions): RaftCore {
       return known.configuration
     },
     ready: () => ready(state),
+    isLeader: () => state.role === "leader",
     status: () => statusOf(state)
   }
 }

@@ -10,7 +10,7 @@ export function takePersist(state: State): Persist | undefined {
   const { log, settings, writing } = state
   if (state.quarantined !== undefined || writing.length >= settings.persistsInFlight) return undefined
   // The log goes on behind a snapshot only when that is in place.
-  if (writing.some(({ snapshot }) => snapshot)) return undefined
+  if (writing.some((at) => at.snapshot !== undefined)) return undefined
   const hardState = { term: state.term, vote: state.vote }
   const isHard = hardState.term !== state.hardHanded.term || hardState.vote !== state.hardHanded.vote
   const snapshot = state.installing
@@ -29,7 +29,7 @@ export function takePersist(state: State): Persist | undefined {
     token: state.token,
     hardState,
     lastIndex: state.written,
-    snapshot: snapshot !== undefined,
+    snapshot,
     since: state.now
   })
   return {
@@ -47,6 +47,7 @@ export function persisted(state: State, token: number): void {
   const writing: Writing | undefined = state.writing.shift()
   assert(writing !== undefined && writing.token === token, "writes become durable in order")
   state.hardDurable = writing.hardState
+  if (writing.snapshot !== undefined) state.snapshot = writing.snapshot
   state.durable = Math.max(state.durable, writing.lastIndex)
   assert(state.durable <= state.log.lastIndex, "nothing is durable that is not in the log")
   advanceCommit(state)

@@ -155,5 +155,6 @@ export interface RaftCore {
   configurationAt(index: number): Configuration
   /** Undefined when there is nothing to do. */
   ready(): Ready | undefined
+  isLeader(): boolean
   status(): CoreStatus
 }

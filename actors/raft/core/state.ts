@@ -27,7 +27,7 @@ export interface Writing {
   readonly token: number
   readonly hardState: HardState
   lastIndex: number
-  readonly snapshot: boolean
+  readonly snapshot: SnapshotMeta | undefined
   readonly since: number
 }
 
@@ -196,7 +196,7 @@ export const mayCampaign = (state: State): boolean =>
   state.quarantined === undefined &&
   !state.removed &&
   state.installing === undefined &&
-  !state.writing.some(({ snapshot }) => snapshot) &&
+  !state.writing.some(({ snapshot }) => snapshot !== undefined) &&
   !isDiskStuck(state) &&
   (isVoter(configurationOf(state), state.id) || mayHaveToLeadOut(state))
 

@@ -112,10 +112,11 @@ export type HostEffect =
   | { readonly _tag: "Apply"; readonly entries: ReadonlyArray<Entry> }
   /** Freeze the state now and save it. One at a time. */
   | { readonly _tag: "SaveSnapshot"; readonly meta: SnapshotMeta }
-  /** Save what was fetched, then restore the state machine from it. `truncateFrom` is persisted before, if given. */
+  /** Persist `before`, whose token nobody waits for, save what was fetched, restore the state machine from it. */
   | {
       readonly _tag: "Install"
       readonly token: number
+      readonly before: PersistBatch | undefined
       readonly meta: SnapshotMeta
       readonly chunks: ReadonlyArray<Uint8Array>
     }

@@ -1,0 +1,657 @@
+/** A member around the core: see `protocol.ts` for what it is told and what it asks for. */
+import { encodeConfiguration, type NodeId } from "#actors/raft/core/configuration.ts"
+import { openCore } from "#actors/raft/core/core.ts"
+import type { Persist, RaftCore, Ready, SoftState } from "#actors/raft/core/protocol.ts"
+import { type Entry, entryType, maxEntryBytes } from "#actors/raft/entry.ts"
+import { idOf } from "#actors/raft/host/envelope.ts"
+import { Fetch, type Fetched } from "#actors/raft/host/fetch.ts"
+import type {
+  Forward,
+  ForwardRefused,
+  HostMessage,
+  Message,
+  ReadAnswer,
+  ReadAsk,
+  SnapshotAsk
+} from "#actors/raft/host/message.ts"
+import type { CatchUp } from "#actors/raft/host/promote.ts"
+import { judgeLearners } from "#actors/raft/host/promote.ts"
+import { type Pending, Proposals } from "#actors/raft/host/proposals.ts"
+import type {
+  HostEffect,
+  HostEvent,
+  HostOptions,
+  HostSettings,
+  HostStatus,
+  RaftHost,
+  Settlement,
+  Ticket
+} from "#actors/raft/host/protocol.ts"
+import { Reads } from "#actors/raft/host/reads.ts"
+import type { PersistBatch, SnapshotMeta, StorageStatus } from "#actors/raft/storage.ts"
+import { assert, never } from "#runtime/assert.ts"
+
+// After a snapshot for which there was no room: so many entries before the next attempt.
+const retrySnapshotAfter = 1_000
+
+export function openHost(options: HostOptions): RaftHost {
+  return new Host(options)
+}
+
+interface Change {
+  readonly ticket: Ticket
+  readonly index: number
+  readonly term: number
+}
+
+class Host implements RaftHost {
+  readonly #id: NodeId
+  readonly #boot: string
+  readonly #settings: HostSettings
+  readonly #core: RaftCore
+  readonly #proposals: Proposals
+  readonly #reads: Reads
+  readonly #fetch: Fetch
+  #effects: Array<HostEffect> = []
+  #now = 0
+  #storage: StorageStatus
+  #soft: SoftState
+  #leaderlessSince: number | undefined = 0
+
+  #toApply: Array<Entry> = []
+  #handedOut: ReadonlyArray<Entry> | undefined
+  #applied: number
+  #appliedTerm: number
+  #snapshotIndex: number
+  #toldLeading = 0
+
+  #saving: { readonly meta: SnapshotMeta; readonly tickets: Array<Ticket> } | undefined
+  #compactAsked: Array<Ticket> = []
+  #noSnapshotBefore = 0
+  #fetched: Fetched | undefined
+  #install: Extract<HostEffect, { readonly _tag: "Install" }> | undefined
+  #installing: { again: number } | undefined
+
+  /** Forwarded here and appended, not applied yet: sent again, they are not appended again. */
+  #forwarded = new Set<string>()
+  #changes: Array<Change> = []
+  #catchUps: ReadonlyMap<NodeId, CatchUp> = new Map()
+
+  constructor(options: HostOptions) {
+    this.#id = options.id
+    this.#boot = options.boot
+    this.#settings = options.settings
+    this.#storage = options.storage
+    const { recovered } = options
+    this.#core = openCore({
+      id: options.id,
+      recovered,
+      initial: options.initial,
+      settings: options.settings.core,
+      chance: options.chance
+    })
+    this.#applied = recovered.snapshot?.index ?? 0
+    this.#appliedTerm = recovered.snapshot?.term ?? 0
+    this.#snapshotIndex = this.#applied
+    this.#soft = {
+      role: "follower",
+      term: recovered.hardState.term,
+      leader: undefined,
+      quarantined: undefined,
+      removed: false
+    }
+    this.#proposals = new Proposals(options.settings, (ticket, outcome) =>
+      this.#settle(ticket, { _tag: "Proposal", outcome })
+    )
+    this.#reads = new Reads(options.settings, (ticket, index, message) =>
+      this.#settle(ticket, { _tag: "Read", index, message })
+    )
+    this.#fetch = new Fetch(options.settings)
+  }
+
+  turn(events: ReadonlyArray<HostEvent>): ReadonlyArray<HostEffect> {
+    // What has arrived comes before time passes, and however late this turn is, one tick of it: a member that was
+    // held up must not take its own silence for the leader's.
+    let ticked = false
+    for (const event of events) {
+      if (event._tag === "Ticked") ticked = true
+      else this.#on(event)
+    }
+    if (ticked) {
+      this.#collect()
+      this.#tick()
+    }
+    this.#sendProposals()
+    this.#beginReads()
+    this.#collect()
+    this.#snapshotIfDue()
+    this.#applyNext()
+    const effects = this.#effects
+    this.#effects = []
+    return effects
+  }
+
+  status(): HostStatus {
+    return {
+      ...this.#core.status(),
+      applied: this.#applied,
+      pendingProposals: this.#proposals.size,
+      pendingReads: this.#reads.size,
+      snapshotIndex: this.#snapshotIndex,
+      fetching: this.#fetch.progress
+    }
+  }
+
+  #on(event: Exclude<HostEvent, { readonly _tag: "Ticked" }>): void {
+    switch (event._tag) {
+      case "Received":
+        this.#received(event.message)
+        return
+      case "Persisted":
+        this.#storage = event.storage
+        this.#core.persisted(event.token)
+        return
+      case "Applied":
+        this.#onApplied(event.index, event.results)
+        return
+      case "Saved":
+        this.#onSaved(event.meta, event.saved, event.storage)
+        return
+      case "Installed":
+        this.#onInstalled(event.token, event.saved, event.storage)
+        return
+      case "Loaded":
+        this.#onLoaded(event)
+        return
+      case "Propose": {
+        const { ticket, id, data, deadlineTicks = this.#settings.proposalTicks } = event
+        if (data.length > maxEntryBytes) {
+          const message = `Cannot propose ${data.length} bytes: one entry carries at most ${maxEntryBytes}`
+          this.#settle(ticket, { _tag: "Proposal", outcome: { _tag: "Overloaded", message } })
+        } else this.#proposals.add(ticket, id, data, this.#now + deadlineTicks)
+        return
+      }
+      case "Read":
+        this.#reads.add(event.ticket, this.#now + (event.deadlineTicks ?? this.#settings.readTicks))
+        return
+      case "Change": {
+        const result = this.#core.proposeConfig(event.change, event.force)
+        if (result._tag === "Appended") {
+          this.#changes.push({ ticket: event.ticket, index: result.index, term: result.term })
+        } else this.#settle(event.ticket, { _tag: "Change", result })
+        return
+      }
+      case "Transfer":
+        this.#settle(event.ticket, {
+          _tag: "Transfer",
+          result: this.#core.transferLeadership(event.to)
+        })
+        return
+      case "Compact":
+        this.#compactAsked.push(event.ticket)
+        return
+      case "PeerGone":
+        this.#core.hintPeerGone(event.node)
+        return
+      case "Unreachable":
+        this.#core.unreachable(event.node)
+        return
+      default:
+        never(event)
+    }
+  }
+
+  #settle(ticket: Ticket, settlement: Settlement): void {
+    this.#effects.push({ _tag: "Settle", ticket, settlement })
+  }
+
+  #send(message: HostMessage): void {
+    this.#effects.push({ _tag: "Send", message })
+  }
+
+  // ── the core's wishes
+
+  #collect(): void {
+    for (let ready = this.#core.ready(); ready !== undefined; ready = this.#core.ready())
+      this.#carryOut(ready)
+  }
+
+  #carryOut(ready: Ready): void {
+    if (ready.persist !== undefined) this.#persist(ready.persist)
+    for (const message of ready.messages) this.#effects.push({ _tag: "Send", message })
+    if (ready.committed.length > 0) this.#toApply.push(...ready.committed)
+    for (const { id, index } of ready.reads) {
+      const asker = this.#reads.takeAsker(id)
+      if (asker === undefined) this.#reads.answered(id, index, this.#applied)
+      else this.#answerRead(asker, index)
+    }
+    for (const id of ready.lostReads) {
+      const asker = this.#reads.takeAsker(id)
+      if (asker === undefined) this.#reads.lost(id)
+      else this.#answerRead(asker, 0)
+    }
+    if (ready.fetch !== undefined && this.#installing === undefined && this.#install === undefined) {
+      const ask = this.#fetch.offered(ready.fetch.from, ready.fetch.meta, this.#now)
+      if (ask !== undefined) this.#askSnapshot(ask)
+    }
+    if (ready.soft !== undefined) this.#softChanged(ready.soft)
+  }
+
+  #persist(persist: Persist): void {
+    const { token, hardState, truncateFrom, entries, commitHint, snapshot } = persist
+    const batch: PersistBatch = {
+      token,
+      entries,
+      commitHint,
+      ...(hardState === undefined ? {} : { hardState }),
+      ...(truncateFrom === undefined ? {} : { truncateFrom })
+    }
+    if (snapshot === undefined) {
+      this.#effects.push({ _tag: "Persist", batch })
+      return
+    }
+    const fetched = this.#fetched
+    assert(fetched !== undefined && fetched.meta.index === snapshot.index, "what is installed was fetched")
+    const before = hardState === undefined && truncateFrom === undefined ? undefined : batch
+    // The state that these would have built is in the snapshot.
+    this.#toApply = []
+    this.#fetched = undefined
+    this.#install = { _tag: "Install", token, before, meta: snapshot, chunks: fetched.chunks }
+    this.#installNext()
+  }
+
+  /** One snapshot at a time: our own, if one is being saved, comes first. */
+  #installNext(): void {
+    if (this.#install === undefined || this.#saving !== undefined || this.#installing !== undefined) return
+    this.#installing = { again: Number.POSITIVE_INFINITY }
+    this.#effects.push(this.#install)
+  }
+
+  #softChanged(soft: SoftState): void {
+    const before = this.#soft
+    this.#soft = soft
+    if (soft.quarantined !== undefined && before.quarantined === undefined) {
+      this.#effects.push({ _tag: "Quarantine", reason: soft.quarantined })
+    }
+    if (soft.leader === undefined) this.#leaderlessSince ??= this.#now
+    else this.#leaderlessSince = undefined
+    if (soft.term === before.term && soft.leader === before.leader && soft.role === before.role) return
+    this.#fetch.abandon()
+    this.#forwarded.clear()
+    this.#proposals.requeueAll()
+    this.#reads.requeueSent()
+    if (soft.role !== "leader") {
+      for (const { ticket } of this.#changes) {
+        this.#settle(ticket, { _tag: "Change", result: { _tag: "Unknown" } })
+      }
+      this.#changes = []
+      this.#catchUps = new Map()
+      this.#toldLeading = 0
+      this.#effects.push({
+        _tag: "Leadership",
+        leadership: {
+          _tag: "Following",
+          term: soft.term,
+          ...(soft.leader === undefined ? {} : { leader: soft.leader })
+        }
+      })
+    }
+  }
+
+  // ── what others say
+
+  #received(message: Message): void {
+    switch (message._tag) {
+      case "Forward":
+        this.#onForward(message)
+        return
+      case "ForwardRefused":
+        this.#onForwardRefused(message)
+        return
+      case "ReadAsk":
+        this.#onReadAsk(message)
+        return
+      case "ReadAnswer":
+        this.#onReadAnswer(message)
+        return
+      case "SnapshotAsk":
+        this.#effects.push({
+          _tag: "LoadChunks",
+          to: message.from,
+          index: message.index,
+          snapshotTerm: message.snapshotTerm,
+          chunk: message.chunk,
+          count: Math.min(message.count, this.#settings.chunksAtOnce)
+        })
+        return
+      case "SnapshotChunk": {
+        const next = this.#fetch.received(message, this.#now)
+        if (next === undefined) return
+        if ("count" in next) this.#askSnapshot(next)
+        else {
+          this.#fetched = next
+          if (!this.#core.install(next.meta)) this.#fetched = undefined
+        }
+        return
+      }
+      case "SnapshotGone":
+        this.#fetch.gone(message.from, message.index, message.snapshotTerm)
+        return
+      default:
+        this.#core.step(message)
+    }
+  }
+
+  #isLeader(): boolean {
+    return this.#core.isLeader()
+  }
+
+  // ── proposals
+
+  #sendProposals(): void {
+    const pending = this.#proposals.take()
+    if (pending.length === 0) return
+    if (this.#isLeader()) this.#appendHere(pending)
+    else this.#forward(pending)
+  }
+
+  #appendHere(pending: ReadonlyArray<Pending>): void {
+    if (this.#storage.low) {
+      for (const one of pending)
+        this.#refuseOverloaded(one, "Cannot propose now: there is too little disk space")
+      return
+    }
+    const append = (some: ReadonlyArray<Pending>): string => {
+      const batch = some.map(({ data }) => ({ type: entryType.proposal, data }))
+      const result = this.#core.propose(batch)
+      if (result._tag === "Appended")
+        for (const one of some) this.#sent(one, result.term, Number.POSITIVE_INFINITY)
+      return result._tag
+    }
+    if (append(pending) === "Appended") return
+    for (const one of pending) {
+      const result = append([one])
+      if (result === "Overloaded") {
+        this.#refuseOverloaded(one, "Cannot propose now: too much waits for a majority of the managers")
+      } else if (result !== "Appended") this.#later(one)
+    }
+  }
+
+  /** Certain only while nobody else was ever asked. */
+  #refuseOverloaded(pending: Pending, message: string): void {
+    if (pending.doubtful) this.#later(pending)
+    else this.#proposals.end(pending, { _tag: "Overloaded", message })
+  }
+
+  #sent(pending: Pending, term: number, at: number): void {
+    pending.doubtful = true
+    pending.sentTerm = term
+    pending.sentAt = at
+  }
+
+  /** Looked at again with the next tick. */
+  #later(pending: Pending): void {
+    pending.sentAt = this.#now - this.#settings.resendTicks
+  }
+
+  #forward(pending: ReadonlyArray<Pending>): void {
+    const { leader, term } = this.#soft
+    if (leader === undefined || leader === this.#id) {
+      for (const one of pending) this.#later(one)
+      return
+    }
+    let proposals: Array<Forward["proposals"][number]> = []
+    let bytes = 0
+    const flush = (): void => {
+      if (proposals.length === 0) return
+      this.#send({ _tag: "Forward", from: this.#id, to: leader, term, proposals })
+      proposals = []
+      bytes = 0
+    }
+    for (const one of pending) {
+      if (bytes + one.data.length > this.#settings.core.appendBytes) flush()
+      proposals.push({ id: one.id, data: one.data })
+      bytes += one.data.length
+      this.#sent(one, term, this.#now)
+    }
+    flush()
+  }
+
+  #onForward(message: Forward): void {
+    const fresh = message.proposals.filter(({ data }) => !this.#forwarded.has(keyOf(idOf(data))))
+    if (fresh.length === 0) return
+    const result = this.#storage.low
+      ? ({ _tag: "Overloaded" } as const)
+      : this.#core.propose(fresh.map(({ data }) => ({ type: entryType.proposal, data })))
+    if (result._tag === "Appended") {
+      for (const { data } of fresh) this.#forwarded.add(keyOf(idOf(data)))
+      return
+    }
+    const boots = new Map<string, Array<number>>()
+    for (const { id } of fresh) {
+      const seqs = boots.get(id.boot) ?? []
+      seqs.push(id.seq)
+      boots.set(id.boot, seqs)
+    }
+    for (const [boot, seqs] of boots) {
+      this.#send({
+        _tag: "ForwardRefused",
+        from: this.#id,
+        to: message.from,
+        term: this.#soft.term,
+        reason: result._tag === "Overloaded" ? "overloaded" : "not-leader",
+        leader: this.#soft.leader ?? "",
+        boot,
+        seqs
+      })
+    }
+  }
+
+  /** No end for a proposal: a copy of it may have gone another way. It is tried again. */
+  #onForwardRefused(message: ForwardRefused): void {
+    if (message.reason === "overloaded") return
+    for (const seq of message.seqs) {
+      const pending = this.#proposals.find(message.boot, seq)
+      if (pending !== undefined) this.#later(pending)
+    }
+  }
+
+  // ── reads
+
+  #beginReads(): void {
+    const { leader, term } = this.#soft
+    this.#reads.begin(this.#now, (id) => {
+      if (this.#core.readIndex(id)) return "here"
+      if (leader === undefined || leader === this.#id) return "nobody"
+      this.#send({ _tag: "ReadAsk", from: this.#id, to: leader, term, boot: this.#boot, id })
+      return "sent"
+    })
+  }
+
+  #onReadAsk(message: ReadAsk): void {
+    const asker = { to: message.from, boot: message.boot, id: message.id }
+    const id = this.#reads.beginFor(asker)
+    if (this.#core.readIndex(id)) return
+    this.#reads.takeAsker(id)
+    this.#answerRead(asker, 0)
+  }
+
+  #answerRead(
+    asker: { readonly to: NodeId; readonly boot: string; readonly id: number },
+    index: number
+  ): void {
+    this.#send({ _tag: "ReadAnswer", from: this.#id, term: this.#soft.term, index, ...asker })
+  }
+
+  #onReadAnswer(message: ReadAnswer): void {
+    if (message.boot !== this.#boot) return
+    if (message.index > 0) this.#reads.answered(message.id, message.index, this.#applied)
+    else this.#reads.refused(message.id, this.#now)
+  }
+
+  // ── applying
+
+  #applyNext(): void {
+    if (this.#handedOut !== undefined || this.#install !== undefined || this.#toApply.length === 0) return
+    this.#handedOut = this.#toApply
+    this.#toApply = []
+    this.#effects.push({ _tag: "Apply", entries: this.#handedOut })
+  }
+
+  #onApplied(index: number, results: ReadonlyArray<unknown>): void {
+    const entries = this.#handedOut
+    assert(entries !== undefined, "what was applied was handed out")
+    this.#handedOut = undefined
+    let done = 0
+    for (const entry of entries) {
+      if (entry.index > index) break
+      assert(entry.index === this.#applied + 1, "entries are applied one after another")
+      this.#applied = entry.index
+      this.#appliedTerm = entry.term
+      if (entry.type === entryType.proposal) {
+        this.#proposals.applied(entry.index, entry.data, results[done])
+        if (this.#forwarded.size > 0) this.#forwarded.delete(keyOf(idOf(entry.data)))
+      }
+      done++
+    }
+    if (done < entries.length && this.#install === undefined) {
+      this.#toApply = [...entries.slice(done), ...this.#toApply]
+    }
+    this.#reads.applied(this.#applied)
+    this.#settleChanges()
+    this.#tellLeading()
+  }
+
+  #settleChanges(): void {
+    for (let first = this.#changes[0]; first !== undefined; first = this.#changes[0]) {
+      const { ticket, index, term } = first
+      if (index > this.#applied) return
+      this.#changes.shift()
+      this.#settle(ticket, { _tag: "Change", result: { _tag: "Appended", index, term } })
+    }
+  }
+
+  /** A leader says so once it has applied an entry of its own term: everything that was committed before it. */
+  #tellLeading(): void {
+    const { role, term } = this.#soft
+    if (role !== "leader" || this.#toldLeading === term || this.#appliedTerm !== term) return
+    this.#toldLeading = term
+    this.#effects.push({ _tag: "Leadership", leadership: { _tag: "Leading", term } })
+  }
+
+  // ── snapshots
+
+  #snapshotIfDue(): void {
+    if (this.#saving !== undefined || this.#install !== undefined) return
+    const { snapshotEntries, snapshotBytes, snapshotBytesAtMost } = this.#settings
+    const due =
+      this.#applied - this.#snapshotIndex >= snapshotEntries ||
+      this.#storage.logBytes >=
+        Math.min(Math.max(snapshotBytes, 2 * this.#storage.snapshotBytes), snapshotBytesAtMost)
+    const isAsked = this.#compactAsked.length > 0
+    if (!isAsked && (!due || this.#applied < this.#noSnapshotBefore)) return
+    const tickets = this.#compactAsked
+    this.#compactAsked = []
+    if (this.#applied <= this.#snapshotIndex) {
+      for (const ticket of tickets) this.#settle(ticket, { _tag: "Compacted", saved: true })
+      return
+    }
+    // Between an `Applied` and the next `Apply` the state machine stands exactly where this member believes. While
+    // entries are handed out, it may be ahead.
+    if (this.#handedOut !== undefined) {
+      this.#compactAsked = tickets
+      return
+    }
+    const meta: SnapshotMeta = {
+      index: this.#applied,
+      term: this.#appliedTerm,
+      config: encodeConfiguration(this.#core.configurationAt(this.#applied))
+    }
+    this.#saving = { meta, tickets }
+    this.#effects.push({ _tag: "SaveSnapshot", meta })
+  }
+
+  #onSaved(meta: SnapshotMeta, saved: boolean, storage: StorageStatus): void {
+    const saving = this.#saving
+    assert(saving?.meta.index === meta.index, "what was saved was asked for")
+    this.#saving = undefined
+    this.#storage = storage
+    if (saved) {
+      this.#snapshotIndex = Math.max(this.#snapshotIndex, meta.index)
+      this.#core.compact(meta)
+    } else this.#noSnapshotBefore = this.#applied + retrySnapshotAfter
+    for (const ticket of saving.tickets) this.#settle(ticket, { _tag: "Compacted", saved })
+    this.#installNext()
+  }
+
+  #onInstalled(token: number, saved: boolean, storage: StorageStatus): void {
+    const install = this.#install
+    assert(install !== undefined && install.token === token, "what was installed was asked for")
+    this.#storage = storage
+    if (!saved) {
+      this.#installing = { again: this.#now + this.#settings.resendTicks }
+      // What was to be persisted before it is.
+      this.#install = { ...install, before: undefined }
+      return
+    }
+    this.#install = undefined
+    this.#installing = undefined
+    this.#applied = install.meta.index
+    this.#appliedTerm = install.meta.term
+    this.#snapshotIndex = install.meta.index
+    this.#core.persisted(token)
+    this.#reads.applied(this.#applied)
+    // What was waited for may be in the snapshot, its result unheard: the state machine knows it by its id.
+    this.#proposals.requeueAll()
+  }
+
+  #askSnapshot(ask: Pick<SnapshotAsk, "to" | "index" | "snapshotTerm" | "chunk" | "count">): void {
+    this.#send({ _tag: "SnapshotAsk", from: this.#id, term: this.#soft.term, ...ask })
+  }
+
+  #onLoaded(event: Extract<HostEvent, { readonly _tag: "Loaded" }>): void {
+    const { to, index, snapshotTerm, chunk, chunks, last } = event
+    const letter = { from: this.#id, to, term: this.#soft.term, index, snapshotTerm }
+    if (chunks.length === 0) {
+      this.#send({ _tag: "SnapshotGone", ...letter })
+      return
+    }
+    for (const [i, { data, checksum }] of chunks.entries()) {
+      const isLast = last && i === chunks.length - 1
+      this.#send({ _tag: "SnapshotChunk", ...letter, chunk: chunk + i, last: isLast, checksum, data })
+    }
+  }
+
+  // ── time
+
+  #tick(): void {
+    this.#now++
+    this.#core.tick()
+    const isLeaderless =
+      this.#leaderlessSince !== undefined && this.#now - this.#leaderlessSince >= this.#settings.patienceTicks
+    this.#proposals.expire(this.#now, isLeaderless)
+    this.#proposals.requeueOlder(this.#now - this.#settings.resendTicks)
+    this.#reads.tick(this.#now, isLeaderless)
+    const ask = this.#fetch.tick(this.#now)
+    if (ask !== undefined) this.#askSnapshot(ask)
+    if (this.#installing !== undefined && this.#installing.again <= this.#now) {
+      this.#installing = undefined
+      this.#installNext()
+    }
+    if (!this.#isLeader()) return
+    // A leader without room for entries is of no use to anybody.
+    if (this.#storage.low) this.#core.transferLeadership()
+    if (this.#settings.autoPromote) this.#promoteLearners()
+  }
+
+  #promoteLearners(): void {
+    const status = this.#core.status()
+    const { electionTicks } = this.#settings.core
+    const { rounds, ready } = judgeLearners(status, this.#catchUps, this.#now, electionTicks)
+    this.#catchUps = rounds
+    if (ready !== undefined) this.#core.proposeConfig({ _tag: "Promote", node: ready })
+  }
+}
+
+const keyOf = (id: { readonly proposer: string; readonly boot: string; readonly seq: number }): string =>
+  `${id.proposer}/${id.boot}/${id.seq}`
