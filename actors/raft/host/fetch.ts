@@ -9,6 +9,8 @@ interface Fetching {
   readonly from: NodeId
   readonly meta: SnapshotMeta
   readonly chunks: Array<Uint8Array>
+  /** Chunks that overtook others: at most as many as were asked for. */
+  readonly early: Map<number, SnapshotChunk>
   checksum: number
   /** The first chunk that was not asked for yet. */
   askedTo: number
@@ -38,31 +40,42 @@ export class Fetch {
   /** An offer: begins, unless one is under way that still moves. */
   offered(from: NodeId, meta: SnapshotMeta, tick: number): Ask | undefined {
     if (this.#now !== undefined) return undefined
-    this.#now = { from, meta, chunks: [], checksum: 0, askedTo: 0, askedAt: tick, heardAt: tick }
+    this.#now = {
+      from,
+      meta,
+      chunks: [],
+      early: new Map(),
+      checksum: 0,
+      askedTo: 0,
+      askedAt: tick,
+      heardAt: tick
+    }
     return this.#ask(this.#now, tick)
   }
 
-  /** Takes a chunk that is the next one; answers with what to ask next, or with the whole. */
+  /** Takes a chunk; answers with what to ask next, or with the whole. */
   received(message: SnapshotChunk, tick: number): Ask | Fetched | undefined {
     const now = this.#now
-    if (now === undefined || !isOf(now, message) || message.chunk < now.chunks.length) return undefined
-    if (message.chunk > now.chunks.length) {
-      // One was lost on the way; ask for it at once, but once a tick at most.
-      return now.askedAt < tick ? this.#ask(now, tick) : undefined
-    }
-    const checksum = crc32(message.data, now.checksum)
-    if (checksum !== message.checksum) {
-      // Of another snapshot with the same name, or spoilt: nothing of it can be trusted.
-      this.#now = undefined
-      return undefined
-    }
-    now.checksum = checksum
-    now.chunks.push(message.data)
-    now.heardAt = tick
-    if (message.last) {
-      this.#now = undefined
-      // An empty snapshot travels as one empty chunk.
-      return { meta: now.meta, chunks: now.chunks.filter(({ length }) => length > 0) }
+    if (now === undefined || !isOf(now, message)) return undefined
+    if (message.chunk < now.chunks.length || message.chunk >= now.askedTo) return undefined
+    now.early.set(message.chunk, message)
+    for (let next = now.early.get(now.chunks.length); next !== undefined; ) {
+      now.early.delete(next.chunk)
+      const checksum = crc32(next.data, now.checksum)
+      if (checksum !== next.checksum) {
+        // Of another snapshot with the same name, or spoilt: nothing of it can be trusted.
+        this.#now = undefined
+        return undefined
+      }
+      now.checksum = checksum
+      now.chunks.push(next.data)
+      now.heardAt = tick
+      if (next.last) {
+        this.#now = undefined
+        // An empty snapshot travels as one empty chunk.
+        return { meta: now.meta, chunks: now.chunks.filter(({ length }) => length > 0) }
+      }
+      next = now.early.get(now.chunks.length)
     }
     return now.chunks.length >= now.askedTo ? this.#ask(now, tick) : undefined
   }
@@ -79,8 +92,8 @@ export class Fetch {
   tick(tick: number): Ask | undefined {
     const now = this.#now
     if (now === undefined) return undefined
-    const { chunkTicks } = this.#settings
-    if (tick - now.heardAt >= 3 * chunkTicks) {
+    const { chunkTicks, fetchTicks } = this.#settings
+    if (tick - now.heardAt >= fetchTicks) {
       this.#now = undefined
       return undefined
     }

@@ -114,8 +114,10 @@ class Host implements RaftHost {
     // held up must not take its own silence for the leader's.
     let ticked = false
     for (const event of events) {
-      if (event._tag === "Ticked") ticked = true
-      else this.#on(event)
+      if (event._tag === "Ticked") {
+        ticked = true
+        this.#storage = event.storage
+      } else this.#on(event)
     }
     if (ticked) {
       this.#collect()

@@ -123,7 +123,7 @@ export class Member {
       this.#tickDue = false
       this.#ticks++
       this.#dropSources()
-      this.#offer({ _tag: "Ticked" })
+      this.#offer({ _tag: "Ticked", storage: this.#storage.status() })
     })
   }
 

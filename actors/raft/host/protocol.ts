@@ -37,8 +37,10 @@ export interface HostSettings {
   readonly snapshotBytesAtMost: number
   /** Chunks asked for at a time. */
   readonly chunksAtOnce: number
-  /** A transfer without a chunk for so long asks again; one without for three times as long is given up. */
+  /** A transfer without a chunk for so long asks again… */
   readonly chunkTicks: number
+  /** …and for so long is given up. */
+  readonly fetchTicks: number
   /** Whether a leader promotes learners by itself once they have caught up. */
   readonly autoPromote: boolean
 }
@@ -46,7 +48,7 @@ export interface HostSettings {
 export type HostEvent =
   /** From another member; decoded, and `from` is who it says. */
   | { readonly _tag: "Received"; readonly message: Message }
-  | { readonly _tag: "Ticked" }
+  | { readonly _tag: "Ticked"; readonly storage: StorageStatus }
   | { readonly _tag: "Persisted"; readonly token: number; readonly storage: StorageStatus }
   /** Entries up to and including `index` were applied; `results` are those of the last `Apply`, in order. */
   | { readonly _tag: "Applied"; readonly index: number; readonly results: ReadonlyArray<unknown> }

@@ -1,0 +1,347 @@
+/** Whole members: how proposals, reads and snapshots end, whatever happens to leaders and links meanwhile. */
+import { describe, expect, setDefaultTimeout, test } from "bun:test"
+import type { ConfigChange } from "#actors/raft/core/configuration.ts"
+import { Members } from "#test/support/raft-members.ts"
+
+// Imitated time, on a machine that may be busy.
+setDefaultTimeout(60_000)
+
+const applied = (told: { outcome: unknown }): boolean =>
+  (told.outcome as { _tag?: string } | undefined)?._tag === "Applied"
+
+describe("proposals", () => {
+  test("are applied on every member, in one order, whoever made them", () => {
+    const members = new Members(["a", "b", "c"])
+    members.elect()
+    const told = ["a", "b", "c"].flatMap((id) => [1, 2, 3].map((n) => members.propose(id, `${id}${n}`)))
+    members.until("nine results", () => told.every(applied))
+    const [first] = [...members.places.values()].map(({ notes }) => notes.texts)
+    members.until("the same everywhere", () =>
+      [...members.places.values()].every(({ notes }) => notes.texts.join() === first?.join())
+    )
+    expect([...(first ?? [])].sort()).toEqual(["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"])
+  })
+
+  test("G2 G3: when the leader dies, what was on its way to it goes to the next one, and is applied once", () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const members = new Members(["a", "b", "c"], { seed })
+      const leader = members.elect()
+      const [one, two] = ["a", "b", "c"].filter((id) => id !== leader) as [string, string]
+      const told = Array.from({ length: 20 }, (_, i) => members.propose(i % 2 === 0 ? one : two, `${i}`))
+      // Some of them are in the leader's log by now, some with one follower, some nowhere.
+      members.world.advance(seed % 7)
+      members.crash(leader, true)
+      const before = members.world.monotonic()
+      members.until("twenty results", () => told.every(applied))
+      expect(members.world.monotonic() - before).toBeLessThan(2_500)
+      members.world.advance(200)
+      const { texts } = members.place(one).notes
+      expect([...texts].sort()).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`).sort())
+    }
+  })
+
+  test("G1 G4: each ends once, and nothing is applied twice, on links that lose a third of everything", () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const members = new Members(["a", "b", "c"], { seed })
+      members.elect()
+      members.lossPercent = 33
+      const told = Array.from({ length: 30 }, (_, i) => members.propose("abc"[i % 3] as string, `${i}`, 100))
+      members.until("thirty ends", () => told.every(({ outcome }) => outcome !== undefined), 60_000)
+      members.lossPercent = 0
+      members.world.advance(6_000)
+      for (const { notes } of members.places.values())
+        expect(new Set(notes.texts).size).toBe(notes.texts.length)
+      const { texts } = members.place(members.elect()).notes
+      for (const [i, { outcome }] of told.entries()) {
+        if (outcome?._tag === "Applied") expect(texts).toContain(`${i}`)
+        if (outcome?._tag === "NotLeader" || outcome?._tag === "Overloaded")
+          expect(texts).not.toContain(`${i}`)
+      }
+    }
+  })
+
+  test("G7 L2: without a majority, what never left is refused within a second or so, the rest is unknown at its deadline", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.isolate(leader)
+    const doubtful = members.propose(leader, "doubtful", 60)
+    members.until("an end", () => doubtful.outcome !== undefined, 3_100)
+    expect(doubtful.outcome?._tag).toBe("Unknown")
+    const certain = members.propose(leader, "certain")
+    members.until("a refusal", () => certain.outcome !== undefined, 100)
+    expect(certain.outcome).toEqual({ _tag: "NotLeader" })
+    members.heal()
+    members.world.advance(5_000)
+    expect(members.place(members.elect()).notes.texts).not.toContain("certain")
+  })
+
+  test("G10: one proposal on an idle group is applied without any other traffic", () => {
+    const members = new Members(["a", "b", "c"])
+    members.elect()
+    members.world.advance(3_000)
+    const told = members.propose("b", "alone")
+    members.until("its result", () => applied(told), 50)
+  })
+
+  test("C14: a leader without room for entries refuses them and hands over", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const { vfs, storage } = members.place(leader)
+    // What a quiet moment brings: the next segment is made ready, and room is measured.
+    storage?.idle()
+    members.world.advance(10)
+    vfs.capacity = 0
+    storage?.idle()
+    members.until("another leader", () => ![undefined, leader].includes(members.leader()))
+    expect(members.place(leader).problem).toBeUndefined()
+    const told = members.propose(leader, "after")
+    members.until("its result", () => applied(told))
+  })
+})
+
+describe("reads", () => {
+  test("F5: on any member see everything that was acknowledged before they were asked", () => {
+    const members = new Members(["a", "b", "c"])
+    members.elect()
+    for (const id of ["a", "b", "c", "b", "a"]) {
+      const told = members.propose("a", id)
+      members.until("its result", () => applied(told))
+      const { index } = told.outcome as { index: number }
+      const read = members.read(id)
+      members.until("an answer", () => read.answer !== undefined, 200)
+      expect(read.answer as number).toBeGreaterThanOrEqual(index)
+      expect(members.place(id).notes.texts.at(-1)).toBe(id)
+    }
+  })
+
+  test("F8: all that are asked in one turn share one round", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    members.world.advance(500)
+    members.sent.clear()
+    const reads = Array.from({ length: 50 }, () => members.read(follower))
+    members.until("fifty answers", () => reads.every(({ answer }) => typeof answer === "number"), 40)
+    expect(members.sent.get("ReadAsk")).toBe(1)
+    expect(members.sent.get("ReadAnswer")).toBe(1)
+  })
+
+  test("F6: fail, rather than being stale, on a leader that was cut off; and are answered again when it is back", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.isolate(leader)
+    const read = members.read(leader)
+    members.until("an end", () => read.answer !== undefined, 4_000)
+    expect(read.answer).toBeInstanceOf(Error)
+    members.heal()
+    members.world.advance(1_000)
+    const again = members.read(leader)
+    members.until("an answer", () => typeof again.answer === "number")
+  })
+
+  test("F4: an answer that comes after the question was asked again under another id changes nothing", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    let late = 0
+    members.filter = (message) => {
+      if (message._tag === "ReadAnswer" && late === 0) {
+        late++
+        // 600 ms late: after the question was asked again.
+        members.world.after(600, () => members.member(follower).receive({ ...message, index: 1 }))
+        return false
+      }
+      return true
+    }
+    const read = members.read(follower)
+    members.until("an answer", () => read.answer !== undefined)
+    members.world.advance(1_000)
+    expect(late).toBe(1)
+    expect(read.answer).toBeGreaterThan(1)
+  })
+})
+
+describe("leadership", () => {
+  test("A7: is told once the first entry of the term is applied, with all that came before", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const told = Array.from({ length: 10 }, (_, i) => members.propose(leader, `${i}`))
+    members.until("results", () => told.every(applied))
+    members.crash(leader)
+    members.until("another leader", () => members.leader() !== undefined && members.leader() !== leader)
+    expect(members.place(members.leader() as string).notes.texts).toHaveLength(10)
+  })
+
+  test("J10: is handed over without losing, doubling or hanging a write", () => {
+    const members = new Members(["a", "b", "c"])
+    const told: Array<{ outcome: unknown }> = []
+    for (let round = 0; round < 5; round++) {
+      const leader = members.elect()
+      for (let i = 0; i < 10; i++) {
+        told.push(members.propose("abc"[i % 3] as string, `${round}.${i}`))
+        if (i === 4) members.member(leader).transfer(undefined, () => {})
+        members.world.advance(2)
+      }
+      members.until(
+        "another leader",
+        () => members.leader() !== undefined && members.leader() !== leader,
+        1_000
+      )
+    }
+    members.until("fifty results", () => told.every(applied), 1_500)
+    expect(members.place("a").notes.lines).toHaveLength(50)
+  })
+
+  test("is handed over by a leader that closes, which then leaves a snapshot behind", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const told = members.propose(leader, "x")
+    members.until("its result", () => applied(told))
+    let closed = false
+    members.member(leader).close(() => {
+      closed = true
+    })
+    members.until("its end", () => closed, 1_500)
+    members.crash(leader)
+    members.until("another leader", () => members.leader() !== undefined, 300)
+    members.start(leader)
+    expect(members.place(leader).notes.texts).toEqual(["x"])
+  })
+
+  test("B15: passes within a quarter of a second when NATS says that the leader's process is gone", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.crash(leader)
+    // What it had sent is there before the news of its end is confirmed.
+    members.world.advance(5)
+    for (const [id, { member }] of members.places) if (id !== leader) member?.peerGone(leader)
+    members.until("another leader", () => members.leader() !== undefined, 250)
+  })
+
+  test("J7: passes on when the leader's disk hangs, within two election timeouts of the longest kind", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.place(leader).diskMs = 3_600_000
+    members.propose(leader, "stuck")
+    members.until("another leader", () => members.leader() !== leader, 2_000)
+    const told = members.propose(members.elect(), "x")
+    members.until("its result", () => applied(told))
+  })
+
+  test("C17: stays where it is while a disk takes a second for each write", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.place(leader).diskMs = 1_000
+    const told = Array.from({ length: 5 }, (_, i) => members.propose(leader, `${i}`))
+    members.until("results", () => told.every(applied))
+    members.world.advance(5_000)
+    expect(members.leader()).toBe(leader)
+    expect(members.member(leader).inspect().term).toBe(1)
+  })
+})
+
+describe("snapshots", () => {
+  const small = { host: { snapshotEntries: 10, snapshotBytes: 1e9 }, core: { trailingEntries: 3 } }
+
+  test("I7: bring back a member that the log no longer reaches, while writes go on", () => {
+    const members = new Members(["a", "b", "c"], small)
+    const leader = members.elect()
+    const away = ["a", "b", "c"].find((id) => id !== leader) as string
+    members.crash(away)
+    const told = Array.from({ length: 60 }, (_, i) => members.propose(leader, `${i}`))
+    members.until("results", () => told.every(applied))
+    members.start(away)
+    for (let i = 0; i < 30; i++) {
+      members.propose(leader, `more ${i}`)
+      members.world.advance(20)
+    }
+    members.until("it has everything", () => members.place(away).notes.lines.length === 90)
+    expect(members.sent.get("SnapshotChunk")).toBeGreaterThan(0)
+    // And it is there again after a power loss.
+    members.crash(away, true)
+    members.start(away)
+    members.until("it has everything", () => members.place(away).notes.lines.length === 90)
+  })
+
+  test("I5: come whole over links that lose a fifth of all chunks", () => {
+    const members = new Members(["a", "b", "c"], small)
+    const leader = members.elect()
+    const away = ["a", "b", "c"].find((id) => id !== leader) as string
+    members.crash(away)
+    const told = Array.from({ length: 100 }, (_, i) => members.propose(leader, `${i}`))
+    members.until("results", () => told.every(applied))
+    let chunks = 0
+    members.filter = ({ _tag }) => _tag !== "SnapshotChunk" || ++chunks % 5 !== 0
+    members.start(away)
+    members.until("it has everything", () => members.place(away).notes.lines.length === 100, 30_000)
+  })
+
+  test("I6: survive a change of the leader in the middle, and changes of the group", () => {
+    const members = new Members(["a", "b", "c"], small)
+    const leader = members.elect()
+    const away = ["a", "b", "c"].find((id) => id !== leader) as string
+    members.crash(away)
+    const told = Array.from({ length: 100 }, (_, i) => members.propose(leader, `${i}`))
+    members.until("results", () => told.every(applied))
+    let chunks = 0
+    members.filter = ({ _tag }) => {
+      if (_tag === "SnapshotChunk" && ++chunks === 12) members.member(leader).transfer(undefined, () => {})
+      return true
+    }
+    members.start(away)
+    members.until("it has everything", () => members.place(away).notes.lines.length === 100, 30_000)
+    expect(members.elect()).not.toBe(leader)
+  })
+})
+
+describe("the group", () => {
+  test("E5: takes in a machine as a learner, by a snapshot if need be, and makes it a voter once it keeps up", () => {
+    const members = new Members(["a"], { host: { snapshotEntries: 10 }, core: { trailingEntries: 2 } })
+    members.elect()
+    const told = Array.from({ length: 40 }, (_, i) => members.propose("a", `${i}`))
+    members.until("results", () => told.every(applied))
+    members.add("b")
+    members.member("a").change({ _tag: "AddLearner", node: "b" }, false, () => {})
+    members.until("it votes", () => members.member("a").inspect().configuration.voters.length === 2)
+    members.until("it has everything", () => members.place("b").notes.lines.length === 40)
+  })
+
+  test("E13: grows from one to five and shrinks back while writes go on, without losing one", () => {
+    const members = new Members(["a"], { host: { snapshotEntries: 20 }, core: { trailingEntries: 5 } })
+    members.elect()
+    const told: Array<{ outcome: unknown }> = []
+    const voters = (): ReadonlyArray<string> => members.member(members.elect()).inspect().configuration.voters
+    /** Asks until it is so, and writes all the while. */
+    const change = (change: ConfigChange, isSo: () => boolean): void => {
+      for (let round = 0; round < 100; round++) {
+        if (isSo()) return
+        members.member(members.elect()).change(change, false, () => {})
+        told.push(members.propose("a", `${told.length}`))
+        members.world.advance(100)
+      }
+      throw new Error(`${JSON.stringify(change)} does not come about`)
+    }
+    for (const id of ["b", "c", "d", "e"]) {
+      members.add(id)
+      change({ _tag: "AddLearner", node: id }, () => voters().includes(id))
+    }
+    for (const id of ["e", "d", "c", "b"]) {
+      change({ _tag: "Remove", node: id }, () => !voters().includes(id))
+    }
+    members.until("all results", () => told.every(applied), 30_000)
+    expect(members.place("a").notes.lines).toHaveLength(told.length)
+    expect(voters()).toEqual(["a"])
+  })
+
+  test("B13: hears nothing of a member that it removed, which is told so and campaigns no more", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const out = ["a", "b", "c"].find((id) => id !== leader) as string
+    const { term } = members.member(leader).inspect()
+    members.member(leader).change({ _tag: "Remove", node: out }, false, () => {})
+    members.until("it knows", () => members.member(out).inspect().removed, 5_000)
+    members.world.advance(10_000)
+    expect(members.member(leader).inspect()).toMatchObject({ role: "leader", term })
+    expect(members.member(out).status().problem).toContain("removed")
+  })
+})
