@@ -5,7 +5,8 @@
  *     group a b c                          founders; `with name=number …` sets settings
  *     expire a | tick a 3 | time 5         time passes: for a until it campaigns, for a, for everybody
  *     settle                               letters arrive and writes become durable until nothing is left
- *     send a b | lose a b | again a b      what is on its way from a to b arrives, is lost, arrives and stays on its way
+ *     send a b | lose a b | again a b      what is on its way from a to b arrives, is lost, arrives and stays on its way;
+ *                                          `*` for everybody
  *     hold a | persist a | release a       writes of a wait, one of them becomes durable, all of them do
  *     propose a x y | read a 1 | transfer a b | change a add|promote|demote|remove d [force]
  *     cut a b | isolate a | heal | crash a | restart a | compact a | gone a b | join d
@@ -84,7 +85,9 @@ export class Script {
       try {
         this.#do(line.split(" "))
       } catch (error) {
-        throw new Error(`${line}\n${this.#out.join("\n")}\n${(error as Error).message}`, { cause: error })
+        throw new Error(`${line}\n${out.slice(-25).join("\n")}\n${(error as Error).message}`, {
+          cause: error
+        })
       }
       out.push(...this.#out.map((said) => `  ${said}`))
     }
@@ -135,7 +138,7 @@ export class Script {
       case "send":
       case "lose":
       case "again": {
-        const mine = group.mail.filter(({ from, to }) => from === a && to === b)
+        const mine = group.mail.filter(({ from, to }) => from === a && (to === b || b === "*"))
         if (mine.length === 0) throw new Error(`nothing is on its way from ${a} to ${b}`)
         if (verb !== "again") group.mail = group.mail.filter((message) => !mine.includes(message))
         if (verb === "lose") return

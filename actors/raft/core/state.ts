@@ -188,6 +188,14 @@ export const configurationOf = (state: State): Configuration =>
 export const configurationIndexOf = (state: State): number =>
   (state.configurations[state.configurations.length - 1] as ConfigurationAt).index
 
+/** The last configuration that is known to be committed; the first one of all counts as such. */
+export function committedConfigurationOf(state: State): Configuration {
+  const { configurations, commit } = state
+  let at = configurations.length - 1
+  while (at > 0 && (configurations[at] as ConfigurationAt).index > commit) at--
+  return (configurations[at] as ConfigurationAt).configuration
+}
+
 /** The first write has been on its way for too long. */
 export const isDiskStuck = (state: State): boolean =>
   state.writing.length > 0 && state.now - (state.writing[0] as Writing).since >= state.settings.diskStuckTicks

@@ -5,7 +5,7 @@ import { follow, isInLease, onPreVote, onPreVoteReply, onVote, onVoteReply } fro
 import type { CoreMessage } from "#actors/raft/core/message.ts"
 import { onReadConfirmed } from "#actors/raft/core/read.ts"
 import { onAppendReply, onHeartbeatReply } from "#actors/raft/core/replicate.ts"
-import { configurationOf, type State } from "#actors/raft/core/state.ts"
+import { committedConfigurationOf, configurationOf, type State } from "#actors/raft/core/state.ts"
 import { assert, never } from "#runtime/assert.ts"
 
 export function step(state: State, message: CoreMessage): void {
@@ -15,8 +15,7 @@ export function step(state: State, message: CoreMessage): void {
     listen(state, message)
     return
   }
-  const configuration = configurationOf(state)
-  if (wasRemoved(configuration, message.from)) {
+  if (isBanned(state, message)) {
     if (message._tag === "PreVote" || message._tag === "Vote") tellRemoved(state, message.from)
     return
   }
@@ -26,7 +25,7 @@ export function step(state: State, message: CoreMessage): void {
     message._tag === "AppendReply" ||
     message._tag === "HeartbeatReply"
   // Nothing was asked of strangers. What they ask may be right all the same: this member may not know of them yet.
-  if (isReply && !isMember(configuration, message.from)) return
+  if (isReply && !isMember(configurationOf(state), message.from)) return
 
   if (message.term > state.term) {
     switch (message._tag) {
@@ -103,6 +102,15 @@ export function step(state: State, message: CoreMessage): void {
     default:
       never(message)
   }
+}
+
+/**
+ * Whoever was removed is not heard. A removal that is not committed may be taken back, and a leader that is voted out
+ * still has to say that it is settled.
+ */
+function isBanned(state: State, message: CoreMessage): boolean {
+  if (message.term === state.term && message.from === state.leader) return false
+  return wasRemoved(committedConfigurationOf(state), message.from)
 }
 
 /** The leader of the present term speaks. */

@@ -52,7 +52,7 @@ function live(seed: number, members: number, steps: number): Group {
       case 8: {
         if (member.down || chance.below(4) > 0) break
         const tags = ["AddLearner", "Promote", "Demote", "Remove"] as const
-        const tag = tags[chance.below(3)] as (typeof tags)[number]
+        const tag = tags[chance.below(4)] as (typeof tags)[number]
         member.core.proposeConfig({ _tag: tag, node: any() })
         break
       }
