@@ -97,10 +97,50 @@ async function throughput(raft: RaftService, open: number, count: number): Promi
 const ms = ({ p50, p99 }: Times): string => `p50 ${p50.toFixed(3)} ms, p99 ${p99.toFixed(3)} ms`
 const ratio = (a: number, b: number): string => `${(a / b).toFixed(2)} ×`
 
+type Scoped = <A>(path: string, use: (raft: RaftService) => Promise<A>) => Promise<A>
+
+/** What one small entry costs, alone, among many, and beside other work of the process. */
+async function small(directory: string, scoped: Scoped): Promise<void> {
+  const entry = new Uint8Array(256).fill(1)
+
+  const floorBefore = await inWorker(`${directory}/raw`, 4_096, rounds)
+  await scoped("a", async (raft) => {
+    await sequential(raft, entry, 300)
+    const ours = summary(await sequential(raft, entry, rounds))
+    const floorAfter = await inWorker(`${directory}/raw`, 4_096, rounds)
+    const floor = summary([...floorBefore, ...floorAfter])
+    console.log(`bare O_DSYNC write of 4 KiB      ${ms(floor)}`)
+    console.log(
+      `propose → applied, sequential    ${ms(ours)}   ${ratio(ours.p50, floor.p50)} and ${ratio(ours.p99, floor.p99)} the floor`
+    )
+    for (const open of [64, 512]) {
+      console.log(
+        `${`${open} in flight`.padEnd(33)}${Math.round(await throughput(raft, open, 60_000))} entries/s`
+      )
+    }
+
+    // C18: asynchronous work fills the thread pool that asynchronous file calls would share.
+    let busy = true
+    const starve = (): void => {
+      if (busy) pbkdf2("p", "s", 150_000, 64, "sha512", starve)
+    }
+    for (let i = 0; i < 6; i++) starve()
+    const starved = summary(await sequential(raft, entry, 1_000))
+    const pooled = summary(await inWorker(`${directory}/raw`, 4_096, 1_000))
+    busy = false
+    console.log(
+      `C18 beside 6 pbkdf2              ${ms(starved)}   ${ratio(starved.p50, pooled.p50)} the floor beside them`
+    )
+  })
+}
+
+// `C19` alone is quick, and what changes with the format is there.
+const onlyLarge = process.argv.includes("C19")
+
 async function main(): Promise<void> {
   const directory = mkdtempSync(`${tmpdir()}/troupe-bench-raft-`)
   try {
-    const scoped = <A>(path: string, use: (raft: RaftService) => Promise<A>): Promise<A> =>
+    const scoped: Scoped = (path, use) =>
       Effect.runPromise(
         Effect.scoped(
           Effect.gen(function* () {
@@ -114,42 +154,14 @@ async function main(): Promise<void> {
           })
         )
       )
-    const entry = new Uint8Array(256).fill(1)
-
-    const floorBefore = await inWorker(`${directory}/raw`, 4_096, rounds)
-    await scoped("a", async (raft) => {
-      await sequential(raft, entry, 300)
-      const ours = summary(await sequential(raft, entry, rounds))
-      const floorAfter = await inWorker(`${directory}/raw`, 4_096, rounds)
-      const floor = summary([...floorBefore, ...floorAfter])
-      console.log(`bare O_DSYNC write of 4 KiB      ${ms(floor)}`)
-      console.log(
-        `propose → applied, sequential    ${ms(ours)}   ${ratio(ours.p50, floor.p50)} and ${ratio(ours.p99, floor.p99)} the floor`
-      )
-      for (const open of [64, 512]) {
-        console.log(
-          `${`${open} in flight`.padEnd(33)}${Math.round(await throughput(raft, open, 60_000))} entries/s`
-        )
-      }
-
-      // C18: asynchronous work fills the thread pool that asynchronous file calls would share.
-      let busy = true
-      const starve = (): void => {
-        if (busy) pbkdf2("p", "s", 150_000, 64, "sha512", starve)
-      }
-      for (let i = 0; i < 6; i++) starve()
-      const starved = summary(await sequential(raft, entry, 1_000))
-      const pooled = summary(await inWorker(`${directory}/raw`, 4_096, 1_000))
-      busy = false
-      console.log(
-        `C18 beside 6 pbkdf2              ${ms(starved)}   ${ratio(starved.p50, pooled.p50)} the floor beside them`
-      )
-    })
+    if (!onlyLarge) await small(directory, scoped)
 
     // C19: what a byte costs when frames are full.
-    const bigFloor = summary(await inWorker(`${directory}/raw`, 1024 * 1024, megabytes))
+    const floorBefore = await inWorker(`${directory}/raw`, 1024 * 1024, megabytes)
     await scoped("b", async (raft) => {
       const ours = summary(await sequential(raft, new Uint8Array(1024 * 1024 - 4_096).fill(1), megabytes))
+      const floorAfter = await inWorker(`${directory}/raw`, 1024 * 1024, megabytes)
+      const bigFloor = summary([...floorBefore, ...floorAfter])
       console.log(`bare write of 1 MiB              ${ms(bigFloor)}`)
       console.log(`C19 entry of 1 MiB               ${ms(ours)}   ${ratio(ours.p50, bigFloor.p50)} the floor`)
     })

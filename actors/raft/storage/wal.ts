@@ -64,7 +64,7 @@ export class Wal {
   #logBytes: number
   #logBytesAtDraft = 0
   #lastFrameBytes = 0
-  #spare: { readonly file: VfsFile; zeroed: number; ready: boolean } | undefined
+  #spare: { readonly file: VfsFile; zeroed: number } | undefined
   #low = false
 
   constructor(vfs: Vfs, cipher: Cipher, state: WalState) {
@@ -131,24 +131,26 @@ export class Wal {
    * harms nothing yet: it refuses new entries until there is room again.
    */
   prepare(): boolean {
-    if (this.#spare?.ready === true || this.#low) return false
+    const { segmentBytes, zeroBytes } = this.#state.limits
+    // Beside large frames, which need no zeros, only what small ones and votes may want next.
+    const wanted = this.#isLarge(this.#lastFrameBytes) ? Math.min(zeroBytes, segmentBytes) : segmentBytes
+    const zeroed = (): number => this.#spare?.zeroed ?? 0
+    if (this.#low || zeroed() >= wanted) return false
     try {
-      const { segmentBytes, zeroBytes } = this.#state.limits
-      // Beside large frames larger steps delay nothing more and cost fewer syncs.
-      this.#zero(segmentBytes, Math.max(zeroBytes, this.#lastFrameBytes))
+      this.#zero(wanted, zeroBytes)
     } catch (error) {
       if (!(error instanceof DiskError) || !error.noSpace) throw error
       this.#dropSpare()
       this.#low = true
     }
-    return this.#spare?.ready === false
+    return !this.#low && zeroed() < wanted
   }
 
   /** Looks whether there is room for new entries. */
   measureRoom(): void {
     const { limits, directory } = this.#state
     // The spare, while it is not there yet, must fit beside the reserve.
-    const spare = this.#spare?.ready === true ? 0 : limits.segmentBytes - (this.#spare?.zeroed ?? 0)
+    const spare = Math.max(0, limits.segmentBytes - (this.#spare?.zeroed ?? 0))
     this.#low = this.#vfs.freeBytes(directory) < limits.reserveBytes + spare
   }
 
@@ -250,7 +252,7 @@ export class Wal {
     payload: Uint8Array
   ): { readonly fileId: Uint8Array; readonly offset: number; readonly size: number } {
     const size = frameSize(payload.length)
-    if (this.#offset + size > this.#active.bytes) this.#roll(size, head.firstIndex)
+    if (!this.#fits(size)) this.#roll(size, head.firstIndex)
     const isFirst = this.#offset === blockBytes
     const { fileId } = this.#active
     const frame = encodeFrame(
@@ -275,14 +277,34 @@ export class Wal {
     this.#previousCrc = frame.crc
     this.#offset += size
     this.#logBytes += size
+    if (this.#offset > this.#active.bytes) {
+      this.#segments[this.#segments.length - 1] = { ...this.#active, bytes: this.#offset }
+      this.measureRoom()
+    }
     // Without this, losing the whole segment would look like never having had it.
     if (isFirst) this.witness()
     return at
   }
 
+  /**
+   * A large frame needs no zeros to go over: it makes its file longer, which costs less than writing its place
+   * twice. Small ones keep to zeroed ground, so that terms and votes never need room that is not there.
+   */
+  #isLarge(frameBytes: number): boolean {
+    return frameBytes >= this.#state.limits.zeroBytes
+  }
+
+  #fits(frameBytes: number): boolean {
+    const end = this.#offset + frameBytes
+    if (!this.#isLarge(frameBytes)) return end <= this.#active.bytes
+    return this.#offset === blockBytes || end <= Math.max(this.#active.bytes, this.#state.limits.segmentBytes)
+  }
+
   #roll(frameBytes: number, firstIndex: number): void {
-    const needed = Math.max(this.#state.limits.segmentBytes, blockBytes + frameBytes)
-    while (this.#spare?.ready !== true || this.#spare.zeroed < needed) this.#zero(needed, needed)
+    const { segmentBytes, zeroBytes } = this.#state.limits
+    const own = this.#isLarge(frameBytes) ? 0 : frameBytes
+    const needed = Math.max(blockBytes + own, Math.min(zeroBytes, segmentBytes))
+    while (this.#spare === undefined || this.#spare.zeroed < needed) this.#zero(needed, needed)
     const spare = this.#spare
     const fileId = this.#cipher.random(idBytes)
     const firstSeq = this.#seq + 1
@@ -314,8 +336,7 @@ export class Wal {
   #zero(wanted: number, step: number): void {
     this.#spare ??= {
       file: this.#vfs.open(`${this.#place}/${names.spare}`, "create"),
-      zeroed: 0,
-      ready: false
+      zeroed: 0
     }
     const spare = this.#spare
     const length = Math.min(step, wanted - spare.zeroed)
@@ -324,7 +345,6 @@ export class Wal {
       spare.file.sync()
       spare.zeroed += length
     }
-    spare.ready = spare.zeroed >= wanted
   }
 
   #dropSpare(): void {

@@ -13,7 +13,7 @@ import {
 import { SimVfs } from "#test/support/sim-vfs.ts"
 
 // Many disks, or real processes, on a machine that may be busy with other suites.
-setDefaultTimeout(60_000)
+setDefaultTimeout(180_000)
 
 /** About fifty operations over segments of three frames: every kind of write, truncation, roll and snapshot. */
 function live(trace: LogTrace): void {
