@@ -46,6 +46,9 @@ export interface StorageStatus {
   readonly low: boolean
 }
 
+/** Who keeps the key that wraps the data keys: people (autolock, 32 bytes), or a file in the data directory. */
+export type WrapWith = { readonly _tag: "UnlockKey"; readonly key: Uint8Array } | { readonly _tag: "KeyFile" }
+
 export interface Storage {
   readonly recovered: Recovered
   /**
@@ -72,6 +75,13 @@ export interface Storage {
     done: (saved: boolean) => void
   ) => void
   readonly status: () => StorageStatus
+  /**
+   * Seals what is written from now on with a fresh data key; `done` once that is durable. The old key is forgotten
+   * when the last file that it sealed is gone: after two more snapshots, or one and a restart.
+   */
+  readonly newDataKey: (done: () => void) => void
+  /** Wraps the data keys with another key and forgets the old one; `done` once only the new one opens them. */
+  readonly wrapKeys: (wrap: WrapWith, done: () => void) => void
   /**
    * Takes this log out of service for good, because acknowledged data are known to be lost: `done` once that is
    * durable. Nothing is written or answered after the call, and every later start is a `Quarantine`.

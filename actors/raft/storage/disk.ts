@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads"
 import type { Entry } from "#actors/raft/entry.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { BatchEncoder } from "#actors/raft/storage/encode-batch.ts"
+import { KeyChanges } from "#actors/raft/storage/key-changes.ts"
 import { names } from "#actors/raft/storage/layout.ts"
 import type { OpenedLog } from "#actors/raft/storage/open.ts"
 import { readSnapshot } from "#actors/raft/storage/snapshot-file.ts"
@@ -27,7 +28,9 @@ export class LogWriterFailed extends Error {
  * after it.
  */
 export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) => void): Storage {
-  const { recovered, wal: state, ring } = opened
+  const { recovered, wal: state } = opened
+  const keys = new KeyChanges(nodeVfs, nodeCipher, opened)
+  const keysChanged: Array<() => void> = []
   const encoder = new BatchEncoder(nodeCipher, recovered)
   const writer = new Worker(new URL("./writer.ts", import.meta.url), { workerData: { state } })
   const durable: Array<{ readonly token: number; readonly done: (token: number) => void }> = []
@@ -81,13 +84,14 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
     )
   }
 
-  const feedCarefully = (): void => {
+  const attempt = (what: string, work: () => void): void => {
     try {
-      feed()
+      work()
     } catch (error) {
-      fail(`Cannot take a snapshot: ${(error as Error).message}`)
+      fail(`Cannot ${what}: ${(error as Error).message}`)
     }
   }
+  const feedCarefully = (): void => attempt("take a snapshot", feed)
 
   writer.on("message", (message: FromWriter) => {
     if (ended) return
@@ -125,6 +129,9 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
       case "Failed":
         fail(message.message)
         return
+      case "KeysChanged":
+        attempt("change the keys", () => keysChanged.shift()?.())
+        return
       case "Quarantined":
         ended = true
         quarantined?.()
@@ -156,7 +163,7 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
         nodeVfs,
         nodeCipher,
         state.owner,
-        ring,
+        keys.ring,
         `${state.directory}/${names.snapshots}/${newest.name}`
       )
     },
@@ -168,6 +175,19 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
       feedCarefully()
     },
     status: () => status,
+    newDataKey: (done) => {
+      keysChanged.push(done)
+      ask({ _tag: "ChangeKeys", change: keys.newDataKey() })
+    },
+    wrapKeys: (wrap, done) =>
+      attempt("change the keys", () => {
+        const change = keys.beginWrapping(wrap)
+        keysChanged.push(() => {
+          keys.endWrapping()
+          done()
+        })
+        ask({ _tag: "ChangeKeys", change })
+      }),
     quarantine: (reason, done) => {
       ask({ _tag: "Quarantine", reason })
       quarantined = done

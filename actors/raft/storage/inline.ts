@@ -2,6 +2,7 @@
 import type { Entry } from "#actors/raft/entry.ts"
 import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import { BatchEncoder } from "#actors/raft/storage/encode-batch.ts"
+import { KeyChanges } from "#actors/raft/storage/key-changes.ts"
 import { names } from "#actors/raft/storage/layout.ts"
 import type { OpenedLog } from "#actors/raft/storage/open.ts"
 import { readSnapshot, type SnapshotDraft } from "#actors/raft/storage/snapshot-file.ts"
@@ -26,7 +27,8 @@ export function inlineStorage(
   defer: (turn: () => void) => void,
   failed: (error: unknown) => void
 ): InlineStorage {
-  const { recovered, wal: state, ring } = opened
+  const { recovered, wal: state } = opened
+  const keys = new KeyChanges(vfs, cipher, opened)
   const wal = new Wal(vfs, cipher, state)
   const snapshotsPlace = `${state.directory}/${names.snapshots}`
   const encoder = new BatchEncoder(cipher, recovered)
@@ -63,7 +65,7 @@ export function inlineStorage(
       }),
     loadSnapshot: () => {
       assert(newest !== undefined, "there is a snapshot to load")
-      return readSnapshot(vfs, cipher, state.owner, ring, `${snapshotsPlace}/${newest.name}`)
+      return readSnapshot(vfs, cipher, state.owner, keys.ring, `${snapshotsPlace}/${newest.name}`)
     },
     saveSnapshot: (meta, chunks, done) => {
       encoder.skipTo(meta.index)
@@ -87,6 +89,17 @@ export function inlineStorage(
       })
     },
     status: () => wal.status(),
+    newDataKey: (done) =>
+      turn(() => {
+        wal.changeKeys(keys.newDataKey())
+        return done
+      }),
+    wrapKeys: (wrap, done) =>
+      turn(() => {
+        wal.changeKeys(keys.beginWrapping(wrap))
+        keys.endWrapping()
+        return done
+      }),
     quarantine: (reason, done) =>
       turn(() => {
         wal.quarantine(reason)

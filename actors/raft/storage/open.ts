@@ -1,5 +1,6 @@
 /** Opens a node's log: makes it on the first start, otherwise checks whose it is, gets its keys and recovers it. */
 
+import { sameBytes } from "#actors/raft/storage/bytes.ts"
 import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import type { Owner } from "#actors/raft/storage/frame.ts"
 import { decodeIdentity, encodeIdentity } from "#actors/raft/storage/identity.ts"
@@ -34,6 +35,8 @@ export interface OpenInput {
 
 export interface OpenedLog extends Recovery {
   readonly ring: KeyRing
+  /** Wraps the data keys: from the key file, or what people gave. */
+  readonly wrapper: Uint8Array
 }
 
 /** Throws `DiskError`, `UnknownFormat` and `WrongOwner`. The directory's lock is held by the caller. */
@@ -86,9 +89,23 @@ export function openLog(input: OpenInput): OpenedLog | Quarantine | Locked {
     if (recovery._tag === "Quarantine") return recovery
     // A change of keys that was cut short is completed or taken back, so that one key is left that opens this.
     settleKeyFiles(vfs, directory, wrapper)
-    return { ...recovery, ring: keys.ring }
+    return { ...recovery, ring: pruneRing(input, place, keys.ring, wrapper, recovery), wrapper }
   }
   return { _tag: "Locked", reason: "The data keys are wrapped by another key" }
+}
+
+/** Forgets data keys that no file names any more: a change of the data key ended here, or in an earlier life. */
+function pruneRing(
+  { vfs, cipher, owner }: OpenInput,
+  place: string,
+  ring: KeyRing,
+  wrapper: Uint8Array,
+  { wal }: Recovery
+): KeyRing {
+  const named = [...wal.segments, ...wal.snapshots].map(({ keyId }) => keyId)
+  const kept = ring.filter(({ id }) => named.some((keyId) => sameBytes(keyId, id)))
+  if (kept.length < ring.length) placeWhole(vfs, place, names.keys, encodeKeys(cipher, owner, wrapper, kept))
+  return kept
 }
 
 /** What shows that a log without identity is not merely one whose making was cut short. */

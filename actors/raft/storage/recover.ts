@@ -236,9 +236,9 @@ function rewrite(
   return {
     directory,
     owner,
-    dataKey,
+    ring,
     limits,
-    segments: [{ name, fileId, firstSeq, firstIndex, bytes: size }],
+    segments: [{ name, fileId, keyId: dataKey.id, firstSeq, firstIndex, bytes: size }],
     offset,
     seq,
     previousCrc: crc,

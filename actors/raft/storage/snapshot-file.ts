@@ -23,6 +23,8 @@ const pushBytes = 2 * 1024 * 1024
 export interface StoredSnapshot extends SnapshotMeta {
   readonly name: string
   readonly bytes: number
+  /** The data key that sealed it. */
+  readonly keyId: Uint8Array
 }
 
 /** A snapshot that cannot be used, and what is wrong with it. */
@@ -127,7 +129,12 @@ export class SnapshotDraft {
     }
     this.#vfs.rename(this.#draft, `${this.#directory}/${this.#name}`)
     this.#vfs.syncDirectory(this.#directory)
-    return { ...this.meta, name: this.#name, bytes: this.#offset + footerBytes }
+    return {
+      ...this.meta,
+      name: this.#name,
+      bytes: this.#offset + footerBytes,
+      keyId: this.#ring[0]?.id ?? new Uint8Array(0)
+    }
   }
 
   /** Leaves nothing behind. */
@@ -190,7 +197,8 @@ export function peekSnapshot(
   try {
     const head = decodeHead(cipher, owner, file.read(0, blockBytes))
     if (head === undefined) return undefined
-    return { index: head.index, term: head.term, config: head.config, name, bytes: file.size() }
+    const { index, term, config, keyId } = head
+    return { index, term, config, name, bytes: file.size(), keyId }
   } finally {
     file.close()
   }

@@ -1,6 +1,6 @@
 /** Where a log stands: what recovery hands to the writer, as plain data that crosses to its thread. */
 import type { Owner } from "#actors/raft/storage/frame.ts"
-import type { DataKey } from "#actors/raft/storage/keys.ts"
+import type { DataKey, KeyRing } from "#actors/raft/storage/keys.ts"
 import type { Limits } from "#actors/raft/storage/layout.ts"
 import type { Slot } from "#actors/raft/storage/slot.ts"
 import type { StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
@@ -9,6 +9,7 @@ import type { StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 export interface SegmentAt {
   readonly name: string
   readonly fileId: Uint8Array
+  readonly keyId: Uint8Array
   readonly firstSeq: number
   readonly firstIndex: number
   readonly bytes: number
@@ -27,7 +28,8 @@ export interface FrameAt {
 export interface WalState {
   readonly directory: string
   readonly owner: Owner
-  readonly dataKey: DataKey
+  /** Newest first. */
+  readonly ring: KeyRing
   readonly limits: Limits
   readonly segments: ReadonlyArray<SegmentAt>
   readonly offset: number
@@ -40,6 +42,13 @@ export interface WalState {
   readonly frames: ReadonlyArray<FrameAt>
   readonly snapshots: ReadonlyArray<StoredSnapshot>
   readonly logBytes: number
+}
+
+/** The file of data keys, wrapped, now and once only the newest key is in use; a new data key if there is one. */
+export interface KeyChange {
+  readonly keys: Uint8Array
+  readonly keysAfter: Uint8Array
+  readonly dataKey?: DataKey
 }
 
 /** A batch as it crosses to the writer: the payload is encoded already. */

@@ -6,7 +6,7 @@
  */
 import type { Entry } from "#actors/raft/entry.ts"
 import { blockBytes } from "#actors/raft/storage/block.ts"
-import { hex } from "#actors/raft/storage/bytes.ts"
+import { hex, sameBytes } from "#actors/raft/storage/bytes.ts"
 import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import {
   decodePayload,
@@ -20,12 +20,13 @@ import {
   readFrame,
   segmentKey
 } from "#actors/raft/storage/frame.ts"
+import type { DataKey, KeyRing } from "#actors/raft/storage/keys.ts"
 import { names, segmentName } from "#actors/raft/storage/layout.ts"
 import { encodeMark } from "#actors/raft/storage/quarantine-mark.ts"
 import { encodeSlot } from "#actors/raft/storage/slot.ts"
 import { SnapshotDraft, type StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 import { DiskError, placeWhole, type Vfs, type VfsFile } from "#actors/raft/storage/vfs.ts"
-import type { EncodedBatch, FrameAt, SegmentAt, WalState } from "#actors/raft/storage/wal-state.ts"
+import type { EncodedBatch, FrameAt, KeyChange, SegmentAt, WalState } from "#actors/raft/storage/wal-state.ts"
 import type { SnapshotMeta } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
 
@@ -49,6 +50,9 @@ export class Wal {
   readonly #state: WalState
   readonly #place: string
   readonly #keys = new Map<string, FileKey>()
+  #ring: KeyRing
+  /** The file of data keys as it will be once nothing is sealed with an older one. */
+  #keysAfter: Uint8Array | undefined
   readonly #slotFiles: ReadonlyArray<VfsFile>
   #segments: Array<SegmentAt>
   #frames: Array<FrameAt>
@@ -72,6 +76,7 @@ export class Wal {
     this.#cipher = cipher
     this.#state = state
     this.#place = `${state.directory}/${names.log}`
+    this.#ring = state.ring
     this.#segments = [...state.segments]
     this.#frames = [...state.frames]
     this.#snapshots = [...state.snapshots]
@@ -86,6 +91,12 @@ export class Wal {
     this.#file = vfs.open(`${this.#place}/${this.#active.name}`, "durable")
     this.#slotFiles = names.slots.map((name) => vfs.open(`${state.directory}/${name}`, "durable"))
     this.measureRoom()
+  }
+
+  get #dataKey(): DataKey {
+    const [newest] = this.#ring
+    assert(newest !== undefined, "there is a data key")
+    return newest
   }
 
   get #active(): SegmentAt {
@@ -177,7 +188,7 @@ export class Wal {
       this.#vfs,
       this.#cipher,
       this.#state.owner,
-      this.#state.dataKey,
+      this.#dataKey,
       `${this.#state.directory}/${names.snapshots}`,
       meta
     )
@@ -224,6 +235,17 @@ export class Wal {
     this.#low = true
   }
 
+  /**
+   * Puts the file of data keys in place as `keys`. With `dataKey`, what is written from now on is sealed with it,
+   * and the file becomes `keysAfter` when nothing older is left.
+   */
+  changeKeys(change: KeyChange): void {
+    placeWhole(this.#vfs, this.#state.directory, names.keys, change.keys)
+    if (change.dataKey !== undefined) this.#ring = [change.dataKey, ...this.#ring]
+    this.#keysAfter = change.keysAfter
+    this.#dropKeys()
+  }
+
   /** Makes it durable that this log takes no part any more; nothing may be asked after it. */
   quarantine(reason: string): void {
     const { directory, owner } = this.#state
@@ -252,7 +274,8 @@ export class Wal {
     payload: Uint8Array
   ): { readonly fileId: Uint8Array; readonly offset: number; readonly size: number } {
     const size = frameSize(payload.length)
-    if (!this.#fits(size)) this.#roll(size, head.firstIndex)
+    const outdated = !sameBytes(this.#active.keyId, this.#dataKey.id)
+    if (outdated || !this.#fits(size)) this.#roll(size, head.firstIndex)
     const isFirst = this.#offset === blockBytes
     const { fileId } = this.#active
     const frame = encodeFrame(
@@ -312,7 +335,7 @@ export class Wal {
       0,
       encodeSegmentHead(this.#cipher, this.#state.owner, {
         fileId,
-        keyId: this.#state.dataKey.id,
+        keyId: this.#dataKey.id,
         firstSeq,
         firstIndex,
         previousFileId: this.#active.fileId,
@@ -328,7 +351,7 @@ export class Wal {
     this.#vfs.syncDirectory(this.#place)
     this.#file.close()
     this.#file = this.#vfs.open(`${this.#place}/${name}`, "durable")
-    this.#segments.push({ name, fileId, firstSeq, firstIndex, bytes: spare.zeroed })
+    this.#segments.push({ name, fileId, keyId: this.#dataKey.id, firstSeq, firstIndex, bytes: spare.zeroed })
     this.#offset = blockBytes
     this.measureRoom()
   }
@@ -382,13 +405,27 @@ export class Wal {
       dropped = true
     }
     if (dropped) this.#vfs.syncDirectory(this.#place)
+    this.#dropKeys()
+  }
+
+  /** Once nothing is sealed with an older data key, the file of data keys forgets it. */
+  #dropKeys(): void {
+    if (this.#keysAfter === undefined) return
+    const { id } = this.#dataKey
+    if (![...this.#segments, ...this.#snapshots].every(({ keyId }) => sameBytes(keyId, id))) return
+    placeWhole(this.#vfs, this.#state.directory, names.keys, this.#keysAfter)
+    this.#keysAfter = undefined
+    this.#ring = [this.#dataKey]
   }
 
   #keyOf(fileId: Uint8Array): FileKey {
     const name = hex(fileId)
     const known = this.#keys.get(name)
     if (known !== undefined) return known
-    const key = segmentKey(this.#cipher, this.#state.owner, this.#state.dataKey.key, fileId)
+    const segment = this.#segments.find((one) => sameBytes(one.fileId, fileId))
+    const dataKey = this.#ring.find(({ id }) => segment !== undefined && sameBytes(id, segment.keyId))
+    assert(dataKey !== undefined, "a segment's data key is there")
+    const key = segmentKey(this.#cipher, this.#state.owner, dataKey.key, fileId)
     this.#keys.set(name, key)
     return key
   }

@@ -2,7 +2,7 @@
 import type { Entry } from "#actors/raft/entry.ts"
 import type { StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 import type { WalStatus } from "#actors/raft/storage/wal.ts"
-import type { EncodedBatch } from "#actors/raft/storage/wal-state.ts"
+import type { EncodedBatch, KeyChange } from "#actors/raft/storage/wal-state.ts"
 import type { SnapshotMeta } from "#actors/raft/storage.ts"
 
 export type ToWriter =
@@ -17,6 +17,7 @@ export type ToWriter =
   | { readonly _tag: "BeginSnapshot"; readonly meta: SnapshotMeta }
   | { readonly _tag: "SnapshotChunks"; readonly chunks: ReadonlyArray<Uint8Array> }
   | { readonly _tag: "EndSnapshot" }
+  | { readonly _tag: "ChangeKeys"; readonly change: KeyChange }
   | { readonly _tag: "Quarantine"; readonly reason: string }
   | { readonly _tag: "Close" }
 
@@ -28,5 +29,6 @@ export type FromWriter =
   | { readonly _tag: "SnapshotEnded"; readonly stored?: StoredSnapshot; readonly status: WalStatus }
   | { readonly _tag: "Room"; readonly status: WalStatus }
   | { readonly _tag: "Failed"; readonly name: string; readonly message: string }
+  | { readonly _tag: "KeysChanged" }
   | { readonly _tag: "Quarantined" }
   | { readonly _tag: "Closed" }

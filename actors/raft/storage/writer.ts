@@ -132,6 +132,10 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
       case "EndSnapshot":
         if (draft !== undefined) finish(draft.finish())
         return
+      case "ChangeKeys":
+        opened().changeKeys(message.change)
+        say({ _tag: "KeysChanged" })
+        return
       case "Quarantine":
         clearInterval(room)
         clearTimeout(quiet)
