@@ -82,7 +82,11 @@ export const Command = Schema.Union([
         status: optional(NodeStatus),
         description: optional(NodeDescription),
         lastSeen: optional(text),
-        leader: optional(Schema.Boolean)
+        leader: optional(Schema.Boolean),
+        /** Of a manager, as the leader sees its log. */
+        reachability: optional(Schema.Literals(["unknown", "unreachable", "reachable"])),
+        /** It is no member of the Raft group any more. */
+        retired: optional(Schema.Literal(true))
       })
     )
   }),

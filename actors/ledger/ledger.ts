@@ -124,7 +124,8 @@ export const openLedger = Effect.fnUntraced(function* <E>(
     follow: (listen) => machine.follow(listen),
     onLeadership: raft.onLeadership,
     leadership: raft.leadership,
-    status: raft.status
+    status: raft.status,
+    group: raft.group
   }
 })
 

@@ -3,7 +3,7 @@ import { Context, type Effect } from "effect"
 import type { Applied, Command } from "#actors/ledger/commands.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Refusal } from "#actors/model/errors.ts"
-import type { Leadership, NoLeader, RaftStatus } from "#actors/raft/protocol.ts"
+import type { GroupService, Leadership, NoLeader, RaftStatus } from "#actors/raft/protocol.ts"
 
 /** Who asks and why; both are written beside the command. */
 export interface Origin {
@@ -32,6 +32,8 @@ export interface LedgerService {
   readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
   readonly leadership: () => Leadership
   readonly status: () => RaftStatus
+  /** The managers that keep this ledger. */
+  readonly group: GroupService
 }
 
 export class Ledger extends Context.Service<Ledger, LedgerService>()("troupe/actors/ledger/Ledger") {}

@@ -61,7 +61,8 @@ const lead = (options: LeadershipOptions, term: number): Effect.Effect<never, ne
         Effect.sync(() => system.claim("leader", { term })),
         (claim) => Effect.sync(() => claim.release())
       )
-      const tree = yield* system.run(leaderTree({ ledger: ledger.read, term, ...options }), "leader")
+      const raftId = ledger.status().nodeId
+      const tree = yield* system.run(leaderTree({ ledger: ledger.read, term, raftId, ...options }), "leader")
       return yield* tree.ended
     })
   ).pipe(

@@ -2,6 +2,7 @@
 import { dispatcher } from "#actors/dispatcher/actor.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { feed } from "#actors/manager/feed.ts"
+import { members } from "#actors/manager/members/actor.ts"
 import { reaper } from "#actors/manager/reaper.ts"
 import { allocator } from "#actors/network/allocator.ts"
 import { node } from "#actors/node/actor.ts"
@@ -15,6 +16,8 @@ export interface LeaderProps {
   readonly term: number
   readonly clusterId: string
   readonly nodeId: string
+  /** This manager's name in the Raft group. */
+  readonly raftId: string
 }
 
 /** A write that has no answer by then is one that only the next leader can judge. */
@@ -24,11 +27,12 @@ const stopWithin = "1 second"
  * The leader's actors, at home `leader`. Each works from the ledger alone and can begin again at any time; the
  * feed comes last, because it speaks to all others.
  */
-export const leaderTree = ({ ledger, nodeId, term }: LeaderProps): SupervisorSpec =>
+export const leaderTree = ({ ledger, nodeId, raftId, term }: LeaderProps): SupervisorSpec =>
   supervisor({
     name: `leader of term ${term}`,
     strategy: "one-for-one",
     children: [
+      permanent(members, { props: { ledger, raftId }, stopWithin }),
       permanent(allocator, { props: { ledger }, stopWithin }),
       permanent(scheduler, { props: { ledger }, stopWithin }),
       many(node, { stopWithin }),

@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import {
+  aloneAs,
   type Leadership,
   NoLeader,
   type OpenRaft,
@@ -157,6 +158,7 @@ export const openMemory =
         status: () => member.status(),
         leadership: () => member.leadership(),
         onLeadership: (listen) => member.onLeadership(listen),
-        compact: Effect.sync(() => member.compact())
+        compact: Effect.sync(() => member.compact()),
+        group: aloneAs(nodeId)
       }))
     )

@@ -3,7 +3,7 @@
  *
  * It knows no nouns. What the bytes mean is the state machine's business (`actors/ledger/`).
  */
-import { Context, type Effect, type Scope } from "effect"
+import { Context, Effect, type Scope } from "effect"
 
 /** Makes a proposal recognisable when it is sent again: applied once per (proposer, boot, seq). */
 export interface ProposalId {
@@ -55,6 +55,40 @@ export interface RaftStatus {
   readonly problem?: string
 }
 
+/** One member as another one sees it. `reachable` is only known to the leader, and true of itself. */
+export interface MemberView {
+  readonly id: string
+  readonly voter: boolean
+  readonly reachable: boolean
+}
+
+/** `settled`: no change of the group is under way. */
+export interface GroupView {
+  readonly members: ReadonlyArray<MemberView>
+  readonly settled: boolean
+}
+
+/** One node joins, as a learner that is promoted once it has caught up, or leaves for good. */
+export type GroupChange =
+  | { readonly _tag: "AddLearner"; readonly node: string }
+  | { readonly _tag: "Remove"; readonly node: string }
+
+/** `Changed`: committed. `Unknown`: leadership was lost before that was known. All others: nothing was changed. */
+export type ChangeOutcome =
+  | { readonly _tag: "Changed" }
+  | { readonly _tag: "Refused"; readonly reason: string }
+  | { readonly _tag: "NotLeader" }
+  | { readonly _tag: "Unknown" }
+
+/** Who is in the group, and who leads it. */
+export interface GroupService {
+  readonly view: () => GroupView
+  /** Only the leader can. `force` allows what leaves too few reachable voters for the next decision. */
+  readonly change: (change: GroupChange, force?: boolean) => Effect.Effect<ChangeOutcome>
+  /** Hands leadership over, to whoever has most of the log; false when nobody took it. */
+  readonly handOver: Effect.Effect<boolean>
+}
+
 export interface RaftService {
   /** Calls `done` once, after the entry is durable on a quorum and applied here, or has failed. */
   readonly propose: (data: Uint8Array, id: ProposalId, done: (outcome: ProposeOutcome) => void) => void
@@ -66,7 +100,15 @@ export interface RaftService {
   readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
   /** Takes a snapshot now and drops the log it covers. */
   readonly compact: Effect.Effect<void>
+  readonly group: GroupService
 }
+
+/** The group of a member that is alone and stays so. */
+export const aloneAs = (id: string): GroupService => ({
+  view: () => ({ members: [{ id, voter: true, reachable: true }], settled: true }),
+  change: () => Effect.succeed({ _tag: "Refused", reason: "this log has one member and takes no other" }),
+  handOver: Effect.succeed(false)
+})
 
 export class NoLeader extends Error {
   readonly _tag = "NoLeader"

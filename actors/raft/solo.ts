@@ -2,7 +2,7 @@
 import { performance } from "node:perf_hooks"
 import process from "node:process"
 import { Effect, Schema, type Scope } from "effect"
-import { NoLeader, type OpenRaft, type RaftService, type RaftStatus } from "#actors/raft/protocol.ts"
+import { aloneAs, NoLeader, type OpenRaft, type RaftService, type RaftStatus } from "#actors/raft/protocol.ts"
 import { type SoloLimits, SoloMember, soloLimits, type Turns } from "#actors/raft/solo-member.ts"
 import { UnknownFormat } from "#actors/raft/storage/block.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
@@ -126,7 +126,8 @@ const serviceOf = (member: SoloMember): RaftService => ({
   status: () => member.status(),
   leadership: () => member.leadership(),
   onLeadership: (listen) => member.onLeadership(listen),
-  compact: Effect.callback<void>((resume) => member.compact(() => resume(Effect.void)))
+  compact: Effect.callback<void>((resume) => member.compact(() => resume(Effect.void))),
+  group: aloneAs(member.status().nodeId)
 })
 
 /** Takes no part, and says why to whoever asks. */
@@ -151,7 +152,8 @@ function idleService(nodeId: string, found: Quarantine | Locked): RaftService {
       listen({ _tag: "Following", term: 0 })
       return { unsubscribe: () => {} }
     },
-    compact: Effect.void
+    compact: Effect.void,
+    group: aloneAs(nodeId)
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { MemoryLog, MemoryMember } from "#actors/raft/memory.ts"
-import { type Leadership, NoLeader, type OpenRaft, type RaftService } from "#actors/raft/protocol.ts"
+import { aloneAs, type Leadership, NoLeader, type OpenRaft, type RaftService } from "#actors/raft/protocol.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import type { Life } from "#runtime/life.ts"
 import { type Fate, faultyRaft } from "#test/support/faulty-raft.ts"
@@ -103,7 +103,8 @@ export class SimulatedLog {
         listen(this.#leadership())
         return { unsubscribe: () => void this.#listeners.delete(listen) }
       },
-      compact: Effect.sync(() => member.compact())
+      compact: Effect.sync(() => member.compact()),
+      group: aloneAs(member.status().nodeId)
     }
   }
 

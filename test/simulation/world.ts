@@ -590,6 +590,7 @@ export class World {
 /** What goes on for ever in a cluster at rest. */
 const routine = new Set([
   "Heartbeat",
+  "GroupSeen",
   "Heard",
   "BeatNow",
   "Answered",

@@ -8,12 +8,14 @@ import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose, Proposed } from "#actors/ledger/writer.ts"
 import type { FeedMessage } from "#actors/manager/feed.ts"
+import type { MembersAction } from "#actors/manager/members/actor.ts"
 import { leaderTree } from "#actors/manager/tree.ts"
 import type { TaskState } from "#actors/model/objects.ts"
 import { isBefore, isTerminal } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
 import type { AssignedTask, FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { FromLeader as FromLeaderSchema } from "#actors/node/protocol.ts"
+import { aloneAs } from "#actors/raft/protocol.ts"
 import { actor } from "#runtime/actor.ts"
 import { address } from "#runtime/address.ts"
 import { stay } from "#runtime/behaviour.ts"
@@ -67,7 +69,13 @@ export class LeaderWorld {
   /** Begins to lead, as the manager that Raft chose. */
   lead(term = 1): this {
     this.#claim = this.system.claim("leader", { term })
-    const spec = leaderTree({ ledger: this.ledger, term, clusterId: "c1", nodeId: "manager" })
+    const spec = leaderTree({
+      ledger: this.ledger,
+      term,
+      clusterId: "c1",
+      nodeId: "manager",
+      raftId: "manager"
+    })
     this.#tree = this.system.startTree(spec, "leader", { performer: this.#performer })
     this.host.settle()
     return this
@@ -117,7 +125,7 @@ export class LeaderWorld {
 
   readonly #performer: Performer = {
     perform: (definition, action, self, done) => {
-      const asked = action as Propose | { readonly _tag: "Follow" }
+      const asked = action as Propose | MembersAction | { readonly _tag: "Follow" }
       if (asked._tag === "Propose") {
         this.proposals.set(definition.kind, (this.proposals.get(definition.kind) ?? 0) + 1)
         const cancel = this.host.after(1, () => {
@@ -130,6 +138,10 @@ export class LeaderWorld {
             done({ messages: [] })
           }
         }
+      }
+      if (asked._tag === "View") {
+        done({ messages: [{ _tag: "GroupSeen", group: aloneAs("manager").view() }] })
+        return { interrupt: () => {} }
       }
       const say = (message: FeedMessage): void => this.system.tell(self, message)
       const follower = (set: ChangeSet): void => say({ _tag: "Happened", set })

@@ -1,7 +1,7 @@
 /** A log of one member without a disk: entries are applied at once, and its faults are switches. */
 import { Effect } from "effect"
 import type { Leadership, OpenRaft, ProposeOutcome, RaftStatus } from "#actors/raft/protocol.ts"
-import { NoLeader } from "#actors/raft/protocol.ts"
+import { aloneAs, NoLeader } from "#actors/raft/protocol.ts"
 
 export class MemoryRaft {
   index = 0
@@ -51,7 +51,8 @@ export class MemoryRaft {
         listen(leading)
         return { unsubscribe: () => {} }
       },
-      compact: Effect.void
+      compact: Effect.void,
+      group: aloneAs(nodeId)
     })
   }
 }

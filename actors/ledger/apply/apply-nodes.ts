@@ -10,6 +10,7 @@ import {
 } from "#actors/ledger/apply/verdict.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence } from "#actors/model/errors.ts"
+import type { Node } from "#actors/model/objects.ts"
 import { isTerminal } from "#actors/model/task-state.ts"
 
 export function registerNode(tables: LedgerTables, at: At, { node }: Of<"node.register">): Verdict {
@@ -28,17 +29,31 @@ export function updateNode(tables: LedgerTables, at: At, command: Of<"node.updat
   if (node === undefined) return notFound("node", command.id)
   if (node.Version.Index !== command.version) return outOfSequence
   const demotes = node.Spec.Role === "manager" && command.spec.Role === "worker"
-  if (demotes && countManagers(tables) === 1) {
-    return failedPrecondition("attempting to demote the last manager of the swarm")
+  if (demotes) {
+    const { managers, reachable } = managersWithout(tables, node.ID)
+    if (managers === 0) return failedPrecondition("attempting to demote the last manager of the swarm")
+    if (reachable < quorumOf(managers)) {
+      return failedPrecondition(
+        `can't remove member from the raft: this would result in a loss of quorum: of the ${managers} managers that would remain, ${reachable} can be reached, and ${quorumOf(managers)} are needed`
+      )
+    }
   }
   tables.put("node", { ...node, Spec: command.spec, ...touched(at) })
   return { id: node.ID }
 }
 
-function countManagers(tables: LedgerTables): number {
+const quorumOf = (managers: number): number => Math.floor(managers / 2) + 1
+
+/** The managers that decide when one of them is gone, and how many of those the leader can reach. */
+function managersWithout(tables: LedgerTables, id: string) {
   let managers = 0
-  for (const node of tables.all("node")) if (node.Spec.Role === "manager") managers += 1
-  return managers
+  let reachable = 0
+  for (const node of tables.all("node")) {
+    if (node.Spec.Role !== "manager" || node.ID === id) continue
+    managers += 1
+    if (node.ManagerStatus?.Reachability === "reachable") reachable += 1
+  }
+  return { managers, reachable }
 }
 
 export function observeNodes(tables: LedgerTables, at: At, command: Of<"node.observe">): Verdict {
@@ -49,24 +64,35 @@ export function observeNodes(tables: LedgerTables, at: At, command: Of<"node.obs
       skipped.push(seen.id)
       continue
     }
-    const leads = seen.leader ?? node.ManagerStatus?.Leader
+    const manager = observeManager(node.ManagerStatus, seen)
     const changed =
-      seen.status !== undefined ||
-      seen.description !== undefined ||
-      (seen.leader !== undefined && seen.leader !== (node.ManagerStatus?.Leader ?? false))
+      seen.status !== undefined || seen.description !== undefined || manager !== node.ManagerStatus
+    const { ManagerStatus: _before, ...rest } = node
     const after = {
-      ...node,
+      ...rest,
       ...(seen.status === undefined ? {} : { Status: { ...node.Status, ...seen.status } }),
       ...(seen.description === undefined ? {} : { Description: seen.description }),
       ...(seen.lastSeen === undefined ? {} : { LastSeen: seen.lastSeen }),
-      ...(node.ManagerStatus === undefined || leads === undefined
-        ? {}
-        : { ManagerStatus: { ...node.ManagerStatus, Leader: leads } }),
+      ...(manager !== undefined && { ManagerStatus: manager }),
       ...(changed ? touched(at) : {})
     }
     tables.put("node", after, !changed)
   }
   return { skipped }
+}
+
+type ManagerStatus = NonNullable<Node["ManagerStatus"]>
+
+/** The same object where nothing is new. */
+function observeManager(
+  before: ManagerStatus | undefined,
+  { leader, reachability, retired }: Of<"node.observe">["nodes"][number]
+): ManagerStatus | undefined {
+  if (before === undefined || retired) return undefined
+  const Leader = leader ?? before.Leader ?? false
+  const Reachability = reachability ?? before.Reachability
+  if (Leader === (before.Leader ?? false) && Reachability === before.Reachability) return before
+  return { ...before, Leader, Reachability }
 }
 
 export function removeNode(tables: LedgerTables, at: At, command: Of<"node.remove">): Verdict {

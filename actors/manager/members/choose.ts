@@ -1,0 +1,54 @@
+/**
+ * What follows for the Raft group from who is to be a manager: one step at a time, and what the ledger should say
+ * of each manager. The ledger tells what people want, the group tells what is.
+ */
+import type { Command } from "#actors/ledger/commands.ts"
+import type { Node } from "#actors/model/objects.ts"
+import type { GroupChange, GroupView } from "#actors/raft/protocol.ts"
+
+/** A node's name in the group: its own where its log has never begun anew. */
+export const raftIdOf = (node: Node): string => node.ManagerStatus?.RaftId ?? node.ID
+
+/**
+ * The next change of the group, if one is due. Who is to join comes before who is to leave, so that a replacement is
+ * there first; the leader itself leaves last, because its successor has to finish what is begun.
+ */
+export function nextChange(nodes: Iterable<Node>, group: GroupView, self: string): GroupChange | undefined {
+  if (!group.settled) return undefined
+  const known = new Set(group.members.map(({ id }) => id))
+  const wanted = new Set<string>()
+  let joining: string | undefined
+  for (const node of nodes) {
+    if (node.Spec.Role !== "manager" || node.ManagerStatus === undefined) continue
+    const id = raftIdOf(node)
+    wanted.add(id)
+    if (!known.has(id) && (joining === undefined || id < joining)) joining = id
+  }
+  if (joining !== undefined) return { _tag: "AddLearner", node: joining }
+  // Somebody must be left to remove the others.
+  if (wanted.size === 0) return undefined
+  const leaving = [...known].filter((id) => !wanted.has(id)).sort()
+  const next = leaving.find((id) => id !== self) ?? leaving[0]
+  return next === undefined ? undefined : { _tag: "Remove", node: next }
+}
+
+type Observed = Extract<Command, { type: "node.observe" }>["nodes"][number]
+
+/** Where the ledger's word on a manager differs from what the leader sees. */
+export function observed(nodes: Iterable<Node>, group: GroupView): ReadonlyArray<Observed> {
+  const members = new Map(group.members.map((member) => [member.id, member]))
+  const found: Array<Observed> = []
+  for (const node of nodes) {
+    const { ManagerStatus, Spec, ID } = node
+    if (ManagerStatus === undefined) continue
+    const member = members.get(raftIdOf(node))
+    if (member === undefined) {
+      if (Spec.Role === "worker") found.push({ id: ID, retired: true })
+      continue
+    }
+    // A learner has yet to show that it can be reached: it counts for nothing so far.
+    const reachability = member.voter ? (member.reachable ? "reachable" : "unreachable") : "unknown"
+    if (ManagerStatus.Reachability !== reachability) found.push({ id: ID, reachability })
+  }
+  return found
+}
