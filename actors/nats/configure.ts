@@ -12,11 +12,36 @@ export interface NatsUser {
   readonly subscribe: ReadonlyArray<string>
 }
 
+/** Absolute paths of PEM files. Both sides show a certificate of this authority. */
+export interface NatsTls {
+  readonly certFile: string
+  readonly keyFile: string
+  readonly caFile: string
+}
+
+/** How the servers of a cluster join: each to each, by routes. */
+export interface NatsCluster {
+  /** The same on all of them; a server of another name is refused. */
+  readonly name: string
+  /** Where the others reach this one; port 0 lets the server choose. */
+  readonly host: string
+  readonly port: number
+  /** What servers prove to each other. */
+  readonly user: string
+  readonly password: string
+  /** `host:port` of all of them; its own among them does no harm. May change while the server runs. */
+  readonly routes: ReadonlyArray<string>
+  readonly tls?: NatsTls
+}
+
 export interface NatsSettings {
   readonly serverName: string
   readonly host: string
   /** 0 lets the server choose. */
   readonly port: number
+  readonly cluster?: NatsCluster
+  /** For clients. */
+  readonly tls?: NatsTls
   /** Absolute paths. */
   readonly portsDirectory: string
   readonly logFile: string
@@ -27,12 +52,11 @@ const maxPayloadBytes = 1024 * 1024
 
 /** The part of the configuration that a running server cannot change; everything else it takes by SIGHUP. */
 export function configureServer(settings: NatsSettings): string {
-  const port = settings.port === 0 ? -1 : settings.port
   return [
     "# Written by troupe at every start and whenever a client is added or removed; edits are lost.",
     `server_name: ${quote(settings.serverName)}`,
     `host: ${quote(settings.host)}`,
-    `port: ${port}`,
+    `port: ${portOf(settings.port)}`,
     `ports_file_dir: ${quote(settings.portsDirectory)}`,
     `log_file: ${quote(settings.logFile)}`,
     "logfile_size_limit: 8388608",
@@ -42,9 +66,35 @@ export function configureServer(settings: NatsSettings): string {
     // A frozen client is found out after 2 × 2 s.
     'ping_interval: "2s"',
     "ping_max: 2",
+    // Told to go, it tells its clients first and leaves them this long; the shortest duration there is.
+    'lame_duck_grace_period: "10s"',
+    'lame_duck_duration: "30s"',
+    ...(settings.tls ? [configureTls(settings.tls)] : []),
+    ...(settings.cluster ? [configureCluster(settings.cluster)] : []),
     ""
   ].join("\n")
 }
+
+function configureCluster(cluster: NatsCluster): string {
+  const { name, host, port, user, password, routes, tls } = cluster
+  const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@`
+  return [
+    "cluster {",
+    `  name: ${quote(name)}`,
+    `  listen: ${quote(`${host}:${portOf(port)}`)}`,
+    // Clients know all servers from us; addresses that servers learn from each other may lead nowhere.
+    "  no_advertise: true",
+    `  authorization { user: ${quote(user)}, password: ${quote(password)}, timeout: 2 }`,
+    `  routes: ${listOf(routes.map((route) => `nats-route://${login}${route}`))}`,
+    ...(tls ? [`  ${configureTls(tls)}`] : []),
+    "}"
+  ].join("\n")
+}
+
+const configureTls = ({ certFile, keyFile, caFile }: NatsTls): string =>
+  `tls { cert_file: ${quote(certFile)}, key_file: ${quote(keyFile)}, ca_file: ${quote(caFile)}, verify: true, timeout: 2 }`
+
+const portOf = (port: number): number => (port === 0 ? -1 : port)
 
 export function configureUsers(users: ReadonlyArray<NatsUser>): string {
   const lines = users.map(

@@ -16,10 +16,24 @@ import {
   serversWithConfig,
   startServer
 } from "#actors/drivers/nats-server/process.ts"
-import { configureServer } from "#actors/nats/configure.ts"
+import { configureServer, type NatsCluster, type NatsSettings, type NatsTls } from "#actors/nats/configure.ts"
 
-/** Where it listens, until nodes have certificates. */
-export const host = "127.0.0.1"
+/** What makes this node's server its own, whatever ports it has. */
+export interface Site {
+  readonly paths: NatsPaths
+  readonly binary: string
+  readonly nodeId: string
+  /** Where clients reach it. */
+  readonly host: string
+  readonly tls?: NatsTls
+  readonly cluster?: NatsCluster
+}
+
+export interface Ports {
+  /** 0 lets the server choose. */
+  readonly port: number
+  readonly routePort: number | undefined
+}
 
 const Identity = Schema.Struct({ pid: Schema.Int, startTime: Schema.String })
 /** What a manager leaves for the next one to find. */
@@ -28,39 +42,49 @@ const LeftOver = Schema.Struct({
   server: Identity,
   guard: Schema.optionalKey(Identity),
   port: Schema.Int,
+  routePort: Schema.optionalKey(Schema.Int),
   digest: Schema.String
 })
 export type LeftOver = typeof LeftOver.Type
 
-const settingsOf = (paths: NatsPaths, nodeId: string, port: number) => ({
+const settingsOf = (
+  { paths, nodeId, host, tls, cluster }: Site,
+  { port, routePort }: Ports
+): NatsSettings => ({
   serverName: `troupe-${nodeId}`,
   host,
   port,
   portsDirectory: paths.ports,
-  logFile: paths.log
+  logFile: paths.log,
+  ...(tls && { tls }),
+  ...(cluster && { cluster: { ...cluster, port: routePort ?? cluster.port } })
 })
 
 /** Names what a running server cannot be told anew: a left-over with another digest is replaced. */
-export const digestOf = (paths: NatsPaths, nodeId: string, port: number, binary: string): string =>
-  createHash("sha256")
-    .update(configureServer(settingsOf(paths, nodeId, port)))
-    .update(binary)
+export function digestOf(site: Site, ports: Ports): string {
+  const { cluster } = site
+  const lasting = cluster ? { ...site, cluster: { ...cluster, routes: [] } } : site
+  return createHash("sha256")
+    .update(configureServer(settingsOf(lasting, ports)))
+    .update(site.binary)
     .digest("hex")
+}
 
 export const takeOverOrStart = Effect.fnUntraced(function* (options: {
   readonly left: LeftOver | undefined
-  readonly paths: NatsPaths
-  readonly binary: string
-  readonly nodeId: string
+  readonly site: Site
   readonly users: string
   readonly wanted: number
 }): Effect.fn.Return<RunningServer, NatsServerError> {
-  const { left, paths, binary, nodeId, users, wanted } = options
-  if (left !== undefined && isAlive(left.server)) {
-    const sameWish = wanted === 0 || wanted === left.port
-    if (sameWish && digestOf(paths, nodeId, left.port, binary) === left.digest) {
-      yield* writeConfig(paths, nodeId, left.port, users)
-      const adopted = yield* adoptServer(left.server, host, left.port).pipe(
+  const { left, site, users, wanted } = options
+  const { paths, binary, host } = site
+  const before: Ports | undefined = left && { port: left.port, routePort: left.routePort }
+  if (left !== undefined && before !== undefined && isAlive(left.server)) {
+    const sameWish =
+      (wanted === 0 || wanted === left.port) && (!site.cluster?.port || site.cluster.port === left.routePort)
+    if (sameWish && digestOf(site, before) === left.digest) {
+      yield* writeConfig(site, before, users)
+      const adopted = yield* adoptServer(left.server, host, left.port, left.routePort).pipe(
         Effect.catch(() => Effect.succeed(undefined))
       )
       if (adopted !== undefined) {
@@ -71,15 +95,17 @@ export const takeOverOrStart = Effect.fnUntraced(function* (options: {
     }
     yield* stopProcess(left.server)
   }
-  const startAt = Effect.fnUntraced(function* (port: number) {
-    yield* writeConfig(paths, nodeId, port, users)
-    return yield* startServer({ binary, paths, host, port })
+  const startAt = Effect.fnUntraced(function* (ports: Ports) {
+    yield* writeConfig(site, ports, users)
+    return yield* startServer({ binary, paths, host, port: ports.port })
   })
-  // Clients that outlived the manager look for the server where it was.
-  if (wanted === 0 && left !== undefined) {
-    return yield* startAt(left.port).pipe(Effect.catch(() => startAt(0)))
+  const anew: Ports = { port: wanted, routePort: undefined }
+  // Clients and servers that outlived the manager look for the server where it was.
+  if (before !== undefined && (wanted === 0 || wanted === before.port)) {
+    const routePort = site.cluster?.port === 0 ? before.routePort : undefined
+    return yield* startAt({ port: before.port, routePort }).pipe(Effect.catch(() => startAt(anew)))
   }
-  return yield* startAt(wanted)
+  return yield* startAt(anew)
 })
 
 export const refuseSecondManager = (
@@ -116,13 +142,8 @@ export function readLeftOver(paths: NatsPaths): LeftOver | undefined {
   }
 }
 
-export const writeConfig = (
-  paths: NatsPaths,
-  nodeId: string,
-  port: number,
-  users: string
-): Effect.Effect<void, NatsServerError> =>
-  onDisk(paths, () => writePrivate(paths.config, configureServer(settingsOf(paths, nodeId, port)) + users))
+export const writeConfig = (site: Site, ports: Ports, users: string): Effect.Effect<void, NatsServerError> =>
+  onDisk(site.paths, () => writePrivate(site.paths.config, configureServer(settingsOf(site, ports)) + users))
 
 export const onDisk = (paths: NatsPaths, write: () => void): Effect.Effect<void, NatsServerError> =>
   Effect.try({

@@ -1,6 +1,6 @@
 /**
  * This node's nats-server, kept alive: configured, started or taken over, brought back when it dies, reloaded
- * when a client is let in or shut out, ended with the scope.
+ * when a client is let in or shut out or a server joins the cluster, restarted in order, ended with the scope.
  */
 import { readdirSync, rmSync, watch } from "node:fs"
 import { join } from "node:path"
@@ -18,16 +18,23 @@ import {
   type RunningServer,
   startServer
 } from "#actors/drivers/nats-server/process.ts"
-import { configureUsers, delayBefore, warnOfVersion } from "#actors/nats/configure.ts"
+import {
+  configureUsers,
+  daemonUser,
+  delayBefore,
+  type NatsCluster,
+  type NatsTls,
+  warnOfVersion
+} from "#actors/nats/configure.ts"
 import { listClients, type NatsCredentials, ownCredentials, usersOf } from "#actors/nats/creds.ts"
 import {
   digestOf,
   endStrays,
-  host,
   type LeftOver,
   onDisk,
   readLeftOver,
   refuseSecondManager,
+  type Site,
   takeOverOrStart,
   writeConfig
 } from "#actors/nats/left-over.ts"
@@ -35,8 +42,14 @@ import {
 export interface NatsServerOptions {
   readonly dataDir: string
   readonly nodeId: string
-  /** Where it listens on 127.0.0.1; 0 for any free port, kept over restarts. Default 4222. */
+  /** Where clients reach it. Default 127.0.0.1, for as long as clients have no certificates. */
+  readonly host?: string
+  /** 0 for any free port, kept over restarts. Default 4222. */
   readonly port?: number
+  /** For clients. */
+  readonly tls?: NatsTls
+  /** The other managers' servers; alone without. */
+  readonly cluster?: NatsCluster
   /** The executable; found in PATH and the usual places when absent. */
   readonly binary?: string
   /** How often it is asked whether it still answers, in milliseconds. Default 5,000. */
@@ -56,13 +69,32 @@ export interface NatsServerStatus {
   readonly warning?: string
 }
 
+/** The other members of the cluster. */
+export interface NatsPeers {
+  /** `host:port` of every server's route. */
+  readonly routes: ReadonlyArray<string>
+  /** Nodes whose clients may come to this server: each lists its own server first, and goes on to the others. */
+  readonly nodes: ReadonlyArray<{ readonly nodeId: string; readonly publicKey: string }>
+}
+
 export interface NatsServerService {
   readonly url: string
   /** The daemon's: everything under `troupe.>`. */
   readonly credentials: NatsCredentials
   /** For the side that serves other systems: it can answer inboxes and publish events, nothing else. */
   readonly apiCredentials: NatsCredentials
+  /** `host:port` where the cluster's other servers join it. */
+  readonly route: string | undefined
   readonly status: () => NatsServerStatus
+  /** Completes with the status once it is another than `seen`. */
+  readonly changed: (seen: NatsServerStatus) => Effect.Effect<NatsServerStatus>
+  /** The cluster's servers and nodes from now on. None that stays is cut off. */
+  readonly setPeers: (peers: NatsPeers) => Effect.Effect<void, NatsServerError>
+  /**
+   * Ends it in order and starts it again: its clients are asked to go to other servers first. Completes when it takes
+   * connections again.
+   */
+  readonly restart: Effect.Effect<void, NatsServerError>
 }
 
 const defaultPort = 4222
@@ -73,22 +105,33 @@ const silencesBeforeKill = 3
 /** A server that ran this long was well: the next restart starts from the shortest delay again. */
 const wellAfterMs = 10_000
 const rotatedLogsKept = 2
+/** Ours have moved within 0.3 s of being asked to; a busy machine and other people's clients get more. */
+const leaveWithinMs = 1_500
+const backWithinMs = 15_000
+const restartedByHand = "restarted by hand"
 
 /** Everything that one supervised server is made of, changed in place by its supervisor. */
 interface Supervision {
-  readonly paths: NatsPaths
-  readonly binary: string
-  readonly nodeId: string
+  site: Site
   readonly own: { readonly daemon: NatsCredentials; readonly api: NatsCredentials }
   readonly dataDir: string
   readonly guard: Guard
   running: RunningServer
+  nodes: NatsPeers["nodes"]
   users: string
   /** What was wrong with clients' files when they were last read; said once, not every time. */
   problems: string
   state: NatsServerStatus["state"]
   restarts: number
   lastError: string | undefined
+  /** Whether the end of the server that runs now was asked for. */
+  ordered: boolean
+  readonly waiting: Set<() => void>
+}
+
+function become(supervision: Supervision, change: Partial<Supervision>): void {
+  Object.assign(supervision, change)
+  for (const told of [...supervision.waiting]) told()
 }
 
 const cannot = (error: { readonly message: string }): NatsServerError =>
@@ -106,16 +149,71 @@ export const startNatsServer = Effect.fn("nats.start")(function* (
   if (warning !== undefined) yield* Effect.logWarning(warning)
 
   const nudges = yield* Queue.sliding<"look">(1)
-  yield* watchClients(supervision.paths, () => Queue.offerUnsafe(nudges, "look"))
+  yield* watchClients(supervision.site.paths, () => Queue.offerUnsafe(nudges, "look"))
   yield* Effect.forkScoped(supervise(supervision))
   yield* Effect.forkScoped(attend(supervision, nudges, options.attendEveryMs ?? attendEveryMs))
 
+  const { site, running } = supervision
   return {
-    url: `nats://${host}:${supervision.running.port}`,
+    url: `nats://${site.host}:${running.port}`,
+    route: site.cluster && `${site.cluster.host}:${running.routePort}`,
     credentials: supervision.own.daemon,
     apiCredentials: supervision.own.api,
-    status: () => statusOf(supervision)
+    status: () => statusOf(supervision),
+    changed: (seen) => changed(supervision, seen),
+    setPeers: (peers) => setPeers(supervision, peers),
+    restart: restartInOrder(supervision)
   }
+})
+
+const changed = (supervision: Supervision, seen: NatsServerStatus): Effect.Effect<NatsServerStatus> =>
+  Effect.callback((resume) => {
+    const look = (): void => {
+      const now = statusOf(supervision)
+      if (JSON.stringify(now) === JSON.stringify(seen)) return
+      supervision.waiting.delete(look)
+      resume(Effect.succeed(now))
+    }
+    supervision.waiting.add(look)
+    look()
+    return Effect.sync(() => supervision.waiting.delete(look))
+  })
+
+const setPeers = Effect.fnUntraced(function* (
+  supervision: Supervision,
+  { routes, nodes }: NatsPeers
+): Effect.fn.Return<void, NatsServerError> {
+  const { cluster } = supervision.site
+  if (cluster === undefined)
+    return yield* cannot({ message: "Cannot set peers: nats-server is in no cluster" })
+  supervision.site = { ...supervision.site, cluster: { ...cluster, routes } }
+  supervision.nodes = nodes
+  yield* refreshUsers(supervision, "always")
+})
+
+const restartInOrder = Effect.fnUntraced(function* (
+  supervision: Supervision
+): Effect.fn.Return<void, NatsServerError> {
+  const { running, site } = supervision
+  if (supervision.state !== "running")
+    return yield* cannot({ message: "Cannot restart nats-server: it is down" })
+  const before = supervision.restarts
+  supervision.ordered = true
+  if (site.cluster) {
+    signalProcess(running.identity, "SIGUSR2")
+    yield* Effect.sleep(Duration.millis(leaveWithinMs))
+    // One that is on its way out takes no notice of SIGTERM.
+    signalProcess(running.identity, "SIGINT")
+  }
+  yield* stopProcess(running.identity)
+  const isBack = Effect.gen(function* () {
+    let seen = statusOf(supervision)
+    while (supervision.restarts === before) seen = yield* changed(supervision, seen)
+  })
+  const late = Effect.suspend(() =>
+    Effect.fail(cannot({ message: `nats-server is not back: ${supervision.lastError}` }))
+  )
+  yield* isBack.pipe(Effect.timeoutOrElse({ duration: Duration.millis(backWithinMs), orElse: () => late }))
 })
 
 function statusOf(supervision: Supervision): NatsServerStatus {
@@ -145,27 +243,30 @@ const launch = Effect.fnUntraced(function* (
     privateDirectory(paths.creds)
     privateDirectory(paths.ports)
   })
-  const { users, problems } = yield* currentUsers(dataDir, own, "")
+  const { users, problems } = yield* currentUsers(dataDir, own, [], "")
 
   const left = readLeftOver(paths)
   yield* refuseSecondManager(left, dataDir)
   if (left?.guard !== undefined) signalGroup(left.guard, "SIGKILL")
   yield* endStrays(paths, left)
-  const running = yield* takeOverOrStart({ left, paths, binary, nodeId, users, wanted })
+  const { host = "127.0.0.1", tls, cluster } = options
+  const site: Site = { paths, binary, nodeId, host, ...(tls && { tls }), ...(cluster && { cluster }) }
+  const running = yield* takeOverOrStart({ left, site, users, wanted })
 
   const supervision: Supervision = {
-    paths,
-    binary,
-    nodeId,
+    site,
     own,
     dataDir,
     guard: startGuard(running.identity, () => remember(supervision)),
     running,
+    nodes: [],
     users,
     problems,
     state: "running",
     restarts: 0,
-    lastError: undefined
+    lastError: undefined,
+    ordered: false,
+    waiting: new Set()
   }
   yield* onDisk(paths, () => remember(supervision)).pipe(Effect.tapError(() => shutDown(supervision)))
   return supervision
@@ -178,11 +279,11 @@ const supervise = Effect.fnUntraced(function* (supervision: Supervision) {
     const since = performance.now()
     const how = yield* Effect.promise(() => supervision.running.exited)
     if (performance.now() - since > wellAfterMs) attempt = 0
-    supervision.state = "restarting"
-    supervision.lastError = how
-    yield* Effect.logWarning(
-      `nats-server (pid ${supervision.running.identity.pid}) ended: ${how}; starting it again`
-    )
+    const { ordered, running } = supervision
+    if (ordered) attempt = 0
+    become(supervision, { state: "restarting", lastError: ordered ? restartedByHand : how, ordered: false })
+    const words = `nats-server (pid ${running.identity.pid}) ended: ${supervision.lastError}; starting it again`
+    yield* ordered ? Effect.logInfo(words) : Effect.logWarning(words)
     while (supervision.state === "restarting") {
       attempt += 1
       yield* Effect.sleep(Duration.millis(delayBefore(attempt)))
@@ -199,11 +300,11 @@ const supervise = Effect.fnUntraced(function* (supervision: Supervision) {
 const restart = (supervision: Supervision): Effect.Effect<void, NatsServerError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const { paths, binary, nodeId, running } = supervision
-      yield* writeConfig(paths, nodeId, running.port, supervision.users)
-      supervision.running = yield* restore(startServer({ binary, paths, host, port: running.port }))
-      supervision.restarts += 1
-      supervision.state = "running"
+      const { site, running } = supervision
+      const { paths, binary, host } = site
+      yield* writeConfig(site, running, supervision.users)
+      const started = yield* restore(startServer({ binary, paths, host, port: running.port }))
+      become(supervision, { running: started, restarts: supervision.restarts + 1, state: "running" })
       yield* onDisk(paths, () => remember(supervision))
     })
   )
@@ -224,9 +325,9 @@ const attend = Effect.fnUntraced(function* (
     )
     yield* refreshUsers(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
     if (nudged === "look" || supervision.state !== "running") continue
-    pruneLogs(supervision.paths)
-    const { running } = supervision
-    silences = yield* greet(host, running.port, greetWithinMs).pipe(
+    const { running, site } = supervision
+    pruneLogs(site.paths)
+    silences = yield* greet(site.host, running.port, greetWithinMs).pipe(
       Effect.map(() => 0),
       Effect.catch(() => Effect.succeed(silences + 1))
     )
@@ -240,26 +341,31 @@ const attend = Effect.fnUntraced(function* (
 })
 
 const refreshUsers = Effect.fnUntraced(function* (
-  supervision: Supervision
+  supervision: Supervision,
+  when: "when changed" | "always" = "when changed"
 ): Effect.fn.Return<void, NatsServerError> {
-  const { dataDir, own } = supervision
-  const { users, problems } = yield* currentUsers(dataDir, own, supervision.problems)
+  const { dataDir, own, nodes } = supervision
+  const { users, problems } = yield* currentUsers(dataDir, own, nodes, supervision.problems)
   supervision.problems = problems
-  if (users === supervision.users) return
+  if (users === supervision.users && when === "when changed") return
   supervision.users = users
-  yield* writeConfig(supervision.paths, supervision.nodeId, supervision.running.port, users)
+  yield* writeConfig(supervision.site, supervision.running, users)
   signalProcess(supervision.running.identity, "SIGHUP")
 })
 
 const currentUsers = Effect.fnUntraced(function* (
   dataDir: string,
   own: Supervision["own"],
+  nodes: NatsPeers["nodes"],
   saidBefore: string
 ): Effect.fn.Return<{ readonly users: string; readonly problems: string }, NatsServerError> {
   const { clients, problems } = yield* listClients(dataDir).pipe(Effect.mapError(cannot))
   const said = problems.join("\n")
   if (said !== "" && said !== saidBefore) yield* Effect.logWarning(said)
-  return { users: configureUsers(usersOf(own, clients)), problems: said }
+  const others = nodes
+    .filter(({ publicKey }) => publicKey !== own.daemon.publicKey)
+    .map(({ nodeId, publicKey }) => daemonUser(publicKey, `_INBOX.${nodeId}`))
+  return { users: configureUsers([...usersOf(own, clients), ...others]), problems: said }
 })
 
 const watchClients = (paths: NatsPaths, changed: () => void): Effect.Effect<void, never, Scope.Scope> =>
@@ -279,14 +385,14 @@ const watchClients = (paths: NatsPaths, changed: () => void): Effect.Effect<void
 
 const shutDown = (supervision: Supervision): Effect.Effect<void> =>
   Effect.gen(function* () {
-    supervision.state = "stopped"
+    become(supervision, { state: "stopped" })
     yield* stopProcess(supervision.running.identity)
     supervision.guard.dismiss()
-    rmSync(supervision.paths.state, { force: true })
+    rmSync(supervision.site.paths.state, { force: true })
   })
 
 function remember(supervision: Supervision): void {
-  const { running, paths, nodeId, binary } = supervision
+  const { running, site } = supervision
   supervision.guard.watch(running.identity)
   const manager = identityOf(process.pid)
   const guard = supervision.guard.identity()
@@ -296,9 +402,10 @@ function remember(supervision: Supervision): void {
     server: running.identity,
     ...(guard === undefined ? {} : { guard }),
     port: running.port,
-    digest: digestOf(paths, nodeId, running.port, binary)
+    ...(running.routePort === undefined ? {} : { routePort: running.routePort }),
+    digest: digestOf(site, running)
   }
-  writePrivate(paths.state, `${JSON.stringify(state)}\n`)
+  writePrivate(site.paths.state, `${JSON.stringify(state)}\n`)
 }
 
 /** Older servers rotate their log without ever removing one. */

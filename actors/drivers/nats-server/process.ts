@@ -25,6 +25,8 @@ export interface RunningServer {
   readonly identity: ProcessIdentity
   readonly adopted: boolean
   readonly port: number
+  /** Where other servers join it, when it is one of a cluster. */
+  readonly routePort: number | undefined
   readonly version: string
   readonly exited: Promise<string>
 }
@@ -93,7 +95,7 @@ export const startServer = Effect.fnUntraced(function* (options: {
       )
     }
     const version = yield* greet(host, ready.port, 2_000)
-    return { identity, adopted: false, port: ready.port, version, exited }
+    return { identity, adopted: false, port: ready.port, routePort: ready.routePort, version, exited }
   }).pipe(
     Effect.tapError(() => abandon),
     Effect.onInterrupt(() => abandon)
@@ -127,15 +129,15 @@ function spawnServer(
 }
 
 type Readiness =
-  | { readonly _tag: "Ready"; readonly port: number }
+  | { readonly _tag: "Ready"; readonly port: number; readonly routePort: number | undefined }
   | { readonly _tag: "Ended"; readonly how: string }
   | { readonly _tag: "Late" }
 
 async function portOf(child: ChildProcess, exited: Promise<string>, paths: NatsPaths): Promise<Readiness> {
   const ended = exited.then((how): Readiness => ({ _tag: "Ended", how }))
   for (let waited = 0; waited < readyWithinMs; waited += lookEveryMs) {
-    const port = child.pid === undefined ? undefined : portInFile(paths, child.pid)
-    if (port !== undefined) return { _tag: "Ready", port }
+    const ports = child.pid === undefined ? undefined : portsInFile(paths, child.pid)
+    if (ports !== undefined) return { _tag: "Ready", ...ports }
     const pause = new Promise<undefined>((resolve) => setTimeout(resolve, lookEveryMs, undefined))
     const first = await Promise.race([ended, pause])
     if (first !== undefined) return first
@@ -143,17 +145,27 @@ async function portOf(child: ChildProcess, exited: Promise<string>, paths: NatsP
   return { _tag: "Late" }
 }
 
-const PortsFile = Schema.Struct({ nats: Schema.Array(Schema.String) })
+const PortsFile = Schema.Struct({
+  nats: Schema.Array(Schema.String),
+  cluster: Schema.optionalKey(Schema.Array(Schema.String))
+})
 
-/** The port a server wrote down when it was ready, `<name>_<pid>.ports`. */
-function portInFile(paths: NatsPaths, pid: number): number | undefined {
+/** The ports that a server wrote down when it was ready, `<name>_<pid>.ports`. */
+function portsInFile(
+  paths: NatsPaths,
+  pid: number
+): { readonly port: number; readonly routePort: number | undefined } | undefined {
   const file = readdirSync(paths.ports).find((name) => name.endsWith(`_${pid}.ports`))
   const text = file === undefined ? undefined : readIfThere(join(paths.ports, file))
   // The file may be met between its creation and its first byte.
   if (text === undefined || !text.trimEnd().endsWith("}")) return undefined
-  const url = Schema.decodeUnknownSync(PortsFile)(JSON.parse(text)).nats[0]
-  return url === undefined ? undefined : Number(new URL(url).port)
+  const { nats, cluster } = Schema.decodeUnknownSync(PortsFile)(JSON.parse(text))
+  const port = portIn(nats[0])
+  return port === undefined ? undefined : { port, routePort: portIn(cluster?.[0]) }
 }
+
+const portIn = (url: string | undefined): number | undefined =>
+  url === undefined ? undefined : Number(new URL(url).port)
 
 function explainEnd(
   options: { readonly paths: NatsPaths; readonly host: string; readonly port: number },
@@ -182,7 +194,8 @@ function explainEnd(
 export const adoptServer = Effect.fnUntraced(function* (
   identity: ProcessIdentity,
   host: string,
-  port: number
+  port: number,
+  routePort: number | undefined
 ): Effect.fn.Return<RunningServer, NatsServerError> {
   const version = yield* greet(host, port, 1_000)
   const exited = new Promise<string>((resolve) => {
@@ -193,7 +206,7 @@ export const adoptServer = Effect.fnUntraced(function* (
     }, watchAdoptedEveryMs)
     timer.unref()
   })
-  return { identity, adopted: true, port, version, exited }
+  return { identity, adopted: true, port, routePort, version, exited }
 })
 
 const Info = Schema.Struct({ version: Schema.String })

@@ -3,11 +3,16 @@ import process from "node:process"
 import { Effect } from "effect"
 import { startNatsServer } from "#actors/nats/server.ts"
 
-const [dataDir = "", port = "0"] = process.argv.slice(2)
+const [dataDir = "", port = "0", nodeId = "n1", routes] = process.argv.slice(2)
+const cluster =
+  routes === undefined
+    ? undefined
+    : { name: "c1", host: "127.0.0.1", port: 0, user: "route", password: "s3:cret/", routes: JSON.parse(routes) }
 
 const program = Effect.gen(function* () {
-  const server = yield* startNatsServer({ dataDir, nodeId: "n1", port: Number(port) })
-  console.log(JSON.stringify({ url: server.url, credentials: server.credentials, status: server.status() }))
+  const server = yield* startNatsServer({ dataDir, nodeId, port: Number(port), ...(cluster && { cluster }) })
+  const { url, route, credentials } = server
+  console.log(JSON.stringify({ url, route, credentials, status: server.status() }))
   yield* Effect.callback<void>((resume) => {
     process.once("SIGTERM", () => resume(Effect.void))
   })

@@ -1,0 +1,177 @@
+/** Three managers' nats-servers as one cluster: joined by routes at run time, restarted in turn under load. */
+import { afterEach, expect, test } from "bun:test"
+import { rmSync } from "node:fs"
+import process from "node:process"
+import { Effect, Exit, Schema, Scope } from "effect"
+import { type NatsServerOptions, type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
+import { reply } from "#runtime/actions.ts"
+import { actor } from "#runtime/actor.ts"
+import { stay } from "#runtime/behaviour.ts"
+import { makeLiveHost } from "#runtime/host-live.ts"
+import { type LocalSystem, makeSystem } from "#runtime/live.ts"
+import { permanent, supervisor } from "#runtime/supervisor.ts"
+import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
+import type { Outcome } from "#runtime/wire.ts"
+import { freshDirectory, until } from "#test/actors/nats/support.ts"
+
+const endings: Array<() => unknown> = []
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end()
+})
+
+const scoped = async <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Promise<A> => {
+  const scope = Effect.runSync(Scope.make())
+  endings.push(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  return Effect.runPromise(Scope.provide(effect, scope))
+}
+
+interface Manager {
+  readonly nodeId: string
+  readonly server: NatsServerService
+}
+
+const start = async (nodeId: string, more: Partial<NatsServerOptions> = {}): Promise<Manager> => {
+  const dataDir = freshDirectory()
+  endings.push(() => rmSync(dataDir, { recursive: true, force: true }))
+  const cluster = { name: "c1", host: "127.0.0.1", port: 0, user: "route", password: "s3:cret/", routes: [] }
+  return { nodeId, server: await scoped(startNatsServer({ dataDir, nodeId, port: 0, cluster, ...more })) }
+}
+
+const join = async (managers: ReadonlyArray<Manager>): Promise<void> => {
+  const routes = managers.map(({ server }) => server.route ?? "")
+  const nodes = managers.map(({ nodeId, server }) => ({ nodeId, publicKey: server.credentials.publicKey }))
+  for (const { server } of managers) await Effect.runPromise(server.setPeers({ routes, nodes }))
+}
+
+const connect = (managers: ReadonlyArray<Manager>, own: number): Promise<NatsTransportService> => {
+  const { nodeId, server } = managers[own] as Manager
+  const inOrder = [...managers.slice(own), ...managers.slice(0, own)]
+  const servers = inOrder.map((manager) => manager.server.url)
+  return scoped(natsTransport({ servers, nodeId, seed: server.credentials.seed, inOrder: true }))
+}
+
+const three = async (): Promise<ReadonlyArray<Manager>> => {
+  const managers = await Promise.all(["n1", "n2", "n3"].map((nodeId) => start(nodeId)))
+  await join(managers)
+  return managers
+}
+
+/** What each number was handled with, how often. */
+const count = Schema.Struct({ n: Schema.Int })
+const ledger = (handled: Map<number, number>) =>
+  actor<undefined, null, typeof count.Type, never>({
+    kind: "ledger",
+    accepts: count,
+    start: () => stay(null),
+    decide: (state, { n }, { asker }) => {
+      handled.set(n, (handled.get(n) ?? 0) + 1)
+      return asker ? stay(state, reply(asker, { n })) : stay(state)
+    }
+  })
+
+const systemOn = (transport: NatsTransportService, nodeId: string): LocalSystem => {
+  const system = makeSystem({ cluster: "c1", nodeId, host: makeLiveHost(), transport })
+  endings.push(() => system.close())
+  return system
+}
+
+const askOnce = (system: LocalSystem, home: string, n: number): Promise<Outcome> =>
+  new Promise((resolve) => {
+    system.askOnceThen({ home, kind: "ledger", id: "main" }, { n }, 20_000, resolve)
+  })
+
+test("servers that were started alone become a cluster while they run, without cutting off their clients", async () => {
+  const managers = await Promise.all(["n1", "n2"].map((nodeId) => start(nodeId)))
+  const transports = [await connect(managers.slice(0, 1), 0), await connect(managers.slice(1), 0)]
+  const [near, far] = transports as [NatsTransportService, NatsTransportService]
+  far.subscribe("troupe.hello", {}, (delivery) => delivery.respond?.({}, delivery.body))
+  const ask = (): Promise<boolean> =>
+    Effect.runPromise(
+      near
+        .request("troupe.hello", {}, new Uint8Array(1), 500)
+        .pipe(Effect.match({ onSuccess: () => true, onFailure: () => false }))
+    )
+  expect(await ask()).toBe(false)
+  await join(managers)
+  await until("they reach each other", ask)
+  expect(transports.map((each) => each.counters().disconnects)).toEqual([0, 0])
+  // And a server that goes is no route any more, while the other one stays.
+  await join(managers.slice(0, 1))
+  await until("they do not", async () => !(await ask()))
+}, 30_000)
+
+test("all three restarted in turn under load: no question is lost, none is handled twice, all come home", async () => {
+  const managers = await three()
+  const transports = await Promise.all(managers.map((_, own) => connect(managers, own)))
+  const systems = transports.map((transport, i) => systemOn(transport, `n${i + 1}`))
+  const handled = new Map<number, number>()
+  const top = supervisor({ name: "top", strategy: "one-for-one", children: [permanent(ledger(handled))] })
+  const tree = (systems[0] as LocalSystem).startTree(top, "n1")
+  endings.push(() => new Promise<void>((resolve) => tree.stop(resolve)))
+
+  let on = true
+  let asked = 0
+  const wrong: Outcome[] = []
+  const load = systems.slice(1).map(async (system) => {
+    while (on) {
+      const n = asked++
+      const outcome = await askOnce(system, "n1", n)
+      if (outcome._tag !== "Answer") wrong.push(outcome)
+    }
+  })
+  for (const { server } of managers) {
+    const before = asked
+    await Effect.runPromise(server.restart)
+    expect(server.status()).toMatchObject({ state: "running", restarts: 1, lastError: "restarted by hand" })
+    await until("the load goes on", () => asked > before + 20)
+  }
+  await until("all are at home", () =>
+    transports.every((transport, i) => managers[i]?.server.url.endsWith(transport.server()))
+  )
+  on = false
+  await Promise.all(load)
+  expect(wrong).toEqual([])
+  expect([...handled.values()].filter((times) => times !== 1)).toEqual([])
+  expect(handled.size).toBe(asked)
+  expect(transports.map((each) => each.counters().disconnects)).toEqual([0, 0, 0])
+}, 60_000)
+
+test("a server killed under load costs no question and doubles none", async () => {
+  const managers = await three()
+  const transports = await Promise.all(managers.map((_, own) => connect(managers, own)))
+  const systems = transports.map((transport, i) => systemOn(transport, `n${i + 1}`))
+  const handled = new Map<number, number>()
+  const top = supervisor({ name: "top", strategy: "one-for-one", children: [permanent(ledger(handled))] })
+  const tree = (systems[0] as LocalSystem).startTree(top, "n1")
+  endings.push(() => new Promise<void>((resolve) => tree.stop(resolve)))
+  // So that who is asked is known to have been there all the time.
+  await until(
+    "it is asked",
+    async () => (await askOnce(systems[1] as LocalSystem, "n1", -1))._tag === "Answer"
+  )
+  await new Promise((resolve) => setTimeout(resolve, 2_100))
+  handled.clear()
+
+  let on = true
+  let asked = 0
+  const wrong: Outcome[] = []
+  const load = systems.slice(1).flatMap((system) =>
+    Array.from({ length: 8 }, async () => {
+      while (on) {
+        const outcome = await askOnce(system, "n1", asked++)
+        if (outcome._tag !== "Answer") wrong.push(outcome)
+      }
+    })
+  )
+  for (const index of [0, 1]) {
+    const before = asked
+    process.kill(managers[index]?.server.status().pid ?? 0, "SIGKILL")
+    await until("it is back", () => managers[index]?.server.status().restarts === 1)
+    await until("the load goes on", () => asked > before + 200)
+  }
+  on = false
+  await Promise.all(load)
+  expect(wrong).toEqual([])
+  expect([...handled.values()].filter((times) => times !== 1)).toEqual([])
+  expect(handled.size).toBe(asked)
+}, 60_000)
