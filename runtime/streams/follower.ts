@@ -46,7 +46,7 @@ export function hear(state: Following, message: ToFollower): Heard {
   switch (message._tag) {
     case "Snapshot": {
       if (isOurs && message.seq <= place.seq) return nothing
-      if (!isOurs) early.clear()
+      for (const seq of early.keys()) if (!isOurs || seq <= message.seq) early.delete(seq)
       if (place && !isOurs) state.over.push(place.epoch)
       if (state.over.length > livesRemembered) state.over.shift()
       state.place = { epoch: message.epoch, seq: message.seq }
@@ -81,7 +81,6 @@ function inTurn(state: Following): ReadonlyArray<unknown> {
     facts.push(early.get(seq))
     early.delete(seq)
   }
-  for (const number of early.keys()) if (number <= seq) early.delete(number)
   state.place = { epoch, seq }
   return facts
 }

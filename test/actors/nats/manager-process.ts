@@ -7,7 +7,14 @@ const [dataDir = "", port = "0", nodeId = "n1", routes] = process.argv.slice(2)
 const cluster =
   routes === undefined
     ? undefined
-    : { name: "c1", host: "127.0.0.1", port: 0, user: "route", password: "s3:cret/", routes: JSON.parse(routes) }
+    : {
+        name: "c1",
+        host: "127.0.0.1",
+        port: 0,
+        user: "route",
+        password: "s3:cret/",
+        routes: JSON.parse(routes)
+      }
 
 const program = Effect.gen(function* () {
   const server = yield* startNatsServer({ dataDir, nodeId, port: Number(port), ...(cluster && { cluster }) })
