@@ -31,7 +31,7 @@ import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { foundingCommands } from "#actors/manager/found.ts"
 import { leadership } from "#actors/manager/leadership.ts"
-import { startNatsServer } from "#actors/nats/server.ts"
+import { NatsServer, startNatsServer } from "#actors/nats/server.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { openSolo } from "#actors/raft/solo.ts"
 import { freshFromMachine } from "#cli/identity.ts"
@@ -116,7 +116,8 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     Effect.sync(() => catchStrays(system.stray)),
     (release) => Effect.sync(release)
   )
-  const actors = Context.add(Context.add(drivers, Ledger, ledger), System, system)
+  const shared = Context.add(Context.add(drivers, Ledger, ledger), System, system)
+  const actors = nats.server ? Context.add(shared, NatsServer, nats.server) : shared
 
   yield* Effect.acquireRelease(
     Effect.sync(() => system.claim("manager")),
@@ -124,7 +125,15 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
   )
   yield* leadership(identity).pipe(Effect.provideContext(actors), Effect.forkScoped)
   const node = yield* system
-    .run(nodeTree({ ...identity, addr: options.advertiseAddr, name: options.name }), identity.nodeId)
+    .run(
+      nodeTree({
+        ...identity,
+        addr: options.advertiseAddr,
+        name: options.name,
+        ...(nats.server && { nats: nats.server.status() })
+      }),
+      identity.nodeId
+    )
     .pipe(Effect.provideContext(actors))
 
   const leave = Effect.gen(function* () {
@@ -187,7 +196,7 @@ const connectNats = Effect.fnUntraced(function* (options: NodeOptions, identity:
     const creds = options.natsCreds === undefined ? undefined : yield* readCreds(options.natsCreds)
     const access = creds === undefined ? {} : { creds }
     const transport = yield* natsTransport({ servers, nodeId, name: `troupe ${nodeId}`, ...access })
-    return { url: options.nats, transport, api: transport }
+    return { url: options.nats, transport, api: transport, server: undefined }
   }
   const server = yield* startNatsServer({ dataDir: options.dataDir, nodeId, port: options.natsPort })
   const servers = [server.url]
@@ -205,7 +214,7 @@ const connectNats = Effect.fnUntraced(function* (options: NodeOptions, identity:
     inboxPrefix: server.apiCredentials.inboxPrefix,
     name: `troupe api ${nodeId}`
   })
-  return { url: server.url, transport, api }
+  return { url: server.url, transport, api, server }
 })
 
 const readCreds = (path: string) =>

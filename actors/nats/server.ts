@@ -5,7 +5,7 @@
 import { readdirSync, rmSync, watch } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
-import { Duration, Effect, Queue, type Scope } from "effect"
+import { Context, Duration, Effect, Queue, type Scope } from "effect"
 import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
 import { identityOf, signalGroup, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
@@ -96,6 +96,10 @@ export interface NatsServerService {
    */
   readonly restart: Effect.Effect<void, NatsServerError>
 }
+
+export class NatsServer extends Context.Service<NatsServer, NatsServerService>()(
+  "troupe/actors/nats/NatsServer"
+) {}
 
 const defaultPort = 4222
 const attendEveryMs = 5_000

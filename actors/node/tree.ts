@@ -1,5 +1,7 @@
 /** What runs on every node. A manager is a node, too. */
 import { logs } from "#actors/logs/actor.ts"
+import { natsServer } from "#actors/nats/actor.ts"
+import type { NatsServerStatus } from "#actors/nats/server.ts"
 import { network } from "#actors/network/actor.ts"
 import { engineWatch } from "#actors/node/engine-watch/actor.ts"
 import { session } from "#actors/node/session/actor.ts"
@@ -13,20 +15,24 @@ export interface NodeTreeOptions {
   readonly addr?: string
   /** What the node is called; the machine's own name unless given. */
   readonly name?: string
+  /** How the node's own nats-server fares, where it has one. */
+  readonly nats?: NatsServerStatus
 }
 
 /**
  * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane`, `LogReaders`
- * and `System`.
+ * and `System`, and `NatsServer` where the node has one.
  *
  * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
  * for nothing has to find its container anew.
  */
-export const nodeTree = ({ clusterId, addr = "127.0.0.1", name }: NodeTreeOptions): SupervisorSpec =>
+export const nodeTree = ({ clusterId, addr = "127.0.0.1", name, nats }: NodeTreeOptions): SupervisorSpec =>
   supervisor({
     name: "node",
     strategy: "one-for-one",
     children: [
+      // Following a server never ends by itself.
+      ...(nats ? [permanent(natsServer, { props: { status: nats }, stopWithin: 0 })] : []),
       permanent(network),
       // Following the Engine never ends by itself.
       permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),

@@ -1,9 +1,20 @@
 /** Three managers' nats-servers as one cluster: joined by routes at run time, restarted in turn under load. */
 import { afterEach, expect, test } from "bun:test"
+import { spawn } from "node:child_process"
 import { rmSync } from "node:fs"
 import process from "node:process"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
 import { Effect, Exit, Schema, Scope } from "effect"
-import { type NatsServerOptions, type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
+import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
+import { natsServer } from "#actors/nats/actor.ts"
+import { FromNats } from "#actors/nats/protocol.ts"
+import {
+  NatsServer,
+  type NatsServerOptions,
+  type NatsServerService,
+  startNatsServer
+} from "#actors/nats/server.ts"
 import { reply } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
 import { stay } from "#runtime/behaviour.ts"
@@ -135,6 +146,73 @@ test("all three restarted in turn under load: no question is lost, none is handl
   expect(handled.size).toBe(asked)
   expect(transports.map((each) => each.counters().disconnects)).toEqual([0, 0, 0])
 }, 60_000)
+
+test("a manager's server is in its tree, and whoever asks its actor restarts it; several who ask restart it once", async () => {
+  const managers = await three()
+  const [own] = managers as [Manager]
+  const transports = await Promise.all([0, 1].map((index) => connect(managers, index)))
+  const [near, far] = transports.map((each, i) => systemOn(each, `n${i + 1}`)) as [LocalSystem, LocalSystem]
+  const child = permanent(natsServer, { props: { status: own.server.status() }, stopWithin: 0 })
+  await scoped(
+    near
+      .run(supervisor({ name: "node", strategy: "one-for-one", children: [child] }), "n1")
+      .pipe(Effect.provideService(NatsServer, own.server))
+  )
+  const summary = (): string => near.trees()[0]?.children[0]?.summary ?? ""
+  expect(summary()).toContain(`running, pid ${own.server.status().pid}`)
+  const restart = () =>
+    Effect.runPromise(
+      far.askOnce({ home: "n1", kind: "nats", id: "main" }, { _tag: "RestartServer" }, 20_000, FromNats)
+    )
+  expect(await Promise.all([restart(), restart()])).toEqual([
+    { _tag: "ServerRestarted" },
+    { _tag: "ServerRestarted" }
+  ])
+  expect(own.server.status().restarts).toBe(1)
+  await until("the tree shows it", () => summary().includes("restarted 1 times"))
+  expect(summary()).toContain(`pid ${own.server.status().pid}`)
+}, 40_000)
+
+test("a manager's crash leaves its server in the cluster for a moment; the next manager takes it over with its routes", async () => {
+  const other = await start("n2")
+  const dataDir = freshDirectory()
+  endings.push(() => rmSync(dataDir, { recursive: true, force: true }))
+  const program = fileURLToPath(new URL("../actors/nats/manager-process.ts", import.meta.url))
+  const startManager = async () => {
+    const routes = JSON.stringify([other.server.route])
+    const child = spawn(process.execPath, [program, dataDir, "0", "n1", routes], {
+      stdio: ["ignore", "pipe", "inherit"]
+    })
+    endings.push(() => child.kill("SIGKILL"))
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (line.startsWith("{")) return { child, ...JSON.parse(line) }
+    }
+    throw new Error("the manager ended before its server was ready")
+  }
+  const first = await startManager()
+  const left = identityOf(first.status.pid)
+  const near = await scoped(
+    natsTransport({ servers: [first.url], nodeId: "n1", seed: first.credentials.seed })
+  )
+  const far = await connect([other], 0)
+  far.subscribe("troupe.hello", {}, (delivery) => delivery.respond?.({}, delivery.body))
+  const reached = (): Promise<boolean> =>
+    Effect.runPromise(
+      near
+        .request("troupe.hello", {}, new Uint8Array(1), 500)
+        .pipe(Effect.match({ onSuccess: () => true, onFailure: () => false }))
+    )
+  await until("they reach each other", reached)
+  first.child.kill("SIGKILL")
+  expect(await reached()).toBe(true)
+  const second = await startManager()
+  expect(second.status).toMatchObject({ adopted: true, pid: first.status.pid })
+  expect(second.route).toBe(first.route)
+  expect(await reached()).toBe(true)
+  expect(near.counters().disconnects).toBe(0)
+  second.child.kill("SIGTERM")
+  await until("it has ended its server", () => left !== undefined && !isAlive(left))
+}, 40_000)
 
 test("a server killed under load costs no question and doubles none", async () => {
   const managers = await three()

@@ -24,6 +24,29 @@ test("port 0 is written as the server's word for any port, and paths are quoted"
   expect(configureServer({ ...settings, port: 4222 })).toContain("port: 4222\n")
 })
 
+const cluster = {
+  name: "c1",
+  host: "10.0.0.1",
+  port: 0,
+  user: "route",
+  password: "a:b/c@d",
+  routes: ["10.0.0.1:6222", "10.0.0.2:6222"]
+}
+const tls = { certFile: "/d/node.pem", keyFile: "/d/node.key", caFile: "/d/ca.pem" }
+
+test("servers of a cluster prove who they are to each other, and a login goes into a URL whatever is in it", () => {
+  const text = configureServer({ ...settings, cluster })
+  expect(text).toContain('listen: "10.0.0.1:-1"')
+  expect(text).toContain('authorization { user: "route", password: "a:b/c@d", timeout: 2 }')
+  expect(text).toContain('"nats-route://route:a%3Ab%2Fc%40d@10.0.0.2:6222"')
+  expect(text).not.toContain("tls")
+})
+
+test("with certificates both sides show theirs, to clients and between servers", () => {
+  const text = configureServer({ ...settings, tls, cluster: { ...cluster, tls } })
+  expect(text.match(/tls \{ cert_file: "\/d\/node.pem".*verify: true/g)?.length).toBe(2)
+})
+
 test("nothing that the advisories concern is switched on, and rights are allow-lists only", () => {
   const text =
     configureServer(settings) +

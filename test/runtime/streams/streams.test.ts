@@ -7,7 +7,6 @@ import { follower, following, hear } from "#runtime/streams/follower.ts"
 import { type ToConsumer, ToFollower } from "#runtime/streams/protocol.ts"
 import { catchUp, publisher } from "#runtime/streams/publisher.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
-import type { Link } from "#runtime/transport/memory.ts"
 import { type Process, World } from "#test/runtime/world.ts"
 
 const { Facts, Snapshot, Newest, Renew } = ToFollower.cases
@@ -63,13 +62,7 @@ describe("a stream", () => {
   test("brings each fact once and in order, whatever the way loses, doubles and delays", () => {
     for (let seed = 1; seed <= 60; seed++) {
       const fresh = Fresh.from(seed)
-      let broken = true
-      const link: Link = () => {
-        if (!broken) return [0]
-        const draw = fresh.below(10)
-        return draw < 3 ? [] : draw < 6 ? [fresh.below(2_000)] : draw < 8 ? [0, fresh.below(900)] : [0]
-      }
-      const world = new World(seed, link)
+      const world = new World(seed, { loss: 0.3, doubling: 0.3, leastMs: 0, mostMs: 1_500 })
       const [near, far] = [world.process("n1"), world.process("n2")]
       publish(near)
       const consumer = subscribe(far, "n2")
@@ -81,7 +74,7 @@ describe("a stream", () => {
         // At every moment it knows a beginning of what was said, nothing twice and nothing out of turn.
         expect(consumer.known).toEqual(said.slice(0, consumer.known.length))
       }
-      broken = false
+      world.simulation.network.weather = { loss: 0, doubling: 0, leastMs: 0, mostMs: 0 }
       world.host.advance(8_000)
       expect(consumer.known).toEqual(said)
     }
@@ -109,16 +102,15 @@ describe("a stream", () => {
   })
 
   test("the last fact is missed no longer than a beat, though nothing follows it", () => {
-    const world = new World(1, () => (lose ? [] : [0]))
-    let lose = false
+    const world = new World()
     const [near, far] = [world.process("n1"), world.process("n2")]
     publish(near)
     const consumer = subscribe(far, "n2")
     world.host.advance(3_500)
-    lose = true
+    world.simulation.network.cut("n2")
     say(near, 1)
     world.host.settle()
-    lose = false
+    world.simulation.network.mend("n2")
     world.host.advance(1_100)
     expect(consumer.known).toEqual([1])
   })
