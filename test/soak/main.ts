@@ -1,0 +1,46 @@
+/**
+ * `bun run soak:actors --minutes 10 [--asks-per-minute 50000] [--seed 1]`: prints what broke and a table at the end, and
+ * ends with 1 when something was not as it must be.
+ */
+import process from "node:process"
+import { parseArgs } from "node:util"
+import { soak } from "#test/soak/soak.ts"
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "10" },
+    "asks-per-minute": { type: "string", default: "50000" },
+    seed: { type: "string", default: "1" }
+  }
+})
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130))
+
+const minutes = Number(values.minutes)
+const { heap, ...result } = await soak({
+  seconds: minutes * 60,
+  asksPerMinute: Number(values["asks-per-minute"]),
+  seed: Number(values.seed),
+  print: console.log
+})
+const problems = [...result.problems]
+// Three standard errors: noise reaches that once in 300 runs; and less than 1 % a minute is not worth a wake-up.
+if (heap.slope - 3 * heap.error > heap.mean * 0.01) problems.push("the heap grows")
+
+const rows: ReadonlyArray<readonly [string, string]> = [
+  ["asked", `${result.asked}, ${Math.round(result.asked / minutes)} a minute`],
+  ...Object.entries(result.outcomes)
+    .sort(([, a], [, b]) => b - a)
+    .map(([name, count]) => [`  ${name}`, String(count)] as const),
+  ...Object.entries(result.faults).map(([name, count]) => [name, String(count)] as const),
+  ["watches that told", String(result.told)],
+  ["latest outcome after its deadline", `${result.latestMs.toFixed(1)} ms, beyond the event loop's own lag`],
+  ["longest lag of an event loop", `${result.lagMs.toFixed(1)} ms at the end`],
+  [
+    "heap after collection, n1",
+    `${heap.mean.toFixed(0)} kB, slope ${heap.slope.toFixed(1)} ± ${heap.error.toFixed(1)} kB a minute over ${heap.samples} samples`
+  ],
+  ["violations", String(problems.length)]
+]
+for (const [name, value] of rows) console.log(`${name.padEnd(36)} ${value}`)
+for (const problem of problems.slice(0, 20)) console.log(`VIOLATED: ${problem}`)
+process.exit(problems.length === 0 ? 0 : 1)
