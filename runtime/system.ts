@@ -72,7 +72,10 @@ export interface SystemService {
    * been handled; any other absence when it was not.
    */
   readonly askOnce: SystemService["ask"]
-  /** Told once when the actor ends or its node is gone; at once when it is not there. */
+  /**
+   * Told once when the actor has ended for good (a restart by its supervisor is no end) or its process has died; at once
+   * when it is not there; after four to six seconds when its node, or our own connection, is silent.
+   */
   readonly watch: (target: Address, told: (reason: string) => void) => { readonly unwatch: () => void }
   /** Runs a tree at `home` until the scope closes; fails with the whole cause chain when its top gives up. */
   readonly run: (spec: SupervisorSpec, home: string) => Effect.Effect<RunningTree, never, Scope.Scope>
