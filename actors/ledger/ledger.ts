@@ -1,13 +1,12 @@
 /** The ledger over a Raft log: commands become entries, applied entries become changes that anyone can follow. */
 import { Effect, type Scope } from "effect"
-import { apply, type Result } from "#actors/ledger/apply.ts"
+import type { Result } from "#actors/ledger/apply.ts"
 import type { Command, Entry } from "#actors/ledger/commands.ts"
-import { decodeEntry, decodeSnapshot, encodeEntry, encodeSnapshot } from "#actors/ledger/encode.ts"
-import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
-import { Recent } from "#actors/ledger/recent.ts"
+import { encodeEntry } from "#actors/ledger/encode.ts"
+import { Machine } from "#actors/ledger/machine.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService, Origin, WriteOutcome } from "#actors/ledger/service.ts"
-import { LedgerTables } from "#actors/ledger/tables.ts"
-import type { OpenRaft, ProposeOutcome, StateMachine } from "#actors/raft/protocol.ts"
+import type { OpenRaft, ProposeOutcome } from "#actors/raft/protocol.ts"
 import type { Host } from "#runtime/host.ts"
 
 export interface LedgerOptions<E> {
@@ -24,61 +23,6 @@ export interface LedgerOptions<E> {
 
 /** How long a proposal may take before its end is called unknown. */
 const patienceMs = 10_000
-
-/** The replicated state machine: the tables, and what they answered lately. */
-class Machine implements StateMachine {
-  tables = new LedgerTables()
-  readonly recent = new Recent()
-  readonly #listeners = new Set<(changes: ChangeSet) => void>()
-  readonly #onDefect: (defect: unknown) => void
-
-  constructor(onDefect: (defect: unknown) => void) {
-    this.#onDefect = onDefect
-  }
-
-  apply(index: number, data: Uint8Array): Result {
-    const entry = decodeEntry(data)
-    const { proposer, boot, seq } = entry
-    const seen = this.recent.look(proposer, boot, seq)
-    this.tables.index = index
-    if (seen._tag === "Repeated") return seen.result
-    if (seen._tag === "TooOld") {
-      const message =
-        "The proposal is older than the results that are kept: read the ledger to learn how it ended"
-      return { _tag: "Refused", refusal: { code: "unavailable", message } }
-    }
-    const result = apply(this.tables, index, entry)
-    this.recent.keep(proposer, boot, seq, result)
-    this.#announce()
-    return result
-  }
-
-  snapshot(): Iterable<Uint8Array> {
-    return encodeSnapshot(this.tables, this.recent)
-  }
-
-  restore(chunks: Iterable<Uint8Array>): void {
-    this.tables = decodeSnapshot(chunks, this.recent)
-  }
-
-  follow(listen: (changes: ChangeSet) => void): { readonly unsubscribe: () => void } {
-    this.#listeners.add(listen)
-    return { unsubscribe: () => this.#listeners.delete(listen) }
-  }
-
-  #announce(): void {
-    const changes = this.tables.takeChanges()
-    if (changes.changes.length === 0) return
-    for (const listen of this.#listeners) {
-      // One follower's defect is not the state machine's: halting here would stop every member alike.
-      try {
-        listen(changes)
-      } catch (defect) {
-        this.#onDefect(defect)
-      }
-    }
-  }
-}
 
 /** Opens the log, restores the state, and serves until the scope closes. */
 export const openLedger = Effect.fnUntraced(function* <E>(

@@ -20,6 +20,14 @@ export type Seen =
   /** Applied or not, its result is no longer known. */
   | { readonly _tag: "TooOld" }
 
+/** What a snapshot keeps of one proposer. */
+export interface SavedProposer {
+  readonly proposer: string
+  readonly boot: string
+  readonly floor: number
+  readonly results: ReadonlyArray<readonly [number, Result]>
+}
+
 export class Recent {
   readonly #proposers = new Map<string, Proposer>()
 
@@ -47,12 +55,7 @@ export class Recent {
     }
   }
 
-  save(): ReadonlyArray<{
-    readonly proposer: string
-    readonly boot: string
-    readonly floor: number
-    readonly results: ReadonlyArray<readonly [number, Result]>
-  }> {
+  save(): ReadonlyArray<SavedProposer> {
     return [...this.#proposers].map(([proposer, { boot, floor, results }]) => ({
       proposer,
       boot,
@@ -61,7 +64,7 @@ export class Recent {
     }))
   }
 
-  load(saved: ReturnType<Recent["save"]>): void {
+  load(saved: ReadonlyArray<SavedProposer>): void {
     this.#proposers.clear()
     for (const { proposer, boot, floor, results } of saved) {
       this.#proposers.set(proposer, { boot, floor, results: new Map(results) })

@@ -3,8 +3,10 @@
  *
  * Every write goes through `put` or `remove`, which keep the indexes and note the change for the feed.
  */
-import { IdSets } from "#actors/ledger/index-sets.ts"
+import { HashSum, hashInto, showHash } from "#actors/ledger/hash.ts"
+import { IdSets, PairSets } from "#actors/ledger/index-sets.ts"
 import type { Change, ChangeSet, Kind, LedgerReader, Tables } from "#actors/ledger/reader.ts"
+import { Slim } from "#actors/ledger/slim.ts"
 import { Table } from "#actors/ledger/table.ts"
 import type { Cluster, Service, Task } from "#actors/model/objects.ts"
 import { networksOf, publishedPorts } from "#actors/model/service-facts.ts"
@@ -12,10 +14,30 @@ import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 import { assert } from "#runtime/assert.ts"
 
 /** A version of a service's task template, kept while a service or a task points at it. */
-interface KeptSpec {
+export interface KeptSpec {
+  /** Service and version, for the table. */
+  readonly ID: string
+  readonly serviceId: string
+  readonly version: number
   readonly spec: TaskSpec
+}
+interface Counted {
+  readonly kept: KeptSpec
   tasks: number
 }
+
+/** Everything as it was when it was frozen, object by object. */
+export interface Frozen {
+  readonly index: number
+  readonly time: number
+  readonly digest: string
+  readonly cluster: Cluster | undefined
+  readonly specs: Iterable<KeptSpec>
+  readonly tables: { readonly [K in Kind]: Iterable<Tables[K]> }
+}
+
+/** Services before tasks, so that a task finds its spec version when it is put back from a snapshot. */
+export const kinds: ReadonlyArray<Kind> = ["node", "network", "secret", "config", "service", "task"]
 
 type Named = "service" | "network" | "secret" | "config"
 const nameOf = (kind: Kind, object: Tables[Kind]): string | undefined => {
@@ -50,11 +72,13 @@ export class LedgerTables implements LedgerReader {
   readonly #names = new Map<string, string>()
   readonly #byService = new IdSets<string>()
   readonly #byNode = new IdSets<string>()
-  readonly #bySlot = new IdSets<string>()
+  readonly #bySlot = new PairSets<string, number>()
   readonly #waiting = new IdSets<"new" | "pending">()
   readonly #using = new IdSets<string>()
   readonly #ports = new IdSets<string>()
-  readonly #specs = new Map<string, Map<number, KeptSpec>>()
+  readonly #specs = new Map<string, Map<number, Counted>>()
+  readonly #specTable = new Table<KeptSpec>()
+  readonly #slim = new Slim(this)
   #changes: Array<Change> = []
 
   cluster(): Cluster | undefined {
@@ -79,7 +103,7 @@ export class LedgerTables implements LedgerReader {
   }
 
   taskSpec(serviceId: string, specVersion: number): TaskSpec | undefined {
-    return this.#specs.get(serviceId)?.get(specVersion)?.spec
+    return this.#specs.get(serviceId)?.get(specVersion)?.kept.spec
   }
 
   tasksOfService(serviceId: string): IterableIterator<Task> {
@@ -91,7 +115,7 @@ export class LedgerTables implements LedgerReader {
   }
 
   tasksInSlot(serviceId: string, slot: number): IterableIterator<Task> {
-    return this.#tasks(this.#bySlot.of(`${serviceId}.${slot}`))
+    return this.#tasks(this.#bySlot.of(serviceId, slot))
   }
 
   tasksInState(state: "new" | "pending"): IterableIterator<Task> {
@@ -107,28 +131,34 @@ export class LedgerTables implements LedgerReader {
     return this.#services(this.#ports.of(`${protocol}/${port}`))
   }
 
-  setCluster(after: Cluster): void {
+  setCluster(after: Cluster, quietly = false): void {
     const before = this.#cluster
     this.#cluster = after
+    if (quietly) return
     this.#changes.push(before === undefined ? { kind: "cluster", after } : { kind: "cluster", before, after })
   }
 
   /** Writes an object and notes the change, unless `quietly`, for what nobody waits to hear. */
-  put<K extends Kind>(kind: K, after: Tables[K], quietly = false): void {
-    const before = this.get(kind, after.ID)
-    if (before !== undefined) this.#unindex(kind, before)
+  put<K extends Kind>(kind: K, object: Tables[K], quietly = false): void {
+    const before = this.get(kind, object.ID)
+    const after = kind === "task" ? (this.#slim.task(object as Task, before as Task) as Tables[K]) : object
     this.#tables[kind].put(after)
-    this.#reindex(kind, after)
-    if (before !== undefined) this.#forgetSpecs(kind, before)
+    if (kind === "task") this.#indexTask(before as Task | undefined, after as Task)
+    else {
+      if (before !== undefined) this.#unindex(kind, before)
+      this.#index(kind, after)
+      if (kind === "service" && before !== undefined) this.#forgetSpecs(object.ID)
+    }
     if (!quietly) this.#note(kind, before, after)
   }
 
   remove(kind: Kind, id: string): void {
     const before = this.get(kind, id)
     if (before === undefined) return
-    this.#unindex(kind, before)
     this.#tables[kind].delete(id)
-    this.#forgetSpecs(kind, before)
+    if (kind === "task") this.#indexTask(before as Task, undefined)
+    else this.#unindex(kind, before)
+    if (kind === "service") this.#forgetSpecs(id)
     this.#note(kind, before, undefined)
   }
 
@@ -139,18 +169,14 @@ export class LedgerTables implements LedgerReader {
     return { index: this.index, time: this.time, changes }
   }
 
-  /** Every table as it is now, for a snapshot that is written while entries go on being applied. */
-  freeze(): {
-    readonly cluster: Cluster | undefined
-    readonly tables: { readonly [K in Kind]: Iterable<Tables[K]> }
-    readonly specs: ReadonlyArray<readonly [string, number, TaskSpec]>
-  } {
-    const specs: Array<readonly [string, number, TaskSpec]> = []
-    for (const [serviceId, versions] of this.#specs) {
-      for (const [version, kept] of versions) specs.push([serviceId, version, kept.spec])
-    }
+  /** Everything as it is now, for a snapshot that is written while entries go on being applied. */
+  freeze(): Frozen {
     return {
+      index: this.index,
+      time: this.time,
+      digest: this.digest(),
       cluster: this.#cluster,
+      specs: this.#specTable.freeze(),
       tables: {
         node: this.#tables.node.freeze(),
         service: this.#tables.service.freeze(),
@@ -158,19 +184,34 @@ export class LedgerTables implements LedgerReader {
         network: this.#tables.network.freeze(),
         secret: this.#tables.secret.freeze(),
         config: this.#tables.config.freeze()
-      },
-      specs
+      }
     }
+  }
+
+  /** 16 hexadecimal digits that are the same on every member that has applied the same entries; kept up by writes. */
+  digest(): string {
+    const sum = new HashSum()
+    const part = { a: 0, b: 0 }
+    const add = (name: string, a: number, b: number): void => sum.add(hashInto(part, [name, a, b]))
+    for (const kind of kinds) add(kind, this.#tables[kind].hash.a, this.#tables[kind].hash.b)
+    add("spec", this.#specTable.hash.a, this.#specTable.hash.b)
+    add("position", this.index, this.time)
+    sum.add(hashInto(part, this.#cluster ?? null))
+    return showHash(sum)
   }
 
   /** For restoring a snapshot: spec versions come before the tasks that point at them. */
   keepSpec(serviceId: string, version: number, spec: TaskSpec): void {
-    const versions = this.#specs.get(serviceId) ?? new Map<number, KeptSpec>()
-    if (!versions.has(version)) versions.set(version, { spec, tasks: 0 })
+    const versions = this.#specs.get(serviceId) ?? new Map<number, Counted>()
+    if (!versions.has(version)) {
+      const kept = { ID: `${serviceId}.${version}`, serviceId, version, spec }
+      versions.set(version, { kept, tasks: 0 })
+      this.#specTable.put(kept)
+    }
     this.#specs.set(serviceId, versions)
   }
 
-  *#tasks(ids: ReadonlySet<string>): IterableIterator<Task> {
+  *#tasks(ids: Iterable<string>): IterableIterator<Task> {
     for (const id of ids) {
       const task = this.#tables.task.get(id)
       assert(task !== undefined, "an index names only tasks that exist")
@@ -178,9 +219,10 @@ export class LedgerTables implements LedgerReader {
     }
   }
 
-  #services(ids: ReadonlySet<string>): ReadonlyArray<Service> {
+  /** By id: what a refusal says of them must be the same on a member that began from a snapshot. */
+  #services(ids: Iterable<string>): ReadonlyArray<Service> {
     const services: Array<Service> = []
-    for (const id of ids) {
+    for (const id of [...ids].sort()) {
       const service = this.#tables.service.get(id)
       if (service !== undefined) services.push(service)
     }
@@ -195,21 +237,46 @@ export class LedgerTables implements LedgerReader {
     } as Change)
   }
 
-  #reindex(kind: Kind, object: Tables[Kind]): void {
+  /** Touches only the indexes in which the task's place has changed. */
+  #indexTask(before: Task | undefined, after: Task | undefined): void {
+    const id = (after ?? before)?.ID ?? ""
+    const from = before?.ServiceID
+    const to = after?.ServiceID
+    if (from !== to) {
+      if (from !== undefined) this.#byService.delete(from, id)
+      if (to !== undefined) this.#byService.add(to, id)
+    }
+    if (from !== to || before?.Slot !== after?.Slot) {
+      if (from !== undefined && before?.Slot !== undefined) this.#bySlot.delete(from, before.Slot, id)
+      if (to !== undefined && after?.Slot !== undefined) this.#bySlot.add(to, after.Slot, id)
+    }
+    if (before?.NodeID !== after?.NodeID) {
+      if (before?.NodeID !== undefined) this.#byNode.delete(before.NodeID, id)
+      if (after?.NodeID !== undefined) this.#byNode.add(after.NodeID, id)
+    }
+    const waited = waitingIn(before)
+    const waits = waitingIn(after)
+    if (waited !== waits) {
+      if (waited !== undefined) this.#waiting.delete(waited, id)
+      if (waits !== undefined) this.#waiting.add(waits, id)
+    }
+    if (from !== to || before?.SpecVersion !== after?.SpecVersion) {
+      if (after !== undefined) {
+        const counted = this.#specs.get(after.ServiceID)?.get(after.SpecVersion)
+        assert(counted !== undefined, "a task's spec version is kept")
+        counted.tasks += 1
+      }
+      if (before !== undefined) {
+        const counted = this.#specs.get(before.ServiceID)?.get(before.SpecVersion)
+        if (counted !== undefined) counted.tasks -= 1
+        this.#forgetSpecs(before.ServiceID)
+      }
+    }
+  }
+
+  #index(kind: Kind, object: Tables[Kind]): void {
     const name = nameOf(kind, object)
     if (name !== undefined) this.#names.set(`${kind}:${name}`, object.ID)
-    if (kind === "task") {
-      const task = object as Task
-      this.#byService.add(task.ServiceID, task.ID)
-      if (task.NodeID !== undefined) this.#byNode.add(task.NodeID, task.ID)
-      if (task.Slot !== undefined) this.#bySlot.add(`${task.ServiceID}.${task.Slot}`, task.ID)
-      if (task.Status.State === "new" || task.Status.State === "pending") {
-        this.#waiting.add(task.Status.State, task.ID)
-      }
-      const kept = this.#specs.get(task.ServiceID)?.get(task.SpecVersion)
-      assert(kept !== undefined, "a task's spec version is kept")
-      kept.tasks += 1
-    }
     if (kind === "service") {
       const service = object as Service
       for (const reference of references(service.Spec)) this.#using.add(reference, service.ID)
@@ -223,17 +290,6 @@ export class LedgerTables implements LedgerReader {
     if (name !== undefined && this.#names.get(`${kind}:${name}`) === object.ID) {
       this.#names.delete(`${kind}:${name}`)
     }
-    if (kind === "task") {
-      const task = object as Task
-      this.#byService.delete(task.ServiceID, task.ID)
-      if (task.NodeID !== undefined) this.#byNode.delete(task.NodeID, task.ID)
-      if (task.Slot !== undefined) this.#bySlot.delete(`${task.ServiceID}.${task.Slot}`, task.ID)
-      if (task.Status.State === "new" || task.Status.State === "pending") {
-        this.#waiting.delete(task.Status.State, task.ID)
-      }
-      const kept = this.#specs.get(task.ServiceID)?.get(task.SpecVersion)
-      if (kept !== undefined) kept.tasks -= 1
-    }
     if (kind === "service") {
       const service = object as Service
       for (const reference of references(service.Spec)) this.#using.delete(reference, service.ID)
@@ -241,17 +297,22 @@ export class LedgerTables implements LedgerReader {
     }
   }
 
-  /** Drops spec versions of the object's service that neither the service nor any task points at now. */
-  #forgetSpecs(kind: Kind, object: Tables[Kind]): void {
-    if (kind !== "task" && kind !== "service") return
-    const serviceId = kind === "task" ? (object as Task).ServiceID : object.ID
+  /** Drops spec versions of a service that neither it nor any task points at now. */
+  #forgetSpecs(serviceId: string): void {
     const versions = this.#specs.get(serviceId)
     if (versions === undefined) return
     const service = this.#tables.service.get(serviceId)
-    for (const [version, kept] of versions) {
+    for (const [version, { kept, tasks }] of versions) {
       const pointedAt = version === service?.SpecVersion || version === service?.PreviousSpecVersion
-      if (kept.tasks === 0 && !pointedAt) versions.delete(version)
+      if (tasks > 0 || pointedAt) continue
+      versions.delete(version)
+      this.#specTable.delete(kept.ID)
     }
     if (versions.size === 0) this.#specs.delete(serviceId)
   }
+}
+
+const waitingIn = (task: Task | undefined): "new" | "pending" | undefined => {
+  const state = task?.Status.State
+  return state === "new" || state === "pending" ? state : undefined
 }

@@ -7,8 +7,9 @@ import { fileURLToPath } from "node:url"
 import { Schema } from "effect"
 import { parseTable } from "#actors/drivers/data-plane/protocol.ts"
 import { type Command, Entry } from "#actors/ledger/commands.ts"
-import { decodeEntry, decodeSnapshot, encodeEntry, encodeSnapshot } from "#actors/ledger/encode.ts"
+import { decodeEntry, encodeEntry } from "#actors/ledger/encode.ts"
 import { Recent } from "#actors/ledger/recent.ts"
+import { decodeSnapshot, encodeSnapshot } from "#actors/ledger/snapshot.ts"
 import { readEnvelope, writeEnvelope } from "#runtime/envelope.ts"
 import type { Absence } from "#runtime/errors.ts"
 import { decodeReply, decoderOf, encodeAbsence } from "#runtime/wire.ts"
@@ -97,31 +98,55 @@ describe("an entry of the log", () => {
   })
 })
 
-test("a snapshot of this format is restored and written as it was", () => {
-  const kept = readText("snapshot.jsonl")
-  const recent = new Recent()
-  // In small pieces, so that lines are torn.
-  const bytes = Buffer.from(kept)
-  const pieces = Array.from({ length: Math.ceil(bytes.length / 100) }, (_, at) =>
-    bytes.subarray(at * 100, at * 100 + 100)
-  )
-  const tables = decodeSnapshot(pieces, recent)
-  for (const kind of ["node", "network", "secret", "config", "service", "task"] as const) {
-    expect([kind, tables.count(kind)]).toEqual([kind, expect.any(Number)])
-    expect(tables.count(kind)).toBeGreaterThan(0)
+describe("a snapshot", () => {
+  const kinds = ["node", "network", "secret", "config", "service", "task"] as const
+  /** In small pieces, so that whatever is read together is torn. */
+  const torn = (bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
+    Array.from({ length: Math.ceil(bytes.length / 100) }, (_, at) => bytes.subarray(at * 100, at * 100 + 100))
+  const restored = (bytes: Uint8Array) => {
+    const recent = new Recent()
+    const tables = decodeSnapshot(torn(bytes), recent)
+    const { index, time, cluster, specs } = tables.freeze()
+    const objects = kinds.map((kind) => [...tables.all(kind)])
+    return {
+      tables,
+      recent,
+      state: { index, time, cluster, specs: [...specs], objects, recent: recent.save() }
+    }
   }
-  const written = Buffer.concat([...encodeSnapshot(tables, recent)]).toString()
-  expect(linesOf(written)).toEqual(linesOf(kept))
-  expect(() => decodeSnapshot([Buffer.from(kept.replace('"format":1', '"format":2'))], new Recent())).toThrow(
-    "format 2"
-  )
-})
+  const lines = readText("snapshot.jsonl")
+  const old = restored(Buffer.from(lines))
 
-const linesOf = (text: string): ReadonlyArray<unknown> =>
-  text
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line))
+  test("of format 1, lines of JSON, is restored with every object as it was", () => {
+    const kept = lines
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line))
+    const of = (kind: string) => kept.filter(({ t }) => t === kind).map(({ o }) => o)
+    expect(old.state.objects).toEqual(kinds.map(of))
+    for (const objects of old.state.objects) expect(objects).not.toEqual([])
+    expect([old.state.cluster]).toEqual(of("cluster"))
+    expect([old.state.recent]).toEqual(of("recent"))
+    expect(old.state.specs.map(({ serviceId, version, spec }) => [serviceId, version, spec])).toEqual(
+      of("spec")
+    )
+    expect(kept[0]).toEqual({ t: "head", format: 1, index: old.state.index, time: old.state.time })
+  })
+
+  test("of format 2 is restored as it was, and written so that it is restored again", () => {
+    const kept = restored(readFileSync(join(folder, "snapshot.2")))
+    expect(kept.state).toEqual(old.state)
+    expect(kept.tables.digest()).toBe(old.tables.digest())
+    expect(restored(Buffer.concat([...encodeSnapshot(kept.tables, kept.recent)])).state).toEqual(kept.state)
+  })
+
+  test("of a format that nobody knows is refused by its number", () => {
+    const newer = Buffer.from(readFileSync(join(folder, "snapshot.2")))
+    newer[7] = 3
+    expect(() => restored(newer)).toThrow("format 3")
+    expect(() => restored(Buffer.from(lines.replace('"format":1', '"format":9')))).toThrow("format 9")
+  })
+})
 
 describe("absences", () => {
   const examples = read("absences.json") as ReadonlyArray<{

@@ -106,7 +106,9 @@ export function removeNode(tables: LedgerTables, at: At, command: Of<"node.remov
   if (!command.force && node.Status.State === "ready") {
     return failedPrecondition(`node ${node.ID} is not down and can't be removed`)
   }
-  for (const task of [...tables.tasksOfNode(node.ID)]) {
+  // By id: followers of the feed hear them in the same order on every member.
+  const tasks = [...tables.tasksOfNode(node.ID)].sort((a, b) => (a.ID < b.ID ? -1 : 1))
+  for (const task of tasks) {
     if (isTerminal(task.Status.State)) continue
     tables.put("task", {
       ...task,

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
-import { decodeEntry, decodeSnapshot, encodeEntry, encodeSnapshot } from "#actors/ledger/encode.ts"
+import { decodeEntry, encodeEntry } from "#actors/ledger/encode.ts"
 import { Recent } from "#actors/ledger/recent.ts"
+import { decodeSnapshot, encodeSnapshot } from "#actors/ledger/snapshot.ts"
 import { Table } from "#actors/ledger/table.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { Book } from "#test/support/ledger.ts"
@@ -9,7 +10,7 @@ function busyBook(): Book {
   const book = new Book().cluster().node("n1").network("net")
   for (let at = 0; at < 40; at++) {
     book.service(`s${at}`, { TaskTemplate: { ContainerSpec: { Image: "ä" } } })
-    book.tasks(`s${at}`, 30, { NodeID: "n1" })
+    book.tasks(`s${at}`, 60, { NodeID: "n1" })
   }
   return book
 }
@@ -27,7 +28,7 @@ test("H1 a state restored from its snapshot is the same state", () => {
     expect([...restored.all(kind)]).toEqual([...book.tables.all(kind)])
   }
   expect(restored.index).toBe(book.tables.index)
-  expect([...restored.tasksOfService("s3")].length).toBe(30)
+  expect([...restored.tasksOfService("s3")].length).toBe(60)
   expect(other.look("p", "b", 7)._tag).toBe("Repeated")
 })
 

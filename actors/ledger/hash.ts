@@ -1,0 +1,153 @@
+/**
+ * Hashes for the ledger: of an id, to find its row, and of any object, to compare the states of two members.
+ *
+ * Two lanes of 32 bits in integer arithmetic, so that every runtime and machine gets the same; an object's hash does
+ * not depend on the order of its keys, a state's not on the order of its objects. It finds divergence, not forgery.
+ */
+import { BrokenInvariant } from "#runtime/assert.ts"
+
+/** Knuth's multiplier and one of xxHash's: odd, and their bits are spread. */
+const primeA = 0x9e3779b1
+const primeB = 0x85ebca77
+const seedA = 0x243f6a88
+const seedB = 0x13198a2e
+
+/** MurmurHash3's finaliser: every bit of the result depends on every bit of `x`. */
+function finish(x: number): number {
+  let y = x ^ (x >>> 16)
+  y = Math.imul(y, 0x85ebca6b)
+  y ^= y >>> 13
+  y = Math.imul(y, 0xc2b2ae35)
+  return y ^ (y >>> 16)
+}
+
+/** 32 bits of an id, for tables of rows. */
+export function hashId(id: string): number {
+  let x = id.length
+  for (let i = 0; i < id.length; i++) x = Math.imul(x ^ id.charCodeAt(i), primeA)
+  return finish(x)
+}
+
+// The lanes of the value that is being walked. They are variables of the module because a pair per value is what
+// most of the time would go to.
+let a = 0
+let b = 0
+
+function add(word: number): void {
+  a = Math.imul(a ^ word, primeA)
+  a ^= a >>> 15
+  b = Math.imul(b ^ word, primeB)
+  b ^= b >>> 13
+}
+
+function addText(text: string): void {
+  add(text.length)
+  let x = a
+  let y = b
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    x = Math.imul(x ^ code, primeA)
+    y = Math.imul(y ^ code, primeB)
+    y ^= y >>> 13
+  }
+  a = x ^ (x >>> 15)
+  b = y
+}
+
+function walk(value: unknown): void {
+  switch (typeof value) {
+    case "string":
+      add(1)
+      addText(value)
+      return
+    case "number":
+      if (Number.isSafeInteger(value)) {
+        add(2)
+        add(value | 0)
+        add(Math.floor(value / 2 ** 32) | 0)
+      } else {
+        // How a number is written is fixed by the language.
+        add(3)
+        addText(String(value))
+      }
+      return
+    case "boolean":
+      add(value ? 4 : 5)
+      return
+    case "object":
+      if (value === null) add(6)
+      else if (Array.isArray(value)) {
+        add(7)
+        add(value.length)
+        for (const item of value) walk(item)
+      } else walkObject(value as Readonly<Record<string, unknown>>)
+      return
+    default:
+      throw new BrokenInvariant(`A ${typeof value} cannot be part of the ledger`)
+  }
+}
+
+function walkObject(object: Readonly<Record<string, unknown>>): void {
+  const outerA = a
+  const outerB = b
+  let sumA = 0
+  let sumB = 0
+  let count = 0
+  for (const key in object) {
+    const value = object[key]
+    // Absent and undefined are the same: neither survives the log.
+    if (value === undefined) continue
+    a = seedA
+    b = seedB
+    addText(key)
+    walk(value)
+    sumA = (sumA + finish(a)) | 0
+    sumB = (sumB + finish(b)) | 0
+    count++
+  }
+  a = outerA
+  b = outerB
+  add(8)
+  add(count)
+  add(sumA)
+  add(sumB)
+}
+
+/** A sum of hashes, from which what was added can be taken away again in any order. */
+export class HashSum {
+  a = 0
+  b = 0
+
+  clear(): void {
+    this.a = 0
+    this.b = 0
+  }
+
+  add(hash: Hash): void {
+    this.a = (this.a + hash.a) | 0
+    this.b = (this.b + hash.b) | 0
+  }
+
+  subtract(hash: Hash): void {
+    this.a = (this.a - hash.a) | 0
+    this.b = (this.b - hash.b) | 0
+  }
+}
+
+export interface Hash {
+  a: number
+  b: number
+}
+
+/** Writes the hash of `value`, anything that JSON can say, into `into`, and returns that. */
+export function hashInto(into: Hash, value: unknown): Hash {
+  a = seedA
+  b = seedB
+  walk(value)
+  into.a = finish(a)
+  into.b = finish(b)
+  return into
+}
+
+export const showHash = ({ a: left, b: right }: Hash): string =>
+  (left >>> 0).toString(16).padStart(8, "0") + (right >>> 0).toString(16).padStart(8, "0")

@@ -1,0 +1,218 @@
+/**
+ * Snapshots as bytes, format 2: a mark, then blocks that each carry their length and checksum and stand alone.
+ *
+ *     file   = mark, block…             the last block ends with an `end` record, or the snapshot is torn
+ *     block  = length, CRC-32, records  two 32-bit words, little end first; about 64 KiB
+ *     record = kind, value              one byte and one value as `pack.ts` writes it
+ *
+ * Streamed both ways. What is read counts only once all of it was read: a torn, damaged or newer snapshot is an error
+ * and leaves nothing behind. Format 1, lines of JSON, is still read (`snapshot-lines.ts`).
+ */
+import { Buffer } from "node:buffer"
+import { crc32 } from "node:zlib"
+import { Packer, Unpacker } from "#actors/ledger/pack.ts"
+import type { Kind, Tables } from "#actors/ledger/reader.ts"
+import type { Recent, SavedProposer } from "#actors/ledger/recent.ts"
+import { decodeLines, isLines } from "#actors/ledger/snapshot-lines.ts"
+import { kinds, LedgerTables } from "#actors/ledger/tables.ts"
+import type { Cluster } from "#actors/model/objects.ts"
+import type { TaskSpec } from "#actors/model/spec.ts"
+import { BrokenInvariant } from "#runtime/assert.ts"
+
+/** Raised when the meaning of what is kept changes; an unknown one halts the member. */
+const snapshotFormat = 2
+
+const markBytes = 8
+/** A byte that no text begins with, the name, the format. */
+const markOf = (format: number): Buffer => Buffer.from([0x89, 0x54, 0x4c, 0x45, 0x44, 0x47, 0x0a, format])
+const blockHeadBytes = 8
+const blockBytes = 64 * 1024
+/** One object may be larger than a block, but not than this: an entry carries at most 1.5 MiB or so. */
+const largestBlock = 64 * 1024 * 1024
+
+/** Kinds of records; a number is never used for anything else. */
+const record = {
+  head: 1,
+  recent: 2,
+  cluster: 3,
+  spec: 4,
+  node: 5,
+  network: 6,
+  secret: 7,
+  config: 8,
+  service: 9,
+  task: 10,
+  end: 11
+} as const
+const kindOf = new Map<number, Kind>(kinds.map((kind) => [record[kind], kind]))
+
+interface Head {
+  readonly index: number
+  readonly time: number
+}
+
+/** How many objects came before, and the state's digest. */
+interface End {
+  readonly objects: number
+  readonly digest: string
+}
+
+/**
+ * The state as of now in chunks of about 64 KiB, one block each; what is applied while they are taken does not show.
+ * Several may be under way at once, each of its own moment.
+ */
+export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<Uint8Array> {
+  const frozen = tables.freeze()
+  const saved = recent.save()
+  return {
+    *[Symbol.iterator]() {
+      const packer = new Packer()
+      let objects = 0
+      yield markOf(snapshotFormat)
+      const put = (kind: number, value: unknown): boolean => {
+        packer.byte(kind)
+        packer.value(value)
+        objects++
+        return packer.length >= blockBytes
+      }
+      put(record.head, { index: frozen.index, time: frozen.time } satisfies Head)
+      for (const proposer of saved) if (put(record.recent, proposer)) yield endBlock(packer)
+      if (frozen.cluster !== undefined) put(record.cluster, frozen.cluster)
+      for (const { serviceId, version, spec } of frozen.specs) {
+        if (put(record.spec, [serviceId, version, spec])) yield endBlock(packer)
+      }
+      for (const kind of kinds) {
+        for (const object of frozen.tables[kind]) if (put(record[kind], object)) yield endBlock(packer)
+      }
+      put(record.end, { objects, digest: frozen.digest } satisfies End)
+      yield endBlock(packer)
+    }
+  }
+}
+
+function endBlock(packer: Packer): Uint8Array {
+  const { bytes } = packer
+  const block = Buffer.allocUnsafeSlow(blockHeadBytes + bytes.length)
+  block.writeUInt32LE(bytes.length, 0)
+  block.writeUInt32LE(crc32(bytes), 4)
+  block.set(bytes, blockHeadBytes)
+  packer.begin()
+  return block
+}
+
+/** The state that a snapshot holds, and into `recent` the results it kept. Throws, and changes nothing, when it is bad. */
+export function decodeSnapshot(chunks: Iterable<Uint8Array>, recent: Recent): LedgerTables {
+  const pieces = new Pieces(chunks)
+  const mark = pieces.peek(markBytes)
+  if (isLines(mark)) return decodeLines(pieces.rest(), recent)
+  if (mark.length < markBytes || !mark.subarray(0, 7).equals(markOf(0).subarray(0, 7))) {
+    throw new BrokenInvariant("This is not a snapshot of the ledger")
+  }
+  if (mark[7] !== snapshotFormat) {
+    throw new BrokenInvariant(`The snapshot has format ${mark[7]}, this release reads 1 to ${snapshotFormat}`)
+  }
+  pieces.take(markBytes)
+  const tables = new LedgerTables()
+  const saved: Array<SavedProposer> = []
+  let objects = 0
+  let end: End | undefined
+  while (end === undefined) {
+    const block = new Unpacker(takeBlock(pieces))
+    while (!block.done && end === undefined) {
+      const kind = block.byte()
+      const value = block.value()
+      if (kind === record.end) end = value as End
+      else {
+        putBack(tables, saved, kind, value)
+        objects++
+      }
+    }
+    if (end !== undefined && !block.done) throw new BrokenInvariant("The snapshot goes on after its end")
+  }
+  if (pieces.peek(1).length > 0) throw new BrokenInvariant("The snapshot goes on after its end")
+  if (end.objects !== objects || end.digest !== tables.digest()) {
+    throw new BrokenInvariant(
+      `The snapshot was written with ${end.objects} objects and digest ${end.digest}, and holds ${objects} with ${tables.digest()}`
+    )
+  }
+  recent.load(saved)
+  return tables
+}
+
+function takeBlock(pieces: Pieces): Uint8Array {
+  const head = pieces.take(blockHeadBytes)
+  const length = head.readUInt32LE(0)
+  const sum = head.readUInt32LE(4)
+  if (length > largestBlock) throw new BrokenInvariant(`A block of the snapshot claims ${length} bytes`)
+  const bytes = pieces.take(length)
+  if (crc32(bytes) !== sum)
+    throw new BrokenInvariant("A block of the snapshot is damaged: its checksum differs")
+  return bytes
+}
+
+function putBack(tables: LedgerTables, saved: Array<SavedProposer>, kind: number, value: unknown): void {
+  const table = kindOf.get(kind)
+  if (table !== undefined) {
+    tables.put(table, value as Tables[typeof table], true)
+    return
+  }
+  switch (kind) {
+    case record.head: {
+      const head = value as Head
+      tables.index = head.index
+      tables.time = head.time
+      return
+    }
+    case record.recent:
+      saved.push(value as SavedProposer)
+      return
+    case record.cluster:
+      tables.setCluster(value as Cluster, true)
+      return
+    case record.spec:
+      tables.keepSpec(...(value as [string, number, TaskSpec]))
+      return
+    default:
+      throw new BrokenInvariant(
+        `The snapshot holds records of kind ${kind}, which this release does not know`
+      )
+  }
+}
+
+/** Bytes from chunks whose boundaries mean nothing. */
+class Pieces {
+  readonly #chunks: Iterator<Uint8Array>
+  #rest: Buffer = Buffer.alloc(0)
+
+  constructor(chunks: Iterable<Uint8Array>) {
+    this.#chunks = chunks[Symbol.iterator]()
+  }
+
+  /** The next bytes, which stay: fewer than `count` where there are no more. */
+  peek(count: number): Buffer {
+    if (this.#rest.length < count) {
+      const gathered = [this.#rest]
+      let length = this.#rest.length
+      while (length < count) {
+        const next = this.#chunks.next()
+        if (next.done === true) break
+        gathered.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength))
+        length += next.value.length
+      }
+      this.#rest = gathered.length === 1 ? this.#rest : Buffer.concat(gathered)
+    }
+    return this.#rest.subarray(0, count)
+  }
+
+  take(count: number): Buffer {
+    const taken = this.peek(count)
+    if (taken.length < count) throw new BrokenInvariant("The snapshot is torn: it ends before its end")
+    this.#rest = this.#rest.subarray(count)
+    return taken
+  }
+
+  *rest(): IterableIterator<Uint8Array> {
+    if (this.#rest.length > 0) yield this.#rest
+    for (let next = this.#chunks.next(); next.done !== true; next = this.#chunks.next()) yield next.value
+  }
+}
