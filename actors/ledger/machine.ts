@@ -1,5 +1,6 @@
 /** What the log drives: entries in, results out, and whoever follows is told what changed. */
 import { apply, type Result } from "#actors/ledger/apply.ts"
+import { digestOf } from "#actors/ledger/digest.ts"
 import { decodeEntry } from "#actors/ledger/encode.ts"
 import type { ChangeSet } from "#actors/ledger/reader.ts"
 import { Recent } from "#actors/ledger/recent.ts"
@@ -33,6 +34,11 @@ export class Machine implements StateMachine {
     this.recent.keep(proposer, boot, seq, result)
     this.#announce()
     return result
+  }
+
+  /** 16 hexadecimal digits of the state as of the last applied entry: members that differ have diverged. */
+  digest(): string {
+    return digestOf(this.tables, this.recent)
   }
 
   snapshot(): Iterable<Uint8Array> {

@@ -10,9 +10,10 @@
  */
 import { Buffer } from "node:buffer"
 import { crc32 } from "node:zlib"
+import { digestOf } from "#actors/ledger/digest.ts"
 import { Packer, Unpacker } from "#actors/ledger/pack.ts"
 import type { Kind, Tables } from "#actors/ledger/reader.ts"
-import type { Recent, SavedProposer } from "#actors/ledger/recent.ts"
+import { Recent, type SavedProposer } from "#actors/ledger/recent.ts"
 import { decodeLines, isLines } from "#actors/ledger/snapshot-lines.ts"
 import { kinds, LedgerTables } from "#actors/ledger/tables.ts"
 import type { Cluster } from "#actors/model/objects.ts"
@@ -64,6 +65,7 @@ interface End {
 export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<Uint8Array> {
   const frozen = tables.freeze()
   const saved = recent.save()
+  const digest = digestOf(tables, recent)
   return {
     *[Symbol.iterator]() {
       const packer = new Packer()
@@ -84,7 +86,7 @@ export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<U
       for (const kind of kinds) {
         for (const object of frozen.tables[kind]) if (put(record[kind], object)) yield endBlock(packer)
       }
-      put(record.end, { objects, digest: frozen.digest } satisfies End)
+      put(record.end, { objects, digest } satisfies End)
       yield endBlock(packer)
     }
   }
@@ -130,9 +132,12 @@ export function decodeSnapshot(chunks: Iterable<Uint8Array>, recent: Recent): Le
     if (end !== undefined && !block.done) throw new BrokenInvariant("The snapshot goes on after its end")
   }
   if (pieces.peek(1).length > 0) throw new BrokenInvariant("The snapshot goes on after its end")
-  if (end.objects !== objects || end.digest !== tables.digest()) {
+  const loaded = new Recent()
+  loaded.load(saved)
+  const digest = digestOf(tables, loaded)
+  if (end.objects !== objects || end.digest !== digest) {
     throw new BrokenInvariant(
-      `The snapshot was written with ${end.objects} objects and digest ${end.digest}, and holds ${objects} with ${tables.digest()}`
+      `The snapshot was written with ${end.objects} objects and digest ${end.digest}, and holds ${objects} with ${digest}`
     )
   }
   recent.load(saved)

@@ -30,7 +30,6 @@ interface Counted {
 export interface Frozen {
   readonly index: number
   readonly time: number
-  readonly digest: string
   readonly cluster: Cluster | undefined
   readonly specs: Iterable<KeptSpec>
   readonly tables: { readonly [K in Kind]: Iterable<Tables[K]> }
@@ -72,6 +71,7 @@ export class LedgerTables implements LedgerReader {
   readonly #names = new Map<string, string>()
   readonly #byService = new IdSets<string>()
   readonly #byNode = new IdSets<string>()
+  readonly #byNetwork = new IdSets<string>()
   readonly #bySlot = new PairSets<string, number>()
   readonly #waiting = new IdSets<"new" | "pending">()
   readonly #using = new IdSets<string>()
@@ -120,6 +120,11 @@ export class LedgerTables implements LedgerReader {
 
   tasksInState(state: "new" | "pending"): IterableIterator<Task> {
     return this.#tasks(this.#waiting.of(state))
+  }
+
+  /** Tasks with an address on a network, wanted or not. */
+  tasksOnNetwork(networkId: string): IterableIterator<Task> {
+    return this.#tasks(this.#byNetwork.of(networkId))
   }
 
   servicesUsing(kind: "network" | "secret" | "config", id: string): ReadonlyArray<Service> {
@@ -174,7 +179,6 @@ export class LedgerTables implements LedgerReader {
     return {
       index: this.index,
       time: this.time,
-      digest: this.digest(),
       cluster: this.#cluster,
       specs: this.#specTable.freeze(),
       tables: {
@@ -253,6 +257,10 @@ export class LedgerTables implements LedgerReader {
     if (before?.NodeID !== after?.NodeID) {
       if (before?.NodeID !== undefined) this.#byNode.delete(before.NodeID, id)
       if (after?.NodeID !== undefined) this.#byNode.add(after.NodeID, id)
+    }
+    if (before?.Attachments !== after?.Attachments) {
+      for (const { NetworkID } of before?.Attachments ?? []) this.#byNetwork.delete(NetworkID, id)
+      for (const { NetworkID } of after?.Attachments ?? []) this.#byNetwork.add(NetworkID, id)
     }
     const waited = waitingIn(before)
     const waits = waitingIn(after)

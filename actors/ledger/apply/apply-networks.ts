@@ -41,26 +41,37 @@ export function allotNetworks(tables: LedgerTables, at: At, command: Of<"network
 export function removeNetwork(tables: LedgerTables, id: string): Verdict {
   const network = tables.get("network", id)
   if (network === undefined) return notFound("network", id)
+  // Of several reasons the one with the least id is told: members may hold them in different orders.
   if (network.Ingress) {
-    for (const service of tables.all("service")) {
-      const publishes = (service.Spec.EndpointSpec?.Ports ?? []).some(isIngress)
-      if (publishes) {
-        return failedPrecondition(
-          `ingress network cannot be removed because service ${service.ID} depends on it`
-        )
-      }
+    const publishes = least(
+      tables.all("service"),
+      (service) => service.Spec.EndpointSpec?.Ports?.some(isIngress) === true
+    )
+    if (publishes !== undefined) {
+      return failedPrecondition(
+        `ingress network cannot be removed because service ${publishes} depends on it`
+      )
     }
   }
   const [user] = tables.servicesUsing("network", id)
   if (user !== undefined) return failedPrecondition(`network ${id} is in use by service ${user.ID}`)
-  for (const task of tables.all("task")) {
+  const holder = least(tables.tasksOnNetwork(id), (task) => {
     // A stack is removed in one go: what is on its way out, or has lost its service, holds nothing back.
     const leaves = !isWanted(task) || tables.get("service", task.ServiceID) === undefined
-    if (leaves || isTerminal(task.Status.State)) continue
-    if (task.Attachments?.some((attachment) => attachment.NetworkID === id) === true) {
-      return failedPrecondition(`network ${id} is in use by task ${task.ID}`)
-    }
-  }
+    return !leaves && !isTerminal(task.Status.State)
+  })
+  if (holder !== undefined) return failedPrecondition(`network ${id} is in use by task ${holder}`)
   tables.remove("network", id)
   return { id }
+}
+
+function least<T extends { readonly ID: string }>(
+  objects: Iterable<T>,
+  counts: (object: T) => boolean
+): string | undefined {
+  let found: string | undefined
+  for (const object of objects) {
+    if ((found === undefined || object.ID < found) && counts(object)) found = object.ID
+  }
+  return found
 }
