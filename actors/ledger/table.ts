@@ -41,6 +41,11 @@ export class Table<T extends { readonly ID: string }> {
     return this.#index.size
   }
 
+  /** Places taken, empty ones too. */
+  get rows(): number {
+    return this.#next
+  }
+
   get(id: string): T | undefined {
     const row = this.#index.find(id)
     return row < 0 ? undefined : this.#at(row)

@@ -307,7 +307,6 @@ async function build(directory: string): Promise<void> {
     line(`${serviceCount} services created, one an entry`, rate(serviceCount, creating))
     const tasks = settled()
 
-    const turns = watchTurns()
     const created = await writeAll(
       ledger,
       map(total, batch, (from) => {
@@ -344,8 +343,6 @@ async function build(directory: string): Promise<void> {
       )
     )
     line("tasks reported running through the log, a node an entry", rate(total, running), "≥ 5,000 /s")
-    const built = turns.stop()
-    line("longest turn while building", showTurns(built))
     const peak = process.memoryUsage().rss
     const after = settled()
     line("resident, garbage collected", `${mib(after)} (${mib(peak)} before)`, "≤ 2,560 MiB")

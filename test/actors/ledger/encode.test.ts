@@ -2,8 +2,6 @@ import { expect, test } from "bun:test"
 import { decodeEntry, encodeEntry } from "#actors/ledger/encode.ts"
 import { Recent } from "#actors/ledger/recent.ts"
 import { decodeSnapshot, encodeSnapshot } from "#actors/ledger/snapshot.ts"
-import { Table } from "#actors/ledger/table.ts"
-import { Fresh } from "#runtime/ids.ts"
 import { Book } from "#test/support/ledger.ts"
 
 function busyBook(): Book {
@@ -51,27 +49,4 @@ test("H4 an entry of an unknown type or version halts instead of being skipped",
   expect(() => decodeEntry(newer)).toThrow("service.remove version 2")
   const stranger = encodeEntry({ ...entry, command: { type: "service.explode", v: 1 } } as never)
   expect(() => decodeEntry(stranger)).toThrow("service.explode")
-})
-
-test("a table keeps insertion order through any changes, and frozen views never move", () => {
-  for (let seed = 1; seed <= 50; seed++) {
-    const chance = Fresh.from(seed)
-    const table = new Table<{ ID: string; n: number }>()
-    const model = new Map<string, { ID: string; n: number }>()
-    const views: Array<[Iterable<{ ID: string }>, string]> = []
-    for (let step = 0; step < 6000; step++) {
-      const id = `x${chance.below(3500)}`
-      if (chance.below(3) === 0) {
-        table.delete(id)
-        model.delete(id)
-      } else {
-        const object = { ID: id, n: step }
-        table.put(object)
-        model.set(id, object)
-      }
-      if (chance.below(1000) === 0) views.push([table.freeze(), JSON.stringify([...model.values()])])
-    }
-    expect(JSON.stringify([...table.values()])).toBe(JSON.stringify([...model.values()]))
-    for (const [view, text] of views) expect(JSON.stringify([...view])).toBe(text)
-  }
 })

@@ -109,7 +109,7 @@ test("H2 Bun and Deno, in any time zone and language, come to the same results, 
   expect(run("node_modules/.bin/deno", ["run", "-A"], { TZ: "America/St_Johns", LANG: "sv_SE.UTF-8" })).toBe(
     here
   )
-})
+}, 120_000)
 
 test("D11 a digest differs after any change of any object, and is back when the change is taken back", () => {
   const { machine } = live(5, 200)
