@@ -28,20 +28,29 @@ const tag = {
   shaped: 11
 } as const
 
-/** Texts longer than this are hardly told twice, and finding that out would cost more. */
-const longestShared = 64
+/** Texts longer than this are hardly told twice, and finding that out would cost more. Part of the format. */
+const longestShared = 32
+/** Places for texts that may come again; one that loses its place is told anew. */
+const places = 4096
 
+/** Keys in the order of an object, as a path from the root; `latest` spares most lookups. */
 interface Keys {
   readonly next: Map<string, Keys>
+  latestKey: string
+  latest: Keys | undefined
   number: number
 }
-const noKeys = (): Keys => ({ next: new Map(), number: -1 })
+const noKeys = (): Keys => ({ next: new Map(), latestKey: "", latest: undefined, number: -1 })
 
 /** Gathers values into one block. */
 export class Packer {
   #bytes = Buffer.allocUnsafeSlow(96 * 1024)
   #at = 0
-  readonly #texts = new Map<string, number>()
+  readonly #texts: Array<string> = new Array(places).fill("")
+  /** Numbers count on from block to block, so that those of earlier blocks need no clearing. */
+  readonly #numbers = new Float64Array(places).fill(-1)
+  #count = 0
+  #first = 0
   #keys = noKeys()
   #shapes = 0
 
@@ -56,7 +65,7 @@ export class Packer {
 
   begin(): void {
     this.#at = 0
-    this.#texts.clear()
+    this.#first = this.#count
     this.#keys = noKeys()
     this.#shapes = 0
   }
@@ -95,13 +104,19 @@ export class Packer {
     let count = 0
     for (const key in object) {
       if (object[key] === undefined) continue
+      count++
+      if (keys.latest !== undefined && keys.latestKey === key) {
+        keys = keys.latest
+        continue
+      }
       let next = keys.next.get(key)
       if (next === undefined) {
         next = noKeys()
         keys.next.set(key, next)
       }
+      keys.latestKey = key
+      keys.latest = next
       keys = next
-      count++
     }
     if (keys.number < 0) {
       keys.number = this.#shapes++
@@ -132,13 +147,15 @@ export class Packer {
   #text(text: string): void {
     const { length } = text
     if (length <= longestShared) {
-      const seen = this.#texts.get(text)
-      if (seen !== undefined) {
+      const place = placeOf(text)
+      const number = this.#numbers[place] as number
+      if (number >= this.#first && this.#texts[place] === text) {
         this.byte(tag.again)
-        this.#whole(seen)
+        this.#whole(number - this.#first)
         return
       }
-      this.#texts.set(text, this.#texts.size)
+      this.#texts[place] = text
+      this.#numbers[place] = this.#count++
     }
     this.#room(2 * length + 8)
     const start = this.#at
@@ -183,6 +200,15 @@ export class Packer {
     this.#bytes.copy(larger, 0, 0, this.#at)
     this.#bytes = larger
   }
+}
+
+/** By what differs in ids and times: the last characters, and the first. */
+function placeOf(text: string): number {
+  const { length } = text
+  if (length < 4) return (length * 61 + (length > 0 ? text.charCodeAt(0) : 0)) & (places - 1)
+  const end = text.charCodeAt(length - 2) * 31 + text.charCodeAt(length - 3)
+  const start = text.charCodeAt(0) * 7 + text.charCodeAt(length - 4)
+  return (end * 31 + start * 17 + length) & (places - 1)
 }
 
 /** Reads what a `Packer` wrote; throws `BrokenInvariant` on anything else. */

@@ -25,7 +25,8 @@ const snapshotFormat = 2
 
 const markBytes = 8
 /** A byte that no text begins with, the name, the format. */
-const markOf = (format: number): Buffer => Buffer.from([0x89, 0x54, 0x4c, 0x45, 0x44, 0x47, 0x0a, format])
+const markOf = (format: number): Uint8Array =>
+  new Uint8Array([0x89, 0x54, 0x4c, 0x45, 0x44, 0x47, 0x0a, format])
 const blockHeadBytes = 8
 const blockBytes = 64 * 1024
 /** One object may be larger than a block, but not than this: an entry carries at most 1.5 MiB or so. */
@@ -94,9 +95,11 @@ export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<U
 
 function endBlock(packer: Packer): Uint8Array {
   const { bytes } = packer
-  const block = Buffer.allocUnsafeSlow(blockHeadBytes + bytes.length)
-  block.writeUInt32LE(bytes.length, 0)
-  block.writeUInt32LE(crc32(bytes), 4)
+  // Memory of its own: whoever writes it may hand it to another thread.
+  const block = new Uint8Array(blockHeadBytes + bytes.length)
+  const head = new DataView(block.buffer)
+  head.setUint32(0, bytes.length, true)
+  head.setUint32(4, crc32(bytes), true)
   block.set(bytes, blockHeadBytes)
   packer.begin()
   return block
