@@ -54,7 +54,7 @@ describe.each([1, 2, 3, 4])("seed %i", (seed) => {
     }
     // The life was worth living: things were made, refused and sent twice.
     expect(results.some((result) => (result as { _tag: string })._tag === "Refused")).toBe(true)
-    expect(machine.tables.count("task")).toBeGreaterThan(2)
+    expect(new Set(digests).size).toBeGreaterThan(entries / 2)
   }, 60_000)
 
   test("H2 the order in which objects came into the tables changes no result and no digest", () => {
