@@ -34,6 +34,7 @@ import { leadership } from "#actors/manager/leadership.ts"
 import { NatsServer, startNatsServer } from "#actors/nats/server.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { openSolo } from "#actors/raft/solo.ts"
+import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { freshFromMachine } from "#cli/identity.ts"
 import { removeTasks } from "#cli/leave.ts"
 import { becomeMember } from "#cli/member.ts"
@@ -41,7 +42,6 @@ import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/
 import { announceRunning } from "#cli/running.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
-import type { TreeEvent } from "#runtime/slots.ts"
 import { catchStrays } from "#runtime/strays.ts"
 import { System } from "#runtime/system.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
@@ -97,6 +97,13 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
   })
   if (held.origin === "founded") yield* found(options, held, executor, ledger)
 
+  const flight = yield* openFlightRecorder({
+    ...identity,
+    host,
+    ledger,
+    dataDir: options.dataDir,
+    maxBytes: options.recorderBytes
+  })
   const watchdog = yield* Effect.acquireRelease(
     Effect.sync(() =>
       options.stuckMs === undefined ? undefined : startWatchdog({ stuckMs: options.stuckMs })
@@ -108,8 +115,11 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     nodeId: identity.nodeId,
     host,
     transport: nats.transport,
-    report: (event) => reportTree(event),
-    lookout: watchdog
+    report: (event) => console.error(showEvent(event, flight?.recorder)),
+    lookout: watchdog,
+    recorder: flight?.recorder,
+    dump: flight?.dump,
+    trace: {}
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => system.close()))
   yield* Effect.acquireRelease(
@@ -164,10 +174,6 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
   )
   yield* Effect.raceFirst(node.ended, Deferred.await(left))
 })
-
-function reportTree(event: TreeEvent): void {
-  console.error(JSON.stringify(event, (_, value) => (value instanceof Error ? value.message : value)))
-}
 
 const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
 

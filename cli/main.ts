@@ -5,7 +5,9 @@ import { CliError, Command } from "effect/cli"
 import { doctor } from "#cli/commands/doctor.ts"
 import { log } from "#cli/commands/log.ts"
 import { natsCreds } from "#cli/commands/nats-creds.ts"
+import { recorder, replay } from "#cli/commands/replay.ts"
 import { status } from "#cli/commands/status.ts"
+import { trace } from "#cli/commands/trace.ts"
 import { tree } from "#cli/commands/tree.ts"
 import { nodeFlags } from "#cli/node-options.ts"
 import { runMain } from "#runtime/main.ts"
@@ -20,7 +22,7 @@ const node = Command.make("node", nodeFlags, (flags) =>
 
 const troupe = Command.make("troupe").pipe(
   Command.withDescription("What the docker CLI has no word for; everything else is docker -H unix://…"),
-  Command.withSubcommands([node, status, tree, doctor, log, natsCreds])
+  Command.withSubcommands([node, status, tree, trace, recorder, replay, doctor, log, natsCreds])
 )
 
 /** The parser has said what was wrong already, with the command's help. */

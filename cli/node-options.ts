@@ -50,6 +50,8 @@ export interface NodeOptions {
   readonly natsCreds: string | undefined
   /** How long the daemon's thread may be stuck before it ends itself with code 70; undefined: for ever. */
   readonly stuckMs: number | undefined
+  /** What the flight recorder may take in memory; 0 for none. */
+  readonly recorderBytes: number
 }
 
 /** Each network gets a /24 of the pool, as in Swarm. */
@@ -92,6 +94,10 @@ export const nodeFlags = {
     "stuck-after",
     "seconds without progress after which the node ends itself with code 70, or off; default 5"
   ),
+  recorder: text(
+    "recorder",
+    "megabytes of memory for the flight recorder, which keeps what actors decided, or off; default 16"
+  ),
   join: text("join", "a manager to join, host:port"),
   token: text("token", "the join token, as docker swarm join-token prints it")
 } as const
@@ -122,6 +128,15 @@ function stuckMsOf(flag: string, value: string): Effect.Effect<number | undefine
   return seconds >= 1 && seconds <= 3_600
     ? Effect.succeed(seconds * 1_000)
     : Effect.fail(BadOption.of(flag, value, "seconds from 1 to 3600, or off"))
+}
+
+const megabyte = 1_024 * 1_024
+
+function recorderBytesOf(flag: string, value: string): Effect.Effect<number, BadOption> {
+  if (value === "off") return Effect.succeed(0)
+  return /^\d{1,4}$/.test(value) && Number(value) >= 1
+    ? Effect.succeed(Number(value) * megabyte)
+    : Effect.fail(BadOption.of(flag, value, "megabytes from 1 to 9999, or off"))
 }
 
 /** Both or none. */
@@ -214,6 +229,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     ]),
     nats: given("nats"),
     natsCreds: given("natsCreds"),
-    stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5")
+    stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5"),
+    recorderBytes: yield* recorderBytesOf("recorder", given("recorder") ?? "16")
   }
 })

@@ -52,3 +52,11 @@ export function parseSubject(subject: string): Subject | undefined {
 }
 
 export const showAddress = (to: Address): string => `${to.home}/${to.kind}/${to.id}`
+
+/** The inverse of `showAddress`; `undefined` for anything else. */
+export function parseAddress(text: string | undefined): Address | undefined {
+  const parts = text?.split("/")
+  if (parts?.length !== 3 || !parts.every(isToken)) return undefined
+  const [home, kind, id] = parts as [string, string, string]
+  return { home, kind, id }
+}

@@ -4,7 +4,7 @@
  * `troupe-deadline` is the milliseconds left when the message was sent rather than a time of day: clocks of two
  * machines differ, and a deadline must not depend on by how much. The receiver counts from when it arrives.
  */
-import { type Address, isToken, showAddress } from "#runtime/address.ts"
+import { type Address, parseAddress, showAddress } from "#runtime/address.ts"
 import type { Headers } from "#runtime/transport.ts"
 
 /** The message that led to another one: carried on by everything an actor sends while handling it. */
@@ -82,14 +82,6 @@ export function childSpan(parent: string | undefined, random: () => number): str
   const own = half() + half()
   // All zero means "no span". We speak version 00, whatever newer one we were told in.
   return `00-${trace}-${allZero.test(own) ? "0000000000000001" : own}-${flags}`
-}
-
-/** The inverse of `showAddress`. */
-function parseAddress(text: string | undefined): Address | undefined {
-  const parts = text?.split("/")
-  if (parts?.length !== 3 || !parts.every(isToken)) return undefined
-  const [home, kind, id] = parts as [string, string, string]
-  return { home, kind, id }
 }
 
 function wholeNumber(text: string | undefined): number | undefined {

@@ -150,7 +150,11 @@ export class FlightRecorder implements DecisionObserver {
 
   /** What an actor went through lately, oldest first, one line each. */
   recent(of: Address, limit: number): ReadonlyArray<string> {
-    const name = showAddress(of)
+    return this.recentOf(showAddress(of), limit)
+  }
+
+  /** `recent`, for an address as `showAddress` writes it. */
+  recentOf(name: string, limit: number): ReadonlyArray<string> {
     const lines: string[] = []
     for (let i = this.#entries.length - 1; i >= this.#first && lines.length < limit; i--) {
       const entry = this.#entries[i] as Entry

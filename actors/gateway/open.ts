@@ -13,6 +13,7 @@ import type { Gateway } from "#actors/gateway/gateway.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
 import { logRoutes } from "#actors/gateway/routes/logs.ts"
+import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
 import { type CannotListen, type Doors, serveGateway } from "#actors/gateway/server.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -31,7 +32,7 @@ export interface OpenOptions
   /** `undefined` as long as this node is no manager. */
   readonly ledger: () => LedgerService | undefined
   readonly membership: NonNullable<AppOptions["membership"]>
-  readonly system: Pick<SystemService, "ask" | "tell">
+  readonly system: Pick<SystemService, "ask" | "tell" | "metrics">
   /** Ours, for `/version`. */
   readonly version: string
 }
@@ -87,6 +88,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     routes: [
       systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
       logRoutes({ gateway, system, headers }),
+      metricsRoutes({ text: system.metrics, headers }),
       { fetch: (request) => app.fetch(request), owns }
     ],
     interceptor: makeInterceptor({ gateway, engine: link, executor }),

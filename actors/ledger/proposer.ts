@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { Ledger, type WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose, Proposed } from "#actors/ledger/writer.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
+import { CurrentCause } from "#runtime/performer.ts"
 
 /** Carries out a `Propose`. Never fails: every way to end is an outcome. */
 export const carryOut = Effect.fnUntraced(function* (
@@ -10,7 +11,10 @@ export const carryOut = Effect.fnUntraced(function* (
   self: Address
 ): Effect.fn.Return<Proposed, never, Ledger> {
   const ledger = yield* Ledger
-  const origin = { who: showAddress(self), why: action.why }
+  const cause = yield* CurrentCause
+  // By this, `troupe trace` finds what led to the entry.
+  const why = cause === undefined ? action.why : `${action.why} [message ${cause.id}]`
+  const origin = { who: showAddress(self), why }
   let outcome: WriteOutcome = { _tag: "Applied", applied: { index: ledger.read.index } }
   for (const command of action.commands) {
     outcome = yield* ledger.propose(command, origin)

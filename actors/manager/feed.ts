@@ -122,5 +122,8 @@ export const feed = actor<FeedProps, FeedState, FeedMessage, FeedAction, Ledger 
   start,
   decide,
   perform,
+  secrets: (message) =>
+    message._tag === "Happened" &&
+    message.set.changes.some(({ kind }) => kind === "secret" || kind === "cluster"),
   summary: (state) => `at entry ${state.ledger.index}`
 })

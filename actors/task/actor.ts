@@ -25,6 +25,8 @@ export const task = actor({
   start,
   decide,
   perform,
+  secrets: (message: TaskMessage) =>
+    message._tag === "Pursue" && (message.secrets.length > 0 || message.assigned.registryAuth !== undefined),
   summary: ({ pursuit, goal, status, forgotten, resting }: TaskWork) =>
     [
       pursuit?.assigned.name ?? "waits for its goal",

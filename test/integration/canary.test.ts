@@ -145,6 +145,9 @@ async function processes(): Promise<string> {
 }
 
 async function expectHidden(): Promise<void> {
+  // Written below the data directory, where the search finds it.
+  const recording = await readFile((await cluster.troupe("recorder", "dump")).trim(), "utf8")
+  expect(recording).toContain("leader/service/")
   const disk = await searchDisk(secret)
   expect(disk.looked).toBeGreaterThan(5)
   expect(disk.found).toEqual([])

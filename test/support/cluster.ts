@@ -166,8 +166,13 @@ export class Cluster {
   }
 
   /** `troupe <args>` for this data directory; what it printed. */
-  async troupe(...args: ReadonlyArray<string>): Promise<string> {
-    const [command = "", ...words] = [...this.#runtime(), ...args, "--data-dir", this.dataDir]
+  troupe(...args: ReadonlyArray<string>): Promise<string> {
+    return this.troupeAnywhere(...args, "--data-dir", this.dataDir)
+  }
+
+  /** `troupe <args>`; what it printed. */
+  async troupeAnywhere(...args: ReadonlyArray<string>): Promise<string> {
+    const [command = "", ...words] = [...this.#runtime(), ...args]
     return (await run(command, words, { cwd: repository, maxBuffer: 64 * 1024 * 1024 })).stdout
   }
 

@@ -18,6 +18,9 @@ export const session = actor({
   start,
   decide,
   perform,
+  secrets: (message: SessionMessage) =>
+    message._tag === "Assign" &&
+    (message.secrets.length > 0 || message.tasks.some(({ registryAuth }) => registryAuth !== undefined)),
   summary: ({ phase, attempt, misses, holdings, unreported, behind }: Session) =>
     [
       phase === "joined" && misses > 0 ? `joined, ${misses} heartbeats unanswered` : phase,
