@@ -6,7 +6,7 @@ import type { SupervisorSpec } from "#runtime/supervisor.ts"
 
 /** The definition that runs at `home` under this kind; the leader and the nodes have kinds of the same name. */
 export function definitionOf(home: string, kind: string): AnyActor | undefined {
-  const nowhere = { clusterId: "", nodeId: "", term: 0, ledger: undefined as never }
+  const nowhere = { clusterId: "", nodeId: "", raftId: "", term: 0, ledger: undefined as never }
   return find(home === "leader" ? leaderTree(nowhere) : nodeTree(nowhere), kind)
 }
 
