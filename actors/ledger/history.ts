@@ -7,7 +7,7 @@
  */
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { LedgerTables } from "#actors/ledger/tables.ts"
+import { kinds, LedgerTables } from "#actors/ledger/tables.ts"
 import type { SharedState } from "#runtime/recorder.ts"
 
 /** What the ledger is called in recordings. */
@@ -49,8 +49,6 @@ interface Changed {
   readonly object?: unknown
 }
 
-const kinds: ReadonlyArray<Kind> = ["node", "network", "secret", "config", "service", "task"]
-
 /** Keeps the ledger's history from now on. `stop` ends that. */
 export function keepHistory(
   ledger: Pick<LedgerService, "read" | "follow">,
@@ -77,7 +75,7 @@ export function keepHistory(
     yield { _tag: "Base", index: base.index, time: base.time }
     const { cluster, tables, specs } = base.freeze()
     if (cluster) yield { _tag: "Object", kind: "cluster", object: cluster }
-    for (const [service, version, spec] of specs) yield { _tag: "Spec", service, version, spec }
+    for (const { serviceId: service, version, spec } of specs) yield { _tag: "Spec", service, version, spec }
     for (const kind of kinds) for (const object of tables[kind]) yield { _tag: "Object", kind, object }
     for (const { index, time, changes } of recent) {
       yield { _tag: "Changes", index, time, changes: changes.map(written) }
