@@ -2,11 +2,19 @@
  * Follows a stream of facts and tells its consumer each of them once and in order, whatever is lost, doubled or brought
  * out of order on the way, and whenever the publisher begins anew.
  */
+import type { Schema } from "effect"
 import { type CommonAction, every, tell } from "#runtime/actions.ts"
 import { type ActorDefinition, actor } from "#runtime/actor.ts"
 import type { Address } from "#runtime/address.ts"
 import { type Moment, stay } from "#runtime/behaviour.ts"
-import { follow, type Place, renewMs, type ToConsumer, ToFollower } from "#runtime/streams/protocol.ts"
+import {
+  type FollowerMessage,
+  follow,
+  type Place,
+  renewMs,
+  type ToConsumer,
+  ToFollower
+} from "#runtime/streams/protocol.ts"
 
 export interface FollowerProps {
   readonly publisher: Address
@@ -38,7 +46,7 @@ export const following = (): Following => ({ place: undefined, early: new Map(),
 const nothing: Heard = { told: [], asks: false }
 
 /** What follows from one word of the publisher. */
-export function hear(state: Following, message: ToFollower): Heard {
+export function hear(state: Following, message: FollowerMessage): Heard {
   if (message._tag === "Renew") return { told: [], asks: true }
   const { place, early } = state
   if (state.over.includes(message.epoch)) return nothing
@@ -95,17 +103,19 @@ interface FollowerState extends Following {
 }
 
 /** A kind of follower; one per stream and consumer. */
-export const follower = (kind: string): ActorDefinition<FollowerProps, FollowerState, ToFollower, never> =>
+export const follower = (
+  kind: string
+): ActorDefinition<FollowerProps, FollowerState, FollowerMessage, never> =>
   actor({
     kind,
-    accepts: ToFollower,
+    accepts: ToFollower as unknown as Schema.Codec<FollowerMessage, unknown>,
     start: (props: FollowerProps, { self, now }: Moment) =>
       stay<FollowerState>(
         { ...following(), props, since: now, askedAt: now },
         tell(props.publisher, follow(self, undefined)),
         renewal(now, now)
       ),
-    decide: (state: FollowerState, message: ToFollower, { self, now }: Moment) => {
+    decide: (state: FollowerState, message: FollowerMessage, { self, now }: Moment) => {
       const { told, asks } = hear(state, message)
       const actions: CommonAction[] = told.map((each) => tell(state.props.consumer, each))
       const isTimer = message._tag === "Renew"
@@ -120,4 +130,4 @@ export const follower = (kind: string): ActorDefinition<FollowerProps, FollowerS
   })
 
 const renewal = (since: number, now: number): CommonAction =>
-  every("renew", renewMs, since, now, ToFollower.cases.Renew.make({}))
+  every("renew", renewMs, since, now, { _tag: "Renew" })

@@ -17,11 +17,12 @@ export const ToPublisher = Schema.Union([
     /** How far the follower has come; absent before its first snapshot. */
     place: Schema.optionalKey(Schema.Struct({ epoch: Schema.String, seq: count }))
   }),
-  Schema.TaggedStruct("Publish", { facts: Schema.Array(Schema.Unknown) }),
-  /** Own timer. */
-  Schema.TaggedStruct("Beat", {})
+  Schema.TaggedStruct("Publish", { facts: Schema.Array(Schema.Unknown) })
 ]).pipe(Schema.toTaggedUnion("_tag"))
 export type ToPublisher = typeof ToPublisher.Type
+
+/** Its own timer beside it. */
+export type PublisherMessage = ToPublisher | { readonly _tag: "Beat" }
 
 /** What a publisher says to its followers. */
 export const ToFollower = Schema.Union([
@@ -30,11 +31,12 @@ export const ToFollower = Schema.Union([
   /** What all facts up to number `seq` come to. */
   Schema.TaggedStruct("Snapshot", { epoch: Schema.String, seq: count, state: Schema.Unknown }),
   /** The newest number, said when there is nothing else to say. */
-  Schema.TaggedStruct("Newest", { epoch: Schema.String, seq: count }),
-  /** Own timer. */
-  Schema.TaggedStruct("Renew", {})
+  Schema.TaggedStruct("Newest", { epoch: Schema.String, seq: count })
 ]).pipe(Schema.toTaggedUnion("_tag"))
 export type ToFollower = typeof ToFollower.Type
+
+/** Its own timer beside it. */
+export type FollowerMessage = ToFollower | { readonly _tag: "Renew" }
 
 /** What a follower tells its consumer: each fact once and in order, or a fresh start. */
 export type ToConsumer =

@@ -1,9 +1,17 @@
 /** Publishes a stream of facts: numbers them, keeps the newest ones and what all of them come to, and tells followers. */
+import type { Schema } from "effect"
 import { every, later, tell } from "#runtime/actions.ts"
 import { type ActorDefinition, actor } from "#runtime/actor.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
 import { type Moment, type Step, stay } from "#runtime/behaviour.ts"
-import { beatMs, leaseMs, type Place, ToFollower, ToPublisher } from "#runtime/streams/protocol.ts"
+import {
+  beatMs,
+  leaseMs,
+  type Place,
+  type PublisherMessage,
+  ToFollower,
+  ToPublisher
+} from "#runtime/streams/protocol.ts"
 
 export interface PublisherProps<State> {
   /** What the stream comes to before its first fact. */
@@ -38,6 +46,7 @@ interface Publishing {
 const batch = 256
 
 const { Facts, Snapshot, Newest } = ToFollower.cases
+const beatNow: PublisherMessage = { _tag: "Beat" }
 
 /** What brings a follower from `place` to the newest fact; empty when it is there. */
 export function catchUp(
@@ -57,7 +66,7 @@ export function catchUp(
 /** A kind of publisher. Its owner tells it `Publish`; followers of any process tell it `Follow`. */
 export function publisher<State, Fact>(
   options: PublisherOptions<State, Fact>
-): ActorDefinition<PublisherProps<State>, Publishing, ToPublisher, never> {
+): ActorDefinition<PublisherProps<State>, Publishing, PublisherMessage, never> {
   const { kind, fold, capacity = 1_024 } = options
 
   const publish = (
@@ -79,18 +88,18 @@ export function publisher<State, Fact>(
     for (const [name, { until }] of stream.followers) if (until <= now) stream.followers.delete(name)
     const newest = Newest.make({ epoch: stream.epoch, seq: stream.seq })
     const told = [...stream.followers.values()].map(({ address }) => tell(address, newest))
-    return stay(stream, ...told, every("beat", beatMs, stream.since, now, ToPublisher.cases.Beat.make({})))
+    return stay(stream, ...told, every("beat", beatMs, stream.since, now, beatNow))
   }
 
   return actor({
     kind,
-    accepts: ToPublisher,
+    accepts: ToPublisher as unknown as Schema.Codec<PublisherMessage, unknown>,
     start: ({ state }: PublisherProps<State>, { fresh, now }: Moment) =>
       stay<Publishing>(
         { epoch: fresh.id(), since: now, state, seq: 0, kept: [], followers: new Map() },
-        later("beat", beatMs, ToPublisher.cases.Beat.make({}))
+        later("beat", beatMs, beatNow)
       ),
-    decide: (stream: Publishing, message: ToPublisher, { now }: Moment) => {
+    decide: (stream: Publishing, message: PublisherMessage, { now }: Moment) => {
       switch (message._tag) {
         case "Publish":
           return publish(stream, message.facts, now)

@@ -3,8 +3,10 @@ import type { Schema, SchemaAST } from "effect"
 import { ClusterEvent } from "#actors/api/events.ts"
 import { Command, Entry } from "#actors/ledger/commands.ts"
 import { LogsAnswer, LogsMessage } from "#actors/logs/protocol.ts"
+import { FromNats, ToNats } from "#actors/nats/protocol.ts"
 import { FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { SysMessage } from "#runtime/inspect.ts"
+import { ToFollower, ToPublisher } from "#runtime/streams/protocol.ts"
 
 export interface Family {
   readonly name: string
@@ -26,6 +28,10 @@ export const families: ReadonlyArray<Family> = [
   family("sys", SysMessage, "_tag"),
   family("logs", LogsMessage, "_tag"),
   family("logs-answer", LogsAnswer, "_tag"),
+  family("to-nats", ToNats, "_tag"),
+  family("from-nats", FromNats, "_tag"),
+  family("to-publisher", ToPublisher, "_tag"),
+  family("to-follower", ToFollower, "_tag"),
   family("event", ClusterEvent),
   family("command", Command, "type"),
   family("entry", Entry)

@@ -9,7 +9,7 @@ import { catchUp, publisher } from "#runtime/streams/publisher.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { type Process, World } from "#test/runtime/world.ts"
 
-const { Facts, Snapshot, Newest, Renew } = ToFollower.cases
+const { Facts, Snapshot, Newest } = ToFollower.cases
 const at = (home: string, kind: string) => ({ home, kind, id: "main" })
 
 const numbers = publisher<ReadonlyArray<number>, number>({
@@ -165,7 +165,7 @@ describe("a follower", () => {
     expect(hear(state, facts(1, 2, 3))).toEqual({ told: [], asks: false })
     expect(hear(state, Newest.make({ epoch: "e", seq: 5 })).asks).toBe(false)
     expect(hear(state, Newest.make({ epoch: "e", seq: 6 })).asks).toBe(true)
-    expect(hear(state, Renew.make({})).asks).toBe(true)
+    expect(hear(state, { _tag: "Renew" }).asks).toBe(true)
   })
 
   test("is not led back by what still comes of a life that is over", () => {
