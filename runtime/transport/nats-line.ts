@@ -7,6 +7,7 @@
 import type { Socket } from "node:net"
 import type { Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription } from "nats"
 import type { Host } from "#runtime/host.ts"
+import { hostPortOf } from "#runtime/transport/nats-options.ts"
 
 export interface LineEvents {
   readonly down: (line: NatsLine) => void
@@ -34,6 +35,7 @@ export class NatsLine {
   readonly #inner: Inner
   readonly #host: Host
   readonly #events: LineEvents
+  #servers: ReadonlyArray<string>
   #connected = true
   #closing = false
   #server: string
@@ -44,13 +46,15 @@ export class NatsLine {
   #heardBefore = -1
   #behindBefore = 0
 
-  constructor(connection: NatsConnection, host: Host, events: LineEvents) {
+  constructor(connection: NatsConnection, servers: ReadonlyArray<string>, host: Host, events: LineEvents) {
     this.#connection = connection
+    this.#servers = servers
     this.#inner = connection as unknown as Inner
     this.#host = host
     this.#events = events
     this.#server = connection.getServer()
     this.#maxPayload = connection.info?.max_payload ?? 1_048_576
+    this.#lineUp()
     this.#askLater()
     void this.#follow()
   }
@@ -108,7 +112,15 @@ export class NatsLine {
 
   /** From now on these are the servers to try, in this order; the present connection stays. */
   setServers(servers: ReadonlyArray<string>): void {
-    this.#connection.setServers([...servers])
+    this.#servers = servers
+    this.#lineUp()
+  }
+
+  /** The present server goes last: one that has just frozen would otherwise be the first that is dialled again. */
+  #lineUp(): void {
+    const isPresent = (url: string): boolean => hostPortOf(url) === this.#server
+    const others = this.#servers.filter((url) => !isPresent(url))
+    this.#connection.setServers([...others, ...this.#servers.filter(isPresent)])
   }
 
   /** Leaves the server at once, whatever waits to be sent; the client goes on to the next one. */
@@ -171,6 +183,7 @@ export class NatsLine {
           this.#asked = false
           this.#silences = 0
           this.#server = status.server
+          this.#lineUp()
           this.#maxPayload = this.#connection.info?.max_payload ?? this.#maxPayload
           this.#events.up(this)
           break

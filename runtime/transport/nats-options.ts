@@ -65,7 +65,8 @@ function connectionOptions(options: NatsOptions, servers: ReadonlyArray<string>)
     ignoreAuthErrorAbort: true,
     // The addresses are ours to know; servers behind NAT gossip ones that lead nowhere.
     ignoreClusterUpdates: true,
-    ...(options.inOrder && { noRandomize: true }),
+    // The order is ours, too.
+    noRandomize: true,
     ...(options.user !== undefined && { user: options.user }),
     ...(options.password !== undefined && { pass: options.password }),
     ...(options.creds && { authenticator: credsAuthenticator(options.creds) }),
@@ -74,13 +75,6 @@ function connectionOptions(options: NatsOptions, servers: ReadonlyArray<string>)
   }
 }
 
-/** Tries each of `servers` once; rejects with the last one's reason. Afterwards the connection knows all of them. */
-export async function dial(
-  options: NatsOptions,
-  servers: ReadonlyArray<string>,
-  all: ReadonlyArray<string>
-): Promise<NatsConnection> {
-  const connection = await connect(connectionOptions(options, servers))
-  if (servers !== all) connection.setServers([...all])
-  return connection
-}
+/** Tries each of `servers` once; rejects with the last one's reason. */
+export const dial = (options: NatsOptions, servers: ReadonlyArray<string>): Promise<NatsConnection> =>
+  connect(connectionOptions(options, servers))

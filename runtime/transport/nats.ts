@@ -94,8 +94,10 @@ const lookAtBufferEvery = 64 * 1024
 export const natsTransport: (
   options: NatsOptions
 ) => Effect.Effect<NatsTransportService, never, Scope.Scope> = Effect.fnUntraced(function* (
-  options: NatsOptions
+  given: NatsOptions
 ) {
+  const host = given.host ?? makeLiveHost()
+  const options = given.inOrder ? given : { ...given, servers: shuffled(given.servers, host) }
   let lastProblem = ""
   const connected = connectOnce(options).pipe(
     Effect.tapError((error) => {
@@ -108,18 +110,26 @@ export const natsTransport: (
   )
   const transport = yield* Effect.acquireRelease(
     Effect.interruptible(connected).pipe(
-      Effect.map((connection) => new NatsTransport(connection, options.host ?? makeLiveHost(), options))
+      Effect.map((connection) => new NatsTransport(connection, host, options))
     ),
     (open) => Effect.promise(() => open.close())
   )
   return transport
 })
 
+/** So that clients spread over the servers; each then keeps to its own order. */
+function shuffled(servers: ReadonlyArray<string>, host: Host): ReadonlyArray<string> {
+  return servers
+    .map((url) => ({ url, place: host.random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ url }) => url)
+}
+
 /** One attempt; interrupted, it closes what comes too late. */
 const connectOnce = (options: NatsOptions): Effect.Effect<NatsConnection, Error> =>
   Effect.callback((resume) => {
     let wanted = true
-    dial(options, options.servers, options.servers).then(
+    dial(options, options.servers).then(
       (connection) => {
         if (wanted) resume(Effect.succeed(connection))
         else void connection.close()
@@ -232,7 +242,7 @@ class NatsTransport implements NatsTransportService {
     if (this.#moving || this.#closing || servers.length === 0) return false
     this.#moving = true
     try {
-      const connection = await dial(this.#options, servers, this.#servers)
+      const connection = await dial(this.#options, servers)
       if (this.#closing) {
         await connection.close()
         return false
@@ -256,7 +266,7 @@ class NatsTransport implements NatsTransportService {
   }
 
   #open(connection: NatsConnection): NatsLine {
-    const line = new NatsLine(connection, this.#host, {
+    const line = new NatsLine(connection, this.#servers, this.#host, {
       down: (which) => this.#onDown(which),
       up: (which) => this.#onUp(which),
       problem: (error) => this.#problem(error),
