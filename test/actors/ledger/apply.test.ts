@@ -223,3 +223,21 @@ test("each entry's changes are told as one set, with what was before and after",
   ])
   expect(index).toBe(book.tables.index)
 })
+
+test("H2 a refusal names those who use a secret by id, whichever came first", () => {
+  const [one, other] = [
+    ["a", "b", "c"],
+    ["c", "a", "b"]
+  ].map((order) => {
+    const book = new Book().cluster()
+    book.must({ type: "secret.create", v: 1, secret: { ID: "s", Spec: { Name: "key", Data: "AAE=" } } })
+    for (const id of order) {
+      book.service(id, {
+        TaskTemplate: { ContainerSpec: { Secrets: [{ SecretID: "s", SecretName: "key" }] } }
+      })
+    }
+    return refusalOf(book.write({ type: "secret.remove", v: 1, id: "s" })).message
+  })
+  expect(one).toContain("a, b, c")
+  expect(other).toBe(one as string)
+})
