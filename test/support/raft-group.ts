@@ -135,6 +135,12 @@ export class Group {
   cut(from: NodeId, to: NodeId): void {
     this.cuts.add(`${from}>${to}`)
   }
+  isolate(id: NodeId): void {
+    for (const other of this.members.keys()) {
+      this.cut(id, other)
+      this.cut(other, id)
+    }
+  }
   heal(): void {
     this.cuts.clear()
   }

@@ -52,7 +52,8 @@ export function messageText(message: CoreMessage): string {
       return `${head} ${message.granted ? "yes" : "no"}`
     case "Append": {
       const entries = message.entries.length === 0 ? "" : ` [${message.entries.map(entryText).join(", ")}]`
-      return `${head} after ${message.prevIndex}/${message.prevTerm} commit ${message.commit}${entries}`
+      const quiet = message.quiet ? " quiet" : ""
+      return `${head} after ${message.prevIndex}/${message.prevTerm} commit ${message.commit}${entries}${quiet}`
     }
     case "AppendReply":
       return message.accepted
@@ -188,10 +189,7 @@ export class Script {
         group.cut(a, b)
         return
       case "isolate":
-        for (const id of group.members.keys()) {
-          group.cut(a, id)
-          group.cut(id, a)
-        }
+        group.isolate(a)
         return
       case "heal":
         group.heal()

@@ -13,7 +13,7 @@ export function onAppend(state: State, message: Append): void {
   if (!isWhole(message)) return
   if (prevIndex < state.commit) {
     // Old news: everything committed is as every later leader has it.
-    owe(state, state.commit)
+    if (!message.quiet) owe(state, state.commit)
     return
   }
   if (log.termAt(prevIndex) !== message.prevTerm) {
@@ -36,7 +36,8 @@ export function onAppend(state: State, message: Append): void {
   const last = prevIndex + entries.length
   // What lies beyond may still be another leader's.
   commitTo(state, Math.min(message.commit, last))
-  owe(state, last)
+  if (message.quiet) state.ackIndex = Math.max(state.ackIndex, last)
+  else owe(state, last)
 }
 
 /** Entries without gaps, of terms that do not fall: told, so not asserted. */

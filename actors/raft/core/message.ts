@@ -36,12 +36,16 @@ export interface VoteReply extends Letter {
   readonly granted: boolean
 }
 
-/** Entries that follow (`prevIndex`, `prevTerm`), and how far the log is committed. */
+/**
+ * Entries that follow (`prevIndex`, `prevTerm`), and how far the log is committed. `quiet`: only news of the commit, to be
+ * answered only if the logs do not match.
+ */
 export interface Append extends Letter {
   readonly _tag: "Append"
   readonly prevIndex: number
   readonly prevTerm: number
   readonly commit: number
+  readonly quiet: boolean
   readonly entries: ReadonlyArray<Entry>
 }
 

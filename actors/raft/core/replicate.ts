@@ -57,6 +57,7 @@ function sendTo(state: State, to: NodeId, peer: Progress, known: Shared | undefi
       prevIndex,
       prevTerm,
       commit: state.commit,
+      quiet: entries.length === 0 && !isProbe && !peer.poke,
       entries
     })
     peer.poke = false

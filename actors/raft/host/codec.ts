@@ -117,6 +117,7 @@ function encodeBody(fields: Writer, message: Message): void {
       fields.u64(message.prevIndex)
       fields.u64(message.prevTerm)
       fields.u64(message.commit)
+      fields.u8(message.quiet ? 1 : 0)
       fields.u32(message.entries.length)
       for (const { term, type, data } of message.entries) {
         fields.u64(term)
@@ -246,7 +247,12 @@ function decodeBody(fields: Reader, kind: number): Message {
     case kinds.VoteReply:
       return { _tag: "VoteReply", ...letter, granted: flag(fields) }
     case kinds.Append: {
-      const at = { prevIndex: fields.u64(), prevTerm: fields.u64(), commit: fields.u64() }
+      const at = {
+        prevIndex: fields.u64(),
+        prevTerm: fields.u64(),
+        commit: fields.u64(),
+        quiet: flag(fields)
+      }
       return { _tag: "Append", ...letter, ...at, entries: decodeEntries(fields, at.prevIndex) }
     }
     case kinds.AppendReply:
