@@ -35,7 +35,7 @@ export function propose(state: State, batch: ReadonlyArray<Proposed>): ProposeRe
   for (const { data } of batch) bytes += data.length
   // Something large is let in when nothing else waits; otherwise it never would be.
   const isOverloaded = waiting + batch.length > uncommittedEntries || bytes > uncommittedBytes
-  if (isOverloaded && waiting > 0) return { _tag: "Overloaded" }
+  if (isOverloaded && waiting + batch.length > 1) return { _tag: "Overloaded" }
   return { _tag: "Appended", index: append(state, batch), term: state.term }
 }
 

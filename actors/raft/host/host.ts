@@ -1,22 +1,14 @@
 /** A member around the core: see `protocol.ts` for what it is told and what it asks for. */
-import { encodeConfiguration, type NodeId } from "#actors/raft/core/configuration.ts"
+import type { NodeId } from "#actors/raft/core/configuration.ts"
 import { openCore } from "#actors/raft/core/core.ts"
 import type { Persist, RaftCore, Ready, SoftState } from "#actors/raft/core/protocol.ts"
 import { type Entry, entryType, maxEntryBytes } from "#actors/raft/entry.ts"
-import { idOf } from "#actors/raft/host/envelope.ts"
-import { Fetch, type Fetched } from "#actors/raft/host/fetch.ts"
-import type {
-  Forward,
-  ForwardRefused,
-  HostMessage,
-  Message,
-  ReadAnswer,
-  ReadAsk,
-  SnapshotAsk
-} from "#actors/raft/host/message.ts"
+import { Fetch } from "#actors/raft/host/fetch.ts"
+import { Forwarding, type Moment } from "#actors/raft/host/forwarding.ts"
+import type { HostMessage, Message, ReadAnswer, ReadAsk, SnapshotAsk } from "#actors/raft/host/message.ts"
 import type { CatchUp } from "#actors/raft/host/promote.ts"
 import { judgeLearners } from "#actors/raft/host/promote.ts"
-import { type Pending, Proposals } from "#actors/raft/host/proposals.ts"
+import { Proposals } from "#actors/raft/host/proposals.ts"
 import type {
   HostEffect,
   HostEvent,
@@ -28,11 +20,9 @@ import type {
   Ticket
 } from "#actors/raft/host/protocol.ts"
 import { Reads } from "#actors/raft/host/reads.ts"
-import type { PersistBatch, SnapshotMeta, StorageStatus } from "#actors/raft/storage.ts"
+import { Snapshots } from "#actors/raft/host/snapshots.ts"
+import type { PersistBatch, StorageStatus } from "#actors/raft/storage.ts"
 import { assert, never } from "#runtime/assert.ts"
-
-// After a snapshot for which there was no room: so many entries before the next attempt.
-const retrySnapshotAfter = 1_000
 
 export function openHost(options: HostOptions): RaftHost {
   return new Host(options)
@@ -52,6 +42,8 @@ class Host implements RaftHost {
   readonly #proposals: Proposals
   readonly #reads: Reads
   readonly #fetch: Fetch
+  readonly #forwarding: Forwarding
+  readonly #snapshots: Snapshots
   #effects: Array<HostEffect> = []
   #now = 0
   #storage: StorageStatus
@@ -62,18 +54,8 @@ class Host implements RaftHost {
   #handedOut: ReadonlyArray<Entry> | undefined
   #applied: number
   #appliedTerm: number
-  #snapshotIndex: number
   #toldLeading = 0
 
-  #saving: { readonly meta: SnapshotMeta; readonly tickets: Array<Ticket> } | undefined
-  #compactAsked: Array<Ticket> = []
-  #noSnapshotBefore = 0
-  #fetched: Fetched | undefined
-  #install: Extract<HostEffect, { readonly _tag: "Install" }> | undefined
-  #installing: { again: number } | undefined
-
-  /** Forwarded here and appended, not applied yet: sent again, they are not appended again. */
-  #forwarded = new Set<string>()
   #changes: Array<Change> = []
   #catchUps: ReadonlyMap<NodeId, CatchUp> = new Map()
 
@@ -92,7 +74,6 @@ class Host implements RaftHost {
     })
     this.#applied = recovered.snapshot?.index ?? 0
     this.#appliedTerm = recovered.snapshot?.term ?? 0
-    this.#snapshotIndex = this.#applied
     this.#soft = {
       role: "follower",
       term: recovered.hardState.term,
@@ -107,6 +88,12 @@ class Host implements RaftHost {
       this.#settle(ticket, { _tag: "Read", index, message })
     )
     this.#fetch = new Fetch(options.settings)
+    this.#forwarding = new Forwarding(options.id, options.settings, this.#core, this.#proposals, (message) =>
+      this.#send(message)
+    )
+    this.#snapshots = new Snapshots(options.settings, this.#core, this.#applied, (effect) =>
+      this.#effects.push(effect)
+    )
   }
 
   turn(events: ReadonlyArray<HostEvent>): ReadonlyArray<HostEffect> {
@@ -123,10 +110,13 @@ class Host implements RaftHost {
       this.#collect()
       this.#tick()
     }
-    this.#sendProposals()
+    this.#forwarding.flush(this.#moment())
     this.#beginReads()
     this.#collect()
-    this.#snapshotIfDue()
+    // Between an `Applied` and the next `Apply` the state machine stands exactly where this member believes.
+    if (this.#handedOut === undefined) {
+      this.#snapshots.takeIfDue(this.#applied, this.#appliedTerm, this.#storage)
+    }
     this.#applyNext()
     const effects = this.#effects
     this.#effects = []
@@ -139,7 +129,7 @@ class Host implements RaftHost {
       applied: this.#applied,
       pendingProposals: this.#proposals.size,
       pendingReads: this.#reads.size,
-      snapshotIndex: this.#snapshotIndex,
+      snapshotIndex: this.#snapshots.index,
       fetching: this.#fetch.progress
     }
   }
@@ -157,10 +147,12 @@ class Host implements RaftHost {
         this.#onApplied(event.index, event.results)
         return
       case "Saved":
-        this.#onSaved(event.meta, event.saved, event.storage)
+        this.#storage = event.storage
+        this.#snapshots.onSaved(event.meta, event.saved)
         return
       case "Installed":
-        this.#onInstalled(event.token, event.saved, event.storage)
+        this.#storage = event.storage
+        this.#onInstalled(event.token, event.saved)
         return
       case "Loaded":
         this.#onLoaded(event)
@@ -190,7 +182,7 @@ class Host implements RaftHost {
         })
         return
       case "Compact":
-        this.#compactAsked.push(event.ticket)
+        this.#snapshots.ask(event.ticket)
         return
       case "PeerGone":
         this.#core.hintPeerGone(event.node)
@@ -232,7 +224,7 @@ class Host implements RaftHost {
       if (asker === undefined) this.#reads.lost(id)
       else this.#answerRead(asker, 0)
     }
-    if (ready.fetch !== undefined && this.#installing === undefined && this.#install === undefined) {
+    if (ready.fetch !== undefined && !this.#snapshots.isInstalling) {
       const ask = this.#fetch.offered(ready.fetch.from, ready.fetch.meta, this.#now)
       if (ask !== undefined) this.#askSnapshot(ask)
     }
@@ -252,21 +244,9 @@ class Host implements RaftHost {
       this.#effects.push({ _tag: "Persist", batch })
       return
     }
-    const fetched = this.#fetched
-    assert(fetched !== undefined && fetched.meta.index === snapshot.index, "what is installed was fetched")
-    const before = hardState === undefined && truncateFrom === undefined ? undefined : batch
     // The state that these would have built is in the snapshot.
     this.#toApply = []
-    this.#fetched = undefined
-    this.#install = { _tag: "Install", token, before, meta: snapshot, chunks: fetched.chunks }
-    this.#installNext()
-  }
-
-  /** One snapshot at a time: our own, if one is being saved, comes first. */
-  #installNext(): void {
-    if (this.#install === undefined || this.#saving !== undefined || this.#installing !== undefined) return
-    this.#installing = { again: Number.POSITIVE_INFINITY }
-    this.#effects.push(this.#install)
+    this.#snapshots.install(persist, batch)
   }
 
   #softChanged(soft: SoftState): void {
@@ -279,8 +259,7 @@ class Host implements RaftHost {
     else this.#leaderlessSince = undefined
     if (soft.term === before.term && soft.leader === before.leader && soft.role === before.role) return
     this.#fetch.abandon()
-    this.#forwarded.clear()
-    this.#proposals.requeueAll()
+    this.#forwarding.restart()
     this.#reads.requeueSent()
     if (soft.role !== "leader") {
       for (const { ticket } of this.#changes) {
@@ -305,10 +284,10 @@ class Host implements RaftHost {
   #received(message: Message): void {
     switch (message._tag) {
       case "Forward":
-        this.#onForward(message)
+        this.#forwarding.onForward(message, this.#moment())
         return
       case "ForwardRefused":
-        this.#onForwardRefused(message)
+        this.#forwarding.onRefused(message, this.#now)
         return
       case "ReadAsk":
         this.#onReadAsk(message)
@@ -330,10 +309,7 @@ class Host implements RaftHost {
         const next = this.#fetch.received(message, this.#now)
         if (next === undefined) return
         if ("count" in next) this.#askSnapshot(next)
-        else {
-          this.#fetched = next
-          if (!this.#core.install(next.meta)) this.#fetched = undefined
-        }
+        else this.#snapshots.onFetched(next)
         return
       }
       case "SnapshotGone":
@@ -344,118 +320,8 @@ class Host implements RaftHost {
     }
   }
 
-  #isLeader(): boolean {
-    return this.#core.isLeader()
-  }
-
-  // ── proposals
-
-  #sendProposals(): void {
-    const pending = this.#proposals.take()
-    if (pending.length === 0) return
-    if (this.#isLeader()) this.#appendHere(pending)
-    else this.#forward(pending)
-  }
-
-  #appendHere(pending: ReadonlyArray<Pending>): void {
-    if (this.#storage.low) {
-      for (const one of pending)
-        this.#refuseOverloaded(one, "Cannot propose now: there is too little disk space")
-      return
-    }
-    const append = (some: ReadonlyArray<Pending>): string => {
-      const batch = some.map(({ data }) => ({ type: entryType.proposal, data }))
-      const result = this.#core.propose(batch)
-      if (result._tag === "Appended")
-        for (const one of some) this.#sent(one, result.term, Number.POSITIVE_INFINITY)
-      return result._tag
-    }
-    if (append(pending) === "Appended") return
-    for (const one of pending) {
-      const result = append([one])
-      if (result === "Overloaded") {
-        this.#refuseOverloaded(one, "Cannot propose now: too much waits for a majority of the managers")
-      } else if (result !== "Appended") this.#later(one)
-    }
-  }
-
-  /** Certain only while nobody else was ever asked. */
-  #refuseOverloaded(pending: Pending, message: string): void {
-    if (pending.doubtful) this.#later(pending)
-    else this.#proposals.end(pending, { _tag: "Overloaded", message })
-  }
-
-  #sent(pending: Pending, term: number, at: number): void {
-    pending.doubtful = true
-    pending.sentTerm = term
-    pending.sentAt = at
-  }
-
-  /** Looked at again with the next tick. */
-  #later(pending: Pending): void {
-    pending.sentAt = this.#now - this.#settings.resendTicks
-  }
-
-  #forward(pending: ReadonlyArray<Pending>): void {
-    const { leader, term } = this.#soft
-    if (leader === undefined || leader === this.#id) {
-      for (const one of pending) this.#later(one)
-      return
-    }
-    let proposals: Array<Forward["proposals"][number]> = []
-    let bytes = 0
-    const flush = (): void => {
-      if (proposals.length === 0) return
-      this.#send({ _tag: "Forward", from: this.#id, to: leader, term, proposals })
-      proposals = []
-      bytes = 0
-    }
-    for (const one of pending) {
-      if (bytes + one.data.length > this.#settings.core.appendBytes) flush()
-      proposals.push({ id: one.id, data: one.data })
-      bytes += one.data.length
-      this.#sent(one, term, this.#now)
-    }
-    flush()
-  }
-
-  #onForward(message: Forward): void {
-    const fresh = message.proposals.filter(({ data }) => !this.#forwarded.has(keyOf(idOf(data))))
-    if (fresh.length === 0) return
-    const result = this.#storage.low
-      ? ({ _tag: "Overloaded" } as const)
-      : this.#core.propose(fresh.map(({ data }) => ({ type: entryType.proposal, data })))
-    if (result._tag === "Appended") {
-      for (const { data } of fresh) this.#forwarded.add(keyOf(idOf(data)))
-      return
-    }
-    const boots = new Map<string, Array<number>>()
-    for (const { id } of fresh) {
-      const seqs = boots.get(id.boot) ?? []
-      seqs.push(id.seq)
-      boots.set(id.boot, seqs)
-    }
-    for (const [boot, seqs] of boots) {
-      this.#send({
-        _tag: "ForwardRefused",
-        from: this.#id,
-        to: message.from,
-        term: this.#soft.term,
-        reason: result._tag === "Overloaded" ? "overloaded" : "not-leader",
-        leader: this.#soft.leader ?? "",
-        boot,
-        seqs
-      })
-    }
-  }
-
-  /** No end for a proposal: a copy of it may have gone another way. It is tried again. */
-  #onForwardRefused(message: ForwardRefused): void {
-    if (message.reason === "overloaded") return
-    for (const seq of message.seqs) {
-      const pending = this.#proposals.find(message.boot, seq)
-      if (pending !== undefined) this.#later(pending)
-    }
+  #moment(): Moment {
+    return { now: this.#now, soft: this.#soft, low: this.#storage.low }
   }
 
   // ── reads
@@ -494,7 +360,7 @@ class Host implements RaftHost {
   // ── applying
 
   #applyNext(): void {
-    if (this.#handedOut !== undefined || this.#install !== undefined || this.#toApply.length === 0) return
+    if (this.#handedOut !== undefined || this.#snapshots.isInstalling || this.#toApply.length === 0) return
     this.#handedOut = this.#toApply
     this.#toApply = []
     this.#effects.push({ _tag: "Apply", entries: this.#handedOut })
@@ -512,11 +378,11 @@ class Host implements RaftHost {
       this.#appliedTerm = entry.term
       if (entry.type === entryType.proposal) {
         this.#proposals.applied(entry.index, entry.data, results[done])
-        if (this.#forwarded.size > 0) this.#forwarded.delete(keyOf(idOf(entry.data)))
+        this.#forwarding.applied(entry.data)
       }
       done++
     }
-    if (done < entries.length && this.#install === undefined) {
+    if (done < entries.length && !this.#snapshots.isInstalling) {
       this.#toApply = [...entries.slice(done), ...this.#toApply]
     }
     this.#reads.applied(this.#applied)
@@ -543,64 +409,11 @@ class Host implements RaftHost {
 
   // ── snapshots
 
-  #snapshotIfDue(): void {
-    if (this.#saving !== undefined || this.#install !== undefined) return
-    const { snapshotEntries, snapshotBytes, snapshotBytesAtMost } = this.#settings
-    const due =
-      this.#applied - this.#snapshotIndex >= snapshotEntries ||
-      this.#storage.logBytes >=
-        Math.min(Math.max(snapshotBytes, 2 * this.#storage.snapshotBytes), snapshotBytesAtMost)
-    const isAsked = this.#compactAsked.length > 0
-    if (!isAsked && (!due || this.#applied < this.#noSnapshotBefore)) return
-    const tickets = this.#compactAsked
-    this.#compactAsked = []
-    if (this.#applied <= this.#snapshotIndex) {
-      for (const ticket of tickets) this.#settle(ticket, { _tag: "Compacted", saved: true })
-      return
-    }
-    // Between an `Applied` and the next `Apply` the state machine stands exactly where this member believes. While
-    // entries are handed out, it may be ahead.
-    if (this.#handedOut !== undefined) {
-      this.#compactAsked = tickets
-      return
-    }
-    const meta: SnapshotMeta = {
-      index: this.#applied,
-      term: this.#appliedTerm,
-      config: encodeConfiguration(this.#core.configurationAt(this.#applied))
-    }
-    this.#saving = { meta, tickets }
-    this.#effects.push({ _tag: "SaveSnapshot", meta })
-  }
-
-  #onSaved(meta: SnapshotMeta, saved: boolean, storage: StorageStatus): void {
-    const saving = this.#saving
-    assert(saving?.meta.index === meta.index, "what was saved was asked for")
-    this.#saving = undefined
-    this.#storage = storage
-    if (saved) {
-      this.#snapshotIndex = Math.max(this.#snapshotIndex, meta.index)
-      this.#core.compact(meta)
-    } else this.#noSnapshotBefore = this.#applied + retrySnapshotAfter
-    for (const ticket of saving.tickets) this.#settle(ticket, { _tag: "Compacted", saved })
-    this.#installNext()
-  }
-
-  #onInstalled(token: number, saved: boolean, storage: StorageStatus): void {
-    const install = this.#install
-    assert(install !== undefined && install.token === token, "what was installed was asked for")
-    this.#storage = storage
-    if (!saved) {
-      this.#installing = { again: this.#now + this.#settings.resendTicks }
-      // What was to be persisted before it is.
-      this.#install = { ...install, before: undefined }
-      return
-    }
-    this.#install = undefined
-    this.#installing = undefined
-    this.#applied = install.meta.index
-    this.#appliedTerm = install.meta.term
-    this.#snapshotIndex = install.meta.index
+  #onInstalled(token: number, saved: boolean): void {
+    const meta = this.#snapshots.onInstalled(token, saved, this.#now)
+    if (meta === undefined) return
+    this.#applied = meta.index
+    this.#appliedTerm = meta.term
     this.#core.persisted(token)
     this.#reads.applied(this.#applied)
     // What was waited for may be in the snapshot, its result unheard: the state machine knows it by its id.
@@ -636,11 +449,8 @@ class Host implements RaftHost {
     this.#reads.tick(this.#now, isLeaderless)
     const ask = this.#fetch.tick(this.#now)
     if (ask !== undefined) this.#askSnapshot(ask)
-    if (this.#installing !== undefined && this.#installing.again <= this.#now) {
-      this.#installing = undefined
-      this.#installNext()
-    }
-    if (!this.#isLeader()) return
+    this.#snapshots.tick(this.#now)
+    if (!this.#core.isLeader()) return
     // A leader without room for entries is of no use to anybody.
     if (this.#storage.low) this.#core.transferLeadership()
     if (this.#settings.autoPromote) this.#promoteLearners()
@@ -654,6 +464,3 @@ class Host implements RaftHost {
     if (ready !== undefined) this.#core.proposeConfig({ _tag: "Promote", node: ready })
   }
 }
-
-const keyOf = (id: { readonly proposer: string; readonly boot: string; readonly seq: number }): string =>
-  `${id.proposer}/${id.boot}/${id.seq}`

@@ -55,7 +55,7 @@ export interface MemberOptions {
   readonly send: (message: Message) => void
   /** Nothing may be promised any more: the disk failed, the state machine threw, or a belief was wrong. */
   readonly halted: (error: Error) => void
-  /** Acknowledged data are gone; this member takes no part, and must not after a restart either. */
+  /** Acknowledged data are gone; this member takes no part, nor will it after a restart: the disk knows. */
   readonly quarantined: (reason: string) => void
 }
 
@@ -94,6 +94,8 @@ export class Member {
   #problem: string | undefined
   #closing: { readonly done: () => void; readonly giveUpAt: number } | undefined
   #closed = false
+  /** The log is in quarantine: nothing is written to it any more. */
+  #outOfService = false
 
   /** Restores the state machine from the snapshot; throws what it throws. */
   constructor(options: MemberOptions) {
@@ -286,6 +288,8 @@ export class Member {
   }
 
   #perform(effect: HostEffect): void {
+    const writes = effect._tag === "Persist" || effect._tag === "SaveSnapshot" || effect._tag === "Install"
+    if (writes && this.#outOfService) return
     switch (effect._tag) {
       case "Persist":
         this.#storage.persist(effect.batch, (token) =>
@@ -315,7 +319,8 @@ export class Member {
         for (const listen of [...this.#listeners]) listen(effect.leadership)
         return
       case "Quarantine":
-        this.#options.quarantined(effect.reason)
+        this.#outOfService = true
+        this.#storage.quarantine(effect.reason, () => this.#options.quarantined(effect.reason))
         return
       default:
         never(effect)

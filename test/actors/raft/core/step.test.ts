@@ -275,6 +275,31 @@ const standing = (group: Group): unknown => {
 }
 
 describe("logs that differ", () => {
+  test("A8: are committed no further than they were compared, whatever the leader says is committed", () => {
+    const group = new Group(["a", "b", "c"])
+    const entry = (index: number, term: number) => ({
+      index,
+      term,
+      type: entryType.command,
+      data: dataOf(`${index}`)
+    })
+    Object.assign(group.member("a").disk, {
+      hardState: { term: 3, vote: "" },
+      entries: [entry(1, 1), entry(2, 2), entry(3, 2), entry(4, 2)]
+    })
+    group.restart("a")
+    const at = { from: "b", to: "a", term: 3, commit: 4, quiet: false }
+    group.core("a").step({ _tag: "Append", ...at, prevIndex: 1, prevTerm: 1, entries: [entry(2, 2)] })
+    // Entries 3 and 4 agree with nothing that was said.
+    expect(group.core("a").status()).toMatchObject({ commit: 2, lastIndex: 4 })
+    group.core("a").step({ _tag: "Append", ...at, prevIndex: 2, prevTerm: 2, entries: [], quiet: true })
+    expect(group.core("a").status()).toMatchObject({ commit: 2, lastIndex: 4 })
+    group
+      .core("a")
+      .step({ _tag: "Append", ...at, prevIndex: 2, prevTerm: 2, entries: [entry(3, 3), entry(4, 3)] })
+    expect(group.core("a").status()).toMatchObject({ commit: 4, lastTerm: 3 })
+  })
+
   test("J1: become the leader's, whatever their shape, with at most one probe for each term in which they differ", () => {
     for (let seed = 1; seed <= 2_000; seed++) {
       const chance = Fresh.from(seed)

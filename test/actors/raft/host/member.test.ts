@@ -1,7 +1,9 @@
 /** Whole members: how proposals, reads and snapshots end, whatever happens to leaders and links meanwhile. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { ConfigChange } from "#actors/raft/core/configuration.ts"
+import { maxEntryBytes } from "#actors/raft/entry.ts"
 import { Members } from "#test/support/raft-members.ts"
+import { SimVfs } from "#test/support/sim-vfs.ts"
 
 // Imitated time, on a machine that may be busy.
 setDefaultTimeout(60_000)
@@ -343,5 +345,120 @@ describe("the group", () => {
     members.world.advance(10_000)
     expect(members.member(leader).inspect()).toMatchObject({ role: "leader", term })
     expect(members.member(out).status().problem).toContain("removed")
+  })
+})
+
+describe("limits", () => {
+  test("G8: beyond so many proposals on their way, the next is refused at once", () => {
+    const members = new Members(["a", "b", "c"], { host: { pendingProposals: 4 } })
+    const leader = members.elect()
+    members.isolate(leader)
+    const told = Array.from({ length: 5 }, (_, i) => members.propose(leader, `${i}`))
+    members.world.advance(1)
+    expect(told.map(({ outcome }) => outcome?._tag)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+      "Overloaded"
+    ])
+  })
+
+  test("J5 G8: without a majority a leader refuses what goes beyond its cap, and takes it again when there is one", () => {
+    const members = new Members(["a", "b", "c"], { core: { uncommittedEntries: 3 } })
+    const leader = members.elect()
+    members.world.advance(500)
+    members.isolate(leader)
+    const told = Array.from({ length: 5 }, (_, i) => members.propose(leader, `${i}`))
+    members.world.advance(1)
+    expect(told.filter(({ outcome }) => outcome?._tag === "Overloaded")).toHaveLength(2)
+    members.heal()
+    members.until("the others", () => told.every(({ outcome }) => outcome !== undefined))
+    const again = members.propose(leader, "again")
+    members.until("its result", () => applied(again))
+  })
+
+  test("G9: what is larger than an entry may be is refused with the reason, what is as large is applied everywhere", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const tooLarge = members.propose(leader, "x".repeat(maxEntryBytes))
+    const large = members.propose(leader, "y".repeat(maxEntryBytes - 100))
+    members.until("both ends", () => tooLarge.outcome !== undefined && large.outcome !== undefined)
+    expect(tooLarge.outcome).toMatchObject({ _tag: "Overloaded" })
+    expect((tooLarge.outcome as { message: string }).message).toContain("one entry carries at most")
+    expect(large.outcome?._tag).toBe("Applied")
+  })
+})
+
+describe("what cannot be applied", () => {
+  test("H4: an entry of a kind that is not known here halts the member, and is not skipped", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.world.advance(500)
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    const { term, lastIndex, lastTerm } = members.member(follower).inspect()
+    members.member(follower).receive({
+      _tag: "Append",
+      from: leader,
+      to: follower,
+      term,
+      prevIndex: lastIndex,
+      prevTerm: lastTerm,
+      commit: lastIndex + 1,
+      quiet: false,
+      entries: [{ index: lastIndex + 1, term, type: 9, data: new Uint8Array(0) }]
+    })
+    members.until("its end", () => members.place(follower).problem !== undefined, 100)
+    expect(members.place(follower).problem).toBe(
+      `Cannot apply entry ${lastIndex + 1}: entries of type 9 are not known here`
+    )
+  })
+
+  test("H6: an entry at which the state machine throws halts every member at the same place", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const id = { proposer: leader, boot: "x", seq: 1 }
+    members.member(leader).propose(new TextEncoder().encode("no JSON"), id, () => {})
+    members.until("the end of all", () =>
+      [...members.places.values()].every(({ problem }) => problem !== undefined)
+    )
+    for (const { problem } of members.places.values()) expect(problem).toContain("Cannot apply entry 3")
+  })
+})
+
+describe("lost data", () => {
+  test("D7: a member whose disk went back to an earlier state takes no part from then on, also after a restart", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    members.world.advance(500)
+    const earlier = members.place(follower).vfs.durableImage()
+    const told = Array.from({ length: 5 }, (_, i) => members.propose(leader, `${i}`))
+    members.until("results", () => told.every(applied))
+    members.crash(follower)
+    members.place(follower).vfs = SimVfs.from(earlier)
+    members.start(follower)
+    members.until("it notices", () => members.place(follower).quarantined !== undefined, 1_000)
+    expect(members.member(follower).status()).toMatchObject({ role: "quarantined" })
+    members.crash(follower)
+    expect(() => members.start(follower)).toThrow("were acknowledged here")
+    const after = members.propose(leader, "after")
+    members.until("its result", () => applied(after))
+  })
+})
+
+describe("time", () => {
+  test("B14: a member that was held up hears what has arrived before it takes its own silence for the leader's", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.world.advance(500)
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    const { term } = members.member(leader).inspect()
+    // For three seconds nothing of it runs; meanwhile ticks and messages pile up.
+    const member = members.member(follower)
+    for (let i = 0; i < 60; i++) member.tick()
+    members.world.advance(1_000)
+    expect(members.member(leader).inspect()).toMatchObject({ role: "leader", term })
+    expect(members.member(follower).inspect()).toMatchObject({ role: "follower", leader, term })
   })
 })
