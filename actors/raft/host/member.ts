@@ -40,6 +40,12 @@ const sourceTicks = 100
 // A leader that closes waits so long for a successor.
 const handOverTicks = 20
 
+/** What a member asks of its storage. */
+export type MemberStorage = Pick<
+  Storage,
+  "recovered" | "persist" | "loadSnapshot" | "saveSnapshot" | "status" | "quarantine" | "close"
+>
+
 export interface MemberOptions {
   readonly id: NodeId
   /** Random per process start. */
@@ -48,7 +54,7 @@ export interface MemberOptions {
   readonly initial: Configuration
   readonly settings: HostSettings
   readonly chance: FreshState
-  readonly storage: Storage
+  readonly storage: MemberStorage
   readonly machine: StateMachine
   readonly turns: Turns
   /** May lose it; must not call back in the same turn. */
@@ -77,7 +83,7 @@ interface Source {
 
 export class Member {
   readonly #options: MemberOptions
-  readonly #storage: Storage
+  readonly #storage: MemberStorage
   readonly #machine: StateMachine
   readonly #turns: Turns
   readonly #host: RaftHost
