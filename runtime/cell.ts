@@ -61,6 +61,8 @@ export interface CellKind {
   readonly fresh: Fresh
   readonly world: CellWorld
   readonly stats: KindStats
+  /** The inbox of all to whom nothing ever came. */
+  readonly untouched: Mailbox
   /** How long running actions may go on once the actor ends, in milliseconds; `kill` waits for nothing. */
   readonly stopWithinMs: number | "kill"
   /** The nearest `many` group of a kind, as seen from where the actor stands. */
@@ -131,7 +133,6 @@ class Turn implements Moment {
 /** What few actors need is made when it is needed: an idle one costs some hundred bytes. */
 export class Cell {
   readonly self: Address
-  readonly mailbox: Mailbox
   status: CellStatus = "idle"
   handled = 0
   /** How often it has started. */
@@ -150,6 +151,7 @@ export class Cell {
 
   readonly #kind: CellKind
   readonly #events: CellEvents
+  #mailbox: Mailbox | undefined
   #decide: Histogram | undefined
   #state: unknown
   #fresh: Fresh | undefined
@@ -166,7 +168,16 @@ export class Cell {
     this.#kind = kind
     this.#events = events
     this.self = self
-    this.mailbox = new Mailbox(kind.definition.mailbox)
+  }
+
+  /** Its inbox, to be looked at: what comes in goes through `deliver`. */
+  get mailbox(): Mailbox {
+    return this.#mailbox ?? this.#kind.untouched
+  }
+
+  #inbox(): Mailbox {
+    this.#mailbox ??= new Mailbox(this.definition.mailbox)
+    return this.#mailbox
   }
 
   get definition(): AnyActor {
@@ -218,7 +229,7 @@ export class Cell {
   deliver(letter: Letter): Offer {
     let offer: Offer
     try {
-      offer = this.mailbox.offer(letter)
+      offer = this.#inbox().offer(letter)
     } catch (error) {
       // Its own `latest` has thrown: that is this actor's defect, and no concern of whoever sent the message.
       this.#world.lost(this, letter, "its mailbox could not key it")
@@ -236,7 +247,7 @@ export class Cell {
   deliverOwn(message: unknown, cause: Cause | undefined, notice?: Notice): void {
     const at = this.#world.host.now()
     const own = this.#world.ownCause(this, message, cause, at)
-    this.mailbox.offer(ownLetter(message, at, own, notice))
+    this.#inbox().offer(ownLetter(message, at, own, notice))
     this.#schedule()
   }
 
@@ -247,7 +258,7 @@ export class Cell {
 
   /** Crashes the actor with this error before its next message, as its supervisor may ask at any time. */
   crashSoon(error: unknown): void {
-    this.mailbox.offerSys(ownLetter(error, this.#world.host.now(), undefined, undefined))
+    this.#inbox().offerSys(ownLetter(error, this.#world.host.now(), undefined, undefined))
     this.#schedule()
   }
 
@@ -535,7 +546,7 @@ export class Cell {
 
   /** Memory, timers and watches go, and orders to a life that is over; the mailbox stays. */
   #forget(): void {
-    this.mailbox.clearSys()
+    this.#mailbox?.clearSys()
     this.#state = undefined
     this.#timers?.clear()
     this.#watches?.clear()

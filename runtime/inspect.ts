@@ -113,10 +113,13 @@ export interface Details {
   readonly recorded: ReadonlyArray<string>
 }
 
+/** As `DeadLetterReport`; a node of an older version does not count by tag and kind. */
 export interface DeadLettersAnswer {
   readonly count: number
   readonly samples: ReadonlyArray<string>
   readonly byReason: Readonly<Record<string, number>>
+  readonly byTag?: Readonly<Record<string, number>>
+  readonly byKind?: Readonly<Record<string, number>>
 }
 
 /** `more` when the answer was cut to what a message carries. */

@@ -24,8 +24,8 @@ export interface Letter {
 }
 
 /**
- * A letter to somebody else. Everything that makes letters names all fields in this order: the mailbox and the cell
- * read each of them, and are twice as fast when all have one hidden class.
+ * A letter from somebody. All of these have one hidden class, and no more fields than they need: a million may wait,
+ * and what it costs to tell is, most of all, what it costs to make this.
  */
 export const letterOf = (
   message: unknown,
@@ -33,7 +33,7 @@ export const letterOf = (
   from: Address | undefined,
   asker: ReplyTo | undefined,
   cause: Cause | undefined
-): Letter => ({ message, at, from, asker, cause, own: undefined, notice: undefined })
+): Letter => ({ message, at, from, asker, cause })
 
 /** A letter that an actor's own timer, watch or action wrote. */
 export const ownLetter = (

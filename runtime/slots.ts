@@ -9,6 +9,7 @@ import { showAddress } from "#runtime/address.ts"
 import { Cell, type CellEvents, type CellKind, type CellWorld, describeError } from "#runtime/cell.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import { cleanHistory, type History, judge, type Rules } from "#runtime/judge.ts"
+import { Mailbox } from "#runtime/mailbox.ts"
 import type { Registry } from "#runtime/registry.ts"
 import { type Restart, type StopWithin, stopWithinMs, type Tolerance } from "#runtime/supervisor.ts"
 import { type Order, type OrderOutcome, TreeFailed, type TreeNode } from "#runtime/system.ts"
@@ -105,20 +106,20 @@ export const actorPlace = (
   fresh: tree.fresh.fork(),
   world: tree.cell,
   stats: tree.cell.stats(spec.definition.kind),
+  untouched: new Mailbox(spec.definition.mailbox),
   findGroup
 })
 
-export class ActorSlot implements Slot, CellEvents {
+/** A place of one actor, which hears its cell's news itself: one object, because a group may have 100,000 of them. */
+abstract class ActorSlot implements Slot, CellEvents {
   props: unknown
   readonly #place: ActorPlace
-  readonly #events: SlotEvents
   #cell: Cell
   #registered = false
 
-  constructor(place: ActorPlace, id: string, props: unknown, events: SlotEvents) {
+  constructor(place: ActorPlace, id: string, props: unknown) {
     this.props = props
     this.#place = place
-    this.#events = events
     this.#cell = new Cell(place, { home: place.tree.home, kind: place.definition.kind, id }, this)
   }
 
@@ -131,14 +132,9 @@ export class ActorSlot implements Slot, CellEvents {
     return this.#place.restart
   }
 
-  /** The cell's news, passed on. */
-  crashed(error: unknown): void {
-    this.#events.crashed(error)
-  }
-
-  ended(): void {
-    this.#events.ended()
-  }
+  abstract started(): void
+  abstract crashed(error: unknown): void
+  abstract ended(): void
 
   start(): void {
     if (!this.#registered) {
@@ -147,12 +143,12 @@ export class ActorSlot implements Slot, CellEvents {
         this.#place.tree.registry.add(this.#cell)
         this.#registered = true
       } catch (error) {
-        this.#events.crashed(error)
+        this.crashed(error)
         return
       }
     }
     this.#cell.start(this.props)
-    if (this.#cell.status === "running") this.#events.started()
+    if (this.#cell.status === "running") this.started()
   }
 
   stop(stopped: () => void): void {
@@ -200,10 +196,31 @@ export class ActorSlot implements Slot, CellEvents {
   }
 }
 
+/** One actor that stands in the tree by itself. */
+export class SingleSlot extends ActorSlot {
+  readonly #events: SlotEvents
+
+  constructor(place: ActorPlace, id: string, props: unknown, events: SlotEvents) {
+    super(place, id, props)
+    this.#events = events
+  }
+
+  override started(): void {
+    this.#events.started()
+  }
+
+  override crashed(error: unknown): void {
+    this.#events.crashed(error)
+  }
+
+  override ended(): void {
+    this.#events.ended()
+  }
+}
+
 /** One actor of a group, with what its group remembers of it. */
-class Member implements SlotEvents {
+class Member extends ActorSlot {
   readonly id: string
-  readonly slot: ActorSlot
   status: "idle" | "running" | "waiting" | "stopping" | "ended" = "idle"
   history: History = cleanHistory
   restarts = 0
@@ -216,20 +233,20 @@ class Member implements SlotEvents {
   readonly #group: GroupEvents
 
   constructor(place: ActorPlace, id: string, props: unknown, group: GroupEvents) {
+    super(place, id, props)
     this.id = id
     this.#group = group
-    this.slot = new ActorSlot(place, id, props, this)
   }
 
-  started(): void {
+  override started(): void {
     this.#group.started(this)
   }
 
-  crashed(error: unknown): void {
+  override crashed(error: unknown): void {
     this.#group.ended(this, { error })
   }
 
-  ended(): void {
+  override ended(): void {
     this.#group.ended(this, undefined)
   }
 }
@@ -307,7 +324,7 @@ export class GroupSlot implements Slot {
   }
 
   release(reason: string): void {
-    for (const member of this.#members.values()) member.slot.release(reason)
+    for (const member of this.#members.values()) member.release(reason)
     this.#members.clear()
   }
 
@@ -320,8 +337,8 @@ export class GroupSlot implements Slot {
     const member = this.#members.get(id)
     return (
       member && {
-        slot: member.slot,
-        snapshot: () => member.slot.snapshot(member.status === "waiting", member.restarts),
+        slot: member,
+        snapshot: () => member.snapshot(member.status === "waiting", member.restarts),
         order: (order, stopped) => this.#order(member, order, stopped)
       }
     )
@@ -336,7 +353,7 @@ export class GroupSlot implements Slot {
     const present = this.#members.get(id)
     if (present) {
       if (present.dismissed) present.again = { props }
-      else present.slot.props = props
+      else present.props = props
       return
     }
     const member = new Member(this.#place, id, props, this.#memberEvents)
@@ -363,7 +380,7 @@ export class GroupSlot implements Slot {
       restarts,
       ...(this.#lastError !== undefined && { lastError: this.#lastError }),
       children: [...this.#members.values()].map((member) =>
-        member.slot.snapshot(member.status === "waiting", member.restarts)
+        member.snapshot(member.status === "waiting", member.restarts)
       )
     }
   }
@@ -381,7 +398,7 @@ export class GroupSlot implements Slot {
     }
     if (member.status === "stopping") return order === "restart" ? "stopping" : "running"
     if (order === "restart") {
-      if (member.status === "running") member.slot.crash(byHand)
+      if (member.status === "running") member.crash(byHand)
       else this.#startMember(member)
       return "done"
     }
@@ -397,7 +414,7 @@ export class GroupSlot implements Slot {
     if (member.dismissed || member.status === "running") return
     member.status = "running"
     member.upSince = Number.POSITIVE_INFINITY
-    member.slot.start()
+    member.start()
   }
 
   #stopMember(member: Member): void {
@@ -409,24 +426,24 @@ export class GroupSlot implements Slot {
       return
     }
     member.status = "stopping"
-    member.slot.stop(() => this.#memberStopped(member))
+    member.stop(() => this.#memberStopped(member))
   }
 
   #memberStopped(member: Member): void {
     const { id } = member
     member.status = "idle"
     if (member.dismissed) {
-      member.slot.release("it was dismissed")
+      member.release("it was dismissed")
       this.#members.delete(id)
       if (member.again) this.spawn(id, member.again.props)
     } else if (this.#rules.restarts[0] === "temporary") {
-      member.slot.release("it was stopped")
+      member.release("it was stopped")
       this.#members.delete(id)
     }
     const stops = this.#stops.get(id)
     if (stops) {
       this.#stops.delete(id)
-      member.slot.release(stoppedByHand)
+      member.release(stoppedByHand)
       for (const told of stops) told()
     }
     this.#checkStopped()
@@ -459,7 +476,7 @@ export class GroupSlot implements Slot {
       this.#world.report({ _tag: "Crashed", name: this.#show(id), error: crash.error, restartInMs })
     }
     if (verdict._tag === "Leave") {
-      member.slot.release(crash ? `it crashed: ${describeError(crash.error)}` : "it ended")
+      member.release(crash ? `it crashed: ${describeError(crash.error)}` : "it ended")
       this.#members.delete(id)
       return
     }

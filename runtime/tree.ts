@@ -8,12 +8,12 @@ import { Duration } from "effect"
 import { describeError } from "#runtime/cell.ts"
 import { cleanHistory, type History, judge, type Rules } from "#runtime/judge.ts"
 import {
-  ActorSlot,
   actorPlace,
   byHand,
   type ChildHandle,
   GroupSlot,
   gaveUp,
+  SingleSlot,
   type Slot,
   type SlotEvents,
   stoppedByHand,
@@ -195,7 +195,7 @@ export class Branch implements Slot {
     const findGroup = (kind: string): GroupSlot | undefined => this.findGroup(kind)
     switch (spec._tag) {
       case "Actor":
-        return new ActorSlot(actorPlace(this.#world, spec, findGroup), spec.id, spec.props, events)
+        return new SingleSlot(actorPlace(this.#world, spec, findGroup), spec.id, spec.props, events)
       case "Many":
         return new GroupSlot(this.#world, spec, events, findGroup)
       case "Supervisor":
