@@ -201,8 +201,12 @@ export class SoloMember {
   }
 
   status(): RaftStatus {
-    const { diskBytes, snapshotIndex, low } = this.#storage.status()
-    const problem = this.#problem ?? (low ? "There is too little disk space for new entries" : undefined)
+    const { diskBytes, snapshotIndex, low, damage } = this.#storage.status()
+    const [rotten] = damage
+    const problem =
+      this.#problem ??
+      (low ? "There is too little disk space for new entries" : undefined) ??
+      (rotten === undefined ? undefined : `${rotten.file} on disk has been damaged: ${rotten.reason}`)
     return {
       nodeId: this.#nodeId,
       role: this.#leading ? "leader" : "follower",
@@ -407,8 +411,10 @@ export class SoloMember {
 
   #snapshotIfDue(): void {
     if (this.#snapshotting || this.#closing || this.#applied < this.#noSnapshotBefore) return
-    const { snapshotIndex, snapshotBytes, logBytes } = this.#storage.status()
+    const { snapshotIndex, snapshotBytes, logBytes, damage } = this.#storage.status()
     const due =
+      // A fresh one takes the place of the one that has rotted.
+      (damage.some(({ of }) => of === "snapshot") && this.#applied > snapshotIndex) ||
       this.#applied - snapshotIndex >= this.#limits.snapshotEntries ||
       logBytes >= Math.max(this.#limits.snapshotBytes, 2 * snapshotBytes)
     if (due) this.#snapshot(() => {})

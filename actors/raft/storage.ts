@@ -37,8 +37,26 @@ export interface Recovered {
   readonly notes: ReadonlyArray<string>
 }
 
+/**
+ * What was written whole and is not any more, found while the log is open. A damaged snapshot is replaced by the
+ * next one, which should be taken soon; damage of the log is a matter for `quarantine`, because the next start
+ * finds it and refuses.
+ */
+export interface Damage {
+  readonly of: "log" | "snapshot"
+  /** Under the `raft` directory. */
+  readonly file: string
+  readonly reason: string
+}
+
+/** `scrubs` counts how often everything was read over; `damage` is what was found and is not replaced yet. */
+export interface ScrubStatus {
+  readonly scrubs: number
+  readonly damage: ReadonlyArray<Damage>
+}
+
 /** `logBytes` is what was written since the newest snapshot; `low` means that new entries should be refused. */
-export interface StorageStatus {
+export interface StorageStatus extends ScrubStatus {
   readonly diskBytes: number
   readonly logBytes: number
   readonly snapshotIndex: number

@@ -7,6 +7,7 @@ import { BatchEncoder } from "#actors/raft/storage/encode-batch.ts"
 import { KeyChanges } from "#actors/raft/storage/key-changes.ts"
 import { names } from "#actors/raft/storage/layout.ts"
 import type { OpenedLog } from "#actors/raft/storage/open.ts"
+import { type Pace, usualPace } from "#actors/raft/storage/plan-scrub.ts"
 import { readSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import type { WalStatus } from "#actors/raft/storage/wal.ts"
@@ -27,12 +28,16 @@ export class LogWriterFailed extends Error {
  * Starts the writer on a log that `openLog` recovered. `failed` is told of the first failure; nothing is answered
  * after it.
  */
-export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) => void): Storage {
+export function diskStorage(
+  opened: OpenedLog,
+  failed: (error: LogWriterFailed) => void,
+  pace: Pace = usualPace
+): Storage {
   const { recovered, wal: state } = opened
   const keys = new KeyChanges(nodeVfs, nodeCipher, opened)
   const keysChanged: Array<() => void> = []
   const encoder = new BatchEncoder(nodeCipher, recovered)
-  const writer = new Worker(new URL("./writer.ts", import.meta.url), { workerData: { state } })
+  const writer = new Worker(new URL("./writer.ts", import.meta.url), { workerData: { state, pace } })
   const durable: Array<{ readonly token: number; readonly done: (token: number) => void }> = []
   const reads = new Map<number, (entries: ReadonlyArray<Entry>) => void>()
   let status: WalStatus = {
@@ -40,7 +45,9 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
     logBytes: state.logBytes,
     snapshotIndex: state.snapshots[0]?.index ?? 0,
     snapshotBytes: state.snapshots[0]?.bytes ?? 0,
-    low: false
+    low: false,
+    scrubs: 0,
+    damage: []
   }
   let newest = state.snapshots[0]
   let readId = 0
@@ -128,6 +135,9 @@ export function diskStorage(opened: OpenedLog, failed: (error: LogWriterFailed) 
         return
       case "Failed":
         fail(message.message)
+        return
+      case "Scrubbed":
+        status = { ...status, scrubs: message.scrubs, damage: message.damage }
         return
       case "KeysChanged":
         attempt("change the keys", () => keysChanged.shift()?.())

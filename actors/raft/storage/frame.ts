@@ -209,6 +209,12 @@ function readHead(
   }
 }
 
+/** How many bytes the frame takes whose first block this is; `undefined` when its header is damaged. */
+export function frameSizeAt(cipher: Cipher, file: FileKey, block: Uint8Array): number | undefined {
+  const found = readHead(cipher, file, block, 0)
+  return found === undefined ? undefined : frameSize(found.payloadBytes)
+}
+
 /** Reads what stands at `offset` of a segment; `Blank` when the block is all zero. */
 export function readFrame(cipher: Cipher, file: FileKey, bytes: Uint8Array, offset: number): FrameRead {
   if (allZero(bytes, offset, Math.min(offset + blockBytes, bytes.length))) return { _tag: "Blank" }

@@ -12,6 +12,8 @@ import type { Storage } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
 
 export interface InlineStorage extends Storage {
+  /** Reads everything over once. */
+  readonly scrub: () => void
   /** What a quiet moment is used for in production: the witness, and the next segment. */
   readonly idle: () => void
 }
@@ -110,6 +112,13 @@ export function inlineStorage(
       turn(() => {
         wal.close()
         return done
+      }),
+    scrub: () =>
+      turn(() => {
+        const round = wal.scrub()
+        while (!round.done) round.step(Number.POSITIVE_INFINITY)
+        wal.endScrub()
+        return () => {}
       }),
     idle: () =>
       turn(() => {

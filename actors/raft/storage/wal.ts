@@ -23,11 +23,12 @@ import {
 import type { DataKey, KeyRing } from "#actors/raft/storage/keys.ts"
 import { names, segmentName } from "#actors/raft/storage/layout.ts"
 import { encodeMark } from "#actors/raft/storage/quarantine-mark.ts"
+import { Scrubber } from "#actors/raft/storage/scrubber.ts"
 import { encodeSlot } from "#actors/raft/storage/slot.ts"
 import { SnapshotDraft, type StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 import { DiskError, placeWhole, type Vfs, type VfsFile } from "#actors/raft/storage/vfs.ts"
 import type { EncodedBatch, FrameAt, KeyChange, SegmentAt, WalState } from "#actors/raft/storage/wal-state.ts"
-import type { SnapshotMeta } from "#actors/raft/storage.ts"
+import type { Damage, ScrubStatus, SnapshotMeta } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
 
 /** Acknowledged data cannot be read back; the next start says what is wrong and quarantines. */
@@ -36,7 +37,7 @@ export class UnreadableLog extends Error {
 }
 
 /** What is worth telling after each write. `low`: there is too little room for new entries. */
-export interface WalStatus {
+export interface WalStatus extends ScrubStatus {
   readonly diskBytes: number
   readonly logBytes: number
   readonly snapshotIndex: number
@@ -70,6 +71,8 @@ export class Wal {
   #lastFrameBytes = 0
   #spare: { readonly file: VfsFile; zeroed: number } | undefined
   #low = false
+  #scrubs = 0
+  #damage: ReadonlyArray<Damage> = []
 
   constructor(vfs: Vfs, cipher: Cipher, state: WalState) {
     this.#vfs = vfs
@@ -214,6 +217,10 @@ export class Wal {
     this.witness()
     this.#logBytes -= this.#logBytesAtDraft
     this.#snapshots = [stored, ...this.#snapshots.filter(({ name }) => name !== stored.name)]
+    const bad = this.#snapshots.findIndex(({ name }) => name !== stored.name && this.#isDamaged(name))
+    if (bad > 0) this.#setAside(bad)
+    // What has rotted is replaced, or written anew under its name.
+    this.#damage = this.#damage.filter(({ of }) => of !== "snapshot")
     this.#dropNeedless()
   }
 
@@ -226,8 +233,46 @@ export class Wal {
       logBytes: this.#logBytes,
       snapshotIndex: this.#snapshots[0]?.index ?? 0,
       snapshotBytes: this.#snapshots[0]?.bytes ?? 0,
-      low: this.#low
+      low: this.#low,
+      scrubs: this.#scrubs,
+      damage: this.#damage
     }
+  }
+
+  /** A round over everything that is on disk now; the caller takes its steps. */
+  scrub(): Scrubber {
+    const scope = {
+      directory: this.#state.directory,
+      owner: this.#state.owner,
+      ring: this.#ring,
+      segments: [...this.#segments],
+      offset: this.#offset,
+      snapshots: [...this.#snapshots]
+    }
+    return new Scrubber(this.#vfs, this.#cipher, scope, (damage) => this.#note(damage))
+  }
+
+  endScrub(): void {
+    this.#scrubs++
+  }
+
+  /** A damaged snapshot that is only the reserve is set aside; the newest waits for its successor. */
+  #note(damage: Damage): void {
+    if (!this.#damage.some(({ file }) => file === damage.file)) this.#damage = [...this.#damage, damage]
+    const at = this.#snapshots.findIndex(({ name }) => damage.file === `${names.snapshots}/${name}`)
+    if (at > 0) this.#setAside(at)
+  }
+
+  #isDamaged(name: string): boolean {
+    return this.#damage.some(({ file }) => file === `${names.snapshots}/${name}`)
+  }
+
+  #setAside(at: number): void {
+    const place = `${this.#state.directory}/${names.snapshots}`
+    const [bad] = this.#snapshots.splice(at, 1)
+    if (bad === undefined) return
+    this.#vfs.rename(`${place}/${bad.name}`, `${place}/${bad.name}.bad`)
+    this.#vfs.syncDirectory(place)
   }
 
   /** There was no room for something that can wait. */
@@ -400,6 +445,7 @@ export class Wal {
       if (oldest === undefined) break
       this.#vfs.remove(`${this.#place}/${oldest.name}`)
       this.#keys.delete(hex(oldest.fileId))
+      this.#damage = this.#damage.filter(({ file }) => file !== `${names.log}/${oldest.name}`)
       const id = hex(oldest.fileId)
       this.#frames = this.#frames.filter((at) => hex(at.fileId) !== id)
       dropped = true

@@ -3,7 +3,7 @@ import type { Entry } from "#actors/raft/entry.ts"
 import type { StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 import type { WalStatus } from "#actors/raft/storage/wal.ts"
 import type { EncodedBatch, KeyChange } from "#actors/raft/storage/wal-state.ts"
-import type { SnapshotMeta } from "#actors/raft/storage.ts"
+import type { ScrubStatus, SnapshotMeta } from "#actors/raft/storage.ts"
 
 export type ToWriter =
   | { readonly _tag: "Append"; readonly token: number; readonly batch: EncodedBatch }
@@ -29,6 +29,7 @@ export type FromWriter =
   | { readonly _tag: "SnapshotEnded"; readonly stored?: StoredSnapshot; readonly status: WalStatus }
   | { readonly _tag: "Room"; readonly status: WalStatus }
   | { readonly _tag: "Failed"; readonly name: string; readonly message: string }
+  | ({ readonly _tag: "Scrubbed" } & ScrubStatus)
   | { readonly _tag: "KeysChanged" }
   | { readonly _tag: "Quarantined" }
   | { readonly _tag: "Closed" }

@@ -2,8 +2,11 @@
  * The thread that writes the log and does nothing else: its writes are synchronous and O_DSYNC, so nothing in the
  * rest of the process can hold them up. The first error is its last word.
  */
+import { performance } from "node:perf_hooks"
 import { parentPort, workerData } from "node:worker_threads"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import { type Pace, planScrub } from "#actors/raft/storage/plan-scrub.ts"
+import type { Scrubber } from "#actors/raft/storage/scrubber.ts"
 import type { SnapshotDraft } from "#actors/raft/storage/snapshot-file.ts"
 import { DiskError } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
@@ -15,8 +18,9 @@ import { assert } from "#runtime/assert.ts"
 // Quiet this long, and the end of the log is witnessed: long enough to cost a busy log nothing.
 const quietMs = 50
 const roomMs = 1_000
+const longestTimerMs = 60_000
 
-function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
+function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace): void {
   let failed = false
   const say = (message: FromWriter): void => port.postMessage(message)
   /** Runs `work`; whatever it throws ends all work. */
@@ -94,6 +98,35 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
     next(undefined)
   }
 
+  let round: { readonly scrubber: Scrubber; readonly beganMs: number } | undefined
+  let scrubbing: ReturnType<typeof setTimeout> | undefined
+  const scrubLater = (): void => {
+    if (round === undefined) return
+    const { totalBytes, doneBytes } = round.scrubber
+    const elapsedMs = performance.now() - round.beganMs
+    const waitMs = Math.min(planScrub({ totalBytes, doneBytes, elapsedMs }, pace), longestTimerMs)
+    scrubbing = setTimeout(scrub, waitMs, undefined)
+  }
+  const scrub = carefully(() => {
+    if (round === undefined) return
+    const { scrubber, beganMs } = round
+    if (!scrubber.done) {
+      scrubber.step(pace.stepBytes)
+      if (scrubber.done) opened().endScrub()
+      const { scrubs, damage } = opened().status()
+      if (scrubber.done || damage.length > 0) say({ _tag: "Scrubbed", scrubs, damage })
+    } else if (performance.now() - beganMs >= pace.periodMs) beginRound()
+    scrubLater()
+  })
+  const beginRound = (): void => {
+    round = { scrubber: opened().scrub(), beganMs: performance.now() }
+  }
+  const stopScrubbing = (): void => {
+    clearTimeout(scrubbing)
+    round?.scrubber.stop()
+    round = undefined
+  }
+
   const room = setInterval(measure, roomMs, undefined)
   const receive = carefully((message: ToWriter) => {
     switch (message._tag) {
@@ -139,6 +172,7 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
       case "Quarantine":
         clearInterval(room)
         clearTimeout(quiet)
+        stopScrubbing()
         opened().quarantine(message.reason)
         wal = undefined
         failed = true
@@ -147,6 +181,7 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
       case "Close":
         clearInterval(room)
         clearTimeout(quiet)
+        stopScrubbing()
         opened().close()
         wal = undefined
         say({ _tag: "Closed" })
@@ -158,7 +193,12 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState): void {
   carefully(() => {
     wal = new Wal(nodeVfs, nodeCipher, state)
     prepare(undefined)
+    beginRound()
+    scrubLater()
   })(undefined)
 }
 
-if (parentPort !== null) serve(parentPort, (workerData as { readonly state: WalState }).state)
+if (parentPort !== null) {
+  const { state, pace } = workerData as { readonly state: WalState; readonly pace: Pace }
+  serve(parentPort, state, pace)
+}
