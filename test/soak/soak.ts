@@ -23,20 +23,24 @@ export interface SoakResult {
   readonly outcomes: Readonly<Record<string, number>>
   readonly faults: Readonly<Record<string, number>>
   readonly told: number
-  readonly latestMs: number
-  readonly lagMs: number
+  /** As in `Report`. */
+  readonly latest: number
+  readonly longestRoundMs: number
   /** Of the process that lived all the time: kilobytes a minute, its standard error, and the mean in kilobytes. */
   readonly heap: {
     readonly slope: number
     readonly error: number
     readonly mean: number
     readonly samples: number
+    readonly warm: boolean
   }
   /** What was not as it must be, in words; empty when all is well. */
   readonly problems: ReadonlyArray<string>
 }
 
 const names = ["n1", "n2", "n3"]
+/** Answers to questions that may be repeated are kept for two minutes: until then every heap grows as it should. */
+const warmUpMs = 150_000
 /** Back-off after a few crashes in a row, and the deadline of the last question. */
 const restWithinMs = 40_000
 
@@ -172,9 +176,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       outcomes,
       faults,
       told: total(reports.map(({ told }) => told)),
-      latestMs: Math.max(...reports.map(({ latestMs }) => latestMs)),
-      lagMs: Math.max(...reports.map(({ lagMs }) => lagMs)),
-      heap: regression(first.heaps.slice(Math.floor(first.heaps.length / 4))),
+      latest: Math.max(...reports.map(({ latest }) => latest)),
+      longestRoundMs: Math.max(...reports.map(({ longestRoundMs }) => longestRoundMs)),
+      heap: heapOf(first.heaps),
       problems
     }
   } finally {
@@ -187,8 +191,18 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   }
 }
 
+type Samples = ReadonlyArray<readonly [atMs: number, bytes: number]>
+
+/** What the heap comes to once it is warm; of a run that is too short for that, the last half, for what it is worth. */
+function heapOf(samples: Samples): SoakResult["heap"] {
+  const [first] = samples[0] ?? [0]
+  const warm = samples.filter(([at]) => at - first > warmUpMs)
+  const isWarm = warm.length > 60
+  return { ...regression(isWarm ? warm : samples.slice(Math.floor(samples.length / 2))), warm: isWarm }
+}
+
 /** Least squares over (milliseconds, bytes), in kilobytes and minutes. */
-export function regression(points: ReadonlyArray<readonly [number, number]>): SoakResult["heap"] {
+function regression(points: Samples): Omit<SoakResult["heap"], "warm"> {
   const n = points.length
   const xs = points.map(([at]) => at / 60_000)
   const ys = points.map(([, bytes]) => bytes / 1_024)
