@@ -309,6 +309,8 @@ export class GroupSlot implements Slot {
   start(): void {
     this.#status = "running"
     for (const member of this.#members.values()) {
+      // With a clean slate, or the one that brought the group down would do so again at once.
+      member.history = cleanHistory
       this.#startMember(member)
       // One that could not even start may have been the one too many.
       if (this.#status !== "running") return
@@ -318,14 +320,16 @@ export class GroupSlot implements Slot {
 
   stop(stopped: () => void): void {
     this.#status = "stopping"
-    this.#whenStopped = stopped
+    // Only once all have been asked: one that is down already must not speak for those that still run.
+    this.#whenStopped = undefined
     for (const member of [...this.#members.values()]) this.#stopMember(member)
+    this.#whenStopped = stopped
     this.#checkStopped()
   }
 
   release(reason: string): void {
+    // They are remembered: a group that was stopped by hand starts the same actors again.
     for (const member of this.#members.values()) member.release(reason)
-    this.#members.clear()
   }
 
   crash(reason: string): void {
@@ -450,12 +454,12 @@ export class GroupSlot implements Slot {
   }
 
   #checkStopped(): void {
-    if (this.#status !== "stopping") return
-    for (const member of this.#members.values()) if (member.status === "stopping") return
     const stopped = this.#whenStopped
+    if (this.#status !== "stopping" || !stopped) return
+    for (const member of this.#members.values()) if (member.status === "stopping") return
     this.#whenStopped = undefined
     this.#status = "idle"
-    stopped?.()
+    stopped()
   }
 
   #onEnd(member: Member, crash: { readonly error: unknown } | undefined): void {
@@ -487,8 +491,6 @@ export class GroupSlot implements Slot {
       return
     }
     member.status = "idle"
-    // The group comes back with a clean slate, or the same member would bring it down again at once.
-    member.history = cleanHistory
     this.#fail(gaveUp(this.name, verdict.crashes, this.#rules.withinMs, this.#show(id), crash?.error))
   }
 

@@ -262,7 +262,8 @@ export class Branch implements Slot {
       if (child.deleted) continue
       this.#endWait(child)
       child.wantStop = child.status !== "down" && child.status !== "done"
-      child.wantStart = starts.includes(place)
+      // What is temporary is not brought back; but one that has not had its only life yet still waits for it.
+      child.wantStart = starts.includes(place) || (child.status === "down" && child.wantStart)
       child.ordered = stops.length > 1
       if (child.status === "done" && child.wantStart) child.status = "down"
       if (child.wantStart) this.#wait(child, afterMs)
