@@ -303,7 +303,8 @@ function withoutGroupOrder(diary: ReadonlyArray<string>): ReadonlyArray<string> 
   return lines
 }
 
-function runCase(seed: number): void {
+/** Throws when the tree and the model differ; false when they do in the order of a tie. */
+function runCase(seed: number): boolean {
   const dice = new Dice(seed)
   const plan = planTree(dice)
   const [real, model] = [new Real(plan), new Model(plan)]
@@ -312,12 +313,14 @@ function runCase(seed: number): void {
     JSON.stringify({ diary: withoutGroupOrder(from.diary), up: from.up(), outcome: from.outcome })
   for (let step = 0; step < 20; step++) {
     if (seen(real) !== seen(model)) break
-    if (model.outcome !== "running") return
+    if (model.outcome !== "running") return true
     real.diary = []
     model.diary = []
+    model.tied = false
     story.push(happen(dice, plan, real, model))
   }
-  if (seen(real) === seen(model)) return
+  if (seen(real) === seen(model)) return true
+  if (model.tied) return false
   throw new Error(
     `seed ${seed}\n${JSON.stringify(plan, undefined, 1)}\n${story.join("\n")}\nreal  ${seen(real)}\nmodel ${seen(model)}`
   )
@@ -327,5 +330,8 @@ const first = Number(process.env.SEED ?? 1)
 const cases = Number(process.env.CASES ?? 10_000)
 
 test(`for ${cases} seeds from ${first}: who starts, who stops, in which order, and what ends, is what the rules say`, () => {
-  for (let seed = first; seed < first + cases; seed++) runCase(seed)
+  let ties = 0
+  for (let seed = first; seed < first + cases; seed++) if (!runCase(seed)) ties++
+  // Or the model would be no judge.
+  expect(ties).toBeLessThanOrEqual(cases / 100)
 }, 120_000)

@@ -47,7 +47,8 @@ interface Place {
   children: Place[]
   state: State
   ordered: boolean
-  wake: { readonly at: number; readonly sequence: number } | undefined
+  /** When its wait is over; `cause` tells apart what waits for different reasons. */
+  wake: { readonly at: number; readonly sequence: number; readonly cause: number } | undefined
   upSince: number
   streak: number
   ends: number[]
@@ -60,6 +61,8 @@ export class Model {
   outcome: "running" | "failed" | "ended" = "running"
   /** `+name` for every start, `-name` for every end of a life. */
   diary: string[] = []
+  /** Several things came about in one moment, waits or failed starts: which is first, nobody promises. */
+  tied = false
   readonly #root: Place
   readonly #failures = new Map<string, number>()
   readonly #heard: Array<() => void> = []
@@ -114,6 +117,10 @@ export class Model {
         )[0]
       if (!next) break
       this.now = next.wake?.at ?? this.now
+      this.tied ||= this.#all(this.#root).some(
+        (place) =>
+          is(place, "waiting") && place.wake?.at === this.now && place.wake.cause !== next.wake?.cause
+      )
       next.state = "pending"
       this.#progress(next.parent as Place)
       this.#hear()
@@ -329,6 +336,7 @@ export class Model {
     const siblings = this.#goDownWith(owner, place)
     const unborn = siblings.filter((sibling) => is(sibling, "pending", "waiting"))
     for (const sibling of [...siblings].reverse()) this.#stop(sibling)
+    const cause = this.#sequence
     for (const sibling of siblings) {
       if (is(sibling, "forgotten")) continue
       if (sibling.restart === "temporary" && !unborn.includes(sibling)) {
@@ -337,7 +345,7 @@ export class Model {
       }
       sibling.state = "waiting"
       sibling.ordered = siblings.length > 1
-      sibling.wake = { at: this.now + waitMs, sequence: this.#sequence++ }
+      sibling.wake = { at: this.now + waitMs, sequence: this.#sequence++, cause }
     }
   }
 
@@ -363,6 +371,9 @@ export class Model {
 
   /** A failed start is heard of after whatever it was part of. */
   #hear(): void {
-    for (let heard = this.#heard.shift(); heard; heard = this.#heard.shift()) heard()
+    for (let heard = this.#heard.shift(); heard; heard = this.#heard.shift()) {
+      this.tied ||= this.#heard.length > 0
+      heard()
+    }
   }
 }

@@ -2,10 +2,8 @@
 import { describe, expect, test } from "bun:test"
 import { cancel, dismiss, later, spawn } from "#runtime/actions.ts"
 import type { AnyActor } from "#runtime/actor.ts"
-import { type Address, address } from "#runtime/address.ts"
 import type { Performer } from "#runtime/performer.ts"
 import {
-  type ChildSpec,
   many,
   permanent,
   type SupervisorSpec,
@@ -15,41 +13,8 @@ import {
   transient
 } from "#runtime/supervisor.ts"
 import type { TreeFailed, TreeNode } from "#runtime/system.ts"
-import { type CounterProps, counter, World } from "#test/runtime/world.ts"
-
-const at = (kind: string, id = "main"): Address => address("n1", kind, id)
-
-/** A process with one tree, and a diary of every start in it. */
-function grow(spec: Partial<SupervisorSpec> & { children: ReadonlyArray<ChildSpec> }) {
-  const world = new World()
-  const { system, stage, events } = world.process("n1")
-  let failure: TreeFailed | undefined
-  const handle = system.startTree(supervisor({ name: "top", ...spec }), "n1", {
-    ended: (error) => {
-      failure = error
-    }
-  })
-  world.host.settle()
-  const tell = (kind: string, message: object, id = "main"): void => {
-    system.tell(at(kind, id), message)
-    world.host.settle()
-  }
-  const sum = (kind: string, id = "main"): unknown => {
-    const outcome = world.ask(system, at(kind, id), { _tag: "Get" })
-    return outcome?._tag === "Answer" ? (outcome.value as { sum: number }).sum : outcome?._tag
-  }
-  return { world, system, stage, events, handle, tell, sum, failure: () => failure }
-}
-
-/** Actors a, b, c… that write their starts into a diary and hold something while they live. */
-function band(diary: string[], ...kinds: ReadonlyArray<string>): ReadonlyArray<AnyActor> {
-  return kinds.map((kind) => counter(kind, { onStart: () => diary.push(kind) }))
-}
-
-const hold: CounterProps = { actions: [{ _tag: "Hold" }] }
-const explode = { _tag: "Explode" }
-const add = (amount: number): object => ({ _tag: "Add", amount })
-const doing = (action: object): object => ({ _tag: "Do", action })
+import { add, at, band, doing, explode, grow, hold } from "#test/runtime/grow.ts"
+import { counter, World } from "#test/runtime/world.ts"
 
 describe("starting and stopping", () => {
   test("children start from top to bottom and stop from bottom to top, one after the other", () => {
