@@ -1,11 +1,13 @@
 /** Messages as bytes: there and back, and what spoilt or foreign bytes lead to. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import process from "node:process"
 import { crc32 } from "node:zlib"
 import { decodeMessage, encodeMessage } from "#actors/raft/host/codec.ts"
 import { commandOf, encodeEnvelope, idOf, seqOf } from "#actors/raft/host/envelope.ts"
 import type { Message } from "#actors/raft/host/message.ts"
-import { Malformed } from "#actors/raft/storage/bytes.ts"
+import { hex, Malformed } from "#actors/raft/storage/bytes.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { dataOf } from "#test/support/raft-group.ts"
 
@@ -66,6 +68,15 @@ describe("a message", () => {
       expect(decodeMessage(encodeMessage(message, "blue.1"), "blue.1")).toEqual(message)
     })
   }
+
+  test("looks as it did in every release: members of two of them understand each other", () => {
+    const file = join(import.meta.dirname, "messages.txt")
+    const lines = examples
+      .map((message) => `${message._tag} ${hex(encodeMessage(message, "blue.1"))}\n`)
+      .join("")
+    if (process.env.REWRITE === "1") writeFileSync(file, lines)
+    expect(lines).toBe(readFileSync(file, "utf8"))
+  })
 
   test("E16: of another cluster or incarnation is not understood", () => {
     const [first] = examples as [Message]
