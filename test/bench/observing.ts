@@ -50,5 +50,7 @@ for (let round = 0; round < 4; round++) {
 }
 const floor = best.get("neither") as number
 for (const [name, micros] of best) {
-  process.stdout.write(`${name.padEnd(28)} ${micros.toFixed(3)} µs a tell  (${(micros / floor).toFixed(2)} ×)\n`)
+  process.stdout.write(
+    `${name.padEnd(28)} ${micros.toFixed(3)} µs a tell  (${(micros / floor).toFixed(2)} ×)\n`
+  )
 }

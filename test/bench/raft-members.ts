@@ -27,7 +27,14 @@ class Rounds {
 }
 
 function storage(defer: (turn: () => void) => void): MemberStorage {
-  const status: StorageStatus = { diskBytes: 0, logBytes: 0, snapshotIndex: 0, snapshotBytes: 0, low: false }
+  // What a member looks at; the rest of a status is for people.
+  const status = {
+    diskBytes: 0,
+    logBytes: 0,
+    snapshotIndex: 0,
+    snapshotBytes: 0,
+    low: false
+  } as StorageStatus
   return {
     recovered: { hardState: { term: 0, vote: "" }, commitHint: 0, entries: [], lastIndex: 0, notes: [] },
     persist: ({ token }, durable) => defer(() => durable(token)),

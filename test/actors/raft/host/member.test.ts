@@ -26,7 +26,8 @@ describe("proposals", () => {
 
   test("G2 G3: when the leader dies, what was on its way to it goes to the next one, and is applied once", () => {
     for (let seed = 1; seed <= 10; seed++) {
-      const members = new Members(["a", "b", "c"], { seed })
+      // Nothing is sent again for its age: what goes to the next leader goes because there is one.
+      const members = new Members(["a", "b", "c"], { seed, host: { resendTicks: 10_000 } })
       const leader = members.elect()
       const [one, two] = ["a", "b", "c"].filter((id) => id !== leader) as [string, string]
       const told = Array.from({ length: 20 }, (_, i) => members.propose(i % 2 === 0 ? one : two, `${i}`))
@@ -40,6 +41,18 @@ describe("proposals", () => {
       const { texts } = members.place(one).notes
       expect([...texts].sort()).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`).sort())
     }
+  })
+
+  test("G3: what was lost on its way to a leader that is well is sent again", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    members.world.advance(500)
+    let lost = 0
+    members.filter = ({ _tag }) => _tag !== "Forward" || ++lost > 1
+    const told = members.propose(follower, "x")
+    members.until("its result", () => applied(told), 1_000)
+    expect(lost).toBe(2)
   })
 
   test("G1 G4: each ends once, and nothing is applied twice, on links that lose a third of everything", () => {
@@ -105,7 +118,15 @@ describe("reads", () => {
   test("F5: on any member see everything that was acknowledged before they were asked", () => {
     const members = new Members(["a", "b", "c"])
     members.elect()
-    for (const id of ["a", "b", "c", "b", "a"]) {
+    for (const [id, diskMs] of [
+      ["a", 0],
+      ["b", 0],
+      ["c", 40],
+      ["b", 40],
+      ["a", 0]
+    ] as const) {
+      // Whoever is asked has not applied it yet.
+      if (id !== members.leader()) members.place(id).diskMs = diskMs
       const told = members.propose("a", id)
       members.until("its result", () => applied(told))
       const { index } = told.outcome as { index: number }
@@ -456,9 +477,11 @@ describe("time", () => {
     const { term } = members.member(leader).inspect()
     // For three seconds nothing of it runs; meanwhile ticks and messages pile up.
     const member = members.member(follower)
+    members.sent.clear()
     for (let i = 0; i < 60; i++) member.tick()
     members.world.advance(1_000)
     expect(members.member(leader).inspect()).toMatchObject({ role: "leader", term })
     expect(members.member(follower).inspect()).toMatchObject({ role: "follower", leader, term })
+    expect(members.sent.get("PreVote")).toBeUndefined()
   })
 })
