@@ -89,6 +89,9 @@ export class Members {
   readonly settings: HostSettings
   readonly cuts = new Set<string>()
   lossPercent = 0
+  /** Applying one entry takes all the time that a turn has for it. */
+  slowMachines = false
+  #looks = 0
   /** Sees every message that is sent; false loses it. */
   filter: ((message: Message) => boolean) | undefined
   sent = new Map<string, number>()
@@ -177,7 +180,7 @@ export class Members {
       turns: {
         soon: (turn) => this.world.defer(mine(turn)),
         later: (turn) => void this.world.after(0, mine(turn)),
-        monotonic: () => this.world.monotonic()
+        monotonic: () => (this.slowMachines ? ++this.#looks * 5 : this.world.monotonic())
       },
       send: (message) => this.#send(message),
       halted: (error) => {
