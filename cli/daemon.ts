@@ -7,15 +7,15 @@
  */
 import { randomBytes } from "node:crypto"
 import { mkdirSync, rmSync } from "node:fs"
-import { readFile } from "node:fs/promises"
 import { networkInterfaces } from "node:os"
 import process from "node:process"
-import { Context, Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer, Queue } from "effect"
 import { serveApi } from "#actors/api/serve.ts"
+import { openJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
-import { publicKeysOf } from "#actors/authority/membership.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
-import { dropRoots, type Held, readRoots } from "#actors/authority/store.ts"
+import { dropRoots, type Held, readRoots, writeHeld } from "#actors/authority/store.ts"
+import { peersOf, welcome } from "#actors/authority/welcome.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
@@ -31,12 +31,17 @@ import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { foundingCommands } from "#actors/manager/found.ts"
 import { leadership } from "#actors/manager/leadership.ts"
-import { NatsServer, startNatsServer } from "#actors/nats/server.ts"
+import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
+import { NatsServer } from "#actors/nats/server.ts"
 import { nodeTree } from "#actors/node/tree.ts"
-import { openSolo } from "#actors/raft/solo.ts"
+import { type Configuration, founding, nobody } from "#actors/raft/core/configuration.ts"
+import { openGroup } from "#actors/raft/group.ts"
+import { followDepartures } from "#actors/raft/wire/departures.ts"
+import { openNatsWire } from "#actors/raft/wire/nats.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { freshFromMachine } from "#cli/identity.ts"
 import { removeTasks } from "#cli/leave.ts"
+import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
 import { becomeMember } from "#cli/member.ts"
 import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
 import { announceRunning } from "#cli/running.ts"
@@ -44,7 +49,6 @@ import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
 import { catchStrays } from "#runtime/strays.ts"
 import { System } from "#runtime/system.ts"
-import { natsTransport } from "#runtime/transport/nats.ts"
 import { startWatchdog } from "#runtime/watchdog.ts"
 import packageJson from "../package.json" with { type: "json" }
 
@@ -86,16 +90,18 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
 
   const drivers = yield* Layer.build(driversOf(options, identity))
   const executor = Context.get(drivers, Executor)
-  const nats = yield* connectNats(options, identity)
+  const nats = yield* connectNats(options, held)
   const ledger = yield* openLedger({
-    openRaft: openSolo,
+    openRaft: openGroup({ wire: yield* openWire(nats, held), initial: initialGroup(held) }),
     directory: options.dataDir,
     clusterId: identity.clusterId,
     nodeId: identity.nodeId,
+    raftId: raftIdOf(held),
     host,
     boot: randomBytes(8).toString("hex")
   })
   if (held.origin === "founded") yield* found(options, held, executor, ledger)
+  yield* followPeers(options.dataDir, held, nats, ledger)
 
   const flight = yield* openFlightRecorder({
     ...identity,
@@ -161,18 +167,82 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     nats,
     leave
   })
+  yield* openJoinPort({
+    host: options.listenAddr,
+    port: held.ports.join,
+    identity: () => ({ ...held.membership, key: held.key }),
+    welcome: welcome({ ledger, fresh: freshFromMachine(), clock: () => host.now() })
+  })
+  // Before anything else ends: who waits for a write here is answered by the next leader.
+  yield* Effect.addFinalizer(() => ledger.group.handOver)
   yield* announceRunning(options.dataDir, {
     pid: process.pid,
     nodeId: identity.nodeId,
     clusterId: identity.clusterId,
     socket: options.socket,
     http: doors.url ?? "",
-    nats: nats.url
+    nats: nats.url,
+    natsTls: nats.tls
   })
   yield* Effect.logInfo(
     `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}`
   )
   yield* Effect.raceFirst(node.ended, Deferred.await(left))
+})
+
+/** How members of the Raft group reach each other. A cluster that is begun anew from a survivor has another name. */
+const openWire = (nats: ManagerNats, held: Held) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const { clusterId } = held.membership
+      const wire = openNatsWire({ clusterId, raftId: raftIdOf(held), group: clusterId, ...nats.raft })
+      const departures = nats.system && followDepartures(nats.system, wire)
+      return { wire, departures }
+    }),
+    ({ wire, departures }) =>
+      Effect.sync(() => {
+        departures?.unsubscribe()
+        wire.close()
+      })
+  ).pipe(Effect.map(({ wire }) => wire))
+
+/** Who founds a cluster begins alone; who joins one waits to be told of its group. */
+const initialGroup = (held: Held): Configuration =>
+  held.origin === "founded" ? founding(raftIdOf(held)) : nobody
+
+/** Who the managers are is known to nats-server and to every connection, now and at the next start. */
+const followPeers = Effect.fnUntraced(function* (
+  dataDir: string,
+  held: Held,
+  nats: ManagerNats,
+  ledger: LedgerService
+) {
+  const looks = yield* Queue.sliding<"look">(1)
+  const look = (): void => void Queue.offerUnsafe(looks, "look")
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      ledger.follow(({ changes }) => {
+        if (changes.some(({ kind }) => kind === "node")) look()
+      })
+    ),
+    (following) => Effect.sync(() => following.unsubscribe())
+  )
+  let known = JSON.stringify(held.membership.managers)
+  const follow = Effect.gen(function* () {
+    yield* Queue.take(looks)
+    const managers = peersOf(ledger.read)
+    const now = JSON.stringify(managers)
+    // A ledger that is being caught up with knows nobody yet.
+    if (now === known || managers.length === 0) return
+    known = now
+    yield* nats.setPeers(managers)
+    yield* writeHeld(dataDir, { ...held, membership: { ...held.membership, managers } })
+  }).pipe(
+    Effect.catch((error) => Effect.logError(error.message)),
+    Effect.forever
+  )
+  look()
+  yield* Effect.forkScoped(follow)
 })
 
 const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
@@ -194,48 +264,13 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
   return Layer.mergeAll(readers, secrets, DataPlaneLive.layer(options))
 }
 
-/** A supervised nats-server of our own, or the one that was named, and our connections to it. */
-const connectNats = Effect.fnUntraced(function* (options: NodeOptions, identity: Identity) {
-  const { nodeId } = identity
-  if (options.nats !== undefined) {
-    const servers = options.nats.split(",")
-    const creds = options.natsCreds === undefined ? undefined : yield* readCreds(options.natsCreds)
-    const access = creds === undefined ? {} : { creds }
-    const transport = yield* natsTransport({ servers, nodeId, name: `troupe ${nodeId}`, ...access })
-    return { url: options.nats, transport, api: transport, server: undefined }
-  }
-  const server = yield* startNatsServer({ dataDir: options.dataDir, nodeId, port: options.natsPort })
-  const servers = [server.url]
-  const transport = yield* natsTransport({
-    servers,
-    nodeId,
-    seed: server.credentials.seed,
-    name: `troupe ${nodeId}`
-  })
-  // What serves other systems answers where they tell it to, so it has rights and a connection of its own.
-  const api = yield* natsTransport({
-    servers,
-    nodeId,
-    seed: server.apiCredentials.seed,
-    inboxPrefix: server.apiCredentials.inboxPrefix,
-    name: `troupe api ${nodeId}`
-  })
-  return { url: server.url, transport, api, server }
-})
-
-const readCreds = (path: string) =>
-  Effect.tryPromise({
-    try: async () => new Uint8Array(await readFile(path)),
-    catch: (cause) => new Error(`--nats-creds '${path}': ${cause instanceof Error ? cause.message : cause}`)
-  })
-
 /**
  * The first start of a new cluster: what it begins with becomes the first entries of its log. A cluster of an
  * earlier release is given the roots that it was founded without. Then the roots have no other place any more.
  */
 const found = Effect.fnUntraced(function* (
   options: NodeOptions,
-  { membership, own, ports }: Held,
+  { membership, ports }: Held,
   executor: ExecutorService,
   ledger: LedgerService
 ) {
@@ -255,7 +290,7 @@ const found = Effect.fnUntraced(function* (
             addr: options.advertiseAddr,
             availability: options.availability,
             description: { ...(yield* executor.describe), Hostname: options.name },
-            keys: publicKeysOf(own.seeds),
+            keys: publicKeysOf(yield* ownSeeds(options.dataDir)),
             ports
           },
           roots,
@@ -281,7 +316,7 @@ interface Parts {
   readonly ledger: LedgerService
   readonly system: System["Service"]
   readonly executor: ExecutorService
-  readonly nats: Effect.Success<ReturnType<typeof connectNats>>
+  readonly nats: ManagerNats
   readonly leave: Effect.Effect<void>
 }
 

@@ -6,9 +6,11 @@
 import { createServer } from "node:net"
 import { Effect, Schedule } from "effect"
 import { type JoinError, joinCluster } from "#actors/authority/joining.ts"
-import { issueMembership, newOwnKeys, newRoots } from "#actors/authority/membership.ts"
+import { issueMembership, newRoots } from "#actors/authority/membership.ts"
 import { type Held, readHeld, readRoots, writeHeld, writeRoots } from "#actors/authority/store.ts"
+import { newRequest } from "#actors/authority/x509.ts"
 import type { ManagerPorts } from "#actors/model/trust.ts"
+import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { openIdentity, writeIdentity } from "#cli/identity.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 
@@ -35,17 +37,16 @@ const found = Effect.fnUntraced(function* (options: NodeOptions, now: number) {
   const { nodeId, clusterId } = yield* openIdentity(options.dataDir, new Date(now).toISOString())
   const roots = (yield* readRoots(options.dataDir)) ?? (yield* newRoots(now))
   yield* writeRoots(options.dataDir, roots)
-  const { own, csr, keys } = yield* newOwnKeys()
+  const request = yield* newRequest
   const membership = yield* issueMembership(roots, {
     member: { nodeId, clusterId, role: "manager", addresses: [options.advertiseAddr] },
-    csr,
-    keys,
+    csr: request.pem,
     managers: [],
-    revocations: {},
     now,
     expiryMs: foundingExpiryMs
   })
-  return { origin: "founded", membership, own, ports: yield* choosePorts(options) } satisfies Held
+  const ports = yield* choosePorts(options)
+  return { origin: "founded", membership, key: request.key, ports } satisfies Held
 })
 
 const join = Effect.fnUntraced(function* (
@@ -53,12 +54,12 @@ const join = Effect.fnUntraced(function* (
   target: { readonly address: string; readonly token: string },
   now: number
 ) {
-  const { own, csr, keys } = yield* newOwnKeys()
+  const request = yield* newRequest
   const ports = yield* choosePorts(options)
   const membership = yield* joinCluster(target.address, {
     token: target.token,
-    csr,
-    keys,
+    csr: request.pem,
+    keys: publicKeysOf(yield* ownSeeds(options.dataDir)),
     name: options.name,
     address: options.advertiseAddr,
     ports,
@@ -68,7 +69,7 @@ const join = Effect.fnUntraced(function* (
     Effect.retry({ schedule: patience, while: (error: JoinError) => !error.final })
   )
   yield* writeIdentity(options.dataDir, membership, new Date(now).toISOString())
-  return { origin: "joined", membership, own, ports } satisfies Held
+  return { origin: "joined", membership, key: request.key, ports } satisfies Held
 })
 
 /** The ports as they were asked for; 0 becomes one that is free now and is kept from then on. */

@@ -188,8 +188,8 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     return yield* BadOption.of("http", http, "a loopback address: any other needs --http-tls")
   }
   const listenAddr = given("listenAddr") ?? "127.0.0.1"
-  if (!isLoopback(listenAddr)) {
-    return yield* BadOption.of("listen-addr", listenAddr, "a loopback address: any other needs certificates")
+  if (parseAddress(listenAddr) === undefined) {
+    return yield* BadOption.of("listen-addr", listenAddr, "an IPv4 or IPv6 address")
   }
   const advertiseAddr = given("advertiseAddr") ?? firstAddress
   if (parseAddress(advertiseAddr) === undefined) {

@@ -4,7 +4,9 @@ import { join } from "node:path"
 import process from "node:process"
 import { Effect, Schema } from "effect"
 import { Flag } from "effect/cli"
+import { readHeld } from "#actors/authority/store.ts"
 import { ownCredentials } from "#actors/nats/creds.ts"
+import { tlsOf } from "#cli/manager-nats.ts"
 import { usualDataDir } from "#cli/places.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
 
@@ -14,7 +16,9 @@ const Running = Schema.Struct({
   clusterId: Schema.String,
   socket: Schema.String,
   http: Schema.String,
-  nats: Schema.String
+  nats: Schema.String,
+  /** Whether nats-server asks for certificates. */
+  natsTls: Schema.optionalKey(Schema.Boolean)
 })
 export type Running = typeof Running.Type
 
@@ -49,10 +53,13 @@ export const findRunning = (dataDir: string): Effect.Effect<Running, NotRunning>
 /** A connection with the daemon's own rights, for asking its actors. */
 export const connectAs = Effect.fnUntraced(function* (dataDir: string, running: Running) {
   const { daemon } = yield* ownCredentials(dataDir, running.nodeId)
+  const held = yield* readHeld(dataDir)
   return yield* natsTransport({
     servers: [running.nats],
     nodeId: running.nodeId,
     seed: daemon.seed,
+    // Shown where it is asked for.
+    ...(held !== undefined && running.natsTls && { tls: tlsOf(held) }),
     name: "troupe command"
   })
 })

@@ -134,6 +134,10 @@ async function startManager(): Promise<DemoState> {
     "--http",
     http,
     "--nats-port",
+    "0",
+    "--join-port",
+    "0",
+    "--route-port",
     "0"
   ]
   say(`  $ bun run node ${args.join(" ")}`)

@@ -25,26 +25,20 @@ export const JoinRequest = Schema.Struct({
 })
 export type JoinRequest = typeof JoinRequest.Type
 
-/** What a nats-server must know to tell who may connect: JWTs, and public keys. Nothing of it is secret. */
-export const ServerTrust = Schema.Struct({
-  operator: text,
-  systemAccount: text,
-  /** JWTs by the account's public key. */
-  accounts: Schema.Record(text, text)
+/** A manager, where it is reached, and by which keys its connections are known. */
+export const Peer = Schema.Struct({
+  nodeId: text,
+  raftId: text,
+  address: text,
+  ports: ManagerPorts,
+  keys: NatsKeys
 })
-export type ServerTrust = typeof ServerTrust.Type
-
-/** NATS's operator mode: what servers are told, and the passes of one node's connections, as JWTs. */
-export const NatsPasses = Schema.Struct({ servers: ServerTrust, users: NatsKeys })
-export type NatsPasses = typeof NatsPasses.Type
-
-export const Peer = Schema.Struct({ nodeId: text, address: text, ports: ManagerPorts })
-/** A manager and where it is reached. */
 export type Peer = typeof Peer.Type
 
 /**
  * What makes a machine a member. `certificate` and `root` are PEM; `managers` are those it may speak to. A manager's
- * `raftId` names it in the Raft group; it is new whenever its log begins anew.
+ * `raftId` names it in the Raft group; it is new whenever its log begins anew. `routePassword` is what managers'
+ * nats-servers show each other.
  */
 export const Membership = Schema.Struct({
   nodeId: text,
@@ -53,7 +47,7 @@ export const Membership = Schema.Struct({
   role: Schema.Literals(roles),
   certificate: text,
   root: text,
-  passes: NatsPasses,
+  routePassword: Schema.optionalKey(text),
   managers: Schema.Array(Peer)
 })
 export type Membership = typeof Membership.Type

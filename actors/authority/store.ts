@@ -1,16 +1,15 @@
 /**
  * What a node keeps of its membership, in `<data dir>/trust`, readable by its owner only.
  *
- * One file holds certificate, keys and passes together, so that they always fit each other. A founder's roots lie
+ * One file holds certificate and key together, so that they always fit each other. A founder's roots lie
  * beside it until they are in the ledger, and no longer.
  */
 import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
-import type { OwnKeys } from "#actors/authority/membership.ts"
 import { Membership } from "#actors/authority/protocol.ts"
 import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
-import { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
+import { ManagerPorts, Roots } from "#actors/model/trust.ts"
 
 export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("TrustStoreError", {
   message: Schema.String
@@ -21,7 +20,8 @@ const Held = Schema.Struct({
   origin: Schema.Literals(["founded", "joined"]),
   ports: ManagerPorts,
   membership: Membership,
-  own: Schema.Struct({ key: Schema.String, seeds: NatsKeys })
+  /** Of the certificate; PEM, a secret. */
+  key: Schema.String
 })
 
 /** `ports` are where it listens as a manager, chosen once. */
@@ -29,7 +29,7 @@ export interface Held {
   readonly origin: "founded" | "joined"
   readonly ports: ManagerPorts
   readonly membership: Membership
-  readonly own: OwnKeys
+  readonly key: string
 }
 
 const folderIn = (dataDir: string): string => join(dataDir, "trust")

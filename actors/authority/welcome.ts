@@ -22,9 +22,15 @@ export interface WelcomeOptions {
 /** Where a cluster's managers are reached. */
 export function peersOf(reader: LedgerReader): ReadonlyArray<Peer> {
   const peers: Array<Peer> = []
-  for (const { ID, Status, ManagerStatus } of reader.all("node")) {
-    if (ManagerStatus?.Ports === undefined) continue
-    peers.push({ nodeId: ID, address: Status.Addr ?? "127.0.0.1", ports: ManagerStatus.Ports })
+  for (const { ID, Status, ManagerStatus, Keys } of reader.all("node")) {
+    if (ManagerStatus?.Ports === undefined || Keys === undefined) continue
+    peers.push({
+      nodeId: ID,
+      raftId: ManagerStatus.RaftId ?? ID,
+      address: Status.Addr ?? "127.0.0.1",
+      ports: ManagerStatus.Ports,
+      keys: Keys
+    })
   }
   return peers
 }
@@ -58,9 +64,7 @@ export const welcome = ({ ledger, fresh, clock }: WelcomeOptions) =>
       member,
       ...(raftId !== undefined && { raftId }),
       csr: request.csr,
-      keys: request.keys,
       managers: peersOf(ledger.read),
-      revocations: cluster.Revocations ?? {},
       now: clock(),
       expiryMs: expiryMs(cluster)
     }).pipe(Effect.catch((error) => refused(refuse("invalidArgument", error.message))))

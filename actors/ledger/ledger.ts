@@ -14,6 +14,8 @@ export interface LedgerOptions<E> {
   readonly directory: string
   readonly clusterId: string
   readonly nodeId: string
+  /** This member's name in the Raft group; the node's id when absent. */
+  readonly raftId?: string
   readonly host: Host
   /** Random per process start; a proposal is known by (node, boot, sequence). */
   readonly boot: string
@@ -34,7 +36,7 @@ export const openLedger = Effect.fnUntraced(function* <E>(
   const raft = yield* options.openRaft({
     directory: options.directory,
     clusterId: options.clusterId,
-    nodeId: options.nodeId,
+    nodeId: options.raftId ?? options.nodeId,
     machine
   })
   let seq = 0

@@ -220,9 +220,7 @@ export const Cluster = Schema.Struct({
   JoinTokens: Schema.Struct({ Worker: text, Manager: text }),
   /** The least of its members' feature levels; an entry of a higher level is refused. */
   FeatureLevel: whole,
-  /** What certificates and passes are signed by: secrets. Absent in clusters founded before there were any. */
-  Roots: optional(Roots),
-  /** NATS passes of these keys that were issued before the time (seconds since the epoch) count no more. */
-  Revocations: optional(Schema.Record(text, whole))
+  /** What certificates are signed by: secrets. Absent in clusters founded before there were any. */
+  Roots: optional(Roots)
 })
 export type Cluster = typeof Cluster.Type

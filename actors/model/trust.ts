@@ -5,14 +5,12 @@ const text = Schema.String
 const port = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))
 
 /**
- * The keys by which everything else is signed: secrets, kept in the ledger only. `ca` is PEM; the others are nkey
- * seeds of NATS's operator, of the account that everyone is in, and of the system account.
+ * What all trust is made from: secrets, kept in the ledger only. `ca` is PEM; `routePassword` is what managers'
+ * nats-servers show each other, beside certificates, because workers have certificates, too.
  */
 export const Roots = Schema.Struct({
   ca: Schema.Struct({ certificate: text, key: text }),
-  operator: text,
-  account: text,
-  system: text
+  routePassword: text
 })
 export type Roots = typeof Roots.Type
 

@@ -2,14 +2,14 @@
  * What nats-server is told: where it listens, how much it takes, and who may say and hear what.
  *
  * Rights are allow-lists only, and nothing that its older releases get wrong is switched on: no websocket,
- * no leafnodes, no no_auth_user, no accounts, no JetStream, no monitoring port.
+ * no leafnodes, no no_auth_user, no authorization block beside accounts, no JetStream, no monitoring port.
  */
+import type { Rights } from "#actors/nats/rights.ts"
 
 /** A client by its public nkey; its seed never leaves its owner. */
 export interface NatsUser {
   readonly publicKey: string
-  readonly publish: ReadonlyArray<string>
-  readonly subscribe: ReadonlyArray<string>
+  readonly rights: Rights
 }
 
 /** Absolute paths of PEM files. Both sides show a certificate of this authority. */
@@ -96,45 +96,28 @@ const configureTls = ({ certFile, keyFile, caFile }: NatsTls): string =>
 
 const portOf = (port: number): number => (port === 0 ? -1 : port)
 
-export function configureUsers(users: ReadonlyArray<NatsUser>): string {
-  const lines = users.map(
-    (user) =>
-      `    { nkey: ${quote(user.publicKey)}, permissions: { publish: ${listOf(user.publish)}, subscribe: ${listOf(user.subscribe)} } }`
-  )
-  return ["authorization {", "  timeout: 2", "  users: [", ...lines, "  ]", "}", ""].join("\n")
-}
-
-/** The daemon itself: everything of ours, answers to anyone, and its own inbox. */
-export const daemonUser = (publicKey: string, inboxPrefix: string): NatsUser => ({
-  publicKey,
-  publish: ["troupe.>", "$SRV.>", "_INBOX.>"],
-  subscribe: ["troupe.>", "$SRV.>", `${inboxPrefix}.>`]
-})
-
 /**
- * The side of the daemon that serves other systems. It answers where a client says the answer should go, so it
- * may publish to inboxes and events only: no client can have it speak to an actor.
+ * Everyone is in one account; the other one hears what happens to connections. Both are named, so that whoever is in
+ * neither is nobody: the server's own default account stays empty.
  */
-export const apiUser = (publicKey: string, inboxPrefix: string): NatsUser => ({
-  publicKey,
-  publish: ["troupe.event.v1.>", "_INBOX.>"],
-  subscribe: ["troupe.api.v1.>", "$SRV.>", `${inboxPrefix}.>`]
-})
+export const configureUsers = (users: ReadonlyArray<NatsUser>): string =>
+  [
+    "accounts {",
+    `  TROUPE { users: [ ${users
+      .filter(({ rights }) => !rights.system)
+      .map(configureUser)
+      .join(",")} ] }`,
+    `  SYSTEM { users: [ ${users
+      .filter(({ rights }) => rights.system)
+      .map(configureUser)
+      .join(",")} ] }`,
+    "}",
+    "system_account: SYSTEM",
+    ""
+  ].join("\n")
 
-/** Another system. With `readOnly` it may ask for lists and single objects, and change nothing. */
-export const clientUser = (publicKey: string, inboxPrefix: string, readOnly: boolean): NatsUser => ({
-  publicKey,
-  publish: [
-    ...(readOnly ? ["troupe.api.v1.*.list", "troupe.api.v1.*.inspect"] : ["troupe.api.v1.>"]),
-    "$SRV.PING.>",
-    "$SRV.PING",
-    "$SRV.INFO.>",
-    "$SRV.INFO",
-    "$SRV.STATS.>",
-    "$SRV.STATS"
-  ],
-  subscribe: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", `${inboxPrefix}.>`]
-})
+const configureUser = ({ publicKey, rights }: NatsUser): string =>
+  `\n    { nkey: ${quote(publicKey)}, permissions: { publish: ${listOf(rights.publish)}, subscribe: ${listOf(rights.subscribe)} } }`
 
 const listOf = (subjects: ReadonlyArray<string>): string => `[${subjects.map(quote).join(", ")}]`
 

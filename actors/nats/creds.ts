@@ -9,7 +9,9 @@ import { Effect, Schema } from "effect"
 import { nkeys } from "nats"
 import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
 import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
-import { apiUser, clientUser, daemonUser, type NatsUser } from "#actors/nats/configure.ts"
+import type { NatsKeys } from "#actors/model/trust.ts"
+import type { NatsUser } from "#actors/nats/configure.ts"
+import { clientRights, inboxOf, rightsOf } from "#actors/nats/rights.ts"
 
 export class NatsCredsError extends Schema.TaggedError<NatsCredsError>()("NatsCredsError", {
   message: Schema.String
@@ -24,6 +26,8 @@ export interface NatsCredentials {
   readonly inboxPrefix: string
 }
 
+export type OwnCredentials = Readonly<Record<keyof NatsKeys, NatsCredentials>>
+
 /** What is kept of an external client; no secret. */
 export const ClientRecord = Schema.Struct({
   name: Schema.String,
@@ -33,7 +37,14 @@ export const ClientRecord = Schema.Struct({
 })
 export type ClientRecord = typeof ClientRecord.Type
 
-const Keys = Schema.Struct({ daemon: Schema.String, api: Schema.String })
+/** Earlier releases had two. */
+const Seeds = Schema.Struct({
+  daemon: Schema.String,
+  api: Schema.String,
+  raft: Schema.optionalKey(Schema.String),
+  system: Schema.optionalKey(Schema.String)
+})
+export type OwnSeeds = NatsKeys
 
 const clientName = /^[A-Za-z0-9_-]{1,32}$/
 const clientInbox = (name: string): string => `_INBOX.client-${name}`
@@ -49,29 +60,57 @@ const publicKeyOf = (seed: string): string => nkeys.fromSeed(new TextEncoder().e
 
 const newSeed = (): string => new TextDecoder().decode(nkeys.createUser().getSeed())
 
-/** The daemon's own two identities, made at the first start and read afterwards. */
-export const ownCredentials = Effect.fnUntraced(function* (
-  dataDir: string,
-  nodeId: string
-): Effect.fn.Return<{ readonly daemon: NatsCredentials; readonly api: NatsCredentials }, NatsCredsError> {
+/** The seeds of this node's own connections, made at the first start and read afterwards: secrets. */
+export const ownSeeds = Effect.fnUntraced(function* (
+  dataDir: string
+): Effect.fn.Return<OwnSeeds, NatsCredsError> {
   const paths = natsPaths(dataDir)
   return yield* attempt(`Cannot read ${paths.keys}`, () => {
     privateDirectory(paths.root)
     const text = readIfThere(paths.keys)
-    const seeds =
-      text === undefined
-        ? { daemon: newSeed(), api: newSeed() }
-        : Schema.decodeUnknownSync(Keys)(JSON.parse(text))
-    if (text === undefined) writePrivate(paths.keys, `${JSON.stringify(seeds)}\n`)
-    return {
-      daemon: {
-        seed: seeds.daemon,
-        publicKey: publicKeyOf(seeds.daemon),
-        inboxPrefix: `_INBOX.${nodeId}`
-      },
-      api: { seed: seeds.api, publicKey: publicKeyOf(seeds.api), inboxPrefix: `_INBOX.api-${nodeId}` }
+    const known = text === undefined ? {} : Schema.decodeUnknownSync(Seeds)(JSON.parse(text))
+    const seeds = { daemon: newSeed(), api: newSeed(), raft: newSeed(), system: newSeed(), ...known }
+    if (Object.keys(known).length < Object.keys(seeds).length) {
+      writePrivate(paths.keys, `${JSON.stringify(seeds)}\n`)
     }
+    return seeds
   })
+})
+
+/** What others may know of a node's seeds. */
+export const publicKeysOf = (seeds: OwnSeeds): NatsKeys => ({
+  daemon: publicKeyOf(seeds.daemon),
+  api: publicKeyOf(seeds.api),
+  raft: publicKeyOf(seeds.raft),
+  system: publicKeyOf(seeds.system)
+})
+
+/** What others may know of how a node's connections show who they are. */
+export const keysOf = ({ daemon, api, raft, system }: OwnCredentials): NatsKeys => ({
+  daemon: daemon.publicKey,
+  api: api.publicKey,
+  raft: raft.publicKey,
+  system: system.publicKey
+})
+
+/** How each of the node's connections shows who it is. */
+export const ownCredentials = Effect.fnUntraced(function* (
+  dataDir: string,
+  nodeId: string
+): Effect.fn.Return<OwnCredentials, NatsCredsError> {
+  const seeds = yield* ownSeeds(dataDir)
+  const keys = publicKeysOf(seeds)
+  const credentials = (which: keyof NatsKeys): NatsCredentials => ({
+    seed: seeds[which],
+    publicKey: keys[which],
+    inboxPrefix: inboxOf[which](nodeId)
+  })
+  return {
+    daemon: credentials("daemon"),
+    api: credentials("api"),
+    raft: credentials("raft"),
+    system: credentials("system")
+  }
 })
 
 /**
@@ -164,12 +203,29 @@ export const listClients = (
   })
 }
 
-/** Everyone the server lets in, the daemon first. */
+/** A manager whose connections a server takes, also when its own server is down. */
+export interface NatsMember {
+  readonly nodeId: string
+  /** Its name in the Raft group. */
+  readonly raftId: string
+  readonly keys: NatsKeys
+}
+
+/** Everyone that a server lets in. */
 export const usersOf = (
-  own: { readonly daemon: NatsCredentials; readonly api: NatsCredentials },
+  cluster: string,
+  members: ReadonlyArray<NatsMember>,
   clients: ReadonlyArray<ClientRecord>
 ): ReadonlyArray<NatsUser> => [
-  daemonUser(own.daemon.publicKey, own.daemon.inboxPrefix),
-  apiUser(own.api.publicKey, own.api.inboxPrefix),
-  ...clients.map((client) => clientUser(client.publicKey, clientInbox(client.name), client.readOnly))
+  ...members.flatMap(({ nodeId, raftId, keys }) => {
+    const rights = rightsOf(cluster, nodeId, raftId)
+    return (["daemon", "api", "raft", "system"] as const).map((which) => ({
+      publicKey: keys[which],
+      rights: rights[which]
+    }))
+  }),
+  ...clients.map(({ name, publicKey, readOnly }) => ({
+    publicKey,
+    rights: clientRights(clientInbox(name), readOnly)
+  }))
 ]

@@ -1,5 +1,6 @@
 /** What can be said to a manager's nats-server, `<node>/nats/main`. */
 import { Schema } from "effect"
+import { NatsKeys } from "#actors/model/trust.ts"
 import type { NatsServerStatus } from "#actors/nats/server.ts"
 
 /** Answered `ServerRestarted` once it takes connections again. */
@@ -8,7 +9,7 @@ const RestartServer = Schema.TaggedStruct("RestartServer", {})
 const SetPeers = Schema.TaggedStruct("SetPeers", {
   /** `host:port` of every server's route. */
   routes: Schema.Array(Schema.String),
-  nodes: Schema.Array(Schema.Struct({ nodeId: Schema.String, publicKey: Schema.String }))
+  members: Schema.Array(Schema.Struct({ nodeId: Schema.String, raftId: Schema.String, keys: NatsKeys }))
 })
 
 export const ToNats = Schema.Union([RestartServer, SetPeers])

@@ -3,21 +3,29 @@
  *
  * Whose words a message is must show in its subject, and here NATS is told to hold a node to that.
  */
-import type { Rights } from "#actors/nats/passes.ts"
+import type { NatsKeys } from "#actors/model/trust.ts"
 
-/** The kinds of actors that are spoken to from other processes; `raft` is not among them, it has a pass of its own. */
-const kinds = [
-  "dispatcher",
-  "engine-watch",
-  "logs",
-  "network",
-  "node",
-  "nodes",
-  "service",
-  "session",
-  "system",
-  "task"
-]
+/** Subjects that a connection may publish to and subscribe to. */
+export interface Rights {
+  readonly publish: ReadonlyArray<string>
+  readonly subscribe: ReadonlyArray<string>
+  /** Of the servers' own account rather than everyone's. */
+  readonly system?: true
+}
+
+/** Where a node's connection receives its answers; no other connection may subscribe there. */
+export const inboxOf = {
+  daemon: (nodeId: string): string => `_INBOX.${nodeId}`,
+  api: (nodeId: string): string => `_INBOX.api-${nodeId}`,
+  raft: (nodeId: string): string => `_INBOX.raft-${nodeId}`,
+  system: (nodeId: string): string => `_INBOX.system-${nodeId}`
+} as const satisfies Record<keyof NatsKeys, (nodeId: string) => string>
+
+/** The kinds of actors that are spoken to from other processes; `raft` is not among them, it has a connection of its own. */
+const kinds =
+  "allocator dispatcher engine-watch feed logs members nats network node reaper scheduler service session system task".split(
+    " "
+  )
 const lanes = ["in", "out", "sys"]
 
 /**
@@ -31,17 +39,30 @@ export const managerRights = (cluster: string, inbox: string): Rights => ({
     ...kinds.flatMap((kind) => lanes.map((lane) => `troupe.v1.${cluster}.*.${kind}.*.${lane}`)),
     "_INBOX.>"
   ],
-  subscribe: [...lanes.map((lane) => `troupe.v1.${cluster}.*.*.*.${lane}`), `${inbox}.>`]
+  subscribe: [`troupe.v1.${cluster}.>`, `${inbox}.>`]
+})
+
+/** What each connection of a manager may do. `raftId` names it in the Raft group. */
+export const rightsOf = (
+  cluster: string,
+  nodeId: string,
+  raftId: string
+): Record<keyof NatsKeys, Rights> => ({
+  daemon: managerRights(cluster, inboxOf.daemon(nodeId)),
+  api: apiRights(inboxOf.api(nodeId)),
+  raft: raftRights(cluster, raftId, inboxOf.raft(nodeId)),
+  system: watcherRights(inboxOf.system(nodeId))
 })
 
 /** Raft among managers: speaks as itself only, hears what is said to itself. */
-export const raftRights = (cluster: string, nodeId: string): Rights => ({
-  publish: [`troupe.v1.${cluster}.*.raft.${nodeId}.*`],
-  subscribe: [`troupe.v1.${cluster}.${nodeId}.raft.*.*`]
+export const raftRights = (cluster: string, raftId: string, inbox: string): Rights => ({
+  publish: [`troupe.v1.${cluster}.*.raft.${raftId}.*`],
+  subscribe: [`troupe.v1.${cluster}.${raftId}.raft.*.*`, `${inbox}.>`]
 })
 
 /** Hears when a manager's connection ends, milliseconds after it did. Of the system account. */
 export const watcherRights = (inbox: string): Rights => ({
+  system: true,
   publish: [],
   subscribe: ["$SYS.ACCOUNT.*.CONNECT", "$SYS.ACCOUNT.*.DISCONNECT", `${inbox}.>`]
 })

@@ -20,13 +20,19 @@ import {
 } from "#actors/drivers/nats-server/process.ts"
 import {
   configureUsers,
-  daemonUser,
   delayBefore,
   type NatsCluster,
   type NatsTls,
   warnOfVersion
 } from "#actors/nats/configure.ts"
-import { listClients, type NatsCredentials, ownCredentials, usersOf } from "#actors/nats/creds.ts"
+import {
+  keysOf,
+  listClients,
+  type NatsMember,
+  type OwnCredentials,
+  ownCredentials,
+  usersOf
+} from "#actors/nats/creds.ts"
 import {
   digestOf,
   endStrays,
@@ -42,6 +48,11 @@ import {
 export interface NatsServerOptions {
   readonly dataDir: string
   readonly nodeId: string
+  /** This manager's name in the Raft group; the node's id when absent. */
+  readonly raftId?: string
+  readonly clusterId: string
+  /** The other managers as they were last known: theirs may come here from the start. */
+  readonly members?: ReadonlyArray<NatsMember>
   /** Where clients reach it. Default 127.0.0.1, for as long as clients have no certificates. */
   readonly host?: string
   /** 0 for any free port, kept over restarts. Default 4222. */
@@ -73,16 +84,14 @@ export interface NatsServerStatus {
 export interface NatsPeers {
   /** `host:port` of every server's route. */
   readonly routes: ReadonlyArray<string>
-  /** Nodes whose clients may come to this server: each lists its own server first, and goes on to the others. */
-  readonly nodes: ReadonlyArray<{ readonly nodeId: string; readonly publicKey: string }>
+  /** Managers whose connections may come to this server: each lists its own server first, and goes on to the others. */
+  readonly members: ReadonlyArray<NatsMember>
 }
 
 export interface NatsServerService {
   readonly url: string
-  /** The daemon's: everything under `troupe.>`. */
-  readonly credentials: NatsCredentials
-  /** For the side that serves other systems: it can answer inboxes and publish events, nothing else. */
-  readonly apiCredentials: NatsCredentials
+  /** By what the connection is for; see `rights.ts`. */
+  readonly credentials: OwnCredentials
   /** `host:port` where the cluster's other servers join it. */
   readonly route: string | undefined
   readonly status: () => NatsServerStatus
@@ -117,11 +126,14 @@ const restartedByHand = "restarted by hand"
 /** Everything that one supervised server is made of, changed in place by its supervisor. */
 interface Supervision {
   site: Site
-  readonly own: { readonly daemon: NatsCredentials; readonly api: NatsCredentials }
+  readonly own: OwnCredentials
   readonly dataDir: string
+  readonly clusterId: string
+  /** This manager itself. */
+  readonly self: NatsMember
   readonly guard: Guard
   running: RunningServer
-  nodes: NatsPeers["nodes"]
+  members: NatsPeers["members"]
   users: string
   /** What was wrong with clients' files when they were last read; said once, not every time. */
   problems: string
@@ -161,8 +173,7 @@ export const startNatsServer = Effect.fn("nats.start")(function* (
   return {
     url: `nats://${site.host}:${running.port}`,
     route: site.cluster && `${site.cluster.host}:${running.routePort}`,
-    credentials: supervision.own.daemon,
-    apiCredentials: supervision.own.api,
+    credentials: supervision.own,
     status: () => statusOf(supervision),
     changed: (seen) => changed(supervision, seen),
     setPeers: (peers) => setPeers(supervision, peers),
@@ -185,13 +196,13 @@ const changed = (supervision: Supervision, seen: NatsServerStatus): Effect.Effec
 
 const setPeers = Effect.fnUntraced(function* (
   supervision: Supervision,
-  { routes, nodes }: NatsPeers
+  { routes, members }: NatsPeers
 ): Effect.fn.Return<void, NatsServerError> {
   const { cluster } = supervision.site
   if (cluster === undefined)
     return yield* cannot({ message: "Cannot set peers: nats-server is in no cluster" })
   supervision.site = { ...supervision.site, cluster: { ...cluster, routes } }
-  supervision.nodes = nodes
+  supervision.members = members
   yield* refreshUsers(supervision, "always")
 })
 
@@ -247,7 +258,9 @@ const launch = Effect.fnUntraced(function* (
     privateDirectory(paths.creds)
     privateDirectory(paths.ports)
   })
-  const { users, problems } = yield* currentUsers(dataDir, own, [], "")
+  const self = { nodeId, raftId: options.raftId ?? nodeId, keys: keysOf(own) }
+  const { clusterId, members = [] } = options
+  const { users, problems } = yield* currentUsers({ dataDir, clusterId, self, members, problems: "" })
 
   const left = readLeftOver(paths)
   yield* refuseSecondManager(left, dataDir)
@@ -261,9 +274,11 @@ const launch = Effect.fnUntraced(function* (
     site,
     own,
     dataDir,
+    clusterId,
+    self,
     guard: startGuard(running.identity, () => remember(supervision)),
     running,
-    nodes: [],
+    members,
     users,
     problems,
     state: "running",
@@ -348,8 +363,7 @@ const refreshUsers = Effect.fnUntraced(function* (
   supervision: Supervision,
   when: "when changed" | "always" = "when changed"
 ): Effect.fn.Return<void, NatsServerError> {
-  const { dataDir, own, nodes } = supervision
-  const { users, problems } = yield* currentUsers(dataDir, own, nodes, supervision.problems)
+  const { users, problems } = yield* currentUsers(supervision)
   supervision.problems = problems
   if (users === supervision.users && when === "when changed") return
   supervision.users = users
@@ -357,19 +371,21 @@ const refreshUsers = Effect.fnUntraced(function* (
   signalProcess(supervision.running.identity, "SIGHUP")
 })
 
-const currentUsers = Effect.fnUntraced(function* (
-  dataDir: string,
-  own: Supervision["own"],
-  nodes: NatsPeers["nodes"],
-  saidBefore: string
-): Effect.fn.Return<{ readonly users: string; readonly problems: string }, NatsServerError> {
+const currentUsers = Effect.fnUntraced(function* ({
+  dataDir,
+  clusterId,
+  self,
+  members,
+  problems: saidBefore
+}: Pick<Supervision, "dataDir" | "clusterId" | "self" | "members" | "problems">): Effect.fn.Return<
+  { readonly users: string; readonly problems: string },
+  NatsServerError
+> {
   const { clients, problems } = yield* listClients(dataDir).pipe(Effect.mapError(cannot))
   const said = problems.join("\n")
   if (said !== "" && said !== saidBefore) yield* Effect.logWarning(said)
-  const others = nodes
-    .filter(({ publicKey }) => publicKey !== own.daemon.publicKey)
-    .map(({ nodeId, publicKey }) => daemonUser(publicKey, `_INBOX.${nodeId}`))
-  return { users: configureUsers([...usersOf(own, clients), ...others]), problems: said }
+  const others = members.filter(({ nodeId }) => nodeId !== self.nodeId)
+  return { users: configureUsers(usersOf(clusterId, [self, ...others], clients)), problems: said }
 })
 
 const watchClients = (paths: NatsPaths, changed: () => void): Effect.Effect<void, never, Scope.Scope> =>

@@ -13,17 +13,8 @@ import {
   type StateMachine
 } from "#actors/raft/protocol.ts"
 import type { Storage } from "#actors/raft/storage.ts"
+import type { Turns } from "#actors/raft/turns.ts"
 import { assert } from "#runtime/assert.ts"
-
-/**
- * `soon` runs something at the end of this turn, `later` in a turn of its own; `monotonic` is milliseconds that
- * never jump.
- */
-export interface Turns {
-  readonly soon: (turn: () => void) => void
-  readonly later: (turn: () => void) => void
-  readonly monotonic: () => number
-}
 
 /** Bytes and counts at which a member batches, refuses and takes snapshots. */
 export interface SoloLimits {

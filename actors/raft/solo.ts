@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks"
 import process from "node:process"
 import { Effect, Schema, type Scope } from "effect"
 import { aloneAs, NoLeader, type OpenRaft, type RaftService, type RaftStatus } from "#actors/raft/protocol.ts"
-import { type SoloLimits, SoloMember, soloLimits, type Turns } from "#actors/raft/solo-member.ts"
+import { type SoloLimits, SoloMember, soloLimits } from "#actors/raft/solo-member.ts"
 import { UnknownFormat } from "#actors/raft/storage/block.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { diskStorage, LogWriterFailed } from "#actors/raft/storage/disk.ts"
@@ -13,6 +13,7 @@ import { openLog, WrongOwner } from "#actors/raft/storage/open.ts"
 import { DiskError } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import type { Locked, Quarantine } from "#actors/raft/storage.ts"
+import type { Turns } from "#actors/raft/turns.ts"
 
 /** The log cannot be opened, and waiting will not help except for `in-use` and `disk`. */
 export class RaftOpenError extends Schema.TaggedError<RaftOpenError>()("RaftOpenError", {

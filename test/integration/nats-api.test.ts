@@ -25,7 +25,7 @@ beforeAll(async () => {
     createClient({ dataDir, name: "shop", readOnly: false, createdAt: "2026-01-01T00:00:00Z" })
   )
   gateway = await TestGateway.start({ who: () => "nats" })
-  server = await run(startNatsServer({ dataDir, nodeId, port: 0 }))
+  server = await run(startNatsServer({ dataDir, nodeId, clusterId: cluster, port: 0 }))
   const transport = await run(natsTransport({ servers: [server.url], ...apiConnection() }))
   await run(
     serveApi({
@@ -62,8 +62,8 @@ const run = <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Promise<A> =>
 
 const apiConnection = () => ({
   nodeId: `api-${nodeId}`,
-  seed: server.apiCredentials.seed,
-  inboxPrefix: server.apiCredentials.inboxPrefix
+  seed: server.credentials.api.seed,
+  inboxPrefix: server.credentials.api.inboxPrefix
 })
 
 const request = (subject: string, body?: unknown): Promise<Msg> =>
@@ -176,8 +176,8 @@ describe("requests", () => {
 
   test("an answer cannot be led to an actor: the API's own connection may not speak there", async () => {
     const heard: Array<string> = []
-    const daemon = await connectAs(server.url, server.credentials)
-    daemon.subscribe("troupe.v1.>", { callback: (_, message) => void heard.push(message.subject) })
+    const daemon = await connectAs(server.url, server.credentials.daemon)
+    daemon.subscribe(`troupe.v1.${cluster}.>`, { callback: (_, message) => void heard.push(message.subject) })
     await daemon.flush()
     client.publish("troupe.api.v1.service.list", "{}", { reply: "troupe.v1.blue.leader.service.x.in" })
     await ask("service.list")

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
 import { natsServer } from "#actors/nats/actor.ts"
+import { keysOf } from "#actors/nats/creds.ts"
 import { FromNats } from "#actors/nats/protocol.ts"
 import {
   NatsServer,
@@ -45,20 +46,27 @@ const start = async (nodeId: string, more: Partial<NatsServerOptions> = {}): Pro
   const dataDir = freshDirectory()
   endings.push(() => rmSync(dataDir, { recursive: true, force: true }))
   const cluster = { name: "c1", host: "127.0.0.1", port: 0, user: "route", password: "s3:cret/", routes: [] }
-  return { nodeId, server: await scoped(startNatsServer({ dataDir, nodeId, port: 0, cluster, ...more })) }
+  return {
+    nodeId,
+    server: await scoped(startNatsServer({ dataDir, nodeId, clusterId: "c1", port: 0, cluster, ...more }))
+  }
 }
 
 const join = async (managers: ReadonlyArray<Manager>): Promise<void> => {
   const routes = managers.map(({ server }) => server.route ?? "")
-  const nodes = managers.map(({ nodeId, server }) => ({ nodeId, publicKey: server.credentials.publicKey }))
-  for (const { server } of managers) await Effect.runPromise(server.setPeers({ routes, nodes }))
+  const members = managers.map(({ nodeId, server }) => ({
+    nodeId,
+    raftId: nodeId,
+    keys: keysOf(server.credentials)
+  }))
+  for (const { server } of managers) await Effect.runPromise(server.setPeers({ routes, members }))
 }
 
 const connect = (managers: ReadonlyArray<Manager>, own: number): Promise<NatsTransportService> => {
   const { nodeId, server } = managers[own] as Manager
   const inOrder = [...managers.slice(own), ...managers.slice(0, own)]
   const servers = inOrder.map((manager) => manager.server.url)
-  return scoped(natsTransport({ servers, nodeId, seed: server.credentials.seed, inOrder: true }))
+  return scoped(natsTransport({ servers, nodeId, seed: server.credentials.daemon.seed, inOrder: true }))
 }
 
 const three = async (): Promise<ReadonlyArray<Manager>> => {
@@ -71,7 +79,7 @@ const three = async (): Promise<ReadonlyArray<Manager>> => {
 const count = Schema.Struct({ n: Schema.Int })
 const ledger = (handled: Map<number, number>) =>
   actor<undefined, null, typeof count.Type, never>({
-    kind: "ledger",
+    kind: "task",
     accepts: count,
     start: () => stay(null),
     decide: (state, { n }, { asker }) => {
@@ -88,23 +96,33 @@ const systemOn = (transport: NatsTransportService, nodeId: string): LocalSystem 
 
 const askOnce = (system: LocalSystem, home: string, n: number): Promise<Outcome> =>
   new Promise((resolve) => {
-    system.askOnceThen({ home, kind: "ledger", id: "main" }, { n }, 20_000, resolve)
+    system.askOnceThen({ home, kind: "task", id: "main" }, { n }, 20_000, resolve)
   })
+
+/**
+ * What a server of 2.9 remembers of a subject that nobody heard can outlive a change of its accounts, until any
+ * subscription changes. Managers' own connections do this all the time.
+ */
+const stir = (transport: NatsTransportService): void =>
+  transport.subscribe("troupe.v1.c1.n2.task.stir.in", {}, () => {}).unsubscribe()
 
 test("servers that were started alone become a cluster while they run, without cutting off their clients", async () => {
   const managers = await Promise.all(["n1", "n2"].map((nodeId) => start(nodeId)))
   const transports = [await connect(managers.slice(0, 1), 0), await connect(managers.slice(1), 0)]
   const [near, far] = transports as [NatsTransportService, NatsTransportService]
-  far.subscribe("troupe.hello", {}, (delivery) => delivery.respond?.({}, delivery.body))
+  far.subscribe("troupe.v1.c1.n2.task.hello.in", {}, (delivery) => delivery.respond?.({}, delivery.body))
   const ask = (): Promise<boolean> =>
     Effect.runPromise(
       near
-        .request("troupe.hello", {}, new Uint8Array(1), 500)
+        .request("troupe.v1.c1.n2.task.hello.in", {}, new Uint8Array(1), 500)
         .pipe(Effect.match({ onSuccess: () => true, onFailure: () => false }))
     )
   expect(await ask()).toBe(false)
   await join(managers)
-  await until("they reach each other", ask)
+  await until("they reach each other", () => {
+    stir(far)
+    return ask()
+  })
   expect(transports.map((each) => each.counters().disconnects)).toEqual([0, 0])
   // And a server that goes is no route any more, while the other one stays.
   await join(managers.slice(0, 1))
@@ -195,14 +213,17 @@ test("a manager's crash leaves its server in the cluster for a moment; the next 
     natsTransport({ servers: [first.url], nodeId: "n1", seed: first.credentials.seed })
   )
   const far = await connect([other], 0)
-  far.subscribe("troupe.hello", {}, (delivery) => delivery.respond?.({}, delivery.body))
+  far.subscribe("troupe.v1.c1.n2.task.hello.in", {}, (delivery) => delivery.respond?.({}, delivery.body))
   const reached = (): Promise<boolean> =>
     Effect.runPromise(
       near
-        .request("troupe.hello", {}, new Uint8Array(1), 500)
+        .request("troupe.v1.c1.n2.task.hello.in", {}, new Uint8Array(1), 500)
         .pipe(Effect.match({ onSuccess: () => true, onFailure: () => false }))
     )
-  await until("they reach each other", reached)
+  await until("they reach each other", () => {
+    stir(far)
+    return reached()
+  })
   first.child.kill("SIGKILL")
   expect(await reached()).toBe(true)
   const second = await startManager()

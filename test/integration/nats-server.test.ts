@@ -37,7 +37,7 @@ async function start(
   const stop = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
   endings.push(stop)
   const server = await Effect.runPromise(
-    Scope.provide(startNatsServer({ nodeId: "n1", port: 0, ...options }), scope)
+    Scope.provide(startNatsServer({ nodeId: "n1", clusterId: "c1", port: 0, ...options }), scope)
   )
   return { server, stop }
 }
@@ -81,20 +81,20 @@ const gone = (child: ChildProcess): Promise<unknown> =>
 
 const nothing = new Uint8Array()
 
-test("the daemon speaks under troupe.> and hears its own inbox; nobody without credentials gets in", async () => {
+test("the daemon speaks under troupe.v1 of its cluster and hears its own inbox; nobody without credentials gets in", async () => {
   const { server } = await start({ dataDir: newDataDir() })
-  const daemon = await connected(server.url, server.credentials)
-  daemon.subscribe("troupe.v1.c.n1.node.x.in", { callback: (_, message) => void message.respond("yes") })
-  const answer = await daemon.request("troupe.v1.c.n1.node.x.in", nothing, { timeout: 2_000 })
+  const daemon = await connected(server.url, server.credentials.daemon)
+  daemon.subscribe("troupe.v1.c1.n1.node.x.in", { callback: (_, message) => void message.respond("yes") })
+  const answer = await daemon.request("troupe.v1.c1.n1.node.x.in", nothing, { timeout: 2_000 })
   expect(answer.string()).toBe("yes")
   expect(connectAs(server.url, undefined)).rejects.toThrow(/authorization/i)
 })
 
 test("an anonymous client can neither publish nor subscribe, even one that does not wait to be let in", async () => {
   const { server } = await start({ dataDir: newDataDir() })
-  const daemon = await connected(server.url, server.credentials)
+  const daemon = await connected(server.url, server.credentials.daemon)
   const heard: Array<string> = []
-  daemon.subscribe("troupe.>", { callback: (_, message) => void heard.push(message.subject) })
+  daemon.subscribe("troupe.v1.c1.>", { callback: (_, message) => void heard.push(message.subject) })
   await daemon.flush()
   const said = await new Promise<string>((resolve) => {
     let text = ""
@@ -105,14 +105,14 @@ test("an anonymous client can neither publish nor subscribe, even one that does 
     socket.on("error", () => {})
     socket.on("close", () => resolve(text))
     socket.write(
-      'CONNECT {"verbose":false}\r\nSUB troupe.> 1\r\nPUB troupe.v1.c.n1.node.x.in 2\r\nhi\r\nPING\r\n'
+      'CONNECT {"verbose":false}\r\nSUB troupe.> 1\r\nPUB troupe.v1.c1.n1.node.x.in 2\r\nhi\r\nPING\r\n'
     )
   })
-  daemon.publish("troupe.v1.c.n1.node.y.out")
+  daemon.publish("troupe.v1.c1.n1.node.y.out")
   await daemon.flush()
   expect(said).toContain("Authorization Violation")
   expect(said).not.toContain("MSG")
-  expect(heard).toEqual(["troupe.v1.c.n1.node.y.out"])
+  expect(heard).toEqual(["troupe.v1.c1.n1.node.y.out"])
 })
 
 test("what is on disk is readable by its owner only and holds no password", async () => {
@@ -121,7 +121,9 @@ test("what is on disk is readable by its owner only and holds no password", asyn
   for (const file of ["server.conf", "keys.json", "server.json", "server.out"]) {
     expect(statSync(join(dataDir, "nats", file)).mode & 0o777).toBe(0o600)
   }
-  expect(readFileSync(join(dataDir, "nats", "server.conf"), "utf8")).not.toContain(server.credentials.seed)
+  expect(readFileSync(join(dataDir, "nats", "server.conf"), "utf8")).not.toContain(
+    server.credentials.daemon.seed
+  )
 })
 
 test("an external client calls the API and hears events, and nothing of the actors", async () => {
@@ -137,9 +139,9 @@ test("an external client calls the API and hears events, and nothing of the acto
       () => false
     )
   )
-  const daemon = await connected(server.url, server.credentials)
-  daemon.subscribe("troupe.api.v1.service.create", { callback: (_, message) => void message.respond("made") })
-  await daemon.flush()
+  const api = await connected(server.url, server.credentials.api)
+  api.subscribe("troupe.api.v1.service.create", { callback: (_, message) => void message.respond("made") })
+  await api.flush()
   const client = await connected(server.url, credentials)
   const answer = await client.request("troupe.api.v1.service.create", nothing, { timeout: 2_000 })
   expect(answer.string()).toBe("made")
@@ -150,7 +152,7 @@ test("an external client calls the API and hears events, and nothing of the acto
   expect(await objectionTo(client, () => void client.subscribe("_INBOX.>"))).toContain(
     "Permissions Violation"
   )
-  expect(await objectionTo(client, () => client.publish("troupe.v1.c.leader.node.n1.in"))).toContain(
+  expect(await objectionTo(client, () => client.publish("troupe.v1.c1.leader.node.n1.in"))).toContain(
     "Permissions Violation"
   )
   expect(await objectionTo(client, () => client.publish("troupe.event.v1.c.x.y.z"))).toContain(
@@ -179,7 +181,7 @@ test("a client that is removed is cut off, and others are not", async () => {
     createClient({ dataDir, name: "shop", readOnly: false, createdAt: "2026-01-01T00:00:00Z" })
   )
   const { server } = await start({ dataDir })
-  const daemon = await connected(server.url, server.credentials)
+  const daemon = await connected(server.url, server.credentials.daemon)
   const client = await connected(server.url, credentials)
   let daemonCut = false
   void (async () => {
@@ -219,7 +221,7 @@ test("a machine without nats-server is told how to get it", async () => {
 
 test("kill -9 of nats-server: it is back at the same address within 2 s, and clients with it", async () => {
   const { server } = await start({ dataDir: newDataDir() })
-  const daemon = await connected(server.url, server.credentials)
+  const daemon = await connected(server.url, server.credentials.daemon)
   const before = server.status()
   let reconnected = false
   void (async () => {

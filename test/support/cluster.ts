@@ -234,7 +234,18 @@ export class Cluster {
     const [command = "", ...words] = [
       ...this.#runtime(),
       ...["node", "--role", "manager", "--data-dir", this.dataDir, "--socket", this.socket],
-      ...["--http", "127.0.0.1:0", "--nats-port", "0", "--docker-host", dockerHost],
+      ...[
+        "--http",
+        "127.0.0.1:0",
+        "--nats-port",
+        "0",
+        "--join-port",
+        "0",
+        "--route-port",
+        "0",
+        "--docker-host",
+        dockerHost
+      ],
       ...["--default-addr-pool", this.#addrPool],
       ...(name === undefined ? [] : ["--name", name]),
       ...args

@@ -3,9 +3,7 @@ import type { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
 
 export const someRoots: Roots = {
   ca: { certificate: "some certificate", key: "some key" },
-  operator: "SO",
-  account: "SA",
-  system: "SS"
+  routePassword: "some password"
 }
 export const someKeys: NatsKeys = { daemon: "UD", api: "UA", raft: "UR", system: "US" }
 export const somePorts: ManagerPorts = { join: 2377, nats: 4222, route: 6222 }

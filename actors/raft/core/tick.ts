@@ -12,8 +12,14 @@ export function tick(state: State): void {
   if (state.role === "leader") tickLeader(state)
   else {
     state.elapsed++
-    if (state.elapsed >= state.timeout && mayCampaign(state)) campaign(state, false)
+    if ((state.elapsed >= state.timeout || isAlone(state)) && mayCampaign(state)) campaign(state, false)
   }
+}
+
+/** Whoever decides alone has no leader to wait for. */
+function isAlone(state: State): boolean {
+  const { voters, outgoing } = configurationOf(state)
+  return outgoing.length === 0 && voters.length === 1 && voters[0] === state.id
 }
 
 function tickLeader(state: State): void {

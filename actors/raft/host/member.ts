@@ -28,8 +28,8 @@ import {
   type RaftStatus,
   type StateMachine
 } from "#actors/raft/protocol.ts"
-import type { Turns } from "#actors/raft/solo-member.ts"
 import type { SnapshotMeta, Storage } from "#actors/raft/storage.ts"
+import type { Turns } from "#actors/raft/turns.ts"
 import { never } from "#runtime/assert.ts"
 import type { FreshState } from "#runtime/ids.ts"
 

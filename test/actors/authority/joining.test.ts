@@ -39,10 +39,7 @@ const membership: Membership = {
   role: "manager",
   certificate: "c",
   root: root.pem,
-  passes: {
-    servers: { operator: "o", systemAccount: "s", accounts: {} },
-    users: { daemon: "d", api: "a", raft: "r", system: "s" }
-  },
+  routePassword: "p",
   managers: []
 }
 

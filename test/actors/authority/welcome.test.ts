@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
 import { newJoinToken } from "#actors/authority/join-token.ts"
-import { newOwnKeys, newRoots } from "#actors/authority/membership.ts"
+import { newRoots } from "#actors/authority/membership.ts"
 import type { JoinRequest } from "#actors/authority/protocol.ts"
 import { welcome } from "#actors/authority/welcome.ts"
-import { readCertificate } from "#actors/authority/x509.ts"
+import { newRequest, readCertificate } from "#actors/authority/x509.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { fakeEngine, TestGateway } from "#test/support/gateway.ts"
-import { somePorts } from "#test/support/trust.ts"
+import { someKeys, somePorts } from "#test/support/trust.ts"
 
 const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromise(effect)
 
@@ -21,8 +21,8 @@ async function cluster() {
 }
 
 const requestWith = async (token: string): Promise<JoinRequest> => {
-  const { csr, keys } = await run(newOwnKeys())
-  const ports = somePorts
+  const { pem: csr } = await run(newRequest)
+  const [ports, keys] = [somePorts, someKeys]
   return { token, csr, keys, name: "n2", address: "10.0.0.2", ports, availability: "drain" }
 }
 
@@ -70,7 +70,7 @@ test("no node is made for a request that cannot be signed", async () => {
 test("the cluster's roots are in no answer of the Engine's API", async () => {
   const { gateway, roots } = await cluster()
   const answers = await Promise.all(["/swarm", "/info", "/nodes"].map((path) => gateway.get(path)))
-  for (const secret of [roots.ca.key, roots.operator, roots.account, roots.system]) {
+  for (const secret of [roots.ca.key, roots.routePassword]) {
     expect(JSON.stringify(answers)).not.toContain(JSON.stringify(secret).slice(1, -1))
   }
 })

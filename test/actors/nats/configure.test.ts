@@ -1,13 +1,10 @@
 import { expect, test } from "bun:test"
-import {
-  apiUser,
-  clientUser,
-  configureServer,
-  configureUsers,
-  daemonUser,
-  delayBefore,
-  warnOfVersion
-} from "#actors/nats/configure.ts"
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { configureServer, configureUsers, delayBefore, warnOfVersion } from "#actors/nats/configure.ts"
+import { usersOf } from "#actors/nats/creds.ts"
+import { apiRights, clientRights, rightsOf } from "#actors/nats/rights.ts"
+import { someKeys } from "#test/support/trust.ts"
 
 const settings = {
   serverName: "troupe-n1",
@@ -48,27 +45,53 @@ test("with certificates both sides show theirs, to clients and between servers",
 })
 
 test("nothing that the advisories concern is switched on, and rights are allow-lists only", () => {
-  const text =
-    configureServer(settings) +
-    configureUsers([
-      daemonUser("UD", "_INBOX.n1"),
-      apiUser("UA", "_INBOX.api-n1"),
-      clientUser("UC", "_INBOX.client-x", false)
-    ])
-  for (const word of ["websocket", "leafnode", "no_auth_user", "jetstream", "accounts", "deny", "http"]) {
+  const client = { name: "x", readOnly: false, publicKey: "UC", createdAt: "" }
+  const users = configureUsers(usersOf("c1", [{ nodeId: "n1", raftId: "r1", keys: someKeys }], [client]))
+  const text = configureServer(settings) + users
+  for (const word of ["websocket", "leafnode", "no_auth_user", "jetstream", "deny", "http"]) {
     expect(text).not.toContain(word)
+  }
+  // An authorization block beside accounts once let in whoever came.
+  expect(text).not.toContain("authorization")
+})
+
+test("only the connection for Raft speaks on Raft's subjects, and only as its member", () => {
+  const { raft, ...others } = rightsOf("c1", "n1", "r1")
+  expect(raft.publish).toEqual(["troupe.v1.c1.*.raft.r1.*"])
+  for (const { publish } of Object.values(others)) {
+    for (const subject of publish)
+      expect(subject).not.toMatch(/^(>|troupe\.>|troupe\.v1\.[^.]+\.[^.]+\.(raft|\*|>))/)
   }
 })
 
-test("a read-only client may ask for lists and objects and say nothing else under the API", () => {
-  const asks = clientUser("UC", "_INBOX.client-x", true).publish.filter((subject) =>
-    subject.startsWith("troupe")
+test("every inbox that a connection may hear is its own", () => {
+  const inboxes = Object.values(rightsOf("c1", "n1", "r1")).flatMap(({ subscribe }) =>
+    subscribe.filter((subject) => subject.startsWith("_INBOX"))
   )
+  expect(inboxes.sort()).toEqual(["_INBOX.api-n1.>", "_INBOX.n1.>", "_INBOX.raft-n1.>", "_INBOX.system-n1.>"])
+})
+
+test("every kind of actor can be spoken to by managers", () => {
+  const allowed = rightsOf("c1", "n1", "r1").daemon.publish
+  const sources = readdirSync("actors", { recursive: true, encoding: "utf8" }).filter((path) =>
+    path.endsWith(".ts")
+  )
+  const kinds = sources.flatMap((path) =>
+    [
+      ...readFileSync(join("actors", path), "utf8").matchAll(/= actor<[\s\S]*?>\(\{\s*kind: "([a-z-]+)"/g)
+    ].map(([, kind]) => kind)
+  )
+  expect(kinds.length).toBeGreaterThan(8)
+  for (const kind of kinds) expect(allowed).toContain(`troupe.v1.c1.*.${kind}.*.in`)
+})
+
+test("a read-only client may ask for lists and objects and say nothing else under the API", () => {
+  const asks = clientRights("_INBOX.client-x", true).publish.filter((subject) => subject.startsWith("troupe"))
   expect(asks).toEqual(["troupe.api.v1.*.list", "troupe.api.v1.*.inspect"])
 })
 
 test("the side that answers clients cannot be made to speak to an actor", () => {
-  const { publish } = apiUser("UA", "_INBOX.api-n1")
+  const { publish } = apiRights("_INBOX.api-n1")
   expect(publish.some((subject) => subject.startsWith("troupe.v1") || subject === "troupe.>")).toBe(false)
 })
 

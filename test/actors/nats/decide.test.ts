@@ -46,7 +46,7 @@ test("several who ask for a restart get one, and all hear how it ended; the next
 })
 
 test("each who tells it its peers hears when they were taken, in order", () => {
-  const peers = { _tag: "SetPeers", routes: [], nodes: [] } as const
+  const peers = { _tag: "SetPeers", routes: [], members: [] } as const
   const { actions } = after([
     [peers, asker("a")],
     [peers],

@@ -17,9 +17,15 @@ const cluster =
       }
 
 const program = Effect.gen(function* () {
-  const server = yield* startNatsServer({ dataDir, nodeId, port: Number(port), ...(cluster && { cluster }) })
+  const server = yield* startNatsServer({
+    dataDir,
+    nodeId,
+    clusterId: "c1",
+    port: Number(port),
+    ...(cluster && { cluster })
+  })
   const { url, route, credentials } = server
-  console.log(JSON.stringify({ url, route, credentials, status: server.status() }))
+  console.log(JSON.stringify({ url, route, credentials: credentials.daemon, status: server.status() }))
   yield* Effect.callback<void>((resume) => {
     process.once("SIGTERM", () => resume(Effect.void))
   })

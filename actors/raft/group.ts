@@ -1,0 +1,275 @@
+/** Opens this member of the group on the machine's disk, and drives it: a clock, chance and a wire, nothing more. */
+import { randomBytes } from "node:crypto"
+import { performance } from "node:perf_hooks"
+import process from "node:process"
+import { clearInterval, setImmediate, setInterval } from "node:timers"
+import { Effect, Schema, type Scope } from "effect"
+import { type Configuration, isVoter, membersOf } from "#actors/raft/core/configuration.ts"
+import { Member, type ChangeOutcome as MemberChange } from "#actors/raft/host/member.ts"
+import type { HostSettings } from "#actors/raft/host/protocol.ts"
+import { hostSettings } from "#actors/raft/host/settings.ts"
+import {
+  aloneAs,
+  type ChangeOutcome,
+  type GroupService,
+  NoLeader,
+  type OpenRaft,
+  type RaftService,
+  type RaftStatus
+} from "#actors/raft/protocol.ts"
+import { UnknownFormat } from "#actors/raft/storage/block.ts"
+import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import { diskStorage, LogWriterFailed } from "#actors/raft/storage/disk.ts"
+import { defaultLimits, type Limits, raftDirectory } from "#actors/raft/storage/layout.ts"
+import { DirectoryInUse, lockDirectory } from "#actors/raft/storage/lock.ts"
+import { openLog, WrongOwner } from "#actors/raft/storage/open.ts"
+import { DiskError } from "#actors/raft/storage/vfs.ts"
+import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
+import type { Locked, Quarantine } from "#actors/raft/storage.ts"
+import type { Turns } from "#actors/raft/turns.ts"
+import type { RaftWire } from "#actors/raft/wire.ts"
+import type { FreshState } from "#runtime/ids.ts"
+
+/** The log cannot be opened, and waiting will not help except for `in-use` and `disk`. */
+export class RaftOpenError extends Schema.TaggedError<RaftOpenError>()("RaftOpenError", {
+  directory: Schema.String,
+  reason: Schema.Literals(["in-use", "unknown-format", "wrong-owner", "disk", "state-machine"]),
+  message: Schema.String
+}) {}
+
+/** How a process ends whose log failed; EX_TEMPFAIL, a supervisor may start it again. */
+const fatalExitCode = 75
+/** A member that should close and cannot, because it hears no clock of the others, is let go of. */
+const closeWithin = "5 seconds"
+/** Two election timeouts: who has not taken over by then will not. */
+const handOverWithin = "2 seconds"
+
+export interface GroupSettings {
+  readonly wire: RaftWire
+  /** Who is in the group as long as the log does not say: its founder alone, or nobody for a member that joins. */
+  readonly initial: Configuration
+  readonly host?: HostSettings
+  readonly disk?: Limits
+  /**
+   * Told once when nothing may be promised any more; by default it writes the reason to stderr and ends the process
+   * with `fatalExitCode`.
+   */
+  readonly halted?: (error: Error) => void
+  /** The wrapping key when people hold it. */
+  readonly unlockKey?: Uint8Array
+}
+
+const endProcess = (error: Error): void => {
+  process.stderr.write(`The log has failed, this process ends: ${error.message}\n`)
+  process.exit(fatalExitCode)
+}
+
+const turns: Turns = {
+  soon: (turn) => queueMicrotask(turn),
+  later: (turn) => void setImmediate(turn),
+  monotonic: () => performance.now()
+}
+
+/**
+ * A member of the group in `directory` (the node's data directory; the log is in `raft` under it), called `nodeId`
+ * there. Completes when its state is back; who leads shows after that. A member whose data are damaged or locked
+ * serves `status` with the problem and refuses everything else. Closing the scope hands leadership over, completes
+ * what was accepted and takes a last snapshot.
+ */
+export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
+  Effect.fn("raft.open")(function* ({
+    directory,
+    clusterId,
+    nodeId,
+    machine
+  }): Effect.fn.Return<RaftService, RaftOpenError, Scope.Scope> {
+    const attempt = <A>(work: () => A) => Effect.try({ try: work, catch: openError(directory) })
+    yield* Effect.acquireRelease(
+      attempt(() => {
+        nodeVfs.makeDirectory(raftDirectory(directory))
+        return lockDirectory(raftDirectory(directory))
+      }),
+      ({ release }) => Effect.sync(release)
+    )
+    const opened = yield* attempt(() =>
+      openLog({
+        vfs: nodeVfs,
+        cipher: nodeCipher,
+        directory,
+        owner: { clusterId, nodeId },
+        limits: settings.disk ?? defaultLimits,
+        nowMs: Date.now(),
+        ...(settings.unlockKey === undefined ? {} : { unlockKey: settings.unlockKey })
+      })
+    )
+    if (opened._tag !== "Recovered") {
+      yield* Effect.logError(`The log in ${directory} takes no part: ${opened.reason}`)
+      return idleService(nodeId, opened)
+    }
+    for (const note of opened.recovered.notes) yield* Effect.logWarning(note)
+
+    const { wire, initial, host = hostSettings } = settings
+    let member: Member | undefined
+    // Before the member, so that they end after it: closing takes ticks and messages.
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        wire.listen({
+          received: (message) => member?.receive(message),
+          unreachable: (node) => member?.unreachable(node),
+          gone: (node) => member?.peerGone(node)
+        })
+      ),
+      (listening) => Effect.sync(() => listening.unsubscribe())
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => setInterval(() => member?.tick(), host.core.tickMs)),
+      (clock) => Effect.sync(() => clearInterval(clock))
+    )
+    const opening = Effect.try({
+      try: () => {
+        const storage = diskStorage(opened, (error) => made.halt(error))
+        const made: Member = new Member({
+          id: nodeId,
+          boot: randomBytes(8).toString("hex"),
+          initial,
+          settings: host,
+          chance: chance(),
+          storage,
+          machine,
+          turns,
+          send: wire.send,
+          halted: settings.halted ?? endProcess,
+          quarantined: (reason) => storage.quarantine(reason, () => {})
+        })
+        member = made
+        return made
+      },
+      catch: (problem) => {
+        const said = problem instanceof Error ? problem.message : String(problem)
+        const message = `Cannot bring back the state in ${directory}: ${said}`
+        const reason = problem instanceof LogWriterFailed ? "disk" : "state-machine"
+        return new RaftOpenError({ directory, reason, message })
+      }
+    })
+    const made = yield* Effect.acquireRelease(opening, close)
+    return serviceOf(made)
+  })
+
+const close = (member: Member): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => member.close(() => resume(Effect.void))).pipe(
+    Effect.timeoutOrElse({ duration: closeWithin, orElse: () => Effect.void })
+  )
+
+const chance = (): FreshState => {
+  const bytes = randomBytes(16)
+  return [bytes.readUInt32LE(0), bytes.readUInt32LE(4), bytes.readUInt32LE(8), bytes.readUInt32LE(12)]
+}
+
+const serviceOf = (member: Member): RaftService => ({
+  propose: (data, id, done) => member.propose(data, id, done),
+  readIndex: Effect.callback<number, NoLeader>((resume) =>
+    member.readIndex((answer) =>
+      resume(typeof answer === "number" ? Effect.succeed(answer) : Effect.fail(answer))
+    )
+  ),
+  status: () => member.status(),
+  leadership: () => member.leadership(),
+  onLeadership: (listen) => member.onLeadership(listen),
+  compact: Effect.callback<void>((resume) => member.compact(() => resume(Effect.void))),
+  group: groupOf(member)
+})
+
+const groupOf = (member: Member): GroupService => ({
+  view: () => {
+    const { id, configuration, configurationIndex, commit, peers } = member.inspect()
+    const heard = new Map(peers.map((peer) => [peer.id, peer.silentTicks]))
+    const isReachable = (node: string): boolean =>
+      node === id || (heard.get(node) ?? Number.POSITIVE_INFINITY) < hostSettings.core.electionTicks
+    return {
+      members: membersOf(configuration).map((node) => ({
+        id: node,
+        voter: isVoter(configuration, node),
+        reachable: isReachable(node)
+      })),
+      settled: configurationIndex <= commit
+    }
+  },
+  change: (change, force = false) =>
+    Effect.callback<ChangeOutcome>((resume) =>
+      member.change(change, force, (result) => resume(Effect.succeed(outcomeOf(result))))
+    ),
+  handOver: Effect.callback<boolean>((resume) =>
+    member.transfer(undefined, (result) => {
+      if (result._tag !== "Started") return resume(Effect.succeed(false))
+      const following = member.onLeadership((word) => {
+        if (word._tag !== "Leading") queueMicrotask(() => resume(Effect.succeed(true)))
+      })
+      return following
+    })
+  ).pipe(Effect.timeoutOrElse({ duration: handOverWithin, orElse: () => Effect.succeed(false) }))
+})
+
+function outcomeOf(result: MemberChange): ChangeOutcome {
+  switch (result._tag) {
+    case "Appended":
+      return { _tag: "Changed" }
+    case "Refused":
+    case "Unknown":
+      return result
+    case "NotLeader":
+      return { _tag: "NotLeader" }
+    case "Transferring":
+      return { _tag: "Refused", reason: "leadership is being handed over" }
+    case "Overloaded":
+      return { _tag: "Refused", reason: "too much waits to be written" }
+  }
+}
+
+/** Takes no part, and says why to whoever asks. */
+function idleService(nodeId: string, found: Quarantine | Locked): RaftService {
+  const status: RaftStatus = {
+    nodeId,
+    role: found._tag === "Locked" ? "locked" : "quarantined",
+    term: 0,
+    commit: 0,
+    applied: 0,
+    lastIndex: 0,
+    snapshotIndex: 0,
+    diskBytes: 0,
+    problem: found.reason
+  }
+  return {
+    propose: (_data, _id, done) => queueMicrotask(() => done({ _tag: "NotLeader" })),
+    readIndex: Effect.suspend(() => Effect.fail(new NoLeader(found.reason))),
+    status: () => status,
+    leadership: () => ({ _tag: "Following", term: 0 }),
+    onLeadership: (listen) => {
+      listen({ _tag: "Following", term: 0 })
+      return { unsubscribe: () => {} }
+    },
+    compact: Effect.void,
+    group: aloneAs(nodeId)
+  }
+}
+
+const openError =
+  (directory: string) =>
+  (error: unknown): RaftOpenError => {
+    const message = error instanceof Error ? error.message : String(error)
+    const reason =
+      error instanceof DirectoryInUse
+        ? "in-use"
+        : error instanceof UnknownFormat
+          ? "unknown-format"
+          : error instanceof WrongOwner
+            ? "wrong-owner"
+            : error instanceof DiskError
+              ? "disk"
+              : undefined
+    if (reason === undefined) throw error
+    return new RaftOpenError({
+      directory,
+      reason,
+      message: reason === "unknown-format" ? `Cannot open ${raftDirectory(directory)}: ${message}` : message
+    })
+  }

@@ -1,0 +1,190 @@
+/** A manager's NATS: its own nats-server, or the one that was named, and the connections that its parts speak over. */
+import { readFile } from "node:fs/promises"
+import { join } from "node:path"
+import { Effect, Schedule, type Scope } from "effect"
+import type { Peer } from "#actors/authority/protocol.ts"
+import type { Held } from "#actors/authority/store.ts"
+import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
+import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
+import { isLoopback } from "#actors/gateway/parse-host-port.ts"
+import type { NatsKeys } from "#actors/model/trust.ts"
+import type { NatsCluster, NatsTls } from "#actors/nats/configure.ts"
+import type { NatsCredentials } from "#actors/nats/creds.ts"
+import { type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
+import { connectionName } from "#actors/raft/wire/departures.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
+import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
+
+export interface ManagerNats {
+  /** For whoever else on this machine wants to connect. */
+  readonly url: string
+  /** Whether it asks for certificates. */
+  readonly tls: boolean
+  readonly transport: NatsTransportService
+  /** Serves other systems: it answers where they tell it to, so it has rights of its own. */
+  readonly api: NatsTransportService
+  /** Consensus, and its snapshots on a connection of their own. */
+  readonly raft: { readonly main: NatsTransportService; readonly bulk: NatsTransportService }
+  /** Hears of connections that end; not where somebody else's NATS is used. */
+  readonly system: NatsTransportService | undefined
+  readonly server: NatsServerService | undefined
+  /** These are the managers from now on. */
+  readonly setPeers: (peers: ReadonlyArray<Peer>) => Effect.Effect<void>
+}
+
+/** What nats-servers call themselves to each other, beside the password. */
+const routeUser = "route"
+
+/**
+ * What nats-server 2.9 remembers of a subject that nobody heard can outlive a change of its accounts, until any
+ * subscription changes; so one does, once all servers have had time for the change.
+ */
+const reloadedWithin = "500 millis"
+
+export const connectNats = (
+  options: NodeOptions,
+  held: Held
+): Effect.Effect<ManagerNats, Error, Scope.Scope> =>
+  options.nats === undefined ? overOwnServer(options, held) : overForeignServer(options, held, options.nats)
+
+const overOwnServer = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  held: Held
+): Effect.fn.Return<ManagerNats, Error, Scope.Scope> {
+  const { membership, ports } = held
+  const { nodeId, clusterId, managers } = membership
+  const raftId = raftIdOf(held)
+  const tls = isLoopback(options.listenAddr) ? undefined : writeTls(options.dataDir, held)
+  const others = managers.filter((peer) => peer.nodeId !== nodeId)
+  const cluster: NatsCluster = {
+    name: clusterId,
+    host: options.listenAddr,
+    port: ports.route,
+    user: routeUser,
+    password: membership.routePassword ?? "",
+    routes: others.map(routeOf),
+    ...(tls && { tls })
+  }
+  const server = yield* startNatsServer({
+    dataDir: options.dataDir,
+    nodeId,
+    raftId,
+    clusterId,
+    members: others,
+    host: options.listenAddr,
+    port: ports.nats,
+    ...(tls && { tls }),
+    cluster
+  })
+  // Its own server is the nearest, and at an address that every certificate names.
+  const own = `nats://${hostOf(options.listenAddr)}:${ports.nats}`
+  const serversOf = (peers: ReadonlyArray<Peer>): ReadonlyArray<string> => [
+    own,
+    ...peers.filter((peer) => peer.nodeId !== nodeId).map(serverOf)
+  ]
+  const client = tls && { tls: tlsOf(held) }
+  const open = (
+    which: keyof NatsKeys,
+    name: string
+  ): Effect.Effect<NatsTransportService, Error, Scope.Scope> =>
+    natsTransport({
+      servers: serversOf(others),
+      nodeId,
+      ...accessOf(server.credentials[which]),
+      ...client,
+      inOrder: true,
+      name
+    })
+  const transport = yield* open("daemon", `troupe ${nodeId}`)
+  const api = yield* open("api", `troupe api ${nodeId}`)
+  const main = yield* open("raft", connectionName(raftId))
+  const bulk = yield* open("raft", `bulk ${raftId}`)
+  const system = yield* open("system", `troupe system ${nodeId}`)
+  const setPeers = Effect.fnUntraced(function* (peers: ReadonlyArray<Peer>) {
+    yield* server.setPeers({
+      routes: peers.filter((peer) => peer.nodeId !== nodeId).map(routeOf),
+      members: [...peers]
+    })
+    for (const each of [transport, api, main, bulk, system]) each.setServers(serversOf(peers))
+    yield* Effect.sleep(reloadedWithin)
+    main.subscribe(`${server.credentials.raft.inboxPrefix}.stir`, {}, () => {}).unsubscribe()
+    system.subscribe(`${server.credentials.system.inboxPrefix}.stir`, {}, () => {}).unsubscribe()
+  })
+  return {
+    url: own,
+    tls: tls !== undefined,
+    transport,
+    api,
+    raft: { main, bulk },
+    system,
+    server,
+    setPeers: (peers) =>
+      setPeers(peers).pipe(
+        Effect.retry({ schedule: Schedule.spaced("1 second"), times: 5 }),
+        Effect.catch((error) => Effect.logError(`nats-server was not told of its peers: ${error.message}`))
+      )
+  }
+})
+
+const overForeignServer = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  held: Held,
+  urls: string
+): Effect.fn.Return<ManagerNats, Error, Scope.Scope> {
+  const { nodeId } = held.membership
+  const creds = options.natsCreds === undefined ? undefined : yield* readCreds(options.natsCreds)
+  const access = { servers: urls.split(","), nodeId, ...(creds && { creds }) }
+  const transport = yield* natsTransport({ ...access, name: `troupe ${nodeId}` })
+  const main = yield* natsTransport({ ...access, name: connectionName(raftIdOf(held)) })
+  const bulk = yield* natsTransport({ ...access, name: `bulk ${raftIdOf(held)}` })
+  return {
+    url: urls,
+    tls: false,
+    transport,
+    api: transport,
+    raft: { main, bulk },
+    system: undefined,
+    server: undefined,
+    setPeers: () => Effect.void
+  }
+})
+
+/** This manager's name in the Raft group; of a founder, and of managers of earlier releases, the node's own id. */
+export const raftIdOf = ({ membership }: Held): string => membership.raftId ?? membership.nodeId
+
+const hostOf = (listenAddr: string): string =>
+  listenAddr === "0.0.0.0" ? "127.0.0.1" : listenAddr === "::" ? "[::1]" : bracketed(listenAddr)
+const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address)
+const routeOf = ({ address, ports }: Peer): string => `${bracketed(address)}:${ports.route}`
+const serverOf = ({ address, ports }: Peer): string => `nats://${bracketed(address)}:${ports.nats}`
+
+const accessOf = ({ seed, inboxPrefix }: NatsCredentials) => ({ seed, inboxPrefix })
+
+/** What this node shows, and by which root it knows the others. */
+export const tlsOf = ({ membership, key }: Held) => ({
+  cert: membership.certificate,
+  key,
+  ca: membership.root
+})
+
+/** nats-server reads its certificate from files. */
+function writeTls(dataDir: string, { membership, key }: Held): NatsTls {
+  const folder = join(natsPaths(dataDir).root, "tls")
+  privateDirectory(natsPaths(dataDir).root)
+  privateDirectory(folder)
+  const files = {
+    certFile: join(folder, "node.pem"),
+    keyFile: join(folder, "node-key.pem"),
+    caFile: join(folder, "root.pem")
+  }
+  writePrivate(files.certFile, membership.certificate)
+  writePrivate(files.keyFile, key)
+  writePrivate(files.caFile, membership.root)
+  return files
+}
+
+const readCreds = (path: string) =>
+  Effect.tryPromise({
+    try: async () => new Uint8Array(await readFile(path)),
+    catch: (cause) => new Error(`--nats-creds '${path}': ${cause instanceof Error ? cause.message : cause}`)
+  })
