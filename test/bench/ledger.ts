@@ -16,8 +16,10 @@ import { encodeEntry } from "#actors/ledger/encode.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { Machine } from "#actors/ledger/machine.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { founding } from "#actors/raft/core/configuration.ts"
+import { openGroup } from "#actors/raft/group.ts"
 import type { RaftService } from "#actors/raft/protocol.ts"
-import { openSolo } from "#actors/raft/solo.ts"
+import { noWire } from "#actors/raft/wire.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 
@@ -164,10 +166,12 @@ const opened = <A>(directory: string, use: (opened: Opened) => Promise<A>): Prom
         const ledger = yield* openLedger({
           openRaft: (options) => {
             machine = options.machine as Machine
-            return Effect.tap(openSolo(options), (made) =>
-              Effect.sync(() => {
-                raft = made
-              })
+            return Effect.tap(
+              openGroup({ wire: noWire, initial: founding(options.nodeId) })(options),
+              (made) =>
+                Effect.sync(() => {
+                  raft = made
+                })
             )
           },
           directory,

@@ -12,8 +12,10 @@ import { performance } from "node:perf_hooks"
 import process from "node:process"
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads"
 import { Effect } from "effect"
+import { founding } from "#actors/raft/core/configuration.ts"
+import { openGroup } from "#actors/raft/group.ts"
 import type { ProposeOutcome, RaftService, StateMachine } from "#actors/raft/protocol.ts"
-import { openSolo } from "#actors/raft/solo.ts"
+import { noWire } from "#actors/raft/wire.ts"
 
 const rounds = 3_000
 const megabytes = 40
@@ -144,7 +146,7 @@ async function main(): Promise<void> {
       Effect.runPromise(
         Effect.scoped(
           Effect.gen(function* () {
-            const raft = yield* openSolo({
+            const raft = yield* openGroup({ wire: noWire, initial: founding("n1") })({
               directory: `${directory}/${path}`,
               clusterId: "bench",
               nodeId: "n1",

@@ -5,10 +5,13 @@
 import { writeSync } from "node:fs"
 import process from "node:process"
 import { Effect } from "effect"
+import { founding } from "#actors/raft/core/configuration.ts"
+import { openGroup } from "#actors/raft/group.ts"
+import { hostSettings } from "#actors/raft/host/settings.ts"
 import type { StateMachine } from "#actors/raft/protocol.ts"
-import { openSolo } from "#actors/raft/solo.ts"
-import { soloLimits } from "#actors/raft/solo-member.ts"
+import { noWire } from "#actors/raft/wire.ts"
 import { bytesOf, Journal } from "#test/support/journal.ts"
+import { led } from "#test/support/raft-directory.ts"
 
 const [, , directory = "", text = "", count = "0"] = process.argv
 const journal: StateMachine = new Journal()
@@ -16,13 +19,13 @@ const journal: StateMachine = new Journal()
 await Effect.runPromise(
   Effect.scoped(
     Effect.gen(function* () {
-      const raft = yield* openSolo(
-        { directory, clusterId: "blue", nodeId: "n1", machine: journal },
-        {
-          disk: { segmentBytes: 128 * 1024, reserveBytes: 0, zeroBytes: 32 * 1024 },
-          limits: { ...soloLimits, snapshotEntries: 500 }
-        }
-      )
+      const raft = yield* openGroup({
+        wire: noWire,
+        initial: founding("n1"),
+        disk: { segmentBytes: 128 * 1024, reserveBytes: 0, zeroBytes: 32 * 1024 },
+        host: { ...hostSettings, snapshotEntries: 500 }
+      })({ directory, clusterId: "blue", nodeId: "n1", machine: journal })
+      yield* led(raft)
       writeSync(1, "ready\n")
       const end = Number(count) || Number.POSITIVE_INFINITY
       let next = 0
@@ -37,7 +40,7 @@ await Effect.runPromise(
           open++
           raft.propose(
             bytesOf(`${number} ${text}`),
-            { proposer: "n1", boot: "b", seq: number },
+            { proposer: "n1", boot: `b${process.pid}`, seq: number },
             (outcome) => {
               open--
               if (outcome._tag === "Applied") writeSync(1, `${number}\n`)

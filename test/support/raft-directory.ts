@@ -1,9 +1,11 @@
 /** Data directories on the real disk for tests, and the short way to open and ask a group of one. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Schedule, Scope } from "effect"
+import { founding } from "#actors/raft/core/configuration.ts"
+import { type GroupSettings, openGroup as open, type RaftOpenError } from "#actors/raft/group.ts"
 import type { OpenRaft, ProposeOutcome, RaftService, StateMachine } from "#actors/raft/protocol.ts"
-import { openSolo, type RaftOpenError, type SoloSettings } from "#actors/raft/solo.ts"
+import { noWire } from "#actors/raft/wire.ts"
 import { bytesOf } from "#test/support/journal.ts"
 
 export const newDirectory = (): { readonly path: string; readonly remove: () => void } => {
@@ -22,7 +24,7 @@ export const smallDisk = { segmentBytes: 64 * 1024, reserveBytes: 0, zeroBytes: 
 export async function openGroup(
   directory: string,
   machine: StateMachine,
-  settings: Partial<SoloSettings> = {},
+  settings: Partial<GroupSettings> = {},
   owner = { clusterId: "blue", nodeId: "n1" }
 ): Promise<OpenedGroup> {
   const scope = Effect.runSync(Scope.make())
@@ -30,7 +32,9 @@ export async function openGroup(
   const halted = (error: Error): void => {
     throw error
   }
-  const opening = openSolo(options, { disk: smallDisk, halted, ...settings }).pipe(
+  const alone = { wire: noWire, initial: founding(owner.nodeId) }
+  const opening = open({ ...alone, disk: smallDisk, halted, ...settings })(options).pipe(
+    Effect.tap((raft) => (raft.status().problem === undefined ? led(raft) : Effect.void)),
     Effect.provideService(Scope.Scope, scope)
   )
   try {
@@ -41,6 +45,10 @@ export async function openGroup(
     throw error
   }
 }
+
+/** Completes once the member leads and has applied what it had: a group of one takes a moment for that. */
+export const led = (raft: RaftService): Effect.Effect<number> =>
+  raft.readIndex.pipe(Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 1_000 }), Effect.orDie)
 
 let seq = 0
 

@@ -40,10 +40,17 @@ export interface SimOperation {
 const applyTo = (content: Uint8Array, atom: FileAtom): Uint8Array => {
   if (atom._tag === "Truncate") return new Uint8Array(0)
   const end = atom.at + atom.bytes.length
-  const grown = end > content.length ? new Uint8Array(end) : content
-  if (grown !== content) grown.set(content)
+  const grown = end > content.length ? grow(content, end) : content
   grown.set(atom.bytes, atom.at)
   return grown
+}
+
+/** With room to spare, because files grow sector by sector. Contents are never views into somebody else's bytes. */
+function grow(content: Uint8Array, end: number): Uint8Array {
+  if (end <= content.buffer.byteLength) return new Uint8Array(content.buffer, 0, end)
+  const room = new Uint8Array(Math.max(end, 2 * content.length))
+  room.set(content)
+  return room.subarray(0, end)
 }
 
 const applyName = (names: Map<string, Inode>, atom: NameAtom): void => {

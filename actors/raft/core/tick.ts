@@ -12,7 +12,11 @@ export function tick(state: State): void {
   if (state.role === "leader") tickLeader(state)
   else {
     state.elapsed++
-    if ((state.elapsed >= state.timeout || isAlone(state)) && mayCampaign(state)) campaign(state, false)
+    if (
+      (state.elapsed >= state.timeout || (state.role === "follower" && isAlone(state))) &&
+      mayCampaign(state)
+    )
+      campaign(state, false)
   }
 }
 

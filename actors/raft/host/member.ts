@@ -211,7 +211,8 @@ export class Member {
     const host = this.#host.status()
     const { diskBytes, low } = this.#storage.status()
     const isLearner = !host.configuration.voters.includes(host.id)
-    const role = host.role === "pre-candidate" ? "candidate" : host.role
+    const stopped = this.#problem === undefined ? host.role : "follower"
+    const role = stopped === "pre-candidate" ? "candidate" : stopped
     const problem =
       this.#problem ??
       host.quarantined ??
@@ -261,7 +262,11 @@ export class Member {
 
   #offer(event: HostEvent): void {
     if (this.#closed) {
-      if ("ticket" in event) this.#turns.soon(() => this.#settle(event.ticket, undefined))
+      if (!("ticket" in event)) return
+      // It never left here, and that is certain.
+      const settlement: Settlement | undefined =
+        event._tag === "Propose" ? { _tag: "Proposal", outcome: { _tag: "NotLeader" } } : undefined
+      this.#turns.soon(() => this.#settle(event.ticket, settlement))
       return
     }
     this.#events.push(event)

@@ -1,11 +1,14 @@
 /** The log's writer over an imitated disk: reading back, truncation, room, and who waits for what. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
+import { founding } from "#actors/raft/core/configuration.ts"
+import { Member } from "#actors/raft/host/member.ts"
+import { hostSettings } from "#actors/raft/host/settings.ts"
 import type { ProposeOutcome } from "#actors/raft/protocol.ts"
-import { type SoloLimits, SoloMember, soloLimits } from "#actors/raft/solo-member.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { type InlineStorage, inlineStorage } from "#actors/raft/storage/inline.ts"
 import { defaultLimits, type Limits } from "#actors/raft/storage/layout.ts"
 import { openLog } from "#actors/raft/storage/open.ts"
+import { Fresh } from "#runtime/ids.ts"
 import { bytesOf, Journal } from "#test/support/journal.ts"
 import { directory, LogTrace, lineOf, opened, owner, tinyDisk, told } from "#test/support/log-trace.ts"
 import { SimVfs } from "#test/support/sim-vfs.ts"
@@ -28,10 +31,10 @@ class Hand {
   }
 }
 
-function soloOn(vfs: SimVfs, machine: Journal, disk: Limits = tinyDisk, limits: SoloLimits = soloLimits) {
+function aloneOn(vfs: SimVfs, machine: Journal, disk: Limits = tinyDisk) {
   const hand = new Hand()
   const halted: Array<string> = []
-  let member: SoloMember | undefined
+  let member: Member | undefined
   const storage: InlineStorage = inlineStorage(
     vfs,
     nodeCipher,
@@ -39,18 +42,29 @@ function soloOn(vfs: SimVfs, machine: Journal, disk: Limits = tinyDisk, limits: 
     hand.defer,
     (error) => member?.halt(error as Error)
   )
-  member = new SoloMember({
-    nodeId: "n1",
+  member = new Member({
+    id: "n1",
+    boot: "b1",
+    initial: founding("n1"),
+    settings: hostSettings,
+    chance: Fresh.from(1).state(),
     storage,
     machine,
     turns: { soon: hand.defer, later: hand.defer, monotonic: () => 0 },
-    limits,
-    halted: (error) => halted.push(error.message)
+    send: () => {},
+    halted: (error) => halted.push(error.message),
+    quarantined: () => {}
   })
-  const problems: Array<Error | undefined> = []
-  member.start((problem) => problems.push(problem))
   hand.run()
-  return { member, storage, hand, halted, problems }
+  // The tick in which it campaigns, and one that gives the write of its vote its turn.
+  for (let i = 0; i < 3; i++) {
+    member.tick()
+    hand.run()
+  }
+  let seq = 0
+  const propose = (text: string, done: (outcome: ProposeOutcome) => void): void =>
+    member.propose(bytesOf(text), { proposer: "n1", boot: "b1", seq: ++seq }, done)
+  return { member, propose, hand, halted }
 }
 
 describe("reading entries back", () => {
@@ -96,16 +110,16 @@ describe("reading entries back", () => {
 describe("a group of one on an imitated disk", () => {
   test("C4, C1, C2: an answer comes only when a power loss could not take the entry, term and vote back", () => {
     const vfs = new SimVfs()
-    const { member, hand } = soloOn(vfs, new Journal())
+    const { propose, hand } = aloneOn(vfs, new Journal())
     let answers = 0
     for (let i = 0; i < 40; i++) {
-      member.propose(bytesOf(`entry ${i}`), (outcome) => {
+      propose(`entry ${i}`, (outcome) => {
         answers++
         expect(outcome._tag).toBe("Applied")
         const disk = SimVfs.from(vfs.durableImage())
         const found = told(disk, nodeCipher, opened(disk, nodeCipher))
         expect(found.hardState).toEqual({ term: 1, vote: "n1" })
-        expect(found.entries).toContain(`${i + 2}/1 entry ${i}`)
+        expect(found.entries.find((line) => line.startsWith(`${i + 3}/1 `))).toContain(`entry ${i}`)
       })
       if (i % 3 === 0) hand.run()
     }
@@ -113,49 +127,17 @@ describe("a group of one on an imitated disk", () => {
     expect(answers).toBe(40)
   })
 
-  test("J9: what is proposed in one turn is one frame, what comes while it is written is the next", () => {
+  test("C5, G1: when the disk fails, what was taken is unknown, what comes after is refused, and nothing follows", () => {
     const vfs = new SimVfs()
-    const { member, hand } = soloOn(vfs, new Journal(), { ...tinyDisk, segmentBytes: 1024 * 1024 })
-    let frames = 0
-    vfs.during = ({ kind, path }) => {
-      if (kind === "write" && path.endsWith(".seg")) frames++
-    }
-    for (let i = 0; i < 10; i++) member.propose(bytesOf(`${i}`), () => {})
-    hand.step()
-    for (let i = 0; i < 20; i++) member.propose(bytesOf(`${i}`), () => {})
-    expect(frames).toBe(0)
-    hand.run()
-    expect(frames).toBe(2)
-  })
-
-  test("a frame holds at most 1,024 entries or 256 KiB, and at least one entry", () => {
-    const vfs = new SimVfs()
-    const machine = new Journal()
-    const { member, hand } = soloOn(vfs, machine, { ...tinyDisk, segmentBytes: 8 * 1024 * 1024 })
-    let frames = 0
-    vfs.during = ({ kind, path }) => {
-      if (kind === "write" && path.endsWith(".seg")) frames++
-    }
-    for (let i = 0; i < 2_049; i++) member.propose(bytesOf(`${i}`), () => {})
-    hand.run()
-    expect(frames).toBe(3)
-    for (const size of [300, 200, 100]) member.propose(new Uint8Array(size * 1024), () => {})
-    hand.run()
-    expect(frames).toBe(6)
-    expect(machine.lines).toHaveLength(2_052)
-  })
-
-  test("C5, G1: when the disk fails, what may be on it is unknown, what is not is refused, and nothing follows", () => {
-    const vfs = new SimVfs()
-    const { member, hand, halted } = soloOn(vfs, new Journal())
+    const { member, propose, hand, halted } = aloneOn(vfs, new Journal())
     const outcomes: Array<ProposeOutcome["_tag"]> = []
-    const ask = (): void => member.propose(bytesOf("x"), ({ _tag }) => outcomes.push(_tag))
+    const ask = (): void => propose("x", ({ _tag }) => outcomes.push(_tag))
     vfs.fault = ({ kind }) => (kind === "write" ? { code: "EIO" } : undefined)
     ask()
     hand.step()
     ask()
     hand.run()
-    expect(outcomes).toEqual(["Unknown", "NotLeader"])
+    expect(outcomes).toEqual(["Unknown", "Unknown"])
     expect(halted).toEqual([expect.stringContaining("EIO was asked for")])
     expect(member.status()).toMatchObject({ role: "follower", problem: expect.stringContaining("EIO") })
     const operations = vfs.operations
@@ -165,98 +147,11 @@ describe("a group of one on an imitated disk", () => {
     expect(outcomes.at(-1)).toBe("NotLeader")
     expect(vfs.operations).toBe(operations)
   })
-
-  test("H6: an entry the state machine throws at halts the member, and again after a restart", () => {
-    const vfs = new SimVfs()
-    const machine = new Journal()
-    machine.poison = "new"
-    const { member, hand, halted } = soloOn(vfs, machine)
-    const outcomes: Array<ProposeOutcome> = []
-    for (const text of ["a", "new", "b"]) member.propose(bytesOf(text), (outcome) => outcomes.push(outcome))
-    hand.run()
-    expect(outcomes.map(({ _tag }) => _tag)).toEqual(["Applied", "Unknown", "Unknown"])
-    expect(halted).toEqual(['Cannot apply entry 3: nobody knows what "new" means'])
-    const again = new Journal()
-    again.poison = "new"
-    expect(soloOn(vfs.powerLoss(), again).problems.map(String)).toEqual([
-      'Error: Cannot apply entry 3: nobody knows what "new" means'
-    ])
-    expect(again.texts).toEqual(["a"])
-  })
-
-  test("C14: without room new entries are refused, terms are still written, and it ends when there is room again", () => {
-    const vfs = new SimVfs()
-    const disk = { segmentBytes: 16 * 1024, zeroBytes: 8 * 1024, reserveBytes: 64 * 1024 }
-    const { member, storage, hand, halted } = soloOn(vfs, new Journal(), disk)
-    const ask = (): ProposeOutcome | undefined => {
-      let answer: ProposeOutcome | undefined
-      member.propose(bytesOf("x".repeat(3_000)), (outcome) => {
-        answer = outcome
-      })
-      hand.run()
-      return answer
-    }
-    vfs.capacity = 400 * 1024
-    let accepted = 0
-    while (ask()?._tag === "Applied") accepted++
-    expect(accepted).toBeGreaterThan(20)
-    expect(ask()).toEqual({
-      _tag: "Overloaded",
-      message: "Cannot propose now: there is too little disk space"
-    })
-    expect(member.status().problem).toBe("There is too little disk space for new entries")
-    const { term, lastIndex } = member.status()
-    let durable = false
-    const hardState = { term: term + 1, vote: "n2" }
-    storage.persist({ token: 1e6, hardState, entries: [], commitHint: lastIndex }, () => {
-      durable = true
-    })
-    hand.run()
-    expect(durable).toBe(true)
-    expect(halted).toEqual([])
-    vfs.capacity = 4_000 * 1024
-    storage.idle()
-    hand.run()
-    expect(member.status().problem).toBeUndefined()
-  })
-
-  test("F8: reads of one turn share one look, and wait for what was committed before them", () => {
-    const machine = new Journal()
-    const { member, hand } = soloOn(new SimVfs(), machine)
-    for (let i = 0; i < 3; i++) member.propose(bytesOf(`${i}`), () => {})
-    hand.run()
-    const answers: Array<unknown> = []
-    for (let i = 0; i < 5; i++) member.readIndex((answer) => answers.push(answer))
-    expect(hand.waiting).toBe(1)
-    hand.run()
-    expect(answers).toEqual([4, 4, 4, 4, 4])
-  })
-
-  test("no snapshot is lost or taken twice when one is asked for while another is written", () => {
-    const vfs = new SimVfs()
-    const machine = new Journal()
-    const { member, hand } = soloOn(vfs, machine)
-    member.propose(bytesOf("a"), () => {})
-    hand.run()
-    let done = 0
-    for (let i = 0; i < 3; i++) member.compact(() => done++)
-    hand.run()
-    expect(done).toBe(3)
-    expect(vfs.list(`${directory}/raft/snap`)).toHaveLength(1)
-  })
 })
 
 describe("what cannot be configured", () => {
   test("C3: no setting moves an answer before the disk", () => {
     expect(Object.keys(defaultLimits).sort()).toEqual(["reserveBytes", "segmentBytes", "zeroBytes"])
-    expect(Object.keys(soloLimits).sort()).toEqual([
-      "frameBytes",
-      "frameEntries",
-      "snapshotBytes",
-      "snapshotEntries",
-      "uncommittedBytes",
-      "uncommittedEntries"
-    ])
   })
 })
 

@@ -1,7 +1,7 @@
 /** A group of one on the real disk: what it promises, and what is there after it was closed. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { Effect } from "effect"
-import { soloLimits } from "#actors/raft/solo-member.ts"
+import { hostSettings } from "#actors/raft/host/settings.ts"
 import { Journal } from "#test/support/journal.ts"
 import { newDirectory, type OpenedGroup, openGroup, propose } from "#test/support/raft-directory.ts"
 
@@ -33,7 +33,7 @@ describe("a group of one", () => {
   test("leads when it is open, in a term of its own for every start", async () => {
     const raft = await open(new Journal())
     expect(raft.leadership()).toEqual({ _tag: "Leading", term: 1 })
-    expect(raft.status()).toMatchObject({ role: "leader", leader: "n1", term: 1, commit: 1, applied: 1 })
+    expect(raft.status()).toMatchObject({ role: "leader", leader: "n1", term: 1, commit: 2, applied: 2 })
     const again = await reopen(new Journal())
     expect(again.leadership()).toEqual({ _tag: "Leading", term: 2 })
   })
@@ -43,9 +43,9 @@ describe("a group of one", () => {
     const raft = await open(machine)
     const outcomes = await Promise.all(["a", "b", "c"].map((text) => propose(raft, text)))
     expect(outcomes).toEqual([
-      { _tag: "Applied", index: 2, result: 1 },
-      { _tag: "Applied", index: 3, result: 2 },
-      { _tag: "Applied", index: 4, result: 3 }
+      { _tag: "Applied", index: 3, result: 1 },
+      { _tag: "Applied", index: 4, result: 2 },
+      { _tag: "Applied", index: 5, result: 3 }
     ])
     expect(machine.texts).toEqual(["a", "b", "c"])
   })
@@ -65,7 +65,7 @@ describe("a group of one", () => {
     const raft = await open(new Journal())
     for (let i = 0; i < 30; i++) await propose(raft, `entry ${i}`)
     await Effect.runPromise(raft.compact)
-    expect(raft.status().snapshotIndex).toBe(31)
+    expect(raft.status().snapshotIndex).toBe(32)
     await propose(raft, "after")
     const machine = new Journal()
     await reopen(machine)
@@ -73,10 +73,10 @@ describe("a group of one", () => {
   })
 
   test("takes snapshots by itself and drops the log that two of them cover", async () => {
-    const raft = await open(new Journal(), { limits: { ...soloLimits, snapshotEntries: 20 } })
+    const raft = await open(new Journal(), { host: { ...hostSettings, snapshotEntries: 20 } })
     for (let i = 0; i < 200; i++) await propose(raft, `entry ${i} ${"x".repeat(3000)}`)
     const { snapshotIndex, diskBytes } = raft.status()
-    expect(snapshotIndex).toBeGreaterThan(150)
+    expect(snapshotIndex).toBeGreaterThan(100)
     // 200 entries fill 200 frames of 4 KiB; what is left is two snapshots and the log from the older.
     expect(diskBytes).toBeLessThan(2 * 200 * 3_100 + 8 * 64 * 1024)
     const machine = new Journal()
