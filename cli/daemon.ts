@@ -5,7 +5,6 @@
  *
  * Each part lives in the scope of the whole and is ended in the reverse order. Tasks go on when the daemon ends.
  */
-import { randomBytes } from "node:crypto"
 import { mkdirSync, rmSync } from "node:fs"
 import { networkInterfaces } from "node:os"
 import process from "node:process"
@@ -14,8 +13,8 @@ import { serveApi } from "#actors/api/serve.ts"
 import { openJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
-import { dropRoots, type Held, readRoots, writeHeld } from "#actors/authority/store.ts"
-import { peersOf, welcome } from "#actors/authority/welcome.ts"
+import type { Held } from "#actors/authority/store.ts"
+import { welcome } from "#actors/authority/welcome.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
@@ -25,26 +24,25 @@ import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import { openGateway } from "#actors/gateway/open.ts"
-import type { Command } from "#actors/ledger/commands.ts"
-import { openLedger } from "#actors/ledger/ledger.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
-import { foundingCommands } from "#actors/manager/found.ts"
 import { leadership } from "#actors/manager/leadership.ts"
-import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { NatsServer } from "#actors/nats/server.ts"
+import { StandingListener } from "#actors/node/session/actor.ts"
+import type { Standing } from "#actors/node/session/protocol.ts"
 import { nodeTree } from "#actors/node/tree.ts"
-import { type Configuration, founding, nobody } from "#actors/raft/core/configuration.ts"
-import { openGroup } from "#actors/raft/group.ts"
-import { followDepartures } from "#actors/raft/wire/departures.ts"
-import { openNatsWire } from "#actors/raft/wire/nats.ts"
+import { setFormerLogAside } from "#actors/raft/former-log.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { freshFromMachine } from "#cli/identity.ts"
 import { removeTasks } from "#cli/leave.ts"
-import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
+import { openManager } from "#cli/manager.ts"
+import type { ManagerNats } from "#cli/manager-nats.ts"
 import { becomeMember } from "#cli/member.ts"
 import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
+import { followManagers, followRole } from "#cli/role.ts"
 import { announceRunning } from "#cli/running.ts"
+import { connectWorker } from "#cli/worker-nats.ts"
+import { assert } from "#runtime/assert.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
 import { catchStrays } from "#runtime/strays.ts"
@@ -72,7 +70,9 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
   const vanishIfLeft = Effect.flatMap(Deferred.isDone(left), (hasLeft) =>
     hasLeft ? vanish(options) : Effect.void
   )
-  yield* Effect.scoped(serve(options, left)).pipe(Effect.ensuring(vanishIfLeft))
+  // Another role is another life: tasks go on, and the next life adopts them.
+  const life = Effect.scoped(serve(options, left))
+  yield* Effect.repeat(life, { while: (end) => end === "another role" }).pipe(Effect.ensuring(vanishIfLeft))
 })
 
 /** What a node that left its cluster does last: nothing of it is to be found again. */
@@ -82,31 +82,27 @@ const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
   for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
 })
 
+type End = "over" | "another role"
+
+/** One life of this node, in the role that it holds when it begins. */
 const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.Deferred<void>) {
   const host = makeLiveHost((error) => console.error("a turn failed", error))
   const held = yield* becomeMember(options, host.now())
+  const { role } = held.membership
   const identity: Identity = held.membership
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
 
   const drivers = yield* Layer.build(driversOf(options, identity))
   const executor = Context.get(drivers, Executor)
-  const nats = yield* connectNats(options, held)
-  const ledger = yield* openLedger({
-    openRaft: openGroup({ wire: yield* openWire(nats, held), initial: initialGroup(held) }),
-    directory: options.dataDir,
-    clusterId: identity.clusterId,
-    nodeId: identity.nodeId,
-    raftId: raftIdOf(held),
-    host,
-    boot: randomBytes(8).toString("hex")
-  })
-  if (held.origin === "founded") yield* found(options, held, executor, ledger)
-  yield* followPeers(options.dataDir, held, nats, ledger)
+  const manager = role === "manager" ? yield* openManager(options, held, executor, host) : undefined
+  const worker = manager === undefined ? yield* openWorker(options, held) : undefined
+  const nats = manager?.nats ?? worker?.nats
+  assert(nats !== undefined, "a node is a manager or a worker")
 
   const flight = yield* openFlightRecorder({
     ...identity,
     host,
-    ledger,
+    ledger: manager?.ledger,
     dataDir: options.dataDir,
     maxBytes: options.recorderBytes
   })
@@ -132,25 +128,23 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     Effect.sync(() => catchStrays(system.stray)),
     (release) => Effect.sync(release)
   )
-  const shared = Context.add(Context.add(drivers, Ledger, ledger), System, system)
-  const actors = nats.server ? Context.add(shared, NatsServer, nats.server) : shared
-
-  yield* Effect.acquireRelease(
-    Effect.sync(() => system.claim("manager")),
-    (claim) => Effect.sync(() => claim.release())
+  const standings = yield* Queue.sliding<Standing>(1)
+  const shared = Context.add(drivers, System, system).pipe(
+    Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing))
   )
-  yield* leadership(identity).pipe(Effect.provideContext(actors), Effect.forkScoped)
+  if (manager) yield* lead(identity, manager.ledger, system)
+  const natsServer = manager?.nats.server
   const node = yield* system
     .run(
       nodeTree({
         ...identity,
         addr: options.advertiseAddr,
         name: options.name,
-        ...(nats.server && { nats: nats.server.status() })
+        ...(natsServer && { nats: natsServer.status() })
       }),
       identity.nodeId
     )
-    .pipe(Effect.provideContext(actors))
+    .pipe(Effect.provideContext(natsServer ? Context.add(shared, NatsServer, natsServer) : shared))
 
   const leave = Effect.gen(function* () {
     yield* node.stop
@@ -161,20 +155,23 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     options,
     identity,
     root: held.membership.root,
-    ledger,
+    manager,
     system,
     executor,
-    nats,
     leave
   })
-  yield* openJoinPort({
-    host: options.listenAddr,
-    port: held.ports.join,
-    identity: () => ({ ...held.membership, key: held.key }),
-    welcome: welcome({ ledger, fresh: freshFromMachine(), clock: () => host.now() })
-  })
-  // Before anything else ends: who waits for a write here is answered by the next leader.
-  yield* Effect.addFinalizer(() => ledger.group.handOver)
+  if (manager) {
+    const { ledger } = manager
+    yield* openJoinPort({
+      host: options.listenAddr,
+      port: held.ports.join,
+      identity: () => ({ ...held.membership, key: held.key }),
+      welcome: welcome({ ledger, fresh: freshFromMachine(), clock: () => host.now() })
+    })
+    // Before anything else ends: who waits for a write here is answered by the next leader.
+    yield* Effect.addFinalizer(() => ledger.group.handOver)
+  }
+  if (worker) yield* Effect.forkScoped(followManagers({ options, held, system }, worker.nats.setManagers))
   yield* announceRunning(options.dataDir, {
     pid: process.pid,
     nodeId: identity.nodeId,
@@ -185,64 +182,34 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     natsTls: nats.tls
   })
   yield* Effect.logInfo(
-    `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}`
+    `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}, as a ${role}`
   )
-  yield* Effect.raceFirst(node.ended, Deferred.await(left))
+  const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(left)), "over" as End)
+  const changed = Effect.as(followRole({ options, held, system }, standings), "another role" as End)
+  return yield* Effect.raceFirst(over, changed)
 })
 
-/** How members of the Raft group reach each other. A cluster that is begun anew from a survivor has another name. */
-const openWire = (nats: ManagerNats, held: Held) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const { clusterId } = held.membership
-      const wire = openNatsWire({ clusterId, raftId: raftIdOf(held), group: clusterId, ...nats.raft })
-      const departures = nats.system && followDepartures(nats.system, wire)
-      return { wire, departures }
-    }),
-    ({ wire, departures }) =>
-      Effect.sync(() => {
-        departures?.unsubscribe()
-        wire.close()
-      })
-  ).pipe(Effect.map(({ wire }) => wire))
+/** A worker has no log; one that it kept as a manager must not begin again. */
+const openWorker = Effect.fnUntraced(function* (options: NodeOptions, held: Held) {
+  yield* Effect.try(() => setFormerLogAside(options.dataDir, undefined))
+  return { nats: yield* connectWorker(options, held) }
+})
 
-/** Who founds a cluster begins alone; who joins one waits to be told of its group. */
-const initialGroup = (held: Held): Configuration =>
-  held.origin === "founded" ? founding(raftIdOf(held)) : nobody
-
-/** Who the managers are is known to nats-server and to every connection, now and at the next start. */
-const followPeers = Effect.fnUntraced(function* (
-  dataDir: string,
-  held: Held,
-  nats: ManagerNats,
-  ledger: LedgerService
+/** Answers for the home of managers, and for the leader's whenever it leads. */
+const lead = Effect.fnUntraced(function* (
+  identity: Identity,
+  ledger: LedgerService,
+  system: System["Service"]
 ) {
-  const looks = yield* Queue.sliding<"look">(1)
-  const look = (): void => void Queue.offerUnsafe(looks, "look")
   yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      ledger.follow(({ changes }) => {
-        if (changes.some(({ kind }) => kind === "node")) look()
-      })
-    ),
-    (following) => Effect.sync(() => following.unsubscribe())
+    Effect.sync(() => system.claim("manager")),
+    (claim) => Effect.sync(() => claim.release())
   )
-  let known = JSON.stringify(held.membership.managers)
-  const follow = Effect.gen(function* () {
-    yield* Queue.take(looks)
-    const managers = peersOf(ledger.read)
-    const now = JSON.stringify(managers)
-    // A ledger that is being caught up with knows nobody yet.
-    if (now === known || managers.length === 0) return
-    known = now
-    yield* nats.setPeers(managers)
-    yield* writeHeld(dataDir, { ...held, membership: { ...held.membership, managers } })
-  }).pipe(
-    Effect.catch((error) => Effect.logError(error.message)),
-    Effect.forever
+  yield* leadership(identity).pipe(
+    Effect.provideService(Ledger, ledger),
+    Effect.provideService(System, system),
+    Effect.forkScoped
   )
-  look()
-  yield* Effect.forkScoped(follow)
 })
 
 const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
@@ -264,65 +231,21 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
   return Layer.mergeAll(readers, secrets, DataPlaneLive.layer(options))
 }
 
-/**
- * The first start of a new cluster: what it begins with becomes the first entries of its log. A cluster of an
- * earlier release is given the roots that it was founded without. Then the roots have no other place any more.
- */
-const found = Effect.fnUntraced(function* (
-  options: NodeOptions,
-  { membership, ports }: Held,
-  executor: ExecutorService,
-  ledger: LedgerService
-) {
-  const roots = yield* readRoots(options.dataDir)
-  if (roots === undefined) return
-  const root = roots.ca.certificate
-  const tokens = { Worker: newJoinToken(root), Manager: newJoinToken(root) }
-  const known = ledger.read.cluster()
-  const commands: ReadonlyArray<Command> =
-    known === undefined
-      ? foundingCommands({
-          clusterId: membership.clusterId,
-          ingressId: freshFromMachine().id(),
-          addrPool: options.addrPool,
-          node: {
-            id: membership.nodeId,
-            addr: options.advertiseAddr,
-            availability: options.availability,
-            description: { ...(yield* executor.describe), Hostname: options.name },
-            keys: publicKeysOf(yield* ownSeeds(options.dataDir)),
-            ports
-          },
-          roots,
-          tokens
-        })
-      : known.Roots === undefined
-        ? [{ type: "cluster.trust", v: 1, roots, tokens }]
-        : []
-  for (const command of commands) {
-    const outcome = yield* ledger.propose(command, { who: "local", why: "a new cluster" })
-    if (outcome._tag !== "Applied") {
-      return yield* Effect.fail(new Error(`Cannot found the cluster: ${JSON.stringify(outcome)}`))
-    }
-  }
-  yield* dropRoots(options.dataDir)
-})
-
 interface Parts {
   readonly options: NodeOptions
   readonly identity: Identity
   /** The cluster's root certificate, PEM. */
   readonly root: string
-  readonly ledger: LedgerService
+  /** Absent on a worker. */
+  readonly manager: { readonly ledger: LedgerService; readonly nats: ManagerNats } | undefined
   readonly system: System["Service"]
   readonly executor: ExecutorService
-  readonly nats: ManagerNats
   readonly leave: Effect.Effect<void>
 }
 
 /** The Engine API on the socket and over TCP, and the NATS API beside it. */
 const openDoors = Effect.fnUntraced(function* (parts: Parts) {
-  const { options, identity, root, ledger, system, executor, nats } = parts
+  const { options, identity, root, manager, system, executor } = parts
   const { nodeId, clusterId } = identity
   const shared = {
     nodeId,
@@ -338,12 +261,14 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     dataDir: options.dataDir,
     engine: yield* engineAddress(options),
     executor,
-    ledger: () => ledger,
-    membership: () => "active/manager",
+    ledger: () => manager?.ledger,
+    membership: () => (manager ? "active/manager" : "active/worker"),
     system,
     version: packageJson.version,
     control: { leave: () => parts.leave }
   })
+  if (manager === undefined) return doors
+  const { ledger, nats } = manager
   const app = makeApp({ ...shared, ledger, run: Effect.runPromise, engine: doors.link, who: () => "nats" })
   yield* serveApi({
     transport: nats.api,

@@ -14,7 +14,8 @@ export interface FlightRecorderOptions {
   readonly clusterId: string
   readonly nodeId: string
   readonly host: Host
-  readonly ledger: LedgerService
+  /** Its history is recorded once for all actors that read it; a worker has none. */
+  readonly ledger: LedgerService | undefined
   /** What it may take in memory; 0 for none. */
   readonly maxBytes: number
 }
@@ -33,11 +34,19 @@ export const openFlightRecorder = Effect.fn("recorder.open")(function* (
 ): Effect.fn.Return<RunningRecorder | undefined, never, Scope.Scope> {
   const { nodeId, clusterId, host, ledger, maxBytes } = options
   if (maxBytes === 0) return undefined
-  const shared = yield* Effect.acquireRelease(
-    Effect.sync(() => keepHistory(ledger)),
-    (history) => Effect.sync(() => history.stop())
-  )
-  const recorder = new FlightRecorder({ nodeId, cluster: clusterId, maxBytes, secretFields, shared })
+  const shared =
+    ledger &&
+    (yield* Effect.acquireRelease(
+      Effect.sync(() => keepHistory(ledger)),
+      (history) => Effect.sync(() => history.stop())
+    ))
+  const recorder = new FlightRecorder({
+    nodeId,
+    cluster: clusterId,
+    maxBytes,
+    secretFields,
+    ...(shared && { shared })
+  })
   const dump = (lines: Iterable<string>): Written =>
     writeRecording(join(options.dataDir, "recordings"), host.now(), lines)
   const onExit = (code: number): void => {

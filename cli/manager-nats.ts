@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Schedule, type Scope } from "effect"
+import type { WorkerPeer } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import type { Held } from "#actors/authority/store.ts"
 import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
@@ -28,8 +29,8 @@ export interface ManagerNats {
   /** Hears of connections that end; not where somebody else's NATS is used. */
   readonly system: NatsTransportService | undefined
   readonly server: NatsServerService | undefined
-  /** These are the managers from now on. */
-  readonly setPeers: (peers: ReadonlyArray<Peer>) => Effect.Effect<void>
+  /** These are the managers and the other nodes from now on. */
+  readonly setPeers: (peers: ReadonlyArray<Peer>, workers: ReadonlyArray<WorkerPeer>) => Effect.Effect<void>
 }
 
 /** What nats-servers call themselves to each other, beside the password. */
@@ -100,10 +101,13 @@ const overOwnServer = Effect.fnUntraced(function* (
   const main = yield* open("raft", connectionName(raftId))
   const bulk = yield* open("raft", `bulk ${raftId}`)
   const system = yield* open("system", `troupe system ${nodeId}`)
-  const setPeers = Effect.fnUntraced(function* (peers: ReadonlyArray<Peer>) {
+  const setPeers = Effect.fnUntraced(function* (
+    peers: ReadonlyArray<Peer>,
+    workers: ReadonlyArray<WorkerPeer>
+  ) {
     yield* server.setPeers({
       routes: peers.filter((peer) => peer.nodeId !== nodeId).map(routeOf),
-      members: [...peers]
+      members: [...peers, ...workers]
     })
     for (const each of [transport, api, main, bulk, system]) each.setServers(serversOf(peers))
     yield* Effect.sleep(reloadedWithin)
@@ -118,8 +122,8 @@ const overOwnServer = Effect.fnUntraced(function* (
     raft: { main, bulk },
     system,
     server,
-    setPeers: (peers) =>
-      setPeers(peers).pipe(
+    setPeers: (peers, workers) =>
+      setPeers(peers, workers).pipe(
         Effect.retry({ schedule: Schedule.spaced("1 second"), times: 5 }),
         Effect.catch((error) => Effect.logError(`nats-server was not told of its peers: ${error.message}`))
       )
@@ -156,7 +160,7 @@ const hostOf = (listenAddr: string): string =>
   listenAddr === "0.0.0.0" ? "127.0.0.1" : listenAddr === "::" ? "[::1]" : bracketed(listenAddr)
 const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address)
 const routeOf = ({ address, ports }: Peer): string => `${bracketed(address)}:${ports.route}`
-const serverOf = ({ address, ports }: Peer): string => `nats://${bracketed(address)}:${ports.nats}`
+export const serverOf = ({ address, ports }: Peer): string => `nats://${bracketed(address)}:${ports.nats}`
 
 const accessOf = ({ seed, inboxPrefix }: NatsCredentials) => ({ seed, inboxPrefix })
 
@@ -183,7 +187,7 @@ function writeTls(dataDir: string, { membership, key }: Held): NatsTls {
   return files
 }
 
-const readCreds = (path: string) =>
+export const readCreds = (path: string) =>
   Effect.tryPromise({
     try: async () => new Uint8Array(await readFile(path)),
     catch: (cause) => new Error(`--nats-creds '${path}': ${cause instanceof Error ? cause.message : cause}`)

@@ -12,7 +12,7 @@ import { newRequest } from "#actors/authority/x509.ts"
 import type { ManagerPorts } from "#actors/model/trust.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { openIdentity, writeIdentity } from "#cli/identity.ts"
-import type { NodeOptions } from "#cli/node-options.ts"
+import { BadOption, type NodeOptions } from "#cli/node-options.ts"
 
 /** As Swarm's certificates: 90 days. A cluster that wants another time says so in its spec, and renewal follows it. */
 const foundingExpiryMs = 90 * 24 * 3_600_000
@@ -26,6 +26,9 @@ const patience = Schedule.min([Schedule.exponential("200 millis"), Schedule.spac
 export const becomeMember = Effect.fn("cli.becomeMember")(function* (options: NodeOptions, now: number) {
   const held = yield* readHeld(options.dataDir)
   if (held !== undefined) return held
+  if (options.role === "worker" && options.join === undefined) {
+    return yield* BadOption.of("role", "worker", "--join and --token beside it: a worker founds no cluster")
+  }
   const made =
     options.join === undefined ? yield* found(options, now) : yield* join(options, options.join, now)
   yield* writeHeld(options.dataDir, made)

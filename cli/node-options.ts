@@ -24,7 +24,8 @@ export class BadOption extends Schema.TaggedError<BadOption>()("BadOption", {
 }
 
 export interface NodeOptions {
-  readonly role: "manager"
+  /** What a machine without a cluster begins as. A member has the role that its cluster gives it. */
+  readonly role: "manager" | "worker"
   readonly name: string
   readonly dataDir: string
   /** For sockets and memory-backed files of this data directory; empty after a reboot. */
@@ -68,7 +69,7 @@ const text = (name: string, description: string) =>
   )
 
 export const nodeFlags = {
-  role: text("role", "manager; a worker joins one (not in this release)"),
+  role: text("role", "manager, or worker: what it joins as is what --token says; a member keeps its role"),
   name: text("name", "the node's name; default: the host's"),
   dataDir: text(
     "data-dir",
@@ -167,13 +168,6 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
 ): Effect.fn.Return<NodeOptions, BadOption> {
   const given = (key: keyof RawNodeOptions): string | undefined => Option.getOrUndefined(raw[key])
   const role = yield* oneOf("role", given("role") ?? "", ["manager", "worker"])
-  if (role === "worker") {
-    return yield* BadOption.of(
-      "role",
-      role,
-      "manager: this release runs one manager, joining comes with certificates"
-    )
-  }
   const name = given("name") ?? hostname()
   if (name === "") return yield* BadOption.of("name", name, "a name")
 

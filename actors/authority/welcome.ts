@@ -3,7 +3,8 @@ import { Effect } from "effect"
 import { admit } from "#actors/authority/admit.ts"
 import { isSameToken } from "#actors/authority/join-token.ts"
 import { issueMembership } from "#actors/authority/membership.ts"
-import type { JoinRequest, Membership, Peer, Role } from "#actors/authority/protocol.ts"
+import { peersOf } from "#actors/authority/peers.ts"
+import type { JoinRequest, Membership, Role } from "#actors/authority/protocol.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { noLeader, type Refusal, Refused, refuse } from "#actors/model/errors.ts"
@@ -17,22 +18,6 @@ export interface WelcomeOptions {
   readonly fresh: Fresh
   /** Milliseconds since the epoch. */
   readonly clock: () => number
-}
-
-/** Where a cluster's managers are reached. */
-export function peersOf(reader: LedgerReader): ReadonlyArray<Peer> {
-  const peers: Array<Peer> = []
-  for (const { ID, Status, ManagerStatus, Keys } of reader.all("node")) {
-    if (ManagerStatus?.Ports === undefined || Keys === undefined) continue
-    peers.push({
-      nodeId: ID,
-      raftId: ManagerStatus.RaftId ?? ID,
-      address: Status.Addr ?? "127.0.0.1",
-      ports: ManagerStatus.Ports,
-      keys: Keys
-    })
-  }
-  return peers
 }
 
 /** The cluster with its roots, or why nobody can be let in. */

@@ -117,7 +117,10 @@ export const configureUsers = (users: ReadonlyArray<NatsUser>): string =>
   ].join("\n")
 
 const configureUser = ({ publicKey, rights }: NatsUser): string =>
-  `\n    { nkey: ${quote(publicKey)}, permissions: { publish: ${listOf(rights.publish)}, subscribe: ${listOf(rights.subscribe)} } }`
+  `\n    { nkey: ${quote(publicKey)}, permissions: { publish: ${listOf(rights.publish)}, subscribe: ${listOf(rights.subscribe)}${rights.answers ? `, ${answers}` : ""} } }`
+
+/** As many parts as the longest answer has, for as long as the most patient asker waits. */
+const answers = 'allow_responses: { max: 4096, expires: "5m" }'
 
 const listOf = (subjects: ReadonlyArray<string>): string => `[${subjects.map(quote).join(", ")}]`
 

@@ -11,7 +11,7 @@ import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/mac
 import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
 import type { NatsUser } from "#actors/nats/configure.ts"
-import { clientRights, inboxOf, rightsOf } from "#actors/nats/rights.ts"
+import { clientRights, inboxOf, rightsOf, workerRights } from "#actors/nats/rights.ts"
 
 export class NatsCredsError extends Schema.TaggedError<NatsCredsError>()("NatsCredsError", {
   message: Schema.String
@@ -203,11 +203,11 @@ export const listClients = (
   })
 }
 
-/** A manager whose connections a server takes, also when its own server is down. */
+/** A node whose connections a server takes: a worker, or a manager when its own server is down. */
 export interface NatsMember {
   readonly nodeId: string
-  /** Its name in the Raft group. */
-  readonly raftId: string
+  /** A manager's name in the Raft group; a worker has none. */
+  readonly raftId?: string
   readonly keys: NatsKeys
 }
 
@@ -218,6 +218,7 @@ export const usersOf = (
   clients: ReadonlyArray<ClientRecord>
 ): ReadonlyArray<NatsUser> => [
   ...members.flatMap(({ nodeId, raftId, keys }) => {
+    if (raftId === undefined) return [{ publicKey: keys.daemon, rights: workerRights(cluster, nodeId) }]
     const rights = rightsOf(cluster, nodeId, raftId)
     return (["daemon", "api", "raft", "system"] as const).map((which) => ({
       publicKey: keys[which],

@@ -9,7 +9,9 @@ const RestartServer = Schema.TaggedStruct("RestartServer", {})
 const SetPeers = Schema.TaggedStruct("SetPeers", {
   /** `host:port` of every server's route. */
   routes: Schema.Array(Schema.String),
-  members: Schema.Array(Schema.Struct({ nodeId: Schema.String, raftId: Schema.String, keys: NatsKeys }))
+  members: Schema.Array(
+    Schema.Struct({ nodeId: Schema.String, raftId: Schema.optionalKey(Schema.String), keys: NatsKeys })
+  )
 })
 
 export const ToNats = Schema.Union([RestartServer, SetPeers])

@@ -11,6 +11,8 @@ export interface Rights {
   readonly subscribe: ReadonlyArray<string>
   /** Of the servers' own account rather than everyone's. */
   readonly system?: true
+  /** May also answer what it was asked, wherever the asker wants the answer. */
+  readonly answers?: true
 }
 
 /** Where a node's connection receives its answers; no other connection may subscribe there. */
@@ -40,6 +42,16 @@ export const managerRights = (cluster: string, inbox: string): Rights => ({
     "_INBOX.>"
   ],
   subscribe: [`troupe.v1.${cluster}.>`, `${inbox}.>`]
+})
+
+/**
+ * A worker speaks to the leader's actor of itself and answers what it was asked, nothing else: whatever it says shows
+ * its name, and it cannot reach another node, Raft or the ledger.
+ */
+export const workerRights = (cluster: string, nodeId: string): Rights => ({
+  publish: [`troupe.v1.${cluster}.leader.node.${nodeId}.in`],
+  subscribe: [`troupe.v1.${cluster}.${nodeId}.>`, `${inboxOf.daemon(nodeId)}.>`],
+  answers: true
 })
 
 /** What each connection of a manager may do. `raftId` names it in the Raft group. */

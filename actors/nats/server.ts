@@ -84,7 +84,7 @@ export interface NatsServerStatus {
 export interface NatsPeers {
   /** `host:port` of every server's route. */
   readonly routes: ReadonlyArray<string>
-  /** Managers whose connections may come to this server: each lists its own server first, and goes on to the others. */
+  /** Nodes whose connections may come to this server: a manager lists its own server first, and goes on to the others. */
   readonly members: ReadonlyArray<NatsMember>
 }
 

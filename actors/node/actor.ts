@@ -1,5 +1,6 @@
 /** The leader's actor of one node. */
-import type { Schema } from "effect"
+import { Effect, type Schema } from "effect"
+import { renew } from "#actors/authority/renew.ts"
 import { carryOut } from "#actors/ledger/proposer.ts"
 import type { Ledger } from "#actors/ledger/service.ts"
 import {
@@ -11,8 +12,21 @@ import {
   start,
   summary
 } from "#actors/node/decide.ts"
-import { FromNode } from "#actors/node/protocol.ts"
+import { FromNode, type ToNodeAnswer } from "#actors/node/protocol.ts"
 import { actor } from "#runtime/actor.ts"
+import type { Address } from "#runtime/address.ts"
+
+const perform = Effect.fn("node.perform")(function* (
+  action: NodeAction,
+  self: Address
+): Effect.fn.Return<NodeMessage, never, Ledger> {
+  if (action._tag === "Propose") return yield* carryOut(action, self)
+  const answer = yield* renew(action.request).pipe(
+    Effect.map((membership): ToNodeAnswer => ({ _tag: "Renewed", membership })),
+    Effect.catch(({ message }) => Effect.succeed<ToNodeAnswer>({ _tag: "NotRenewed", reason: message }))
+  )
+  return { _tag: "Issued", asker: action.asker, answer }
+})
 
 /** One per node, at `leader/node/<id>`. From outside it takes what a node may say, and nothing else. */
 export const node = actor<NodeProps, NodeState, NodeMessage, NodeAction, Ledger>({
@@ -20,6 +34,8 @@ export const node = actor<NodeProps, NodeState, NodeMessage, NodeAction, Ledger>
   accepts: FromNode as unknown as Schema.Codec<NodeMessage, unknown>,
   start,
   decide,
-  perform: carryOut,
+  perform,
+  // A manager is told what nats-servers show each other.
+  secrets: (message) => message._tag === "Issued",
   summary
 })

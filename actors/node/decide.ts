@@ -4,6 +4,9 @@
  * It answers the node, gives it a session, writes its reports to the ledger in batches, and declares it down
  * when it has been silent for too long. Silence that may be our own fault is listened to once more.
  */
+import { peersOf } from "#actors/authority/peers.ts"
+import type { Role } from "#actors/authority/protocol.ts"
+import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
@@ -45,9 +48,14 @@ export type NodeMessage =
   | { readonly _tag: "Check" }
   | { readonly _tag: "Orphan" }
   | { readonly _tag: "WriteAgain" }
+  /** How an `Issue` ended, for the one who asked. */
+  | { readonly _tag: "Issued"; readonly asker: ReplyTo; readonly answer: ToNodeAnswer }
   | Proposed
 
-export type NodeAction = Propose
+export type NodeAction =
+  | Propose
+  /** Makes the node a member in its new role. Answered by `Issued`. */
+  | { readonly _tag: "Issue"; readonly request: RenewalRequest; readonly asker: ReplyTo }
 
 interface Registration {
   readonly description: NodeDescription
@@ -149,6 +157,17 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
     case "Resync":
       if (message.session !== state.session) return stay(state)
       return stay(state, toDispatcher({ _tag: "Resync", nodeId: state.id, session: message.session }))
+    case "Renew":
+      return renew(state, message, moment)
+    case "AskManagers":
+      return stay(
+        state,
+        ...(moment.asker === undefined
+          ? []
+          : [answer(moment.asker, { _tag: "Managers", managers: peersOf(state.ledger) })])
+      )
+    case "Issued":
+      return stay(state, answer(message.asker, message.answer))
     case "Expire":
       return message.session === state.session ? stay(closed(state)) : stay(state)
     case "Check":
@@ -203,7 +222,9 @@ function heartbeat(
   }
   return stay(
     heardNow(state, moment),
-    ...(asker === undefined ? [] : [answer(asker, { _tag: "Beat", heartbeatMs: heartbeatMs(state.ledger) })]),
+    ...(asker === undefined
+      ? []
+      : [answer(asker, { _tag: "Beat", heartbeatMs: heartbeatMs(state.ledger), ...standingOf(state) })]),
     toDispatcher({ _tag: "Heard", nodeId: state.id, session, applied })
   )
 }
@@ -219,6 +240,39 @@ function report(state: NodeState, message: Extract<FromNode, { _tag: "Report" }>
     askers: asker === undefined ? askers : [...askers, asker]
   }
   return write(want(heardNow(state, moment), { report: gathered }), moment)
+}
+
+/**
+ * What the node is to be, by what the ledger says of it. Who is demoted stays a manager until it is out of the Raft
+ * group; who is promoted has no name in it before it asks for one.
+ */
+function standingOf({ ledger, id }: NodeState): { readonly role?: Role; readonly raftId?: string } {
+  const node = ledger.get("node", id)
+  if (node === undefined) return {}
+  const { ManagerStatus, Spec } = node
+  if (ManagerStatus !== undefined) return { role: "manager", raftId: ManagerStatus.RaftId ?? id }
+  return { role: Spec.Role ?? "worker" }
+}
+
+function renew(state: NodeState, message: Extract<FromNode, { _tag: "Renew" }>, moment: Moment): NodeStep {
+  const { asker, now, fresh } = moment
+  if (asker === undefined) return stay(state)
+  const { role } = standingOf(state)
+  const node = state.ledger.get("node", state.id)
+  if (role === undefined || node === undefined) {
+    return stay(state, answer(asker, { _tag: "NotRenewed", reason: "this node is not of this cluster" }))
+  }
+  if (role === "manager" && node.Spec.Role === "worker") {
+    return stay(
+      state,
+      answer(asker, { _tag: "NotRenewed", reason: "this node is about to leave the Raft group: ask again" })
+    )
+  }
+  const { csr, addr, ports } = message
+  // A new name whenever it asks: nobody knows whether a log was ever begun under the one before.
+  const raftId = role === "manager" ? fresh.id() : undefined
+  const request = { nodeId: state.id, csr, addr, ports, now, ...(raftId !== undefined && { raftId }) }
+  return stay(state, { _tag: "Issue", request, asker })
 }
 
 // --- writing -------------------------------------------------------------------------------------------------
@@ -303,7 +357,8 @@ function finished(state: NodeState, moment: Moment): NodeStep {
     const session = moment.fresh.id()
     next = { ...next, session }
     for (const asker of registration.askers) {
-      actions.push(answer(asker, { _tag: "Registered", session, heartbeatMs: heartbeatMs(state.ledger) }))
+      const heartbeat = { heartbeatMs: heartbeatMs(state.ledger), ...standingOf(state) }
+      actions.push(answer(asker, { _tag: "Registered", session, ...heartbeat }))
     }
     actions.push(toDispatcher({ _tag: "SessionOpened", nodeId: state.id, session }))
     const listening = listen(heardNow(next, moment), moment)

@@ -5,8 +5,10 @@
  * `<node>/session/main`. Assignments are goals with a sequence number: a gap is mended by asking for all of them.
  */
 import { Schema } from "effect"
+import { Membership, Peer, roles } from "#actors/authority/protocol.ts"
 import { Attachment, NodeDescription, TaskStatus, taskStates } from "#actors/model/objects.ts"
 import { GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
+import { ManagerPorts } from "#actors/model/trust.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -30,16 +32,38 @@ export const FromNode = Schema.Union([
     statuses: Schema.Array(Schema.Struct({ id: text, status: TaskStatus }))
   }),
   /** Told: a gap was seen, or the node has nothing; answered by a complete `Assign`. */
-  message("Resync", { session: text })
+  message("Resync", { session: text }),
+  /**
+   * Asked; answered by `Renewed` or `NotRenewed`. The node's role is another one than its certificate says: it asks
+   * for what makes it a member in that role. `csr` is PEM, `ports` are where it would listen as a manager.
+   */
+  message("Renew", { csr: text, addr: text, ports: ManagerPorts }),
+  /** Asked; answered by `Managers`. */
+  message("AskManagers", {})
 ])
 export type FromNode = typeof FromNode.Type
 
-export const Registered = message("Registered", { session: text, heartbeatMs: whole })
-export const Beat = message("Beat", { heartbeatMs: whole })
+/** What the cluster takes the node for; `raftId` is a manager's name in the Raft group, absent until it has one. */
+const standing = { role: optional(Schema.Literals(roles)), raftId: optional(text) }
+
+export const Registered = message("Registered", { session: text, heartbeatMs: whole, ...standing })
+export const Beat = message("Beat", { heartbeatMs: whole, ...standing })
 /** The leader does not know this session; register again. */
 export const SessionInvalid = message("SessionInvalid", {})
 export const Noted = message("Noted", {})
-export const ToNodeAnswer = Schema.Union([Registered, Beat, SessionInvalid, Noted])
+export const Renewed = message("Renewed", { membership: Membership })
+export const NotRenewed = message("NotRenewed", { reason: text })
+/** The managers that a node may connect to. */
+export const Managers = message("Managers", { managers: Schema.Array(Peer) })
+export const ToNodeAnswer = Schema.Union([
+  Registered,
+  Beat,
+  SessionInvalid,
+  Noted,
+  Renewed,
+  NotRenewed,
+  Managers
+])
 export type ToNodeAnswer = typeof ToNodeAnswer.Type
 
 /** A task as its node sees it: everything needed to run it, joined from task, service and networks. */

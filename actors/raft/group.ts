@@ -191,6 +191,7 @@ const groupOf = (member: Member): GroupService => ({
         voter: isVoter(configuration, node),
         reachable: isReachable(node)
       })),
+      removed: configuration.removed,
       settled: configurationIndex <= commit
     }
   },

@@ -62,9 +62,10 @@ export interface MemberView {
   readonly reachable: boolean
 }
 
-/** `settled`: no change of the group is under way. */
+/** `settled`: no change of the group is under way. `removed` are names that never come back. */
 export interface GroupView {
   readonly members: ReadonlyArray<MemberView>
+  readonly removed: ReadonlyArray<string>
   readonly settled: boolean
 }
 
@@ -105,7 +106,7 @@ export interface RaftService {
 
 /** The group of a member that is alone and stays so. */
 export const aloneAs = (id: string): GroupService => ({
-  view: () => ({ members: [{ id, voter: true, reachable: true }], settled: true }),
+  view: () => ({ members: [{ id, voter: true, reachable: true }], removed: [], settled: true }),
   change: () => Effect.succeed({ _tag: "Refused", reason: "this log has one member and takes no other" }),
   handOver: Effect.succeed(false)
 })

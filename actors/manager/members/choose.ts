@@ -16,11 +16,14 @@ export const raftIdOf = (node: Node): string => node.ManagerStatus?.RaftId ?? no
 export function nextChange(nodes: Iterable<Node>, group: GroupView, self: string): GroupChange | undefined {
   if (!group.settled) return undefined
   const known = new Set(group.members.map(({ id }) => id))
+  const removed = new Set(group.removed)
   const wanted = new Set<string>()
   let joining: string | undefined
   for (const node of nodes) {
     if (node.Spec.Role !== "manager" || node.ManagerStatus === undefined) continue
     const id = raftIdOf(node)
+    // Promoted again before it had left: it comes back under another name.
+    if (removed.has(id)) continue
     wanted.add(id)
     if (!known.has(id) && (joining === undefined || id < joining)) joining = id
   }
@@ -37,13 +40,14 @@ type Observed = Extract<Command, { type: "node.observe" }>["nodes"][number]
 /** Where the ledger's word on a manager differs from what the leader sees. */
 export function observed(nodes: Iterable<Node>, group: GroupView): ReadonlyArray<Observed> {
   const members = new Map(group.members.map((member) => [member.id, member]))
+  const removed = new Set(group.removed)
   const found: Array<Observed> = []
   for (const node of nodes) {
     const { ManagerStatus, Spec, ID } = node
     if (ManagerStatus === undefined) continue
     const member = members.get(raftIdOf(node))
     if (member === undefined) {
-      if (Spec.Role === "worker") found.push({ id: ID, retired: true })
+      if (Spec.Role === "worker" || removed.has(raftIdOf(node))) found.push({ id: ID, retired: true })
       continue
     }
     // A learner has yet to show that it can be reached: it counts for nothing so far.

@@ -1,13 +1,19 @@
 /** The node's session: `<node>/session/main`, the one actor here that the leader speaks to. */
-import { Effect, Schema } from "effect"
+import { Context, Effect, Schema } from "effect"
 import { Executor } from "#actors/drivers/executor.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
 import { FromLeader, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { decide, type Session, start } from "#actors/node/session/decide.ts"
-import type { SessionAction, SessionMessage } from "#actors/node/session/protocol.ts"
+import type { SessionAction, SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import { actor } from "#runtime/actor.ts"
 import { type Address, address } from "#runtime/address.ts"
 import { System } from "#runtime/system.ts"
+
+/** Hears what the cluster takes this node for, whenever that is new to the session. */
+export const StandingListener = Context.Reference<(standing: Standing) => void>(
+  "troupe/actors/node/session/StandingListener",
+  { defaultValue: () => () => {} }
+)
 
 export const session = actor({
   kind: "session",
@@ -42,6 +48,11 @@ function perform(
       return askLeader(action.message, action.withinMs, self)
     case "Discard":
       return discard(action.container, action.graceMs)
+    case "Stand":
+      return StandingListener.pipe(
+        Effect.tap((listen) => Effect.sync(() => listen(action.standing))),
+        Effect.as(undefined)
+      )
     case "Sweep":
       return SecretStore.pipe(
         Effect.flatMap((store) => store.sweep(action.taskIds)),

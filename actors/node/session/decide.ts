@@ -20,7 +20,7 @@ import {
   take,
   toTask
 } from "#actors/node/session/holdings.ts"
-import type { Assign, SessionAction, SessionMessage } from "#actors/node/session/protocol.ts"
+import type { Assign, SessionAction, SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import type { Place } from "#actors/task/protocol.ts"
 import { type CommonAction, dismiss, later, spawn, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
@@ -60,6 +60,8 @@ export interface Session {
   phase: "without facts" | "registering" | "joined"
   session: string
   heartbeatMs: number
+  /** What the cluster took this node for when it last said so. */
+  standing: Standing | undefined
   /** When the last heartbeat was sent. */
   beatAt: number
   /** The last assignment taken; 0 before the first complete one of a session. */
@@ -100,6 +102,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     phase: "without facts",
     session: "",
     heartbeatMs: 1_000,
+    standing: undefined,
     beatAt: 0,
     applied: 0,
     behind: true,
@@ -216,8 +219,10 @@ type Answered = Extract<SessionMessage, { _tag: "Answered" }>
 function answered(turn: Turn, { about, session: asked, answer }: Answered): void {
   const { session } = turn
   if (answer._tag === "Registered") {
-    if (about === "Register" && session.phase === "registering")
+    if (about === "Register" && session.phase === "registering") {
       joined(turn, answer.session, answer.heartbeatMs)
+      stand(turn, answer)
+    }
     return
   }
   if (answer._tag === "Noted") {
@@ -229,6 +234,7 @@ function answered(turn: Turn, { about, session: asked, answer }: Answered): void
     session.misses = 0
     session.heartbeatMs = answer.heartbeatMs
     beatLater(turn, answer.heartbeatMs)
+    stand(turn, answer)
     return
   }
   if (about === "Report") {
@@ -240,6 +246,14 @@ function answered(turn: Turn, { about, session: asked, answer }: Answered): void
     return
   }
   if (asked === session.session && session.phase === "joined") registerAgain(turn)
+}
+
+/** Passes on what is new of our role. */
+function stand({ session, actions }: Turn, { role, raftId }: Partial<Standing>): void {
+  if (role === undefined) return
+  if (session.standing?.role === role && session.standing.raftId === raftId) return
+  session.standing = { role, ...(raftId !== undefined && { raftId }) }
+  actions.push({ _tag: "Stand", standing: session.standing })
 }
 
 function joined(turn: Turn, id: string, heartbeatMs: number): void {

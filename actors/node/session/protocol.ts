@@ -4,6 +4,8 @@
  * From other processes it takes only what the leader says (`FromLeader`); everything else here comes from the actors
  * beside it. The leader's answers to what it asks come back as `Answered`, or `Unanswered` when there was none.
  */
+
+import type { Role } from "#actors/authority/protocol.ts"
 import type { ContainerState } from "#actors/drivers/executor.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import type { FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
@@ -39,10 +41,18 @@ export type SessionMessage =
   | { readonly _tag: "ReportNow" }
   | { readonly _tag: "ResyncNow" }
 
+/** `raftId` is a manager's name in the Raft group, absent until it has one. */
+export interface Standing {
+  readonly role: Role
+  readonly raftId?: string
+}
+
 export type SessionAction =
   /** Asks the leader's actor of this node, `leader/node/<node id>`. Answered by `Answered` or `Unanswered`. */
   | { readonly _tag: "Ask"; readonly message: FromNode; readonly withinMs: number }
   /** Stops and removes a container that no task owns. Answered by `Discarded`, also when it did not work. */
   | { readonly _tag: "Discard"; readonly container: string; readonly graceMs: number }
+  /** Passes on what the cluster takes this node for. Not answered. */
+  | { readonly _tag: "Stand"; readonly standing: Standing }
   /** Deletes the files of every task but these, left by an earlier life of this process. Not answered. */
   | { readonly _tag: "Sweep"; readonly taskIds: ReadonlyArray<string> }

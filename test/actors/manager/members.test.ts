@@ -22,7 +22,7 @@ const member = (id: string, more: Partial<MemberView> = {}): MemberView => ({
   reachable: true,
   ...more
 })
-const group = (...members: ReadonlyArray<MemberView>): GroupView => ({ members, settled: true })
+const group = (...members: ReadonlyArray<MemberView>): GroupView => ({ members, removed: [], settled: true })
 
 test("who is a manager and not in the group is added, one after the other", () => {
   const nodes = [node("a", "manager"), node("c", "manager"), node("b", "manager")]
@@ -31,7 +31,7 @@ test("who is a manager and not in the group is added, one after the other", () =
 
 test("nothing is changed while a change is under way", () => {
   const nodes = [node("a", "manager"), node("b", "manager")]
-  expect(nextChange(nodes, { members: [member("a")], settled: false }, "a")).toBeUndefined()
+  expect(nextChange(nodes, { members: [member("a")], removed: [], settled: false }, "a")).toBeUndefined()
 })
 
 test("a promoted worker is added once it says how it is reached", () => {

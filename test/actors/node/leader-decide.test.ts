@@ -1,8 +1,16 @@
 import { describe, expect, test } from "bun:test"
+import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose } from "#actors/ledger/writer.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
-import { decide, heartbeatMs, type NodeMessage, type NodeState, start } from "#actors/node/decide.ts"
+import {
+  decide,
+  heartbeatMs,
+  type NodeAction,
+  type NodeMessage,
+  type NodeState,
+  start
+} from "#actors/node/decide.ts"
 import type { CommonAction } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import type { ReplyTo, Step } from "#runtime/behaviour.ts"
@@ -16,7 +24,7 @@ const description: NodeDescription = {
   Engine: { EngineVersion: "20.10.24" }
 }
 
-type Action = Propose | CommonAction
+type Action = NodeAction | CommonAction
 
 /** One node's actor with a clock, a timer and a ledger that a test moves. */
 class Desk {
@@ -25,6 +33,7 @@ class Desk {
   readonly answers: Array<unknown> = []
   readonly told: Array<unknown> = []
   readonly asked: Array<Propose> = []
+  readonly issued: Array<RenewalRequest> = []
   state: NodeState
   checkAt: number | undefined
   #asks = 0
@@ -44,12 +53,13 @@ class Desk {
     return { now: this.now, fresh: this.fresh, self, ...(asker && { asker }) }
   }
 
-  #follow(step: Step<NodeState, Propose>): void {
+  #follow(step: Step<NodeState, NodeAction>): void {
     this.state = step.state
     for (const action of step.actions as ReadonlyArray<Action>) {
       if (action._tag === "Reply") this.answers.push(action.message)
       else if (action._tag === "Tell") this.told.push(action.message)
       else if (action._tag === "Propose") this.asked.push(action)
+      else if (action._tag === "Issue") this.issued.push(action.request)
       else if (action._tag === "Later" && action.key === "check") this.checkAt = this.now + action.afterMs
     }
   }
@@ -130,7 +140,7 @@ describe("sessions", () => {
     const desk = new Desk()
     const session = desk.register()
     desk.say({ _tag: "Heartbeat", session, applied: 3 })
-    expect(desk.answers.at(-1)).toEqual({ _tag: "Beat", heartbeatMs: 1_000 })
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Beat", heartbeatMs: 1_000 })
     expect(desk.told.at(-1)).toEqual({ _tag: "Heard", nodeId: "n1", session, applied: 3 })
     desk.say({ _tag: "Heartbeat", session: "other", applied: 3 })
     expect(desk.answers.at(-1)).toEqual({ _tag: "SessionInvalid" })
@@ -262,5 +272,48 @@ describe("silence", () => {
     desk.pass(4_000).write()
     desk.register()
     expect(desk.status).toBe("ready")
+  })
+})
+
+describe("what a node is to be", () => {
+  const ports = { join: 2377, nats: 4222, route: 6222 }
+  const renew: NodeMessage = { _tag: "Renew", csr: "a request", addr: "10.0.0.1", ports }
+  const manager = { Reachability: "reachable", Addr: "10.0.0.1:2377", RaftId: "r1" } as const
+  const told = (role: "manager" | "worker", ManagerStatus?: typeof manager): Desk => {
+    const desk = new Desk()
+    const Spec = { Role: role, Availability: "active", Labels: {} } as const
+    desk.book.node("n1", { Description: description, Spec, ...(ManagerStatus && { ManagerStatus }) })
+    desk.register()
+    return desk
+  }
+  const standing = (desk: Desk): unknown => {
+    const { role, raftId } = desk.answers.at(-1) as { role?: string; raftId?: string }
+    return raftId === undefined ? role : `${role} ${raftId}`
+  }
+
+  test("is said when it registers: a worker, a manager under its name in the group", () => {
+    expect(standing(told("worker"))).toBe("worker")
+    expect(standing(told("manager", manager))).toBe("manager r1")
+  })
+
+  test("a demoted manager is one until it is out of the group, and gets no other certificate before", () => {
+    const desk = told("worker", manager)
+    expect(standing(desk)).toBe("manager r1")
+    expect(desk.say(renew).answers.at(-1)).toMatchObject({ _tag: "NotRenewed" })
+    expect(desk.issued).toEqual([])
+  })
+
+  test("a promoted worker has no name in the group yet, and is given a new one each time it asks", () => {
+    const desk = told("manager")
+    expect(standing(desk)).toBe("manager")
+    desk.say(renew).say(renew)
+    const names = desk.issued.map(({ raftId }) => raftId)
+    expect(names.every((name) => name !== undefined)).toBe(true)
+    expect(new Set(names).size).toBe(2)
+  })
+
+  test("a worker is renewed as a worker", () => {
+    const desk = told("worker").say(renew)
+    expect(desk.issued.map(({ raftId }) => raftId)).toEqual([undefined])
   })
 })

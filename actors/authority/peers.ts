@@ -1,0 +1,35 @@
+/** Who the ledger says may speak to whom: managers with their servers, and the nodes that connect to those. */
+import type { Peer } from "#actors/authority/protocol.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { NatsKeys } from "#actors/model/trust.ts"
+
+/** Where a cluster's managers are reached. */
+export function peersOf(reader: LedgerReader): ReadonlyArray<Peer> {
+  const peers: Array<Peer> = []
+  for (const { ID, Status, ManagerStatus, Keys } of reader.all("node")) {
+    if (ManagerStatus?.Ports === undefined || Keys === undefined) continue
+    peers.push({
+      nodeId: ID,
+      raftId: ManagerStatus.RaftId ?? ID,
+      address: Status.Addr ?? "127.0.0.1",
+      ports: ManagerStatus.Ports,
+      keys: Keys
+    })
+  }
+  return peers
+}
+
+/** A node that is no manager: it has no server of its own. */
+export interface WorkerPeer {
+  readonly nodeId: string
+  readonly keys: NatsKeys
+}
+
+/** The nodes that managers' nats-servers let in beside the managers. */
+export function workersOf(reader: LedgerReader): ReadonlyArray<WorkerPeer> {
+  const workers: Array<WorkerPeer> = []
+  for (const { ID, ManagerStatus, Keys } of reader.all("node")) {
+    if (ManagerStatus === undefined && Keys !== undefined) workers.push({ nodeId: ID, keys: Keys })
+  }
+  return workers
+}

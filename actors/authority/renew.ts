@@ -1,0 +1,67 @@
+/** What the leader does for a node whose role has changed: a new certificate, and for a manager a name in the Raft group. */
+import { Effect } from "effect"
+import { issueMembership } from "#actors/authority/membership.ts"
+import { peersOf } from "#actors/authority/peers.ts"
+import type { Membership } from "#actors/authority/protocol.ts"
+import { expiryMs, trustOf } from "#actors/authority/welcome.ts"
+import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
+import { Refused, refuse } from "#actors/model/errors.ts"
+import type { ManagerPorts } from "#actors/model/trust.ts"
+
+/** `raftId` is there for who becomes a manager. `now` is milliseconds since the epoch. */
+export interface RenewalRequest {
+  readonly nodeId: string
+  readonly raftId?: string
+  /** PEM. */
+  readonly csr: string
+  readonly addr: string
+  readonly ports: ManagerPorts
+  readonly now: number
+}
+
+/** The membership of a node in its new role; a manager's place is in the ledger when it completes. */
+export const renew = Effect.fn("authority.renew")(function* (
+  request: RenewalRequest
+): Effect.fn.Return<Membership, Refused, Ledger> {
+  const { nodeId, raftId, csr, addr, now } = request
+  const ledger = yield* Ledger
+  const trust = trustOf(ledger.read)
+  if ("code" in trust) return yield* Refused.of(trust)
+  const { cluster, roots } = trust
+  const role = raftId === undefined ? "worker" : "manager"
+  const membership = yield* issueMembership(roots, {
+    member: { nodeId, clusterId: cluster.ID, role, addresses: [addr] },
+    ...(raftId !== undefined && { raftId }),
+    csr,
+    managers: peersOf(ledger.read),
+    now,
+    expiryMs: expiryMs(cluster)
+  }).pipe(Effect.catch(({ message }) => Effect.fail(Refused.of(refuse("invalidArgument", message)))))
+  if (raftId !== undefined) yield* takePlace(ledger, request, raftId)
+  return membership
+})
+
+/** Says where the new manager is reached: from then on the leader takes it into the Raft group. */
+const takePlace = Effect.fnUntraced(function* (
+  ledger: LedgerService,
+  { nodeId, addr, ports }: RenewalRequest,
+  raftId: string
+): Effect.fn.Return<void, Refused> {
+  const known = ledger.read.get("node", nodeId)
+  if (known === undefined) return yield* Refused.of(refuse("notFound", "this node is not of this cluster"))
+  const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...node } = known
+  const ManagerStatus = {
+    Reachability: "unknown" as const,
+    Addr: `${addr}:${ports.join}`,
+    Ports: ports,
+    RaftId: raftId
+  }
+  const outcome = yield* ledger.propose(
+    { type: "node.register", v: 1, node: { ...node, ManagerStatus } },
+    { who: nodeId, why: "it was promoted and says how it is reached as a manager" }
+  )
+  if (outcome._tag === "Applied") return
+  return yield* Refused.of(
+    outcome._tag === "Refused" ? outcome.refusal : refuse("unavailable", "The swarm did not answer in time.")
+  )
+})

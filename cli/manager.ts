@@ -1,0 +1,162 @@
+/** What a manager has beside what every node has: nats-server, its place in the Raft group, and the ledger. */
+import { randomBytes } from "node:crypto"
+import { Effect, Queue } from "effect"
+import { newJoinToken } from "#actors/authority/join-token.ts"
+import { peersOf, workersOf } from "#actors/authority/peers.ts"
+import { dropRoots, type Held, readRoots, rememberManagers } from "#actors/authority/store.ts"
+import type { ExecutorService } from "#actors/drivers/executor.ts"
+import type { Command } from "#actors/ledger/commands.ts"
+import { openLedger } from "#actors/ledger/ledger.ts"
+import type { Change } from "#actors/ledger/reader.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
+import { foundingCommands } from "#actors/manager/found.ts"
+import { equal } from "#actors/model/service-facts.ts"
+import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
+import { type Configuration, founding, nobody } from "#actors/raft/core/configuration.ts"
+import { setFormerLogAside } from "#actors/raft/former-log.ts"
+import { openGroup } from "#actors/raft/group.ts"
+import { followDepartures } from "#actors/raft/wire/departures.ts"
+import { openNatsWire } from "#actors/raft/wire/nats.ts"
+import { freshFromMachine } from "#cli/identity.ts"
+import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
+import type { Host } from "#runtime/host.ts"
+
+/** Everything a manager relies on, in this order; the cluster is founded where this is its first start. */
+export const openManager = Effect.fn("cli.openManager")(function* (
+  options: NodeOptions,
+  held: Held,
+  executor: ExecutorService,
+  host: Host
+) {
+  const { clusterId, nodeId } = held.membership
+  const raftId = raftIdOf(held)
+  yield* Effect.try(() => setFormerLogAside(options.dataDir, raftId))
+  const nats = yield* connectNats(options, held)
+  const ledger = yield* openLedger({
+    openRaft: openGroup({ wire: yield* openWire(nats, held), initial: initialGroup(held) }),
+    directory: options.dataDir,
+    clusterId,
+    nodeId,
+    raftId,
+    host,
+    boot: randomBytes(8).toString("hex")
+  })
+  if (held.origin === "founded") yield* found(options, held, executor, ledger)
+  yield* followPeers(options.dataDir, held, nats, ledger)
+  return { nats, ledger }
+})
+
+/** How members of the Raft group reach each other. A cluster that is begun anew from a survivor has another name. */
+const openWire = (nats: ManagerNats, held: Held) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const { clusterId } = held.membership
+      const wire = openNatsWire({ clusterId, raftId: raftIdOf(held), group: clusterId, ...nats.raft })
+      const departures = nats.system && followDepartures(nats.system, wire)
+      return { wire, departures }
+    }),
+    ({ wire, departures }) =>
+      Effect.sync(() => {
+        departures?.unsubscribe()
+        wire.close()
+      })
+  ).pipe(Effect.map(({ wire }) => wire))
+
+/** Who founds a cluster begins alone; who joins one waits to be told of its group. */
+const initialGroup = (held: Held): Configuration =>
+  held.origin === "founded" ? founding(raftIdOf(held)) : nobody
+
+/** Who the managers are is known to nats-server and to every connection, now and at the next start. */
+const followPeers = Effect.fnUntraced(function* (
+  dataDir: string,
+  held: Held,
+  nats: ManagerNats,
+  ledger: LedgerService
+) {
+  const looks = yield* Queue.sliding<"look">(1)
+  const look = (): void => void Queue.offerUnsafe(looks, "look")
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      ledger.follow(({ changes }) => {
+        if (changes.some(changesPeers)) look()
+      })
+    ),
+    (following) => Effect.sync(() => following.unsubscribe())
+  )
+  let known = ""
+  const follow = Effect.gen(function* () {
+    yield* Queue.take(looks)
+    const managers = peersOf(ledger.read)
+    const workers = workersOf(ledger.read)
+    const now = JSON.stringify([managers, workers])
+    // A ledger that is being caught up with knows nobody yet.
+    if (now === known || managers.length === 0) return
+    known = now
+    yield* nats.setPeers(managers, workers)
+    yield* rememberManagers(dataDir, held, managers)
+  }).pipe(
+    Effect.catch((error) => Effect.logError(error.message)),
+    Effect.forever
+  )
+  look()
+  yield* Effect.forkScoped(follow)
+})
+
+/** Nodes are written down often, and rarely is it news to nats-server. */
+function changesPeers(change: Change): boolean {
+  if (change.kind !== "node") return false
+  const { before, after } = change
+  return (
+    before === undefined ||
+    after === undefined ||
+    before.Status.Addr !== after.Status.Addr ||
+    !equal(before.Keys, after.Keys) ||
+    !equal(before.ManagerStatus?.Ports, after.ManagerStatus?.Ports) ||
+    before.ManagerStatus?.RaftId !== after.ManagerStatus?.RaftId
+  )
+}
+
+/**
+ * The first start of a new cluster: what it begins with becomes the first entries of its log. A cluster of an
+ * earlier release is given the roots that it was founded without. Then the roots have no other place any more.
+ */
+const found = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  { membership, ports }: Held,
+  executor: ExecutorService,
+  ledger: LedgerService
+) {
+  const roots = yield* readRoots(options.dataDir)
+  if (roots === undefined) return
+  const root = roots.ca.certificate
+  const tokens = { Worker: newJoinToken(root), Manager: newJoinToken(root) }
+  const known = ledger.read.cluster()
+  const commands: ReadonlyArray<Command> =
+    known === undefined
+      ? foundingCommands({
+          clusterId: membership.clusterId,
+          ingressId: freshFromMachine().id(),
+          addrPool: options.addrPool,
+          node: {
+            id: membership.nodeId,
+            addr: options.advertiseAddr,
+            availability: options.availability,
+            description: { ...(yield* executor.describe), Hostname: options.name },
+            keys: publicKeysOf(yield* ownSeeds(options.dataDir)),
+            ports
+          },
+          roots,
+          tokens
+        })
+      : known.Roots === undefined
+        ? [{ type: "cluster.trust", v: 1, roots, tokens }]
+        : []
+  for (const command of commands) {
+    const outcome = yield* ledger.propose(command, { who: "local", why: "a new cluster" })
+    if (outcome._tag !== "Applied") {
+      return yield* Effect.fail(new Error(`Cannot found the cluster: ${JSON.stringify(outcome)}`))
+    }
+  }
+  yield* dropRoots(options.dataDir)
+})

@@ -1,0 +1,93 @@
+/**
+ * A node's role while it runs: the leader says what it takes the node for, and a node that holds another membership
+ * asks for the one that fits. What it then does about it is begin another life.
+ */
+import { Effect, Queue, Schema } from "effect"
+import type { Membership } from "#actors/authority/protocol.ts"
+import { type Held, rememberManagers, writeHeld } from "#actors/authority/store.ts"
+import { newRequest } from "#actors/authority/x509.ts"
+import { type FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
+import type { Standing } from "#actors/node/session/protocol.ts"
+import { raftIdOf } from "#cli/manager-nats.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
+import { address } from "#runtime/address.ts"
+import type { SystemService } from "#runtime/system.ts"
+
+const askWithinMs = 10_000
+const pause = "1 second"
+/** A worker whose server goes away moves to another one it knows: it should have heard of those. */
+const managersEvery = "30 seconds"
+
+/** Whether a node that holds `membership` should hold another one. */
+export function isRenewalDue(held: Held, standing: Standing): boolean {
+  if (standing.role !== held.membership.role) return true
+  return standing.role === "manager" && standing.raftId !== raftIdOf(held)
+}
+
+interface RoleOptions {
+  readonly options: NodeOptions
+  readonly held: Held
+  readonly system: SystemService
+}
+
+const askLeader = Effect.fnUntraced(function* ({ held, system }: RoleOptions, message: FromNode) {
+  const answer = yield* system.ask(address("leader", "node", held.membership.nodeId), message, askWithinMs)
+  return yield* Schema.decodeUnknownEffect(ToNodeAnswer)(answer)
+})
+
+/** Completes when this node holds another membership than `held`, durably. */
+export const followRole = Effect.fn("cli.followRole")(function* (
+  role: RoleOptions,
+  standings: Queue.Dequeue<Standing>
+): Effect.fn.Return<void> {
+  let standing = yield* Queue.take(standings)
+  for (;;) {
+    while (!isRenewalDue(role.held, standing)) standing = yield* Queue.take(standings)
+    const membership = yield* renew(role).pipe(
+      Effect.tapError(({ message }) =>
+        Effect.logWarning(`This node is to be a ${standing.role} and cannot become one yet: ${message}`)
+      ),
+      Effect.option
+    )
+    if (membership._tag === "Some") return
+    yield* Effect.sleep(pause)
+    standing = (yield* Queue.clear(standings)).at(-1) ?? standing
+  }
+})
+
+const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<Membership, Error> {
+  const { options, held } = role
+  const request = yield* newRequest
+  const answer = yield* askLeader(role, {
+    _tag: "Renew",
+    csr: request.pem,
+    addr: options.advertiseAddr,
+    ports: held.ports
+  })
+  if (answer._tag !== "Renewed") {
+    return yield* Effect.fail(new Error(answer._tag === "NotRenewed" ? answer.reason : answer._tag))
+  }
+  const { membership } = answer
+  yield* writeHeld(options.dataDir, { origin: "joined", ports: held.ports, membership, key: request.key })
+  return membership
+})
+
+/** A worker hears of the managers from the leader, now and then, and remembers them. */
+export const followManagers = Effect.fn("cli.followManagers")(function* (
+  role: RoleOptions,
+  setManagers: (managers: Membership["managers"]) => void
+) {
+  const { options, held } = role
+  let known = JSON.stringify(held.membership.managers)
+  const look = Effect.gen(function* () {
+    const answer = yield* askLeader(role, { _tag: "AskManagers" })
+    if (answer._tag !== "Managers" || answer.managers.length === 0) return
+    const { managers } = answer
+    const now = JSON.stringify(managers)
+    if (now === known) return
+    known = now
+    setManagers(managers)
+    yield* rememberManagers(options.dataDir, held, managers)
+  }).pipe(Effect.catch(({ message }) => Effect.logDebug(`The managers are not known anew: ${message}`)))
+  return yield* look.pipe(Effect.andThen(Effect.sleep(managersEvery)), Effect.forever)
+})

@@ -1,0 +1,164 @@
+/** Nodes that join, are demoted, promoted and removed: daemons of their own on this machine, tasks as processes. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { mkdtemp, readdir } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import process from "node:process"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { Cluster, startCluster } from "#test/support/cluster.ts"
+import { eventually } from "#test/support/engine.ts"
+
+setDefaultTimeout(60_000)
+
+const dockerHost = "unix:///nonexistent/docker.sock"
+const local = ["--executor", "process", "--advertise-addr", "127.0.0.1", "--recorder", "off"]
+
+let first: Cluster
+let second: Cluster
+let third: Cluster
+const seen: Array<ProcessIdentity> = []
+
+async function joined(name: string, role: "Worker" | "Manager"): Promise<Cluster> {
+  const { JoinTokens } = await first.get("/swarm")
+  const node = await first.get(`/nodes/${first.nodeId}`)
+  const folder = await mkdtemp(join(tmpdir(), "troupe-cluster-"))
+  const args = [...local, "--join", node.ManagerStatus.Addr, "--token", JoinTokens[role]]
+  const cluster = new Cluster(folder, { name, dockerHost, args })
+  await cluster.start()
+  return cluster
+}
+
+/** `name role reachability` of every node, as a manager shows them. */
+async function shown(by: Cluster): Promise<ReadonlyArray<string>> {
+  const { status, body } = await by.api("GET", "/nodes")
+  if (status !== 200) return []
+  return body
+    .map(
+      // biome-ignore lint/suspicious/noExplicitAny: whatever the API answers
+      ({ Description, Spec, Status, ManagerStatus }: any) =>
+        `${Description?.Hostname ?? "?"} ${Spec.Role} ${ManagerStatus?.Reachability ?? Status.State}`
+    )
+    .sort()
+}
+
+const becomes = (by: Cluster, ...nodes: ReadonlyArray<string>): Promise<void> =>
+  eventually(
+    async () => JSON.stringify(await shown(by)) === JSON.stringify(nodes),
+    `the nodes are ${nodes.join(", ")}`,
+    30_000
+  )
+
+const membership = async (node: Cluster): Promise<string> => {
+  const { status, body } = await node.api("GET", "/info")
+  return status === 200 ? `${body.Swarm.LocalNodeState} ${body.Swarm.ControlAvailable}` : "none"
+}
+const isWorker = (node: Cluster): Promise<void> =>
+  eventually(
+    async () => (await membership(node).catch(() => "none")) === "active false",
+    "it is a worker",
+    30_000
+  )
+
+beforeAll(async () => {
+  first = await startCluster({ name: "first", dockerHost, args: local })
+  second = await joined("second", "Manager")
+  third = await joined("third", "Worker")
+}, 120_000)
+afterAll(async () => {
+  for (const one of seen) if (isAlive(one)) process.kill(-one.pid, "SIGKILL")
+  for (const one of [third, second, first]) await one?.cleanUp()
+}, 60_000)
+
+describe("roles of running nodes", () => {
+  test("a token says what a node joins as; a worker says that it is none of the managers", async () => {
+    await becomes(first, "first manager reachable", "second manager reachable", "third worker ready")
+    expect(await membership(third)).toBe("active false")
+    const { status, body } = await third.api("GET", "/nodes")
+    expect(status).toBe(503)
+    expect(body.message).toStartWith("This node is not a swarm manager. Worker nodes can't be used")
+  })
+
+  test("a worker runs what it is given", async () => {
+    const created = await first.api("POST", "/services/create", {
+      Name: "sleeper",
+      TaskTemplate: {
+        ContainerSpec: { Image: "host", Command: ["sleep", "300"] },
+        Placement: { Constraints: ["node.hostname==third"] }
+      },
+      Mode: { Replicated: { Replicas: 1 } }
+    })
+    expect(created.status).toBe(201)
+    seen.push(await sleeper())
+  })
+
+  test("RF-25 promoted and demoted again and again, a node is counted as what it is, and its task stays", async () => {
+    for (let round = 0; round < 2; round++) {
+      expect(await first.must("node", "promote", "third")).toContain("promoted")
+      await becomes(first, "first manager reachable", "second manager reachable", "third manager reachable")
+      await becomes(third, "first manager reachable", "second manager reachable", "third manager reachable")
+      expect(await first.must("node", "demote", "third")).toContain("demoted")
+      await becomes(first, "first manager reachable", "second manager reachable", "third worker ready")
+      await isWorker(third)
+    }
+    expect((await readdir(third.dataDir)).filter((name) => name === "raft")).toEqual([])
+    expect(seen.every(isAlive)).toBe(true)
+    expect((await sleeper()).pid).toBe(seen[0]?.pid ?? 0)
+  })
+
+  test("a demotion that is taken back before it happened leaves a manager", async () => {
+    await first.must("node", "demote", "second")
+    await first.must("node", "promote", "second")
+    await becomes(first, "first manager reachable", "second manager reachable", "third worker ready")
+  })
+
+  test("a leader that is demoted hands over and becomes a worker; nothing is lost", async () => {
+    await first.must("node", "promote", "third")
+    await becomes(second, "first manager reachable", "second manager reachable", "third manager reachable")
+    await second.must("node", "demote", "first")
+    await becomes(second, "first worker ready", "second manager reachable", "third manager reachable")
+    await isWorker(first)
+    expect((await second.get("/services")).length).toBe(1)
+    await second.must("node", "promote", "first")
+    await becomes(second, "first manager reachable", "second manager reachable", "third manager reachable")
+  })
+
+  test("a manager that was away while it was demoted is a worker when it comes back, and disturbs nobody", async () => {
+    await third.stop()
+    await becomes(first, "first manager reachable", "second manager reachable", "third manager unreachable")
+    await first.must("node", "demote", "third")
+    await becomes(first, "first manager reachable", "second manager reachable", "third worker down")
+    await third.start()
+    await isWorker(third)
+    await becomes(first, "first manager reachable", "second manager reachable", "third worker ready")
+  })
+
+  test("a demotion that would leave no quorum, and that of the last manager, are refused", async () => {
+    await second.stop()
+    await becomes(first, "first manager reachable", "second manager unreachable", "third worker ready")
+    await first.must("node", "demote", "second")
+    await becomes(first, "first manager reachable", "second worker down", "third worker ready")
+    const { code, stderr } = await first.docker("node", "demote", "first")
+    expect(code).toBe(1)
+    expect(stderr).toContain("attempting to demote the last manager of the swarm")
+  })
+})
+
+/** The process of the service's one task. */
+async function sleeper(): Promise<ProcessIdentity> {
+  let found: ProcessIdentity | undefined
+  await eventually(
+    async () => {
+      const filters = encodeURIComponent(
+        JSON.stringify({ service: ["sleeper"], "desired-state": ["running"] })
+      )
+      const [task] = await first.get(`/tasks?filters=${filters}`)
+      if (task?.Status.State !== "running") return false
+      found = identityOf(task.Status.ContainerStatus?.PID ?? 0)
+      return found !== undefined
+    },
+    "the task runs",
+    30_000
+  )
+  if (found === undefined) throw new Error("the task has no process")
+  return found
+}
