@@ -88,7 +88,9 @@ export function fieldsIn(ast: Ast, value: unknown, at = ""): ReadonlyArray<strin
       })
     }
     case "Arrays":
-      return (value as ReadonlyArray<unknown>).flatMap((inner) =>
+      // Of a union, the other shape may be the one that is here.
+      if (!Array.isArray(value)) return []
+      return value.flatMap((inner: unknown) =>
         ast.rest.flatMap((type) => [`${at}[]`, ...fieldsIn(type, inner, `${at}[]`)])
       )
     case "Union":
