@@ -8,6 +8,7 @@
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { kinds, LedgerTables } from "#actors/ledger/tables.ts"
+import type { Cluster } from "#actors/model/objects.ts"
 import type { SharedState } from "#runtime/recorder.ts"
 
 /** What the ledger is called in recordings. */
@@ -20,6 +21,8 @@ export const secretFields: ReadonlySet<string> = new Set([
   "JoinTokens",
   "registryAuth",
   "RegistryAuth",
+  "Roots",
+  "roots",
   "UnlockKey"
 ])
 
@@ -200,7 +203,10 @@ const withoutSecrets = ({ kind, before, after }: Change): Change =>
   }) as Change
 
 function hide<Object>(kind: Kind | "cluster", object: Object): Object {
-  if (kind === "cluster") return { ...object, JoinTokens: { Worker: "", Manager: "" } }
+  if (kind === "cluster") {
+    const { Roots: _roots, ...open } = object as Cluster
+    return { ...open, JoinTokens: { Worker: "", Manager: "" } } as Object
+  }
   if (kind !== "secret" && kind !== "config") return object
   const { Spec } = object as { readonly Spec: object }
   return { ...object, Spec: { ...Spec, Data: "" } }

@@ -8,6 +8,7 @@ import { Console, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { redact } from "#actors/ledger/redact.ts"
 import { type Entry, entryType } from "#actors/raft/entry.ts"
+import { commandOf } from "#actors/raft/host/envelope.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { type Damage, type Inspection, inspect, openReadable } from "#actors/raft/storage/inspect.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
@@ -61,9 +62,10 @@ export interface ShownEntry {
 /** Never throws: an entry of a newer release, or one that is no command, is shown as what it is. */
 export function showEntry({ index, term, type, data }: Entry): ShownEntry {
   const plain = { index, term, type: typeNames.get(type) ?? `type ${type}`, bytes: data.length }
-  if (type !== entryType.command) return plain
+  if (type !== entryType.command && type !== entryType.proposal) return plain
   try {
-    const { command, who, why, time } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data))
+    const bytes = type === entryType.proposal ? commandOf(data) : data
+    const { command, who, why, time } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
     return {
       ...plain,
       command: `${command.type}${command.v === 1 ? "" : ` v${command.v}`}`,

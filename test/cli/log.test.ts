@@ -60,8 +60,8 @@ describe("the log of a node that runs", () => {
   test("L5: is shown with its commands, who, why and when, and the node goes on", async () => {
     const { status, stdout } = troupe("show", "--data-dir", directory.path)
     expect(status).toBe(0)
-    expect(stdout).toMatch(/2 +1 +secret\.create +local +m1 +2023-11-14T22:13:20\.000Z/)
-    expect(stdout).toMatch(/4 +1 +unreadable/)
+    expect(stdout).toMatch(/3 +1 +secret\.create +local +m1 +2023-11-14T22:13:20\.000Z/)
+    expect(stdout).toMatch(/5 +1 +unreadable/)
     expect(stdout).not.toContain("canary")
     expect(await propose(group.raft, "more")).toMatchObject({ _tag: "Applied" })
   })
@@ -71,9 +71,9 @@ describe("the log of a node that runs", () => {
       "show",
       "--json",
       "--from",
-      "2",
-      "--to",
       "3",
+      "--to",
+      "4",
       "--data-dir",
       directory.path
     )
@@ -83,11 +83,11 @@ describe("the log of a node that runs", () => {
       .split("\n")
       .map((line) => JSON.parse(line))
     expect(created).toMatchObject({
-      index: 2,
-      type: "command",
+      index: 3,
+      type: "proposal",
       body: { secret: { ID: "s1", Spec: { Name: "db", Data: "[redacted]" } } }
     })
-    expect(removed).toMatchObject({ index: 3, command: "secret.remove", body: { id: "s1" } })
+    expect(removed).toMatchObject({ index: 4, command: "secret.remove", body: { id: "s1" } })
     expect(none).toEqual([])
     expect(stdout).not.toContain(Buffer.from(canary).toString("base64").slice(2, 12))
   })
@@ -117,13 +117,13 @@ describe("a log that is damaged", () => {
       const wal = `${copy.path}/raft/wal`
       const path = `${wal}/${readdirSync(wal).find((name) => name.endsWith(".seg"))}`
       const bytes = readFileSync(path)
-      bytes.fill(7, 3 * 4_096 + 90, 3 * 4_096 + 99)
+      bytes.fill(7, 4 * 4_096 + 90, 4 * 4_096 + 99)
       writeFileSync(path, bytes)
       const found = troupe("verify", "--data-dir", copy.path)
       expect(found.status).toBe(1)
-      expect(found.stdout).toMatch(/damaged: wal\/.*\.seg at byte 12288: frame \d+ is damaged or lost/)
+      expect(found.stdout).toMatch(/damaged: wal\/.*\.seg at byte 16384: frame \d+ is damaged or lost/)
       const shown = troupe("show", "--data-dir", copy.path)
-      expect(shown).toMatchObject({ status: 0, stderr: expect.stringContaining("at byte 12288") })
+      expect(shown).toMatchObject({ status: 0, stderr: expect.stringContaining("at byte 16384") })
       expect(shown.stdout).toContain("secret.remove")
       expect(shown.stdout).not.toContain("secret.create")
     } finally {

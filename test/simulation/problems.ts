@@ -29,7 +29,9 @@ export function problemsOf(world: World): ReadonlyArray<string> {
       found.push(`${where} runs, its task is wanted ${task.DesiredState}`)
   }
   for (const task of ledger.all("task")) {
-    if (ledger.get("service", task.ServiceID) === undefined)
+    // What a lost node ran is waited for: it may come back and go on until it is told.
+    const isLost = ledger.get("node", task.NodeID ?? "")?.Status.State === "down"
+    if (ledger.get("service", task.ServiceID) === undefined && !isLost)
       found.push(`task ${showTask(task)} has no service`)
   }
   for (const machine of world.machines.values()) {

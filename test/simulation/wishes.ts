@@ -19,7 +19,8 @@ export const creation =
           type: "service.create",
           v: 1,
           service: {
-            ID: `id-${name}`,
+            // Who comes after somebody of the same name is somebody else.
+            ID: `id-${name}-${ledger.index}`,
             SpecVersion: 1,
             Spec: { TaskTemplate: template(), ...spec, Name: name },
             ...(spec.Mode?.ReplicatedJob !== undefined && { JobStatus: { JobIteration: { Index: 0 } } })
