@@ -83,7 +83,16 @@ const within = (atom: NameAtom, moved: { readonly from: string; readonly to: str
 }
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"))
-const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0)
+function isZero(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== 0) return false
+  return true
+}
+
+/** Whether `bytes` stand in `content` at `at` already. */
+function standsAt(content: Uint8Array, at: number, bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (content[at + i] !== bytes[i]) return false
+  return true
+}
 
 export class SimVfs implements Vfs {
   #live = new Map<string, Inode>()
@@ -133,6 +142,15 @@ export class SimVfs implements Vfs {
    */
   processEnd(): void {
     for (const inode of this.#live.values()) inode.pending = []
+  }
+
+  /** One legal disk after a power loss now: each atom kept, lost or, at times, garbled, by chance. */
+  randomImage(random: () => number): Image {
+    const keep = random()
+    return this.#build(this.#atoms(), () => {
+      const drawn = random()
+      return drawn < keep ? "kept" : drawn < keep + 0.1 ? "garbled" : "lost"
+    })
   }
 
   /** Legal disks after a power loss now: every combination when there are few atoms, else a wide sample. */
@@ -191,6 +209,11 @@ export class SimVfs implements Vfs {
       size: () => inode.live.length,
       read: (offset, length) => inode.live.slice(offset, offset + length),
       write: (offset, bytes) => {
+        // Nobody looks at what is in between: the same, without its parts.
+        if (mode === "durable" && this.during === undefined && inode.pending.length === 0) {
+          this.#change({ kind: "write", path }, () => this.#writeDurably(inode, path, offset, bytes))
+          return
+        }
         this.#change(
           { kind: "write", path },
           () => this.#write(inode, path, offset, bytes),
@@ -279,11 +302,21 @@ export class SimVfs implements Vfs {
     }
   }
 
+  #writeDurably(inode: Inode, path: string, offset: number, bytes: Uint8Array): void {
+    const grows = Math.max(0, offset + bytes.length - inode.live.length)
+    if (grows > 0 && this.freeBytes(path) < grows) {
+      throw new DiskError("write", path, "ENOSPC", "no space left on device")
+    }
+    const write: FileAtom = { _tag: "Write", at: offset, bytes }
+    inode.live = applyTo(inode.live, write)
+    inode.durable = applyTo(inode.durable, write)
+  }
+
   /** A sector that says what is there already is no atom: it makes no two disks differ. */
   #pend(inode: Inode, atom: FileAtom & { readonly _tag: "Write" }): void {
     const { at, bytes } = atom
     const grows = at + bytes.length > inode.live.length
-    if (!grows && bytes.every((byte, i) => inode.live[at + i] === byte)) return
+    if (!grows && standsAt(inode.live, at, bytes)) return
     inode.live = applyTo(inode.live, atom)
     inode.pending.push(atom)
   }
