@@ -88,6 +88,16 @@ function isZero(bytes: Uint8Array): boolean {
   return true
 }
 
+/** What of a write can arrive without the rest. Zeros over zeros, or over nothing, are one. */
+function sectorsOf(atom: FileAtom): ReadonlyArray<FileAtom> {
+  if (atom._tag === "Truncate" || atom.bytes.length <= sectorBytes || isZero(atom.bytes)) return [atom]
+  const sectors: Array<FileAtom> = []
+  for (let at = 0; at < atom.bytes.length; at += sectorBytes) {
+    sectors.push({ _tag: "Write", at: atom.at + at, bytes: atom.bytes.subarray(at, at + sectorBytes) })
+  }
+  return sectors
+}
+
 /** Whether `bytes` stand in `content` at `at` already. */
 function standsAt(content: Uint8Array, at: number, bytes: Uint8Array): boolean {
   for (let i = 0; i < bytes.length; i++) if (content[at + i] !== bytes[i]) return false
@@ -210,7 +220,7 @@ export class SimVfs implements Vfs {
       read: (offset, length) => inode.live.slice(offset, offset + length),
       write: (offset, bytes) => {
         // Nobody looks at what is in between: the same, without its parts.
-        if (mode === "durable" && this.during === undefined && inode.pending.length === 0) {
+        if (mode === "durable" && this.#isUnwatched() && inode.pending.length === 0) {
           this.#change({ kind: "write", path }, () => this.#writeDurably(inode, path, offset, bytes))
           return
         }
@@ -266,9 +276,12 @@ export class SimVfs implements Vfs {
   }
 
   freeBytes(_path: string): number {
+    return this.capacity === Number.POSITIVE_INFINITY ? this.capacity : this.capacity - this.usedBytes
+  }
+  get usedBytes(): number {
     let used = 0
     for (const inode of this.#live.values()) used += inode.live.length
-    return this.capacity - used
+    return used
   }
 
   #change(operation: SimOperation, pend: () => void, complete: () => void = () => {}): void {
@@ -293,13 +306,18 @@ export class SimVfs implements Vfs {
     if (grows > 0 && this.freeBytes(path) < grows) {
       throw new DiskError("write", path, "ENOSPC", "no space left on device")
     }
-    if (isZero(bytes)) this.#pend(inode, { _tag: "Write", at: offset, bytes: bytes.slice() })
-    else {
+    if (isZero(bytes) || this.#isUnwatched()) {
+      this.#pend(inode, { _tag: "Write", at: offset, bytes: bytes.slice() })
+    } else {
       for (let at = 0; at < bytes.length; at += sectorBytes) {
         const sector = bytes.slice(at, at + sectorBytes)
         this.#pend(inode, { _tag: "Write", at: offset + at, bytes: sector })
       }
     }
+  }
+
+  #isUnwatched(): boolean {
+    return this.during === undefined && this.fault === undefined
   }
 
   #writeDurably(inode: Inode, path: string, offset: number, bytes: Uint8Array): void {
@@ -333,7 +351,11 @@ export class SimVfs implements Vfs {
       ...this.#durable.values(),
       ...this.#pendingNames.flatMap((atom) => ("inode" in atom ? [atom.inode] : []))
     ])
-    for (const inode of inodes) for (const atom of inode.pending) atoms.push({ of: "file", inode, atom })
+    for (const inode of inodes) {
+      for (const whole of inode.pending) {
+        for (const atom of sectorsOf(whole)) atoms.push({ of: "file", inode, atom })
+      }
+    }
     return atoms
   }
 

@@ -75,8 +75,8 @@ export class Snapshots {
 
   /** A snapshot came whole; the core says whether it is still of use. */
   onFetched(fetched: Fetched): void {
-    this.#fetched = fetched
-    if (!this.#core.install(fetched.meta)) this.#fetched = undefined
+    // One that is of no use must not take the place of one that waits for its turn at the disk.
+    if (this.#core.install(fetched.meta)) this.#fetched = fetched
   }
 
   /** The core wants the log to begin at the fetched snapshot. `batch` goes to the disk before it. */

@@ -99,7 +99,7 @@ export function planOf(seed: number): Plan {
         trailingEntries: tiny ? pick(1, 2, 5, 20) : 50_000
       }
     },
-    limits: { segmentBytes: pick(16, 16, 32, 64) * 1024, reserveBytes: 1024, zeroBytes: 8 * 1024 },
+    limits: { segmentBytes: pick(16, 32, 64) * 1024, reserveBytes: 1024, zeroBytes: 8 * 1024 },
     network: {
       minMs: pick(0, 0, 1, 5, 30),
       meanMs: pick(1, 1, 2, 5, 20, 60),
@@ -114,7 +114,7 @@ export function planOf(seed: number): Plan {
     faultEveryMs: pick(200, 600, 1_500, 4_000),
     clients: pick(1, 2, 3, 5),
     keys: pick(1, 2, 4),
-    lifeMs: pick(4_000, 8_000, 8_000, 16_000),
+    lifeMs: pick(3_000, 3_000, 6_000, 6_000, 12_000),
     diskMs: pick(0, 0, 1, 5, 20),
     chunkBytes: pick(64, 512, 64 * 1024)
   }

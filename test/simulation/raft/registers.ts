@@ -69,7 +69,7 @@ export class Registers implements StateMachine {
       if (result) this.#values.set(key, value)
     }
     this.#index = index
-    this.#digest = crc32(data, this.#digest ^ index ^ (result ? 1 : 2))
+    this.#digest = crc32(data, (this.#digest ^ index ^ (result ? 1 : 2)) >>> 0)
     this.#applied(index, data, this.#digest, before !== undefined)
     return result
   }
