@@ -326,7 +326,9 @@ export class Place {
       ...storage,
       persist: (batch, durable) => {
         observer.persistAsked(id, batch)
-        this.note(`writes term ${batch.hardState?.term} cut ${batch.truncateFrom} entries ${batch.entries.map(({ index, term }) => `${index}/${term}`)}`)
+        this.note(
+          `writes term ${batch.hardState?.term} cut ${batch.truncateFrom} entries ${batch.entries.map(({ index, term }) => `${index}/${term}`)}`
+        )
         storage.persist(batch, (token) => {
           observer.persisted(id)
           durable(token)

@@ -1,0 +1,31 @@
+/** Snapshots on their way in: which one is installed when several come. */
+import { expect, test } from "bun:test"
+import type { RaftCore } from "#actors/raft/core/protocol.ts"
+import type { HostEffect } from "#actors/raft/host/protocol.ts"
+import { hostSettings } from "#actors/raft/host/settings.ts"
+import { Snapshots } from "#actors/raft/host/snapshots.ts"
+
+const metaOf = (index: number) => ({ index, term: 1, config: new Uint8Array(0) })
+
+test("I6: a snapshot that comes while another one waits for the disk does not take its place", () => {
+  // As the core does while an installation waits: the first is taken, the second is of no use.
+  const answers = [true, false]
+  const core = { install: () => answers.shift() === true } as unknown as RaftCore
+  const effects: Array<HostEffect> = []
+  const snapshots = new Snapshots(hostSettings, core, 0, (effect) => effects.push(effect))
+  const first = new Uint8Array([1])
+  snapshots.onFetched({ meta: metaOf(5), chunks: [first] })
+  snapshots.onFetched({ meta: metaOf(8), chunks: [new Uint8Array([2])] })
+  const persist = {
+    token: 1,
+    hardState: undefined,
+    truncateFrom: undefined,
+    entries: [],
+    commitHint: 5,
+    snapshot: metaOf(5)
+  }
+  snapshots.install(persist, { token: 1, entries: [], commitHint: 5 })
+  expect(effects).toEqual([
+    { _tag: "Install", token: 1, before: undefined, meta: metaOf(5), chunks: [first] }
+  ])
+})
