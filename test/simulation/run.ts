@@ -3,7 +3,8 @@
  * it is, what it never came to, and the seeds that fail; ends with 1 if any did, or if a mark was never hit in a
  * batch of a thousand or more.
  *
- * `--from 1` begins at that seed; `--minutes 4` stops after so long; `--workers 2` shares the seeds among processes.
+ * `--from 1` begins at that seed; `--minutes 4` stops after so long, `--first` at the first that fails; `--workers 2`
+ * shares the seeds among processes.
  */
 import { spawn } from "node:child_process"
 import { dirname } from "node:path"
@@ -45,11 +46,14 @@ function work(from: number, to: number, until: number, tell: (report: Report) =>
     marks = new Marks()
     toldAt = performance.now()
   }
-  for (let seed = from; seed <= to && Date.now() < until; seed++) {
+  const stopsEarly = words.includes("--first")
+  let broken = false
+  for (let seed = from; seed <= to && Date.now() < until && !(stopsEarly && broken); seed++) {
     const ran = runSeed(seed)
     seeds++
     committed += ran.committed
     marks.add(ran.marks)
+    broken ||= ran.problem !== undefined
     if (ran.problem !== undefined) failed.push([seed, ran.problem.message.split("\n", 1)[0] ?? ""])
     if (performance.now() - toldAt > 5_000) report()
   }
@@ -120,6 +124,6 @@ if (words[0] === "--worker") {
   work(from, to, until, (report) => console.log(JSON.stringify(report)))
 } else if (words[0] === "raft") process.exit((await batch()) ? 0 : 1)
 else {
-  console.error("Say what to simulate: raft [--seeds 1000] [--from 1] [--minutes 5] [--workers 2]")
+  console.error("Say what to simulate: raft [--seeds 1000] [--from 1] [--minutes 5] [--workers 2] [--first]")
   process.exit(2)
 }

@@ -25,6 +25,16 @@ export class Chaos {
   start(): void {
     this.#schedule()
   }
+  /** Somebody was elected: what is asked of a leader in its first moments is harder for it. */
+  elected(): void {
+    if (this.#stopped || this.#chance.below(3) > 0) return
+    const { plan, host } = this.#world
+    host.after(this.#chance.below(5), () => {
+      if (this.#stopped) return
+      if (plan.faults.includes("membership")) this.#change()
+      if (plan.faults.includes("partition") && this.#chance.below(3) === 0) this.#cutOffLeader()
+    })
+  }
   stop(): void {
     this.#stopped = true
   }
@@ -344,6 +354,12 @@ export class Chaos {
   }
 
   #change(): void {
+    // Now and then the leader is cut off with the change in its log alone.
+    if (this.#world.plan.faults.includes("partition") && this.#chance.below(4) === 0) {
+      this.#world.host.after(this.#chance.below(20), () => {
+        if (!this.#stopped) this.#cutOffLeader()
+      })
+    }
     const leader = this.#world.leader()
     const configuration = leader?.member?.inspect().configuration
     if (leader === undefined || configuration === undefined) return
@@ -399,6 +415,19 @@ export class Chaos {
 
   // ── links
 
+  #cutOffLeader(): void {
+    const { network, places, marks } = this.#world
+    const leader = this.#world.leader()
+    if (leader === undefined) return
+    marks.hit("leader cut off")
+    for (const id of places.keys()) {
+      if (id === leader.id) continue
+      network.cut(leader.id, id)
+      network.cut(id, leader.id)
+    }
+    this.#after(4_000, () => network.heal())
+  }
+
   #partition(oneWay: boolean): void {
     const { network, places, marks } = this.#world
     network.heal()
@@ -409,7 +438,10 @@ export class Chaos {
     }
     const leader = this.#world.leader()
     const side = new Map(ids.map((id) => [id, this.#chance.below(2)]))
-    switch (this.#chance.below(7)) {
+    switch (this.#chance.below(8)) {
+      case 7:
+        this.#cutOffLeader()
+        return
       case 0: {
         const alone = leader !== undefined && this.#chance.below(2) === 0 ? leader.id : this.#pick(ids)
         if (alone === leader?.id) marks.hit("leader cut off")

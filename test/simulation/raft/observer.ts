@@ -35,6 +35,9 @@ interface Watched {
   heard: Array<Message["_tag"] | "Tick">
   applied: Array<{ readonly index: number; readonly checksum: number; readonly digest: number }>
   appliedIndex: number
+  /** At the last look at its configuration. */
+  configurationIndex: number
+  lastSeen: Line | undefined
   /** Whom it voted for, on the wire, in each term. */
   readonly votes: Map<number, NodeId>
   /** It lost data that it had promised, and may contradict itself. */
@@ -74,6 +77,8 @@ export class Observer {
         heard: [],
         applied: [],
         appliedIndex: 0,
+        configurationIndex: 0,
+        lastSeen: undefined,
         votes: new Map(),
         excused: false
       }
@@ -373,6 +378,7 @@ export class Observer {
         `${id} takes ${own && show(own)} for committed, not ${show(this.committed[known - 1] as Line)}`
       )
     }
+    this.#checkConfiguration(watched, status)
     if (status.role === "leader") this.#checkLeader(watched, status)
     this.#checkApplied(watched, status)
     watched.heard = []
@@ -456,6 +462,29 @@ export class Observer {
     return bound
   }
 
+  /** I9: in force is the last configuration in the log, and no other. Seen when the log in memory is the one on disk. */
+  #checkConfiguration(
+    watched: Watched,
+    { id, configurationIndex, durable, lastIndex, snapshotIndex }: HostStatus
+  ): void {
+    const { lines } = watched.written
+    if (watched.pending.length > 0 || durable !== lastIndex || lines.length !== lastIndex) return
+    if (configurationIndex === watched.configurationIndex && lines.at(-1) === watched.lastSeen) return
+    watched.configurationIndex = configurationIndex
+    watched.lastSeen = lines.at(-1)
+    let at = lines.at(-1)
+    while (at !== undefined && at.configuration === undefined && at.index > snapshotIndex) at = at.before
+    const expected = at?.configuration === undefined ? snapshotIndex : at.index
+    if (expected > snapshotIndex && configurationIndex !== expected) {
+      throw new Broken(
+        "I9",
+        `${id} goes by the configuration of ${configurationIndex}, and has one at ${expected}`
+      )
+    }
+    if (configurationIndex > lastIndex)
+      throw new Broken("I9", `${id} goes by a configuration that is not in its log`)
+  }
+
   #checkLeader(watched: Watched, status: HostStatus): void {
     const { lines } = watched.written
     const known = Math.min(lines.length, this.#boundOf(status.term))
@@ -471,6 +500,15 @@ export class Observer {
       if (lines[at - 1]?.configuration !== undefined) open++
     if (open > 1)
       throw new Broken("I9", `${watched.id} leads with ${open} configurations that are not committed`)
+    const { configurationIndex, term } = status
+    const last = lines[configurationIndex - 1]
+    const isOwn = configurationIndex > status.commit && last?.term === term && !isFirst(last)
+    if (isOwn && this.committed[status.commit - 1]?.term !== term) {
+      throw new Broken(
+        "I9",
+        `${watched.id} changes the group before an entry of its term ${term} is committed`
+      )
+    }
     if (open === 1) this.marks.hit("configuration uncommitted at its leader")
   }
 
@@ -565,6 +603,13 @@ export class Observer {
         return { index, name: `${client}/${seq}` }
       })
   }
+}
+
+/** No configuration comes before it: it says what the group was founded with. */
+function isFirst(line: Line): boolean {
+  let at = line.before
+  while (at !== undefined && at.configuration === undefined) at = at.before
+  return at === undefined
 }
 
 const isSame = (a: Held, b: Held): boolean =>

@@ -134,6 +134,7 @@ export class Place {
       },
       send: this.#around.send,
       halted: (error) => {
+        if (error instanceof Broken) throw error
         if (!(error instanceof DiskError)) throw new Broken("P", `${this.id} halts: ${error.stack}`)
         observer.marks.hit("disk error ended a member")
         this.crash("process")
@@ -260,6 +261,7 @@ export class Place {
   }
 
   #failed(life: number, error: unknown): void {
+    if (error instanceof Broken) throw error
     if (life !== this.life) return
     if (error instanceof PowerLoss) {
       this.#around.observer.marks.hit("crashed in a write")

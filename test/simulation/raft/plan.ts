@@ -62,6 +62,8 @@ export interface Plan {
   readonly faultEveryMs: number
   readonly clients: number
   readonly keys: number
+  /** A client's mean pause between an answer and the next operation. */
+  readonly pauseMs: number
   /** How long clients and faults go on. */
   readonly lifeMs: number
   readonly diskMs: number
@@ -114,6 +116,7 @@ export function planOf(seed: number): Plan {
     faultEveryMs: pick(200, 600, 1_500, 4_000),
     clients: pick(1, 2, 3, 5),
     keys: pick(1, 2, 4),
+    pauseMs: pick(10, 100, 100),
     lifeMs: pick(3_000, 3_000, 6_000, 6_000, 12_000),
     diskMs: pick(0, 0, 1, 5, 20),
     chunkBytes: pick(64, 512, 64 * 1024)

@@ -29,14 +29,17 @@ export class World {
   readonly #chance: Fresh
   readonly #around: Around
   #core: ReadonlyArray<Place> | undefined
+  #chaos: Chaos | undefined
 
   constructor(plan: Plan) {
     this.plan = plan
     this.host = new VirtualHost(plan.seed)
     this.#chance = Fresh.from(plan.seed ^ 0x5eed)
     this.observer = new Observer(plan.settings, this.marks)
-    this.observer.onRole = (id, { role, term, commit, lastIndex }) =>
+    this.observer.onRole = (id, { role, term, commit, lastIndex }) => {
       this.host.note(`${id} ${role} in term ${term}, commit ${commit} of ${lastIndex}`)
+      if (role === "leader") this.#chaos?.elected()
+    }
     this.network = new Network(this.host, this.#chance.fork(), plan.network, this.marks, this.places)
     this.#around = {
       host: this.host,
@@ -59,7 +62,7 @@ export class World {
       observer: this.observer,
       clients: plan.clients,
       keys: plan.keys,
-      pauseMs: 100,
+      pauseMs: plan.pauseMs,
       places: () => this.#core ?? [...this.places.values()]
     })
   }
@@ -129,6 +132,7 @@ export class World {
     }
     this.clients.start()
     const chaos = new Chaos(this, this.#chance.fork())
+    this.#chaos = chaos
     chaos.start()
     this.host.advance(this.plan.lifeMs)
     chaos.stop()
@@ -157,6 +161,12 @@ export class World {
    * for, agree, and keep its leader.
    */
   #recover(): void {
+    // Who finds its data damaged says so at its start, and counts no more.
+    for (const place of this.places.values()) {
+      place.disarm()
+      place.vfs.capacity = Number.POSITIVE_INFINITY
+      for (let tries = 0; tries < 2; tries++) place.start()
+    }
     const core = this.#chooseCore()
     if (core === undefined) return
     this.#core = core
@@ -170,12 +180,8 @@ export class World {
         place.resume()
         place.stalled = false
         place.rate = 1
-        place.disarm()
-        place.vfs.capacity = Number.POSITIVE_INFINITY
         place.unstick(this.plan.diskMs)
         place.storage?.idle()
-        if (!place.isUp) place.start()
-        if (!place.isUp && !place.lost) place.start()
       } else if (this.#chance.below(2) === 0) place.crash("process")
       else {
         // It talks on, and hears nobody.
