@@ -8,7 +8,9 @@ import { dirname, join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { corpus } from "#test/simulation/raft/corpus.ts"
+import { planOf } from "#test/simulation/raft/plan.ts"
 import { explain, runSeed } from "#test/simulation/raft/run.ts"
+import { World } from "#test/simulation/raft/world.ts"
 
 setDefaultTimeout(120_000)
 
@@ -28,11 +30,18 @@ if (chosen !== undefined) {
     })
   }
 
-  test(`A1 A2 A3 A4 A5 C1 C2 F2 G1 I5: 150 new seeds from ${from}: no law of Raft is broken, and the group recovers`, () => {
+  test(`A1 A2 A3 A4 A5 A11 A14 A15 B1 B4 B10 C1 C2 C4 F2 F6 G1 G4 G6 I5 J4 K1 K4: 150 new seeds from ${from}: no law of Raft is broken, and the group recovers`, () => {
     console.log(`new seeds from ${from}`)
     for (let seed = from; seed < from + 150; seed++) expectSound(seed)
   })
 }
+
+test("S2 S7: a group whose messages do not arrive is found not to recover", () => {
+  for (const lost of ["Heartbeat", "AppendReply", "VoteReply"]) {
+    const world = new World(planOf(1), ({ _tag }) => _tag === lost)
+    expect(() => world.run()).toThrow("L: the group does not recover")
+  }
+})
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(dirname(here))

@@ -1,6 +1,7 @@
 /** A group of members in imitated time, its clients and what goes wrong; and the proof that it recovers. */
 import { type Configuration, founding, type NodeId, nobody } from "#actors/raft/core/configuration.ts"
 import { majorityOf } from "#actors/raft/core/quorum.ts"
+import type { Message } from "#actors/raft/host/message.ts"
 import { VirtualHost } from "#runtime/host-virtual.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { Broken } from "#test/simulation/raft/broken.ts"
@@ -31,7 +32,8 @@ export class World {
   #core: ReadonlyArray<Place> | undefined
   #chaos: Chaos | undefined
 
-  constructor(plan: Plan) {
+  /** `loses` takes messages off the network, always: for showing that the simulator notices. */
+  constructor(plan: Plan, loses: (message: Message) => boolean = () => false) {
     this.plan = plan
     this.host = new VirtualHost(plan.seed)
     this.#chance = Fresh.from(plan.seed ^ 0x5eed)
@@ -51,7 +53,7 @@ export class World {
       chunkBytes: plan.chunkBytes,
       send: (message) => {
         this.observer.sent(message)
-        this.network.send(message)
+        if (!loses(message)) this.network.send(message)
       }
     }
     const founders = founding(...Array.from({ length: plan.voters }, (_, n) => `n${n + 1}`))
@@ -203,17 +205,22 @@ export class World {
 
   /** Whoever is needed by every configuration that may be in force, and by chance some more. */
   #chooseCore(): ReadonlyArray<Place> | undefined {
-    const configurations = this.configurations()
+    const now = this.configurations()
+    // A learner that has caught up may be made a voter at any moment.
+    const soon = now.flatMap(({ voters, learners }) => learners.map((id) => ({ voters: [...voters, id] })))
     const whole = [...this.places.values()].filter(({ lost }) => !lost)
     const order = whole.map((place) => ({ place, at: this.#chance.fraction() })).sort((a, b) => a.at - b.at)
     const core: Array<Place> = []
-    const isEnough = (places: ReadonlyArray<Place>): boolean =>
+    const isEnough = (
+      places: ReadonlyArray<Place>,
+      configurations: ReadonlyArray<Pick<Configuration, "voters">>
+    ): boolean =>
       configurations.every(
         ({ voters }) => places.filter(({ id }) => voters.includes(id)).length >= majorityOf(voters.length)
       )
     // More was lost than a majority can do without: nothing is promised then.
-    if (!isEnough(whole)) return undefined
-    for (const { place } of order) if (!isEnough(core)) core.push(place)
+    if (!isEnough(whole, now)) return undefined
+    for (const { place } of order) if (!isEnough(core, [...now, ...soon])) core.push(place)
     if (this.#chance.below(3) === 0) return whole
     return core
   }
