@@ -80,8 +80,6 @@ const mutants = readdirSync(join(root, "test/mutation"))
   )
   .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
 
-const row = (...cells: ReadonlyArray<string>): string =>
-  `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`
 const text = [
   "# What is proven of Raft, and what is not",
   "",
@@ -95,20 +93,18 @@ const text = [
   "",
   "## Proven",
   "",
-  row("item", "what", "where"),
-  row("---", "---", "---"),
   ...items
     .filter(({ code }) => found.has(code))
-    .map(({ code, says }) =>
-      row(code, says, [...new Set((found.get(code) ?? []).map((proof) => `\`${proof.file}\``))].join(", "))
-    ),
+    .map(({ code, says }) => {
+      const files = new Set((found.get(code) ?? []).map((proof) => `\`${proof.file}\``))
+      return `- **${code}** ${says}: ${[...files].join(", ")}`
+    }),
   "",
   "## Mutants",
   "",
-  row("mutant", "defect", "noticed by"),
-  row("---", "---", "---"),
-  ...mutants.map(({ name, says, test, fails }) =>
-    row(name, says, `\`${test}\`${fails === undefined ? "" : ` (${fails})`}`)
+  ...mutants.map(
+    ({ name, says, test, fails }) =>
+      `- **${name}** ${says}: \`${test}\`${fails === undefined ? "" : ` (${fails})`}`
   ),
   ""
 ].join("\n")
