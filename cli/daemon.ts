@@ -24,6 +24,7 @@ import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import { openGateway } from "#actors/gateway/open.ts"
+import { ledgerMetrics } from "#actors/ledger/metrics.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { leadership } from "#actors/manager/leadership.ts"
@@ -119,6 +120,7 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     transport: nats.transport,
     report: (event) => console.error(showEvent(event, flight?.recorder)),
     lookout: watchdog,
+    families: () => ledgerMetrics(ledger),
     recorder: flight?.recorder,
     dump: flight?.dump,
     trace: {}

@@ -16,7 +16,7 @@ import { Fresh } from "#runtime/ids.ts"
 import { systemAddress } from "#runtime/inspect.ts"
 import type { Lookout } from "#runtime/lookout.ts"
 import { actorMetrics } from "#runtime/metrics.ts"
-import { openMetrics } from "#runtime/openmetrics.ts"
+import { type Family, openMetrics } from "#runtime/openmetrics.ts"
 import { AnswerBy, CurrentCause, effectPerformer, type Performer } from "#runtime/performer.ts"
 import { Post } from "#runtime/post.ts"
 import type { FlightRecorder } from "#runtime/recorder.ts"
@@ -58,6 +58,8 @@ export interface SystemOptions {
   readonly recorder?: FlightRecorder | undefined
   /** Writes a recording down when it is asked for on the sys lane. Throws when it cannot. */
   readonly dump?: ((lines: Iterable<string>) => Written) | undefined
+  /** What the process tells monitoring beside the figures of its actors. */
+  readonly families?: (() => ReadonlyArray<Family>) | undefined
   /** Is told what the thread is about, for the watchdog. */
   readonly lookout?: Lookout | undefined
   /** Remembers which message led to which; absent, nothing is remembered. */
@@ -253,15 +255,16 @@ export function makeSystem(options: SystemOptions): LocalSystem {
   }
 
   const metrics = (): string =>
-    openMetrics(
-      actorMetrics({
+    openMetrics([
+      ...actorMetrics({
         telemetry: post.telemetry,
         registry,
         deadLetters: post.deadLetters.report(),
         strays: strays.report().count,
         now: host.now()
-      })
-    )
+      }),
+      ...(options.families?.() ?? [])
+    ])
 
   const { recorder, dump } = options
   const onSys = sysLane({

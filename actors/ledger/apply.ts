@@ -4,7 +4,12 @@
  *
  * A refusal changes nothing. Texts are the Engine's, because scripts and people read them.
  */
-import { createCluster, trustCluster, updateCluster } from "#actors/ledger/apply/apply-cluster.ts"
+import {
+  createCluster,
+  raiseCluster,
+  trustCluster,
+  updateCluster
+} from "#actors/ledger/apply/apply-cluster.ts"
 import { createNamed, relabel, removeUsable } from "#actors/ledger/apply/apply-files.ts"
 import { allotNetworks, createNetwork, removeNetwork } from "#actors/ledger/apply/apply-networks.ts"
 import { observeNodes, registerNode, removeNode, updateNode } from "#actors/ledger/apply/apply-nodes.ts"
@@ -48,6 +53,11 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return updateCluster(tables, at, command)
     case "cluster.trust":
       return trustCluster(tables, at, command)
+    case "cluster.raise":
+      return raiseCluster(tables, at, command)
+    case "ledger.digest":
+      // Compared by the machine, which knows what this member's own was.
+      return {}
     case "node.register":
       return registerNode(tables, at, command)
     case "node.update":

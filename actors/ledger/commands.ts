@@ -71,6 +71,14 @@ export const Command = Schema.Union([
   /** Gives roots to a cluster that was founded without any, and tokens that name them. */
   command("cluster.trust", { roots: Roots, tokens: Cluster.fields.JoinTokens }),
 
+  /** All managers can do what `level` means: entries of that level may be written from now on. */
+  command("cluster.raise", { level: whole }),
+  /**
+   * The leader's state as of the entry at `index`, or the last command before it, in 16 hexadecimal digits. Changes
+   * nothing; a member that was in another state then halts.
+   */
+  command("ledger.digest", { index: whole, digest: text }),
+
   /** Creates the node or refreshes what it says of itself; keeps the spec that people gave it. */
   command("node.register", { node: fresh(Node.fields) }),
   command("node.update", { id: text, version: whole, spec: NodeSpec }),

@@ -8,6 +8,8 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "cluster.create": 1,
   "cluster.update": 1,
   "cluster.trust": 1,
+  "cluster.raise": 1,
+  "ledger.digest": 1,
   "node.register": 1,
   "node.update": 1,
   "node.observe": 1,

@@ -3,7 +3,9 @@ import { Effect, type Scope } from "effect"
 import type { Result } from "#actors/ledger/apply.ts"
 import type { Command, Entry } from "#actors/ledger/commands.ts"
 import { encodeEntry } from "#actors/ledger/encode.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import { Machine } from "#actors/ledger/machine.ts"
+import type { Mark } from "#actors/ledger/marks.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService, Origin, WriteOutcome } from "#actors/ledger/service.ts"
 import type { OpenRaft, ProposeOutcome } from "#actors/raft/protocol.ts"
@@ -23,6 +25,10 @@ export interface LedgerOptions<E> {
   readonly onDefect?: (defect: unknown) => void
 }
 
+const marking: Origin = { who: "ledger", why: "members compare their states" }
+const mayTellMarks = (ledger: LedgerReader): boolean =>
+  (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf["ledger.digest"]
+
 /** How long a proposal may take before its end is called unknown. */
 const patienceMs = 10_000
 
@@ -41,27 +47,46 @@ export const openLedger = Effect.fnUntraced(function* <E>(
   })
   let seq = 0
 
-  const propose = (command: Command, origin: Origin): Effect.Effect<WriteOutcome> =>
-    Effect.callback<WriteOutcome>((resume) => {
-      seq += 1
-      const entry: Entry = {
-        command,
-        proposer: options.nodeId,
-        boot: options.boot,
-        seq,
-        who: origin.who,
-        why: origin.why,
-        // The log's time never goes back, whatever the machine's clock does.
-        time: Math.max(Math.floor(options.host.now()), machine.tables.time)
-      }
-      const giveUp = options.host.after(patienceMs, () =>
-        resume(Effect.succeed({ _tag: "Unknown", message: `No answer from the log within ${patienceMs} ms` }))
-      )
-      raft.propose(encodeEntry(entry), { proposer: options.nodeId, boot: options.boot, seq }, (outcome) => {
-        giveUp()
-        resume(Effect.succeed(toWriteOutcome(outcome)))
-      })
+  const send = (command: Command, origin: Origin, done: (outcome: WriteOutcome) => void): void => {
+    seq += 1
+    const entry: Entry = {
+      command,
+      proposer: options.nodeId,
+      boot: options.boot,
+      seq,
+      who: origin.who,
+      why: origin.why,
+      // The log's time never goes back, whatever the machine's clock does.
+      time: Math.max(Math.floor(options.host.now()), machine.tables.time)
+    }
+    const giveUp = options.host.after(patienceMs, () =>
+      done({ _tag: "Unknown", message: `No answer from the log within ${patienceMs} ms` })
+    )
+    raft.propose(encodeEntry(entry), { proposer: options.nodeId, boot: options.boot, seq }, (outcome) => {
+      giveUp()
+      done(toWriteOutcome(outcome))
     })
+  }
+  const propose = (command: Command, origin: Origin): Effect.Effect<WriteOutcome> =>
+    Effect.callback<WriteOutcome>((resume) =>
+      send(command, origin, (outcome) => resume(Effect.succeed(outcome)))
+    )
+
+  // A turn of its own: a mark is made in the middle of an entry.
+  const tellMark = (mark: Mark): void => {
+    options.host.after(0, () => {
+      if (raft.leadership()._tag !== "Leading" || !mayTellMarks(machine.tables)) return
+      const { index, digest } = mark
+      // However it ends, the next one comes.
+      send({ type: "ledger.digest", v: 1, index, digest }, marking, () => {})
+    })
+  }
+  machine.onMark = tellMark
+  const following = raft.onLeadership(({ _tag }) => {
+    const latest = machine.marks().at(-1)
+    if (_tag === "Leading" && latest !== undefined) tellMark(latest)
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => following.unsubscribe()))
 
   return {
     read: readerOf(machine),
@@ -71,7 +96,8 @@ export const openLedger = Effect.fnUntraced(function* <E>(
     onLeadership: raft.onLeadership,
     leadership: raft.leadership,
     status: raft.status,
-    group: raft.group
+    group: raft.group,
+    marks: () => machine.marks()
   }
 })
 

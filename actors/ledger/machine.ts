@@ -1,26 +1,39 @@
 /** What the log drives: entries in, results out, and whoever follows is told what changed. */
 import { apply, type Result } from "#actors/ledger/apply.ts"
+import type { Entry } from "#actors/ledger/commands.ts"
 import { digestOf } from "#actors/ledger/digest.ts"
 import { decodeEntry } from "#actors/ledger/encode.ts"
+import { isMarked, type Mark, Marks } from "#actors/ledger/marks.ts"
 import type { ChangeSet } from "#actors/ledger/reader.ts"
 import { Recent } from "#actors/ledger/recent.ts"
 import { decodeSnapshot, encodeSnapshot } from "#actors/ledger/snapshot.ts"
 import { LedgerTables } from "#actors/ledger/tables.ts"
 import type { StateMachine } from "#actors/raft/protocol.ts"
+import { BrokenInvariant } from "#runtime/assert.ts"
 
 /** The replicated state machine: the tables, and what they answered lately. */
 export class Machine implements StateMachine {
   tables = new LedgerTables()
   readonly recent = new Recent()
+  readonly #marks = new Marks()
   readonly #listeners = new Set<(changes: ChangeSet) => void>()
   readonly #onDefect: (defect: unknown) => void
+
+  /** Told of each mark as it is made, in the middle of an entry: it may not propose anything in the same turn. */
+  onMark: (mark: Mark) => void = () => {}
 
   constructor(onDefect: (defect: unknown) => void) {
     this.#onDefect = onDefect
   }
 
   apply(index: number, data: Uint8Array): Result {
-    const entry = decodeEntry(data)
+    const before = this.tables.index
+    const result = this.#applyEntry(index, decodeEntry(data))
+    if (isMarked(before, index)) this.#mark()
+    return result
+  }
+
+  #applyEntry(index: number, entry: Entry): Result {
     const { proposer, boot, seq } = entry
     const seen = this.recent.look(proposer, boot, seq)
     this.tables.index = index
@@ -30,6 +43,7 @@ export class Machine implements StateMachine {
         "The proposal is older than the results that are kept: read the ledger to learn how it ended"
       return { _tag: "Refused", refusal: { code: "unavailable", message } }
     }
+    if (entry.command.type === "ledger.digest") this.#compare(entry.command)
     const result = apply(this.tables, index, entry)
     this.recent.keep(proposer, boot, seq, result)
     this.#announce()
@@ -47,11 +61,33 @@ export class Machine implements StateMachine {
 
   restore(chunks: Iterable<Uint8Array>): void {
     this.tables = decodeSnapshot(chunks, this.recent)
+    this.#marks.clear()
+    this.#mark()
+  }
+
+  /** The digests at the latest entries that all members remember theirs of, to compare members from outside. */
+  marks(): ReadonlyArray<Mark> {
+    return this.#marks.all
   }
 
   follow(listen: (changes: ChangeSet) => void): { readonly unsubscribe: () => void } {
     this.#listeners.add(listen)
     return { unsubscribe: () => this.#listeners.delete(listen) }
+  }
+
+  #mark(): void {
+    const mark = { index: this.tables.index, digest: this.digest() }
+    this.#marks.add(mark)
+    this.onMark(mark)
+  }
+
+  /** Halts this member rather than let it go on answering from a state that the leader does not share. */
+  #compare({ index, digest }: Mark): void {
+    const own = this.#marks.at(index)
+    if (own === undefined || own === digest) return
+    throw new BrokenInvariant(
+      `This member has diverged: its state at entry ${index} has digest ${own}, the leader's has ${digest}`
+    )
   }
 
   #announce(): void {

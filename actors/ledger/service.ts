@@ -1,6 +1,7 @@
 /** The ledger as a service: read it, write to it, follow it. */
 import { Context, type Effect } from "effect"
 import type { Applied, Command } from "#actors/ledger/commands.ts"
+import type { Mark } from "#actors/ledger/marks.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Refusal } from "#actors/model/errors.ts"
 import type { GroupService, Leadership, NoLeader, RaftStatus } from "#actors/raft/protocol.ts"
@@ -34,6 +35,8 @@ export interface LedgerService {
   readonly status: () => RaftStatus
   /** The managers that keep this ledger. */
   readonly group: GroupService
+  /** This member's digests at the latest entries at which all members note theirs, oldest first. */
+  readonly marks: () => ReadonlyArray<Mark>
 }
 
 export class Ledger extends Context.Service<Ledger, LedgerService>()("troupe/actors/ledger/Ledger") {}

@@ -1,5 +1,6 @@
 /** What a new cluster begins with: itself, its first node, and the network that published ports come in by. */
 import type { Command } from "#actors/ledger/commands.ts"
+import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import type { NodeSpec } from "#actors/model/spec.ts"
 import type { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
@@ -19,9 +20,6 @@ export interface Founding {
   readonly roots: Roots
   readonly tokens: { readonly Worker: string; readonly Manager: string }
 }
-
-/** Raised when entries of a new kind may be written; see `Cluster.FeatureLevel`. */
-const featureLevel = 1
 
 /** Swarm's defaults, which `docker info` and `docker swarm update` show and start from. */
 const spec = {
@@ -61,7 +59,7 @@ export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
       node: {
         ID: node.id,
         Spec: { Role: "manager", Availability: node.availability, Labels: {} },
-        Description: node.description,
+        Description: { ...node.description, FeatureLevel: featureLevel },
         Status: { State: "ready", Addr: node.addr },
         ManagerStatus: {
           Leader: true,

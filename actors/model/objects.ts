@@ -153,7 +153,9 @@ export const NodeDescription = Schema.Struct({
   }),
   TLSInfo: optional(Schema.Struct({ TrustRoot: text, CertIssuerSubject: text, CertIssuerPublicKey: text })),
   /** Which executor runs tasks there: `docker` or `process`. */
-  Executor: optional(text)
+  Executor: optional(text),
+  /** The newest entries of the log that it understands; 1 where it does not say. See `Cluster.FeatureLevel`. */
+  FeatureLevel: optional(whole)
 })
 export type NodeDescription = typeof NodeDescription.Type
 

@@ -1,5 +1,14 @@
 /** What entries about the cluster itself do to the tables. */
-import { type At, born, notFound, type Of, touched, type Verdict } from "#actors/ledger/apply/verdict.ts"
+import {
+  type At,
+  born,
+  failedPrecondition,
+  notFound,
+  type Of,
+  touched,
+  type Verdict
+} from "#actors/ledger/apply/verdict.ts"
+import { featureLevelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, refuse } from "#actors/model/errors.ts"
 
@@ -30,5 +39,29 @@ export function trustCluster(tables: LedgerTables, at: At, command: Of<"cluster.
   if (cluster === undefined) return notFound("cluster", "default")
   if (cluster.Roots !== undefined) return refuse("failedPrecondition", "This cluster has its roots already.")
   tables.setCluster({ ...cluster, Roots: command.roots, JoinTokens: command.tokens, ...touched(at) })
+  return { id: cluster.ID }
+}
+
+export function raiseCluster(tables: LedgerTables, at: At, { level }: Of<"cluster.raise">): Verdict {
+  const cluster = tables.cluster()
+  if (cluster === undefined) return notFound("cluster", "default")
+  if (level <= cluster.FeatureLevel) {
+    return failedPrecondition(
+      `the cluster has feature level ${cluster.FeatureLevel}, which is never lowered: ${level} is not above it`
+    )
+  }
+  // By id: a refusal reads the same on a member that began from a snapshot.
+  const managers = [...tables.all("node")]
+    .filter((node) => node.ManagerStatus !== undefined)
+    .sort((a, b) => (a.ID < b.ID ? -1 : 1))
+  for (const manager of managers) {
+    const can = featureLevelOf(manager)
+    if (can < level) {
+      return failedPrecondition(
+        `manager ${manager.ID} can only do feature level ${can}: it needs a newer release for ${level}`
+      )
+    }
+  }
+  tables.setCluster({ ...cluster, FeatureLevel: level, ...touched(at) })
   return { id: cluster.ID }
 }

@@ -3,6 +3,7 @@
  * promoted, removes who was demoted, and writes down who can be reached.
  */
 import { Effect } from "effect"
+import type { Command } from "#actors/ledger/commands.ts"
 import { carryOut } from "#actors/ledger/proposer.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger } from "#actors/ledger/service.ts"
@@ -16,7 +17,7 @@ import {
   type Writing,
   writing
 } from "#actors/ledger/writer.ts"
-import { nextChange, observed } from "#actors/manager/members/choose.ts"
+import { nextChange, observed, risenLevel } from "#actors/manager/members/choose.ts"
 import type { ChangeOutcome, GroupChange, GroupView } from "#actors/raft/protocol.ts"
 import { later } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
@@ -83,10 +84,10 @@ function judge(state: MembersState, group: GroupView): MembersStep {
   const { ledger, raftId } = state
   const actions: Array<MembersAction> = []
   let next = state
-  const news = mayWrite(state.writing) ? observed(ledger.all("node"), group) : []
-  if (news.length > 0) {
+  const commands = mayWrite(state.writing) ? commandsFor(ledger, group) : []
+  if (commands.length > 0) {
     next = { ...next, writing: writing(next.writing) }
-    actions.push(propose("the group's members as seen now", [{ type: "node.observe", v: 1, nodes: news }]))
+    actions.push(propose("the group's members as seen now", commands))
   }
   const change = state.changing ? undefined : nextChange(ledger.all("node"), group, raftId)
   if (change !== undefined) {
@@ -94,6 +95,15 @@ function judge(state: MembersState, group: GroupView): MembersStep {
     actions.push({ _tag: "Change", change })
   }
   return stay(next, ...actions)
+}
+
+function commandsFor(ledger: LedgerReader, group: GroupView): ReadonlyArray<Command> {
+  const nodes = observed(ledger.all("node"), group)
+  const level = risenLevel(ledger.all("node"), ledger.cluster())
+  return [
+    ...(nodes.length === 0 ? [] : [{ type: "node.observe", v: 1, nodes } as const]),
+    ...(level === undefined ? [] : [{ type: "cluster.raise", v: 1, level } as const])
+  ]
 }
 
 const perform = Effect.fn("members.perform")(function* (

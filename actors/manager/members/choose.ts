@@ -3,7 +3,8 @@
  * of each manager. The ledger tells what people want, the group tells what is.
  */
 import type { Command } from "#actors/ledger/commands.ts"
-import type { Node } from "#actors/model/objects.ts"
+import { featureLevel, featureLevelOf } from "#actors/ledger/features.ts"
+import type { Cluster, Node } from "#actors/model/objects.ts"
 import type { GroupChange, GroupView } from "#actors/raft/protocol.ts"
 
 /** A node's name in the group: its own where its log has never begun anew. */
@@ -55,4 +56,14 @@ export function observed(nodes: Iterable<Node>, group: GroupView): ReadonlyArray
     if (ManagerStatus.Reachability !== reachability) found.push({ id: ID, reachability })
   }
   return found
+}
+
+/** The level that the cluster's managers can all do, where that is above what the cluster has. */
+export function risenLevel(nodes: Iterable<Node>, cluster: Cluster | undefined): number | undefined {
+  if (cluster === undefined) return undefined
+  // The leader must understand what it writes, and everyone who keeps the log.
+  let level = featureLevel
+  for (const node of nodes)
+    if (node.ManagerStatus !== undefined) level = Math.min(level, featureLevelOf(node))
+  return level > cluster.FeatureLevel ? level : undefined
 }

@@ -4,8 +4,10 @@
  * Nothing that goes wrong here ends a task: without a leader the node keeps what it was told and catches up after.
  * The state is large and belongs to this actor alone, so it changes in place.
  */
+
 import type { ContainerState } from "#actors/drivers/executor.ts"
 import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
+import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { isBefore } from "#actors/model/task-state.ts"
 import { backOff } from "#actors/node/back-off.ts"
@@ -185,7 +187,11 @@ function follow(turn: Turn, message: SessionMessage): void {
 function described(turn: Turn, description: NodeDescription): void {
   const { session } = turn
   const { name } = session.props
-  session.description = name === undefined ? description : { ...description, Hostname: name }
+  session.description = {
+    ...description,
+    ...(name === undefined ? {} : { Hostname: name }),
+    FeatureLevel: featureLevel
+  }
   if (session.phase === "without facts") {
     session.phase = "registering"
     askToRegister(turn)

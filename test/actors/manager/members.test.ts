@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
-import { nextChange, observed } from "#actors/manager/members/choose.ts"
-import type { Node } from "#actors/model/objects.ts"
+import { featureLevel } from "#actors/ledger/features.ts"
+import { nextChange, observed, risenLevel } from "#actors/manager/members/choose.ts"
+import type { Cluster, Node } from "#actors/model/objects.ts"
 import type { GroupView, MemberView } from "#actors/raft/protocol.ts"
 
 const node = (
@@ -77,4 +78,28 @@ test("RF-24 a demoted manager is one until it has left the group", () => {
   const nodes = [node("a", "manager"), node("b", "worker")]
   expect(observed(nodes, group(member("a"), member("b")))).toEqual([])
   expect(observed(nodes, group(member("a")))).toEqual([{ id: "b", retired: true }])
+})
+
+const able = (id: string, FeatureLevel: number | undefined): Node => ({
+  ...node(id, "manager"),
+  Description: {
+    Hostname: id,
+    Platform: { OS: "linux", Architecture: "x86_64" },
+    Resources: { NanoCPUs: 1e9, MemoryBytes: 1e9 },
+    Engine: { EngineVersion: "1" },
+    ...(FeatureLevel === undefined ? {} : { FeatureLevel })
+  }
+})
+const clusterOf = (FeatureLevel: number) => ({ FeatureLevel }) as Cluster
+
+test("the feature level rises to what all managers can, and no further than the leader itself can", () => {
+  const level = (has: number, ...can: ReadonlyArray<number | undefined>) =>
+    risenLevel([...can.map((one, at) => able(`m${at}`, one)), node("w", "worker", "none")], clusterOf(has))
+  expect(level(1, featureLevel, featureLevel)).toBe(featureLevel)
+  expect(level(1, featureLevel + 5, featureLevel + 1)).toBe(featureLevel)
+  expect(level(featureLevel, featureLevel)).toBeUndefined()
+  // One that has not said what it can is of a release from before there were levels, or has yet to come up.
+  expect(level(1, featureLevel, undefined)).toBeUndefined()
+  expect(level(1, featureLevel, 1)).toBeUndefined()
+  expect(risenLevel([able("m", featureLevel)], undefined)).toBeUndefined()
 })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import type { AssignedTask, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { decide, type Session, start } from "#actors/node/session/decide.ts"
@@ -451,7 +452,7 @@ describe("a machine that changes", () => {
     expect(session.tell(described).told("node/n1")).toEqual([])
     for (let round = 0; round < 2; round++) {
       expect(session.tell({ _tag: "Described", description: more }).told("node/n1")).toEqual([
-        { _tag: "Describe", session: "s1", description: more }
+        { _tag: "Describe", session: "s1", description: { ...more, FeatureLevel: featureLevel } }
       ])
     }
   })

@@ -1,0 +1,16 @@
+/**
+ * What this release can, as one number. It is raised with every kind of entry that earlier releases do not know, and
+ * such an entry is written only once `Cluster.FeatureLevel`, which all managers have reached, allows it.
+ *
+ *     1  all entries up to `config.remove`
+ *     2  `cluster.raise`, `ledger.digest`
+ */
+import type { Node } from "#actors/model/objects.ts"
+
+export const featureLevel = 2
+
+/** The level from which on each kind of entry may be written, where that is not the first. */
+export const levelOf = { "cluster.raise": 2, "ledger.digest": 2 } as const
+
+/** What a node has said that it can; those of before there were levels say nothing. */
+export const featureLevelOf = (node: Node): number => node.Description?.FeatureLevel ?? 1

@@ -1,0 +1,152 @@
+import { expect, test } from "bun:test"
+import { Effect, Exit, Scope } from "effect"
+import type { Command } from "#actors/ledger/commands.ts"
+import { encodeEntry } from "#actors/ledger/encode.ts"
+import { openLedger } from "#actors/ledger/ledger.ts"
+import { Machine } from "#actors/ledger/machine.ts"
+import { type Mark, markEvery } from "#actors/ledger/marks.ts"
+import type { Cluster } from "#actors/model/objects.ts"
+import { openMemory } from "#actors/raft/memory.ts"
+import type { Host } from "#runtime/host.ts"
+import { makeLiveHost } from "#runtime/host-live.ts"
+import { Book } from "#test/support/ledger.ts"
+import { loud } from "#test/support/ledger-life.ts"
+
+function manager(book: Book, id: string, level: number | undefined): void {
+  book.must({
+    type: "node.register",
+    v: 1,
+    node: {
+      ID: id,
+      Spec: { Role: "manager", Availability: "active" },
+      Status: { State: "ready" },
+      Description: {
+        Hostname: id,
+        Platform: { OS: "linux", Architecture: "x86_64" },
+        Resources: { NanoCPUs: 1e9, MemoryBytes: 1e9 },
+        Engine: { EngineVersion: "1" },
+        ...(level === undefined ? {} : { FeatureLevel: level })
+      },
+      ManagerStatus: { Reachability: "reachable", Addr: `${id}:2377` }
+    }
+  })
+}
+
+const raise = (book: Book, level: number): string => {
+  const result = book.write({ type: "cluster.raise", v: 1, level })
+  return result._tag === "Applied" ? "done" : result.refusal.message
+}
+
+test("the feature level rises, and never falls or stays in a write of its own", () => {
+  const book = new Book().cluster()
+  manager(book, "a", 3)
+  manager(book, "b", 4)
+  expect(raise(book, 3)).toBe("done")
+  expect(book.tables.cluster()?.FeatureLevel).toBe(3)
+  expect(raise(book, 3)).toContain("never lowered: 3 is not above it")
+  expect(raise(book, 2)).toContain("never lowered: 2 is not above it")
+  expect(book.tables.cluster()?.FeatureLevel).toBe(3)
+})
+
+test("the feature level rises above no manager, and workers have no say in it", () => {
+  const book = new Book().cluster().node("worker")
+  manager(book, "b", 2)
+  manager(book, "c", undefined)
+  expect(raise(book, 2)).toContain("manager c can only do feature level 1")
+  manager(book, "c", 2)
+  expect(raise(book, 3)).toContain("manager b can only do feature level 2")
+  expect(raise(book, 2)).toBe("done")
+})
+
+const entry = (command: Command, seq: number): Uint8Array =>
+  encodeEntry({ command, proposer: "p", boot: "b", seq, who: "w", why: "y", time: 1_700_000_000_000 + seq })
+const secret = (at: number): Command => ({
+  type: "secret.create",
+  v: 1,
+  secret: { ID: `s${at}`, Spec: { Name: `s${at}`, Labels: {} } }
+})
+
+test("D11 a member whose state differs from the leader's halts at the leader's word on it, and the others go on", () => {
+  const told: Array<Mark> = []
+  const members = [new Machine(loud), new Machine(loud), new Machine(loud)] as const
+  const [leader, twin, odd] = members
+  leader.onMark = (mark) => told.push(mark)
+  for (let at = 1; at <= markEvery; at++) {
+    for (const member of members) member.apply(at, entry(secret(at), at))
+    // What no entry says: a defect, or a bit that turned.
+    if (at === 100) odd.tables.remove("secret", "s7")
+  }
+  const [mark] = told
+  expect(mark?.index).toBe(markEvery)
+  expect([...twin.marks()]).toEqual(told)
+  const word = entry(
+    { type: "ledger.digest", v: 1, index: mark?.index ?? 0, digest: mark?.digest ?? "" },
+    5_000
+  )
+  const next = markEvery + 1
+  expect(leader.apply(next, word)._tag).toBe("Applied")
+  expect(twin.apply(next, word)._tag).toBe("Applied")
+  expect(() => odd.apply(next, word)).toThrow(
+    `This member has diverged: its state at entry ${markEvery} has digest ${odd.marks()[0]?.digest}, the leader's has ${mark?.digest}`
+  )
+})
+
+test("D11 members make their marks at the same entries, also one that began from a snapshot", () => {
+  const whole = new Machine(loud)
+  const late = new Machine(loud)
+  // The log's own entries take indices that no command has.
+  const last = 3 * markEvery
+  for (let at = 2; at <= last; at += 3) {
+    whole.apply(at, entry(secret(at), at))
+    if (at > 1_000) {
+      if (at <= 1_003) late.restore(whole.snapshot())
+      else late.apply(at, entry(secret(at), at))
+    }
+  }
+  const marks = whole.marks()
+  expect(marks.map(({ index }) => Math.floor(index / markEvery))).toEqual([1, 2])
+  expect(late.marks().slice(1)).toEqual([...marks])
+  expect(late.marks()[0]?.index).toBe(1_001)
+})
+
+test("D11 what a member no longer remembers is not held against it", () => {
+  const machine = new Machine(loud)
+  const word: Command = { type: "ledger.digest", v: 1, index: 7, digest: "0000000000000000" }
+  expect(machine.apply(8, entry(word, 1))._tag).toBe("Applied")
+})
+
+test.each([1, 2])(
+  "D11 a leader writes its marks to the log where the cluster's level is 2: it is %i",
+  async (level) => {
+    const due: Array<() => void> = []
+    const host: Host = {
+      ...makeLiveHost(),
+      after: (ms, fire) => {
+        if (ms === 0) due.push(fire)
+        return () => {}
+      }
+    }
+    const scope = Effect.runSync(Scope.make())
+    const ledger = await Effect.runPromise(
+      openLedger({
+        openRaft: openMemory(queueMicrotask),
+        directory: "",
+        clusterId: "c",
+        nodeId: "n",
+        host,
+        boot: "b"
+      }).pipe(Effect.provideService(Scope.Scope, scope))
+    )
+    const write = (command: Command) => Effect.runPromise(ledger.propose(command, { who: "w", why: "y" }))
+    const founder = new Book().cluster({ FeatureLevel: level }).tables.cluster()
+    const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...cluster } = founder as Cluster
+    const node = { ID: "n", Spec: {}, Status: { State: "ready" } } as const
+    expect((await write({ type: "cluster.create", v: 1, cluster, node }))._tag).toBe("Applied")
+    for (let at = 1; ledger.marks().length === 0; at++) await write(secret(at))
+    const before = ledger.read.index
+    for (const fire of due.splice(0)) fire()
+    expect((await write(secret(0)))._tag).toBe("Applied")
+    expect(ledger.read.index - before).toBe(level === 2 ? 2 : 1)
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+)
