@@ -2,7 +2,7 @@
  * Snapshots as bytes, format 2: a mark, then blocks that each carry their length and checksum and stand alone.
  *
  *     file   = mark, block…             the last block ends with an `end` record, or the snapshot is torn
- *     block  = length, CRC-32, records  two 32-bit words, little end first; about 64 KiB
+ *     block  = length, CRC-32, records  two 32-bit words, little end first; about 32 KiB
  *     record = kind, value              one byte and one value as `pack.ts` writes it
  *
  * Streamed both ways. What is read counts only once all of it was read: a torn, damaged or newer snapshot is an error
@@ -28,7 +28,8 @@ const markBytes = 8
 const markOf = (format: number): Uint8Array =>
   new Uint8Array([0x89, 0x54, 0x4c, 0x45, 0x44, 0x47, 0x0a, format])
 const blockHeadBytes = 8
-const blockBytes = 64 * 1024
+/** Half a millisecond to pack, which is how finely its writing can be cut; 24 KiB cost 3 % more bytes than 64. */
+const blockBytes = 32 * 1024
 /** One object may be larger than a block, but not than this: an entry carries at most 1.5 MiB or so. */
 const largestBlock = 64 * 1024 * 1024
 
@@ -60,7 +61,7 @@ interface End {
 }
 
 /**
- * The state as of now in chunks of about 64 KiB, one block each; what is applied while they are taken does not show.
+ * The state as of now in chunks of about 32 KiB, one block each; what is applied while they are taken does not show.
  * Several may be under way at once, each of its own moment.
  */
 export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<Uint8Array> {

@@ -16,7 +16,7 @@ import type { Storage } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
 
 // What a snapshot may take of the process at a time.
-const sliceMs = 4
+const sliceMs = 2
 const sliceBytes = 1024 * 1024
 
 /** The thread that writes the log failed or ended; what it was asked last is in doubt. */
