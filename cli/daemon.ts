@@ -120,7 +120,7 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     transport: nats.transport,
     report: (event) => console.error(showEvent(event, flight?.recorder)),
     lookout: watchdog,
-    families: () => ledgerMetrics(ledger),
+    families: manager && (() => ledgerMetrics(manager.ledger)),
     recorder: flight?.recorder,
     dump: flight?.dump,
     trace: {}
