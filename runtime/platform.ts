@@ -1,4 +1,6 @@
-/** What differs between Bun and Deno, in one place: which one runs us, and how to start one of our own scripts. */
+/** What differs between Bun and Deno, in one place: which one runs us, and how to start children and our own scripts. */
+import { spawn as spawnWhatever } from "node:child_process"
+import { readdirSync } from "node:fs"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 
@@ -33,6 +35,45 @@ export function selfCommand(script: string | URL, args: ReadonlyArray<string> = 
 const cLibraries = ["libc.so.6", "libc.so", "libSystem.B.dylib"]
 
 /**
+ * `spawn` of `node:child_process`, for children that get the files of their `stdio` and no others.
+ *
+ * Deno 2 opens unix sockets for `node:http` without close-on-exec: a child that outlives us would go on listening on
+ * our socket, and whoever comes after us would find it taken.
+ */
+export const spawn: typeof spawnWhatever = ((...args: Parameters<typeof spawnWhatever>) => {
+  if (isDeno) keepFilesToOurselves()
+  return spawnWhatever(...args)
+}) as typeof spawnWhatever
+
+/** ioctl's request to set close-on-exec; unlike fcntl's it takes no variable argument, which foreign calls get wrong. */
+const FIOCLEX = process.platform === "darwin" ? 0x20006601n : 0x5451n
+
+let closeOnExec: ((file: number) => void) | undefined
+
+function keepFilesToOurselves(): void {
+  closeOnExec ??= openCLibrary()
+  for (const name of readdirSync("/dev/fd")) {
+    const file = Number(name)
+    if (file > 2) closeOnExec(file)
+  }
+}
+
+/** Without one, or without the permission for it, children get what Deno gives them. */
+function openCLibrary(): (file: number) => void {
+  const deno = (globalThis as { readonly Deno?: DenoForeign }).Deno
+  for (const library of cLibraries) {
+    try {
+      const { ioctl } =
+        deno?.dlopen(library, { ioctl: { parameters: ["i32", "u64"], result: "i32" } }).symbols ?? {}
+      if (ioctl) return (file) => ioctl(file, FIOCLEX)
+    } catch {
+      // Not this one.
+    }
+  }
+  return () => {}
+}
+
+/**
  * Ends the whole process with `code`, at once, from whichever thread calls it.
  *
  * `process.exit` in a worker ends the worker only, under Bun and Deno alike, and the main thread may be past listening;
@@ -58,8 +99,8 @@ export async function endProcess(code: number): Promise<never> {
 
 /** The part of Deno that speaks to C. */
 interface DenoForeign {
-  readonly dlopen: (
+  readonly dlopen: <Name extends string>(
     library: string,
-    symbols: { readonly _exit: { readonly parameters: ReadonlyArray<"i32">; readonly result: "void" } }
-  ) => { readonly symbols: { readonly _exit: (code: number) => void } }
+    symbols: Readonly<Record<Name, { readonly parameters: ReadonlyArray<string>; readonly result: string }>>
+  ) => { readonly symbols: Readonly<Record<Name, (...args: ReadonlyArray<number | bigint>) => void>> }
 }

@@ -83,6 +83,16 @@ test("the gateway stands on top: no other actor imports it", () => {
   ).toEqual([])
 })
 
+test("children are started by runtime/platform.ts, so that they get none of our files", () => {
+  // The shim has one child, which it outlives, and listens on nothing.
+  const may = new Set(["runtime/platform.ts", "actors/drivers/process/shim.ts"])
+  const found = [...sources.values()].filter(
+    ({ path, code }) =>
+      !may.has(path) && /import \{[^}]*\bspawn\b[^}]*\} from "node:child_process"/.test(code)
+  )
+  expect(found.map(({ path }) => path)).toEqual([])
+})
+
 test("raft knows no nouns, and the model knows nobody", () => {
   expect(
     offences(

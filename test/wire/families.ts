@@ -73,6 +73,13 @@ export function fieldsOf(ast: Ast, at = ""): ReadonlyArray<string> {
   }
 }
 
+/** Whether a value may be of this branch of a union, by its outer shape. */
+function takes(ast: Ast, value: unknown): boolean {
+  if (ast._tag === "Arrays") return Array.isArray(value)
+  if (ast._tag === "Objects") return typeof value === "object" && !Array.isArray(value)
+  return ast._tag !== "Literal"
+}
+
 /** The fields, named as by `fieldsOf`, that `value` has. */
 export function fieldsIn(ast: Ast, value: unknown, at = ""): ReadonlyArray<string> {
   switch (ast._tag) {
@@ -94,7 +101,7 @@ export function fieldsIn(ast: Ast, value: unknown, at = ""): ReadonlyArray<strin
         ast.rest.flatMap((type) => [`${at}[]`, ...fieldsIn(type, inner, `${at}[]`)])
       )
     case "Union":
-      return ast.types.flatMap((type) => (type._tag === "Literal" ? [] : fieldsIn(type, value, at)))
+      return ast.types.filter((type) => takes(type, value)).flatMap((type) => fieldsIn(type, value, at))
     default:
       return []
   }

@@ -4,7 +4,7 @@
  */
 
 import { Buffer } from "node:buffer"
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import process from "node:process"
 import { Duration, Effect, Layer, Schema, type Scope } from "effect"
@@ -25,7 +25,7 @@ import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
 import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
-import { selfCommand } from "#runtime/platform.ts"
+import { selfCommand, spawn } from "#runtime/platform.ts"
 
 export interface DataPlaneOptions {
   /** The last table, the process's identity and its log lie in `<dataDir>/data-plane/`. */

@@ -6,9 +6,10 @@
  * runtime would cost 40. It is told everything in its arguments: what one writes to a pipe may still be in
  * the writer's memory when the writer is killed.
  */
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import process from "node:process"
 import { identityOf, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { spawn } from "#runtime/platform.ts"
 
 /** How long nats-server outlives a manager that crashed, in seconds. */
 const graceSeconds = 2

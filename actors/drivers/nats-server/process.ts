@@ -3,7 +3,7 @@
  *
  * A server that a crashed manager left behind is taken over when it runs what we would start now, else ended.
  */
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { closeSync, existsSync, openSync, readdirSync, rmSync } from "node:fs"
 import net from "node:net"
 import { delimiter, join } from "node:path"
@@ -13,6 +13,7 @@ import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
 import { holderOfPort } from "#actors/drivers/machine/port-holder.ts"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { NatsPaths } from "#actors/drivers/nats-server/paths.ts"
+import { spawn } from "#runtime/platform.ts"
 
 export class NatsServerError extends Schema.TaggedError<NatsServerError>()("NatsServerError", {
   message: Schema.String

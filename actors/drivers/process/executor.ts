@@ -1,5 +1,5 @@
 /** Tasks as supervised processes of this machine, for machines without a Docker Engine. */
-import { type ChildProcess, spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import os from "node:os"
 import process from "node:process"
@@ -20,7 +20,7 @@ import { readLog } from "#actors/drivers/process/read-log.ts"
 import { type Command, taskFolder } from "#actors/drivers/process/records.ts"
 import { sampleSession } from "#actors/drivers/process/sample.ts"
 import { findUser } from "#actors/drivers/process/users.ts"
-import { selfCommand } from "#runtime/platform.ts"
+import { selfCommand, spawn } from "#runtime/platform.ts"
 
 export interface ProcessExecutorOptions {
   /** Where records and logs of tasks are kept; one node's alone. */
