@@ -88,7 +88,9 @@ test("children are started by runtime/platform.ts, so that they get none of our 
   const may = new Set(["runtime/platform.ts", "actors/drivers/process/shim.ts"])
   const found = [...sources.values()].filter(
     ({ path, code }) =>
-      !may.has(path) && /import \{[^}]*\bspawn\b[^}]*\} from "node:child_process"/.test(code)
+      !within(path, "deploy") &&
+      !may.has(path) &&
+      /import \{[^}]*\bspawn\b[^}]*\} from "node:child_process"/.test(code)
   )
   expect(found.map(({ path }) => path)).toEqual([])
 })
