@@ -3,8 +3,12 @@ import { describe, expect, test } from "bun:test"
 import process from "node:process"
 import { dismiss, spawn } from "#runtime/actions.ts"
 import { type Address, address, showAddress } from "#runtime/address.ts"
+import type { Cell } from "#runtime/cell.ts"
+import { VirtualHost } from "#runtime/host-virtual.ts"
+import type { Registry } from "#runtime/registry.ts"
 import { type SimulatedProcess, Simulation } from "#runtime/simulation.ts"
 import { many, permanent, supervisor } from "#runtime/supervisor.ts"
+import { Watches } from "#runtime/watches.ts"
 import { counter } from "#test/runtime/world.ts"
 
 const names = ["n1", "n2", "n3"]
@@ -243,4 +247,55 @@ describe("a watch", () => {
     simulation.advance(boundMs)
     expect(made.filter((each) => each?.reasons.length === 1)).toHaveLength(2_500)
   }, 120_000)
+})
+
+describe("whoever owns what is watched lets go of it", () => {
+  /** An owner of two workers, and the watches that its registry holds. */
+  function owner() {
+    const host = new VirtualHost(1)
+    const held: string[] = []
+    const registry: Pick<Registry, "find" | "watch" | "unwatch"> = {
+      find: (target) => cells.get(showAddress(target)),
+      watch: (target) => held.push(showAddress(target)) > 0,
+      unwatch: (target) => void held.splice(held.indexOf(showAddress(target)), 1)
+    }
+    const cells = new Map(["w1", "w2"].map((id) => [`n1/worker/${id}`, {} as Cell]))
+    const watches = new Watches({
+      host,
+      nodeId: "n1",
+      registry: registry as Registry,
+      ask: () => {},
+      tell: () => {},
+      tellNode: () => {}
+    })
+    const first = watches.onWatch(worker("n1", "w1"), "n2", "k1")
+    watches.onWatch(worker("n1", "w2"), "n2", "k2")
+    /** What n2 says every second: that it watches w1, and whether that is all. */
+    const says = (all: boolean) =>
+      watches.onWatching("n1", {
+        _tag: "Watching",
+        watcher: "n2",
+        all,
+        watches: [{ key: "k1", kind: "worker", id: "w1", tenure: first }]
+      })
+    return { host, held, says }
+  }
+
+  test("when its watcher names all that it watches, and this is not among it", () => {
+    const { held, says } = owner()
+    says(false)
+    expect(held).toEqual(["n1/worker/w1", "n1/worker/w2"])
+    says(true)
+    expect(held).toEqual(["n1/worker/w1"])
+  })
+
+  test("when its watcher has been silent for ten seconds, counted from its last word", () => {
+    const { host, held, says } = owner()
+    host.advance(9_000)
+    says(true)
+    host.advance(9_000)
+    expect(held).toEqual(["n1/worker/w1"])
+    host.advance(1_001)
+    expect(held).toEqual([])
+  })
 })
