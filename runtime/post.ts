@@ -124,7 +124,8 @@ export class Post {
     at: number
   ): Cause | undefined {
     const { trace } = this.#options
-    if (trace === undefined || (cause === undefined && !trace.beginsAt(at))) return cause
+    if (trace === undefined) return cause
+    if ((cause === undefined || trace.isLong(cause)) && !trace.beginsAt(at)) return undefined
     return trace.add(new TraceEntry(this.#newId(), cause, from, to, message, at, "waiting"))
   }
 

@@ -4,6 +4,8 @@
  * An entry is at the same time the `Cause` that its message hands on, so marking it needs no look-up, and a message
  * that nothing traced caused pays one check. A chain begins with a message from another process or, while the
  * budget lasts, with any message that nothing caused: on a quiet process everything is traced, on a busy one a sample.
+ * A chain that has grown long here pays from the same budget to go on, because two actors that answer each other, or
+ * one that wakes itself by a timer, never end theirs.
  */
 import { type Address, showAddress } from "#runtime/address.ts"
 import { tagOf } from "#runtime/dead-letters.ts"
@@ -26,6 +28,9 @@ export interface TraceRecord {
   readonly decideMicros?: number
 }
 
+/** What an order leads to in one process is some ten messages deep. */
+const longChain = 64
+
 export class TraceEntry implements Cause {
   readonly id: string
   traceparent: string | undefined
@@ -36,6 +41,8 @@ export class TraceEntry implements Cause {
   readonly at: number
   outcome: string
   decideMicros: number | undefined
+  /** How many messages of this process led to this one since the budget was last asked. */
+  readonly generation: number
 
   constructor(
     id: string,
@@ -55,6 +62,8 @@ export class TraceEntry implements Cause {
     this.at = at
     this.outcome = outcome
     this.decideMicros = undefined
+    const before = cause instanceof TraceEntry ? cause.generation : longChain
+    this.generation = before === longChain ? 0 : before + 1
   }
 
   mark(outcome: string, decideMicros?: number): void {
@@ -110,6 +119,11 @@ export class TraceRing {
     if (this.#rootsLeft <= 0) return false
     this.#rootsLeft--
     return true
+  }
+
+  /** Whether what `cause` leads to must ask the budget whether it is to be traced. */
+  isLong(cause: Cause): boolean {
+    return cause instanceof TraceEntry && cause.generation === longChain
   }
 
   add(entry: TraceEntry): TraceEntry {

@@ -99,6 +99,30 @@ describe("the ring", () => {
   })
 })
 
+describe("a chain that does not end", () => {
+  /** The traces of 200 messages of an actor to itself, each led to by the one before. */
+  function chain(rootsPerSecond: number) {
+    const world = new World()
+    const { system } = world.process("n1", { trace: { rootsPerSecond } })
+    system.startTree(supervisor({ name: "top", children: [permanent(counter())] }), "n1")
+    let message: unknown = add
+    for (let i = 1; i < 200; i++) message = doing(tell(at("n1"), message))
+    system.tell(at("n1"), message)
+    world.host.settle()
+    return system.traced(at("n1"), 1_000)
+  }
+
+  test("is traced no further than its first message's share once the budget is spent", () => {
+    expect(chain(10)).toHaveLength(65)
+  })
+
+  test("is followed without a gap while the budget lasts", () => {
+    const traced = chain(1_000)
+    expect(traced).toHaveLength(200)
+    expect(traced.slice(1).map(({ cause }) => cause)).toEqual(traced.slice(0, -1).map(({ id }) => id))
+  })
+})
+
 test("without a ring nothing is remembered, and causes still travel", () => {
   const world = new World()
   const [near, far] = [world.process("n1"), world.process("n2", { trace: {} })]
