@@ -86,6 +86,8 @@ export interface NodeState {
   /** When the timer that looks for silence should fire. */
   readonly dueAt: number
   readonly suspect: boolean
+  /** It was given another membership and has not registered since. */
+  readonly changingRole: boolean
   readonly wanted: Wanted
   readonly underWay: Wanted
 }
@@ -106,6 +108,8 @@ const lateMs = 200
 const graceHeartbeats = 2
 /** What the leader's own node has: its Engine may be coming up with it. */
 const ownGraceMs = 30_000
+/** What a node has to begin another life in its new role: nobody should replace tasks that go on meanwhile. */
+const renewalGraceMs = 30_000
 // Swarm's: a task of a node that has been away this long is not waited for.
 const orphanAfterMs = 24 * 60 * 60_000
 
@@ -137,6 +141,7 @@ export function start(props: NodeProps, moment: Moment): NodeStep {
     heardAt,
     dueAt: 0,
     suspect: false,
+    changingRole: false,
     wanted: {},
     underWay: {}
   }
@@ -167,7 +172,7 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
           : [answer(moment.asker, { _tag: "Managers", managers: peersOf(state.ledger) })])
       )
     case "Issued":
-      return stay(state, answer(message.asker, message.answer))
+      return issued(state, message, moment)
     case "Expire":
       return message.session === state.session ? stay(closed(state)) : stay(state)
     case "Check":
@@ -207,7 +212,10 @@ function register(
   const { description, addr } = message
   const before = state.wanted.registration?.askers ?? []
   const askers = moment.asker === undefined ? before : [...before, moment.asker]
-  return write(want(heardNow(state, moment), { registration: { description, addr, askers } }), moment)
+  // It is there: from here on its silence counts as everyone's.
+  const heardAt = state.changingRole ? moment.now : state.heardAt
+  const here = heardNow({ ...state, heardAt, changingRole: false }, moment)
+  return write(want(here, { registration: { description, addr, askers } }), moment)
 }
 
 function heartbeat(
@@ -273,6 +281,17 @@ function renew(state: NodeState, message: Extract<FromNode, { _tag: "Renew" }>, 
   const raftId = role === "manager" ? fresh.id() : undefined
   const request = { nodeId: state.id, csr, addr, ports, now, ...(raftId !== undefined && { raftId }) }
   return stay(state, { _tag: "Issue", request, asker })
+}
+
+function issued(
+  state: NodeState,
+  { asker, answer: said }: Extract<NodeMessage, { _tag: "Issued" }>,
+  moment: Moment
+): NodeStep {
+  if (said._tag !== "Renewed") return stay(state, answer(asker, said))
+  const limit = heartbeatMs(state.ledger) * heartbeatsMissed
+  const heardAt = Math.max(state.heardAt, moment.now + renewalGraceMs - limit)
+  return stay({ ...state, heardAt, suspect: false, changingRole: true }, answer(asker, said))
 }
 
 // --- writing -------------------------------------------------------------------------------------------------

@@ -282,7 +282,9 @@ describe("what a node is to be", () => {
   const told = (role: "manager" | "worker", ManagerStatus?: typeof manager): Desk => {
     const desk = new Desk()
     const Spec = { Role: role, Availability: "active", Labels: {} } as const
-    desk.book.node("n1", { Description: description, Spec, ...(ManagerStatus && { ManagerStatus }) })
+    desk.book.node("n1", { Description: description, ...(ManagerStatus && { ManagerStatus }) })
+    const version = desk.book.tables.get("node", "n1")?.Version.Index ?? 0
+    desk.book.must({ type: "node.update", v: 1, id: "n1", version, spec: Spec })
     desk.register()
     return desk
   }
@@ -315,5 +317,23 @@ describe("what a node is to be", () => {
   test("a worker is renewed as a worker", () => {
     const desk = told("worker").say(renew)
     expect(desk.issued.map(({ raftId }) => raftId)).toEqual([undefined])
+  })
+
+  test("a node that was given another membership has time to begin again before it counts as down", () => {
+    const desk = told("worker")
+    const membership = {
+      nodeId: "n1",
+      clusterId: "c1",
+      role: "worker",
+      certificate: "",
+      root: "",
+      managers: []
+    } as const
+    const asker = { to: "asker", deadline: desk.now + 1_000 }
+    desk.say({ _tag: "Issued", asker, answer: { _tag: "Renewed", membership } })
+    const before = desk.state.heardAt
+    expect(before).toBeGreaterThan(desk.now + 20_000)
+    desk.register()
+    expect(desk.state.heardAt).toBe(desk.now)
   })
 })
