@@ -14,6 +14,7 @@ import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
 import { logRoutes } from "#actors/gateway/routes/logs.ts"
 import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
+import { raftRoutes } from "#actors/gateway/routes/raft.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
 import { type CannotListen, type Doors, serveGateway } from "#actors/gateway/server.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -89,6 +90,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
       logRoutes({ gateway, system, headers }),
       metricsRoutes({ text: system.metrics, headers }),
+      raftRoutes({ status: () => ledger()?.status(), headers }),
       { fetch: (request) => app.fetch(request), owns }
     ],
     interceptor: makeInterceptor({ gateway, engine: link, executor }),

@@ -95,7 +95,7 @@ export const openLedger = Effect.fnUntraced(function* <E>(
     follow: (listen) => machine.follow(listen),
     onLeadership: raft.onLeadership,
     leadership: raft.leadership,
-    status: raft.status,
+    status: () => ({ ...raft.status(), digest: machine.digest() }),
     group: raft.group,
     marks: () => machine.marks()
   }

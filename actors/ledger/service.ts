@@ -22,6 +22,12 @@ export type WriteOutcome =
   | { readonly _tag: "NotLeader"; readonly leader?: string }
   | { readonly _tag: "Unknown"; readonly message: string }
 
+/** This member of the Raft group, and the state that it has built from the log. */
+export interface LedgerStatus extends RaftStatus {
+  /** 16 hexadecimal digits over the whole state: members with the same `applied` that differ here have diverged. */
+  readonly digest: string
+}
+
 export interface LedgerService {
   readonly read: LedgerReader
   /** Never fails: every way to end is a `WriteOutcome`. */
@@ -32,7 +38,7 @@ export interface LedgerService {
   readonly follow: (listen: (changes: ChangeSet) => void) => { readonly unsubscribe: () => void }
   readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
   readonly leadership: () => Leadership
-  readonly status: () => RaftStatus
+  readonly status: () => LedgerStatus
   /** The managers that keep this ledger. */
   readonly group: GroupService
   /** This member's digests at the latest entries at which all members note theirs, oldest first. */

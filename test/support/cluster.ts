@@ -124,7 +124,8 @@ export class Cluster {
     method: string,
     path: string,
     body?: unknown,
-    headers: Readonly<Record<string, string>> = {}
+    headers: Readonly<Record<string, string>> = {},
+    abort?: AbortSignal
   ): Promise<ApiAnswer> {
     const isRaw = typeof body === "string" || body instanceof Buffer
     const bytes = body === undefined ? undefined : isRaw ? body : JSON.stringify(body)
@@ -135,6 +136,7 @@ export class Cluster {
           path,
           method,
           agent: false,
+          ...(abort && { signal: abort }),
           headers: {
             ...(bytes === undefined
               ? {}
@@ -210,6 +212,11 @@ export class Cluster {
   /** SIGKILL to the daemon alone. */
   async kill9(): Promise<void> {
     await this.#end("SIGKILL")
+  }
+
+  /** A signal to the daemon that runs now, if one does. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal)
   }
 
   /** Starts the daemon, ending the present one in order first, and waits until it serves and its node is ready. */

@@ -1,0 +1,159 @@
+/** Three managers, each a process with its own nats-server and its own log: one cluster, whatever happens to one of them. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { eventually, uniqueName } from "#test/support/engine.ts"
+import { configNames, invitation, Managers, newManager, raftOf, writeConfig } from "#test/support/managers.ts"
+
+setDefaultTimeout(60_000)
+
+let managers: Managers
+
+beforeAll(async () => {
+  managers = await Managers.start(3)
+}, 60_000)
+afterAll(async () => {
+  await managers?.cleanUp()
+}, 60_000)
+
+/** Every write that was acknowledged so far. */
+const written: Array<string> = []
+
+async function write(by: Cluster): Promise<void> {
+  const name = uniqueName("written")
+  const { status, body } = await writeConfig(by, name)
+  expect({ status, message: body.message }).toEqual({ status: 201, message: undefined })
+  written.push(name)
+}
+
+/** Writes to `by` one after the other until told to end; what came back of each. */
+function keepWriting(by: Cluster): { readonly end: () => Promise<ReadonlyArray<number>> } {
+  let ended = false
+  const statuses: Array<number> = []
+  const writing = (async () => {
+    while (!ended) {
+      const name = uniqueName("kept")
+      const { status } = await writeConfig(by, name)
+      statuses.push(status)
+      if (status === 201) written.push(name)
+    }
+  })()
+  return {
+    end: async () => {
+      ended = true
+      await writing
+      return statuses
+    }
+  }
+}
+
+const expectNothingLost = async (): Promise<void> => {
+  for (const one of managers.all) {
+    const names = new Set(await configNames(one))
+    expect(written.filter((name) => !names.has(name))).toEqual([])
+  }
+}
+
+test("what one manager acknowledges, every other one shows at once", async () => {
+  for (const [at, by] of managers.all.entries()) {
+    const name = uniqueName("web")
+    const created = await by.api("POST", "/services/create", {
+      Name: name,
+      TaskTemplate: { ContainerSpec: { Image: "host", Command: ["sleep", "600"] } },
+      Mode: { Replicated: { Replicas: 0 } }
+    })
+    expect(created.status).toBe(201)
+    // Not "eventually": whoever was told that it is there must find it anywhere.
+    for (const one of managers.all) {
+      const found = await one.api("GET", `/services/${name}`)
+      expect({ at, status: found.status, id: found.body.ID }).toEqual({
+        at,
+        status: 200,
+        id: created.body.ID
+      })
+    }
+  }
+})
+
+test("the leader is killed: another accepts writes, a follower answers all along, and the killed one catches up", async () => {
+  for (const one of managers.all) await write(one)
+  const leader = await managers.leader()
+  const [near, far] = managers.others(leader) as [Cluster, Cluster]
+  await leader.kill9()
+  await write(near)
+  await write(far)
+  const next = await managers.leader(managers.others(leader))
+  expect(next).not.toBe(leader)
+  await leader.restart()
+  await write(leader)
+  await managers.settled()
+  await managers.agreed()
+  await expectNothingLost()
+})
+
+test("the leader ends in order: no write fails or hangs while another takes over", async () => {
+  const leader = await managers.leader()
+  const writers = managers.others(leader).map(keepWriting)
+  const before = written.length
+  await eventually(() => written.length > before + 10, "writes are under way")
+  expect(await leader.stop()).toBe(0)
+  const after = written.length
+  await eventually(() => written.length > after + 10, "writes go on")
+  const statuses = (await Promise.all(writers.map(({ end }) => end()))).flat()
+  expect(statuses.filter((status) => status !== 201)).toEqual([])
+  await leader.restart()
+  await managers.settled()
+  await managers.agreed()
+  await expectNothingLost()
+})
+
+test("a manager without a majority says at once that there is no leader, and what it knows of itself", async () => {
+  const [left, ...gone] = managers.all as [Cluster, Cluster, Cluster]
+  await Promise.all(gone.map((one) => one.kill9()))
+  const noLeader =
+    "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."
+  const lost = uniqueName("lost")
+  await eventually(async () => {
+    // The first one may have been sent to a leader that was dead: nobody can say how it ended.
+    const { status, body } = await writeConfig(left, lost, 12_000)
+    return status === 503 && body.message === noLeader
+  }, "a write is answered by the text of a swarm without a leader")
+  const read = await left.api("GET", "/configs")
+  expect({ status: read.status, message: read.body.message }).toEqual({ status: 503, message: noLeader })
+  expect((await raftOf(left)).role).not.toBe("leader")
+
+  await Promise.all(gone.map((one) => one.restart()))
+  await managers.settled()
+  await write(left)
+  await managers.agreed()
+  await expectNothingLost()
+})
+
+test("all managers end and start again: everything is there", async () => {
+  await Promise.all(managers.all.map((one) => one.stop()))
+  await Promise.all(managers.all.map((one) => one.restart()))
+  await managers.settled()
+  for (const one of managers.all) await write(one)
+  await managers.agreed()
+  await expectNothingLost()
+})
+
+test("a token of another cluster lets nobody in", async () => {
+  const other = await startCluster({
+    dockerHost: "unix:///nonexistent/docker.sock",
+    args: ["--executor", "process", "--advertise-addr", "127.0.0.1"]
+  })
+  try {
+    const { address } = await invitation(managers.all[0] as Cluster)
+    const { token } = await invitation(other)
+    const stranger = await newManager("stranger", ["--join", address, "--token", token])
+    try {
+      await expect(stranger.start()).rejects.toThrow("remote CA does not match fingerprint. Expected: ")
+    } finally {
+      await stranger.cleanUp()
+    }
+    expect((await other.get("/nodes")).length).toBe(1)
+    expect((await (managers.all[0] as Cluster).get("/nodes")).length).toBe(3)
+  } finally {
+    await other.cleanUp()
+  }
+})

@@ -1,0 +1,169 @@
+/**
+ * A cluster of several managers on this machine, each a daemon of its own with its own nats-server, on loopback and
+ * without an Engine: tasks are processes. Managers are killed, frozen and started again at will.
+ */
+import { mkdtemp } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type ApiAnswer, Cluster, type ClusterOptions } from "#test/support/cluster.ts"
+import { eventually } from "#test/support/engine.ts"
+
+/** What a manager says of its own part in the Raft group; see `GET /raft`. */
+export interface RaftView {
+  readonly nodeId: string
+  readonly role: string
+  readonly term: number
+  readonly leader?: string
+  readonly commit: number
+  readonly applied: number
+  readonly digest: string
+}
+
+const alone: ReadonlyArray<string> = ["--executor", "process", "--advertise-addr", "127.0.0.1"]
+/** Where nothing listens: whatever asked an Engine would fail. */
+const noEngine = "unix:///nonexistent/docker.sock"
+
+export class Managers {
+  /** In the order in which they joined; the first one founded the cluster. */
+  readonly all: ReadonlyArray<Cluster>
+
+  private constructor(all: ReadonlyArray<Cluster>) {
+    this.all = all
+  }
+
+  /** `count` managers, each of them a voter of the group. `cleanUp` must follow. */
+  static async start(count: number, options: Pick<ClusterOptions, "args"> = {}): Promise<Managers> {
+    const made: Array<Cluster> = []
+    const managers = new Managers(made)
+    try {
+      const founder = await newManager("m1", options.args ?? [])
+      made.push(founder)
+      await founder.restart()
+      const { address, token } = await invitation(founder)
+      for (let at = 2; at <= count; at++) {
+        const joining = await newManager(`m${at}`, [
+          ...(options.args ?? []),
+          ...["--join", address, "--token", token]
+        ])
+        made.push(joining)
+        await joining.restart()
+      }
+      await managers.settled()
+      return managers
+    } catch (error) {
+      await managers.cleanUp()
+      throw error
+    }
+  }
+
+  /** Waits until every manager is a member that can be reached, as all of them say. */
+  async settled(withinMs = 30_000): Promise<void> {
+    for (const one of this.all) {
+      await eventually(
+        async () => {
+          const { status, body } = await ask(one, "GET", "/nodes").catch(() => ({ status: 0, body: [] }))
+          return (
+            status === 200 &&
+            body.length === this.all.length &&
+            body.every((node: NodeView) => node.ManagerStatus?.Reachability === "reachable")
+          )
+        },
+        `${this.all.length} managers are reachable, as ${one.nodeId} says`,
+        withinMs
+      )
+    }
+  }
+
+  /** Who leads, as every manager of `among` says that answers, and more than half of all say. */
+  async leader(among: ReadonlyArray<Cluster> = this.all, withinMs = 20_000): Promise<Cluster> {
+    let found: Cluster | undefined
+    await eventually(
+      async () => {
+        const views = await Promise.all(among.map((one) => raftOf(one).catch(() => undefined)))
+        const at = views.findIndex((view) => view?.role === "leader")
+        const leader = views[at]
+        const followers = views.filter(
+          (view) => view?.term === leader?.term && view?.leader === leader?.nodeId
+        )
+        if (leader === undefined || followers.length <= this.all.length / 2) return false
+        found = among[at]
+        return true
+      },
+      "one manager leads, and the others know it",
+      withinMs
+    )
+    return found as Cluster
+  }
+
+  others(one: Cluster): ReadonlyArray<Cluster> {
+    return this.all.filter((other) => other !== one)
+  }
+
+  /** Waits until all managers have applied the same entries, and fails where that gave different states. */
+  async agreed(withinMs = 20_000): Promise<ReadonlyArray<RaftView>> {
+    let views: ReadonlyArray<RaftView> = []
+    await eventually(
+      async () => {
+        views = await Promise.all(this.all.map(raftOf))
+        return new Set(views.map(({ applied }) => applied)).size === 1
+      },
+      "all managers have applied the same entries",
+      withinMs
+    )
+    if (new Set(views.map(({ digest }) => digest)).size !== 1)
+      throw new Error(`The managers' states differ: ${JSON.stringify(views)}`)
+    return views
+  }
+
+  async cleanUp(): Promise<void> {
+    for (const one of this.all) one.signal("SIGCONT")
+    await Promise.all(this.all.map((one) => one.cleanUp()))
+  }
+}
+
+interface NodeView {
+  readonly ManagerStatus?: { readonly Reachability: string; readonly Leader?: boolean }
+}
+
+/** A manager that is not started yet. */
+export const newManager = async (name: string, args: ReadonlyArray<string>): Promise<Cluster> =>
+  new Cluster(await mkdtemp(join(tmpdir(), "troupe-manager-")), {
+    name,
+    dockerHost: noEngine,
+    args: [...alone, ...args]
+  })
+
+/** What another manager needs to join by way of this one. */
+export async function invitation(
+  manager: Cluster
+): Promise<{ readonly address: string; readonly token: string }> {
+  const [{ JoinTokens }, { ManagerStatus }] = await Promise.all([
+    manager.get("/swarm"),
+    manager.get(`/nodes/${manager.nodeId}`)
+  ])
+  return { address: ManagerStatus.Addr, token: JoinTokens.Manager }
+}
+
+/** A request that ends within `withinMs`, one way or the other. */
+export const ask = (
+  manager: Cluster,
+  method: string,
+  path: string,
+  body?: unknown,
+  withinMs = 5_000
+): Promise<ApiAnswer> => manager.api(method, path, body, {}, AbortSignal.timeout(withinMs))
+
+/** Of this manager alone; also where nobody leads. */
+export async function raftOf(manager: Cluster): Promise<RaftView> {
+  const { status, body } = await ask(manager, "GET", "/raft", undefined, 2_000)
+  if (status !== 200) throw new Error(`GET /raft answered ${status}: ${JSON.stringify(body)}`)
+  return body
+}
+
+/** Writes a config of that name; the answer, whatever it is. */
+export const writeConfig = (manager: Cluster, name: string, withinMs = 15_000): Promise<ApiAnswer> =>
+  ask(manager, "POST", "/configs/create", { Name: name, Data: "eA==" }, withinMs)
+
+/** The names of all configs, as this manager says. */
+export const configNames = async (manager: Cluster): Promise<ReadonlyArray<string>> =>
+  (await manager.get("/configs")).map(({ Spec }: { readonly Spec: { readonly Name: string } }) => Spec.Name)
