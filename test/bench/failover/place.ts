@@ -1,0 +1,156 @@
+/** Where failover is measured: managers as plain processes on loopback, or each in a network of its own, over TLS. */
+import process from "node:process"
+import {
+  connect,
+  cut,
+  heal,
+  invitationOf,
+  LabError,
+  type Machine,
+  newMachine,
+  readMachines,
+  remove,
+  removeRest,
+  request,
+  socketOf,
+  startEngine,
+  startNode,
+  until,
+  writeMachines
+} from "#test/lab/machines.ts"
+import type { Cluster } from "#test/support/cluster.ts"
+import { configNames, Managers, writeConfig } from "#test/support/managers.ts"
+
+/** One manager. */
+export interface Spot {
+  readonly name: string
+  /** Writes one config; the answer's status. Fails where there was no answer. */
+  readonly write: () => Promise<number>
+}
+
+export interface Place {
+  readonly spots: ReadonlyArray<Spot>
+  /** Waits until one leads. */
+  readonly leader: () => Promise<Spot>
+  readonly lose: (spot: Spot, how: "killed" | "ended" | "cut") => Promise<void>
+  /** Back to three managers that all can be reached. */
+  readonly restore: (spot: Spot) => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** What a client of a cluster waits at most for one answer. */
+const writeWithinMs = 15_000
+let next = 0
+const freshName = (): string => `failover-${process.pid}-${next++}`
+
+/** A cluster that is written to for long holds many configs, which is not what is measured. */
+export async function onLoopback(): Promise<Place> {
+  const managers = await Managers.start(3)
+  const clusters = new Map<Spot, Cluster>()
+  for (const [at, cluster] of managers.all.entries()) {
+    const write = async (): Promise<number> => (await writeConfig(cluster, freshName(), writeWithinMs)).status
+    clusters.set({ name: `m${at + 1}`, write }, cluster)
+  }
+  const spots = [...clusters.keys()]
+  const clusterOf = (spot: Spot): Cluster => clusters.get(spot) as Cluster
+  return {
+    spots,
+    leader: async () => {
+      const leading = await managers.leader()
+      return spots.find((spot) => clusterOf(spot) === leading) as Spot
+    },
+    lose: async (spot, how) => {
+      if (how === "cut") throw new Error("what is on loopback cannot be cut off")
+      if (how === "killed") await clusterOf(spot).kill9()
+      else await clusterOf(spot).stop()
+    },
+    restore: async (spot) => {
+      await clusterOf(spot).restart()
+      await managers.settled()
+      const [first] = managers.all as [Cluster]
+      if ((await configNames(first)).length > 2_000)
+        for (const name of await configNames(first)) await first.api("DELETE", `/configs/${name}`)
+    },
+    close: () => managers.cleanUp()
+  }
+}
+
+/** Needs Linux and root, and no lab that is up. */
+export async function inLab(): Promise<Place> {
+  if (readMachines().length > 0) throw new LabError("a lab is up already: bun run lab down")
+  const machines = [1, 2, 3].map((at) => newMachine(at, false))
+  writeMachines(machines)
+  const close = async (): Promise<void> => {
+    for (const machine of machines) await remove(machine)
+    removeRest()
+  }
+  try {
+    for (const machine of machines) {
+      connect(machine)
+      await startEngine(machine)
+    }
+    const [founder, ...others] = machines as [Machine, ...Array<Machine>]
+    await startNode(founder)
+    const invitation = await invitationOf(founder)
+    for (const machine of others) await startNode(machine, invitation)
+    writeMachines(machines)
+    await untilWhole(machines)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const byName = new Map(machines.map((machine) => [machine.name, machine]))
+  const machineOf = ({ name }: Spot): Machine => byName.get(name) as Machine
+  const spots = machines.map(
+    ({ name }): Spot => ({
+      name,
+      write: async () => {
+        const config = { Name: freshName(), Data: "eA==" }
+        return (await request(socketOf(name), "POST", "/configs/create", config, writeWithinMs)).status
+      }
+    })
+  )
+  return {
+    spots,
+    leader: async () => {
+      let leading: Spot | undefined
+      await until("a leader", 20, async () => {
+        for (const spot of spots) {
+          const { body } = await request(socketOf(spot.name), "GET", "/raft", undefined, 2_000)
+          if (body.role === "leader") leading = spot
+        }
+        return leading !== undefined
+      })
+      return leading as Spot
+    },
+    lose: async (spot, how) => {
+      if (how !== "cut") throw new Error("managers of the lab are cut off only")
+      cut(machineOf(spot))
+    },
+    restore: async (spot) => {
+      heal(machineOf(spot))
+      await untilWhole(machines)
+    },
+    close
+  }
+}
+
+interface NodeView {
+  readonly ManagerStatus?: { readonly Reachability: string }
+}
+
+const untilWhole = async (machines: ReadonlyArray<Machine>): Promise<void> => {
+  for (const { name } of machines) {
+    await until(`three managers, as ${name} says`, 60, async () => {
+      const { status, body } = await request(socketOf(name), "GET", "/nodes").catch(() => ({
+        status: 0,
+        body: []
+      }))
+      return (
+        status === 200 &&
+        body.length === machines.length &&
+        body.every(({ ManagerStatus }: NodeView) => ManagerStatus?.Reachability === "reachable")
+      )
+    })
+  }
+}
