@@ -38,9 +38,10 @@ const routeUser = "route"
 
 /**
  * What nats-server 2.9 remembers of a subject that nobody heard can outlive a change of its accounts, until any
- * subscription changes; so one does, once all servers have had time for the change.
+ * subscription changes. When a server has carried the change out nobody knows, a busy machine may take seconds; so a
+ * subscription changes ever again, or a member could hear the others for ever and not be heard.
  */
-const reloadedWithin = "500 millis"
+const stirEvery = "500 millis"
 
 export const connectNats = (
   options: NodeOptions,
@@ -110,10 +111,13 @@ const overOwnServer = Effect.fnUntraced(function* (
       members: [...peers, ...workers]
     })
     for (const each of [transport, api, main, bulk, system]) each.setServers(serversOf(peers))
-    yield* Effect.sleep(reloadedWithin)
-    main.subscribe(`${server.credentials.raft.inboxPrefix}.stir`, {}, () => {}).unsubscribe()
-    system.subscribe(`${server.credentials.system.inboxPrefix}.stir`, {}, () => {}).unsubscribe()
   })
+  const stir = Effect.sync(() => {
+    const { raft, system: watcher } = server.credentials
+    main.subscribe(`${raft.inboxPrefix}.stir`, {}, () => {}).unsubscribe()
+    system.subscribe(`${watcher.inboxPrefix}.stir`, {}, () => {}).unsubscribe()
+  })
+  yield* stir.pipe(Effect.delay(stirEvery), Effect.forever, Effect.forkScoped)
   return {
     url: own,
     tls: tls !== undefined,

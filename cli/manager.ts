@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import { Effect, Queue } from "effect"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { peersOf, workersOf } from "#actors/authority/peers.ts"
+import type { Peer } from "#actors/authority/protocol.ts"
 import { dropRoots, type Held, readRoots, rememberManagers } from "#actors/authority/store.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import type { Command } from "#actors/ledger/commands.ts"
@@ -85,13 +86,16 @@ const followPeers = Effect.fnUntraced(function* (
     (following) => Effect.sync(() => following.unsubscribe())
   )
   let known = ""
+  let isCurrent = false
+  const isWithin = (managers: ReadonlyArray<Peer>): boolean =>
+    held.membership.managers.every(({ nodeId }) => managers.some((peer) => peer.nodeId === nodeId))
   const follow = Effect.gen(function* () {
     yield* Queue.take(looks)
     const managers = peersOf(ledger.read)
     const workers = workersOf(ledger.read)
     const now = JSON.stringify([managers, workers])
-    // A ledger that is being caught up with knows nobody yet.
-    if (now === known || managers.length === 0) return
+    // A ledger that is behind takes nobody away: without those it does not know yet it could never catch up.
+    if (now === known || managers.length === 0 || (!isCurrent && !isWithin(managers))) return
     known = now
     yield* nats.setPeers(managers, workers)
     yield* rememberManagers(dataDir, held, managers)
@@ -101,6 +105,17 @@ const followPeers = Effect.fnUntraced(function* (
   )
   look()
   yield* Effect.forkScoped(follow)
+  yield* ledger.readIndex.pipe(
+    Effect.tapError(() => Effect.sleep("1 second")),
+    Effect.eventually,
+    Effect.andThen(
+      Effect.sync(() => {
+        isCurrent = true
+        look()
+      })
+    ),
+    Effect.forkScoped
+  )
 })
 
 /** Nodes are written down often, and rarely is it news to nats-server. */
