@@ -79,8 +79,9 @@ export function inlineStorage(
           const steps = draft.finish()
           let step = steps.next()
           while (step.done !== true) step = steps.next()
-          newest = step.value
           wal.adopt(step.value)
+          // Only now: one that was refused must never be read in the place of the one before it.
+          newest = step.value
           return () => done(true)
         } catch (error) {
           if (!(error instanceof DiskError) || !error.noSpace) throw error

@@ -197,12 +197,22 @@ export class Wal {
     )
   }
 
-  /** Marks a snapshot that is in place, and only then drops what two snapshots make needless. */
+  /**
+   * Marks a snapshot that is in place, and only then drops what two snapshots make needless. Without room for the
+   * mark the snapshot is removed and the log is as it was.
+   */
   adopt(stored: StoredSnapshot): void {
-    if (stored.index >= this.#nextIndex) {
-      this.#frames = []
-      this.#nextIndex = stored.index + 1
+    const marker = encodeMarker(this.#vote, stored)
+    const isAhead = stored.index >= this.#nextIndex
+    const nextIndex = isAhead ? stored.index + 1 : this.#nextIndex
+    try {
+      this.#makeRoom(frameSize(marker.length), nextIndex)
+    } catch (error) {
+      if (error instanceof DiskError && error.noSpace) this.#discard(stored)
+      throw error
     }
+    if (isAhead) this.#frames = []
+    this.#nextIndex = nextIndex
     this.#write(
       {
         kind: frameKind.marker,
@@ -212,7 +222,7 @@ export class Wal {
         truncateFrom: 0,
         count: 0
       },
-      encodeMarker(this.#vote, stored)
+      marker
     )
     this.witness()
     this.#logBytes -= this.#logBytesAtDraft
@@ -267,6 +277,14 @@ export class Wal {
     return this.#damage.some(({ file }) => file === `${names.snapshots}/${name}`)
   }
 
+  /** One that was never marked; nobody knows of it. */
+  #discard({ name }: StoredSnapshot): void {
+    if (this.#snapshots.some((known) => known.name === name)) return
+    const place = `${this.#state.directory}/${names.snapshots}`
+    this.#vfs.remove(`${place}/${name}`)
+    this.#vfs.syncDirectory(place)
+  }
+
   #setAside(at: number): void {
     const place = `${this.#state.directory}/${names.snapshots}`
     const [bad] = this.#snapshots.splice(at, 1)
@@ -319,8 +337,7 @@ export class Wal {
     payload: Uint8Array
   ): { readonly fileId: Uint8Array; readonly offset: number; readonly size: number } {
     const size = frameSize(payload.length)
-    const outdated = !sameBytes(this.#active.keyId, this.#dataKey.id)
-    if (outdated || !this.#fits(size)) this.#roll(size, head.firstIndex)
+    this.#makeRoom(size, head.firstIndex)
     const isFirst = this.#offset === blockBytes
     const { fileId } = this.#active
     const frame = encodeFrame(
@@ -366,6 +383,12 @@ export class Wal {
     const end = this.#offset + frameBytes
     if (!this.#isLarge(frameBytes)) return end <= this.#active.bytes
     return this.#offset === blockBytes || end <= Math.max(this.#active.bytes, this.#state.limits.segmentBytes)
+  }
+
+  /** The next frame goes to a segment that has room for it and is sealed with the newest key. */
+  #makeRoom(frameBytes: number, firstIndex: number): void {
+    const outdated = !sameBytes(this.#active.keyId, this.#dataKey.id)
+    if (outdated || !this.#fits(frameBytes)) this.#roll(frameBytes, firstIndex)
   }
 
   #roll(frameBytes: number, firstIndex: number): void {

@@ -149,6 +149,69 @@ describe("a group of one on an imitated disk", () => {
   })
 })
 
+describe("a snapshot for whose mark there is no room", () => {
+  /** Nothing can be zeroed for the next segment, and the log is written until a snapshot's mark needs one. */
+  function refused() {
+    const vfs = new SimVfs()
+    const trace = new LogTrace(vfs, nodeCipher)
+    const inPlace = (): ReadonlyArray<string> => vfs.list(`${directory}/raft/snap`)
+    trace.persist(["first"], { vote: "n1" })
+    let lastSaved = 0
+    let before = inPlace()
+    for (let saved = true; saved; ) {
+      before = inPlace()
+      vfs.fault = ({ kind, path }) =>
+        kind === "write" && path.endsWith("spare.tmp") ? { code: "ENOSPC" } : undefined
+      saved = trace.snapshot()
+      vfs.fault = undefined
+      if (saved) {
+        lastSaved = trace.lastIndex
+        trace.persist([`after ${lastSaved}`])
+      }
+      expect(trace.failures).toEqual([])
+    }
+    return { vfs, trace, lastSaved, before, inPlace }
+  }
+
+  test("C14 I5: is not read in the place of the last one that was saved", () => {
+    const { trace, lastSaved } = refused()
+    expect(lastSaved).toBeGreaterThan(0)
+    const read = [...trace.storage.loadSnapshot()].map((chunk) => new TextDecoder().decode(chunk))
+    expect(read).toEqual(trace.acknowledged.entries.slice(0, lastSaved))
+    expect(trace.storage.status()).toMatchObject({ snapshotIndex: lastSaved, low: true })
+  })
+
+  test("C14: takes no room, and is saved once there is some", () => {
+    const { vfs, trace, lastSaved, before, inPlace } = refused()
+    expect(inPlace()).toEqual(before)
+    trace.persist(["more"])
+    expect(trace.snapshot()).toBe(true)
+    trace.persist(["last"])
+    expect(trace.failures).toEqual([])
+    expect(trace.storage.status().snapshotIndex).toBe(lastSaved + 2)
+    const disk = SimVfs.from(vfs.durableImage())
+    expect(told(disk, nodeCipher, opened(disk, nodeCipher))).toEqual(trace.acknowledged)
+  })
+
+  test("C14 I7: leaves the log as it was when it would have reached beyond it", () => {
+    const { vfs, trace, lastSaved } = refused()
+    const beyond = { index: trace.lastIndex + 5, term: 1, config: bytesOf("n1") }
+    vfs.fault = ({ kind, path }) =>
+      kind === "write" && path.endsWith("spare.tmp") ? { code: "ENOSPC" } : undefined
+    let saved: boolean | undefined
+    trace.storage.saveSnapshot(beyond, [bytesOf("fetched")][Symbol.iterator](), (done) => {
+      saved = done
+    })
+    vfs.fault = undefined
+    expect(saved).toBe(false)
+    const read: Array<string> = []
+    trace.storage.read(trace.lastIndex, trace.lastIndex, 1e9, (found) => read.push(...found.map(lineOf)))
+    expect(read).toEqual(trace.acknowledged.entries.slice(-1))
+    const disk = SimVfs.from(vfs.durableImage())
+    expect(opened(disk, nodeCipher).recovered.snapshot?.index).toBe(lastSaved)
+  })
+})
+
 describe("what cannot be configured", () => {
   test("C3: no setting moves an answer before the disk", () => {
     expect(Object.keys(defaultLimits).sort()).toEqual(["reserveBytes", "segmentBytes", "zeroBytes"])
