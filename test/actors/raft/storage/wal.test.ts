@@ -173,7 +173,7 @@ describe("a snapshot for whose mark there is no room", () => {
     return { vfs, trace, lastSaved, before, inPlace }
   }
 
-  test("C14 I5: is not read in the place of the last one that was saved", () => {
+  test("C14: is not read in the place of the last one that was saved", () => {
     const { trace, lastSaved } = refused()
     expect(lastSaved).toBeGreaterThan(0)
     const read = [...trace.storage.loadSnapshot()].map((chunk) => new TextDecoder().decode(chunk))
@@ -193,7 +193,7 @@ describe("a snapshot for whose mark there is no room", () => {
     expect(told(disk, nodeCipher, opened(disk, nodeCipher))).toEqual(trace.acknowledged)
   })
 
-  test("C14 I7: leaves the log as it was when it would have reached beyond it", () => {
+  test("C14: leaves the log as it was when it would have reached beyond it", () => {
     const { vfs, trace, lastSaved } = refused()
     const beyond = { index: trace.lastIndex + 5, term: 1, config: bytesOf("n1") }
     vfs.fault = ({ kind, path }) =>
