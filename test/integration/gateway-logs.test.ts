@@ -221,8 +221,10 @@ test("a task that was reaped before the CLI asked for it does not abort the CLI"
   const id = await service(name)
   const made = await task(id, 1, "echo from a reaped task; sleep 60")
   // The log is opened, then the task is reaped: only then does a client look at the line and ask for its task.
-  const { body } = await get(`/services/${name}/logs?stdout=1&details=1`)
-  expect(body.toString()).toContain(made.id)
+  await eventually(
+    async () => (await get(`/services/${name}/logs?stdout=1&details=1`)).body.toString().includes(made.id),
+    "the line is in the log"
+  )
   await gateway.cluster.write({ type: "tasks.change", v: 1, create: [], update: [], remove: [made.id] })
   const shown = await get(`/v1.41/tasks/${made.id}`)
   expect(shown.status).toBe(200)

@@ -106,6 +106,8 @@ export class Processes {
   drop(id: string): void {
     const task = this.#tasks.get(id)
     if (task === undefined) return
+    // Its end may have been seen by whoever removes it before it was seen here.
+    this.#lookAt(id)
     this.#tasks.delete(id)
     const doomed = taskFolder(this.root, `${id}.old`)
     renameSync(taskFolder(this.root, id), doomed)
