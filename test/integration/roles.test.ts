@@ -91,7 +91,8 @@ describe("roles of running nodes", () => {
     seen.push(await sleeper())
   })
 
-  test("RF-25 promoted and demoted again and again, a node is counted as what it is", async () => {
+  test("RF-25 promoted and demoted again and again, a node is counted as what it is, and its task stays", async () => {
+    const before = await sleeper()
     for (let round = 0; round < 2; round++) {
       expect(await first.must("node", "promote", "third")).toContain("promoted")
       await becomes(first, "first manager reachable", "second manager reachable", "third manager reachable")
@@ -101,6 +102,8 @@ describe("roles of running nodes", () => {
       await isWorker(third)
     }
     expect((await readdir(third.dataDir)).filter((name) => name === "raft")).toEqual([])
+    expect(isAlive(before)).toBe(true)
+    expect((await sleeper()).pid).toBe(before.pid)
   })
 
   test("a demotion that is taken back before it happened leaves a manager", async () => {
