@@ -1,0 +1,26 @@
+/** What the benchmark tells its processes, and what they answer. */
+import type { Access } from "#test/bench/raft/servers.ts"
+
+export interface Setting {
+  readonly kind: "group" | "skeleton"
+  readonly id: string
+  readonly ids: ReadonlyArray<string>
+  readonly directory: string
+  readonly access: Access
+}
+
+export type Order =
+  | { readonly _tag: "Measure"; readonly open: number; readonly count: number; readonly bytes: number }
+  | { readonly _tag: "WriteOnce" }
+  | { readonly _tag: "Report" }
+  | { readonly _tag: "End" }
+
+export interface Report {
+  readonly leads: boolean
+  /** Milliseconds of processor time so far, and bytes. */
+  readonly cpu: number
+  readonly rss: number
+}
+
+/** Where clients of other processes write to. */
+export const writeSubject = (id: string): string => `bench.${id}.write`
