@@ -220,7 +220,7 @@ async function measureEtcd(results: Results): Promise<void> {
   const members = await startEtcd(directory)
   for (const each of members) children.add(each.process())
   const leads = async (url: string): Promise<boolean> => {
-    const client = new EtcdClient(url, 1)
+    const client = new EtcdClient(url)
     try {
       return (await client.status()).leads
     } catch {
@@ -249,7 +249,7 @@ async function measureEtcd(results: Results): Promise<void> {
   for (let i = 0; i < recoveries; i++) {
     const gone = await findLeader()
     const others = members.filter((each) => each !== gone)
-    const clients = others.map(({ url }) => new EtcdClient(url, 1))
+    const clients = others.map(({ url }) => new EtcdClient(url))
     await Promise.all(clients.map((each) => each.status()))
     await wait(1_000)
     const began = performance.now()
@@ -268,7 +268,7 @@ async function measureEtcd(results: Results): Promise<void> {
 }
 
 async function reachable(url: string): Promise<boolean> {
-  const client = new EtcdClient(url, 1)
+  const client = new EtcdClient(url)
   return client
     .status()
     .then(
@@ -282,7 +282,7 @@ async function reachable(url: string): Promise<boolean> {
 const firstPut = (clients: ReadonlyArray<EtcdClient>): Promise<void> =>
   new Promise((resolve) => {
     const again = setInterval(() => {
-      for (const each of clients) each.put(0).then(done, () => {})
+      for (const each of clients) each.put().then(done, () => {})
     }, 10)
     const done = (): void => {
       clearInterval(again)
@@ -291,15 +291,15 @@ const firstPut = (clients: ReadonlyArray<EtcdClient>): Promise<void> =>
   })
 
 async function etcdWrites(url: string): Promise<ReadonlyArray<Figures>> {
-  const client = new EtcdClient(url, 8)
+  const client = new EtcdClient(url)
   const all: Array<Figures> = []
   for (const [open, count] of [
     [1, 2_000],
     [64, 20_000]
   ] as const) {
-    const nothing = await measure(open, count / 2, (which) => client.status(which).then(() => {}))
+    const nothing = await measure(open, count / 2, () => client.status().then(() => {}))
     console.log(`${name(`etcd, a call that does nothing, ${open} open`)} ${show(nothing)}`)
-    const figures = await measure(open, count, (which) => client.put(which))
+    const figures = await measure(open, count, () => client.put())
     console.log(`${name(`etcd, from outside, ${open} open`)} ${show(figures)}`)
     all.push(figures)
   }
