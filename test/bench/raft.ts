@@ -120,8 +120,9 @@ async function inProcess(
     const figures = await writer.ask<Figures>({ ...order, count })
     const after = await Promise.all(members.map(report))
     const cpu = after.map((each, i) => ((each.cpu - (before[i]?.cpu ?? 0)) * 1_000) / count)
+    const said = after.reduce((sum, each, i) => sum + each.sent - (before[i]?.sent ?? 0), 0) / count
     console.log(
-      `${name(`${what}, ${open} open`)} ${show(figures)}  µs of processor a write: ${cpu.map((each) => each.toFixed(0)).join(" + ")}`
+      `${name(`${what}, ${open} open`)} ${show(figures)}  µs of processor a write: ${cpu.map((each) => each.toFixed(0)).join(" + ")}${said > 0 ? `; messages: ${said.toFixed(2)}` : ""}`
     )
     all.push(figures)
   }

@@ -17,6 +17,7 @@ import { openSkeleton } from "#test/bench/raft/skeleton.ts"
 interface Writer {
   readonly write: (data: Uint8Array) => Promise<void>
   readonly leads: () => boolean
+  readonly sent?: () => number
 }
 
 let seq = 0
@@ -66,7 +67,7 @@ const openMember = Effect.fnUntraced(function* ({ id, ids, directory, access }: 
       (error: Error) => respond?.({ error: error.message }, none)
     )
   )
-  return writer
+  return { ...writer, sent: () => wire.counters().sent }
 })
 
 const tell = (message: unknown): void => void process.send?.(message)
@@ -87,7 +88,8 @@ async function obey(writer: Writer, order: Order, end: () => void): Promise<void
       const report: Report = {
         leads: writer.leads(),
         cpu: (user + system) / 1_000,
-        rss: process.memoryUsage().rss
+        rss: process.memoryUsage().rss,
+        sent: writer.sent?.() ?? 0
       }
       tell(report)
       return
@@ -101,7 +103,7 @@ const setting: Setting = JSON.parse(process.argv[2] ?? "")
 await Effect.runPromise(
   Effect.scoped(
     Effect.gen(function* () {
-      const writer =
+      const writer: Writer =
         setting.kind === "group"
           ? yield* openMember(setting)
           : yield* Effect.promise(() => openSkeleton(setting))

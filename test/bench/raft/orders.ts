@@ -20,6 +20,8 @@ export interface Report {
   /** Milliseconds of processor time so far, and bytes. */
   readonly cpu: number
   readonly rss: number
+  /** Messages of consensus that it has said. */
+  readonly sent: number
 }
 
 /** Where clients of other processes write to. */
