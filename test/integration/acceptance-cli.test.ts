@@ -356,8 +356,12 @@ test("info shows an active Swarm that this node leads, and the Engine's own comm
 }, 60_000)
 
 test("events tell of services and of containers on one stream", async () => {
+  const began = Math.floor(Date.now() / 1000)
+  // From a moment before: nobody says when the stream has begun.
   const child = startDocker(cluster.host, [
     "events",
+    "--since",
+    String(began),
     "--format",
     "{{.Scope}} {{.Type}} {{.Action}} {{.Actor.Attributes.name}}"
   ])
@@ -365,7 +369,6 @@ test("events tell of services and of containers on one stream", async () => {
   child.stdout?.on("data", (part) => {
     heard += String(part)
   })
-  const began = Math.floor(Date.now() / 1000)
   await cluster.must("service", "create", "-d", "--name", "news", ...brisk, testImage, "sleep", "1000")
   await eventually(async () => (await runningOf("news")).length === 1, "it runs")
   await cluster.must("service", "rm", "news")
