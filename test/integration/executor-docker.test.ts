@@ -121,8 +121,12 @@ describe("the docker executor", () => {
       HostConfig: { PortBindings: { "80/tcp": [{ HostPort: "" }] } }
     })
     const { ports } = await bench.state(id)
-    expect(ports).toEqual([{ protocol: "tcp", targetPort: 80, publishedPort: expect.any(Number) }])
-    expect(ports[0]?.publishedPort).toBeGreaterThan(0)
+    // The Engine chooses for IPv4 and for IPv6, and not always the same one.
+    expect(ports.length).toBeGreaterThan(0)
+    for (const port of ports) {
+      expect(port).toEqual({ protocol: "tcp", targetPort: 80, publishedPort: expect.any(Number) })
+      expect(port.publishedPort).toBeGreaterThan(0)
+    }
     await bench.run((executor) => executor.remove(id))
   })
 
