@@ -1,17 +1,19 @@
 /**
- * Many seeds by hand: `npm run sim -- raft --seeds 20000` runs so many that were never run before and prints how far
- * it is, what it never came to, and the seeds that fail; ends with 1 if any did, or if a mark was never hit in a
- * batch of a thousand or more.
+ * Many seeds by hand: `bun run sim raft --seeds 20000 --jobs 2` runs so many that were never run before, in so many
+ * processes, and says every few seconds how far it is and how fast. The first seed that fails ends it with that seed's
+ * trace. Ends with 1 if a seed failed, or if a mark was never hit in a thousand seeds or more.
  *
- * `--from 1` begins at that seed; `--minutes 4` stops after so long, `--first` at the first that fails; `--workers 2`
- * shares the seeds among processes.
+ * `--from 1` begins at that seed; `--minutes 4` stops after so long; `--keep-going` goes on behind a seed that fails
+ * and explains the first three at the end.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { dirname } from "node:path"
+import { performance } from "node:perf_hooks"
 import process from "node:process"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
-import { Marks, markNames } from "#test/simulation/raft/marks.ts"
+import { Batch, type Report } from "#test/simulation/raft/batch.ts"
+import { Marks } from "#test/simulation/raft/marks.ts"
 import { explain, runSeed } from "#test/simulation/raft/run.ts"
 
 const words = process.argv.slice(2)
@@ -20,19 +22,21 @@ const numberOf = (name: string, otherwise: number): number => {
   return at < 0 ? otherwise : Number(words[at + 1])
 }
 
-// Few enough for marks to be missed by chance.
-const enoughSeeds = 1_000
 const mostExplained = 3
+const reportEveryMs = 5_000
+const keepsGoing = words.includes("--keep-going")
 
-interface Report {
-  readonly seeds: number
-  readonly committed: number
-  readonly failed: ReadonlyArray<readonly [number, string]>
-  readonly marks: ReadonlyArray<readonly [string, number]>
+/** Every `step`th seed from `from` to `to`. */
+interface Share {
+  readonly from: number
+  readonly to: number
+  readonly step: number
+  /** Milliseconds since 1970 after which no further seed is begun. */
+  readonly until: number
 }
 
-/** Runs seeds, and reports now and then. */
-function work(from: number, to: number, until: number, tell: (report: Report) => void): void {
+/** Runs seeds, and reports now and then; a seed that fails is reported at once. */
+function work({ from, to, step, until }: Share, tell: (report: Report) => void): void {
   let seeds = 0
   let committed = 0
   let failed: Array<readonly [number, string]> = []
@@ -46,84 +50,93 @@ function work(from: number, to: number, until: number, tell: (report: Report) =>
     marks = new Marks()
     toldAt = performance.now()
   }
-  const stopsEarly = words.includes("--first")
-  let broken = false
-  for (let seed = from; seed <= to && Date.now() < until && !(stopsEarly && broken); seed++) {
+  for (let seed = from; seed <= to && Date.now() < until; seed += step) {
     const ran = runSeed(seed)
     seeds++
     committed += ran.committed
     marks.add(ran.marks)
-    broken ||= ran.problem !== undefined
     if (ran.problem !== undefined) failed.push([seed, ran.problem.message.split("\n", 1)[0] ?? ""])
-    if (performance.now() - toldAt > 5_000) report()
+    if (ran.problem !== undefined || performance.now() - toldAt > reportEveryMs) report()
+    if (ran.problem !== undefined && !keepsGoing) return
   }
   report()
 }
 
-async function batch(): Promise<boolean> {
+async function run(): Promise<boolean> {
   const count = numberOf("seeds", 1_000)
   // Never the same ones, unless asked for.
   const from = numberOf("from", Math.floor(Date.now() / 10) % 2 ** 31)
   const until = Date.now() + numberOf("minutes", 24 * 60) * 60_000
-  const workers = numberOf("workers", 1)
+  const jobs = numberOf("jobs", 1)
   const began = performance.now()
-  const marks = new Marks()
-  const failed: Array<readonly [number, string]> = []
-  let seeds = 0
-  let committed = 0
+  const batch = new Batch()
   const take = (report: Report): void => {
-    seeds += report.seeds
-    committed += report.committed
-    for (const [name, hits] of report.marks) marks.counts.set(name, (marks.counts.get(name) ?? 0) + hits)
-    for (const failure of report.failed) {
-      failed.push(failure)
-      console.log(`seed ${failure[0]} FAILED: ${failure[1]}`)
-    }
-    const seconds = (performance.now() - began) / 1_000
+    batch.add(report)
+    for (const [seed, problem] of report.failed) console.log(`seed ${seed} FAILED: ${problem}`)
+    const rate = batch.seeds / ((performance.now() - began) / 1_000)
+    const left = rate > 0 ? `, ${Math.ceil((count - batch.seeds) / rate / 60)} min left` : ""
     console.log(
-      `${seeds} of ${count} seeds, ${failed.length} failed, ${(seeds / seconds).toFixed(1)} seeds/s`
+      `${batch.seeds} of ${count} seeds, ${batch.failed.length} failed, ${rate.toFixed(1)} seeds/s${left}`
     )
   }
   console.log(`seeds from ${from}`)
-  if (workers === 1) work(from, from + count - 1, until, take)
-  else {
-    const share = Math.ceil(count / workers)
-    await Promise.all(
-      Array.from({ length: workers }, (_, n) => {
-        const first = from + n * share
-        return inProcess(first, Math.min(first + share, from + count) - 1, until, take)
-      })
-    )
-  }
-  for (const [seed] of failed.slice(0, mostExplained)) console.log(explain(seed))
-  const missed = markNames.filter((name) => !marks.counts.has(name))
-  const hit = markNames.length - missed.length
-  console.log(
-    `\n${[...markNames].map((name) => `${`${marks.counts.get(name) ?? 0}`.padStart(10)}  ${name}`).join("\n")}`
+  const shares = Array.from(
+    { length: jobs },
+    (_, n): Share => ({ from: from + n, to: from + count - 1, step: jobs, until })
   )
-  console.log(`\n${seeds} seeds, ${committed} entries committed, ${hit} of ${markNames.length} marks hit`)
-  if (missed.length > 0) console.log(`never: ${missed.join(", ")}`)
-  if (failed.length > 0) console.log(`failed: ${failed.map(([seed]) => seed).join(" ")}`)
-  return failed.length === 0 && (missed.length === 0 || seeds < enoughSeeds)
+  if (jobs === 1) for (const share of shares) work(share, take)
+  else await inProcesses(shares, take)
+  for (const [seed] of batch.failed.slice(0, mostExplained)) console.log(explain(seed))
+  console.log(`\n${batch.show()}`)
+  return batch.isGood
 }
 
-function inProcess(from: number, to: number, until: number, take: (report: Report) => void): Promise<void> {
-  const me = fileURLToPath(import.meta.url)
-  const child = spawn(process.execPath, [me, "--worker", `${from}`, `${to}`, `${until}`], {
-    cwd: dirname(dirname(dirname(me))),
-    stdio: ["ignore", "pipe", "inherit"]
+/** A process for each share; all end when a seed failed in one, unless they are to keep going. */
+async function inProcesses(shares: ReadonlyArray<Share>, take: (report: Report) => void): Promise<void> {
+  const children: Array<ChildProcess> = []
+  let stopped = false
+  const stop = (): void => {
+    stopped = true
+    for (const child of children) child.kill()
+  }
+  const ends = shares.map(({ from, to, step, until }) => {
+    const me = fileURLToPath(import.meta.url)
+    const share = [from, to, step, until].map(String)
+    const child = spawn(
+      process.execPath,
+      [me, "--worker", ...share, ...(keepsGoing ? ["--keep-going"] : [])],
+      {
+        cwd: dirname(dirname(dirname(me))),
+        stdio: ["ignore", "pipe", "inherit"]
+      }
+    )
+    children.push(child)
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if (stopped) return
+      const report = JSON.parse(line) as Report
+      take(report)
+      if (report.failed.length > 0 && !keepsGoing) stop()
+    })
+    return new Promise<void>((resolve, reject) => {
+      child.on("close", (code) =>
+        code === 0 || stopped ? resolve() : reject(new Error(`A worker ended with ${code}`))
+      )
+    })
   })
-  createInterface({ input: child.stdout }).on("line", (line) => take(JSON.parse(line) as Report))
-  return new Promise((resolve, reject) => {
-    child.on("close", (code) => (code === 0 ? resolve() : reject(new Error(`A worker ended with ${code}`))))
-  })
+  try {
+    await Promise.all(ends)
+  } finally {
+    stop()
+  }
 }
 
 if (words[0] === "--worker") {
-  const [from = 0, to = 0, until = 0] = words.slice(1).map(Number)
-  work(from, to, until, (report) => console.log(JSON.stringify(report)))
-} else if (words[0] === "raft") process.exit((await batch()) ? 0 : 1)
+  const [from = 0, to = 0, step = 1, until = 0] = words.slice(1, 5).map(Number)
+  work({ from, to, step, until }, (report) => console.log(JSON.stringify(report)))
+} else if (words[0] === "raft") process.exit((await run()) ? 0 : 1)
 else {
-  console.error("Say what to simulate: raft [--seeds 1000] [--from 1] [--minutes 5] [--workers 2] [--first]")
+  console.error(
+    "Say what to simulate: raft [--seeds 1000] [--from 1] [--minutes 5] [--jobs 2] [--keep-going]"
+  )
   process.exit(2)
 }

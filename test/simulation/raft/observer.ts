@@ -323,6 +323,13 @@ export class Observer {
         }
         break
       }
+      case "Acknowledged": {
+        this.#leads(message.term, message.from)
+        const theirs = this.#of(message.to)
+        if (theirs.durable.lines.length < message.index && !theirs.excused)
+          throw new Broken("I8", `${message.from} counts on ${message.to} for ${message.index}`)
+        break
+      }
       case "Append":
       case "Heartbeat":
       case "SnapshotOffer":
@@ -343,12 +350,11 @@ export class Observer {
     watched.votes.set(term, candidate)
   }
 
-  #leads(term: number, id: NodeId): boolean {
+  #leads(term: number, id: NodeId): void {
     const before = this.#leaders.get(term)
     if (before !== undefined && before !== id)
       throw new Broken("I1", `${before} and ${id} lead in term ${term}`)
     this.#leaders.set(term, id)
-    return before === undefined
   }
 
   // ── the state machine
@@ -430,7 +436,8 @@ export class Observer {
   /** I1, I4, I10: one leader a term, voted for by a majority of voters, with everything that is committed. */
   #elected(watched: Watched, status: HostStatus, before: HostStatus | undefined): void {
     const { id } = watched
-    if (this.#leads(status.term, id)) this.leaderChanges++
+    this.#leads(status.term, id)
+    this.leaderChanges++
     const votes = ({ voters }: Configuration): boolean =>
       voters.filter((voter) => this.#hasVoted(voter, status.term, id)).length >= majorityOf(voters.length)
     if (!votes(status.configuration) && !(before !== undefined && votes(before.configuration))) {

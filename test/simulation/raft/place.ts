@@ -48,10 +48,14 @@ export class Place {
   storage: InlineStorage | undefined
   registers: Registers
   life = 0
+  /** What its disk last died of. */
+  problem: string | undefined
   /** It is not to come back: its data are gone, it was removed and turned off, or it found its data damaged. */
   lost = false
-  /** Milliseconds that each write takes; infinite for a disk that is stuck. */
+  /** Milliseconds that a write takes on average; infinite for a disk that is stuck. */
   diskMs = 0
+  /** Each takes as long as the last. */
+  evenDisk = false
   /** How fast its clock goes. */
   rate = 1
   /** Ticks do not come. */
@@ -137,6 +141,7 @@ export class Place {
         if (error instanceof Broken) throw error
         if (!(error instanceof DiskError)) throw new Broken("P", `${this.id} halts: ${error.stack}`)
         observer.marks.hit("disk error ended a member")
+        this.problem = error.message
         this.crash("process")
       },
       quarantined: (reason) => {
@@ -301,7 +306,10 @@ export class Place {
     }
     const { host, chance } = this.#around
     if (this.diskMs === 0) this.#defer(life, complete)
-    else host.after(Math.round(this.diskMs * 2 * chance.fraction()), () => this.#run(life, complete))
+    else {
+      const ms = this.evenDisk ? this.diskMs : Math.round(this.diskMs * 2 * chance.fraction())
+      host.after(ms, () => this.#run(life, complete))
+    }
   }
 
   #tickAfter(life: number, ms: number): void {
@@ -317,7 +325,7 @@ export class Place {
     this.#around.observer.heard(this.id, "Tick")
     this.member?.tick()
     // What a quiet moment brings in production.
-    if (this.#around.chance.below(20) === 0) this.storage?.idle()
+    if (this.#around.chance.below(20) === 0 && this.#diskQueue.length === 0) this.storage?.idle()
   }
 
   /** The storage, with everybody who passes seen. */

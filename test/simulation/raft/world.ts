@@ -124,8 +124,8 @@ export class World {
     return found
   }
 
-  /** The whole life: faults, then recovery, then the books are checked. */
-  run(): void {
+  /** The whole life: faults, as chance or `script` has them, then recovery, then the books are checked. */
+  run(script?: () => void): void {
     for (const place of this.places.values()) place.start()
     for (let n = 0; n < this.plan.learners; n++) {
       const place = this.add()
@@ -133,11 +133,13 @@ export class World {
       this.#addLearner(place.id)
     }
     this.clients.start()
-    const chaos = new Chaos(this, this.#chance.fork())
-    this.#chaos = chaos
-    chaos.start()
-    this.host.advance(this.plan.lifeMs)
-    chaos.stop()
+    if (script === undefined) {
+      const chaos = new Chaos(this, this.#chance.fork())
+      this.#chaos = chaos
+      chaos.start()
+      this.host.advance(this.plan.lifeMs)
+      chaos.stop()
+    } else script()
     this.#recover()
     this.#checkBooks()
   }
@@ -192,8 +194,17 @@ export class World {
     }
     this.clients.stop()
     const isSettled = (): boolean => this.clients.areDone && this.#agree(core)
-    if (!this.host.runUntil(isSettled, recoveryMs))
+    if (!this.host.runUntil(isSettled, recoveryMs)) {
+      // Of one that is told only now that its disk went back, nothing can be asked.
+      if (
+        !this.#isEnough(
+          core.filter(({ lost }) => !lost),
+          this.configurations()
+        )
+      )
+        return
       throw new Broken("L", `the group does not recover:\n${this.#show()}`)
+    }
     const { leaderChanges } = this.observer
     const leader = this.leader()
     this.host.advance(2_500)
@@ -211,18 +222,20 @@ export class World {
     const whole = [...this.places.values()].filter(({ lost }) => !lost)
     const order = whole.map((place) => ({ place, at: this.#chance.fraction() })).sort((a, b) => a.at - b.at)
     const core: Array<Place> = []
-    const isEnough = (
-      places: ReadonlyArray<Place>,
-      configurations: ReadonlyArray<Pick<Configuration, "voters">>
-    ): boolean =>
-      configurations.every(
-        ({ voters }) => places.filter(({ id }) => voters.includes(id)).length >= majorityOf(voters.length)
-      )
     // More was lost than a majority can do without: nothing is promised then.
-    if (!isEnough(whole, now)) return undefined
-    for (const { place } of order) if (!isEnough(core, [...now, ...soon])) core.push(place)
+    if (!this.#isEnough(whole, now)) return undefined
+    for (const { place } of order) if (!this.#isEnough(core, [...now, ...soon])) core.push(place)
     if (this.#chance.below(3) === 0) return whole
     return core
+  }
+
+  #isEnough(
+    places: ReadonlyArray<Place>,
+    configurations: ReadonlyArray<Pick<Configuration, "voters">>
+  ): boolean {
+    return configurations.every(
+      ({ voters }) => places.filter(({ id }) => voters.includes(id)).length >= majorityOf(voters.length)
+    )
   }
 
   #agree(core: ReadonlyArray<Place>): boolean {
@@ -232,7 +245,7 @@ export class World {
     if (status === undefined || status.commit < status.lastIndex) return false
     const { voters, learners } = status.configuration
     return core.every((place) => {
-      if (!voters.includes(place.id) && !learners.includes(place.id)) return true
+      if (place.lost || (!voters.includes(place.id) && !learners.includes(place.id))) return true
       const theirs = this.observer.statusOf(place.id)
       return (
         theirs !== undefined &&
