@@ -61,12 +61,15 @@ export function messageText(message: CoreMessage): string {
         : `${head} refuses ${message.index} hint ${message.hintIndex}/${message.hintTerm}`
     case "Heartbeat":
       return `${head} commit ${message.commit}${message.read > 0 ? ` read ${message.read}` : ""}`
+    case "Acknowledged":
+      return `${head} has ${message.index}`
     case "HeartbeatReply":
       return `${head}${message.read > 0 ? ` read ${message.read}` : ""}`
     case "SnapshotOffer":
       return `${head} snapshot ${message.index}/${message.snapshotTerm} ${configText(message.config)}`
     case "TimeoutNow":
     case "Removed":
+    case "Quarantined":
       return head
   }
 }

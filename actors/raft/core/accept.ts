@@ -95,14 +95,7 @@ export function releaseAcks(state: State): void {
 }
 
 export function onHeartbeat(state: State, message: Heartbeat): void {
-  if (message.commit > state.log.lastIndex) {
-    // The leader names only what this member acknowledged in this term: it was durable here, and is gone.
-    quarantine(
-      state,
-      `Entries up to ${message.commit} were acknowledged here in term ${state.term}, the log ends at ${state.log.lastIndex}`
-    )
-    return
-  }
+  if (!hasAcknowledged(state, message.commit)) return
   commitTo(state, message.commit)
   state.outbox.push({
     _tag: "HeartbeatReply",
@@ -111,6 +104,19 @@ export function onHeartbeat(state: State, message: Heartbeat): void {
     term: state.term,
     read: message.read
   })
+}
+
+/** The leader names only what this member acknowledged in this term: it was durable here, and may be gone. */
+export function hasAcknowledged(state: State, index: number): boolean {
+  const { term, log } = state
+  if (index <= log.lastIndex) return true
+  quarantine(
+    state,
+    `Entries up to ${index} were acknowledged here in term ${term}, the log ends at ${log.lastIndex}`
+  )
+  const { id, leader } = state
+  if (leader !== undefined) state.outbox.push({ _tag: "Quarantined", from: id, to: leader, term })
+  return false
 }
 
 export function onSnapshotOffer(state: State, message: SnapshotOffer): void {
@@ -128,7 +134,8 @@ export function install(
   state: State,
   meta: { readonly index: number; readonly term: number; readonly config: Uint8Array }
 ): boolean {
-  if (meta.index <= state.commit || state.installing !== undefined) return false
+  if (meta.index <= state.commit || state.installing !== undefined || state.unplaced !== undefined)
+    return false
   if (state.log.termAt(meta.index) === meta.term) {
     commitTo(state, meta.index)
     owe(state, state.commit)

@@ -3,7 +3,7 @@ import { install, releaseAcks } from "#actors/raft/core/accept.ts"
 import { propose } from "#actors/raft/core/append.ts"
 import { isVoter } from "#actors/raft/core/configuration.ts"
 import { releaseVotes } from "#actors/raft/core/elect.ts"
-import { compact, persisted, takePersist } from "#actors/raft/core/persist.ts"
+import { compact, persisted, placeAgain, takePersist, unplaced } from "#actors/raft/core/persist.ts"
 import type {
   CoreOptions,
   CoreStatus,
@@ -36,6 +36,8 @@ export function openCore(options: CoreOptions): RaftCore {
     unreachable: (node) => lost(state, node),
     persisted: (token) => persisted(state, token),
     install: (meta) => install(state, meta),
+    unplaced: (token) => unplaced(state, token),
+    placeAgain: () => placeAgain(state),
     compact: (meta) => compact(state, meta),
     configurationAt: (index) => {
       const known = state.configurations.findLast((at) => at.index <= index)
@@ -111,6 +113,7 @@ function statusOf(state: State): CoreStatus {
       next: peer.next,
       state: peer.state,
       inFlight: peer.inFlight,
+      quarantined: peer.quarantined,
       silentTicks: state.now - peer.heardAt
     })
   }

@@ -64,6 +64,7 @@ function stand(state: State, transfer: boolean): void {
   follow(state, state.term + 1, undefined)
   state.role = "candidate"
   state.vote = state.id
+  state.votedAt = state.now
   state.candidacy = { transfer }
 }
 
@@ -73,16 +74,27 @@ export function releaseVotes(state: State): void {
   if (term !== state.term || vote !== state.vote) return
   if (state.owedVote !== undefined) {
     assert(state.owedVote === vote, "the vote that is owed is the one that was given")
+    waitForDisks(state)
     state.outbox.push({ _tag: "VoteReply", from: state.id, to: vote, term, granted: true })
     state.owedVote = undefined
   }
   if (state.role === "candidate" && state.candidacy !== undefined) {
     const { transfer } = state.candidacy
+    waitForDisks(state)
     state.candidacy = undefined
     state.votes.set(state.id, true)
     if (electionOf(state) === "won") lead(state)
     else ask(state, "Vote", term, transfer)
   }
+}
+
+/**
+ * The others have to write their votes, too, and their disks may be slower than this one. Without the wait, a group in
+ * which a write takes as long as an election timeout would never elect anybody.
+ */
+function waitForDisks(state: State): void {
+  state.elapsed = 0
+  state.timeout += 2 * (state.now - state.votedAt)
 }
 
 const electionOf = (state: State): "won" | "lost" | "open" =>
@@ -138,6 +150,7 @@ export function onVote(state: State, message: Vote): void {
   if (free && state.role !== "leader" && isAsNew(state, message.lastIndex, message.lastTerm)) {
     state.vote = message.from
     state.owedVote = message.from
+    state.votedAt = state.now
     rest(state)
     return
   }

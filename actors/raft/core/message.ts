@@ -73,6 +73,20 @@ export interface HeartbeatReply extends Letter {
   readonly read: number
 }
 
+/**
+ * You acknowledged everything up to `index` in this term, and it may count soon. Said only while it is not committed; a
+ * member that lost it learns so before others rest on it. Older members do not know this message, and lose nothing.
+ */
+export interface Acknowledged extends Letter {
+  readonly _tag: "Acknowledged"
+  readonly index: number
+}
+
+/** My data are not what I acknowledged, in whatever term: count me for nothing. */
+export interface Quarantined extends Letter {
+  readonly _tag: "Quarantined"
+}
+
 /** The log no longer reaches back to where you are: fetch the snapshot of this index. */
 export interface SnapshotOffer extends Letter {
   readonly _tag: "SnapshotOffer"
@@ -100,6 +114,8 @@ export type CoreMessage =
   | AppendReply
   | Heartbeat
   | HeartbeatReply
+  | Acknowledged
+  | Quarantined
   | SnapshotOffer
   | TimeoutNow
   | Removed

@@ -10,7 +10,7 @@ export function takePersist(state: State): Persist | undefined {
   const { log, settings, writing } = state
   if (state.quarantined !== undefined || writing.length >= settings.persistsInFlight) return undefined
   // The log goes on behind a snapshot only when that is in place.
-  if (writing.some((at) => at.snapshot !== undefined)) return undefined
+  if (state.unplaced !== undefined || writing.some((at) => at.snapshot !== undefined)) return undefined
   const hardState = { term: state.term, vote: state.vote }
   const isHard = hardState.term !== state.hardHanded.term || hardState.vote !== state.hardHanded.vote
   const snapshot = state.installing
@@ -40,6 +40,20 @@ export function takePersist(state: State): Persist | undefined {
     commitHint: Math.min(state.commit, state.written),
     snapshot
   }
+}
+
+/** There was no room for the snapshot of this write; its term and vote are durable, and may be told. */
+export function unplaced(state: State, token: number): void {
+  const writing = state.writing.shift()
+  assert(writing?.token === token && writing.snapshot !== undefined, "what has no room is what was written")
+  state.hardDurable = writing.hardState
+  state.unplaced = writing.snapshot
+}
+
+/** There may be room now. */
+export function placeAgain(state: State): void {
+  state.installing = state.unplaced
+  state.unplaced = undefined
 }
 
 /** The oldest write on its way is durable. */

@@ -20,6 +20,8 @@ export class Progress {
   heardAt: number
   /** The newest round of reads that it confirmed. */
   readAcked = 0
+  /** It lost what it had acknowledged, and counts for nothing any more. */
+  quarantined = false
   /** In `snapshot`: what was offered. */
   offered = 0
   readonly #capacity: number

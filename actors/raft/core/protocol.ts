@@ -93,6 +93,8 @@ export interface PeerStatus {
   readonly next: number
   readonly state: "probe" | "replicate" | "snapshot"
   readonly inFlight: number
+  /** It says that it lost what it had acknowledged. */
+  readonly quarantined: boolean
   /** Ticks since it was last heard. */
   readonly silentTicks: number
 }
@@ -149,6 +151,10 @@ export interface RaftCore {
   persisted(token: number): void
   /** A fetched snapshot is complete and verified: its `Persist` follows. False when it is no longer of use. */
   install(meta: SnapshotMeta): boolean
+  /** There was no room for the snapshot of this write; what was to be written with it is durable. */
+  unplaced(token: number): void
+  /** There may be room for it now: its `Persist` follows, under another token, with the votes of the meantime. */
+  placeAgain(): void
   /** A snapshot of the state after `meta.index` is durable here; the log before it may go. */
   compact(meta: SnapshotMeta): void
   /** The configuration after entry `index` was applied, as it belongs into a snapshot. */

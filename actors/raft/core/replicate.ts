@@ -105,12 +105,14 @@ export function beat(state: State, onlyVoters: boolean): void {
       commit: Math.min(peer.match, state.commit),
       read: state.readSeq
     })
+    if (peer.match > state.commit)
+      state.outbox.push({ _tag: "Acknowledged", from: state.id, to, term: state.term, index: peer.match })
   }
 }
 
 export function onAppendReply(state: State, message: AppendReply): void {
   const peer = state.peers.get(message.from)
-  if (peer === undefined) return
+  if (peer === undefined || peer.quarantined) return
   peer.heardAt = state.now
   if (message.accepted) accepted(state, message.from, peer, message.index)
   else refused(state, peer, message)
@@ -147,7 +149,7 @@ function refused(state: State, peer: Progress, message: AppendReply): void {
 
 export function onHeartbeatReply(state: State, message: HeartbeatReply): void {
   const peer = state.peers.get(message.from)
-  if (peer === undefined) return
+  if (peer === undefined || peer.quarantined) return
   peer.heardAt = state.now
   if (message.read <= state.readSeq) peer.readAcked = Math.max(peer.readAcked, message.read)
   // Whatever was on its way may be lost; one message, even an empty one, brings that to light.

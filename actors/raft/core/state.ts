@@ -70,6 +70,8 @@ export interface State {
   candidacy: { readonly transfer: boolean } | undefined
   /** A vote that was given and waits for the disk. */
   owedVote: NodeId | undefined
+  /** When the present vote, its own or another's, was given to the disk. */
+  votedAt: number
 
   peers: Map<NodeId, Progress>
   /** The first entry of a leader's own term. */
@@ -100,6 +102,8 @@ export interface State {
   hardHanded: HardState
   hardDurable: HardState
   installing: SnapshotMeta | undefined
+  /** There was no room for it: it is tried again when the host says so. */
+  unplaced: SnapshotMeta | undefined
 
   outbox: Array<CoreMessage>
   fetch: { readonly from: NodeId; readonly meta: SnapshotMeta } | undefined
@@ -148,6 +152,7 @@ export function begin(options: CoreOptions): State {
     votes: new Map(),
     candidacy: undefined,
     owedVote: undefined,
+    votedAt: 0,
     peers: new Map(),
     termStart: 0,
     uncommittedBytes: 0,
@@ -170,6 +175,7 @@ export function begin(options: CoreOptions): State {
     hardHanded: hardState,
     hardDurable: hardState,
     installing: undefined,
+    unplaced: undefined,
     outbox: [],
     fetch: undefined,
     softTold: undefined
@@ -200,13 +206,22 @@ export function committedConfigurationOf(state: State): Configuration {
 export const isDiskStuck = (state: State): boolean =>
   state.writing.length > 0 && state.now - (state.writing[0] as Writing).since >= state.settings.diskStuckTicks
 
+/** A vote is on its way to the disk: until it is there, nothing can be said of how this election goes. */
+export const isVoting = (state: State): boolean =>
+  state.candidacy !== undefined || state.owedVote !== undefined
+
 export const mayCampaign = (state: State): boolean =>
   state.quarantined === undefined &&
   !state.removed &&
-  state.installing === undefined &&
-  !state.writing.some(({ snapshot }) => snapshot !== undefined) &&
+  !isInstalling(state) &&
   !isDiskStuck(state) &&
   (isVoter(configurationOf(state), state.id) || mayHaveToLeadOut(state))
+
+/** A fetched snapshot is to take the place of the log, and is not durable yet. */
+const isInstalling = (state: State): boolean =>
+  state.installing !== undefined ||
+  state.unplaced !== undefined ||
+  state.writing.some(({ snapshot }) => snapshot !== undefined)
 
 /**
  * The group may be voting this member out, and the entry that says so may be here alone: the others would wait for its

@@ -1,5 +1,11 @@
 /** One message. Whatever it says, a member's term never falls and what is committed stays. */
-import { onAppend, onHeartbeat, onSnapshotOffer, onTimeoutNow } from "#actors/raft/core/accept.ts"
+import {
+  hasAcknowledged,
+  onAppend,
+  onHeartbeat,
+  onSnapshotOffer,
+  onTimeoutNow
+} from "#actors/raft/core/accept.ts"
 import { isMember, wasRemoved } from "#actors/raft/core/configuration.ts"
 import { follow, isInLease, onPreVote, onPreVoteReply, onVote, onVoteReply } from "#actors/raft/core/elect.ts"
 import type { CoreMessage } from "#actors/raft/core/message.ts"
@@ -31,6 +37,7 @@ export function step(state: State, message: CoreMessage): void {
     switch (message._tag) {
       case "PreVote":
       case "Removed":
+      case "Quarantined":
         break
       case "PreVoteReply":
         // When granted, it names the term that was asked about.
@@ -43,6 +50,7 @@ export function step(state: State, message: CoreMessage): void {
         break
       case "Append":
       case "Heartbeat":
+      case "Acknowledged":
       case "SnapshotOffer":
       case "TimeoutNow":
         follow(state, message.term, message.from)
@@ -81,6 +89,10 @@ export function step(state: State, message: CoreMessage): void {
       hear(state, message.from)
       onHeartbeat(state, message)
       return
+    case "Acknowledged":
+      hear(state, message.from)
+      hasAcknowledged(state, message.index)
+      return
     case "SnapshotOffer":
       hear(state, message.from)
       onSnapshotOffer(state, message)
@@ -95,6 +107,9 @@ export function step(state: State, message: CoreMessage): void {
       if (state.role !== "leader") return
       onHeartbeatReply(state, message)
       onReadConfirmed(state, message)
+      return
+    case "Quarantined":
+      onQuarantined(state, message.from)
       return
     case "Removed":
       onRemoved(state, message.from)
@@ -140,6 +155,9 @@ function onOldTerm(state: State, message: CoreMessage): void {
         read: 0
       })
       return
+    case "Quarantined":
+      onQuarantined(state, message.from)
+      return
     case "Removed":
       onRemoved(state, message.from)
       return
@@ -148,13 +166,22 @@ function onOldTerm(state: State, message: CoreMessage): void {
   }
 }
 
-/** Knows who leads, for those who ask, and says nothing. */
+/** Knows who leads, for those who ask, and says only that it is not to be counted. */
 function listen(state: State, message: CoreMessage): void {
   if (message._tag !== "Append" && message._tag !== "Heartbeat" && message._tag !== "SnapshotOffer") return
   if (message.term < state.term) return
+  state.outbox.push({ _tag: "Quarantined", from: state.id, to: message.from, term: message.term })
   state.term = message.term
   state.leader = message.from
   state.leaderHeardAt = state.now
+}
+
+/** What it acknowledged is gone. It stays so: a directory that was set aside begins anew under another id. */
+function onQuarantined(state: State, from: string): void {
+  const peer = state.peers.get(from)
+  if (peer === undefined) return
+  peer.quarantined = true
+  peer.match = 0
 }
 
 function tellRemoved(state: State, to: string): void {

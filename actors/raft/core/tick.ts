@@ -4,7 +4,7 @@ import type { NodeId } from "#actors/raft/core/configuration.ts"
 import { campaign, follow } from "#actors/raft/core/elect.ts"
 import { isQuorum } from "#actors/raft/core/quorum.ts"
 import { beat } from "#actors/raft/core/replicate.ts"
-import { configurationOf, isDiskStuck, mayCampaign, type State } from "#actors/raft/core/state.ts"
+import { configurationOf, isDiskStuck, isVoting, mayCampaign, type State } from "#actors/raft/core/state.ts"
 import { resign } from "#actors/raft/core/transfer.ts"
 
 export function tick(state: State): void {
@@ -12,11 +12,8 @@ export function tick(state: State): void {
   if (state.role === "leader") tickLeader(state)
   else {
     state.elapsed++
-    if (
-      (state.elapsed >= state.timeout || (state.role === "follower" && isAlone(state))) &&
-      mayCampaign(state)
-    )
-      campaign(state, false)
+    const isDue = state.elapsed >= state.timeout || (state.role === "follower" && isAlone(state))
+    if (isDue && !isVoting(state) && mayCampaign(state)) campaign(state, false)
   }
 }
 

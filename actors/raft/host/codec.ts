@@ -36,7 +36,9 @@ const kinds = {
   ReadAnswer: 15,
   SnapshotAsk: 16,
   SnapshotChunk: 17,
-  SnapshotGone: 18
+  SnapshotGone: 18,
+  Acknowledged: 19,
+  Quarantined: 20
 } as const satisfies Record<Message["_tag"], number>
 
 const entryHeadBytes = 13
@@ -144,8 +146,12 @@ function encodeBody(fields: Writer, message: Message): void {
       fields.u64(message.snapshotTerm)
       long(fields, message.config)
       return
+    case "Acknowledged":
+      fields.u64(message.index)
+      return
     case "TimeoutNow":
     case "Removed":
+    case "Quarantined":
       return
     case "Forward":
       fields.u32(message.proposals.length)
@@ -269,6 +275,10 @@ function decodeBody(fields: Reader, kind: number): Message {
       return { _tag: "Heartbeat", ...letter, commit: fields.u64(), read: fields.u64() }
     case kinds.HeartbeatReply:
       return { _tag: "HeartbeatReply", ...letter, read: fields.u64() }
+    case kinds.Acknowledged:
+      return { _tag: "Acknowledged", ...letter, index: fields.u64() }
+    case kinds.Quarantined:
+      return { _tag: "Quarantined", ...letter }
     case kinds.SnapshotOffer:
       return {
         _tag: "SnapshotOffer",

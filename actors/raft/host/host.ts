@@ -28,6 +28,9 @@ export function openHost(options: HostOptions): RaftHost {
   return new Host(options)
 }
 
+// One second at first, an hour at last.
+const giveWayTicks = { least: 20, most: 72_000 }
+
 interface Change {
   readonly ticket: Ticket
   readonly index: number
@@ -56,6 +59,8 @@ class Host implements RaftHost {
   #appliedTerm: number
   #toldLeading = 0
 
+  /** A leader without room for entries: when it hands over next, and how long it waits after that. */
+  #givesWay = { at: 0, pause: giveWayTicks.least }
   #changes: Array<Change> = []
   #catchUps: ReadonlyMap<NodeId, CatchUp> = new Map()
 
@@ -450,10 +455,20 @@ class Host implements RaftHost {
     const ask = this.#fetch.tick(this.#now)
     if (ask !== undefined) this.#askSnapshot(ask)
     this.#snapshots.tick(this.#now)
+    if (!this.#storage.low) this.#givesWay = { at: 0, pause: giveWayTicks.least }
     if (!this.#core.isLeader()) return
-    // A leader without room for entries is of no use to anybody.
-    if (this.#storage.low) this.#core.transferLeadership()
+    if (this.#storage.low) this.#giveWay()
     if (this.#settings.autoPromote) this.#promoteLearners()
+  }
+
+  /**
+   * A leader without room for entries is of no use to anybody; but where every disk is full, handing over again and
+   * again would write what little still fits. So it does it ever more rarely.
+   */
+  #giveWay(): void {
+    const { at, pause } = this.#givesWay
+    if (this.#now < at || this.#core.transferLeadership()._tag !== "Started") return
+    this.#givesWay = { at: this.#now + pause, pause: Math.min(2 * pause, giveWayTicks.most) }
   }
 
   #promoteLearners(): void {

@@ -23,7 +23,9 @@ export class Snapshots {
   #notBefore = 0
   #fetched: Fetched | undefined
   #install: Install | undefined
-  /** When an installation for which there was no room is tried again; infinity while it is under way. */
+  /** It was given to the storage. */
+  #installing = false
+  /** When an installation for which there was no room is tried again. */
   #again: number | undefined
 
   constructor(settings: HostSettings, core: RaftCore, index: number, effect: (effect: HostEffect) => void) {
@@ -35,7 +37,7 @@ export class Snapshots {
 
   /** A fetched snapshot is about to take the place of log and state: nothing is applied until it has. */
   get isInstalling(): boolean {
-    return this.#install !== undefined
+    return this.#install !== undefined || this.#fetched !== undefined
   }
 
   ask(ticket: Ticket): void {
@@ -44,7 +46,7 @@ export class Snapshots {
 
   /** Takes one if it is due or was asked for. The state machine must stand exactly at `applied`. */
   takeIfDue(applied: number, appliedTerm: number, storage: StorageStatus): void {
-    if (this.#saving !== undefined || this.#install !== undefined) return
+    if (this.#saving !== undefined || this.isInstalling) return
     const { snapshotEntries, snapshotBytes, snapshotBytesAtMost } = this.#settings
     const bytes = Math.min(Math.max(snapshotBytes, 2 * storage.snapshotBytes), snapshotBytesAtMost)
     const isDue = applied - this.index >= snapshotEntries || storage.logBytes >= bytes
@@ -94,14 +96,14 @@ export class Snapshots {
   onInstalled(token: number, saved: boolean, now: number): SnapshotMeta | undefined {
     const install = this.#install
     assert(install !== undefined && install.token === token, "what was installed was asked for")
+    this.#install = undefined
+    this.#installing = false
     if (!saved) {
+      this.#fetched = { meta: install.meta, chunks: install.chunks }
       this.#again = now + this.#settings.resendTicks
-      // What goes before it is there.
-      this.#install = { ...install, before: undefined }
+      this.#core.unplaced(token)
       return undefined
     }
-    this.#install = undefined
-    this.#again = undefined
     this.index = install.meta.index
     return install.meta
   }
@@ -109,12 +111,12 @@ export class Snapshots {
   tick(now: number): void {
     if (this.#again === undefined || this.#again > now) return
     this.#again = undefined
-    this.#installNext()
+    this.#core.placeAgain()
   }
 
   #installNext(): void {
-    if (this.#install === undefined || this.#saving !== undefined || this.#again !== undefined) return
-    this.#again = Number.POSITIVE_INFINITY
+    if (this.#install === undefined || this.#saving !== undefined || this.#installing) return
+    this.#installing = true
     this.#effect(this.#install)
   }
 

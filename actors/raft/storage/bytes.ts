@@ -129,6 +129,7 @@ export const allZero = (bytes: Uint8Array, from = 0, to = bytes.length): boolean
 /** Lower-case hexadecimal, for names people read. */
 export const hex = (bytes: Uint8Array): string => {
   let out = ""
-  for (const byte of bytes) out += byte.toString(16).padStart(2, "0")
+  for (const byte of bytes) out += pairs[byte]
   return out
 }
+const pairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))

@@ -123,7 +123,10 @@ export function diskStorage(
         return
       case "SnapshotEnded": {
         status = message.status
-        if (message.stored !== undefined) newest = message.stored
+        if (message.stored !== undefined) {
+          newest = message.stored
+          encoder.skipTo(newest.index)
+        }
         const ending = snapshot
         snapshot = undefined
         if (message.stored === undefined) ending?.chunks.return?.()
@@ -180,7 +183,6 @@ export function diskStorage(
     saveSnapshot: (meta, chunks, done) => {
       assert(snapshot === undefined, "one snapshot at a time")
       snapshot = { chunks, done, fed: false }
-      encoder.skipTo(meta.index)
       ask({ _tag: "BeginSnapshot", meta })
       feedCarefully()
     },

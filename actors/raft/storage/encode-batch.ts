@@ -32,7 +32,7 @@ export class BatchEncoder {
     }
   }
 
-  /** A snapshot reaches beyond the log: the log goes on after it. */
+  /** A snapshot that reaches beyond the log is in place: the log goes on after it. */
   skipTo(snapshotIndex: number): void {
     this.#nextIndex = Math.max(this.#nextIndex, snapshotIndex + 1)
   }

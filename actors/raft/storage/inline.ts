@@ -70,7 +70,6 @@ export function inlineStorage(
       return readSnapshot(vfs, cipher, state.owner, keys.ring, `${snapshotsPlace}/${newest.name}`)
     },
     saveSnapshot: (meta, chunks, done) => {
-      encoder.skipTo(meta.index)
       turn(() => {
         let draft: SnapshotDraft | undefined
         try {
@@ -82,6 +81,7 @@ export function inlineStorage(
           wal.adopt(step.value)
           // Only now: one that was refused must never be read in the place of the one before it.
           newest = step.value
+          encoder.skipTo(meta.index)
           return () => done(true)
         } catch (error) {
           if (!(error instanceof DiskError) || !error.noSpace) throw error

@@ -99,11 +99,14 @@ function letters(term: number): ReadonlyArray<CoreMessage> {
     { _tag: "Heartbeat", ...fromB, commit: 3, read: 0 },
     { _tag: "Heartbeat", ...fromB, commit: 3, read: 7 },
     { _tag: "Heartbeat", ...fromB, commit: 99, read: 0 },
+    { _tag: "Acknowledged", ...fromB, index: 3 },
+    { _tag: "Acknowledged", ...fromB, index: 99 },
     { _tag: "HeartbeatReply", ...at, read: 0 },
     { _tag: "HeartbeatReply", ...at, read: 99 },
     { _tag: "SnapshotOffer", ...fromB, index: 2, snapshotTerm: 2, config },
     { _tag: "SnapshotOffer", ...fromB, index: 9, snapshotTerm: 2, config },
     { _tag: "TimeoutNow", ...fromB },
+    { _tag: "Quarantined", ...fromB },
     { _tag: "Removed", ...fromB }
   ]
 }

@@ -59,7 +59,9 @@ const examples: ReadonlyArray<Message> = [
     checksum: 0xffff_fffe,
     data: dataOf("chunk")
   },
-  { _tag: "SnapshotGone", ...at, ...snapshot }
+  { _tag: "SnapshotGone", ...at, ...snapshot },
+  { _tag: "Acknowledged", ...at, index: 2 ** 33 },
+  { _tag: "Quarantined", ...at }
 ]
 
 describe("a message", () => {

@@ -1,4 +1,4 @@
-/** Snapshots on their way in: which one is installed when several come. */
+/** Snapshots on their way in: which one is installed when several come, and what waits for it. */
 import { expect, test } from "bun:test"
 import type { RaftCore } from "#actors/raft/core/protocol.ts"
 import type { HostEffect } from "#actors/raft/host/protocol.ts"
@@ -28,4 +28,29 @@ test("I6: a snapshot that comes while another one waits for the disk does not ta
   expect(effects).toEqual([
     { _tag: "Install", token: 1, before: undefined, meta: metaOf(5), chunks: [first] }
   ])
+})
+
+test("H1: none is taken of the own state while a fetched one waits for the disk: the log says nothing of it any more", () => {
+  const core = {
+    install: () => true,
+    configurationAt: () => {
+      throw new Error("what the fetched snapshot covers is not known here")
+    }
+  } as unknown as RaftCore
+  const effects: Array<HostEffect> = []
+  const settings = { ...hostSettings, snapshotEntries: 1 }
+  const snapshots = new Snapshots(settings, core, 0, (effect) => effects.push(effect))
+  snapshots.onFetched({ meta: metaOf(8), chunks: [] })
+  expect(snapshots.isInstalling).toBe(true)
+  const storage = {
+    scrubs: 0,
+    damage: [],
+    diskBytes: 0,
+    logBytes: 0,
+    snapshotIndex: 0,
+    snapshotBytes: 0,
+    low: false
+  }
+  snapshots.takeIfDue(5, 1, storage)
+  expect(effects).toEqual([])
 })
