@@ -13,7 +13,7 @@ import { serveApi } from "#actors/api/serve.ts"
 import { openJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
-import type { Held } from "#actors/authority/store.ts"
+import type { Held, LeftBehind } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
@@ -28,16 +28,20 @@ import { ledgerMetrics } from "#actors/ledger/metrics.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { leadership } from "#actors/manager/leadership.ts"
+import { Refused, refuse } from "#actors/model/errors.ts"
 import { NatsServer } from "#actors/nats/server.ts"
 import { StandingListener } from "#actors/node/session/actor.ts"
 import type { Standing } from "#actors/node/session/protocol.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { setFormerLogAside } from "#actors/raft/former-log.ts"
+import { settleBeginning } from "#actors/recovery/beginning.ts"
+import { beginInPlace } from "#cli/begin-anew.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { freshFromMachine } from "#cli/identity.ts"
 import { removeTasks } from "#cli/leave.ts"
+import { leftBehindText, rememberLeftBehind, WentOnWithout } from "#cli/left-behind.ts"
 import { openManager } from "#cli/manager.ts"
-import type { ManagerNats } from "#cli/manager-nats.ts"
+import { type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
 import { becomeMember } from "#cli/member.ts"
 import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
 import { followManagers, followRole } from "#cli/role.ts"
@@ -48,6 +52,7 @@ import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
 import { catchStrays } from "#runtime/strays.ts"
 import { System } from "#runtime/system.ts"
+import { MemoryBus } from "#runtime/transport/memory.ts"
 import { startWatchdog } from "#runtime/watchdog.ts"
 import packageJson from "../package.json" with { type: "json" }
 
@@ -66,15 +71,39 @@ type Identity = Pick<Membership, "nodeId" | "clusterId">
 /** Runs a node until it is interrupted, or until it leaves its cluster. */
 export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
   const options = yield* resolveNodeOptions(raw, firstAddress())
-  const left = yield* Deferred.make<void>()
+  const lives: Lives = { left: yield* Deferred.make<void>(), forced: undefined }
   // A signal while it leaves must not cut the leaving short.
-  const vanishIfLeft = Effect.flatMap(Deferred.isDone(left), (hasLeft) =>
+  const vanishIfLeft = Effect.flatMap(Deferred.isDone(lives.left), (hasLeft) =>
     hasLeft ? vanish(options) : Effect.void
   )
+  yield* Effect.try(() => settleBeginning(options.dataDir))
+  if (options.forceNewCluster) yield* beginInPlace(options.dataDir, Date.now())
   // Another role is another life: tasks go on, and the next life adopts them.
-  const life = Effect.scoped(serve(options, left))
-  yield* Effect.repeat(life, { while: (end) => end === "another role" }).pipe(Effect.ensuring(vanishIfLeft))
+  const life = Effect.gen(function* () {
+    const end = yield* Effect.scoped(serve(options, lives))
+    // Nobody has the log open between two lives.
+    if (end === "begin anew") yield* beginAnew(options, lives)
+    return end
+  })
+  yield* Effect.repeat(life, { while: (end) => end !== "over" }).pipe(Effect.ensuring(vanishIfLeft))
 })
+
+/** What outlives one life. `forced` is who waits for the cluster to be begun anew: for this node's id. */
+interface Lives {
+  readonly left: Deferred.Deferred<void>
+  forced: Deferred.Deferred<string, Refused> | undefined
+}
+
+/** Whoever asked hears why it cannot be; then the next life goes on as before. */
+const beginAnew = ({ dataDir }: NodeOptions, lives: Lives) =>
+  beginInPlace(dataDir, Date.now()).pipe(
+    Effect.catch(({ message }) => {
+      const asked = lives.forced
+      lives.forced = undefined
+      const refusal = refuse("failedPrecondition", `cannot begin the cluster anew: ${message}`)
+      return asked === undefined ? Effect.logError(message) : Deferred.fail(asked, Refused.of(refusal))
+    })
+  )
 
 /** What a node that left its cluster does last: nothing of it is to be found again. */
 const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
@@ -83,12 +112,78 @@ const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
   for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
 })
 
-type End = "over" | "another role"
+type End = "over" | "another role" | "begin anew"
 
 /** One life of this node, in the role that it holds when it begins. */
-const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.Deferred<void>) {
+const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
+  const held: Held = yield* becomeMember(options, Date.now())
+  if (held.leftBehind !== undefined) return yield* serveLeftBehind(options, held, held.leftBehind, lives)
+  return yield* Effect.scoped(serveMember(options, held, lives)).pipe(
+    Effect.catchIf(
+      (error) => error instanceof WentOnWithout,
+      (verdict) => Effect.as(rememberLeftBehind(options.dataDir, held, verdict), "another role" as End)
+    )
+  )
+})
+
+/** What a member does that was left behind: says so, and leaves when it is told to. */
+const serveLeftBehind = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  held: Held,
+  leftBehind: LeftBehind,
+  lives: Lives
+) {
+  const problem = leftBehindText(leftBehind)
+  yield* Effect.logError(problem)
   const host = makeLiveHost((error) => console.error("a turn failed", error))
-  const held = yield* becomeMember(options, host.now())
+  const identity: Identity = held.membership
+  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+  const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
+  const asked = yield* Deferred.make<End>()
+  const doors = yield* openGateway({
+    ...sharedOf(identity, held.membership.root),
+    ...doorsOf(options),
+    engine: yield* engineAddress(options),
+    executor,
+    ledger: () => undefined,
+    membership: () => "error",
+    problem,
+    system: makeSystem({
+      cluster: identity.clusterId,
+      nodeId: identity.nodeId,
+      host,
+      // It has nobody to speak to.
+      transport: new MemoryBus(host).connect(identity.nodeId)
+    }),
+    control: {
+      leave: () =>
+        Effect.andThen(Effect.orDie(removeTasks(executor)), Deferred.succeed(lives.left, undefined)),
+      forceNewCluster: forceNewCluster(lives, asked)
+    }
+  })
+  yield* announceRunning(options.dataDir, {
+    pid: process.pid,
+    nodeId: identity.nodeId,
+    clusterId: identity.clusterId,
+    socket: options.socket,
+    http: doors.url ?? "",
+    nats: ""
+  })
+  const over = Effect.as(Deferred.await(lives.left), "over" as End)
+  return yield* Effect.raceFirst(over, Deferred.await(asked))
+})
+
+/** Ends this life for one in which the cluster has begun anew; who asks waits for that one. */
+const forceNewCluster = (lives: Lives, ends: Deferred.Deferred<End>): Effect.Effect<string, Refused> =>
+  Effect.gen(function* () {
+    lives.forced ??= yield* Deferred.make<string, Refused>()
+    yield* Deferred.succeed(ends, "begin anew")
+    return yield* Deferred.await(lives.forced)
+  })
+
+/** A member's life: the actors, the doors, and what a manager has beside them. */
+const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Held, lives: Lives) {
+  const host = makeLiveHost((error) => console.error("a turn failed", error))
   const { role } = held.membership
   const identity: Identity = held.membership
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
@@ -151,8 +246,9 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
   const leave = Effect.gen(function* () {
     yield* node.stop
     yield* removeTasks(executor)
-    yield* Deferred.succeed(left, undefined)
+    yield* Deferred.succeed(lives.left, undefined)
   }).pipe(Effect.orDie)
+  const asked = yield* Deferred.make<End>()
   const doors = yield* openDoors({
     options,
     identity,
@@ -160,15 +256,17 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
     manager,
     system,
     executor,
-    leave
+    leave,
+    forceNewCluster: forceNewCluster(lives, asked)
   })
   if (manager) {
-    const { ledger } = manager
+    const { ledger, incarnation } = manager
     yield* openJoinPort({
       host: options.listenAddr,
       port: held.ports.join,
       identity: () => ({ ...held.membership, key: held.key }),
-      welcome: welcome({ ledger, fresh: freshFromMachine(), clock: () => host.now() })
+      welcome: welcome({ ledger, fresh: freshFromMachine(), clock: () => host.now() }),
+      standing: { clusterId: identity.clusterId, raftId: raftIdOf(held), incarnation }
     })
     // Before anything else ends: who waits for a write here is answered by the next leader.
     yield* Effect.addFinalizer(() => ledger.group.handOver)
@@ -186,9 +284,13 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, left: Deferred.
   yield* Effect.logInfo(
     `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}, as a ${role}`
   )
-  const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(left)), "over" as End)
+  // Whoever waits for the cluster to be begun anew: it is.
+  if (lives.forced !== undefined) yield* Deferred.succeed(lives.forced, identity.nodeId)
+  lives.forced = undefined
+  const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(lives.left)), "over" as End)
   const changed = Effect.as(followRole({ options, held, system }, standings), "another role" as End)
-  return yield* Effect.raceFirst(over, changed)
+  const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked))
+  return yield* manager === undefined ? ended : Effect.raceFirst(ended, manager.leftBehind)
 })
 
 /** A worker has no log; one that it kept as a manager must not begin again. */
@@ -243,31 +345,38 @@ interface Parts {
   readonly system: System["Service"]
   readonly executor: ExecutorService
   readonly leave: Effect.Effect<void>
+  readonly forceNewCluster: Effect.Effect<string, Refused>
 }
+
+const doorsOf = ({ socket, http, dataDir }: NodeOptions) => ({
+  socket,
+  http,
+  dataDir,
+  version: packageJson.version
+})
+
+const sharedOf = ({ nodeId }: Identity, root: string) => ({
+  nodeId,
+  clock: Date.now,
+  fresh: freshFromMachine(),
+  newToken: () => newJoinToken(root),
+  onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
+})
 
 /** The Engine API on the socket and over TCP, and the NATS API beside it. */
 const openDoors = Effect.fnUntraced(function* (parts: Parts) {
   const { options, identity, root, manager, system, executor } = parts
   const { nodeId, clusterId } = identity
-  const shared = {
-    nodeId,
-    clock: Date.now,
-    fresh: freshFromMachine(),
-    newToken: () => newJoinToken(root),
-    onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
-  }
+  const shared = sharedOf(identity, root)
   const doors = yield* openGateway({
     ...shared,
-    socket: options.socket,
-    http: options.http,
-    dataDir: options.dataDir,
+    ...doorsOf(options),
     engine: yield* engineAddress(options),
     executor,
     ledger: () => manager?.ledger,
     membership: () => (manager ? "active/manager" : "active/worker"),
     system,
-    version: packageJson.version,
-    control: { leave: () => parts.leave }
+    control: { leave: () => parts.leave, ...(manager && { forceNewCluster: parts.forceNewCluster }) }
   })
   if (manager === undefined) return doors
   const { ledger, nats } = manager

@@ -24,7 +24,17 @@ export function freshFromMachine(): Fresh {
   return new Fresh([seed.readUInt32LE(0), seed.readUInt32LE(4), seed.readUInt32LE(8), seed.readUInt32LE(12)])
 }
 
-const fileIn = (dataDir: string): string => join(dataDir, "identity.json")
+/** Under the data directory. */
+export const identityFile = "identity.json"
+const fileIn = (dataDir: string): string => join(dataDir, identityFile)
+
+const textOf = (identity: Identity): string => `${JSON.stringify(identity, null, 2)}\n`
+
+/** The text of `identityFile`. `now` is RFC 3339. */
+export const identityText = (
+  { nodeId, clusterId }: Pick<Identity, "nodeId" | "clusterId">,
+  now: string
+): string => textOf({ format: 1, nodeId, clusterId, created: now })
 
 const attempt = <A>(dataDir: string, run: () => A): Effect.Effect<A, IdentityError> =>
   Effect.try({
@@ -37,7 +47,7 @@ const attempt = <A>(dataDir: string, run: () => A): Effect.Effect<A, IdentityErr
 
 function write(dataDir: string, identity: Identity): Identity {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  writeDurably(fileIn(dataDir), `${JSON.stringify(identity, null, 2)}\n`)
+  writeDurably(fileIn(dataDir), textOf(identity))
   return identity
 }
 

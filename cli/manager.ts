@@ -1,24 +1,27 @@
 /** What a manager has beside what every node has: nats-server, its place in the Raft group, and the ledger. */
 import { randomBytes } from "node:crypto"
-import { Effect, Queue } from "effect"
+import { Effect, Queue, Schedule } from "effect"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { peersOf, workersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { dropRoots, type Held, readRoots, rememberManagers } from "#actors/authority/store.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import type { Command } from "#actors/ledger/commands.ts"
+import { featureLevel } from "#actors/ledger/features.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { Change } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { foundingCommands } from "#actors/manager/found.ts"
+import { firstNode, foundingCommands } from "#actors/manager/found.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { type Configuration, founding, nobody } from "#actors/raft/core/configuration.ts"
 import { setFormerLogAside } from "#actors/raft/former-log.ts"
 import { openGroup } from "#actors/raft/group.ts"
+import { firstIncarnation, type Incarnation, showIncarnation, supersedes } from "#actors/raft/incarnation.ts"
 import { followDepartures } from "#actors/raft/wire/departures.ts"
 import { openNatsWire } from "#actors/raft/wire/nats.ts"
 import { freshFromMachine } from "#cli/identity.ts"
+import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
 import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import type { Host } from "#runtime/host.ts"
@@ -30,12 +33,17 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   executor: ExecutorService,
   host: Host
 ) {
-  const { clusterId, nodeId } = held.membership
+  const { clusterId, nodeId, managers } = held.membership
   const raftId = raftIdOf(held)
   yield* Effect.try(() => setFormerLogAside(options.dataDir, raftId))
-  const nats = yield* connectNats(options, held)
-  const ledger = yield* openLedger({
-    openRaft: openGroup({ wire: yield* openWire(nats, held), initial: initialGroup(held) }),
+  const incarnation = incarnationOf(options.dataDir, held)
+  const lookout = yield* lookOut(held, incarnation)
+  // Before this member says a word: who comes back to a group that went on without it might find a majority of its like.
+  const connecting = Effect.all([connectNats(options, held), lookout.ask(managers)], { concurrency: 2 })
+  const [nats] = yield* connecting
+  const wire = yield* openWire(nats, held, incarnation, lookout)
+  const opening = openLedger({
+    openRaft: openGroup({ wire, initial: initialGroup(held), incarnation }),
     directory: options.dataDir,
     clusterId,
     nodeId,
@@ -43,17 +51,20 @@ export const openManager = Effect.fn("cli.openManager")(function* (
     host,
     boot: randomBytes(8).toString("hex")
   })
-  if (held.origin === "founded") yield* found(options, held, executor, ledger)
+  const ledger = yield* Effect.raceFirst(lookout.leftBehind, opening)
+  const settling = settle(options, held, executor, ledger, incarnation)
+  yield* Effect.raceFirst(lookout.leftBehind, settling)
   yield* followPeers(options.dataDir, held, nats, ledger)
-  return { nats, ledger }
+  yield* Effect.forkScoped(keepAsking(held, ledger, lookout))
+  return { nats, ledger, incarnation, leftBehind: lookout.leftBehind }
 })
 
 /** How members of the Raft group reach each other. A cluster that is begun anew from a survivor has another name. */
-const openWire = (nats: ManagerNats, held: Held) =>
+const openWire = (nats: ManagerNats, held: Held, incarnation: Incarnation, { met }: Lookout) =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const { clusterId } = held.membership
-      const wire = openNatsWire({ clusterId, raftId: raftIdOf(held), group: clusterId, ...nats.raft })
+      const wire = openNatsWire({ clusterId, raftId: raftIdOf(held), incarnation, met, ...nats.raft })
       const departures = nats.system && followDepartures(nats.system, wire)
       return { wire, departures }
     }),
@@ -132,46 +143,115 @@ function changesPeers(change: Change): boolean {
   )
 }
 
+/** A cluster that begins here, or begins anew here, is written into the ledger before anything acts on what is there. */
+const settle = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  held: Held,
+  executor: ExecutorService,
+  ledger: LedgerService,
+  incarnation: Incarnation
+) {
+  if (supersedes(incarnation, firstIncarnation) && ledger.group.view().members.length === 1) {
+    yield* applied(ledger)
+    const known = ledger.read.cluster()?.Incarnation ?? firstIncarnation
+    if (supersedes(incarnation, known)) yield* refound(options, held, executor, ledger, incarnation)
+  }
+  if (held.origin === "founded") yield* found(options, held, executor, ledger)
+})
+
+/** Completes when a member that is alone has applied its log; it has to be elected first. */
+const applied = (ledger: LedgerService) =>
+  ledger.readIndex.pipe(Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 100 }))
+
+/** What this node says of itself, as the first of its cluster. */
+const describe = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  { membership, ports }: Held,
+  executor: ExecutorService
+) {
+  return {
+    id: membership.nodeId,
+    addr: options.advertiseAddr,
+    availability: options.availability,
+    description: { ...(yield* executor.describe), Hostname: options.name },
+    keys: publicKeysOf(yield* ownSeeds(options.dataDir)),
+    ports
+  }
+})
+
+const proposeAll = Effect.fnUntraced(function* (
+  ledger: LedgerService,
+  commands: ReadonlyArray<Command>,
+  why: string
+) {
+  for (const command of commands) {
+    const outcome = yield* ledger.propose(command, { who: "local", why })
+    if (outcome._tag !== "Applied") {
+      return yield* Effect.fail(new Error(`Cannot begin the cluster: ${JSON.stringify(outcome)}`))
+    }
+  }
+})
+
+/** The one who goes on alone says so in the ledger, before anything acts on what the ledger says of the others. */
+const refound = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  held: Held,
+  executor: ExecutorService,
+  ledger: LedgerService,
+  incarnation: Incarnation
+) {
+  const roots = yield* readRoots(options.dataDir)
+  const routePassword = held.membership.routePassword ?? roots?.routePassword ?? ""
+  const node = firstNode(yield* describe(options, held, executor))
+  const place = { ...node.ManagerStatus, RaftId: raftIdOf(held) }
+  yield* Effect.logWarning(
+    `The cluster begins anew with this manager alone, in incarnation ${showIncarnation(incarnation)}`
+  )
+  yield* proposeAll(
+    ledger,
+    [
+      {
+        type: "cluster.refound",
+        v: 1,
+        incarnation,
+        node: { ...node, ManagerStatus: place },
+        routePassword,
+        level: featureLevel
+      }
+    ],
+    "the cluster is begun anew"
+  )
+})
+
 /**
  * The first start of a new cluster: what it begins with becomes the first entries of its log. A cluster of an
  * earlier release is given the roots that it was founded without. Then the roots have no other place any more.
  */
 const found = Effect.fnUntraced(function* (
   options: NodeOptions,
-  { membership, ports }: Held,
+  held: Held,
   executor: ExecutorService,
   ledger: LedgerService
 ) {
   const roots = yield* readRoots(options.dataDir)
   if (roots === undefined) return
+  yield* applied(ledger)
   const root = roots.ca.certificate
   const tokens = { Worker: newJoinToken(root), Manager: newJoinToken(root) }
   const known = ledger.read.cluster()
   const commands: ReadonlyArray<Command> =
     known === undefined
       ? foundingCommands({
-          clusterId: membership.clusterId,
+          clusterId: held.membership.clusterId,
           ingressId: freshFromMachine().id(),
           addrPool: options.addrPool,
-          node: {
-            id: membership.nodeId,
-            addr: options.advertiseAddr,
-            availability: options.availability,
-            description: { ...(yield* executor.describe), Hostname: options.name },
-            keys: publicKeysOf(yield* ownSeeds(options.dataDir)),
-            ports
-          },
+          node: yield* describe(options, held, executor),
           roots,
           tokens
         })
       : known.Roots === undefined
         ? [{ type: "cluster.trust", v: 1, roots, tokens }]
         : []
-  for (const command of commands) {
-    const outcome = yield* ledger.propose(command, { who: "local", why: "a new cluster" })
-    if (outcome._tag !== "Applied") {
-      return yield* Effect.fail(new Error(`Cannot found the cluster: ${JSON.stringify(outcome)}`))
-    }
-  }
+  yield* proposeAll(ledger, commands, "a new cluster")
   yield* dropRoots(options.dataDir)
 })

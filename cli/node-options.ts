@@ -46,6 +46,8 @@ export interface NodeOptions {
   readonly availability: "active" | "pause" | "drain"
   /** The manager to join, `host:port`, and the token to join with; absent: found a cluster, or go on with the one in the data directory. */
   readonly join: { readonly address: string; readonly token: string } | undefined
+  /** Begin the cluster anew with this manager alone, once, from what its log has. */
+  readonly forceNewCluster: boolean
   /** Use this NATS instead of supervising one. */
   readonly nats: string | undefined
   readonly natsCreds: string | undefined
@@ -99,11 +101,20 @@ export const nodeFlags = {
     "recorder",
     "megabytes of memory for the flight recorder, which keeps what actors decided, or off; default 16"
   ),
+  forceNewCluster: Flag.Boolean("force-new-cluster").pipe(
+    Flag.withDescription(
+      "go on with this manager alone, from what its log has; only when the majority is lost for good"
+    ),
+    Flag.withDefault(false)
+  ),
   join: text("join", "a manager to join, host:port"),
   token: text("token", "the join token, as docker swarm join-token prints it")
 } as const
 
-export type RawNodeOptions = { readonly [Key in keyof typeof nodeFlags]: Option.Option<string> }
+type TextFlag = Exclude<keyof typeof nodeFlags, "forceNewCluster">
+export type RawNodeOptions = { readonly [Key in TextFlag]: Option.Option<string> } & {
+  readonly forceNewCluster: boolean
+}
 
 function oneOf<const Choice extends string>(
   flag: string,
@@ -166,7 +177,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   raw: RawNodeOptions,
   firstAddress: string
 ): Effect.fn.Return<NodeOptions, BadOption> {
-  const given = (key: keyof RawNodeOptions): string | undefined => Option.getOrUndefined(raw[key])
+  const given = (key: TextFlag): string | undefined => Option.getOrUndefined(raw[key])
   const role = yield* oneOf("role", given("role") ?? "", ["manager", "worker"])
   const name = given("name") ?? hostname()
   if (name === "") return yield* BadOption.of("name", name, "a name")
@@ -221,6 +232,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
       "pause",
       "drain"
     ]),
+    forceNewCluster: raw.forceNewCluster,
     nats: given("nats"),
     natsCreds: given("natsCreds"),
     stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5"),

@@ -1,7 +1,7 @@
 /**
  * The port at which machines ask to become nodes: HTTPS without a client certificate, because they have none yet.
  *
- * It gives out the root certificate, which is no secret, and takes join requests, a few at a time: a guessed token
+ * It gives out the root certificate and the incarnation, which are no secrets, and takes join requests, a few at a time: a guessed token
  * costs its guesser more than it costs us.
  */
 import { createServer } from "node:https"
@@ -9,7 +9,7 @@ import { getRequestListener } from "@hono/node-server"
 import { Cause, Effect, Exit, Schema, type Scope } from "effect"
 import { Hono } from "hono"
 import { bodyLimit } from "hono/body-limit"
-import { JoinRequest, type Membership } from "#actors/authority/protocol.ts"
+import { JoinRequest, type Membership, type Standing } from "#actors/authority/protocol.ts"
 import { Refused } from "#actors/model/errors.ts"
 
 export class JoinPortError extends Schema.TaggedError<JoinPortError>()("JoinPortError", {
@@ -29,6 +29,8 @@ export interface JoinPortOptions {
   /** Asked at each connection, so that a renewed certificate needs no restart. */
   readonly identity: () => ServerIdentity
   readonly welcome: (request: JoinRequest) => Effect.Effect<Membership, Refused>
+  /** Which life of the cluster this manager is of, for managers that come back from an earlier one. */
+  readonly standing: Standing
 }
 
 const longestBodyBytes = 64 * 1024
@@ -53,10 +55,12 @@ export const openJoinPort = Effect.fn("authority.openJoinPort")(function* (
 })
 
 /** The routes, apart from the socket. */
-export function joinApp({ identity, welcome }: Pick<JoinPortOptions, "identity" | "welcome">): Hono {
+export function joinApp(options: Pick<JoinPortOptions, "identity" | "welcome" | "standing">): Hono {
+  const { identity, welcome, standing } = options
   const app = new Hono()
   const isBusy = limits()
   app.get("/v1/ca", (context) => context.text(identity().root))
+  app.get("/v1/incarnation", (context) => context.json(standing))
   app.post("/v1/join", bodyLimit({ maxSize: longestBodyBytes }), async (context) => {
     const visit = isBusy.enter(Date.now())
     if (visit === undefined) {

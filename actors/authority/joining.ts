@@ -6,7 +6,7 @@
 import { request as httpsRequest } from "node:https"
 import { Effect, Schema } from "effect"
 import { digestOf, parseJoinToken } from "#actors/authority/join-token.ts"
-import { type JoinRequest, Membership } from "#actors/authority/protocol.ts"
+import { type JoinRequest, Membership, Standing } from "#actors/authority/protocol.ts"
 
 /** Joining failed. `final`: trying again with the same address and token will not help. */
 export class JoinError extends Schema.TaggedError<JoinError>()("JoinError", {
@@ -30,7 +30,7 @@ interface Answer {
 const ask = (
   address: string,
   path: string,
-  options: { readonly root?: string; readonly body?: string }
+  options: { readonly root?: string; readonly body?: string; readonly withinMs?: number }
 ): Effect.Effect<Answer, JoinError> =>
   Effect.callback((resume) => {
     const url = URL.canParse(`https://${address}${path}`) ? new URL(`https://${address}${path}`) : undefined
@@ -38,12 +38,13 @@ const ask = (
       resume(Effect.fail(fail(`join address '${address}': expected host:port`, true)))
       return
     }
+    const { withinMs = answerWithinMs } = options
     const request = httpsRequest(
       url,
       {
         method: options.body === undefined ? "GET" : "POST",
         agent: false,
-        timeout: answerWithinMs,
+        timeout: withinMs,
         ...(options.root === undefined
           ? { rejectUnauthorized: false }
           : { ca: options.root, servername: managerName }),
@@ -64,7 +65,7 @@ const ask = (
         )
       }
     )
-    request.on("timeout", () => request.destroy(new Error(`no answer within ${answerWithinMs} ms`)))
+    request.on("timeout", () => request.destroy(new Error(`no answer within ${withinMs} ms`)))
     request.on("error", (error) =>
       resume(Effect.fail(fail(`Cannot reach the manager at ${address}: ${error.message}`, false)))
     )
@@ -113,4 +114,18 @@ export const joinCluster = Effect.fn("authority.join")(function* (
   const said =
     typeof answer === "object" && answer !== null && "message" in answer ? String(answer.message) : body
   return yield* Effect.fail(fail(said, status === 400 || status === 403))
+})
+
+const standingWithinMs = 1_000
+
+/** Of which life of the cluster the manager at `address` (`host:port`) is, if it is one of this root and answers. */
+export const askStanding = Effect.fn("authority.askStanding")(function* (
+  address: string,
+  root: string
+): Effect.fn.Return<Standing, JoinError> {
+  const { status, body } = yield* ask(address, "/v1/incarnation", { root, withinMs: standingWithinMs })
+  return yield* Effect.try({
+    try: () => Schema.decodeUnknownSync(Standing)(status === 200 ? JSON.parse(body) : undefined),
+    catch: () => fail(`The manager at ${address} does not say of which incarnation it is`, false)
+  })
 })

@@ -5,12 +5,15 @@ import { certify, type Member } from "#actors/authority/certify.ts"
 import type { Membership, Peer } from "#actors/authority/protocol.ts"
 import { type CertificateError, newRoot, sign } from "#actors/authority/x509.ts"
 import type { Roots } from "#actors/model/trust.ts"
+import type { Incarnation } from "#actors/raft/incarnation.ts"
 
 /** What is asked for and granted. `csr` is PEM. */
 export interface Grant {
   readonly member: Member
   /** A manager's name in the Raft group. */
   readonly raftId?: string
+  /** Of the Raft group, where it is not the first. */
+  readonly incarnation?: Incarnation
   readonly csr: string
   readonly managers: ReadonlyArray<Peer>
   /** Milliseconds since the epoch, and how long the certificate is good. */
@@ -37,6 +40,7 @@ export const issueMembership = Effect.fn("authority.issueMembership")(function* 
     clusterId,
     role,
     ...(grant.raftId !== undefined && { raftId: grant.raftId }),
+    ...(grant.incarnation !== undefined && { incarnation: grant.incarnation }),
     certificate: yield* sign(roots.ca, grant.csr, fields),
     root: roots.ca.certificate,
     ...(role === "manager" && { routePassword: roots.routePassword }),

@@ -2,10 +2,11 @@
  * What a joining node and a manager say to each other at the join port.
  *
  * The join port is HTTPS without a client certificate: `GET /v1/ca` gives the root certificate in PEM, and
- * `POST /v1/join` takes a `JoinRequest` and answers with a `Membership`. Refusals are `{"message": …}`.
+ * `POST /v1/join` takes a `JoinRequest` and answers with a `Membership`. Refusals are `{"message": …}`. Managers ask each
+ * other `GET /v1/incarnation`, a `Standing`, because one that was left behind is let in nowhere else.
  */
 import { Schema } from "effect"
-import { ManagerPorts, NatsKeys } from "#actors/model/trust.ts"
+import { Incarnation, ManagerPorts, NatsKeys } from "#actors/model/trust.ts"
 
 const text = Schema.String
 
@@ -42,6 +43,8 @@ export type Peer = typeof Peer.Type
  */
 export const Membership = Schema.Struct({
   nodeId: text,
+  /** Of the Raft group that a manager is to belong to; the first where absent. */
+  incarnation: Schema.optionalKey(Incarnation),
   raftId: Schema.optionalKey(text),
   clusterId: text,
   role: Schema.Literals(roles),
@@ -51,3 +54,7 @@ export const Membership = Schema.Struct({
   managers: Schema.Array(Peer)
 })
 export type Membership = typeof Membership.Type
+
+/** Which cluster a manager is of, and in which of its lives; `raftId` names it in that group. */
+export const Standing = Schema.Struct({ clusterId: text, raftId: text, incarnation: Incarnation })
+export type Standing = typeof Standing.Type

@@ -32,6 +32,7 @@ export const renew = Effect.fn("authority.renew")(function* (
   const membership = yield* issueMembership(roots, {
     member: { nodeId, clusterId: cluster.ID, role, addresses: [addr] },
     ...(raftId !== undefined && { raftId }),
+    ...(cluster.Incarnation !== undefined && { incarnation: cluster.Incarnation }),
     csr,
     managers: peersOf(ledger.read),
     now,

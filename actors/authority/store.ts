@@ -9,11 +9,15 @@ import { join } from "node:path"
 import { Effect, Schema } from "effect"
 import { Membership } from "#actors/authority/protocol.ts"
 import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
-import { ManagerPorts, Roots } from "#actors/model/trust.ts"
+import { Incarnation, ManagerPorts, Roots } from "#actors/model/trust.ts"
 
 export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("TrustStoreError", {
   message: Schema.String
 }) {}
+
+/** The managers went on without this one: in which incarnation, and who says so. */
+const LeftBehind = Schema.Struct({ incarnation: Incarnation, by: Schema.String })
+export type LeftBehind = typeof LeftBehind.Type
 
 const Held = Schema.Struct({
   format: Schema.Literal(1),
@@ -21,7 +25,8 @@ const Held = Schema.Struct({
   ports: ManagerPorts,
   membership: Membership,
   /** Of the certificate; PEM, a secret. */
-  key: Schema.String
+  key: Schema.String,
+  leftBehind: Schema.optionalKey(LeftBehind)
 })
 
 /** `ports` are where it listens as a manager, chosen once. */
@@ -30,11 +35,22 @@ export interface Held {
   readonly ports: ManagerPorts
   readonly membership: Membership
   readonly key: string
+  /** Once there, this node takes part in nothing until it has left. */
+  readonly leftBehind?: LeftBehind
 }
 
+/** Under the data directory. */
+export const trustFiles = { member: "trust/member.json", roots: "trust/roots.json" } as const
+
 const folderIn = (dataDir: string): string => join(dataDir, "trust")
-const memberFile = (dataDir: string): string => join(folderIn(dataDir), "member.json")
-const rootsFile = (dataDir: string): string => join(folderIn(dataDir), "roots.json")
+const memberFile = (dataDir: string): string => join(dataDir, trustFiles.member)
+const rootsFile = (dataDir: string): string => join(dataDir, trustFiles.roots)
+
+const textOf = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
+
+/** The text of `trustFiles.member`, and of `trustFiles.roots`. */
+export const heldText = (held: Held): string => textOf({ format: 1, ...held })
+export const rootsText = (roots: Roots): string => textOf(roots)
 
 const attempt = <A>(path: string, run: () => A): Effect.Effect<A, TrustStoreError> =>
   Effect.try({
@@ -55,11 +71,11 @@ const read = <A>(
     return text === undefined ? undefined : Schema.decodeUnknownSync(schema)(JSON.parse(text))
   })
 
-const write = (dataDir: string, path: string, value: unknown): Effect.Effect<void, TrustStoreError> =>
+const write = (dataDir: string, path: string, text: string): Effect.Effect<void, TrustStoreError> =>
   attempt(path, () => {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     privateDirectory(folderIn(dataDir))
-    writeDurably(path, `${JSON.stringify(value, null, 2)}\n`)
+    writeDurably(path, text)
     syncFolder(dataDir)
   })
 
@@ -69,7 +85,7 @@ export const readHeld = (dataDir: string): Effect.Effect<Held | undefined, Trust
 
 /** Durable when it completes. */
 export const writeHeld = (dataDir: string, held: Held): Effect.Effect<void, TrustStoreError> =>
-  write(dataDir, memberFile(dataDir), { format: 1, ...held })
+  write(dataDir, memberFile(dataDir), heldText(held))
 
 /** Notes who the managers are now, unless this node has come to hold another membership than `held` meanwhile. */
 export const rememberManagers = (
@@ -89,7 +105,7 @@ export const readRoots = (dataDir: string): Effect.Effect<Roots | undefined, Tru
   read(rootsFile(dataDir), Roots)
 
 export const writeRoots = (dataDir: string, roots: Roots): Effect.Effect<void, TrustStoreError> =>
-  write(dataDir, rootsFile(dataDir), roots)
+  write(dataDir, rootsFile(dataDir), rootsText(roots))
 
 /** The ledger has them now. */
 export const dropRoots = (dataDir: string): Effect.Effect<void, TrustStoreError> =>

@@ -48,6 +48,7 @@ export const welcome = ({ ledger, fresh, clock }: WelcomeOptions) =>
     const membership = yield* issueMembership(roots, {
       member,
       ...(raftId !== undefined && { raftId }),
+      ...(cluster.Incarnation !== undefined && { incarnation: cluster.Incarnation }),
       csr: request.csr,
       managers: peersOf(ledger.read),
       now: clock(),

@@ -36,6 +36,8 @@ export interface AppOptions {
   readonly newToken: (role: "worker" | "manager") => string
   /** An active manager unless told otherwise. */
   readonly membership?: () => Membership
+  /** See `Gateway.problem`. */
+  readonly problem?: string
   readonly control?: Partial<MembershipControl>
   /** What every answer of this node carries, the Engine's own half alike. */
   readonly headers?: () => Readonly<Record<string, string>>
@@ -76,6 +78,7 @@ export function makeApp(options: AppOptions): Hono {
   const gateway: Gateway = {
     ledger: typeof ledger === "function" ? ledger : () => ledger,
     membership: membership ?? (() => "active/manager"),
+    ...(options.problem === undefined ? {} : { problem: options.problem }),
     control: control ?? {},
     engine: options.engine,
     nodeId: options.nodeId,

@@ -24,12 +24,16 @@ export interface MembershipControl {
   readonly init: (request: unknown) => Effect.Effect<string, Refused>
   readonly join: (request: unknown) => Effect.Effect<void, Refused>
   readonly leave: (force: boolean) => Effect.Effect<void, Refused>
+  /** Begins the cluster anew with this manager alone; gives its node's id when it serves again. */
+  readonly forceNewCluster: Effect.Effect<string, Refused>
 }
 
 export interface Gateway {
   /** `undefined` where this node is no manager. */
   readonly ledger: () => LedgerService | undefined
   readonly membership: () => Membership
+  /** Why this node is of no use to its cluster, where its membership is `error`. */
+  readonly problem?: string
   readonly control: Partial<MembershipControl>
   readonly engine: EngineClientService
   readonly nodeId: string
@@ -81,7 +85,7 @@ const membershipTexts: Readonly<Record<Membership, string>> = {
 
 /** Why the cluster cannot be asked here. */
 export const noManager = (gateway: Gateway): Refused =>
-  refusing("unavailable", membershipTexts[gateway.membership()])
+  refusing("unavailable", gateway.problem ?? membershipTexts[gateway.membership()])
 
 /** The ledger, where this node is an active manager. */
 export const ledgerOf = (gateway: Gateway): Effect.Effect<LedgerService, Refused> => {

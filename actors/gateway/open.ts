@@ -33,6 +33,8 @@ export interface OpenOptions
   /** `undefined` as long as this node is no manager. */
   readonly ledger: () => LedgerService | undefined
   readonly membership: NonNullable<AppOptions["membership"]>
+  /** Why this node is of no use to its cluster, where its membership is `error`. */
+  readonly problem?: string
   readonly system: Pick<SystemService, "ask" | "tell" | "metrics">
   /** Ours, for `/version`. */
   readonly version: string
@@ -64,12 +66,14 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     newToken: options.newToken,
     membership,
     headers,
+    ...(options.problem === undefined ? {} : { problem: options.problem }),
     ...(options.control === undefined ? {} : { control: options.control }),
     ...(options.onDefect === undefined ? {} : { onDefect: options.onDefect })
   })
   const gateway: Gateway = {
     ledger,
     membership,
+    ...(options.problem === undefined ? {} : { problem: options.problem }),
     control: options.control ?? {},
     engine: link,
     nodeId,
@@ -90,7 +94,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
       logRoutes({ gateway, system, headers }),
       metricsRoutes({ text: system.metrics, headers }),
-      raftRoutes({ status: () => ledger()?.status(), headers }),
+      raftRoutes({ status: () => ledger()?.status() ?? outOfService(options), headers }),
       { fetch: (request) => app.fetch(request), owns }
     ],
     interceptor: makeInterceptor({ gateway, engine: link, executor }),
@@ -98,3 +102,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   })
   return { ...doors, link }
 })
+
+/** Of a manager without a ledger. */
+const outOfService = ({ nodeId, problem }: OpenOptions) =>
+  problem === undefined ? undefined : { nodeId, role: "quarantined" as const, problem }

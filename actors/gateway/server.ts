@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer"
 import fs from "node:fs/promises"
-import http, { type Server } from "node:http"
+import http, { type IncomingMessage, type Server } from "node:http"
 import net, { type AddressInfo, type Socket } from "node:net"
 import path from "node:path"
 import process from "node:process"
@@ -13,7 +13,7 @@ import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { httpToken, isAuthorized } from "#actors/gateway/http-token.ts"
 import { type Admission, type ListenerOptions, makeListener } from "#actors/gateway/listener.ts"
-import { offeredVersion } from "#actors/gateway/negotiate.ts"
+import { offeredVersion, splitVersion } from "#actors/gateway/negotiate.ts"
 import { type HostPort, isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { makeProxy, type PassThrough } from "#actors/gateway/proxy.ts"
 
@@ -43,6 +43,13 @@ export interface Doors {
   readonly url?: string
   readonly token?: string
 }
+
+/**
+ * Answered only when this node serves again, after these doors have closed: the connection stays open so long, and is
+ * closed with its answer.
+ */
+const outlastsDoors = (request: IncomingMessage): boolean =>
+  request.method === "POST" && splitVersion(request.url ?? "/").path === "/swarm/init"
 
 // Answers under way when we stop; streams were told already, and nobody waits longer for a list.
 const graceMs = 1_000
@@ -125,11 +132,19 @@ const open = (
   listen: (server: Server, ready: () => void) => void
 ): Effect.Effect<Server, CannotListen, Scope.Scope> => {
   const sockets = new Set<Socket>()
+  const kept = new Set<Socket>()
   return Effect.acquireRelease(
     Effect.callback<Server, CannotListen>((resume) => {
       const listener = makeListener(options, admit, drop, self)
       // Streams may be quiet for days, and builds may upload for hours: no timeout but for heads.
-      const server = http.createServer({ requestTimeout: 0, headersTimeout: 60_000 }, listener.onRequest)
+      const server = http.createServer({ requestTimeout: 0, headersTimeout: 60_000 }, (request, response) => {
+        if (outlastsDoors(request)) {
+          response.setHeader("Connection", "close")
+          kept.add(request.socket)
+          response.on("close", () => kept.delete(request.socket))
+        }
+        listener.onRequest(request, response)
+      })
       server.timeout = 0
       server.on("upgrade", listener.onUpgrade)
       server.on("connection", (socket: Socket) => {
@@ -168,8 +183,8 @@ const open = (
         }
         const deadline = setTimeout(() => {
           self.close()
-          server.closeAllConnections()
-          for (const socket of sockets) socket.destroy()
+          if (kept.size === 0) server.closeAllConnections()
+          for (const socket of sockets) if (!kept.has(socket)) socket.destroy()
           end()
         }, graceMs)
         server.close(end)

@@ -7,6 +7,7 @@
 import {
   createCluster,
   raiseCluster,
+  refoundCluster,
   trustCluster,
   updateCluster
 } from "#actors/ledger/apply/apply-cluster.ts"
@@ -53,6 +54,8 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return updateCluster(tables, at, command)
     case "cluster.trust":
       return trustCluster(tables, at, command)
+    case "cluster.refound":
+      return refoundCluster(tables, at, command)
     case "cluster.raise":
       return raiseCluster(tables, at, command)
     case "ledger.digest":

@@ -23,7 +23,7 @@ import {
   UpdateStatus
 } from "#actors/model/objects.ts"
 import { GenericResource, NodeSpec, ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
-import { Roots } from "#actors/model/trust.ts"
+import { Incarnation, Roots } from "#actors/model/trust.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -70,6 +70,18 @@ export const Command = Schema.Union([
   }),
   /** Gives roots to a cluster that was founded without any, and tokens that name them. */
   command("cluster.trust", { roots: Roots, tokens: Cluster.fields.JoinTokens }),
+
+  /**
+   * One survivor goes on alone, in another incarnation of the Raft group: `node` is what it says of itself. Whoever was
+   * a manager beside it is one no longer, and is taken to be down until it comes back as a new node.
+   */
+  command("cluster.refound", {
+    incarnation: Incarnation,
+    node: fresh(Node.fields),
+    /** For routes between nats-servers from now on; those left behind do not know it. */
+    routePassword: text,
+    level: whole
+  }),
 
   /** All managers can do what `level` means: entries of that level may be written from now on. */
   command("cluster.raise", { level: whole }),

@@ -8,6 +8,7 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "cluster.create": 1,
   "cluster.update": 1,
   "cluster.trust": 1,
+  "cluster.refound": 1,
   "cluster.raise": 1,
   "ledger.digest": 1,
   "node.register": 1,

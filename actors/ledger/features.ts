@@ -4,10 +4,11 @@
  *
  *     1  all entries up to `config.remove`
  *     2  `cluster.raise`, `ledger.digest`
+ *     3  `cluster.refound`, which a group of one writes and which raises the level itself
  */
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 2
+export const featureLevel = 3
 
 /** The level from which on each kind of entry may be written, where that is not the first. */
 export const levelOf = { "cluster.raise": 2, "ledger.digest": 2 } as const

@@ -39,6 +39,21 @@ const spec = {
   EncryptionConfig: { AutoLockManagers: false }
 } as const
 
+/** The first manager of a cluster, or the only one that is left of it. */
+export const firstNode = (node: Founding["node"]) => ({
+  ID: node.id,
+  Spec: { Role: "manager", Availability: node.availability, Labels: {} } as const,
+  Description: { ...node.description, FeatureLevel: featureLevel },
+  Status: { State: "ready", Addr: node.addr } as const,
+  ManagerStatus: {
+    Leader: true,
+    Reachability: "reachable",
+    Addr: `${node.addr}:${node.ports.join}`,
+    Ports: node.ports
+  } as const,
+  Keys: node.keys
+})
+
 export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
   const { node } = founding
   return [
@@ -56,19 +71,7 @@ export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
         FeatureLevel: featureLevel,
         Roots: founding.roots
       },
-      node: {
-        ID: node.id,
-        Spec: { Role: "manager", Availability: node.availability, Labels: {} },
-        Description: { ...node.description, FeatureLevel: featureLevel },
-        Status: { State: "ready", Addr: node.addr },
-        ManagerStatus: {
-          Leader: true,
-          Reachability: "reachable",
-          Addr: `${node.addr}:${node.ports.join}`,
-          Ports: node.ports
-        },
-        Keys: node.keys
-      }
+      node: firstNode(node)
     },
     {
       type: "network.create",

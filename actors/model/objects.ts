@@ -17,7 +17,7 @@ import {
   ServiceSpec,
   SwarmSpec
 } from "#actors/model/spec.ts"
-import { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
+import { Incarnation, ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -220,6 +220,8 @@ export const Cluster = Schema.Struct({
   SubnetSize: whole,
   DataPathPort: whole,
   JoinTokens: Schema.Struct({ Worker: text, Manager: text }),
+  /** Of the Raft group, the first where absent: see `cluster.refound`. */
+  Incarnation: optional(Incarnation),
   /** The least of its members' feature levels; an entry of a higher level is refused. */
   FeatureLevel: whole,
   /** What certificates are signed by: secrets. Absent in clusters founded before there were any. */

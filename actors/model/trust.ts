@@ -14,6 +14,12 @@ export const Roots = Schema.Struct({
 })
 export type Roots = typeof Roots.Type
 
+/** Which life of the Raft group this is, counted from 1; see `actors/raft/incarnation.ts`. */
+export const Incarnation = Schema.Struct({
+  number: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+  id: text
+})
+
 /** Public nkeys of one node's connections: what the actors use, what serves other systems, Raft, and watching. */
 export const NatsKeys = Schema.Struct({ daemon: text, api: text, raft: text, system: text })
 export type NatsKeys = typeof NatsKeys.Type

@@ -8,6 +8,7 @@ import { type Configuration, isVoter, membersOf } from "#actors/raft/core/config
 import { Member, type ChangeOutcome as MemberChange } from "#actors/raft/host/member.ts"
 import type { HostSettings } from "#actors/raft/host/protocol.ts"
 import { hostSettings } from "#actors/raft/host/settings.ts"
+import type { Incarnation } from "#actors/raft/incarnation.ts"
 import {
   aloneAs,
   type ChangeOutcome,
@@ -48,6 +49,8 @@ export interface GroupSettings {
   readonly wire: RaftWire
   /** Who is in the group as long as the log does not say: its founder alone, or nobody for a member that joins. */
   readonly initial: Configuration
+  /** Of the group, where the log begins here. */
+  readonly incarnation?: Incarnation
   readonly host?: HostSettings
   readonly disk?: Limits
   /**
@@ -99,7 +102,8 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
         owner: { clusterId, nodeId },
         limits: settings.disk ?? defaultLimits,
         nowMs: Date.now(),
-        ...(settings.unlockKey === undefined ? {} : { unlockKey: settings.unlockKey })
+        ...(settings.unlockKey === undefined ? {} : { unlockKey: settings.unlockKey }),
+        ...(settings.incarnation === undefined ? {} : { incarnation: settings.incarnation })
       })
     )
     if (opened._tag !== "Recovered") {

@@ -5,7 +5,10 @@ import { nodeFlags, type RawNodeOptions, resolveNodeOptions } from "#cli/node-op
 
 const resolve = (given: Readonly<Record<string, string>>) => {
   const raw = Object.fromEntries(
-    Object.keys(nodeFlags).map((flag) => [flag, Option.fromUndefinedOr(given[flag])])
+    Object.keys(nodeFlags).map((flag) => [
+      flag,
+      flag === "forceNewCluster" ? false : Option.fromUndefinedOr(given[flag])
+    ])
   ) as unknown as RawNodeOptions
   return Effect.runSync(Effect.result(resolveNodeOptions(raw, "10.0.0.7")))
 }

@@ -7,7 +7,7 @@ import type { LedgerStatus } from "#actors/ledger/service.ts"
 
 export interface RaftRoutesOptions {
   /** Absent while this node is no manager. */
-  readonly status: () => LedgerStatus | undefined
+  readonly status: () => Partial<LedgerStatus> | undefined
   /** On every answer. */
   readonly headers: () => Readonly<Record<string, string>>
 }

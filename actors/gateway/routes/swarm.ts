@@ -35,10 +35,28 @@ const already = refusing(
   'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
 )
 
+const forcesNewCluster = (request: unknown): boolean =>
+  typeof request === "object" &&
+  request !== null &&
+  "ForceNewCluster" in request &&
+  request.ForceNewCluster === true
+
+/** Where it listens and what it advertises stay as its flags say. */
+function forceNewCluster(gateway: Gateway): Effect.Effect<string, Refused> {
+  const state = gateway.membership()
+  const { forceNewCluster: force } = gateway.control
+  // Of a node in error it takes the log's word whether it is a manager.
+  if (state !== "active/manager" && state !== "error") return Effect.fail(noManager(gateway))
+  return force ?? refusing("notImplemented", "this node cannot begin its cluster anew while it runs")
+}
+
 const initSwarm = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     const request = yield* readJson(call.request)
-    if (isMember(gateway)) return yield* already
+    if (isMember(gateway)) {
+      if (!forcesNewCluster(request)) return yield* already
+      return ok(yield* forceNewCluster(gateway))
+    }
     if (gateway.control.init === undefined) {
       return yield* refusing(
         "notImplemented",

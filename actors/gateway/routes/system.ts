@@ -16,7 +16,7 @@ import { infoWithoutEngine, type MachineFacts, swarmBlock, versionBlock } from "
 import { runtimeName } from "#runtime/platform.ts"
 
 export interface SystemRoutesOptions {
-  readonly gateway: Pick<Gateway, "ledger" | "membership" | "nodeId" | "clock">
+  readonly gateway: Pick<Gateway, "ledger" | "membership" | "nodeId" | "clock" | "problem">
   readonly link: EngineLink
   readonly feed: EventFeed
   /** Ours, for `/version`. */
@@ -62,7 +62,12 @@ export function systemRoutes(options: SystemRoutesOptions): RouteSet {
         if (status !== 200 || typeof body !== "object" || body === null) {
           return toResponse(problem(status, messageOf(body)), headers())
         }
-        const Swarm = swarmBlock(gateway.nodeId, gateway.membership(), gateway.ledger()?.read)
+        const Swarm = swarmBlock(
+          gateway.nodeId,
+          gateway.membership(),
+          gateway.ledger()?.read,
+          gateway.problem
+        )
         return toResponse(ok({ ...body, Swarm }), headers())
       })
     )

@@ -9,7 +9,8 @@ import type { Node } from "#actors/model/objects.ts"
 export function swarmBlock(
   nodeId: string,
   membership: Membership,
-  reader: LedgerReader | undefined
+  reader: LedgerReader | undefined,
+  problem = ""
 ): Record<string, unknown> {
   const [state = "inactive"] = membership.split("/")
   const isMember = state === "active"
@@ -18,7 +19,7 @@ export function swarmBlock(
     NodeAddr: reader?.get("node", nodeId)?.Status.Addr ?? "",
     LocalNodeState: state,
     ControlAvailable: membership === "active/manager",
-    Error: ""
+    Error: problem
   }
   if (reader === undefined || membership !== "active/manager") return { ...base, RemoteManagers: null }
   const managers: Array<Node> = []

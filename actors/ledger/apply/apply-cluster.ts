@@ -11,6 +11,7 @@ import {
 import { featureLevelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, refuse } from "#actors/model/errors.ts"
+import { firstIncarnation, supersedes } from "#actors/raft/incarnation.ts"
 
 export function createCluster(tables: LedgerTables, at: At, command: Of<"cluster.create">): Verdict {
   if (tables.cluster() !== undefined) {
@@ -41,6 +42,47 @@ export function trustCluster(tables: LedgerTables, at: At, command: Of<"cluster.
   tables.setCluster({ ...cluster, Roots: command.roots, JoinTokens: command.tokens, ...touched(at) })
   return { id: cluster.ID }
 }
+
+export function refoundCluster(tables: LedgerTables, at: At, command: Of<"cluster.refound">): Verdict {
+  const cluster = tables.cluster()
+  if (cluster?.Roots === undefined) return notFound("cluster", "default")
+  const { incarnation, node, routePassword, level } = command
+  const before = cluster.Incarnation ?? firstIncarnation
+  if (!supersedes(incarnation, before)) {
+    return failedPrecondition(
+      `the cluster is in incarnation ${before.number}, which ${incarnation.number} does not follow`
+    )
+  }
+  tables.setCluster({
+    ...cluster,
+    Incarnation: incarnation,
+    FeatureLevel: Math.max(cluster.FeatureLevel, level),
+    Roots: { ...cluster.Roots, routePassword },
+    ...touched(at)
+  })
+  for (const left of [...tables.all("node")].sort((a, b) => (a.ID < b.ID ? -1 : 1))) {
+    const isManager = left.Spec.Role === "manager" || left.ManagerStatus !== undefined
+    if (left.ID === node.ID || !isManager) continue
+    // Without keys no nats-server lets it in.
+    const { ManagerStatus: _place, Keys: _keys, ...rest } = left
+    tables.put("node", {
+      ...rest,
+      Spec: { ...left.Spec, Role: "worker" },
+      Status: { ...left.Status, State: "down", Message: leftBehind },
+      ...touched(at)
+    })
+  }
+  const known = tables.get("node", node.ID)
+  tables.put("node", {
+    ...known,
+    ...node,
+    Spec: { ...(known?.Spec ?? node.Spec), Role: "manager" },
+    ...(known === undefined ? born(at) : { CreatedAt: known.CreatedAt, ...touched(at) })
+  })
+  return { id: cluster.ID }
+}
+
+const leftBehind = "the cluster was begun anew without this manager: it has to leave, and to join again"
 
 export function raiseCluster(tables: LedgerTables, at: At, { level }: Of<"cluster.raise">): Verdict {
   const cluster = tables.cluster()

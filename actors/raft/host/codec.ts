@@ -201,7 +201,20 @@ function encodeBody(fields: Writer, message: Message): void {
   }
 }
 
-/** Throws `Malformed` for everything that is not a whole message of this group. What it returns owns its bytes. */
+/** Whole, but said in another group: of another cluster, or of another incarnation of this one. */
+export class OfAnotherGroup extends Malformed {
+  readonly group: string
+
+  constructor(group: string, here: string) {
+    super(`it is for the group ${group}, this is ${here}`)
+    this.group = group
+  }
+}
+
+/**
+ * Throws `Malformed` for everything that is not a whole message of this group, `OfAnotherGroup` where that may be all
+ * that is wrong. What it returns owns its bytes.
+ */
 export function decodeMessage(received: Uint8Array, group: string): Message {
   if (received.length < headBytes) throw new Malformed("it is shorter than a message's head")
   const head = new Reader(received)
@@ -214,7 +227,7 @@ export function decodeMessage(received: Uint8Array, group: string): Message {
   // Entries live long; the buffer they came in is the connection's.
   const fields = new Reader(received.slice(), headBytes)
   const itsGroup = fields.string()
-  if (itsGroup !== group) throw new Malformed(`it is for the group ${itsGroup}, this is ${group}`)
+  if (itsGroup !== group) throw new OfAnotherGroup(itsGroup, group)
   const message = decodeBody(fields, kind)
   if (fields.left > 0) throw new Malformed(`${fields.left} bytes after a message`)
   return message

@@ -5,6 +5,7 @@
  * The log may be another process's and may be written to meanwhile: a last frame that is half there is no damage.
  */
 import type { Entry, HardState } from "#actors/raft/entry.ts"
+import { firstIncarnation, type Incarnation } from "#actors/raft/incarnation.ts"
 import { blockBytes } from "#actors/raft/storage/block.ts"
 import { allZero, sameBytes } from "#actors/raft/storage/bytes.ts"
 import type { Cipher } from "#actors/raft/storage/cipher.ts"
@@ -42,7 +43,10 @@ export interface Readable {
   readonly cipher: Cipher
   readonly directory: string
   readonly owner: Owner
+  readonly incarnation: Incarnation
   readonly ring: KeyRing
+  /** What opened the data keys. */
+  readonly wrapper: Uint8Array
 }
 
 /** Nothing of it can be read, and why. */
@@ -90,7 +94,9 @@ export function openReadable(input: ReadInput): Readable & { readonly damage: Re
         cipher,
         directory,
         owner: { clusterId: owner.clusterId, nodeId: owner.nodeId },
+        incarnation: identity?.incarnation ?? firstIncarnation,
         ring: read.ring,
+        wrapper,
         damage
       }
     }
@@ -238,7 +244,7 @@ export interface Inspection {
 
 /** Reads everything, and checks every byte of it. */
 export function inspect(log: Readable & { readonly damage?: ReadonlyArray<Damage> }): Inspection {
-  const { vfs, cipher, owner, ring, directory } = log
+  const { vfs, cipher, owner, directory } = log
   const damage: Array<Damage> = [...(log.damage ?? [])]
   const entries = new Map<number, Entry>()
   let hardState: HardState = { term: 0, vote: "" }
@@ -266,7 +272,7 @@ export function inspect(log: Readable & { readonly damage?: ReadonlyArray<Damage
     })
   }
   if (slot !== undefined && slot.term > hardState.term) hardState = { term: slot.term, vote: slot.vote }
-  const snapshots = soundSnapshots({ vfs, cipher, owner, ring, directory }, damage)
+  const snapshots = soundSnapshots(log, damage)
   const mark = vfs.list(directory).includes(names.quarantine)
     ? (decodeMark(cipher, readWhole(vfs, `${directory}/${names.quarantine}`))?.reason ??
       "its mark is damaged")

@@ -1,5 +1,6 @@
 /** Opens a node's log: makes it on the first start, otherwise checks whose it is, gets its keys and recovers it. */
 
+import { firstIncarnation, type Incarnation } from "#actors/raft/incarnation.ts"
 import { sameBytes } from "#actors/raft/storage/bytes.ts"
 import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import type { Owner } from "#actors/raft/storage/frame.ts"
@@ -31,6 +32,8 @@ export interface OpenInput {
   readonly limits: Limits
   readonly nowMs: number
   readonly unlockKey?: Uint8Array
+  /** The group's, where the log begins here; one that is there says its own. The first unless given. */
+  readonly incarnation?: Incarnation
 }
 
 export interface OpenedLog extends Recovery {
@@ -126,7 +129,8 @@ function heldBefore({ vfs, cipher, owner }: OpenInput, place: string): string | 
 }
 
 /** The identity comes last: with it, everything else is there. */
-function initialise({ vfs, cipher, owner, directory, nowMs, unlockKey }: OpenInput, place: string): void {
+function initialise(input: OpenInput, place: string): void {
+  const { vfs, cipher, owner, directory, nowMs, unlockKey, incarnation = firstIncarnation } = input
   let wrapper = unlockKey ?? readKeyFiles(vfs, directory)[0]
   if (wrapper === undefined) {
     wrapper = cipher.random(keyBytes)
@@ -137,5 +141,5 @@ function initialise({ vfs, cipher, owner, directory, nowMs, unlockKey }: OpenInp
     placeWhole(vfs, place, name, encodeSlot(cipher, owner, { turn, term: 0, vote: "", lastSeq: 0 }))
   }
   vfs.syncDirectory(directory)
-  placeWhole(vfs, place, names.identity, encodeIdentity(cipher, { ...owner, createdMs: nowMs }))
+  placeWhole(vfs, place, names.identity, encodeIdentity(cipher, { ...owner, createdMs: nowMs, incarnation }))
 }

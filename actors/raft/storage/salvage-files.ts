@@ -1,5 +1,6 @@
 /** Salvage over data directories: reads what each still holds, and writes a new one for a group of one. */
 import { type Entry, entryType } from "#actors/raft/entry.ts"
+import type { Incarnation } from "#actors/raft/incarnation.ts"
 import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import { encodePayload, entrySize, type Owner } from "#actors/raft/storage/frame.ts"
 import {
@@ -22,19 +23,23 @@ import {
 import { readSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 import type { Vfs } from "#actors/raft/storage/vfs.ts"
 import { Wal } from "#actors/raft/storage/wal.ts"
+import type { SnapshotMeta } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
 
 /** What one data directory still has, for people and for `salvage`. */
 export interface Survey {
   readonly directory: string
   readonly owner: Owner
+  readonly incarnation: Incarnation
   readonly term: number
   readonly vote: string
   readonly commitHint: number
-  readonly snapshots: ReadonlyArray<{ readonly index: number; readonly term: number; readonly name: string }>
+  readonly snapshots: ReadonlyArray<SnapshotMeta & { readonly name: string }>
   /** Runs of entries that are whole, first and last index of each. */
   readonly ranges: ReadonlyArray<readonly [from: number, to: number]>
   readonly damage: ReadonlyArray<Damage>
+  /** Why it takes no part, where it was told not to. */
+  readonly quarantined?: string
   readonly source: SalvageSource
   readonly log: Readable
 }
@@ -56,12 +61,14 @@ export function survey(input: ReadInput): Survey {
   return {
     directory: input.directory,
     owner,
+    incarnation: log.incarnation,
     term: hardState.term,
     vote: hardState.vote,
     commitHint: found.commitHint,
-    snapshots: snapshots.map(({ index, term, name }) => ({ index, term, name })),
+    snapshots: snapshots.map(({ index, term, config, name }) => ({ index, term, config, name })),
     ranges: runs([...found.entries.keys()].sort((a, b) => a - b)),
     damage,
+    ...(found.quarantined === undefined ? {} : { quarantined: found.quarantined }),
     source: {
       name: input.directory,
       term: hardState.term,
@@ -104,12 +111,31 @@ export interface Rebuild {
   readonly limits: Limits
   readonly nowMs: number
   readonly config: Uint8Array
+  readonly incarnation?: Incarnation
+  /** Wraps its data keys; by default what is in the directory, or a new one that is left there. */
+  readonly unlockKey?: Uint8Array
+}
+
+/** What a new log begins with; `entries` follow the snapshot, or the log's beginning, without a gap. */
+export interface Contents {
+  /** Above that of every entry, and of the snapshot. */
+  readonly term: number
+  readonly committed: number
+  readonly lastIndex: number
+  readonly entries: ReadonlyArray<Entry>
+  readonly snapshot?: { readonly meta: SnapshotMeta; readonly chunks: Iterable<Uint8Array> }
 }
 
 const groupBytes = 256 * 1024
 
 /** Writes a salvaged log into a directory that holds none; answers the index of the entry with `config`. */
 export function rebuild(target: Rebuild, found: Salvaged, surveys: ReadonlyArray<Survey>): number {
+  const { base, ...rest } = found
+  return writeLog(target, { ...rest, ...(base !== undefined && { snapshot: snapshotOf(base, surveys) }) })
+}
+
+/** Writes a log into a directory that holds none; answers the index of its last entry, the one with `config`. */
+export function writeLog(target: Rebuild, contents: Contents): number {
   const { vfs, cipher, directory, owner, config } = target
   if (vfs.list(raftDirectory(directory)).some((name) => name !== names.lock && name !== names.holder)) {
     throw new Error(`Cannot write the salvaged log to ${directory}: there is a log already`)
@@ -117,7 +143,7 @@ export function rebuild(target: Rebuild, found: Salvaged, surveys: ReadonlyArray
   const opened = openLog({ ...target })
   assert(opened._tag === "Recovered", "a new log opens")
   const wal = new Wal(vfs, cipher, opened.wal)
-  const { term } = found
+  const { term, snapshot, committed, lastIndex } = contents
   const vote = owner.nodeId
   const append = (entries: ReadonlyArray<Entry>, firstIndex: number, commitHint: number): void =>
     wal.append({
@@ -131,13 +157,13 @@ export function rebuild(target: Rebuild, found: Salvaged, surveys: ReadonlyArray
     })
 
   append([], 1, 0)
-  if (found.base !== undefined) copySnapshot(wal, found.base, surveys)
-  const last: Entry = { index: found.lastIndex + 1, term, type: entryType.config, data: config }
+  if (snapshot !== undefined) saveSnapshot(wal, snapshot)
+  const last: Entry = { index: lastIndex + 1, term, type: entryType.config, data: config }
   let group: Array<Entry> = []
   let bytes = 0
-  for (const entry of [...found.entries, last]) {
+  for (const entry of [...contents.entries, last]) {
     if (bytes > 0 && bytes + entrySize(entry) > groupBytes) {
-      append(group, group[0]?.index ?? 0, found.committed)
+      append(group, group[0]?.index ?? 0, committed)
       group = []
       bytes = 0
     }
@@ -149,17 +175,27 @@ export function rebuild(target: Rebuild, found: Salvaged, surveys: ReadonlyArray
   return last.index
 }
 
-function copySnapshot(wal: Wal, base: NonNullable<Salvaged["base"]>, surveys: ReadonlyArray<Survey>): void {
-  const from = surveys.find(({ directory }) => directory === base.source)
-  const stored = from?.snapshots.find(({ index, term }) => index === base.index && term === base.term)
-  assert(from !== undefined && stored !== undefined, "the snapshot to begin from was surveyed")
-  const { vfs, cipher, owner, ring, directory } = from.log
-  const path = `${directory}/${names.snapshots}/${stored.name}`
-  const meta = inspect(from.log).snapshots.find(({ name }) => name === stored.name)
-  const draft = wal.draft({ index: base.index, term: base.term, config: meta?.config ?? new Uint8Array(0) })
-  for (const chunk of readSnapshot(vfs, cipher, owner, ring, path)) draft.add(chunk)
+function saveSnapshot(wal: Wal, { meta, chunks }: NonNullable<Contents["snapshot"]>): void {
+  const draft = wal.draft(meta)
+  for (const chunk of chunks) draft.add(chunk)
   const steps = draft.finish()
   let step = steps.next()
   while (step.done !== true) step = steps.next()
   wal.adopt(step.value)
+}
+
+/** The snapshot that a salvaged log begins from, decrypted and checked while it is read. */
+export function snapshotOf(
+  base: NonNullable<Salvaged["base"]>,
+  surveys: ReadonlyArray<Survey>
+): NonNullable<Contents["snapshot"]> {
+  const from = surveys.find(({ directory }) => directory === base.source)
+  const stored = from?.snapshots.find(({ index, term }) => index === base.index && term === base.term)
+  assert(from !== undefined && stored !== undefined, "the snapshot to begin from was surveyed")
+  const { vfs, cipher, owner, ring, directory } = from.log
+  const { index, term, config, name } = stored
+  return {
+    meta: { index, term, config },
+    chunks: readSnapshot(vfs, cipher, owner, ring, `${directory}/${names.snapshots}/${name}`)
+  }
 }

@@ -25,6 +25,9 @@ export const asideNames = ({ vfs, directory }: Place): ReadonlyArray<string> =>
     .filter((name) => asideName.test(name))
     .sort((a, b) => numberOf(a) - numberOf(b))
 
+/** Under `raft.damaged-<n>`, the number that is free. */
+export const asideNumber = (place: Place): number => Math.max(0, ...asideNames(place).map(numberOf)) + 1
+
 const numberOf = (name: string): number => Number(asideName.exec(name)?.[1])
 
 const markIn = ({ vfs, cipher }: Place, place: string): QuarantineMark | undefined =>
@@ -48,7 +51,7 @@ export function setAside(
     const mark = { nodeId: what.nodeId, reason: known?.reason ?? what.reason, successor }
     placeWhole(vfs, here, names.quarantine, encodeMark(cipher, mark))
   }
-  const asideAs = `raft.damaged-${Math.max(0, ...asideNames(place).map(numberOf)) + 1}`
+  const asideAs = `raft.damaged-${asideNumber(place)}`
   vfs.rename(here, `${directory}/${asideAs}`)
   vfs.syncDirectory(directory)
   return { successor, asideAs }

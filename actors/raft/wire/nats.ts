@@ -4,9 +4,12 @@
  * Snapshots have a connection of their own, so that no heartbeat waits behind one. While NATS is away nothing is
  * queued: consensus repeats itself, and old words would only be in the way.
  */
+
+import { performance } from "node:perf_hooks"
 import type { NodeId } from "#actors/raft/core/configuration.ts"
-import { decodeMessage, encodeMessage } from "#actors/raft/host/codec.ts"
+import { decodeMessage, encodeMessage, OfAnotherGroup } from "#actors/raft/host/codec.ts"
 import { type Lane, laneOf, type Message } from "#actors/raft/host/message.ts"
+import { groupName, type Incarnation, incarnationOf, supersedes } from "#actors/raft/incarnation.ts"
 import { Malformed } from "#actors/raft/storage/bytes.ts"
 import type { RaftWire, WireListener } from "#actors/raft/wire.ts"
 import { isToken } from "#runtime/address.ts"
@@ -18,8 +21,10 @@ export interface NatsWireOptions {
   readonly clusterId: string
   /** This member's name in the group. */
   readonly raftId: NodeId
-  /** Names the cluster and its incarnation: what another one says is not heard. */
-  readonly group: string
+  /** Of this member: what is said in another one is not heard. */
+  readonly incarnation: Incarnation
+  /** Told of members of other incarnations that speak to this one, at most once a second of each. */
+  readonly met?: (other: Incarnation, from: NodeId) => void
   /** For everything but snapshots. */
   readonly main: TransportService
   readonly bulk: TransportService
@@ -43,14 +48,9 @@ export interface NatsWire extends RaftWire {
 
 const noHeaders = {}
 
-function understood(body: Uint8Array, group: string): Message | undefined {
-  try {
-    return decodeMessage(body, group)
-  } catch (error) {
-    if (error instanceof Malformed) return undefined
-    throw error
-  }
-}
+/** How often somebody of another incarnation is news. */
+const meetEveryMs = 1_000
+
 /**
  * How long a member whose connection has ended is given to be heard again: one that only lost its server is back on
  * another within 30 ms, and says so.
@@ -58,10 +58,12 @@ function understood(body: Uint8Array, group: string): Message | undefined {
 const doubtMs = 60
 
 export function openNatsWire(options: NatsWireOptions): NatsWire {
-  const { clusterId, raftId, group, main, bulk } = options
+  const { clusterId, raftId, incarnation, main, bulk } = options
+  const group = groupName(clusterId, incarnation)
   assert(isToken(raftId) && isToken(clusterId), "ids are tokens")
   const listeners = new Set<WireListener>()
   const doubts = new Map<NodeId, ReturnType<typeof setTimeout>>()
+  const metAt = new Map<NodeId, number>()
   const subjects = new Map<string, string>()
   const counters = { sent: 0, received: 0, refused: 0 }
 
@@ -92,9 +94,31 @@ export function openNatsWire(options: NatsWireOptions): NatsWire {
     }
   }
 
+  /** Somebody of another life of this group, or of no group of this cluster at all. */
+  const meet = (from: NodeId, its: string): void => {
+    const other = incarnationOf(clusterId, its)
+    if (other === undefined || from === raftId) return
+    const now = performance.now()
+    if (now - (metAt.get(from) ?? Number.NEGATIVE_INFINITY) < meetEveryMs) return
+    metAt.set(from, now)
+    // Who was left behind is to hear of it. Whatever this says, it is said in the name of the later group.
+    if (supersedes(incarnation, other)) send({ _tag: "Removed", from: raftId, to: from, term: 0 })
+    options.met?.(other, from)
+  }
+
+  const understood = (body: Uint8Array, from: NodeId): Message | undefined => {
+    try {
+      return decodeMessage(body, group)
+    } catch (error) {
+      if (error instanceof OfAnotherGroup) meet(from, error.group)
+      if (error instanceof Malformed) return undefined
+      throw error
+    }
+  }
+
   const take = (delivery: Delivery): void => {
-    const from = delivery.subject.split(".")[5]
-    const message = understood(delivery.body, group)
+    const from = delivery.subject.split(".")[5] ?? ""
+    const message = understood(delivery.body, from)
     if (message === undefined || message.from !== from || message.to !== raftId) {
       counters.refused++
       return

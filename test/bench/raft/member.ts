@@ -8,6 +8,7 @@ import { founding } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import type { RaftService } from "#actors/raft/protocol.ts"
 import { connectionName, followDepartures } from "#actors/raft/wire/departures.ts"
+import { firstIncarnation } from "#actors/raft/incarnation.ts"
 import { openNatsWire } from "#actors/raft/wire/nats.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
 import { measure } from "#test/bench/raft/figures.ts"
@@ -46,7 +47,7 @@ const openMember = Effect.fnUntraced(function* ({ id, ids, directory, access }: 
   const bulk = yield* connect(`bulk ${id}`)
   const api = yield* connect(`api ${id}`)
   const system = yield* connect(`system ${id}`, access.systemSeed)
-  const wire = openNatsWire({ clusterId: "bench", raftId: id, group: "bench", main, bulk })
+  const wire = openNatsWire({ clusterId: "bench", raftId: id, incarnation: firstIncarnation, main, bulk })
   followDepartures(system, wire)
   const open = openGroup({ wire, initial: founding(...ids) })
   const raft = yield* open({

@@ -1,0 +1,139 @@
+/**
+ * A manager that the others went on without: how it comes to know, and what it still does then.
+ *
+ * A survivor that begins the cluster anew cannot tell those it takes for lost. One that comes back asks the managers
+ * that it knows, before it takes part in anything and whenever one of them is silent; the join port answers also those
+ * that no nats-server lets in. From then on it serves its socket, where it says so and can be told to leave.
+ */
+import { existsSync } from "node:fs"
+import { Deferred, Effect, Schema } from "effect"
+import { askStanding } from "#actors/authority/joining.ts"
+import { peersOf } from "#actors/authority/peers.ts"
+import type { Peer } from "#actors/authority/protocol.ts"
+import { type Held, type LeftBehind, writeHeld } from "#actors/authority/store.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
+import {
+  firstIncarnation,
+  type Incarnation,
+  isSameIncarnation,
+  showIncarnation,
+  supersedes
+} from "#actors/raft/incarnation.ts"
+import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import { decodeIdentity } from "#actors/raft/storage/identity.ts"
+import { names, raftDirectory } from "#actors/raft/storage/layout.ts"
+import { encodeMark } from "#actors/raft/storage/quarantine-mark.ts"
+import { placeWhole, readWhole } from "#actors/raft/storage/vfs.ts"
+import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
+import { raftIdOf } from "#cli/manager-nats.ts"
+
+/** The managers are of a later incarnation than this one: it takes part in nothing any more. */
+export class WentOnWithout extends Schema.TaggedError<WentOnWithout>()("WentOnWithout", {
+  incarnation: Schema.Struct({ number: Schema.Int, id: Schema.String }),
+  by: Schema.String
+}) {}
+
+/** What people are told, in `docker info`, in every refusal and in the log. */
+export const leftBehindText = ({ incarnation, by }: LeftBehind): string =>
+  `This manager was left behind: the cluster was begun anew without it, in incarnation ${incarnation.number}, as manager ${by} says. ` +
+  'It takes no part any more. Run "docker swarm leave --force" here, then join the cluster again.'
+
+/** The incarnation of this node's own log, or of the group that it was told to join. */
+export function incarnationOf(dataDir: string, held: Held): Incarnation {
+  const file = `${raftDirectory(dataDir)}/${names.identity}`
+  const identity = existsSync(file) ? decodeIdentity(nodeCipher, readWhole(nodeVfs, file)) : undefined
+  return identity?.incarnation ?? held.membership.incarnation ?? firstIncarnation
+}
+
+export interface Lookout {
+  /** Told of somebody's incarnation; whether that leaves this manager behind shows here. */
+  readonly met: (other: Incarnation, by: string) => void
+  /** Fails with `WentOnWithout` once it does. */
+  readonly leftBehind: Effect.Effect<never, WentOnWithout>
+  /** Asks whom this node knows, once. */
+  readonly ask: (peers: ReadonlyArray<Peer>) => Effect.Effect<void>
+}
+
+export const lookOut = Effect.fnUntraced(function* (held: Held, own: Incarnation) {
+  const verdict = yield* Deferred.make<never, WentOnWithout>()
+  const { nodeId, clusterId, root } = held.membership
+  const warned = new Set<string>()
+  const warn = (by: string, text: string): void => {
+    if (warned.has(`${by} ${text}`)) return
+    warned.add(`${by} ${text}`)
+    console.error(text)
+  }
+  const met = (other: Incarnation, by: string): void => {
+    if (supersedes(other, own)) {
+      Deferred.doneUnsafe(verdict, Effect.fail(new WentOnWithout({ incarnation: other, by })))
+    } else if (supersedes(own, other)) {
+      warn(
+        by,
+        `Manager ${by} is of incarnation ${showIncarnation(other)}, which was left behind: it is not heard here, where the cluster is in ${showIncarnation(own)}`
+      )
+    } else if (!isSameIncarnation(own, other)) {
+      warn(
+        by,
+        `The cluster was begun anew twice: here in incarnation ${showIncarnation(own)}, and as manager ${by} says in ${showIncarnation(other)}. One of the two has to leave`
+      )
+    }
+  }
+  const askOne = (peer: Peer) =>
+    askStanding(addressOf(peer), root).pipe(
+      Effect.tap((said) =>
+        Effect.sync(() => (said.clusterId === clusterId ? met(said.incarnation, said.raftId) : undefined))
+      ),
+      // Whoever does not answer, or is of a release that does not know the question, says nothing.
+      Effect.ignore
+    )
+  const lookout: Lookout = {
+    met,
+    leftBehind: Deferred.await(verdict),
+    ask: (peers) =>
+      Effect.forEach(
+        peers.filter((peer) => peer.nodeId !== nodeId),
+        askOne,
+        { concurrency: "unbounded", discard: true }
+      )
+  }
+  return lookout
+})
+
+const addressOf = ({ address, ports }: Peer): string =>
+  `${address.includes(":") ? `[${address}]` : address}:${ports.join}`
+
+const askEvery = "2 seconds"
+
+/** Asks as long as something is amiss: nobody leads, or a member that is led is silent. */
+export const keepAsking = (held: Held, ledger: LedgerService, lookout: Lookout): Effect.Effect<never> =>
+  Effect.suspend(() => (isAmiss(ledger) ? lookout.ask(knownTo(held, ledger)) : Effect.void)).pipe(
+    Effect.delay(askEvery),
+    Effect.forever
+  )
+
+function isAmiss(ledger: LedgerService): boolean {
+  const { role, leader } = ledger.status()
+  if (role === "leader") return ledger.group.view().members.some(({ reachable }) => !reachable)
+  return leader === undefined
+}
+
+function knownTo(held: Held, ledger: LedgerService): ReadonlyArray<Peer> {
+  const peers = new Map(
+    [...held.membership.managers, ...peersOf(ledger.read)].map((peer) => [peer.nodeId, peer])
+  )
+  return [...peers.values()]
+}
+
+/** Writes down that this manager takes no part any more: beside its membership, and on its log. */
+export const rememberLeftBehind = Effect.fn("cli.rememberLeftBehind")(function* (
+  dataDir: string,
+  held: Held,
+  { incarnation, by }: WentOnWithout
+) {
+  const leftBehind = { incarnation, by }
+  yield* writeHeld(dataDir, { ...held, leftBehind })
+  const mark = { nodeId: raftIdOf(held), reason: leftBehindText(leftBehind), successor: "" }
+  yield* Effect.try(() =>
+    placeWhole(nodeVfs, raftDirectory(dataDir), names.quarantine, encodeMark(nodeCipher, mark))
+  )
+})
