@@ -33,6 +33,7 @@ export const header = {
   deadline: "troupe-deadline",
   term: "troupe-term",
   error: "troupe-error",
+  many: "troupe-many",
   traceparent: "traceparent"
 } as const
 

@@ -6,7 +6,8 @@
 import { type Address, parseSubject, showAddress, subjectOf } from "#runtime/address.ts"
 import { askOnce, type OnceAsking } from "#runtime/ask-once.ts"
 import { Asks } from "#runtime/asks.ts"
-import type { Cell, Outward } from "#runtime/cell.ts"
+import { Bundle, envelopesOf, largestInBundle } from "#runtime/bundle.ts"
+import { type Cell, describeError, type Outward } from "#runtime/cell.ts"
 import { largestMessage } from "#runtime/chunks.ts"
 import { DeadLetters } from "#runtime/dead-letters.ts"
 import {
@@ -26,7 +27,18 @@ import { Telemetry } from "#runtime/telemetry.ts"
 import { TraceEntry, type TraceRing } from "#runtime/trace.ts"
 import { PayloadTooLarge } from "#runtime/transport/outcomes.ts"
 import type { CallOutcome, Delivery, Headers, TransportService } from "#runtime/transport.ts"
-import { decodeMessage, decodeReply, encodeAbsence, encodeBody, type Outcome } from "#runtime/wire.ts"
+import {
+  bodyOf,
+  type Decoded,
+  decodeBody,
+  decodeMany,
+  decodeMessage,
+  decodeReply,
+  encodeAbsence,
+  encodeBody,
+  encodeText,
+  type Outcome
+} from "#runtime/wire.ts"
 
 export interface PostOptions {
   readonly cluster: string
@@ -57,6 +69,8 @@ export class Post {
   readonly #receivers = new Map<string, Address>()
   readonly #answered = new OnceWindow()
   #sent = 0
+  /** What was told in this turn and waits for its end. */
+  #bundle: Bundle | undefined
   /** The term that this process leads in, or led in last. */
   #ownTerm: number | undefined
   #highestTerm = 0
@@ -76,15 +90,17 @@ export class Post {
   /** Carries out what an actor asked for. */
   carry(action: Outward, cell: Cell, letter: Letter | undefined): void {
     switch (action._tag) {
-      case "Tell":
-        if (this.#tell(action.to, action.message, cell.now, cell.self, letter?.cause)) return
-        if (action.refused !== undefined) cell.deliverOwn(action.refused, letter?.cause)
+      case "Tell": {
+        const { to, message, refused } = action
+        const hear = refused === undefined ? undefined : () => cell.deliverOwn(refused, letter?.cause)
+        if (!this.#tell(to, message, cell.now, cell.self, letter?.cause, hear)) hear?.()
         return
+      }
       case "Reply":
         this.asks.settle(action.to.to, { _tag: "Answer", value: action.message })
         return
       case "Announce":
-        this.#publish(cell.self, "out", action.message, cell.self, letter?.cause)
+        this.#publish(cell.self, "out", action.message, encodeText(action.message), cell.self, letter?.cause)
     }
   }
 
@@ -93,13 +109,17 @@ export class Post {
     this.#tell(to, message, this.#options.host.now(), undefined, undefined)
   }
 
-  /** False when it is known at once that the message goes nowhere, which makes it a dead letter. */
+  /**
+   * False when it is known at once that the message goes nowhere, which makes it a dead letter. `refused` is called when
+   * that turns out later, by the end of this turn.
+   */
   #tell(
     to: Address,
     message: unknown,
     now: number,
     from: Address | undefined,
-    cause: Cause | undefined
+    cause: Cause | undefined,
+    refused?: () => void
   ): boolean {
     if (this.#isDeposed(from)) {
       return this.#die(showAddress(to), message, "from an older leader", undefined, `term ${this.#ownTerm}`)
@@ -110,7 +130,7 @@ export class Post {
       const offer = cell.deliver(letterOf(message, now, from, undefined, own))
       return offer._tag === "Taken" || this.#die(showAddress(to), message, "its mailbox was full", own)
     }
-    if (!this.#options.owns(to.home)) return this.#publish(to, "in", message, from, cause)
+    if (!this.#options.owns(to.home)) return this.#post(to, message, from, cause, refused)
     const own = this.causeOf(cause, from, to, message, now)
     return this.#die(showAddress(to), message, "nobody was there", own)
   }
@@ -180,7 +200,7 @@ export class Post {
     const name = showAddress(to)
     const fresh = this.#envelope(undefined, cause, withinMs)
     const envelope = once ? { ...fresh, id: once.id } : fresh
-    const sent = lane === "in" ? this.#traceSent(envelope, cause, undefined, to, message) : undefined
+    const sent = lane === "in" ? this.#traceSent(envelope.id, cause, undefined, to, message) : undefined
     const conclude = (outcome: Outcome, silent: boolean): void => {
       this.telemetry.called(outcome._tag)
       sent?.mark(outcome._tag === "Answer" ? "answered" : outcome._tag)
@@ -191,7 +211,7 @@ export class Post {
         conclude(outcome, true)
         return
       }
-      this.#countReceived(outcome)
+      this.#countReceived(outcome, 1)
       if (this.#isStale(readEnvelope(outcome.headers))) {
         const words = `No answer from ${name}: an older leader answered`
         // It has handled the question, which must not be asked again of the one who leads now.
@@ -202,7 +222,8 @@ export class Post {
       conclude(decodeReply(outcome, name, withinMs), false)
     }
     const body = encodeBody(message)
-    this.#countSent(body)
+    this.flush()
+    this.#countSent(body, 1)
     const written = writeEnvelope(envelope)
     const headers = once ? { ...written, [onceHeader]: writeOnce(once) } : written
     return transport.call(subjectOf(cluster, to, lane), headers, body, once?.waitMs ?? withinMs, heard)
@@ -226,7 +247,7 @@ export class Post {
 
   /** Sends on a lane of another process; what cannot be sent is a dead letter. */
   send(to: Address, lane: string, message: unknown): void {
-    this.#publish(to, lane, message, undefined, undefined)
+    this.#publish(to, lane, message, encodeText(message), undefined, undefined)
   }
 
   /** Takes what the transport brings on an `in` lane. */
@@ -235,39 +256,55 @@ export class Post {
     if (!to) return
     const delivery = arrived.headers[onceHeader] === undefined ? arrived : this.#once(arrived, to)
     if (!delivery) return
-    this.#countReceived(delivery)
-    const name = showAddress(to)
-    const { host, registry } = this.#options
     const envelope = readEnvelope(delivery.headers)
+    // Nobody asks in bundles.
+    if (delivery.headers[header.many] === undefined || delivery.respond) {
+      this.#countReceived(delivery, 1)
+      this.#take(delivery, to, envelope, undefined)
+      return
+    }
+    const many = decodeMany(delivery.body)
+    this.#countReceived(delivery, many.length)
+    let place = 0
+    for (const own of envelopesOf(envelope, many.length)) this.#take(delivery, to, own, many[place++])
+  }
+
+  /** Takes one message; `parsed` where its body has been read already. */
+  #take(delivery: Delivery, to: Address, envelope: Envelope, parsed: Decoded | undefined): void {
+    const { host, registry } = this.#options
     if (this.#isStale(envelope)) {
       const detail = `term ${envelope.term}`
-      this.#die(name, undefined, "from an older leader", this.#traceReceived(envelope, to, undefined), detail)
+      const cause = this.#traceReceived(envelope, to, undefined)
+      this.#die(showAddress(to), undefined, "from an older leader", cause, detail)
       return
     }
     const cell = registry.find(to)
     if (!cell) {
+      const name = showAddress(to)
       this.#refuse(delivery, name, nobodyThere(name), this.#traceReceived(envelope, to, undefined))
       return
     }
-    const decoded = decodeMessage(cell.definition, delivery.body)
+    const decoded = decodeMessage(cell.definition, parsed ?? decodeBody(delivery.body))
     if (!decoded.ok) {
+      const name = showAddress(to)
       const words = `${name} does not understand this message: ${decoded.problem}`
       const absence = new NotUnderstood({ address: name, message: words })
       this.#refuse(delivery, name, absence, this.#traceReceived(envelope, to, undefined))
       return
     }
-    const cause = this.#traceReceived(envelope, to, decoded.message)
+    const { message } = decoded
+    const cause = this.#traceReceived(envelope, to, message)
     const withinMs = envelope.withinMs ?? usualDeadlineMs
     const asker = delivery.respond
-      ? this.asks.open(cell, name, withinMs, (outcome) => this.#answer(delivery, cell, outcome))
+      ? this.asks.open(cell, showAddress(to), withinMs, (outcome) => this.#answer(delivery, cell, outcome))
       : undefined
-    const { from } = envelope
-    const offer = cell.deliver(letterOf(decoded.message, host.now(), from, asker, cause))
+    const offer = cell.deliver(letterOf(message, host.now(), envelope.from, asker, cause))
     if (offer._tag !== "Full") return
+    const name = showAddress(to)
     if (asker) {
       cause.mark?.("MailboxFull")
       this.asks.settle(asker.to, mailboxFull(name, offer.capacity))
-    } else this.#die(name, decoded.message, "its mailbox was full", cause)
+    } else this.#die(name, message, "its mailbox was full", cause)
   }
 
   /** A question that may come again, with an answer that is remembered; nothing when it has been dealt with here. */
@@ -367,7 +404,8 @@ export class Post {
     headers: Record<string, string> | Delivery["headers"],
     body: Uint8Array
   ): void {
-    this.#countSent(body)
+    this.flush()
+    this.#countSent(body, 1)
     try {
       delivery.respond?.(headers, body)
     } catch (error) {
@@ -382,40 +420,91 @@ export class Post {
     }
   }
 
+  /** Sends at once, on a lane. False, and it is a dead letter, when it cannot be sent. */
   #publish(
     to: Address,
     lane: string,
     message: unknown,
+    text: string,
     from: Address | undefined,
     cause: Cause | undefined
   ): boolean {
-    const { cluster, transport } = this.#options
-    const envelope = this.#envelope(from, cause)
-    const sent = lane === "sys" ? undefined : this.#traceSent(envelope, cause, from, to, message)
+    this.flush()
+    const bundle = this.#newBundle(to, lane, from, cause)
+    const sent = lane === "sys" ? undefined : this.#traceSent(bundle.nextId, cause, from, to, message)
+    bundle.add(text, { message, cause, sent, refused: undefined })
+    return this.#sendOut(bundle)
+  }
+
+  /** Tells an actor of another process: at the end of this turn, with what else it is told until then. */
+  #post(
+    to: Address,
+    message: unknown,
+    from: Address | undefined,
+    cause: Cause | undefined,
+    refused: (() => void) | undefined
+  ): boolean {
+    const text = encodeText(message)
+    // A group shares out what it gets, one by one.
+    const isAlone = text === "" || text.length > largestInBundle || to.home === "manager"
+    if (isAlone) return this.#publish(to, "in", message, text, from, cause)
+    let bundle = this.#bundle
+    if (!bundle?.takes(to, from, cause, text.length)) {
+      this.flush()
+      const opened = this.#newBundle(to, "in", from, cause)
+      bundle = opened
+      this.#bundle = opened
+      this.#options.host.defer(() => this.#bundle === opened && this.flush())
+    }
+    const sent = this.#traceSent(bundle.nextId, cause, from, to, message)
+    bundle.add(text, { message, cause, sent, refused })
+    return true
+  }
+
+  #newBundle(to: Address, lane: string, from: Address | undefined, cause: Cause | undefined): Bundle {
+    const subject = subjectOf(this.#options.cluster, to, lane)
+    return new Bundle(subject, to, this.#envelope(from, cause))
+  }
+
+  /** Sends what waits for the end of the turn. Whatever else is sent goes after it, so that order stays. */
+  flush(): void {
+    const bundle = this.#bundle
+    if (!bundle) return
+    this.#bundle = undefined
+    if (this.#sendOut(bundle)) return
+    for (const { refused } of bundle.told) refused?.()
+  }
+
+  #sendOut(bundle: Bundle): boolean {
+    const { subject, to, told } = bundle
+    const body = bodyOf(bundle.text)
+    this.#countSent(body, told.length)
     try {
-      const body = encodeBody(message)
-      this.#countSent(body)
-      transport.publish(subjectOf(cluster, to, lane), writeEnvelope(envelope), body)
+      this.#options.transport.publish(subject, bundle.headers(), body)
       return true
     } catch (error) {
-      const name = showAddress(to)
-      if (error instanceof Unreachable) return this.#die(name, message, "the transport was down", sent)
-      if (error instanceof PayloadTooLarge) {
-        return this.#die(name, message, "it was too large", sent, error.message)
-      }
-      throw error
+      const isDown = error instanceof Unreachable
+      const isTooLarge = error instanceof PayloadTooLarge
+      const reason = isDown
+        ? "the transport was down"
+        : isTooLarge
+          ? "it was too large"
+          : "it could not be sent"
+      const detail = isDown ? undefined : describeError(error)
+      for (const { message, sent } of told) this.#die(showAddress(to), message, reason, sent, detail)
+      return false
     }
   }
 
   #traceSent(
-    envelope: Envelope,
+    id: string,
     cause: Cause | undefined,
     from: Address | undefined,
     to: Address,
     message: unknown
   ): TraceEntry | undefined {
     const { trace, host } = this.#options
-    return trace?.add(new TraceEntry(envelope.id, cause, from, to, message, host.now(), "sent"))
+    return trace?.add(new TraceEntry(id, cause, from, to, message, host.now(), "sent"))
   }
 
   /** A message from another process, as what it leads to will name it. */
@@ -429,15 +518,15 @@ export class Post {
     return trace.add(entry)
   }
 
-  #countSent(body: Uint8Array): void {
+  #countSent(body: Uint8Array, messages: number): void {
     const { traffic } = this.telemetry
-    traffic.sent++
+    traffic.sent += messages
     traffic.sentBytes += body.length
   }
 
-  #countReceived({ body }: Delivery): void {
+  #countReceived({ body }: Delivery, messages: number): void {
     const { traffic } = this.telemetry
-    traffic.received++
+    traffic.received += messages
     traffic.receivedBytes += body.length
   }
 

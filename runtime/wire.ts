@@ -30,10 +30,14 @@ const nothing = new Uint8Array(0)
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** JSON in UTF-8; `undefined` is an empty body. Throws on what JSON cannot say, such as a cycle. */
-export function encodeBody(message: unknown): Uint8Array {
-  return message === undefined ? nothing : encoder.encode(JSON.stringify(message))
-}
+/** JSON; `undefined` is an empty text. Throws on what JSON cannot say, such as a cycle. */
+export const encodeText = (message: unknown): string => JSON.stringify(message) ?? ""
+
+/** A text as a body: UTF-8. */
+export const bodyOf = (text: string): Uint8Array => (text === "" ? nothing : encoder.encode(text))
+
+/** `encodeText` in UTF-8. */
+export const encodeBody = (message: unknown): Uint8Array => bodyOf(encodeText(message))
 
 export function decodeBody(body: Uint8Array): Decoded {
   if (body.length === 0) return { ok: true, message: undefined }
@@ -44,15 +48,22 @@ export function decodeBody(body: Uint8Array): Decoded {
   }
 }
 
+/** The messages of a bundle (`bundle.ts`); what is none counts as one that nobody understands. */
+export function decodeMany(body: Uint8Array): ReadonlyArray<Decoded> {
+  const parsed = decodeBody(body)
+  if (!parsed.ok) return [parsed]
+  if (!Array.isArray(parsed.message)) return [{ ok: false, problem: "the body is not an array of messages" }]
+  return parsed.message.map((message) => ({ ok: true, message }))
+}
+
 type Decoder = (input: unknown) => Decoded
 
-/** The message in `body`, as an actor of this kind takes it. */
-export function decodeMessage(definition: AnyActor, body: Uint8Array): Decoded {
+/** What `decodeBody` read, as an actor of this kind takes it. */
+export function decodeMessage(definition: AnyActor, parsed: Decoded): Decoded {
   const { accepts } = definition
   if (!accepts) {
     return { ok: false, problem: `actors of kind ${definition.kind} take messages from inside only` }
   }
-  const parsed = decodeBody(body)
   return parsed.ok ? decoderOf(accepts)(parsed.message) : parsed
 }
 

@@ -31,8 +31,15 @@ const oneLine = (value: string): string => (/[\r\n]/.test(value) ? value.replace
 const none: Headers = {}
 
 interface RawMessage {
-  readonly _msg?: { readonly hdr?: number }
+  readonly _msg?: { readonly hdr?: number; readonly reply?: Uint8Array }
   readonly _rdata?: Uint8Array
+}
+
+/** Where an answer is waited for, if anywhere: the client decodes even the absence of it, at the price of a message. */
+export function replyOf(message: Msg): string | undefined {
+  const { _msg } = message as unknown as RawMessage
+  if (_msg && _msg.reply === undefined) return undefined
+  return message.reply || undefined
 }
 
 /** The headers of a message, names as they were sent; the first value where one came twice. */

@@ -14,7 +14,7 @@ import { Deadlines } from "#runtime/deadlines.ts"
 import { Unreachable } from "#runtime/errors.ts"
 import type { Host } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
-import { decodeHeaders, encodeHeaders } from "#runtime/transport/nats-headers.ts"
+import { decodeHeaders, encodeHeaders, replyOf } from "#runtime/transport/nats-headers.ts"
 import { NatsLine } from "#runtime/transport/nats-line.ts"
 import { dial, hostPortOf, inboxOf, type NatsOptions } from "#runtime/transport/nats-options.ts"
 import {
@@ -331,12 +331,12 @@ class NatsTransport implements NatsTransportService {
   }
 
   #arrived(wanted: Wanted, line: NatsLine, message: Msg): void {
-    const { subject, reply, data: body } = message
+    const { subject, data: body } = message
     const held: Held = {
       wanted,
       at: wanted.at,
       subject,
-      reply: reply || undefined,
+      reply: replyOf(message),
       headers: decodeHeaders(message),
       body
     }

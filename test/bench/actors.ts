@@ -1,7 +1,7 @@
 /**
  * What actors cost beside Erlang's in the same run, and over NATS beside the bare client's own publish and request.
  *
- *     bun test/bench/actors.ts [rounds]        also `deno run -A test/bench/actors.ts`
+ *     bun test/bench/actors.ts [rounds] [local | remote]        also `deno run -A test/bench/actors.ts`
  *
  * Erlang's figures come from `actors.erl` where `erlc` and `erl` are installed. What is compared takes turns, round by
  * round, so that both see the same noise; what is printed is the median of the rounds after a warm-up.
@@ -331,6 +331,9 @@ function compileErlang(): string | undefined {
 
 const pair = { subject: "bench.tell", done: "bench.done", ask: "bench.ask" }
 const remoteTells = 100_000
+/** Told in turn, so that no two messages that follow each other have one receiver. */
+const inTurn = Array.from({ length: 64 }, (_, i) => `c${i}`)
+const turnOf = (sent: number): string => inTurn[sent % inTurn.length] as string
 
 /** The other process: the actor, and the bare client that does what the actor does. */
 async function farSide(url: string, user: string, password: string): Promise<void> {
@@ -339,10 +342,11 @@ async function farSide(url: string, user: string, password: string): Promise<voi
     natsTransport({ servers: [url], user, password, nodeId: "n1", host }).pipe(Scope.provide(scope))
   )
   const system = makeSystem({ cluster: "bench", nodeId: "n1", host, transport })
-  const tree = system.startTree(supervisor({ name: "far", children: [permanent(counter)] }), "n1")
+  const children = ["main", ...inTurn].map((id) => permanent(counter, { id }))
+  const tree = system.startTree(supervisor({ name: "far", children }), "n1")
   const bare = await connect({ servers: url, user, pass: password, noAsyncTraces: true })
   let sum = 0
-  bare.subscribe(pair.subject, {
+  bare.subscribe(`${pair.subject}.*`, {
     callback: (_, message) => {
       sum += (message.json() as typeof add).amount
       if (sum % remoteTells === 0) bare.publish(pair.done)
@@ -384,22 +388,27 @@ async function remoteFigures(rounds: number): Promise<void> {
     natsTransport({ servers: [url], user, password, nodeId: "n2", host }).pipe(Scope.provide(scope))
   )
   const system = makeSystem({ cluster: "bench", nodeId: "n2", host, transport })
+  const tree = system.startTree(supervisor({ name: "near", children: [permanent(teller)] }), "n2")
   const bare = await connect({ servers: url, user, pass: password, noAsyncTraces: true })
   let arrived = (): void => {}
   bare.subscribe(pair.done, { callback: () => arrived() })
   await bare.flush()
 
-  /** Sends all of them, a turn of the event loop after every 500, and waits until the other side has them all. */
-  const tellAll = async (one: () => void): Promise<void> => {
+  const arriving = async (begin: () => unknown): Promise<void> => {
     const all = new Promise<void>((resolve) => {
       arrived = resolve
     })
-    for (let sent = 0; sent < remoteTells; sent++) {
-      one()
-      if (sent % 500 === 499) await new Promise((resolve) => setImmediate(resolve))
-    }
+    await begin()
     await all
   }
+  /** Sends all of them, a turn of the event loop after every 500, and waits until the other side has them all. */
+  const tellAll = (one: (sent: number) => void): Promise<void> =>
+    arriving(async () => {
+      for (let sent = 0; sent < remoteTells; sent++) {
+        one(sent)
+        if (sent % 500 === 499) await new Promise((resolve) => setImmediate(resolve))
+      }
+    })
   const ask = (done: () => void): void => {
     bare.request(pair.ask, JSON.stringify(get), { timeout: 10_000 }).then((message) => {
       message.json()
@@ -411,11 +420,18 @@ async function remoteFigures(rounds: number): Promise<void> {
     const remember = (name: string, value: number): void => {
       if (round >= 0) note(name, value)
     }
-    remember(
-      "bare_tell",
-      await perSecond(remoteTells, () => tellAll(() => bare.publish(pair.subject, JSON.stringify(add))))
-    )
-    remember("far_tell", await perSecond(remoteTells, () => tellAll(() => system.tell(to, add))))
+    const text = (): string => JSON.stringify(add)
+    const waysToTell: ReadonlyArray<readonly [string, () => Promise<void>]> = [
+      ["bare_tell", () => tellAll(() => bare.publish(`${pair.subject}.main`, text()))],
+      ["far_tell", () => tellAll(() => system.tell(to, add))],
+      [
+        "far_actor_tell",
+        () => arriving(() => system.tell(address("n2", "teller", "main"), { left: remoteTells, to }))
+      ],
+      ["bare_tell_in_turn", () => tellAll((sent) => bare.publish(`${pair.subject}.${turnOf(sent)}`, text()))],
+      ["far_tell_in_turn", () => tellAll((sent) => system.tell(address("n1", "counter", turnOf(sent)), add))]
+    ]
+    for (const [name, run] of waysToTell) remember(name, await perSecond(remoteTells, run))
     for (const [name, one] of [
       ["bare", ask],
       ["far", asking(system)]
@@ -429,6 +445,7 @@ async function remoteFigures(rounds: number): Promise<void> {
   const gone = new Promise((resolve) => far.once("exit", resolve))
   far.disconnect()
   await gone
+  await new Promise<void>((stopped) => tree.stop(stopped))
   system.close()
   await bare.close()
   await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -449,10 +466,21 @@ function print(what: string, unit: string, ours: string, other?: string): void {
   )
 }
 
-async function all(rounds: number): Promise<void> {
-  await localFigures(rounds)
-  await remoteFigures(rounds)
-  process.stdout.write(`\n${runtimeName()}: median of ${rounds}, beside Erlang's, and least … most of ours\n`)
+async function all(rounds: number, part: string): Promise<void> {
+  process.stdout.write(`${runtimeName()}: median of ${rounds}, and least … most of ours\n`)
+  if (part !== "remote") {
+    await localFigures(rounds)
+    printLocal()
+  }
+  if (part !== "local") {
+    await remoteFigures(rounds)
+    printRemote()
+  }
+  process.exit(0)
+}
+
+function printLocal(): void {
+  process.stdout.write("\nwithin one process, beside Erlang's\n")
   print("tells, one to one", "/s", "our_tell_pair", "tell_pair")
   print("tells, two that tell each other", "/s", "our_tell_back", "tell_back")
   print("tells, 1,000 to one", "/s", "our_fan_in", "fan_in")
@@ -464,15 +492,19 @@ async function all(rounds: number): Promise<void> {
   print("an idle one, resident", "bytes", "our_spawn_bytes", "spawn_bytes")
   print("an idle one, on the heap", "bytes", "our_spawn_heap")
   print("one that was told something, on the heap", "bytes", "our_told_heap")
+}
+
+function printRemote(): void {
   process.stdout.write("\nover NATS, between two processes, beside the bare client's\n")
-  print("tells", "/s", "far_tell", "bare_tell")
+  print("tells, one to one", "/s", "far_tell", "bare_tell")
+  print("tells of one actor to one", "/s", "far_actor_tell", "bare_tell")
+  print("tells, one to 64 in turn", "/s", "far_tell_in_turn", "bare_tell_in_turn")
   print("ask, p50", "µs", "far_ask_p50_us", "bare_ask_p50_us")
   print("ask, p99", "µs", "far_ask_p99_us", "bare_ask_p99_us")
   print("asks, 64 in flight", "/s", "far_ask_64", "bare_ask_64")
-  process.exit(0)
 }
 
-const [what = "5", url = "", user = "", password = ""] = process.argv.slice(2)
-if (what === "far") await farSide(url, user, password)
+const [what = "5", part = "", user = "", password = ""] = process.argv.slice(2)
+if (what === "far") await farSide(part, user, password)
 else if (what === "spawn") await spawnFigures()
-else await all(Number(what))
+else await all(Number(what), part)
