@@ -71,6 +71,7 @@ export class Post {
   #sent = 0
   /** What was told in this turn and waits for its end. */
   #bundle: Bundle | undefined
+  #willFlush = false
   /** The term that this process leads in, or led in last. */
   #ownTerm: number | undefined
   #highestTerm = 0
@@ -451,10 +452,9 @@ export class Post {
     let bundle = this.#bundle
     if (!bundle?.takes(to, from, cause, text.length)) {
       this.flush()
-      const opened = this.#newBundle(to, "in", from, cause)
-      bundle = opened
-      this.#bundle = opened
-      this.#options.host.defer(() => this.#bundle === opened && this.flush())
+      bundle = this.#newBundle(to, "in", from, cause)
+      this.#bundle = bundle
+      this.#flushSoon()
     }
     const sent = this.#traceSent(bundle.nextId, cause, from, to, message)
     bundle.add(text, { message, cause, sent, refused })
@@ -464,6 +464,18 @@ export class Post {
   #newBundle(to: Address, lane: string, from: Address | undefined, cause: Cause | undefined): Bundle {
     const subject = subjectOf(this.#options.cluster, to, lane)
     return new Bundle(subject, to, this.#envelope(from, cause))
+  }
+
+  /** Once for all bundles of a turn. */
+  #flushSoon(): void {
+    if (this.#willFlush) return
+    this.#willFlush = true
+    this.#options.host.defer(this.#flushNow)
+  }
+
+  readonly #flushNow = (): void => {
+    this.#willFlush = false
+    this.flush()
   }
 
   /** Sends what waits for the end of the turn. Whatever else is sent goes after it, so that order stays. */

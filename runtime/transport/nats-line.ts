@@ -5,7 +5,7 @@
  * for a last write that nobody reads. So we ask for a sign of life ourselves, and close the socket under the client.
  */
 import type { Socket } from "node:net"
-import type { Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription } from "nats"
+import type { Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription, PublishOptions } from "nats"
 import type { Host } from "#runtime/host.ts"
 import { hostPortOf } from "#runtime/transport/nats-options.ts"
 
@@ -81,10 +81,10 @@ export class NatsLine {
 
   /** Throws when the connection has ended for good. */
   publish(subject: string, body: Uint8Array, headers: MsgHdrs | undefined, reply: string | undefined): void {
-    this.#connection.publish(subject, body, {
-      ...(reply !== undefined && { reply }),
-      ...(headers && { headers })
-    })
+    const options: PublishOptions = {}
+    if (reply !== undefined) options.reply = reply
+    if (headers) options.headers = headers
+    this.#connection.publish(subject, body, options)
   }
 
   subscribe(
