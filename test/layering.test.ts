@@ -175,6 +175,24 @@ test("files named with a verb, and all they import, only compute", () => {
   expect([...new Set(found)]).toEqual([])
 })
 
+test("A17: nothing in raft's core, nor in its host, reads a clock, rolls dice, waits or opens anything", () => {
+  const starts = [...sources.keys()].filter(
+    (path) => within(path, "actors/raft/core") || within(path, "actors/raft/host")
+  )
+  expect(starts.length).toBeGreaterThan(20)
+  const found = new Set<string>()
+  for (const start of starts) {
+    for (const path of reachable(start)) {
+      const code = bare(sources.get(path)?.code ?? "")
+      for (const [what, pattern] of forbidden) {
+        const match = pattern.exec(code)
+        if (match !== null) found.add(`${path} names ${what}: ${match[0]}`)
+      }
+    }
+  }
+  expect([...found]).toEqual([])
+})
+
 test("what differs between Bun and Deno stays in one file", () => {
   const found = [...sources.values()]
     .filter(({ path }) => path !== "runtime/platform.ts")

@@ -1,6 +1,7 @@
 /** What the log drives: entries in, results out, and whoever follows is told what changed. */
 import { apply, type Result } from "#actors/ledger/apply.ts"
 import type { Entry } from "#actors/ledger/commands.ts"
+import { compare } from "#actors/ledger/compare.ts"
 import { digestOf } from "#actors/ledger/digest.ts"
 import { decodeEntry } from "#actors/ledger/encode.ts"
 import { isMarked, type Mark, Marks } from "#actors/ledger/marks.ts"
@@ -59,10 +60,13 @@ export class Machine implements StateMachine {
     return encodeSnapshot(this.tables, this.recent)
   }
 
+  /** Whoever follows is told, as one set, of all that is different now. */
   restore(chunks: Iterable<Uint8Array>): void {
+    const before = this.tables
     this.tables = decodeSnapshot(chunks, this.recent)
     this.#marks.clear()
     this.#mark()
+    if (this.#listeners.size > 0) this.#tell(compare(before, this.tables))
   }
 
   /** The digests at the latest entries that all members remember theirs of, to compare members from outside. */
@@ -91,7 +95,10 @@ export class Machine implements StateMachine {
   }
 
   #announce(): void {
-    const changes = this.tables.takeChanges()
+    this.#tell(this.tables.takeChanges())
+  }
+
+  #tell(changes: ChangeSet): void {
     if (changes.changes.length === 0) return
     for (const listen of this.#listeners) {
       // One follower's defect is not the state machine's: halting here would stop every member alike.

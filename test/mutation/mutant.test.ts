@@ -1,9 +1,10 @@
 /** The form of mutants; that they die is `bun run mutants`. */
 import { expect, test } from "bun:test"
-import { readdirSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { mutate, parseMutant } from "#test/mutation/mutant.ts"
+import { ledger } from "#test/mutation/ledger.ts"
+import { mutate, parseMutant, quarterOf } from "#test/mutation/mutant.ts"
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(dirname(here))
@@ -20,6 +21,34 @@ test("every mutant's old text stands exactly once in the code", () => {
       contents.set(edit.file, mutated)
     }
   }
+})
+
+test("S1: each of the forty defects that were to be noticed is here, and every named test file is there", () => {
+  const names = readdirSync(here).filter((name) => name.endsWith(".mutant"))
+  const numbers = new Set(names.map((name) => Number(/\d+/.exec(name)?.[0])))
+  expect(Array.from({ length: 40 }, (_, i) => i + 1).filter((number) => !numbers.has(number))).toEqual([])
+  for (const name of names) {
+    const mutant = parseMutant(name, readFileSync(join(here, name), "utf8"))
+    const [, , file] = /^bun (test )?(\S+)/.exec(mutant.test) ?? []
+    expect({ name, test: mutant.test, isThere: existsSync(join(root, file ?? "")) }).toMatchObject({
+      isThere: true
+    })
+  }
+})
+
+test("S4: every bug that was once found has a defect that brings it back, and a seed or a test that notices", () => {
+  for (const [bug, mutant] of Object.entries(ledger)) {
+    const path = join(here, `${mutant}.mutant`)
+    expect({ bug, isThere: existsSync(path) }).toEqual({ bug, isThere: true })
+  }
+})
+
+test("a quarter of the mutants is another one every day, and four days are all of them", () => {
+  const names = ["m1", "m2", "m3", "m4", "m5", "m6"]
+  const days = [20_000, 20_001, 20_002, 20_003].map((day) => quarterOf(names, day))
+  expect(days.flat().sort()).toEqual(names)
+  expect(Math.max(...days.map(({ length }) => length))).toBe(2)
+  expect(quarterOf(names, 20_004)).toEqual(days[0] as Array<string>)
 })
 
 test("a mutant is fields, then edits of several lines", () => {

@@ -26,6 +26,10 @@ export class BadMutant extends Error {
 const field = /^(says|test|fails): (.+)$/
 const begins = /^--- (.+)$/
 
+/** Every fourth, another quarter every day; `day` counts from any moment on. */
+export const quarterOf = <A>(all: ReadonlyArray<A>, day: number): ReadonlyArray<A> =>
+  all.filter((_, i) => i % 4 === day % 4)
+
 /** Reads a `.mutant` file: fields, then for each edit the file's name, the old text, `+++`, the new text, `===`. */
 export function parseMutant(name: string, text: string): Mutant {
   const fields = new Map<string, string>()

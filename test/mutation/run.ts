@@ -1,8 +1,9 @@
 /**
  * Puts in one defect after another, in a copy of the tree, and expects the named tests to fail.
  *
- * `bun test/mutation/run.ts` runs all, `… m27 m30` these, `… --quarter 2` every fourth from the second on. Ends
- * with 1 when a mutant survives or its text is not in the code any more.
+ * `bun test/mutation/run.ts` runs all, `… m27 m30` these, `… --quarter 2` every fourth from the second on, `… --today`
+ * the quarter of this day; `--minutes 10` begins no further one after so long, and says which were left. Ends with 1
+ * when a mutant survives or its text is not in the code any more.
  */
 import { spawnSync } from "node:child_process"
 import {
@@ -20,32 +21,41 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
-import { type Mutant, mutate, parseMutant } from "#test/mutation/mutant.ts"
+import { type Mutant, mutate, parseMutant, quarterOf } from "#test/mutation/mutant.ts"
 
 const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(dirname(here))
 // A defect that makes a test hang is noticed, too.
 const timeoutMs = 15 * 60_000
 
-const numberOf = (name: string): number => Number(/\d+/.exec(name)?.[0])
+const words = process.argv.slice(2)
+const numberOf = (name: string): number => Number(words[words.indexOf(`--${name}`) + 1])
+const until = words.includes("--minutes")
+  ? Date.now() + numberOf("minutes") * 60_000
+  : Number.POSITIVE_INFINITY
+
+const orderOf = (name: string): number => Number(/\d+/.exec(name)?.[0])
 
 const all: ReadonlyArray<Mutant> = readdirSync(here)
   .filter((name) => name.endsWith(".mutant"))
   .map((name) => parseMutant(name.replace(/\.mutant$/, ""), readFileSync(join(here, name), "utf8")))
-  .sort((a, b) => numberOf(a.name) - numberOf(b.name) || (a.name < b.name ? -1 : 1))
+  .sort((a, b) => orderOf(a.name) - orderOf(b.name) || (a.name < b.name ? -1 : 1))
 
 function chosen(words: ReadonlyArray<string>): ReadonlyArray<Mutant> {
-  const quarter = words.includes("--quarter") ? Number(words[words.indexOf("--quarter") + 1]) : 0
+  const quarter = words.includes("--today")
+    ? Math.floor(Date.now() / 86_400_000)
+    : words.includes("--quarter")
+      ? numberOf("quarter") - 1
+      : undefined
   const names = words.filter((word) => /^m\d/.test(word))
   const unknown = names.filter(
     (name) => !all.some((one) => one.name === name || one.name.startsWith(`${name}-`))
   )
   if (unknown.length > 0) throw new Error(`No such mutant: ${unknown.join(", ")}`)
-  return all
-    .filter(
-      ({ name }) => names.length === 0 || names.some((one) => name === one || name.startsWith(`${one}-`))
-    )
-    .filter((_, i) => quarter === 0 || i % 4 === quarter - 1)
+  const some = all.filter(
+    ({ name }) => names.length === 0 || names.some((one) => name === one || name.startsWith(`${one}-`))
+  )
+  return quarter === undefined ? some : quarterOf(some, quarter)
 }
 
 /** The tree as it stands, without what git ignores. */
@@ -86,12 +96,15 @@ function run(copy: string, command: string): Ran {
 const diedOf = ({ output }: Ran, fails: string | undefined): boolean =>
   fails === undefined || output.split("\n").some((line) => line.startsWith("(fail)") && line.includes(fails))
 
-const mutants = chosen(process.argv.slice(2))
+const mutants = chosen(words)
 const copy = copyTree()
 const sound = new Map<string, boolean>()
 let bad = 0
+let ranCount = 0
 try {
   for (const mutant of mutants) {
+    if (Date.now() >= until) break
+    ranCount++
     // A test that fails anyway kills nothing.
     if (!sound.has(mutant.test)) sound.set(mutant.test, !run(copy, mutant.test).failed)
     const originals = new Map<string, string>()
@@ -124,5 +137,8 @@ try {
 } finally {
   rmSync(copy, { recursive: true, force: true })
 }
-console.log(`${mutants.length - bad} of ${mutants.length} killed`)
+const left = mutants.slice(ranCount).map(({ name }) => name)
+console.log(
+  `${ranCount - bad} of ${ranCount} killed${left.length > 0 ? `, not run for lack of time: ${left.join(" ")}` : ""}`
+)
 process.exitCode = bad === 0 ? 0 : 1

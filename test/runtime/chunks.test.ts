@@ -51,7 +51,7 @@ describe("a message in parts", () => {
     expect(whole(taken).length).toBe(2)
   })
 
-  test("a lost part gives the message up after a while, and frees its memory", () => {
+  test("K8: a lost part gives the message up after a while, and frees its memory", () => {
     const reassembly = new Reassembly({ maxBytes: 1e6, patienceMs: 100 })
     for (const part of cut(bytesOf(9_000)).slice(1)) reassembly.take("x", part.headers, part.body, 5)
     expect(reassembly.nextExpiry).toBe(105)
@@ -64,7 +64,7 @@ describe("a message in parts", () => {
     expect(late && reassembly.take("x", late.headers, late.body, 106)).toEqual({ _tag: "Waiting" })
   })
 
-  test("what is unfinished never holds more than its share: the oldest goes", () => {
+  test("K8: what is unfinished never holds more than its share: the oldest goes", () => {
     const reassembly = new Reassembly({ maxBytes: 20_000, patienceMs: 100 })
     let lost = 0
     for (let message = 0; message < 50; message++) {

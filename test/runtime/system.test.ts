@@ -323,7 +323,7 @@ describe("homes", () => {
     expect(Math.min(...sums)).toBeGreaterThan(0)
   })
 
-  test("what an older leader says is dropped and counted once a newer one has spoken", () => {
+  test("H9: what an older leader says is dropped and counted once a newer one has spoken", () => {
     const world = new World()
     const [old, young, worker] = [world.process("m1"), world.process("m2"), world.process("w1")]
     worker.system.startTree(only(permanent(counter())), "w1")
@@ -348,7 +348,7 @@ describe("homes", () => {
     ])
   })
 
-  test("an answer of an older leader counts for nothing", () => {
+  test("H9: an answer of an older leader counts for nothing", () => {
     const world = new World()
     const [old, young, worker] = [world.process("m1"), world.process("m2"), world.process("w1")]
     worker.system.startTree(only(permanent(counter())), "w1")

@@ -79,6 +79,8 @@ export interface Options {
   readonly seed?: number
   readonly host?: Partial<HostSettings>
   readonly core?: Partial<CoreSettings>
+  /** What each life drives in the place of notes. */
+  readonly machine?: (id: NodeId) => StateMachine
 }
 
 const group = "blue.1"
@@ -97,7 +99,10 @@ export class Members {
   sent = new Map<string, number>()
   readonly #chance: Fresh
 
+  readonly #machine: Options["machine"]
+
   constructor(ids: ReadonlyArray<NodeId>, options: Options = {}) {
+    this.#machine = options.machine
     this.world = new VirtualHost(options.seed ?? 1)
     this.#chance = Fresh.from((options.seed ?? 1) + 77)
     this.settings = {
@@ -176,7 +181,7 @@ export class Members {
       settings: this.settings,
       chance: this.#chance.fork().state(),
       storage,
-      machine: place.notes,
+      machine: this.#machine?.(id) ?? place.notes,
       turns: {
         soon: (turn) => this.world.defer(mine(turn)),
         later: (turn) => void this.world.after(0, mine(turn)),

@@ -11,9 +11,12 @@ type FileAtom =
   | { readonly _tag: "Write"; readonly at: number; readonly bytes: Uint8Array }
 
 class Inode {
+  /** The same bytes as `durable` while nothing is pending: copied by whoever changes only one of the two. */
   live: Uint8Array = new Uint8Array(0)
-  durable: Uint8Array = new Uint8Array(0)
+  durable: Uint8Array = this.live
   pending: Array<FileAtom> = []
+  /** It shows what will never be on the disk. */
+  pretends = false
 }
 
 type NameAtom =
@@ -123,7 +126,7 @@ export class SimVfs implements Vfs {
     for (const [path, bytes] of image) {
       const inode = new Inode()
       inode.live = bytes.slice()
-      inode.durable = bytes.slice()
+      inode.durable = inode.live
       vfs.#live.set(path, inode)
       vfs.#durable.set(path, inode)
     }
@@ -151,7 +154,10 @@ export class SimVfs implements Vfs {
    * marked clean. They read back, and no later sync writes them.
    */
   processEnd(): void {
-    for (const inode of this.#live.values()) inode.pending = []
+    for (const inode of this.#live.values()) {
+      inode.pretends ||= inode.pending.length > 0
+      inode.pending = []
+    }
   }
 
   /** One legal disk after a power loss now: each atom kept, lost or, at times, garbled, by chance. */
@@ -326,8 +332,9 @@ export class SimVfs implements Vfs {
       throw new DiskError("write", path, "ENOSPC", "no space left on device")
     }
     const write: FileAtom = { _tag: "Write", at: offset, bytes }
+    const isOne = inode.live === inode.durable
     inode.live = applyTo(inode.live, write)
-    inode.durable = applyTo(inode.durable, write)
+    inode.durable = isOne ? inode.live : applyTo(inode.durable, write)
   }
 
   /** A sector that says what is there already is no atom: it makes no two disks differ. */
@@ -335,12 +342,14 @@ export class SimVfs implements Vfs {
     const { at, bytes } = atom
     const grows = at + bytes.length > inode.live.length
     if (!grows && standsAt(inode.live, at, bytes)) return
+    if (inode.live === inode.durable) inode.live = inode.durable.slice()
     inode.live = applyTo(inode.live, atom)
     inode.pending.push(atom)
   }
 
   #syncFile(inode: Inode): void {
-    for (const atom of inode.pending) inode.durable = applyTo(inode.durable, atom)
+    if (inode.pretends) for (const atom of inode.pending) inode.durable = applyTo(inode.durable, atom)
+    else inode.durable = inode.live
     inode.pending = []
   }
 

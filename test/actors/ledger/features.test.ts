@@ -48,7 +48,7 @@ test("the feature level rises, and never falls or stays in a write of its own", 
   expect(book.tables.cluster()?.FeatureLevel).toBe(3)
 })
 
-test("the feature level rises above no manager, and workers have no say in it", () => {
+test("H5 the feature level rises above no manager, and workers have no say in it", () => {
   const book = new Book().cluster().node("worker")
   manager(book, "b", 2)
   manager(book, "c", undefined)

@@ -1,9 +1,9 @@
 /**
  * What a Raft implementation owes its users, item by item, and the tests that prove it: `bun test/actors/raft/checklist.ts`
  * writes CHECKLIST.md. A test proves an item when its title begins with the item's code; a mutant is what shows that
- * the test can fail.
+ * the test can fail. What no test of ours can show is argued in `argued.txt`, a line each, five at most: it counts apart.
  */
-import { readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
@@ -13,13 +13,24 @@ const here = dirname(fileURLToPath(import.meta.url))
 const root = dirname(dirname(dirname(here)))
 const file = join(here, "CHECKLIST.md")
 
-const items = readFileSync(join(here, "checklist.txt"), "utf8")
-  .trim()
-  .split("\n")
-  .map((line) => {
-    const [code = "", ...words] = line.split(" ")
-    return { code, says: words.join(" ") }
-  })
+interface Item {
+  readonly code: string
+  readonly says: string
+}
+
+/** Lines of a code and a sentence. */
+const linesOf = (name: string): ReadonlyArray<Item> =>
+  readFileSync(join(here, name), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => {
+      const [code = "", ...words] = line.split(" ")
+      return { code, says: words.join(" ") }
+    })
+
+const items = linesOf("checklist.txt")
+const argued = linesOf("argued.txt")
+const mostArgued = 5
 
 /** The codes with which a title begins, `A1 A2, C3: what it says`. */
 function codesOf(title: string): ReadonlyArray<string> {
@@ -39,7 +50,26 @@ interface Proof {
 }
 
 // Elsewhere, the same letters name other lists.
-const places = ["actors/raft", "actors/ledger", "simulation", "runtime/ownership"]
+const places = [
+  "actors/raft",
+  "actors/ledger",
+  "simulation",
+  "mutation",
+  "layering.test.ts",
+  "cli/log.test.ts",
+  "runtime/chunks.test.ts",
+  "runtime/system.test.ts",
+  "integration/raft-nats.test.ts"
+]
+
+function filesIn(place: string): ReadonlyArray<string> {
+  const path = join(root, "test", place)
+  if (!existsSync(path)) return []
+  if (statSync(path).isFile()) return [path]
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .sort()
+    .map((name) => join(path, name))
+}
 
 function proofs(): ReadonlyMap<string, ReadonlyArray<Proof>> {
   const found = new Map<string, Array<Proof>>()
@@ -50,29 +80,27 @@ function proofs(): ReadonlyMap<string, ReadonlyArray<Proof>> {
       found.set(code, list)
     }
   }
-  for (const place of places) {
-    let names: ReadonlyArray<string>
-    try {
-      names = readdirSync(join(root, "test", place), { recursive: true, encoding: "utf8" })
-    } catch {
-      continue
-    }
-    for (const name of [...names].sort()) {
-      const path = join(root, "test", place, name)
-      if (name.endsWith(".test.ts")) {
-        const text = readFileSync(path, "utf8")
-        for (const [, title] of text.matchAll(/\b(?:test|describe)\(\s*["'`]([^"'`]+)/g))
-          add(path, title ?? "")
-      } else if (/scripts\/[^/]+\.txt$/.test(name)) {
-        add(path, readFileSync(path, "utf8").split("\n", 1)[0]?.replace(/^# /, "") ?? "")
-      }
+  for (const path of places.flatMap(filesIn)) {
+    if (path.endsWith(".test.ts")) {
+      const text = readFileSync(path, "utf8")
+      for (const [, title] of text.matchAll(/\b(?:test|describe)\(\s*["'`]([^"'`]+)/g)) add(path, title ?? "")
+    } else if (/scripts\/[^/]+\.txt$/.test(path)) {
+      add(path, readFileSync(path, "utf8").split("\n", 1)[0]?.replace(/^# /, "") ?? "")
     }
   }
   return found
 }
 
 const found = proofs()
-const open = items.filter(({ code }) => !found.has(code))
+const isArgued = (code: string): boolean => argued.some((one) => one.code === code)
+for (const { code } of argued) {
+  if (!items.some((item) => item.code === code)) throw new Error(`${code} is argued, and is no item`)
+  if (found.has(code)) throw new Error(`${code} is argued although a test proves it: take the argument out`)
+}
+if (argued.length > mostArgued) throw new Error(`${argued.length} items are argued: prove some of them`)
+const proven = items.filter(({ code }) => found.has(code))
+const open = items.filter(({ code }) => !found.has(code) && !isArgued(code))
+const summary = `${proven.length} of ${items.length} items have a test, ${argued.length} are argued, ${open.length} are open`
 const mutants = readdirSync(join(root, "test/mutation"))
   .filter((name) => name.endsWith(".mutant"))
   .map((name) =>
@@ -85,20 +113,25 @@ const text = [
   "",
   "Written by `bun test/actors/raft/checklist.ts` from the titles of tests; not by hand.",
   "",
-  `${items.length - open.length} of ${items.length} items have a test; ${mutants.length} mutants show that tests can fail.`,
+  `${summary}; ${mutants.length} mutants show that tests can fail.`,
   "",
-  "## Open: no test says so by name",
+  ...(open.length === 0
+    ? []
+    : ["## Open: no test says so by name", "", ...open.map(({ code, says }) => `- **${code}** ${says}`), ""]),
+  "## Argued: no test of ours can show it",
   "",
-  ...open.map(({ code, says }) => `- **${code}** ${says}`),
+  ...items
+    .filter(({ code }) => isArgued(code))
+    .map(
+      ({ code, says }) => `- **${code}** ${says}: _${argued.find((one) => one.code === code)?.says ?? ""}_`
+    ),
   "",
   "## Proven",
   "",
-  ...items
-    .filter(({ code }) => found.has(code))
-    .map(({ code, says }) => {
-      const files = new Set((found.get(code) ?? []).map((proof) => `\`${proof.file}\``))
-      return `- **${code}** ${says}: ${[...files].join(", ")}`
-    }),
+  ...proven.map(({ code, says }) => {
+    const files = new Set((found.get(code) ?? []).map((proof) => `\`${proof.file}\``))
+    return `- **${code}** ${says}: ${[...files].join(", ")}`
+  }),
   "",
   "## Mutants",
   "",
@@ -111,6 +144,4 @@ const text = [
 
 if (process.argv.includes("--check")) process.exit(readFileSync(file, "utf8") === text ? 0 : 1)
 writeFileSync(file, text)
-console.log(
-  `${items.length - open.length} of ${items.length} items; open: ${open.map(({ code }) => code).join(" ")}`
-)
+console.log(`${summary}: ${open.map(({ code }) => code).join(" ")}`)

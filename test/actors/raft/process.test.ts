@@ -92,7 +92,7 @@ describe("kill -9", () => {
     ["Bun", bun, [1, 70, 400, 1_300]],
     ["Deno", deno, [300]]
   ] as const) {
-    test(`in the middle of writes on ${runtime} loses nothing acknowledged, repeats nothing; M1: no plaintext is left`, async () => {
+    test(`M1: in the middle of writes on ${runtime} loses nothing acknowledged, repeats nothing and leaves no plaintext`, async () => {
       const promised: Array<ReadonlyArray<number>> = []
       for (const count of rounds) {
         const writing = write(command)

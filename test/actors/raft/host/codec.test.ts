@@ -71,7 +71,7 @@ describe("a message", () => {
     })
   }
 
-  test("looks as it did in every release: members of two of them understand each other", () => {
+  test("H5: looks as it did in every release: members of two of them understand each other", () => {
     const file = join(import.meta.dirname, "messages.txt")
     const lines = examples
       .map((message) => `${message._tag} ${hex(encodeMessage(message, "blue.1"))}\n`)
