@@ -12,11 +12,14 @@ import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-const base = process.env.TROUPE_LAB_DIR ?? "/var/lib/troupe-lab"
-const runBase = "/run/troupe-lab"
+/** Two labs beside each other have different names, of few letters, and different networks. */
+const lab = process.env.TROUPE_LAB ?? "tl"
+const subnet = process.env.TROUPE_LAB_NET ?? "10.77.0"
+const labFolder = lab === "tl" ? "troupe-lab" : `troupe-lab-${lab}`
+export const base = process.env.TROUPE_LAB_DIR ?? `/var/lib/${labFolder}`
+const runBase = `/run/${labFolder}`
 const stateFile = join(base, "lab.json")
-const bridge = "tl-br"
-const subnet = "10.77.0"
+const bridge = `${lab}-br`
 
 export interface Machine {
   readonly name: string
@@ -57,13 +60,14 @@ export const newMachine = (at: number, hasEngine: boolean): Machine => ({
   nodePid: 0
 })
 
-const folderOf = (name: string): string => join(base, name)
-const dataOf = (name: string): string => join(folderOf(name), "data")
+export const folderOf = (name: string): string => join(base, name)
+export const dataOf = (name: string): string => join(folderOf(name), "data")
 /** Unix socket paths have room for 107 bytes, so these are short and apart from the data. */
 const runFolderOf = (name: string): string => join(runBase, name)
 export const socketOf = (name: string): string => join(runFolderOf(name), "troupe.sock")
 const engineOf = (name: string): string => join(runFolderOf(name), "engine.sock")
-const namespaceOf = (name: string): string => `tl-${name}`
+const namespaceOf = (name: string): string => `${lab}-${name}`
+const linkOf = namespaceOf
 
 export function isAlive(pid: number): boolean {
   if (pid <= 0) return false
@@ -120,17 +124,34 @@ export function connect({ name, address }: Machine): void {
   // Bridged frames must not meet the host's own iptables, or the machines cannot reach each other.
   quietly("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0")
   quietly("ip", "netns", "add", namespace)
-  if (!quietly("ip", "link", "show", `tl-${name}`))
-    sh("ip", "link", "add", `tl-${name}`, "type", "veth", "peer", "name", "eth0", "netns", namespace)
-  sh("ip", "link", "set", `tl-${name}`, "master", bridge, "up")
+  if (!quietly("ip", "link", "show", linkOf(name)))
+    sh("ip", "link", "add", linkOf(name), "type", "veth", "peer", "name", "eth0", "netns", namespace)
+  sh("ip", "link", "set", linkOf(name), "master", bridge, "up")
   quietly("ip", "-n", namespace, "addr", "add", `${address}/24`, "dev", "eth0")
   sh("ip", "-n", namespace, "link", "set", "eth0", "up")
   sh("ip", "-n", namespace, "link", "set", "lo", "up")
   quietly("ip", "-n", namespace, "route", "add", "default", "via", `${subnet}.1`)
 }
 
-export const cut = ({ name }: Machine): void => void sh("ip", "link", "set", `tl-${name}`, "down")
-export const heal = ({ name }: Machine): void => void sh("ip", "link", "set", `tl-${name}`, "up")
+export const cut = ({ name }: Machine): void => void sh("ip", "link", "set", linkOf(name), "down")
+export const heal = ({ name }: Machine): void => void sh("ip", "link", "set", linkOf(name), "up")
+
+/** What `machine` no longer hears and no longer says, by the other's address; nothing at all where both are empty. */
+export function block(
+  { name }: Machine,
+  { from = [], to = [] }: { readonly from?: ReadonlyArray<Machine>; readonly to?: ReadonlyArray<Machine> }
+): void {
+  const rules = [
+    "add table inet lab",
+    "delete table inet lab",
+    "add table inet lab",
+    "add chain inet lab in { type filter hook input priority -300; }",
+    "add chain inet lab out { type filter hook output priority -300; }",
+    ...from.map(({ address }) => `add rule inet lab in ip saddr ${address} drop`),
+    ...to.map(({ address }) => `add rule inet lab out ip daddr ${address} drop`)
+  ]
+  sh("nsenter", `--net=/run/netns/${namespaceOf(name)}`, "nft", rules.join("; "))
+}
 
 /**
  * Enters a machine's network with mounts and a host name of its own. Not `ip netns exec`: it mounts /sys anew and
@@ -288,7 +309,7 @@ export async function remove({ name, nodePid, enginePid }: Machine): Promise<voi
   await end(enginePid, 15)
   await endRest(name)
   quietly("ip", "netns", "del", namespaceOf(name))
-  quietly("ip", "link", "del", `tl-${name}`)
+  quietly("ip", "link", "del", linkOf(name))
   // The namespaces took the mounts with them. The node's own folder in /run is named after its data.
   const own = createHash("sha256").update(dataOf(name)).digest("hex").slice(0, 12)
   for (const folder of [folderOf(name), runFolderOf(name), join("/run/troupe", own)])

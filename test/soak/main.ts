@@ -5,6 +5,7 @@
 import process from "node:process"
 import { parseArgs } from "node:util"
 import { soak } from "#test/soak/soak.ts"
+import { conclude } from "#test/soak/verdict.ts"
 
 const { values } = parseArgs({
   options: {
@@ -38,9 +39,6 @@ const rows: ReadonlyArray<readonly [string, string]> = [
   [
     "heap after collection, n1",
     `${heap.mean.toFixed(0)} kB, slope ${heap.slope.toFixed(1)} ± ${heap.error.toFixed(1)} kB a minute over ${heap.samples} samples${heap.warm ? "" : "; not judged, the run is too short to be warm"}`
-  ],
-  ["violations", String(problems.length)]
+  ]
 ]
-for (const [name, value] of rows) console.log(`${name.padEnd(36)} ${value}`)
-for (const problem of problems.slice(0, 20)) console.log(`VIOLATED: ${problem}`)
-process.exit(problems.length === 0 ? 0 : 1)
+conclude(rows, problems)

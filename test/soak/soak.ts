@@ -9,6 +9,7 @@ import { Fresh } from "#runtime/ids.ts"
 import { selfCommand } from "#runtime/platform.ts"
 import { type Member, startNatsCluster } from "#test/soak/nats-cluster.ts"
 import type { Report } from "#test/soak/node.ts"
+import { wait } from "#test/soak/wait.ts"
 import { until } from "#test/support/nats-server.ts"
 
 export interface SoakOptions {
@@ -222,8 +223,6 @@ function sum(counts: ReadonlyArray<Readonly<Record<string, number>>>): Record<st
   }
   return all
 }
-
-const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
