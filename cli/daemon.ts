@@ -268,8 +268,6 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
       welcome: welcome({ ledger, fresh: freshFromMachine(), clock: () => host.now() }),
       standing: { clusterId: identity.clusterId, raftId: raftIdOf(held), incarnation }
     })
-    // Before anything else ends: who waits for a write here is answered by the next leader.
-    yield* Effect.addFinalizer(() => ledger.group.handOver)
   }
   if (worker) yield* Effect.forkScoped(followManagers({ options, held, system }, worker.nats.setManagers))
   yield* announceRunning(options.dataDir, {
@@ -290,7 +288,11 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
   const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(lives.left)), "over" as End)
   const changed = Effect.as(followRole({ options, held, system }, standings), "another role" as End)
   const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked))
-  return yield* manager === undefined ? ended : Effect.raceFirst(ended, manager.leftBehind)
+  if (manager === undefined) return yield* ended
+  // Before anything else ends: who waits for a write here is answered by the next leader.
+  return yield* Effect.raceFirst(ended, manager.leftBehind).pipe(
+    Effect.ensuring(manager.ledger.group.handOver)
+  )
 })
 
 /** A worker has no log; one that it kept as a manager must not begin again. */

@@ -12,7 +12,7 @@ import type { NatsKeys } from "#actors/model/trust.ts"
 import type { NatsCluster, NatsTls } from "#actors/nats/configure.ts"
 import type { NatsCredentials } from "#actors/nats/creds.ts"
 import { type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
-import { connectionName } from "#actors/raft/wire/departures.ts"
+import { bulkConnectionName, connectionName } from "#actors/raft/wire/departures.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
 
@@ -100,7 +100,7 @@ const overOwnServer = Effect.fnUntraced(function* (
   const transport = yield* open("daemon", `troupe ${nodeId}`)
   const api = yield* open("api", `troupe api ${nodeId}`)
   const main = yield* open("raft", connectionName(raftId))
-  const bulk = yield* open("raft", `bulk ${raftId}`)
+  const bulk = yield* open("raft", bulkConnectionName(raftId))
   const system = yield* open("system", `troupe system ${nodeId}`)
   const setPeers = Effect.fnUntraced(function* (
     peers: ReadonlyArray<Peer>,
@@ -144,7 +144,7 @@ const overForeignServer = Effect.fnUntraced(function* (
   const access = { servers: urls.split(","), nodeId, ...(creds && { creds }) }
   const transport = yield* natsTransport({ ...access, name: `troupe ${nodeId}` })
   const main = yield* natsTransport({ ...access, name: connectionName(raftIdOf(held)) })
-  const bulk = yield* natsTransport({ ...access, name: `bulk ${raftIdOf(held)}` })
+  const bulk = yield* natsTransport({ ...access, name: bulkConnectionName(raftIdOf(held)) })
   return {
     url: urls,
     tls: false,

@@ -206,10 +206,14 @@ const groupOf = (member: Member): GroupService => ({
   handOver: Effect.callback<boolean>((resume) =>
     member.transfer(undefined, (result) => {
       if (result._tag !== "Started") return resume(Effect.succeed(false))
+      // Not as soon as it leads no longer: until the successor is there, this member's vote may be needed.
       const following = member.onLeadership((word) => {
-        if (word._tag !== "Leading") queueMicrotask(() => resume(Effect.succeed(true)))
+        if (word._tag === "Leading" || word.leader === undefined) return
+        queueMicrotask(() => {
+          following.unsubscribe()
+          resume(Effect.succeed(true))
+        })
       })
-      return following
     })
   ).pipe(Effect.timeoutOrElse({ duration: handOverWithin, orElse: () => Effect.succeed(false) }))
 })

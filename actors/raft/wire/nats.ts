@@ -38,8 +38,8 @@ export interface NatsWireCounters {
 }
 
 export interface NatsWire extends RaftWire {
-  /** A member's connection has ended, as the servers say. */
-  readonly disconnected: (node: NodeId) => void
+  /** A member's connection has ended, as the servers say: `surely` where they all did, as those of a dead process do. */
+  readonly disconnected: (node: NodeId, gone: "perhaps" | "surely") => void
   /** It has one again. */
   readonly connected: (node: NodeId) => void
   readonly counters: () => NatsWireCounters
@@ -53,9 +53,9 @@ const meetEveryMs = 1_000
 
 /**
  * How long a member whose connection has ended is given to be heard again: one that only lost its server is back on
- * another within 30 ms, and says so.
+ * another within 30 ms, and says so. What looks like a dead process is given what the news of servers may be apart.
  */
-const doubtMs = 60
+const doubtMs = { perhaps: 60, surely: 15 }
 
 export function openNatsWire(options: NatsWireOptions): NatsWire {
   const { clusterId, raftId, incarnation, main, bulk } = options
@@ -141,12 +141,13 @@ export function openNatsWire(options: NatsWireOptions): NatsWire {
       listeners.add(heard)
       return { unsubscribe: () => listeners.delete(heard) }
     },
-    disconnected: (node) => {
-      if (node === raftId || doubts.has(node)) return
+    disconnected: (node, gone) => {
+      if (node === raftId || (gone === "perhaps" && doubts.has(node))) return
+      clearTimeout(doubts.get(node))
       const timer = setTimeout(() => {
         doubts.delete(node)
         for (const heard of listeners) heard.gone(node)
-      }, doubtMs)
+      }, doubtMs[gone])
       doubts.set(node, timer)
     },
     connected: believe,
