@@ -86,8 +86,8 @@ export const Command = Schema.Union([
   /** All managers can do what `level` means: entries of that level may be written from now on. */
   command("cluster.raise", { level: whole }),
   /**
-   * The leader's state as of the entry at `index`, or the last command before it, in 16 hexadecimal digits. Changes
-   * nothing; a member that was in another state then halts.
+   * The proposer's state as of the entry at `index`, or the last command before it, in 16 hexadecimal digits. Changes
+   * nothing; a member halts whose state then was another than more than half of the managers tell.
    */
   command("ledger.digest", { index: whole, digest: text }),
 

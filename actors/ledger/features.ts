@@ -5,13 +5,14 @@
  *     1  all entries up to `config.remove`
  *     2  `cluster.raise`, `ledger.digest`
  *     3  `cluster.refound`, which a group of one writes and which raises the level itself
+ *     4  `ledger.digest` of every manager: earlier releases halt where it is not their own, whoever says it
  */
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 3
+export const featureLevel = 4
 
 /** The level from which on each kind of entry may be written, where that is not the first. */
-export const levelOf = { "cluster.raise": 2, "ledger.digest": 2 } as const
+export const levelOf = { "cluster.raise": 2, "ledger.digest": 2, "ledger.digest of all": 4 } as const
 
 /** What a node has said that it can; those of before there were levels say nothing. */
 export const featureLevelOf = (node: Node): number => node.Description?.FeatureLevel ?? 1

@@ -1,5 +1,5 @@
 /** The ledger over a Raft log: commands become entries, applied entries become changes that anyone can follow. */
-import { Effect, type Scope } from "effect"
+import { Effect, Queue, type Scope } from "effect"
 import type { Result } from "#actors/ledger/apply.ts"
 import type { Command, Entry } from "#actors/ledger/commands.ts"
 import { encodeEntry } from "#actors/ledger/encode.ts"
@@ -23,11 +23,13 @@ export interface LedgerOptions<E> {
   readonly boot: string
   /** Called with what a listener of the feed threw; the feed goes on. */
   readonly onDefect?: (defect: unknown) => void
+  /** Told when managers' states differ and it cannot be told whose is wrong; the console by default. */
+  readonly onDoubt?: (words: string) => void
 }
 
 const marking: Origin = { who: "ledger", why: "members compare their states" }
-const mayTellMarks = (ledger: LedgerReader): boolean =>
-  (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf["ledger.digest"]
+const mayTell = (ledger: LedgerReader, what: "ledger.digest" | "ledger.digest of all"): boolean =>
+  (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf[what]
 
 /** How long a proposal may take before its end is called unknown. */
 const patienceMs = 10_000
@@ -72,19 +74,30 @@ export const openLedger = Effect.fnUntraced(function* <E>(
       send(command, origin, (outcome) => resume(Effect.succeed(outcome)))
     )
 
-  // A turn of its own: a mark is made in the middle of an entry.
-  const tellMark = (mark: Mark): void => {
-    options.host.after(0, () => {
-      if (raft.leadership()._tag !== "Leading" || !mayTellMarks(machine.tables)) return
-      const { index, digest } = mark
-      // However it ends, the next one comes.
-      send({ type: "ledger.digest", v: 1, index, digest }, marking, () => {})
-    })
+  const tell = ({ index, digest }: Mark): void =>
+    // However it ends, the next one comes.
+    send({ type: "ledger.digest", v: 1, index, digest }, marking, () => {})
+  const isLeading = (): boolean => raft.leadership()._tag === "Leading"
+  const tellIfLeading = (mark: Mark): void => {
+    if (isLeading() && mayTell(machine.tables, "ledger.digest")) tell(mark)
   }
-  machine.onMark = tellMark
+  // A member that catches up comes by marks that it has told before, which it sees once it has caught up.
+  const tellOnce = (mark: Mark): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      yield* raft.readIndex
+      const isDue = machine.marks().includes(mark) && !machine.hasTold(mark.index, options.nodeId)
+      if (isDue && !isLeading() && mayTell(machine.tables, "ledger.digest of all")) tell(mark)
+    }).pipe(Effect.ignore)
+  const tellings = yield* Queue.sliding<Mark>(1)
+  yield* Queue.take(tellings).pipe(Effect.flatMap(tellOnce), Effect.forever, Effect.forkScoped)
+  // A turn of its own: a mark is made in the middle of an entry.
+  machine.onMark = (mark) => {
+    options.host.after(0, () => (isLeading() ? tellIfLeading(mark) : Queue.offerUnsafe(tellings, mark)))
+  }
+  machine.onDoubt = options.onDoubt ?? ((words) => console.error(words))
   const following = raft.onLeadership(({ _tag }) => {
     const latest = machine.marks().at(-1)
-    if (_tag === "Leading" && latest !== undefined) tellMark(latest)
+    if (_tag === "Leading" && latest !== undefined) options.host.after(0, () => tellIfLeading(latest))
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => following.unsubscribe()))
 

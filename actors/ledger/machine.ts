@@ -22,6 +22,8 @@ export class Machine implements StateMachine {
 
   /** Told of each mark as it is made, in the middle of an entry: it may not propose anything in the same turn. */
   onMark: (mark: Mark) => void = () => {}
+  /** Told that members differ where nobody can say yet who is wrong. */
+  onDoubt: (words: string) => void = () => {}
 
   constructor(onDefect: (defect: unknown) => void) {
     this.#onDefect = onDefect
@@ -44,7 +46,7 @@ export class Machine implements StateMachine {
         "The proposal is older than the results that are kept: read the ledger to learn how it ended"
       return { _tag: "Refused", refusal: { code: "unavailable", message } }
     }
-    if (entry.command.type === "ledger.digest") this.#compare(entry.command)
+    if (entry.command.type === "ledger.digest") this.#compare(proposer, entry.command)
     const result = apply(this.tables, index, entry)
     this.recent.keep(proposer, boot, seq, result)
     this.#announce()
@@ -85,12 +87,27 @@ export class Machine implements StateMachine {
     this.onMark(mark)
   }
 
-  /** Halts this member rather than let it go on answering from a state that the leader does not share. */
-  #compare({ index, digest }: Mark): void {
-    const own = this.#marks.at(index)
-    if (own === undefined || own === digest) return
-    throw new BrokenInvariant(
-      `This member has diverged: its state at entry ${index} has digest ${own}, the leader's has ${digest}`
+  /** Whether `member` has told its digest at that entry. */
+  hasTold(index: number, member: string): boolean {
+    return this.#marks.hasTold(index, member)
+  }
+
+  /**
+   * Halts this member, also where it leads, rather than let it go on answering from a state that more than half of the
+   * managers do not share. Where no half is large enough all go on: the log is sound, and stopping helps nobody.
+   */
+  #compare(member: string, mark: Mark): void {
+    let managers = 0
+    for (const node of this.tables.all("node")) if (node.ManagerStatus !== undefined) managers++
+    const compared = this.#marks.hear(member, mark, managers)
+    if (compared._tag === "Agreed") return
+    const at = `its state at entry ${mark.index} has digest ${compared.own}`
+    if (compared._tag === "Outvoted")
+      throw new BrokenInvariant(`This member has diverged: ${at}, most managers' has ${compared.theirs}`)
+    const others = [...compared.told].map(([name, digest]) => `${digest} at ${name}`).join(", ")
+    this.onDoubt(
+      `The managers' states differ, and no half of them agrees so far: ${at} here, told were ${others}. ` +
+        "Where it stays so, back up, find out with 'troupe log' who is wrong, and remove that manager"
     )
   }
 
