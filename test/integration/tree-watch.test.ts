@@ -65,3 +65,30 @@ test.skipIf(!isHere).each([
     child.kill("SIGKILL")
   }
 })
+
+test.skipIf(!isHere)("Enter shows what the cursor stands on, and r restarts it after a yes", async () => {
+  const { child, screen } = watching()
+  const shows = (text: string, what: string): Promise<unknown> =>
+    eventually(() => screen().includes(text), what, 60_000)
+  try {
+    await shows("session/main", "the tree is shown")
+    for (const key of "/session") child.stdin?.write(key)
+    await shows("/session█", "the filter is typed")
+    child.stdin?.write("\r")
+    // The filter's line is gone once it is taken; from then on Enter is another key.
+    await eventually(() => !screen().endsWith("/session█"), "the filter is taken")
+    child.stdin?.write("\r")
+    await shows("session/main on ", "the actor's own page is shown")
+    child.stdin?.write("x")
+    child.stdin?.write("r")
+    await shows("restart session/main? y for yes", "it is asked whether it is meant")
+    expect(await cluster.restarts()).toEqual({})
+    child.stdin?.write("y")
+    const restarted = async () =>
+      Object.keys(await cluster.restarts()).some((path) => path.endsWith("/session/main"))
+    await eventually(restarted, "the actor has been restarted", 60_000)
+  } finally {
+    child.stdin?.write("q")
+    child.kill("SIGKILL")
+  }
+})

@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test"
+import { Effect, Exit } from "effect"
 import { tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
+import { inspector } from "#runtime/inspect.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { TraceRing } from "#runtime/trace.ts"
+import { TraceSearch } from "#runtime/trace-join.ts"
 import { counter, World } from "#test/runtime/world.ts"
 
 const doing = (action: unknown) => ({ _tag: "Do", action })
@@ -70,6 +73,53 @@ describe("a traced message", () => {
     const [fatal] = near.system.traced(at("n1"), 1)
     expect(near.system.deadLetters().samples[0]).toEndWith(`[message ${lost?.id}]`)
     expect(near.system.trees()[0]?.children[0]?.lastMessage).toBe(fatal?.id as string)
+  })
+})
+
+describe("a search through all nodes", () => {
+  /** What `troupe trace` does: asks every node for what it has not asked for yet, until nothing new is heard of. */
+  function search(id: string, { world, near, far }: ReturnType<typeof twoNodes>): TraceSearch {
+    const found = new TraceSearch(id)
+    const eye = inspector(far.transport, "blue")
+    for (let next = found.next(); next.exact.length + next.ledBy.length > 0; next = found.next()) {
+      for (const nodeId of [near.system.nodeId, far.system.nodeId]) {
+        Effect.runCallback(eye.trace(nodeId, next.exact, next.ledBy), {
+          onExit: (exit) => Exit.isSuccess(exit) && found.take(nodeId, exit.value.records)
+        })
+        world.host.settle()
+      }
+    }
+    return found
+  }
+
+  test("puts a chain together from wherever its messages were, forwards and backwards, from any of them", () => {
+    const nodes = twoNodes()
+    const { world, near, far } = nodes
+    const over = doing(tell(at("n2"), doing(tell(at("n2", "second"), add))))
+    near.system.tell(at("n1"), doing(tell(at("n1", "second"), over)))
+    world.host.settle()
+    const [first] = near.system.traced(at("n1"), 1)
+    const [last] = far.system.traced(at("n2", "second"), 1)
+    const down = search(first?.id ?? "", nodes).chain()
+    const up = search(last?.id ?? "", nodes).chain()
+    const names: string[] = []
+    for (let node = down?.node; node; node = node.children[0]) {
+      names.push(
+        node.pieces.map(({ nodeId, record }) => `${nodeId} ${record.to} ${record.outcome}`).join(", ")
+      )
+    }
+    expect(names).toEqual([
+      "n1 n1/counter/main handled",
+      "n1 n1/second/main handled",
+      "n1 n2/counter/main sent, n2 n2/counter/main handled",
+      "n2 n2/second/main handled"
+    ])
+    expect(up?.ancestors.map(({ id }) => id)).toEqual([
+      first?.id,
+      down?.node.children[0]?.id,
+      down?.node.children[0]?.children[0]?.id
+    ] as string[])
+    expect(search("nobody-1", nodes).chain()).toBeUndefined()
   })
 })
 
