@@ -14,6 +14,7 @@ import { type ContainerRequest, Executor, type ExecutorService } from "#actors/d
 import { taskLabel } from "#actors/drivers/labels.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { cleanUp, dockerHost, engine, ensureTestImage, testImage, uniqueName } from "#test/support/engine.ts"
+import { endProcesses } from "#test/support/processes.ts"
 
 const rounds = Number(process.argv[2] ?? 3)
 const replicas = 30
@@ -131,7 +132,10 @@ async function processFigures(): Promise<void> {
         `a shim, mean of ${tasks.length}: resident ${(sums.Rss / 1024).toFixed(1)} MiB, of which its share ${(sums.Pss / 1024).toFixed(1)} MiB, its own ${(sums.Private_Dirty / 1024).toFixed(1)} MiB`
       )
       yield* Effect.forEach(tasks, ({ id }) => executor.remove(id), { concurrency: 8 })
-    }).pipe(Effect.provide(ProcessExecutor.layer({ folder })))
+    }).pipe(
+      Effect.provide(ProcessExecutor.layer({ folder })),
+      Effect.ensuring(Effect.sync(() => endProcesses(folder)))
+    )
   )
   rmSync(folder, { recursive: true, force: true })
 }

@@ -67,7 +67,9 @@ async function gap(disturb: () => void): Promise<{ readonly gapMs: number; reado
 const show = (name: string, values: ReadonlyArray<number>): void => {
   const sorted = [...values].sort((a, b) => a - b)
   const at = (share: number): string => (sorted[Math.ceil(share * sorted.length) - 1] ?? 0).toFixed(1)
-  console.log(`${name.padEnd(52)} p50 ${at(0.5).padStart(8)}   p95 ${at(0.95).padStart(8)}   max ${at(1).padStart(8)}`)
+  console.log(
+    `${name.padEnd(52)} p50 ${at(0.5).padStart(8)}   p95 ${at(0.95).padStart(8)}   max ${at(1).padStart(8)}`
+  )
 }
 
 const back = async (): Promise<number> => {

@@ -10,10 +10,14 @@ import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machi
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { Bench, type ExecutorUnderTest, executorContract, textOf } from "#test/contract/executor.ts"
 import { eventually } from "#test/support/engine.ts"
+import { endProcesses } from "#test/support/processes.ts"
 
 setDefaultTimeout(60_000)
 const folder = mkdtempSync(join(tmpdir(), "troupe-process-"))
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
+afterAll(() => {
+  endProcesses(folder)
+  rmSync(folder, { recursive: true, force: true })
+})
 
 const under: ExecutorUnderTest = {
   kind: "process",

@@ -18,12 +18,7 @@ beforeAll(async () => {
     args: ["--executor", "process"]
   })
 }, 90_000)
-afterAll(async () => {
-  for (const one of seen) {
-    if (isAlive(one)) process.kill(-one.pid, "SIGKILL")
-  }
-  await cluster.cleanUp()
-}, 60_000)
+afterAll(() => cluster?.cleanUp(), 60_000)
 
 interface TaskJson {
   readonly ID: string
@@ -47,17 +42,13 @@ const running = async (service: string): Promise<ReadonlyArray<TaskJson>> =>
     ({ Status, DesiredState }) => Status.State === "running" && DesiredState === "running"
   )
 
-/** Every process that a test met, so that none is left. */
-const seen: Array<ProcessIdentity> = []
-
 /** The processes of a service as they are now, by pid and start time. */
 async function processesOf(service: string): Promise<ReadonlyArray<ProcessIdentity>> {
   const found = (await running(service)).flatMap(({ Status }) => {
     const identity = identityOf(Status.ContainerStatus?.PID ?? 0)
     return identity === undefined ? [] : [identity]
   })
-  seen.push(...found)
-  return [...found].sort((a, b) => a.pid - b.pid)
+  return found.sort((a, b) => a.pid - b.pid)
 }
 
 const create = (name: string, script: string, ...options: ReadonlyArray<string>): Promise<string> => {

@@ -17,6 +17,7 @@ import { promisify } from "node:util"
 import { isAlive, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { type CliOptions, type CliResult, docker } from "#test/support/docker-cli.ts"
 import { cleanUp, dockerHost as defaultDockerHost, engine, eventually } from "#test/support/engine.ts"
+import { endProcesses } from "#test/support/processes.ts"
 
 export interface ClusterOptions {
   /** The node's name. Default: the host's. */
@@ -283,6 +284,7 @@ export class Cluster {
     if (this.clusterId === "") this.clusterId = this.#json("identity.json")?.clusterId ?? ""
     await this.kill9()
     await this.#endHelpers()
+    endProcesses(join(this.dataDir, "processes"))
     if (this.clusterId !== "") {
       const label = `io.troupe.cluster=${this.clusterId}`
       await cleanUp(label, engine(this.#options.dockerHost ?? defaultDockerHost)).catch(() => {})
