@@ -2,9 +2,11 @@
 import { NodeServices } from "@effect/platform-node"
 import { Effect } from "effect"
 import { CliError, Command } from "effect/cli"
+import { backup, restore } from "#cli/commands/backup.ts"
 import { doctor } from "#cli/commands/doctor.ts"
 import { log } from "#cli/commands/log.ts"
 import { natsCreds } from "#cli/commands/nats-creds.ts"
+import { recover } from "#cli/commands/recover.ts"
 import { recorder, replay } from "#cli/commands/replay.ts"
 import { status } from "#cli/commands/status.ts"
 import { trace } from "#cli/commands/trace.ts"
@@ -22,7 +24,20 @@ const node = Command.make("node", nodeFlags, (flags) =>
 
 const troupe = Command.make("troupe").pipe(
   Command.withDescription("What the docker CLI has no word for; everything else is docker -H unix://…"),
-  Command.withSubcommands([node, status, tree, trace, recorder, replay, doctor, log, natsCreds])
+  Command.withSubcommands([
+    node,
+    status,
+    tree,
+    trace,
+    recorder,
+    replay,
+    doctor,
+    log,
+    backup,
+    restore,
+    recover,
+    natsCreds
+  ])
 )
 
 /** The parser has said what was wrong already, with the command's help. */

@@ -12,6 +12,7 @@ import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway } from "#actors/gateway/gateway.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
+import { backupRoutes } from "#actors/gateway/routes/backup.ts"
 import { logRoutes } from "#actors/gateway/routes/logs.ts"
 import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
 import { raftRoutes } from "#actors/gateway/routes/raft.ts"
@@ -94,6 +95,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
       logRoutes({ gateway, system, headers }),
       metricsRoutes({ text: system.metrics, headers }),
+      backupRoutes({ ledger, nodeId, version: options.version, clock, headers }),
       raftRoutes({ status: () => ledger()?.status() ?? outOfService(options), headers }),
       { fetch: (request) => app.fetch(request), owns }
     ],

@@ -110,6 +110,13 @@ export const openLedger = Effect.fnUntraced(function* <E>(
     leadership: raft.leadership,
     status: () => ({ ...raft.status(), digest: machine.digest() }),
     group: raft.group,
+    snapshot: () => ({
+      cluster: machine.tables.cluster(),
+      index: machine.tables.index,
+      term: raft.status().term,
+      digest: machine.digest(),
+      chunks: machine.snapshot()
+    }),
     marks: () => machine.marks()
   }
 })

@@ -4,6 +4,7 @@ import type { Applied, Command } from "#actors/ledger/commands.ts"
 import type { Mark } from "#actors/ledger/marks.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Refusal } from "#actors/model/errors.ts"
+import type { Cluster } from "#actors/model/objects.ts"
 import type { GroupService, Leadership, NoLeader, RaftStatus } from "#actors/raft/protocol.ts"
 
 /** Who asks and why; both are written beside the command. */
@@ -28,6 +29,15 @@ export interface LedgerStatus extends RaftStatus {
   readonly digest: string
 }
 
+/** The whole state at entry `index`; `term` is this member's, and at least that of the entry. */
+export interface LedgerSnapshot {
+  readonly cluster: Cluster | undefined
+  readonly index: number
+  readonly term: number
+  readonly digest: string
+  readonly chunks: Iterable<Uint8Array>
+}
+
 export interface LedgerService {
   readonly read: LedgerReader
   /** Never fails: every way to end is a `WriteOutcome`. */
@@ -41,6 +51,8 @@ export interface LedgerService {
   readonly status: () => LedgerStatus
   /** The managers that keep this ledger. */
   readonly group: GroupService
+  /** Freezes the state as of the last entry that was applied here, and yields it as it is taken. */
+  readonly snapshot: () => LedgerSnapshot
   /** This member's digests at the latest entries at which all members note theirs, oldest first. */
   readonly marks: () => ReadonlyArray<Mark>
 }
