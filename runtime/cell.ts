@@ -16,6 +16,7 @@ import type { Lookout } from "#runtime/lookout.ts"
 import { type Letter, Mailbox, type Offer, ownLetter } from "#runtime/mailbox.ts"
 import { type Notice, Notices } from "#runtime/notices.ts"
 import type { DecisionObserver } from "#runtime/observer.ts"
+import { Pace } from "#runtime/pace.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
 import type { KindStats } from "#runtime/telemetry.ts"
 
@@ -77,8 +78,11 @@ export interface Group {
 
 export type CellStatus = "idle" | "running" | "failed" | "stopping" | "closed"
 
-/** Messages handled before other actors get their turn. */
-const batch = 64
+/**
+ * What one turn may do, in messages handled and actions started, beyond what waited when it began. Who tells much pays
+ * for it, so that those who are told come to their turn before much waits for them.
+ */
+const batch = 512
 /** One actor holds the thread no longer than this before the others are asked, in milliseconds. */
 const turnMs = 2
 /**
@@ -86,8 +90,6 @@ const turnMs = 2
  * Slow ones are timed one by one, so that a turn ends in time; of quick ones, what is known is a mean over a few.
  */
 const stride = 16
-/** A message that takes longer than this, in microseconds, is slow: a look at the clock is a hundredth of it. */
-const slowMicros = 5
 /** An interrupted action that has not ended by then is left behind: its finalizer hangs, the tree must not. */
 const interruptWithinMs = 2_000
 
@@ -105,6 +107,16 @@ interface Settling {
   next: () => void
   /** It was asked for by `stop`, so that a second `stop` must not make the first one wait for ever. */
   stopped: boolean
+  /** Takes back what limits the wait. */
+  cancelGrace: (() => void) | undefined
+}
+
+/** What an actor has under way beside its messages; most have nothing. */
+class Ongoing {
+  timers: Notices | undefined
+  watches: Notices | undefined
+  performs: Set<Running> | undefined
+  settling: Settling | undefined
 }
 
 const nothingMeasured = new Histogram()
@@ -139,9 +151,8 @@ export class Cell {
   life = 0
   /** Questions to this actor that nobody has answered yet; kept by who keeps the questions. */
   asked = 0
-  lastError: string | undefined
-  /** The id of the message that the last crash came from, where it is known. */
-  lastMessage: string | undefined
+  /** The error that it crashed with last, and the id of the message that this came from, where it is known. */
+  lastCrash: { readonly lastError: string; readonly lastMessage?: string } | undefined
   /** What an observer keeps about this actor. */
   observed: unknown
   /** The lookout's own, see `Watched`. */
@@ -152,17 +163,12 @@ export class Cell {
   readonly #kind: CellKind
   readonly #events: CellEvents
   #mailbox: Mailbox | undefined
-  #decide: Histogram | undefined
+  #pace: Pace | undefined
   #state: unknown
   #fresh: Fresh | undefined
-  #timers: Notices | undefined
-  #watches: Notices | undefined
-  #performs: Set<Running> | undefined
+  #ongoing: Ongoing | undefined
   #turn: (() => void) | undefined
   #scheduled = false
-  #isSlow = false
-  #settling: Settling | undefined
-  #cancelGrace: (() => void) | undefined
 
   constructor(kind: CellKind, self: Address, events: CellEvents) {
     this.#kind = kind
@@ -192,7 +198,7 @@ export class Cell {
 
   /** Time spent on messages, the start of their actions included, over all lives. */
   get decide(): Histogram {
-    return this.#decide ?? nothingMeasured
+    return this.#pace ?? nothingMeasured
   }
 
   get #world(): CellWorld {
@@ -214,8 +220,7 @@ export class Cell {
     this.#world.deciding?.(this, undefined, now)
     observer?.starting(this, props, now)
     try {
-      const moment = new Turn(this, now, undefined)
-      const step = this.definition.start(props, moment) as Step<unknown, unknown>
+      const step = this.definition.start(props, new Turn(this, now, undefined)) as Step<unknown, unknown>
       observer?.decided(this, step.state, step.actions)
       this.#follow(step, undefined)
     } catch (error) {
@@ -271,7 +276,7 @@ export class Cell {
     this.status = "stopping"
     this.#forget()
     this.#world.abandoned(this, "it was stopped")
-    const settling = this.#settling
+    const settling = this.#ongoing?.settling
     const earlier = settling?.stopped ? settling.next : undefined
     const idle = (): void => {
       this.status = "idle"
@@ -299,11 +304,16 @@ export class Cell {
 
   /** The keys of its timers. */
   get timers(): ReadonlyArray<string> {
-    return this.#timers?.keys() ?? []
+    return this.#ongoing?.timers?.keys() ?? []
+  }
+
+  get #going(): Ongoing {
+    this.#ongoing ??= new Ongoing()
+    return this.#ongoing
   }
 
   get performing(): number {
-    return this.#performs?.size ?? 0
+    return this.#ongoing?.performs?.size ?? 0
   }
 
   /** The definition's one line about the present state, or what went wrong in making it. */
@@ -341,10 +351,16 @@ export class Cell {
   #takeTurn(): void {
     const { host } = this.#world
     const began = host.monotonic()
-    this.now = host.now()
+    const beganAt = host.now()
+    this.now = beganAt
+    this.#pace ??= new Pace()
+    const pace = this.#pace
     let since = began
     let untimed = 0
-    for (let taken = 0; taken < batch && this.status === "running"; taken++) {
+    // All that waits now is taken in this turn: an inbox stays short, and its letters cost no more than to make them.
+    let due = this.mailbox.depth
+    let work = 0
+    while ((work < batch || due > 0) && this.status === "running") {
       const order = this.mailbox.takeSys()
       if (order) {
         this.#crash(order.message)
@@ -352,51 +368,44 @@ export class Cell {
       }
       const letter = this.mailbox.take()
       if (!letter) break
-      this.#handle(letter)
+      work += this.#isWanted(letter) ? 1 + this.#handle(letter) : 1
+      due--
       untimed++
-      if (!this.#isSlow && untimed < stride) continue
+      if (!pace.isSlow && untimed < stride) continue
       const at = host.monotonic()
-      this.#took(at - since, untimed)
+      pace.took(at - since, untimed)
       untimed = 0
       if (at - began > turnMs) break
       since = at
-      this.now = host.now()
+      this.now = beganAt + Math.floor(at - began)
     }
-    if (untimed > 0) this.#took(host.monotonic() - since, untimed)
+    if (untimed > 0) pace.took(host.monotonic() - since, untimed)
     this.#schedule()
   }
 
-  /** What `messages` of them took since the clock was read last. */
-  #took(ms: number, messages: number): void {
-    this.#decide ??= new Histogram()
-    const micros = ms * 1_000
-    this.#isSlow = micros > slowMicros * messages
-    if (this.#isSlow) {
-      // One of them took it all, as far as anybody knows: a rare slow decision must not hide in a mean.
-      this.#decide.record(micros)
-      if (messages > 1) this.#decide.record(0, messages - 1)
-    } else this.#decide.record(micros / messages, messages)
-  }
-
-  #handle(letter: Letter): void {
-    const { host, observer } = this.#world
-    const { now } = this
+  /** Whether there is still a point in handling it. */
+  #isWanted(letter: Letter): boolean {
     const { asker, cause, notice } = letter
     if (notice && !notice.take()) {
       cause?.mark?.("taken back")
-      return
+      return false
     }
-    if (asker) {
-      if (asker.deadline <= now) {
-        this.#world.lost(this, letter, "its deadline had passed")
-        return
-      }
-      // Whoever asked has taken the question back: nothing is lost by not answering it.
-      if (!this.#world.awaits(asker)) {
-        cause?.mark?.("taken back")
-        return
-      }
+    if (!asker) return true
+    if (asker.deadline <= this.now) {
+      this.#world.lost(this, letter, "its deadline had passed")
+      return false
     }
+    if (this.#world.awaits(asker)) return true
+    // Whoever asked has taken the question back: nothing is lost by not answering it.
+    cause?.mark?.("taken back")
+    return false
+  }
+
+  /** Decides about it and starts what follows: how many actions that were. */
+  #handle(letter: Letter): number {
+    const { host, observer } = this.#world
+    const { now } = this
+    const { cause } = letter
     this.handled++
     this.#world.lookout?.about(letter.message)
     this.#world.deciding?.(this, letter, now)
@@ -408,9 +417,11 @@ export class Cell {
       if (cause?.mark) cause.mark("handled", (host.monotonic() - began) * 1_000)
       observer?.decided(this, step.state, step.actions)
       this.#follow(step, letter)
+      return step.actions.length
     } catch (error) {
       cause?.mark?.("crashed")
       this.#crash(error, cause?.id)
+      return 0
     }
   }
 
@@ -435,13 +446,13 @@ export class Cell {
         this.#later(action.key, action.afterMs, action.message)
         return
       case "Cancel":
-        this.#timers?.drop(action.key)
+        this.#ongoing?.timers?.drop(action.key)
         return
       case "Watch":
         this.#watch(action.target, action.message)
         return
       case "Unwatch":
-        this.#watches?.drop(showAddress(action.target))
+        this.#ongoing?.watches?.drop(showAddress(action.target))
         return
       case "Spawn":
         if (!isToken(action.id)) assert(false, `actor id ${JSON.stringify(action.id)} can stand in a subject`)
@@ -462,15 +473,17 @@ export class Cell {
   }
 
   #later(key: string, afterMs: number, message: unknown): void {
-    this.#timers ??= new Notices()
-    this.#timers.add(key, (notice) =>
+    const ongoing = this.#going
+    ongoing.timers ??= new Notices()
+    ongoing.timers.add(key, (notice) =>
       this.#world.host.after(afterMs, () => this.deliverOwn(message, undefined, notice))
     )
   }
 
   #watch(target: Address, message: unknown): void {
-    this.#watches ??= new Notices()
-    this.#watches.add(showAddress(target), (notice) =>
+    const ongoing = this.#going
+    ongoing.watches ??= new Notices()
+    ongoing.watches.add(showAddress(target), (notice) =>
       this.#world.watch(target, () => this.deliverOwn(message, undefined, notice))
     )
   }
@@ -482,8 +495,9 @@ export class Cell {
     )
     const running: Running = { interrupt: undefined }
     let done = false
-    this.#performs ??= new Set()
-    this.#performs.add(running)
+    const ongoing = this.#going
+    ongoing.performs ??= new Set()
+    ongoing.performs.add(running)
     const told = (exit: PerformExit): void => {
       if (done) return
       done = true
@@ -502,30 +516,30 @@ export class Cell {
       )
       if (!done) running.interrupt = () => handle.interrupt()
     } catch (error) {
-      this.#performs.delete(running)
+      ongoing.performs.delete(running)
       throw error
     }
   }
 
   #performed(running: Running, exit: PerformExit, letter: Letter | undefined): void {
     // No longer there when it was left behind or belongs to an earlier life: nobody waits for it.
-    if (!this.#performs?.delete(running)) return
+    if (!this.#ongoing?.performs?.delete(running)) return
     if (this.status === "running") {
       if ("error" in exit) this.#crash(exit.error, letter?.cause?.id)
       else for (const message of exit.messages) this.deliverOwn(message, letter?.cause)
     }
-    if (this.#settling && this.performing === 0) this.#world.host.defer(() => this.#finishSettling())
+    if (this.#ongoing.settling && this.performing === 0) this.#world.host.defer(() => this.#finishSettling())
   }
 
   #crash(error: unknown, message?: string): void {
     if (this.status !== "running") return
     this.status = "failed"
-    this.lastError = describeError(error)
-    this.lastMessage = message
+    const lastError = describeError(error)
+    this.lastCrash = message === undefined ? { lastError } : { lastError, lastMessage: message }
     this.#kind.stats.crashes++
     this.#world.observer?.crashed(this, error)
     this.#forget()
-    this.#world.abandoned(this, `it crashed: ${this.lastError}`)
+    this.#world.abandoned(this, `it crashed: ${lastError}`)
     this.#settle(0, () => {
       this.status = "idle"
       this.#events.crashed(error)
@@ -534,8 +548,8 @@ export class Cell {
 
   #end(): void {
     this.status = "stopping"
-    this.#timers?.clear()
-    this.#watches?.clear()
+    this.#ongoing?.timers?.clear()
+    this.#ongoing?.watches?.clear()
     this.#settle(this.#kind.stopWithinMs, () => {
       this.status = "idle"
       this.#forget()
@@ -548,46 +562,47 @@ export class Cell {
   #forget(): void {
     this.#mailbox?.clearSys()
     this.#state = undefined
-    this.#timers?.clear()
-    this.#watches?.clear()
+    this.#ongoing?.timers?.clear()
+    this.#ongoing?.watches?.clear()
   }
 
   /** Gives running actions `graceMs`, interrupts them, and calls `next` when none is left, in a turn of its own. */
   #settle(graceMs: number | "kill", next: () => void, stopped = false): void {
-    const settling: Settling = { next, stopped }
-    this.#settling = settling
+    const ongoing = this.#going
     const { host } = this.#world
+    const settling: Settling = { next, stopped, cancelGrace: undefined }
+    ongoing.settling = settling
     if (this.performing === 0) {
       host.defer(() => this.#finishSettling())
       return
     }
     const interrupt = (): void => {
       // The next life may have begun meanwhile; its actions are not ours to end.
-      if (this.#settling !== settling) return
-      this.#cancelGrace = host.after(interruptWithinMs, () => {
-        this.#performs?.clear()
+      if (ongoing.settling !== settling) return
+      settling.cancelGrace = host.after(interruptWithinMs, () => {
+        ongoing.performs?.clear()
         this.#finishSettling()
       })
-      for (const running of [...(this.#performs ?? [])]) running.interrupt?.()
+      for (const running of [...(ongoing.performs ?? [])]) running.interrupt?.()
     }
     const kill = (): void => {
-      if (this.#settling !== settling) return
-      for (const running of [...(this.#performs ?? [])]) running.interrupt?.()
-      this.#performs?.clear()
+      if (ongoing.settling !== settling) return
+      for (const running of [...(ongoing.performs ?? [])]) running.interrupt?.()
+      ongoing.performs?.clear()
       this.#finishSettling()
     }
     // An action that fails inside the call that started it must not be interrupted from inside itself.
     if (graceMs === "kill") host.defer(kill)
     else if (graceMs <= 0) host.defer(interrupt)
-    else if (graceMs < Number.POSITIVE_INFINITY) this.#cancelGrace = host.after(graceMs, interrupt)
+    else if (graceMs < Number.POSITIVE_INFINITY) settling.cancelGrace = host.after(graceMs, interrupt)
   }
 
   #finishSettling(): void {
-    const settling = this.#settling
+    const ongoing = this.#going
+    const { settling } = ongoing
     if (!settling || this.performing > 0) return
-    this.#settling = undefined
-    this.#cancelGrace?.()
-    this.#cancelGrace = undefined
+    ongoing.settling = undefined
+    settling.cancelGrace?.()
     settling.next()
   }
 }

@@ -566,7 +566,8 @@ export class Post {
   }
 
   #isDeposed(from: Address | undefined): boolean {
-    return from?.home === "leader" && this.#ownTerm !== undefined && this.#ownTerm < this.#highestTerm
+    const isOver = this.#ownTerm !== undefined && this.#ownTerm < this.#highestTerm
+    return isOver && from?.home === "leader"
   }
 }
 

@@ -8,6 +8,9 @@ type Cells = Map<string, Map<string, Map<string, Cell>>>
 
 export class Registry {
   readonly #cells: Cells = new Map()
+  /** What was found last: most tells in a row name their receiver by one address object. */
+  #lastTo: Address | undefined
+  #lastFound: Cell | undefined
   readonly #watchers = new Map<string, Set<(reason: string) => void>>()
 
   get size(): number {
@@ -21,7 +24,13 @@ export class Registry {
   }
 
   find(to: Address): Cell | undefined {
-    return this.#cells.get(to.home)?.get(to.kind)?.get(to.id)
+    if (to === this.#lastTo) return this.#lastFound
+    const cell = this.#cells.get(to.home)?.get(to.kind)?.get(to.id)
+    // That nobody is there is not kept: somebody may come.
+    if (cell === undefined) return undefined
+    this.#lastTo = to
+    this.#lastFound = cell
+    return cell
   }
 
   /** Throws when another actor has this address: two actors of one name would each get half of its messages. */
@@ -44,6 +53,8 @@ export class Registry {
     if (this.find(cell.self) !== cell) return
     const { home, kind, id } = cell.self
     this.#cells.get(home)?.get(kind)?.delete(id)
+    this.#lastTo = undefined
+    this.#lastFound = undefined
     if (this.#watchers.size === 0) return
     const key = showAddress(cell.self)
     const watchers = this.#watchers.get(key)

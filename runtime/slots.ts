@@ -111,15 +111,15 @@ export const actorPlace = (
 })
 
 /** A place of one actor, which hears its cell's news itself: one object, because a group may have 100,000 of them. */
-abstract class ActorSlot implements Slot, CellEvents {
+abstract class ActorSlot<Place extends ActorPlace = ActorPlace> implements Slot, CellEvents {
   props: unknown
-  readonly #place: ActorPlace
+  protected readonly place: Place
   #cell: Cell
   #registered = false
 
-  constructor(place: ActorPlace, id: string, props: unknown) {
+  constructor(place: Place, id: string, props: unknown) {
     this.props = props
-    this.#place = place
+    this.place = place
     this.#cell = new Cell(place, { home: place.tree.home, kind: place.definition.kind, id }, this)
   }
 
@@ -128,8 +128,12 @@ abstract class ActorSlot implements Slot, CellEvents {
     return `${kind}/${id}`
   }
 
+  get id(): string {
+    return this.#cell.self.id
+  }
+
   get restart(): Restart {
-    return this.#place.restart
+    return this.place.restart
   }
 
   abstract started(): void
@@ -139,8 +143,8 @@ abstract class ActorSlot implements Slot, CellEvents {
   start(): void {
     if (!this.#registered) {
       try {
-        if (this.#cell.status === "closed") this.#cell = new Cell(this.#place, this.#cell.self, this)
-        this.#place.tree.registry.add(this.#cell)
+        if (this.#cell.status === "closed") this.#cell = new Cell(this.place, this.#cell.self, this)
+        this.place.tree.registry.add(this.#cell)
         this.#registered = true
       } catch (error) {
         this.crashed(error)
@@ -159,7 +163,7 @@ abstract class ActorSlot implements Slot, CellEvents {
     if (!this.#registered) return
     this.#registered = false
     this.#cell.close(reason)
-    this.#place.tree.registry.remove(this.#cell, reason)
+    this.place.tree.registry.remove(this.#cell, reason)
   }
 
   crash(reason: string): void {
@@ -178,12 +182,11 @@ abstract class ActorSlot implements Slot, CellEvents {
       state: waiting ? "restarting" : stateOf(cell),
       ...(summary !== undefined && { summary }),
       depth: mailbox.depth,
-      ...(oldestAt !== undefined && { oldestMs: this.#place.world.host.now() - oldestAt }),
+      ...(oldestAt !== undefined && { oldestMs: this.place.world.host.now() - oldestAt }),
       handled: cell.handled,
       performing: cell.performing,
       restarts,
-      ...(cell.lastError !== undefined && { lastError: cell.lastError }),
-      ...(cell.lastMessage !== undefined && { lastMessage: cell.lastMessage }),
+      ...cell.lastCrash,
       ...(cell.handled > 0 && {
         decideMicros: {
           mean: round(cell.decide.sumMicros / Math.max(1, cell.decide.count)),
@@ -219,8 +222,7 @@ export class SingleSlot extends ActorSlot {
 }
 
 /** One actor of a group, with what its group remembers of it. */
-class Member extends ActorSlot {
-  readonly id: string
+class Member extends ActorSlot<GroupPlace> {
   status: "idle" | "running" | "waiting" | "stopping" | "ended" = "idle"
   history: History = cleanHistory
   restarts = 0
@@ -230,28 +232,26 @@ class Member extends ActorSlot {
   dismissed = false
   /** It was asked for again while it was being dismissed. */
   again: { readonly props: unknown } | undefined
-  readonly #group: GroupEvents
-
-  constructor(place: ActorPlace, id: string, props: unknown, group: GroupEvents) {
-    super(place, id, props)
-    this.id = id
-    this.#group = group
-  }
 
   override started(): void {
-    this.#group.started(this)
+    this.place.members.started(this)
   }
 
   override crashed(error: unknown): void {
-    this.#group.ended(this, { error })
+    this.place.members.ended(this, { error })
   }
 
   override ended(): void {
-    this.#group.ended(this, undefined)
+    this.place.members.ended(this, undefined)
   }
 }
 
-/** What members tell their group: one object for all of them. */
+/** What the members of one group share. */
+interface GroupPlace extends ActorPlace {
+  readonly members: GroupEvents
+}
+
+/** What members tell their group. */
 interface GroupEvents {
   readonly started: (member: Member) => void
   readonly ended: (member: Member, crash: { readonly error: unknown } | undefined) => void
@@ -266,15 +266,9 @@ export class GroupSlot implements Slot {
   readonly kind: string
   readonly restart: Restart = "permanent"
   readonly #world: TreeWorld
-  readonly #place: ActorPlace
+  readonly #place: GroupPlace
   readonly #rules: Rules
   readonly #events: SlotEvents
-  readonly #memberEvents: GroupEvents = {
-    started: (member) => {
-      member.upSince = this.#world.cell.host.now()
-    },
-    ended: (member, crash) => this.#onEnd(member, crash)
-  }
   readonly #members = new Map<string, Member>()
   /** Who waits for a member that is being stopped by hand. */
   readonly #stops = new Map<string, Array<() => void>>()
@@ -294,7 +288,13 @@ export class GroupSlot implements Slot {
     findGroup: FindGroup
   ) {
     this.#world = world
-    this.#place = actorPlace(world, spec, findGroup)
+    const members: GroupEvents = {
+      started: (member) => {
+        member.upSince = world.cell.host.now()
+      },
+      ended: (member, crash) => this.#onEnd(member, crash)
+    }
+    this.#place = { ...actorPlace(world, spec, findGroup), members }
     this.kind = spec.definition.kind
     this.name = `many ${spec.definition.kind}`
     this.#rules = {
@@ -360,7 +360,7 @@ export class GroupSlot implements Slot {
       else present.props = props
       return
     }
-    const member = new Member(this.#place, id, props, this.#memberEvents)
+    const member = new Member(this.#place, id, props)
     this.#members.set(id, member)
     if (this.#status === "running") this.#startMember(member)
   }

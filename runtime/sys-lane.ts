@@ -160,8 +160,7 @@ function detailsOf({ nodeId, now, trace, recorder }: SysLaneOptions, cell: Cell)
     performing: cell.performing,
     timers: cell.timers,
     ...(summary !== undefined && { summary }),
-    ...(cell.lastError !== undefined && { lastError: cell.lastError }),
-    ...(cell.lastMessage !== undefined && { lastMessage: cell.lastMessage }),
+    ...cell.lastCrash,
     decideMicros: {
       mean: micros(decide.sumMicros / Math.max(1, decide.count)),
       p50: micros(decide.quantile(0.5)),
