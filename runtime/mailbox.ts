@@ -176,7 +176,7 @@ export class Mailbox {
   }
 
   #grow(): void {
-    const next: Array<Letter | undefined> = new Array(Math.max(8, this.#ring.length * 2))
+    const next: Array<Letter | undefined> = new Array(Math.max(4, this.#ring.length * 2))
     for (let i = this.#head; i < this.#tail; i++) {
       next[i & (next.length - 1)] = this.#ring[i & (this.#ring.length - 1)]
     }
