@@ -17,7 +17,7 @@ const { values } = parseArgs({
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130))
 
 const minutes = Number(values.minutes)
-const { heap, ...result } = await soak({
+const { heap, resident, notes, ...result } = await soak({
   seconds: minutes * 60,
   asksPerMinute: Number(values["asks-per-minute"]),
   seed: Number(values.seed),
@@ -34,6 +34,7 @@ const rows: ReadonlyArray<readonly [string, string]> = [
     .map(([name, count]) => [`  ${name}`, String(count)] as const),
   ...Object.entries(result.faults).map(([name, count]) => [name, String(count)] as const),
   ["watches that told", String(result.told)],
+  ["tells", `${notes.sent}, of which ${notes.heard} were heard`],
   ["latest outcome", `${result.latest} rounds of its event loop after its deadline; 5 are borne`],
   ["longest round seen", `${result.longestRoundMs.toFixed(0)} ms, of 10 at best`],
   [

@@ -28,8 +28,11 @@ export interface Report {
   /** Lately. */
   readonly longestRoundMs: number
   readonly told: number
+  /** Messages that this process told others, and those of others that it heard. */
+  readonly notes: { readonly sent: number; readonly heard: number }
   /** After a collection, in bytes. */
   readonly heap: number
+  readonly resident: number
   readonly tree: string
 }
 
@@ -43,6 +46,7 @@ const names = ["n1", "n2", "n3"]
 const Message = Schema.Union([
   Schema.Struct({ _tag: Schema.Literal("Echo"), number: Schema.Int }),
   Schema.Struct({ _tag: Schema.Literal("Count"), id: Schema.String }),
+  Schema.Struct({ _tag: Schema.Literal("Note"), id: Schema.String }),
   Schema.Struct({ _tag: Schema.Literal("Break") })
 ])
 
@@ -51,13 +55,27 @@ const violated = (words: string): void => {
   if (violations.length < 20) violations.push(words)
 }
 
-/** What was counted lately; two generations, so that it neither grows nor forgets what may still be repeated. */
-let [counted, countedBefore] = [new Set<string>(), new Set<string>()]
-function count(id: string): void {
-  if (counted.has(id) || countedBefore.has(id)) violated(`${id} was handled twice`)
-  counted.add(id)
-  if (counted.size > 1_000) [counted, countedBefore] = [new Set(), counted]
+/** Refuses to hear of one thing twice; in two generations, so that it neither grows nor forgets what may still come. */
+class Once {
+  #lately = new Set<string>()
+  #before = new Set<string>()
+  readonly #size: number
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  hear(id: string): void {
+    if (this.#lately.has(id) || this.#before.has(id)) violated(`${id} was handled twice`)
+    this.#lately.add(id)
+    if (this.#lately.size <= this.#size) return
+    this.#before = this.#lately
+    this.#lately = new Set()
+  }
 }
+const counted = new Once(1_000)
+const noted = new Once(20_000)
+const notes = { sent: 0, heard: 0 }
 
 const echo = actor<undefined, number, typeof Message.Type, never>({
   kind: "echo",
@@ -65,7 +83,12 @@ const echo = actor<undefined, number, typeof Message.Type, never>({
   start: () => stay(0),
   decide: (handled, message, { asker }) => {
     if (message._tag === "Break") throw new Error("broken on purpose")
-    if (message._tag === "Count") count(message.id)
+    if (message._tag === "Count") counted.hear(message.id)
+    if (message._tag === "Note") {
+      notes.heard++
+      noted.hear(message.id)
+      return stay(handled + 1)
+    }
     const answer = message._tag === "Echo" ? message.number : message.id
     return asker ? stay(handled + 1, reply(asker, answer)) : stay(handled + 1)
   }
@@ -149,6 +172,13 @@ function ask(): void {
   }
 }
 
+/** Several in one turn, as they go out together; they may be lost, but not come twice. */
+function tellNotes(): void {
+  const to = one()
+  for (let i = 0; i < 5; i++)
+    system.tell(to, { _tag: "Note", id: `note ${nodeId}-${process.pid}-${notes.sent++}` })
+}
+
 let load: ReturnType<typeof setInterval> | undefined
 let owed = 0
 const startLoad = (): void => {
@@ -158,6 +188,7 @@ const startLoad = (): void => {
     owed += ((now - before) / 1_000) * Number(perSecond)
     before = now
     for (; owed >= 1; owed--) ask()
+    tellNotes()
   }, 10)
 }
 
@@ -188,7 +219,9 @@ function report(): void {
     latest,
     longestRoundMs: Math.max(0, ...rounds.map((at, i) => at - (rounds[i - 1] ?? at))),
     told,
+    notes,
     heap: process.memoryUsage().heapUsed,
+    resident: process.memoryUsage().rss,
     tree: JSON.stringify(system.trees().map(shape))
   }
   process.stdout.write(`${JSON.stringify(line)}\n`)

@@ -24,6 +24,8 @@ export interface SoakResult {
   readonly outcomes: Readonly<Record<string, number>>
   readonly faults: Readonly<Record<string, number>>
   readonly told: number
+  /** Tells sent and heard; the difference was lost with connections, servers and processes. */
+  readonly notes: { readonly sent: number; readonly heard: number }
   /** As in `Report`. */
   readonly latest: number
   readonly longestRoundMs: number
@@ -35,6 +37,8 @@ export interface SoakResult {
     readonly samples: number
     readonly warm: boolean
   }
+  /** Of the same process, in kilobytes: when its samples begin, and at the end. */
+  readonly resident: { readonly first: number; readonly last: number }
   /** What was not as it must be, in words; empty when all is well. */
   readonly problems: ReadonlyArray<string>
 }
@@ -49,7 +53,8 @@ interface Node {
   readonly name: string
   child: ChildProcess
   last: Report | undefined
-  readonly heaps: Array<readonly [atMs: number, bytes: number]>
+  readonly heaps: Array<Sample>
+  readonly residents: Array<Sample>
   /** It was killed on purpose, or told to end. */
   ending: boolean
 }
@@ -79,11 +84,13 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       String(perSecond)
     ])
     const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] })
-    const node: Node = { name, child, last: undefined, heaps: [], ending: false }
+    const node: Node = { name, child, last: undefined, heaps: [], residents: [], ending: false }
     child.stdin?.on("error", () => {})
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
       node.last = JSON.parse(line) as Report
-      node.heaps.push([performance.now(), node.last.heap])
+      const now = performance.now()
+      node.heaps.push([now, node.last.heap])
+      node.residents.push([now, node.last.resident])
     })
     child.on("exit", (code, signal) => {
       if (!node.ending) problems.push(`${name} ended by itself: ${signal ?? code}`)
@@ -177,9 +184,14 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       outcomes,
       faults,
       told: total(reports.map(({ told }) => told)),
+      notes: {
+        sent: total(reports.map(({ notes }) => notes.sent)),
+        heard: total(reports.map(({ notes }) => notes.heard))
+      },
       latest: Math.max(...reports.map(({ latest }) => latest)),
       longestRoundMs: Math.max(...reports.map(({ longestRoundMs }) => longestRoundMs)),
       heap: heapOf(first.heaps),
+      resident: residentOf(first.residents),
       problems
     }
   } finally {
@@ -192,14 +204,27 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   }
 }
 
-type Samples = ReadonlyArray<readonly [atMs: number, bytes: number]>
+type Sample = readonly [atMs: number, bytes: number]
+type Samples = ReadonlyArray<Sample>
 
-/** What the heap comes to once it is warm; of a run that is too short for that, the last half, for what it is worth. */
-function heapOf(samples: Samples): SoakResult["heap"] {
+/** What was measured once a process was warm; of a run too short for that, the last half, for what it is worth. */
+function warmOf(samples: Samples): { readonly samples: Samples; readonly warm: boolean } {
   const [first] = samples[0] ?? [0]
   const warm = samples.filter(([at]) => at - first > warmUpMs)
-  const isWarm = warm.length > 60
-  return { ...regression(isWarm ? warm : samples.slice(Math.floor(samples.length / 2))), warm: isWarm }
+  return warm.length > 60
+    ? { samples: warm, warm: true }
+    : { samples: samples.slice(Math.floor(samples.length / 2)), warm: false }
+}
+
+function heapOf(all: Samples): SoakResult["heap"] {
+  const { samples, warm } = warmOf(all)
+  return { ...regression(samples), warm }
+}
+
+function residentOf(all: Samples): SoakResult["resident"] {
+  const { samples } = warmOf(all)
+  const kilobytes = (sample: Sample | undefined): number => (sample?.[1] ?? 0) / 1_024
+  return { first: kilobytes(samples[0]), last: kilobytes(samples.at(-1)) }
 }
 
 /** Least squares over (milliseconds, bytes), in kilobytes and minutes. */
