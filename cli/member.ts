@@ -3,7 +3,6 @@
  *
  * What it holds afterwards is whole or not there: a crash on the way leaves a machine that tries again.
  */
-import { createServer } from "node:net"
 import { Effect, Schedule } from "effect"
 import { type JoinError, joinCluster } from "#actors/authority/joining.ts"
 import { issueMembership, newRoots } from "#actors/authority/membership.ts"
@@ -11,6 +10,7 @@ import { type Held, readHeld, readRoots, writeHeld, writeRoots } from "#actors/a
 import { newRequest } from "#actors/authority/x509.ts"
 import type { ManagerPorts } from "#actors/model/trust.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
+import { freePort } from "#cli/free-port.ts"
 import { openIdentity, writeIdentity } from "#cli/identity.ts"
 import { BadOption, type NodeOptions } from "#cli/node-options.ts"
 
@@ -75,9 +75,12 @@ const join = Effect.fnUntraced(function* (
   return { origin: "joined", membership, key: request.key, ports } satisfies Held
 })
 
+const free = (host: string): Effect.Effect<number, Error> =>
+  Effect.tryPromise({ try: () => freePort(host), catch: (error) => error as Error })
+
 /** The ports as they were asked for; 0 becomes one that is free now and is kept from then on. */
 const choosePorts = Effect.fnUntraced(function* (options: NodeOptions) {
-  const choose = (port: number) => (port === 0 ? freePort(options.listenAddr) : Effect.succeed(port))
+  const choose = (port: number) => (port === 0 ? free(options.listenAddr) : Effect.succeed(port))
   const ports: ManagerPorts = {
     join: yield* choose(options.joinPort),
     nats: yield* choose(options.natsPort),
@@ -85,14 +88,3 @@ const choosePorts = Effect.fnUntraced(function* (options: NodeOptions) {
   }
   return ports
 })
-
-const freePort = (host: string): Effect.Effect<number, Error> =>
-  Effect.callback((resume) => {
-    const server = createServer()
-    server.once("error", (error) => resume(Effect.fail(error)))
-    server.listen(0, host, () => {
-      const address = server.address()
-      const port = typeof address === "object" && address !== null ? address.port : 0
-      server.close(() => resume(Effect.succeed(port)))
-    })
-  })

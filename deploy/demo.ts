@@ -16,12 +16,12 @@ import {
   rmSync,
   writeFileSync
 } from "node:fs"
-import { createServer } from "node:net"
 import { homedir, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import process from "node:process"
 import { setTimeout as pause } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
+import { freePort } from "#cli/free-port.ts"
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const isRoot = process.getuid?.() === 0
@@ -89,18 +89,6 @@ async function until<A>(
   }
 }
 
-/** `wanted` when it is free here, else a port that is. */
-function freePort(wanted: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once("error", () => (wanted === 0 ? reject(new DemoFailed("no free port")) : resolve(freePort(0))))
-    server.listen(wanted, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : wanted))
-    })
-  })
-}
-
 const isRunning = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
@@ -121,8 +109,8 @@ async function startManager(): Promise<DemoState> {
   }
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   mkdirSync(dirname(socket), { recursive: true })
-  const http = `127.0.0.1:${await freePort(4500)}`
-  const port = running?.port ?? (await freePort(8080))
+  const http = `127.0.0.1:${await freePort("127.0.0.1", 4500)}`
+  const port = running?.port ?? (await freePort("127.0.0.1", 8080))
   const log = openSync(logFile, "a", 0o600)
   const args = [
     "--role",

@@ -77,21 +77,12 @@ export const ownSeeds = Effect.fnUntraced(function* (
   })
 })
 
-/** What others may know of a node's seeds. */
-export const publicKeysOf = (seeds: OwnSeeds): NatsKeys => ({
-  daemon: publicKeyOf(seeds.daemon),
-  api: publicKeyOf(seeds.api),
-  raft: publicKeyOf(seeds.raft),
-  system: publicKeyOf(seeds.system)
-})
-
 /** What others may know of how a node's connections show who they are. */
-export const keysOf = ({ daemon, api, raft, system }: OwnCredentials): NatsKeys => ({
-  daemon: daemon.publicKey,
-  api: api.publicKey,
-  raft: raft.publicKey,
-  system: system.publicKey
-})
+export const publicKeysOf = (own: OwnSeeds | OwnCredentials): NatsKeys => {
+  const keyOf = (secret: string | NatsCredentials): string =>
+    typeof secret === "string" ? publicKeyOf(secret) : secret.publicKey
+  return { daemon: keyOf(own.daemon), api: keyOf(own.api), raft: keyOf(own.raft), system: keyOf(own.system) }
+}
 
 /** How each of the node's connections shows who it is. */
 export const ownCredentials = Effect.fnUntraced(function* (

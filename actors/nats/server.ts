@@ -26,11 +26,11 @@ import {
   warnOfVersion
 } from "#actors/nats/configure.ts"
 import {
-  keysOf,
   listClients,
   type NatsMember,
   type OwnCredentials,
   ownCredentials,
+  publicKeysOf,
   usersOf
 } from "#actors/nats/creds.ts"
 import {
@@ -258,7 +258,7 @@ const launch = Effect.fnUntraced(function* (
     privateDirectory(paths.creds)
     privateDirectory(paths.ports)
   })
-  const self = { nodeId, raftId: options.raftId ?? nodeId, keys: keysOf(own) }
+  const self = { nodeId, raftId: options.raftId ?? nodeId, keys: publicKeysOf(own) }
   const { clusterId, members = [] } = options
   const { users, problems } = yield* currentUsers({ dataDir, clusterId, self, members, problems: "" })
 

@@ -11,6 +11,7 @@ import process from "node:process"
 import { Effect } from "effect"
 import { startDataPlane, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
+import { freePort } from "#cli/free-port.ts"
 
 const backendAddress = "127.0.20.1"
 const megabytes = Number(process.env.MEGABYTES ?? 512)
@@ -137,12 +138,4 @@ function ask(place: Place, size: number): Promise<number> {
 async function portOf(server: ChildProcess): Promise<number> {
   const line = await new Promise((resolve) => server.stdout?.once("data", resolve))
   return Number(String(line))
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

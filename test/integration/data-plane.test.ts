@@ -12,6 +12,7 @@ import { type LiveDataPlane, startDataPlane, stopDataPlane } from "#actors/drive
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
+import { freePort } from "#cli/free-port.ts"
 import { until } from "#test/actors/nats/support.ts"
 import { ownName } from "#test/support/own-name.ts"
 
@@ -56,15 +57,6 @@ afterAll(async () => {
 const identify = async (of: Session): Promise<ProcessIdentity> => {
   const { pid } = await Effect.runPromise(of.plane.status)
   return identityOf(pid) ?? { pid, startTime: "gone" }
-}
-
-/** A port nobody has at the moment. */
-async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(0, resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** A server on one loopback address, where each backend of a service has its own as containers do. */

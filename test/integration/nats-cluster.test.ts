@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
 import { natsServer } from "#actors/nats/actor.ts"
-import { keysOf } from "#actors/nats/creds.ts"
+import { publicKeysOf } from "#actors/nats/creds.ts"
 import { FromNats } from "#actors/nats/protocol.ts"
 import {
   NatsServer,
@@ -57,7 +57,7 @@ const join = async (managers: ReadonlyArray<Manager>): Promise<void> => {
   const members = managers.map(({ nodeId, server }) => ({
     nodeId,
     raftId: nodeId,
-    keys: keysOf(server.credentials)
+    keys: publicKeysOf(server.credentials)
   }))
   for (const { server } of managers) await Effect.runPromise(server.setPeers({ routes, members }))
 }

@@ -1,6 +1,7 @@
 /** Three clustered nats-servers of one's own, each of which can be killed, frozen and started again. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { answers, freePort, until } from "#test/support/nats-server.ts"
+import { freePort } from "#cli/free-port.ts"
+import { answers, until } from "#test/support/nats-server.ts"
 
 export interface Member {
   readonly url: string

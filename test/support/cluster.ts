@@ -8,7 +8,6 @@ import { createHash } from "node:crypto"
 import { closeSync, openSync, readFileSync } from "node:fs"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import http from "node:http"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
@@ -51,19 +50,6 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     throw error
   }
   return cluster
-}
-
-/** A port nobody listens on, on either loopback: clusters side by side must not ask for the same. */
-export function freePort(): Promise<number> {
-  const server = createServer()
-  return new Promise((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(0, "::", () => {
-      const address = server.address()
-      const port = typeof address === "object" && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 export class Cluster {

@@ -1,10 +1,11 @@
 /** A nats-server of one's own: a free port, a directory of its own, ended by pid. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { connect, createServer } from "node:net"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
+import { freePort } from "#cli/free-port.ts"
 
 export interface NatsServer {
   readonly port: number
@@ -89,7 +90,7 @@ export const answers = (port: number): Promise<boolean> =>
 
 /** Servers that know each other by routes. */
 export async function startNatsCluster(size: number, config = ""): Promise<ReadonlyArray<NatsServer>> {
-  const ports = await Promise.all(Array.from({ length: size }, freePort))
+  const ports = await Promise.all(Array.from({ length: size }, () => freePort()))
   const routes = ports.map((port) => `nats-route://127.0.0.1:${port}`).join(", ")
   return Promise.all(
     ports.map((port, index) =>
@@ -99,15 +100,3 @@ export async function startNatsCluster(size: number, config = ""): Promise<Reado
     )
   )
 }
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const found = server.address()
-      server.close(() =>
-        found && typeof found === "object" ? resolve(found.port) : reject(new Error("no port"))
-      )
-    })
-  })

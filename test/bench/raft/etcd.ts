@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { connect, type Socket } from "node:net"
-import { freePort } from "#test/support/nats-server.ts"
+import { freePort } from "#cli/free-port.ts"
 
 export const hasEtcd = (): boolean => spawnSync("etcd", ["--version"]).status === 0
 
