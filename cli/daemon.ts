@@ -34,6 +34,7 @@ import { StandingListener } from "#actors/node/session/actor.ts"
 import type { Standing } from "#actors/node/session/protocol.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { setFormerLogAside } from "#actors/raft/former-log.ts"
+import { raftMetrics } from "#actors/raft/metrics.ts"
 import { settleBeginning } from "#actors/recovery/beginning.ts"
 import { beginInPlace } from "#cli/begin-anew.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
@@ -50,6 +51,7 @@ import { connectWorker } from "#cli/worker-nats.ts"
 import { assert } from "#runtime/assert.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
+import type { Family } from "#runtime/openmetrics.ts"
 import { catchStrays } from "#runtime/strays.ts"
 import { System } from "#runtime/system.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
@@ -215,7 +217,7 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
     transport: nats.transport,
     report: (event) => console.error(showEvent(event, flight?.recorder)),
     lookout: watchdog,
-    families: manager && (() => ledgerMetrics(manager.ledger)),
+    families: manager && (() => familiesOf(manager.ledger)),
     recorder: flight?.recorder,
     dump: flight?.dump,
     trace: {}
@@ -319,6 +321,12 @@ const lead = Effect.fnUntraced(function* (
 })
 
 const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
+
+/** What a manager tells monitoring beside its actors. */
+function familiesOf(ledger: LedgerService): ReadonlyArray<Family> {
+  const figures = ledger.figures?.()
+  return [...ledgerMetrics(ledger), ...(figures === undefined ? [] : raftMetrics(figures))]
+}
 
 const driversOf = (options: NodeOptions, identity: Identity) => {
   const isLocal = options.dockerHost.startsWith("unix://")

@@ -1,7 +1,7 @@
 /** What a process tells monitoring about its actors, by kind: an actor's id is no label, there are too many of them. */
 import type { DeadLetterReport } from "#runtime/dead-letters.ts"
 import { Histogram } from "#runtime/histogram.ts"
-import type { Family, HistogramSample, Sample } from "#runtime/openmetrics.ts"
+import type { Family, HistogramSample, Labels, Sample } from "#runtime/openmetrics.ts"
 import type { Registry } from "#runtime/registry.ts"
 import type { Telemetry } from "#runtime/telemetry.ts"
 
@@ -52,7 +52,7 @@ export function actorMetrics(source: MetricsSource): ReadonlyArray<Family> {
       name: "troupe_actor_decide_seconds",
       unit: "seconds",
       help: "Time in one decision.",
-      samples: [...kinds].map(([kind, { decide }]) => decideSample(kind, decide))
+      samples: [...kinds].map(([kind, { decide }]) => sampleOf({ kind }, decide))
     },
     gauge(
       "troupe_actor_mailbox_depth",
@@ -135,21 +135,30 @@ function figuresOf({ telemetry, registry, now }: MetricsSource): ReadonlyMap<str
   return kinds
 }
 
-const decideSample = (kind: string, decide: Histogram): HistogramSample => ({
-  labels: { kind },
-  buckets: bounds.map((exponent) => [2 ** exponent / 1_000_000, decide.below(exponent)]),
-  count: decide.count,
-  sum: decide.sumMicros / 1_000_000
+const sampleOf = (labels: Labels, counts: Histogram): HistogramSample => ({
+  labels,
+  buckets: bounds.map((exponent) => [2 ** exponent / 1_000_000, counts.below(exponent)]),
+  count: counts.count,
+  sum: counts.sumMicros / 1_000_000
 })
 
-const counter = (name: string, help: string, samples: ReadonlyArray<Sample>): Family => ({
+/** Durations, whose name ends with `_seconds`. */
+export const histogram = (name: string, help: string, counts: Histogram): Family => ({
+  type: "histogram",
+  name,
+  unit: "seconds",
+  help,
+  samples: [sampleOf({}, counts)]
+})
+
+export const counter = (name: string, help: string, samples: ReadonlyArray<Sample>): Family => ({
   type: "counter",
   name,
   help,
   samples
 })
 
-const gauge = (name: string, help: string, samples: ReadonlyArray<Sample>): Family => ({
+export const gauge = (name: string, help: string, samples: ReadonlyArray<Sample>): Family => ({
   type: "gauge",
   name,
   help,

@@ -107,11 +107,26 @@ export const current = Effect.fnUntraced(function* (
   return ledger.read
 })
 
-/** A read: nothing but `answer` over the present state. */
+/** Whoever asks so is content with what this manager knows, however old, and is told how old that may be. */
+export const staleHeader = "Troupe-Stale"
+
+/**
+ * A read: nothing but `answer` over the present state; over this manager's own, with its last entry and its age in
+ * milliseconds, for whoever asked for no more than that.
+ */
 export const reading =
   (answer: (reader: LedgerReader, call: Call) => Answer | Refusal) =>
   (gateway: Gateway, call: Call): Handled =>
-    Effect.flatMap(current(gateway), (reader) => orRefuse(answer(reader, call)))
+    call.request.headers.get(staleHeader) === "allowed"
+      ? Effect.flatMap(ledgerOf(gateway), (ledger) => {
+          const { ageMs } = ledger.status()
+          const headers = {
+            "Troupe-Index": `${ledger.read.index}`,
+            ...(ageMs === undefined ? {} : { "Troupe-Age-Ms": `${ageMs}` })
+          }
+          return Effect.map(orRefuse(answer(ledger.read, call)), (found) => ({ ...found, headers }))
+        })
+      : Effect.flatMap(current(gateway), (reader) => orRefuse(answer(reader, call)))
 
 /** Lifts what a decision gives: its value, or its refusal into the error channel. */
 export const orRefuse = <T extends object>(value: T | Refusal): Effect.Effect<T, Refused> =>

@@ -9,6 +9,7 @@ import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 export interface Answer {
   readonly status: number
   readonly text?: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 // The Engine maps gRPC codes so (daemon/server/httpstatus); a failed precondition is a bad request there,
@@ -45,7 +46,8 @@ export const isRefusal = (value: object): value is Refusal => "code" in value &&
 export const refusing = (code: Refusal["code"], message: string): Refused => Refused.of(refuse(code, message))
 
 /** The answer on the wire: JSON ends with a newline, as the Engine's does, and nothing else has a type. */
-export function toResponse(answer: Answer, headers: Readonly<Record<string, string>>): Response {
+export function toResponse(answer: Answer, common: Readonly<Record<string, string>>): Response {
+  const headers = { ...common, ...answer.headers }
   if (answer.text === undefined) {
     const length = answer.status === 204 ? {} : { "Content-Length": "0" }
     return new Response(null, { status: answer.status, headers: { ...headers, ...length } })

@@ -117,7 +117,8 @@ export const openLedger = Effect.fnUntraced(function* <E>(
       digest: machine.digest(),
       chunks: machine.snapshot()
     }),
-    marks: () => machine.marks()
+    marks: () => machine.marks(),
+    ...(raft.figures === undefined ? {} : { figures: raft.figures })
   }
 })
 

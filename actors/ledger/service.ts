@@ -5,7 +5,7 @@ import type { Mark } from "#actors/ledger/marks.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Refusal } from "#actors/model/errors.ts"
 import type { Cluster } from "#actors/model/objects.ts"
-import type { GroupService, Leadership, NoLeader, RaftStatus } from "#actors/raft/protocol.ts"
+import type { GroupService, Leadership, NoLeader, RaftFigures, RaftStatus } from "#actors/raft/protocol.ts"
 
 /** Who asks and why; both are written beside the command. */
 export interface Origin {
@@ -55,6 +55,8 @@ export interface LedgerService {
   readonly snapshot: () => LedgerSnapshot
   /** This member's digests at the latest entries at which all members note theirs, oldest first. */
   readonly marks: () => ReadonlyArray<Mark>
+  /** What this member of the Raft group measures of itself. */
+  readonly figures?: () => RaftFigures
 }
 
 export class Ledger extends Context.Service<Ledger, LedgerService>()("troupe/actors/ledger/Ledger") {}

@@ -5,10 +5,12 @@ import process from "node:process"
 import { clearInterval, setImmediate, setInterval } from "node:timers"
 import { Effect, Schema, type Scope } from "effect"
 import { type Configuration, isVoter, membersOf } from "#actors/raft/core/configuration.ts"
+import { Gauges } from "#actors/raft/gauges.ts"
 import { Member, type ChangeOutcome as MemberChange } from "#actors/raft/host/member.ts"
 import type { HostSettings } from "#actors/raft/host/protocol.ts"
 import { hostSettings } from "#actors/raft/host/settings.ts"
 import type { Incarnation } from "#actors/raft/incarnation.ts"
+import { judge, startWatch } from "#actors/raft/judge.ts"
 import {
   aloneAs,
   type ChangeOutcome,
@@ -26,7 +28,7 @@ import { DirectoryInUse, lockDirectory } from "#actors/raft/storage/lock.ts"
 import { openLog, WrongOwner } from "#actors/raft/storage/open.ts"
 import { DiskError } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
-import type { Locked, Quarantine } from "#actors/raft/storage.ts"
+import type { Locked, Quarantine, Storage } from "#actors/raft/storage.ts"
 import type { Turns } from "#actors/raft/turns.ts"
 import type { RaftWire } from "#actors/raft/wire.ts"
 import type { FreshState } from "#runtime/ids.ts"
@@ -113,20 +115,34 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
     for (const note of opened.recovered.notes) yield* Effect.logWarning(note)
 
     const { wire, initial, host = hostSettings } = settings
+    const gauges = new Gauges()
     let member: Member | undefined
     // Before the member, so that they end after it: closing takes ticks and messages.
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         wire.listen({
-          received: (message) => member?.receive(message),
+          received: (message) => {
+            gauges.heard(message.from, performance.now())
+            member?.receive(message)
+          },
           unreachable: (node) => member?.unreachable(node),
-          gone: (node) => member?.peerGone(node)
+          gone: (node) => {
+            gauges.hinted(node, performance.now())
+            member?.peerGone(node)
+          }
         })
       ),
       (listening) => Effect.sync(() => listening.unsubscribe())
     )
+    let tickedAt = performance.now()
+    const tick = (): void => {
+      const now = performance.now()
+      gauges.ticked(now - tickedAt - host.core.tickMs)
+      tickedAt = now
+      member?.tick()
+    }
     yield* Effect.acquireRelease(
-      Effect.sync(() => setInterval(() => member?.tick(), host.core.tickMs)),
+      Effect.sync(() => setInterval(tick, host.core.tickMs)),
       (clock) => Effect.sync(() => clearInterval(clock))
     )
     const opening = Effect.try({
@@ -138,7 +154,7 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
           initial,
           settings: host,
           chance: chance(),
-          storage,
+          storage: timed(storage, gauges),
           machine,
           turns,
           send: wire.send,
@@ -156,7 +172,33 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
       }
     })
     const made = yield* Effect.acquireRelease(opening, close)
-    return serviceOf(made)
+    made.onLeadership((leadership) => gauges.followed(leadership))
+    yield* Effect.forkScoped(warn(gauges))
+    return { ...serviceOf(made), figures: () => ({ ...made.figures(), gauges }) }
+  })
+
+/** The storage, with every write measured. */
+const timed = (storage: Storage, gauges: Gauges): Storage => ({
+  ...storage,
+  persist: (batch, durable) => {
+    const began = performance.now()
+    storage.persist(batch, (token) => {
+      gauges.wrote(performance.now() - began)
+      durable(token)
+    })
+  }
+})
+
+/** Looks once a second whether something is about to become a problem. */
+const warn = (gauges: Gauges): Effect.Effect<never> =>
+  Effect.suspend(() => {
+    let watch = startWatch
+    const look = Effect.suspend(() => {
+      const found = judge(watch, gauges.take(Date.now(), performance.now()))
+      watch = found.watch
+      return Effect.forEach(found.warnings, ({ message }) => Effect.logWarning(message), { discard: true })
+    })
+    return look.pipe(Effect.andThen(Effect.sleep("1 second")), Effect.forever)
   })
 
 const close = (member: Member): Effect.Effect<void> =>

@@ -4,6 +4,9 @@
  * It knows no nouns. What the bytes mean is the state machine's business (`actors/ledger/`).
  */
 import { Context, Effect, type Scope } from "effect"
+import type { Gauges } from "#actors/raft/gauges.ts"
+import type { HostStatus } from "#actors/raft/host/protocol.ts"
+import type { StorageStatus } from "#actors/raft/storage.ts"
 
 /** Makes a proposal recognisable when it is sent again: applied once per (proposer, boot, seq). */
 export interface ProposalId {
@@ -53,6 +56,19 @@ export interface RaftStatus {
   readonly diskBytes: number
   /** Why this member takes no part, when it does not. */
   readonly problem?: string
+  /**
+   * How long ago, in milliseconds, it last knew who leads: a follower heard the leader, a leader a majority. What was
+   * committed since, and what it has not applied yet, is missing in its state. Absent where nobody is to be heard.
+   */
+  readonly ageMs?: number
+}
+
+/** What a member measures of itself. */
+export interface RaftFigures {
+  readonly status: RaftStatus
+  readonly host: HostStatus
+  readonly storage: StorageStatus
+  readonly gauges: Gauges
 }
 
 /** One member as another one sees it. `reachable` is only known to the leader, and true of itself. */
@@ -101,6 +117,8 @@ export interface RaftService {
   readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
   /** Takes a snapshot now and drops the log it covers. */
   readonly compact: Effect.Effect<void>
+  /** Absent where there is nothing to measure: no disk, or no part in the group. */
+  readonly figures?: () => RaftFigures
   readonly group: GroupService
 }
 

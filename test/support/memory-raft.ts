@@ -13,6 +13,7 @@ export class MemoryRaft {
   leaderless = false
   /** Reads never end, as on a member that lost its majority and has not noticed. */
   silent = false
+  ageMs: number | undefined
   /** How many rounds of reads were asked for. */
   reads = 0
 
@@ -27,7 +28,8 @@ export class MemoryRaft {
       applied: this.index,
       lastIndex: this.index,
       snapshotIndex: 0,
-      diskBytes: 0
+      diskBytes: 0,
+      ...(this.ageMs === undefined ? {} : { ageMs: this.ageMs })
     })
     return Effect.succeed({
       propose: (data, _id, done) => {

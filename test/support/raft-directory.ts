@@ -25,7 +25,8 @@ export async function openGroup(
   directory: string,
   machine: StateMachine,
   settings: Partial<GroupSettings> = {},
-  owner = { clusterId: "blue", nodeId: "n1" }
+  owner = { clusterId: "blue", nodeId: "n1" },
+  around: <A, E, R>(opening: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = (opening) => opening
 ): Promise<OpenedGroup> {
   const scope = Effect.runSync(Scope.make())
   const options: Parameters<OpenRaft<RaftOpenError>>[0] = { directory, machine, ...owner }
@@ -38,7 +39,7 @@ export async function openGroup(
     Effect.provideService(Scope.Scope, scope)
   )
   try {
-    const raft = await Effect.runPromise(opening)
+    const raft = await Effect.runPromise(around(opening))
     return { raft, close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
   } catch (error) {
     await Effect.runPromise(Scope.close(scope, Exit.void))

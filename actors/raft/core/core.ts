@@ -1,7 +1,7 @@
 /** Consensus, whole: see `protocol.ts` for what it promises, the verbs beside it for how. */
 import { install, releaseAcks } from "#actors/raft/core/accept.ts"
 import { propose } from "#actors/raft/core/append.ts"
-import { isVoter } from "#actors/raft/core/configuration.ts"
+import { isVoter, type NodeId } from "#actors/raft/core/configuration.ts"
 import { releaseVotes } from "#actors/raft/core/elect.ts"
 import { compact, persisted, placeAgain, takePersist, unplaced } from "#actors/raft/core/persist.ts"
 import type {
@@ -12,6 +12,7 @@ import type {
   Ready,
   SoftState
 } from "#actors/raft/core/protocol.ts"
+import { reachedByQuorum } from "#actors/raft/core/quorum.ts"
 import { askRead, beginRound } from "#actors/raft/core/read.ts"
 import { reconfigure } from "#actors/raft/core/reconfigure.ts"
 import { replicate } from "#actors/raft/core/replicate.ts"
@@ -102,6 +103,14 @@ function changedSoft(state: State): SoftState | undefined {
   return state.softTold
 }
 
+/** The tick at which a leader last had a majority's word, or a member its leader's. */
+function lastSure(state: State): number {
+  if (state.role !== "leader") return state.leaderHeardAt
+  const heardAt = (voter: NodeId): number =>
+    voter === state.id ? state.now : (state.peers.get(voter)?.heardAt ?? 0)
+  return reachedByQuorum(configurationOf(state), heardAt)
+}
+
 function statusOf(state: State): CoreStatus {
   const configuration = configurationOf(state)
   const peers: Array<PeerStatus> = []
@@ -134,6 +143,7 @@ function statusOf(state: State): CoreStatus {
     configuration,
     configurationIndex: configurationIndexOf(state),
     transferringTo: state.transferee,
+    silentTicks: state.now - lastSure(state),
     peers
   }
 }

@@ -114,6 +114,8 @@ export interface CoreStatus extends SoftState {
   /** The entry that brought the configuration; it is uncommitted while `configurationIndex > commit`. */
   readonly configurationIndex: number
   readonly transferringTo: NodeId | undefined
+  /** Ticks since this member last knew who leads: a follower heard the leader, a leader a majority. */
+  readonly silentTicks: number
   /** Only a leader has peers. */
   readonly peers: ReadonlyArray<PeerStatus>
 }

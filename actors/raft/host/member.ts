@@ -25,6 +25,7 @@ import {
   NoLeader,
   type ProposalId,
   type ProposeOutcome,
+  type RaftFigures,
   type RaftStatus,
   type StateMachine
 } from "#actors/raft/protocol.ts"
@@ -207,6 +208,11 @@ export class Member {
     return this.#host.status()
   }
 
+  /** What there is to measure. */
+  figures(): Omit<RaftFigures, "gauges"> {
+    return { status: this.status(), host: this.inspect(), storage: this.#storage.status() }
+  }
+
   status(): RaftStatus {
     const host = this.#host.status()
     const { diskBytes, low } = this.#storage.status()
@@ -229,6 +235,7 @@ export class Member {
       lastIndex: host.lastIndex,
       snapshotIndex: host.snapshotIndex,
       diskBytes,
+      ageMs: host.silentTicks * this.#options.settings.core.tickMs,
       ...(problem === undefined ? {} : { problem })
     }
   }

@@ -198,3 +198,20 @@ test("a promise to run an effect is all that the application asks for", async ()
   await gateway.get("/nodes")
   expect(runs).toBe(1)
 })
+
+test("F9: whoever says that a stale answer will do gets this manager's own, with its last entry and its age; nobody else does", async () => {
+  const gateway = await TestGateway.start()
+  await gateway.made("/services/create", serviceBody("web"))
+  gateway.raft.leaderless = true
+  gateway.raft.ageMs = 4_200
+  const { reads } = gateway.raft
+  const stale = await gateway.call("GET", "/services", undefined, { "Troupe-Stale": "allowed" })
+  expect(stale).toMatchObject({ status: 200, body: [{ Spec: { Name: "web" } }] })
+  expect(stale.headers.get("Troupe-Index")).toBe(`${gateway.ledger.read.index}`)
+  expect(stale.headers.get("Troupe-Age-Ms")).toBe("4200")
+  expect(gateway.raft.reads).toBe(reads)
+  for (const said of [{}, { "Troupe-Stale": "no" }] as const) {
+    const reply = await gateway.call("GET", "/services", undefined, said)
+    expect([reply.status, reply.headers.get("Troupe-Index")]).toEqual([503, null])
+  }
+})

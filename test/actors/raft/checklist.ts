@@ -55,6 +55,7 @@ const places = [
   "actors/ledger",
   "simulation",
   "mutation",
+  "actors/gateway/outcomes.test.ts",
   "layering.test.ts",
   "cli/log.test.ts",
   "runtime/chunks.test.ts",
