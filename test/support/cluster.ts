@@ -221,8 +221,8 @@ export class Cluster {
     )
   }
 
-  /** Starts the daemon and waits only until it serves. */
-  async start(): Promise<void> {
+  /** Starts the daemon, with `more` flags for this life, and waits only until it serves. */
+  async start(more: ReadonlyArray<string> = []): Promise<void> {
     const { name, args = [], dockerHost = defaultDockerHost } = this.#options
     const log = openSync(join(this.folder, "daemon.log"), "a")
     const [command = "", ...words] = [
@@ -242,7 +242,8 @@ export class Cluster {
       ],
       ...["--default-addr-pool", this.#addrPool],
       ...(name === undefined ? [] : ["--name", name]),
-      ...args
+      ...args,
+      ...more
     ]
     const child = spawn(command, words, { cwd: repository, stdio: ["ignore", log, log] })
     closeSync(log)

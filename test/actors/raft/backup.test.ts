@@ -28,12 +28,12 @@ beforeAll(async () => {
   passphrase = ["--passphrase-file", words]
   managers = await Managers.start(2)
   restored = await newManager("restored", [])
-}, 60_000)
+}, 180_000)
 afterAll(async () => {
   await restored?.cleanUp()
   await managers?.cleanUp()
   await rm(folder, { recursive: true, force: true })
-}, 60_000)
+}, 180_000)
 
 const manager = (at: number): Cluster => managers.all[at] as Cluster
 const follower = async (): Promise<Cluster> => managers.others(await managers.leader())[0] as Cluster

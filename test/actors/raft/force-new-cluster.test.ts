@@ -21,7 +21,7 @@ afterEach(async () => {
   await Promise.all(joined.splice(0).map((one) => one.cleanUp()))
   await managers?.cleanUp()
   managers = undefined
-}, 60_000)
+}, 180_000)
 
 interface RunningTask {
   readonly ID: string
