@@ -7,6 +7,7 @@ import type { Cipher } from "#actors/raft/storage/cipher.ts"
 import { encodeKeys, type KeyRing, keyBytes, newDataKey } from "#actors/raft/storage/keys.ts"
 import { settleKeyFiles, writeNextKeyFile } from "#actors/raft/storage/node-key.ts"
 import type { OpenedLog } from "#actors/raft/storage/open.ts"
+import { rewrapAsides } from "#actors/raft/storage/rewrap-asides.ts"
 import type { Vfs } from "#actors/raft/storage/vfs.ts"
 import type { KeyChange } from "#actors/raft/storage/wal-state.ts"
 import type { WrapWith } from "#actors/raft/storage.ts"
@@ -18,6 +19,7 @@ export class KeyChanges {
   readonly #owner: OpenedLog["wal"]["owner"]
   readonly #dataDirectory: string
   #wrapper: Uint8Array
+  #former: Uint8Array | undefined
   #ring: KeyRing
 
   constructor(vfs: Vfs, cipher: Cipher, { wal, ring, wrapper }: OpenedLog) {
@@ -42,6 +44,7 @@ export class KeyChanges {
 
   /** Before the file of data keys is wrapped anew. */
   beginWrapping(wrap: WrapWith): KeyChange {
+    this.#former = this.#wrapper
     this.#wrapper = wrap._tag === "UnlockKey" ? wrap.key : this.#cipher.random(keyBytes)
     if (wrap._tag === "KeyFile") writeNextKeyFile(this.#vfs, this.#dataDirectory, this.#wrapper)
     return this.#files()
@@ -49,6 +52,9 @@ export class KeyChanges {
 
   /** After it: the old key goes. */
   endWrapping(): void {
+    const place = { vfs: this.#vfs, cipher: this.#cipher, directory: this.#dataDirectory }
+    rewrapAsides(place, this.#wrapper, this.#former)
+    this.#former = undefined
     settleKeyFiles(this.#vfs, this.#dataDirectory, this.#wrapper)
   }
 

@@ -10,6 +10,7 @@ import { type Limits, names, parseName, raftDirectory } from "#actors/raft/stora
 import { keyFileName, readKeyFiles, settleKeyFiles, writeKeyFile } from "#actors/raft/storage/node-key.ts"
 import { decodeMark } from "#actors/raft/storage/quarantine-mark.ts"
 import { type Recovery, recover } from "#actors/raft/storage/recover.ts"
+import { rewrapAsides } from "#actors/raft/storage/rewrap-asides.ts"
 import { asideOf } from "#actors/raft/storage/set-aside.ts"
 import { decodeSlot, encodeSlot } from "#actors/raft/storage/slot.ts"
 import { placeWhole, readWhole, type Vfs } from "#actors/raft/storage/vfs.ts"
@@ -91,6 +92,7 @@ export function openLog(input: OpenInput): OpenedLog | Quarantine | Locked {
     const recovery = recover({ vfs, cipher, owner, ring: keys.ring, directory: place, limits })
     if (recovery._tag === "Quarantine") return recovery
     // A change of keys that was cut short is completed or taken back, so that one key is left that opens this.
+    rewrapAsides(input, wrapper, input.unlockKey)
     settleKeyFiles(vfs, directory, wrapper)
     return { ...recovery, ring: pruneRing(input, place, keys.ring, wrapper, recovery), wrapper }
   }

@@ -1,9 +1,11 @@
 /** Keys that change while the log is open, every power loss on the way, and a log whose key people hold. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import { openReadable, Unreadable } from "#actors/raft/storage/inspect.ts"
 import { decodeKeys } from "#actors/raft/storage/keys.ts"
 import { readKeyFiles } from "#actors/raft/storage/node-key.ts"
 import { type OpenedLog, openLog } from "#actors/raft/storage/open.ts"
+import { setAside } from "#actors/raft/storage/set-aside.ts"
 import { readWhole } from "#actors/raft/storage/vfs.ts"
 import type { WrapWith } from "#actors/raft/storage.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -131,12 +133,13 @@ describe("the data key", () => {
   })
 })
 
+const ways: ReadonlyArray<readonly [string, ReadonlyArray<WrapWith>]> = [
+  ["from a file to a new file", [{ _tag: "KeyFile" }]],
+  ["from a file to people", [{ _tag: "UnlockKey", key: unlockKey }]],
+  ["from people to a file", [{ _tag: "UnlockKey", key: unlockKey }, { _tag: "KeyFile" }]]
+]
+
 describe("the key that wraps the data keys", () => {
-  const ways: ReadonlyArray<readonly [string, ReadonlyArray<WrapWith>]> = [
-    ["from a file to a new file", [{ _tag: "KeyFile" }]],
-    ["from a file to people", [{ _tag: "UnlockKey", key: unlockKey }]],
-    ["from people to a file", [{ _tag: "UnlockKey", key: unlockKey }, { _tag: "KeyFile" }]]
-  ]
   for (const [name, wraps] of ways) {
     test(`M4: changes ${name}, rewrites nothing but the file of keys, and the old one opens nothing`, () => {
       const cipher = new WatchedCipher()
@@ -163,6 +166,56 @@ describe("the key that wraps the data keys", () => {
       expect(kept).toHaveLength(wrap._tag === "KeyFile" ? 1 : 0)
       expect(ringOf(vfs, kept[0] ?? unlockKey)).toHaveLength(1)
       expect([...after.keys()].filter((path) => path.endsWith(".next"))).toEqual([])
+    })
+  }
+})
+
+describe("a log that was set aside", () => {
+  const aside = "raft.damaged-1"
+
+  /** Opens with what is in the directory, or with what people hold. */
+  const opensWith = (vfs: SimVfs, cipher: WatchedCipher, key?: Uint8Array): boolean => {
+    try {
+      openReadable({ vfs, cipher, directory, logName: aside, ...(key && { unlockKey: key }) })
+      return true
+    } catch (error) {
+      if (error instanceof Unreadable) return false
+      throw error
+    }
+  }
+
+  for (const [name, wraps] of ways) {
+    test(`M4: opens with the key of the present log when that changes ${name}, after every power loss on the way`, () => {
+      const cipher = new WatchedCipher()
+      const vfs = new SimVfs()
+      const place = { vfs, cipher, directory }
+      const former = { ...owner, nodeId: "former" }
+      openLog({ ...place, owner: former, limits: tinyDisk, nowMs: 1 })
+      setAside(place, { nodeId: former.nodeId, reason: "it left", successor: owner.nodeId })
+      const trace = log(vfs, cipher)
+      for (const wrap of wraps.slice(0, -1)) trace.storage.wrapKeys(wrap, () => {})
+      const old = readKeyFiles(vfs, directory)[0] ?? unlockKey
+      const wrap = wraps.at(-1)
+      if (wrap === undefined) throw new Error("a way has a last step")
+      const random = Fresh.from(22)
+      let disks = 0
+      vfs.during = ({ kind, path }) => {
+        for (const image of vfs.images(() => random.fraction())) {
+          const disk = SimVfs.from(image)
+          openAnyhow(disk, cipher)
+          expect([`${kind} ${path}`, opensWith(disk, cipher, unlockKey)]).toEqual([`${kind} ${path}`, true])
+          disks++
+        }
+      }
+      trace.storage.wrapKeys(wrap, () => {})
+      vfs.during = undefined
+      expect(disks).toBeGreaterThan(10)
+      const after = vfs.powerLoss()
+      expect(opensWith(after, cipher, wrap._tag === "UnlockKey" ? wrap.key : undefined)).toBe(true)
+      for (const keyFile of ["node-key", "node-key.next"]) {
+        if (after.list(directory).includes(keyFile)) after.remove(`${directory}/${keyFile}`)
+      }
+      expect(opensWith(after, cipher, old)).toBe(false)
     })
   }
 })
