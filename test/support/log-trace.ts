@@ -31,13 +31,13 @@ export class WatchedCipher implements Cipher {
         .update(`${this.#ids++}`)
         .digest()
     ).slice(0, length)
-  readonly seal: Cipher["seal"] = (key, nonce, bound, plain) => {
+  readonly seal: Cipher["seal"] = (key, nonce, bound, plain, room) => {
     const name = `${Buffer.from(key).toString("base64")} ${Buffer.from(nonce).toString("hex")}`
     const what = createHash("sha256").update(bound).update(plain).digest("base64")
     const before = this.used.get(name)
     if (before !== undefined && before !== what) this.repeated = name
     this.used.set(name, what)
-    return nodeCipher.seal(key, nonce, bound, plain)
+    return nodeCipher.seal(key, nonce, bound, plain, room)
   }
 }
 

@@ -15,7 +15,7 @@ import type {
 import { reachedByQuorum } from "#actors/raft/core/quorum.ts"
 import { askRead, beginRound } from "#actors/raft/core/read.ts"
 import { reconfigure } from "#actors/raft/core/reconfigure.ts"
-import { replicate } from "#actors/raft/core/replicate.ts"
+import { holdsCommit, replicate } from "#actors/raft/core/replicate.ts"
 import { begin, configurationIndexOf, configurationOf, type State } from "#actors/raft/core/state.ts"
 import { step } from "#actors/raft/core/step.ts"
 import { hintGone, lost, tick } from "#actors/raft/core/tick.ts"
@@ -45,17 +45,18 @@ export function openCore(options: CoreOptions): RaftCore {
       assert(known !== undefined, "the configuration of an index since the snapshot is known")
       return known.configuration
     },
-    ready: () => ready(state),
+    ready: (holdCommit = false) => ready(state, holdCommit),
+    holdsCommit: () => state.role === "leader" && holdsCommit(state),
     isLeader: () => state.role === "leader",
     status: () => statusOf(state)
   }
 }
 
-function ready(state: State): Ready | undefined {
+function ready(state: State, holdCommit: boolean): Ready | undefined {
   releaseVotes(state)
   if (state.role === "leader") {
     beginRound(state)
-    replicate(state)
+    replicate(state, holdCommit && !state.resigning)
     // After the message that says what was committed.
     if (state.resigning) resign(state)
   }

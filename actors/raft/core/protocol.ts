@@ -161,8 +161,13 @@ export interface RaftCore {
   compact(meta: SnapshotMeta): void
   /** The configuration after entry `index` was applied, as it belongs into a snapshot. */
   configurationAt(index: number): Configuration
-  /** Undefined when there is nothing to do. */
-  ready(): Ready | undefined
+  /**
+   * Undefined when there is nothing to do. With `holdCommit`, how far may be applied makes no message of its own: the
+   * next entries, which a leader's callers often have within a moment, carry it along.
+   */
+  ready(holdCommit?: boolean): Ready | undefined
+  /** Somebody was not told yet how far it may apply. */
+  holdsCommit(): boolean
   isLeader(): boolean
   status(): CoreStatus
 }

@@ -8,13 +8,24 @@ import { configurationIndexOf, configurationOf, type State } from "#actors/raft/
 import type { Entry } from "#actors/raft/entry.ts"
 import { assert } from "#runtime/assert.ts"
 
-/** Sends every peer what it may have now: once a turn, so that everything of the turn shares one message. */
-export function replicate(state: State): void {
+/**
+ * Sends every peer what it may have now: once a turn, so that everything of the turn shares one message. With
+ * `holdCommit`, nobody is told the commit index alone.
+ */
+export function replicate(state: State, holdCommit: boolean): void {
   let shared: Shared | undefined
   for (const [id, peer] of state.peers) {
-    shared = sendTo(state, id, peer, shared)
+    shared = sendTo(state, id, peer, shared, holdCommit)
     peer.poke = false
   }
+}
+
+/** Somebody who follows closely does not know yet how far it may apply. */
+export function holdsCommit(state: State): boolean {
+  for (const peer of state.peers.values()) {
+    if (peer.state === "replicate" && peer.commitSent < state.commit) return true
+  }
+  return false
 }
 
 /** Peers that are equally far get the same entries, cut once. */
@@ -23,7 +34,13 @@ interface Shared {
   readonly entries: ReadonlyArray<Entry>
 }
 
-function sendTo(state: State, to: NodeId, peer: Progress, known: Shared | undefined): Shared | undefined {
+function sendTo(
+  state: State,
+  to: NodeId,
+  peer: Progress,
+  known: Shared | undefined,
+  holdCommit: boolean
+): Shared | undefined {
   const { log, settings } = state
   let shared = known
   if (peer.state === "snapshot") {
@@ -48,7 +65,8 @@ function sendTo(state: State, to: NodeId, peer: Progress, known: Shared | undefi
       }
       entries = shared.entries
     }
-    if (entries.length === 0 && !isProbe && !peer.poke && peer.commitSent >= state.commit) return shared
+    const isTold = holdCommit || peer.commitSent >= state.commit
+    if (entries.length === 0 && !isProbe && !peer.poke && isTold) return shared
     state.outbox.push({
       _tag: "Append",
       from: state.id,

@@ -75,7 +75,46 @@ function roomFor(message: Message, group: string): number {
   }
 }
 
-export function encodeMessage(message: Message, group: string): Uint8Array {
+/** One message, by itself. */
+export const encodeMessage = (message: Message, group: string): Uint8Array =>
+  new MessageEncoder(group).encode(message)
+
+/** Messages of one member, one after another. What several members are sent of the log is put into bytes once. */
+export class MessageEncoder {
+  readonly #group: string
+  #entries: ReadonlyArray<Entry> = []
+  #encoded: Uint8Array = new Uint8Array(0)
+
+  constructor(group: string) {
+    this.#group = group
+  }
+
+  encode(message: Message): Uint8Array {
+    return encodeWith(message, this.#group, (entries) => {
+      if (entries !== this.#entries) {
+        this.#encoded = encodeEntries(entries)
+        this.#entries = entries
+      }
+      return this.#encoded
+    })
+  }
+}
+
+type EntriesEncoder = (entries: ReadonlyArray<Entry>) => Uint8Array
+
+function encodeEntries(entries: ReadonlyArray<Entry>): Uint8Array {
+  let size = 0
+  for (const { data } of entries) size += entryHeadBytes + data.length
+  const fields = new Writer(new Uint8Array(size))
+  for (const { term, type, data } of entries) {
+    fields.u64(term)
+    fields.u8(type)
+    long(fields, data)
+  }
+  return fields.bytes
+}
+
+function encodeWith(message: Message, group: string, encoder: EntriesEncoder): Uint8Array {
   const room = new Uint8Array(roomFor(message, group))
   const fields = new Writer(room)
   fields.u32(mark)
@@ -88,7 +127,7 @@ export function encodeMessage(message: Message, group: string): Uint8Array {
   fields.string(message.from)
   fields.string(message.to)
   fields.u64(message.term)
-  encodeBody(fields, message)
+  encodeBody(fields, message, encoder)
   const bytes = room.subarray(0, fields.at)
   new Writer(bytes, 6).u32(bytes.length)
   new Writer(bytes, crcAt).u32(checksumOf(bytes))
@@ -103,7 +142,7 @@ const long = (fields: Writer, bytes: Uint8Array): void => {
   fields.raw(bytes)
 }
 
-function encodeBody(fields: Writer, message: Message): void {
+function encodeBody(fields: Writer, message: Message, encoder: EntriesEncoder): void {
   switch (message._tag) {
     case "PreVote":
     case "Vote":
@@ -121,11 +160,7 @@ function encodeBody(fields: Writer, message: Message): void {
       fields.u64(message.commit)
       fields.u8(message.quiet ? 1 : 0)
       fields.u32(message.entries.length)
-      for (const { term, type, data } of message.entries) {
-        fields.u64(term)
-        fields.u8(type)
-        long(fields, data)
-      }
+      fields.raw(encoder(message.entries))
       return
     case "AppendReply":
       fields.u8(message.accepted ? 1 : 0)

@@ -15,6 +15,9 @@ export interface Moment {
   readonly low: boolean
 }
 
+/** So many times fewer than those under way are few. */
+const fewOf = 4
+
 export class Forwarding {
   readonly #id: NodeId
   readonly #settings: HostSettings
@@ -23,6 +26,9 @@ export class Forwarding {
   readonly #send: (message: HostMessage) => void
   /** Forwarded here and appended, not applied yet: sent again, they are not appended again. */
   readonly #taken = new Set<string>()
+  #endedBefore = 0
+  /** The tick at which proposals began to wait for others. */
+  #gatheringSince: number | undefined
 
   constructor(
     id: NodeId,
@@ -38,9 +44,31 @@ export class Forwarding {
     this.#send = send
   }
 
-  /** Everything that waits to be appended or sent. */
-  flush(moment: Moment): void {
-    const pending = this.#proposals.take()
+  /** Everything that waits to be appended or sent, or nothing for now. True when another turn should look again soon. */
+  flush(moment: Moment): boolean {
+    const { ended } = this.#proposals
+    const someEnded = ended !== this.#endedBefore
+    this.#endedBefore = ended
+    if (this.#proposals.waiting === 0) return false
+    if (this.#gathers(moment.now, someEnded)) return someEnded
+    this.#gatheringSince = undefined
+    this.#flush(this.#proposals.take(), moment)
+    return false
+  }
+
+  /**
+   * Callers often ask again as soon as they are answered. So a few that came while many are under way wait until those
+   * have ended, and then for what is asked next: one write and one message for all, where each group of callers would
+   * go on having its own. A tick at most, so that nobody waits for a lost majority.
+   */
+  #gathers(now: number, someEnded: boolean): boolean {
+    const { waiting, size } = this.#proposals
+    if (!someEnded && waiting * fewOf >= size - waiting) return false
+    this.#gatheringSince ??= now
+    return now === this.#gatheringSince
+  }
+
+  #flush(pending: ReadonlyArray<Pending>, moment: Moment): void {
     if (pending.length === 0) return
     if (this.#core.isLeader()) this.#append(pending, moment)
     else this.#forward(pending, moment)

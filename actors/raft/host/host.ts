@@ -58,6 +58,9 @@ class Host implements RaftHost {
   #applied: number
   #appliedTerm: number
   #toldLeading = 0
+  /** A commit index waits for entries that may carry it along. */
+  #holding = true
+  #tellLater = false
 
   /** A leader without room for entries: when it hands over next, and how long it waits after that. */
   #givesWay = { at: 0, pause: giveWayTicks.least }
@@ -105,6 +108,7 @@ class Host implements RaftHost {
     // What has arrived comes before time passes, and however late this turn is, one tick of it: a member that was
     // held up must not take its own silence for the leader's.
     let ticked = false
+    this.#holding = true
     for (const event of events) {
       if (event._tag === "Ticked") {
         ticked = true
@@ -115,7 +119,7 @@ class Host implements RaftHost {
       this.#collect()
       this.#tick()
     }
-    this.#forwarding.flush(this.#moment())
+    const gathers = this.#forwarding.flush(this.#moment())
     this.#beginReads()
     this.#collect()
     // Between an `Applied` and the next `Apply` the state machine stands exactly where this member believes.
@@ -123,6 +127,10 @@ class Host implements RaftHost {
       this.#snapshots.takeIfDue(this.#applied, this.#appliedTerm, this.#storage)
     }
     this.#applyNext()
+    if (!this.#tellLater && (gathers || this.#core.holdsCommit())) {
+      this.#tellLater = true
+      this.#effects.push({ _tag: "TellLater" })
+    }
     const effects = this.#effects
     this.#effects = []
     return effects
@@ -189,6 +197,10 @@ class Host implements RaftHost {
       case "Compact":
         this.#snapshots.ask(event.ticket)
         return
+      case "Tell":
+        this.#tellLater = false
+        this.#holding = false
+        return
       case "PeerGone":
         this.#core.hintPeerGone(event.node)
         return
@@ -211,8 +223,8 @@ class Host implements RaftHost {
   // ── the core's wishes
 
   #collect(): void {
-    for (let ready = this.#core.ready(); ready !== undefined; ready = this.#core.ready())
-      this.#carryOut(ready)
+    const next = (): Ready | undefined => this.#core.ready(this.#holding)
+    for (let ready = next(); ready !== undefined; ready = next()) this.#carryOut(ready)
   }
 
   #carryOut(ready: Ready): void {

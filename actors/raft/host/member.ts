@@ -329,6 +329,9 @@ export class Member {
       case "LoadChunks":
         this.#load(effect)
         return
+      case "TellLater":
+        this.#turns.later(() => this.#offer({ _tag: "Tell" }))
+        return
       case "Settle":
         this.#settle(effect.ticket, effect.settlement)
         return

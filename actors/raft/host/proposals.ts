@@ -26,6 +26,7 @@ export class Proposals {
   readonly #bySeq = new Map<number, Pending>()
   #queue: Array<Pending> = []
   #bytes = 0
+  #ended = 0
   readonly #settle: (ticket: Ticket, outcome: ProposeOutcome) => void
 
   constructor(settings: HostSettings, settle: (ticket: Ticket, outcome: ProposeOutcome) => void) {
@@ -35,6 +36,16 @@ export class Proposals {
 
   get size(): number {
     return this.#all.size
+  }
+
+  /** How many `take` may give, at most. */
+  get waiting(): number {
+    return this.#queue.length
+  }
+
+  /** Counts those that ended, for whoever wants to know whether one did. */
+  get ended(): number {
+    return this.#ended
   }
 
   add(ticket: Ticket, id: ProposalId, command: Uint8Array, deadline: number): void {
@@ -118,6 +129,7 @@ export class Proposals {
 
   end(pending: Pending, outcome: ProposeOutcome): void {
     if (!this.#all.delete(pending.ticket)) return
+    this.#ended++
     this.#bytes -= pending.data.length
     const { seq } = pending.id
     const first = this.#bySeq.get(seq)

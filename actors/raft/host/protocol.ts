@@ -93,6 +93,8 @@ export type HostEvent =
   | { readonly _tag: "Transfer"; readonly ticket: Ticket; readonly to?: NodeId }
   /** Take a snapshot now; settled when it is durable, or when there is nothing to add to the last. */
   | { readonly _tag: "Compact"; readonly ticket: Ticket }
+  /** The turn that `TellLater` asked for. */
+  | { readonly _tag: "Tell" }
   | { readonly _tag: "PeerGone"; readonly node: NodeId }
   | { readonly _tag: "Unreachable"; readonly node: NodeId }
 
@@ -131,6 +133,8 @@ export type HostEffect =
       readonly chunk: number
       readonly count: number
     }
+  /** Say `Tell` once everything that is due now has had its turn. */
+  | { readonly _tag: "TellLater" }
   | { readonly _tag: "Settle"; readonly ticket: Ticket; readonly settlement: Settlement }
   | { readonly _tag: "Leadership"; readonly leadership: Leadership }
   /** This member's data are not what it promised; it takes no part from now on, also after a restart. */

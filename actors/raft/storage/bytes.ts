@@ -7,41 +7,51 @@ export const utf8 = (value: string): Uint8Array => text.encoder.encode(value)
 
 const half = 2 ** 32
 
+// By single bytes: a `DataView` would first have every small array given a buffer of its own, which costs more than all
+// that is written then.
 export class Writer {
   readonly bytes: Uint8Array
-  readonly #view: DataView
   #at: number
 
   constructor(bytes: Uint8Array, at = 0) {
     this.bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#at = at
   }
 
   get at(): number {
     return this.#at
   }
+  /** Where the next `count` bytes go. A typed array ignores what is written behind its end. */
+  #take(count: number): number {
+    const at = this.#at
+    this.#at += count
+    assert(this.#at <= this.bytes.length, "what is written has room")
+    return at
+  }
   u8(value: number): void {
-    this.#view.setUint8(this.#at, value)
-    this.#at += 1
+    this.bytes[this.#take(1)] = value
   }
   u16(value: number): void {
-    this.#view.setUint16(this.#at, value, true)
-    this.#at += 2
+    const { bytes } = this
+    const at = this.#take(2)
+    bytes[at] = value
+    bytes[at + 1] = value >>> 8
   }
   u32(value: number): void {
-    this.#view.setUint32(this.#at, value, true)
-    this.#at += 4
+    const { bytes } = this
+    const at = this.#take(4)
+    bytes[at] = value
+    bytes[at + 1] = value >>> 8
+    bytes[at + 2] = value >>> 16
+    bytes[at + 3] = value >>> 24
   }
   u64(value: number): void {
     assert(Number.isSafeInteger(value) && value >= 0, "numbers on disk are whole and below 2^53")
-    this.#view.setUint32(this.#at, value % half, true)
-    this.#view.setUint32(this.#at + 4, Math.floor(value / half), true)
-    this.#at += 8
+    this.u32(value % half)
+    this.u32(Math.floor(value / half))
   }
   raw(bytes: Uint8Array): void {
-    this.bytes.set(bytes, this.#at)
-    this.#at += bytes.length
+    this.bytes.set(bytes, this.#take(bytes.length))
   }
   /** Length (2 bytes), then the bytes. */
   short(bytes: Uint8Array): void {
@@ -61,12 +71,10 @@ export class Malformed extends Error {
 
 export class Reader {
   readonly bytes: Uint8Array
-  readonly #view: DataView
   #at: number
 
   constructor(bytes: Uint8Array, at = 0) {
     this.bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#at = at
   }
 
@@ -83,17 +91,21 @@ export class Reader {
     return at
   }
   u8(): number {
-    return this.#view.getUint8(this.#take(1))
+    return this.bytes[this.#take(1)] as number
   }
   u16(): number {
-    return this.#view.getUint16(this.#take(2), true)
+    const at = this.#take(2)
+    return (this.bytes[at] as number) | ((this.bytes[at + 1] as number) << 8)
   }
   u32(): number {
-    return this.#view.getUint32(this.#take(4), true)
+    const { bytes } = this
+    const at = this.#take(4)
+    const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16)
+    return (low | ((bytes[at + 3] as number) << 24)) >>> 0
   }
   u64(): number {
-    const at = this.#take(8)
-    const value = this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * half
+    const at = this.#at
+    const value = this.u32() + this.u32() * half
     if (!Number.isSafeInteger(value)) throw new Malformed(`a number above 2^53 at ${at}`)
     return value
   }

@@ -16,8 +16,17 @@ export interface Cipher {
   readonly random: (length: number) => Uint8Array
   /** HKDF-SHA256, 32 bytes. */
   readonly deriveKey: (secret: Uint8Array, salt: Uint8Array, purpose: string) => Uint8Array
-  /** AES-256-GCM: ciphertext, then a tag of 16 bytes. `bound` is authenticated with it and not stored. */
-  readonly seal: (key: Uint8Array, nonce: Uint8Array, bound: Uint8Array, plain: Uint8Array) => Uint8Array
+  /**
+   * AES-256-GCM: ciphertext, then a tag of 16 bytes. `bound` is authenticated with it and not stored. The result is the
+   * beginning of `room`, if there is one.
+   */
+  readonly seal: (
+    key: Uint8Array,
+    nonce: Uint8Array,
+    bound: Uint8Array,
+    plain: Uint8Array,
+    room?: Uint8Array
+  ) => Uint8Array
   /** `undefined` when anything about it is not as it was sealed. */
   readonly open: (
     key: Uint8Array,

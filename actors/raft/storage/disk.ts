@@ -15,6 +15,12 @@ import type { FromWriter, ToWriter } from "#actors/raft/storage/writer-protocol.
 import type { Storage } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
 
+/**
+ * Where a batch goes while no other is on its way: memory that both threads have is neither made nor given up for each.
+ * Larger than what one write usually carries, small for a process.
+ */
+const sharedBytes = 2 * 1024 * 1024
+
 // What a snapshot may take of the process at a time.
 const sliceMs = 2
 const sliceBytes = 1024 * 1024
@@ -37,6 +43,7 @@ export function diskStorage(
   const keys = new KeyChanges(nodeVfs, nodeCipher, opened)
   const keysChanged: Array<() => void> = []
   const encoder = new BatchEncoder(nodeCipher, recovered)
+  const shared = new Uint8Array(new SharedArrayBuffer(sharedBytes))
   const writer = new Worker(new URL("./writer.ts", import.meta.url), { workerData: { state, pace } })
   const durable: Array<{ readonly token: number; readonly done: (token: number) => void }> = []
   const reads = new Map<number, (entries: ReadonlyArray<Entry>) => void>()
@@ -106,7 +113,7 @@ export function diskStorage(
     if (quarantined !== undefined && message._tag !== "Quarantined" && message._tag !== "Failed") return
     switch (message._tag) {
       case "Durable": {
-        status = message.status
+        status = { ...(message.status ?? status), logBytes: message.logBytes }
         const first = durable.shift()
         assert(first?.token === message.token, "batches become durable in order")
         first.done(first.token)
@@ -161,9 +168,13 @@ export function diskStorage(
   return {
     recovered,
     persist: (batch, done) => {
-      const encoded = encoder.encode(batch)
+      const encoded = encoder.encode(batch, durable.length === 0 ? shared : undefined)
+      const { buffer } = encoded.payload
       durable.push({ token: batch.token, done })
-      ask({ _tag: "Append", token: batch.token, batch: encoded }, [encoded.payload.buffer as ArrayBuffer])
+      ask(
+        { _tag: "Append", token: batch.token, batch: encoded },
+        buffer instanceof ArrayBuffer ? [buffer] : []
+      )
     },
     read: (from, to, maxBytes, done) => {
       const id = ++readId

@@ -136,14 +136,15 @@ const nonceOf = (seq: number): Uint8Array => {
   return nonce
 }
 
-/** A frame as it goes to disk, and the checksum the next one must name. */
+/** A frame as it goes to disk, in the beginning of `room` if there is one, and the checksum the next one must name. */
 export function encodeFrame(
   cipher: Cipher,
   file: FileKey,
   head: FrameHead,
-  payload: Uint8Array
+  payload: Uint8Array,
+  room: Uint8Array = new Uint8Array(frameSize(payload.length))
 ): { readonly bytes: Uint8Array; readonly crc: number } {
-  const bytes = new Uint8Array(frameSize(payload.length))
+  const bytes = room.subarray(0, frameSize(payload.length))
   const fields = new Writer(bytes)
   fields.u32(magic.frame)
   fields.u8(head.kind)
@@ -159,9 +160,12 @@ export function encodeFrame(
   fields.u32(head.previousCrc)
   fields.u32(0)
   fields.u32(cipher.crc32(bytes.subarray(0, headCrcAt), file.salt))
-  fields.raw(cipher.seal(file.key, nonceOf(head.seq), bytes.subarray(0, headBytes), payload))
-  const crc = cipher.crc32(bytes.subarray(0, fields.at), file.salt)
-  fields.u32(crc)
+  const sealedEnd = headBytes + payload.length + tagBytes
+  const sealed = bytes.subarray(headBytes, sealedEnd)
+  cipher.seal(file.key, nonceOf(head.seq), bytes.subarray(0, headBytes), payload, sealed)
+  const crc = cipher.crc32(bytes.subarray(0, sealedEnd), file.salt)
+  new Writer(bytes, sealedEnd).u32(crc)
+  bytes.fill(0, sealedEnd + 4)
   return { bytes, crc }
 }
 
@@ -256,27 +260,37 @@ export function findLaterHead(
   return undefined
 }
 
+/** Bytes of a batch's payload. */
+export function payloadSize(vote: string, entries: ReadonlyArray<Entry>): number {
+  let length = 2 + utf8(vote).length
+  for (const entry of entries) length += entrySize(entry)
+  return length
+}
+
 const entryCrc = (cipher: Cipher, head: Uint8Array, data: Uint8Array): number =>
   cipher.crc32(data, cipher.crc32(head))
 
-/** A batch's payload: the vote, then its entries, each with a checksum of its own. */
-export function encodePayload(cipher: Cipher, vote: string, entries: ReadonlyArray<Entry>): Uint8Array {
-  const name = utf8(vote)
-  let length = 2 + name.length
-  for (const entry of entries) length += entrySize(entry)
-  const bytes = new Uint8Array(length)
+/** A batch's payload: the vote, then its entries, each with a checksum of its own; all of `bytes`, if they are given. */
+export function encodePayload(
+  cipher: Cipher,
+  vote: string,
+  entries: ReadonlyArray<Entry>,
+  bytes: Uint8Array = new Uint8Array(payloadSize(vote, entries))
+): Uint8Array {
   const fields = new Writer(bytes)
-  fields.short(name)
+  fields.string(vote)
+  const entryHead = new Uint8Array(entryHeadBytes - 4)
   for (const entry of entries) {
-    const start = fields.at
-    fields.u64(entry.index)
-    fields.u64(entry.term)
-    fields.u8(entry.type)
-    fields.u32(entry.data.length)
-    fields.u32(entryCrc(cipher, bytes.subarray(start, fields.at), entry.data))
+    const head = new Writer(entryHead)
+    head.u64(entry.index)
+    head.u64(entry.term)
+    head.u8(entry.type)
+    head.u32(entry.data.length)
+    fields.raw(entryHead)
+    fields.u32(entryCrc(cipher, entryHead, entry.data))
     fields.raw(entry.data)
   }
-  assert(fields.at === length, "a payload is as long as it was computed to be")
+  assert(fields.at === bytes.length, "a payload is as long as it was computed to be")
   return bytes
 }
 

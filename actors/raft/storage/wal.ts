@@ -45,12 +45,17 @@ export interface WalStatus extends ScrubStatus {
   readonly low: boolean
 }
 
+// The first holds what a busy log writes at a time, the second what one entry may be.
+const usualRoomBytes = 64 * 1024
+const keptRoomBytes = 2 * 1024 * 1024
+
 export class Wal {
   readonly #vfs: Vfs
   readonly #cipher: Cipher
   readonly #state: WalState
   readonly #place: string
   readonly #keys = new Map<string, FileKey>()
+  #lastKey: { readonly fileId: Uint8Array; readonly key: FileKey } | undefined
   #ring: KeyRing
   /** The file of data keys as it will be once nothing is sealed with an older one. */
   #keysAfter: Uint8Array | undefined
@@ -69,6 +74,7 @@ export class Wal {
   #logBytes: number
   #logBytesAtDraft = 0
   #lastFrameBytes = 0
+  #room = new Uint8Array(usualRoomBytes)
   #spare: { readonly file: VfsFile; zeroed: number } | undefined
   #low = false
   #scrubs = 0
@@ -145,19 +151,26 @@ export class Wal {
    * harms nothing yet: it refuses new entries until there is room again.
    */
   prepare(): boolean {
-    const { segmentBytes, zeroBytes } = this.#state.limits
-    // Beside large frames, which need no zeros, only what small ones and votes may want next.
-    const wanted = this.#isLarge(this.#lastFrameBytes) ? Math.min(zeroBytes, segmentBytes) : segmentBytes
-    const zeroed = (): number => this.#spare?.zeroed ?? 0
-    if (this.#low || zeroed() >= wanted) return false
+    if (!this.wantsPreparation()) return false
     try {
-      this.#zero(wanted, zeroBytes)
+      this.#zero(this.#wantedSpare, this.#state.limits.zeroBytes)
     } catch (error) {
       if (!(error instanceof DiskError) || !error.noSpace) throw error
       this.#dropSpare()
       this.#low = true
     }
-    return !this.#low && zeroed() < wanted
+    return this.wantsPreparation()
+  }
+
+  /** Whether `prepare` has something to do. */
+  wantsPreparation(): boolean {
+    return !this.#low && (this.#spare?.zeroed ?? 0) < this.#wantedSpare
+  }
+
+  /** Beside large frames, which need no zeros, only what small ones and votes may want next. */
+  get #wantedSpare(): number {
+    const { segmentBytes, zeroBytes } = this.#state.limits
+    return this.#isLarge(this.#lastFrameBytes) ? Math.min(zeroBytes, segmentBytes) : segmentBytes
   }
 
   /** Looks whether there is room for new entries. */
@@ -353,7 +366,8 @@ export class Wal {
         count: head.count,
         previousCrc: this.#previousCrc
       },
-      payload
+      payload,
+      this.#roomFor(size)
     )
     this.#file.write(this.#offset, frame.bytes)
     const at = { fileId, offset: this.#offset, size }
@@ -369,6 +383,14 @@ export class Wal {
     // Without this, losing the whole segment would look like never having had it.
     if (isFirst) this.witness()
     return at
+  }
+
+  /** Frames are put together in one place: for large ones, touching new memory costs more than all else. */
+  #roomFor(frameBytes: number): Uint8Array {
+    if (this.#room.length >= frameBytes) return this.#room
+    const room = new Uint8Array(frameBytes)
+    if (frameBytes <= keptRoomBytes) this.#room = room
+    return room
   }
 
   /**
@@ -488,6 +510,13 @@ export class Wal {
   }
 
   #keyOf(fileId: Uint8Array): FileKey {
+    if (this.#lastKey?.fileId === fileId) return this.#lastKey.key
+    const key = this.#findKey(fileId)
+    this.#lastKey = { fileId, key }
+    return key
+  }
+
+  #findKey(fileId: Uint8Array): FileKey {
     const name = hex(fileId)
     const known = this.#keys.get(name)
     if (known !== undefined) return known

@@ -22,7 +22,13 @@ export type ToWriter =
   | { readonly _tag: "Close" }
 
 export type FromWriter =
-  | { readonly _tag: "Durable"; readonly token: number; readonly status: WalStatus }
+  /** `status` when there is more to it than that the log has grown. */
+  | {
+      readonly _tag: "Durable"
+      readonly token: number
+      readonly logBytes: number
+      readonly status?: WalStatus
+    }
   | { readonly _tag: "Entries"; readonly id: number; readonly entries: ReadonlyArray<Entry> }
   | { readonly _tag: "ChunksWritten" }
   /** Without `stored` there was no room for it. */

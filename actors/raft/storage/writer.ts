@@ -10,7 +10,7 @@ import type { Scrubber } from "#actors/raft/storage/scrubber.ts"
 import type { SnapshotDraft } from "#actors/raft/storage/snapshot-file.ts"
 import { DiskError } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
-import { Wal } from "#actors/raft/storage/wal.ts"
+import { Wal, type WalStatus } from "#actors/raft/storage/wal.ts"
 import type { WalState } from "#actors/raft/storage/wal-state.ts"
 import type { FromWriter, ToWriter } from "#actors/raft/storage/writer-protocol.ts"
 import { assert } from "#runtime/assert.ts"
@@ -43,6 +43,7 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
   let quiet: ReturnType<typeof setTimeout> | undefined
   let writtenSinceQuiet = false
   let wasLow = false
+  let told: WalStatus | undefined
 
   const opened = (): Wal => {
     assert(wal !== undefined, "the log is open")
@@ -133,11 +134,15 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
       case "Append": {
         opened().append(message.batch)
         const status = opened().status()
+        const { token } = message
+        const { logBytes } = status
+        if (told !== undefined && differOnlyInLog(told, status)) say({ _tag: "Durable", token, logBytes })
+        else say({ _tag: "Durable", token, logBytes, status })
+        told = status
         wasLow = status.low
-        say({ _tag: "Durable", token: message.token, status })
         writtenSinceQuiet = true
         if (quiet === undefined) watchQuiet()
-        if (!preparing) {
+        if (!preparing && opened().wantsPreparation()) {
           preparing = true
           setImmediate(prepare, undefined)
         }
@@ -197,6 +202,14 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
     scrubLater()
   })(undefined)
 }
+
+const differOnlyInLog = (a: WalStatus, b: WalStatus): boolean =>
+  a.diskBytes === b.diskBytes &&
+  a.snapshotIndex === b.snapshotIndex &&
+  a.snapshotBytes === b.snapshotBytes &&
+  a.low === b.low &&
+  a.scrubs === b.scrubs &&
+  a.damage === b.damage
 
 if (parentPort !== null) {
   const { state, pace } = workerData as { readonly state: WalState; readonly pace: Pace }

@@ -7,7 +7,7 @@
 
 import { performance } from "node:perf_hooks"
 import type { NodeId } from "#actors/raft/core/configuration.ts"
-import { decodeMessage, encodeMessage, OfAnotherGroup } from "#actors/raft/host/codec.ts"
+import { decodeMessage, MessageEncoder, OfAnotherGroup } from "#actors/raft/host/codec.ts"
 import { type Lane, laneOf, type Message } from "#actors/raft/host/message.ts"
 import { groupName, type Incarnation, incarnationOf, supersedes } from "#actors/raft/incarnation.ts"
 import { Malformed } from "#actors/raft/storage/bytes.ts"
@@ -65,6 +65,7 @@ export function openNatsWire(options: NatsWireOptions): NatsWire {
   const doubts = new Map<NodeId, ReturnType<typeof setTimeout>>()
   const metAt = new Map<NodeId, number>()
   const subjects = new Map<string, string>()
+  const encoder = new MessageEncoder(group)
   const counters = { sent: 0, received: 0, refused: 0 }
 
   const subjectTo = (to: NodeId, lane: Lane): string => {
@@ -86,7 +87,7 @@ export function openNatsWire(options: NatsWireOptions): NatsWire {
     const lane = laneOf(message)
     const transport = lane === "bulk" ? bulk : main
     try {
-      transport.publish(subjectTo(message.to, lane), noHeaders, encodeMessage(message, group))
+      transport.publish(subjectTo(message.to, lane), noHeaders, encoder.encode(message))
       counters.sent++
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error

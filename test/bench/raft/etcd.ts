@@ -6,6 +6,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { connect, type Socket } from "node:net"
 import { freePort } from "#cli/free-port.ts"
+import { until } from "#test/support/nats-server.ts"
 
 export const hasEtcd = (): boolean => spawnSync("etcd", ["--version"]).status === 0
 
@@ -44,6 +45,25 @@ export async function startEtcd(directory: string): Promise<ReadonlyArray<EtcdMe
     }
     return { url, start, process: () => child, rss }
   })
+}
+
+export async function findEtcdLeader(members: ReadonlyArray<EtcdMember>): Promise<EtcdMember> {
+  let found: EtcdMember | undefined
+  const leads = async ({ url }: EtcdMember): Promise<boolean> => {
+    const client = new EtcdClient(url)
+    try {
+      return (await client.status()).leads
+    } catch {
+      return false
+    } finally {
+      client.close()
+    }
+  }
+  await until(async () => {
+    for (const each of members) if (await leads(each)) found = each
+    return found !== undefined
+  }, 20_000)
+  return found as EtcdMember
 }
 
 const path = { put: "/etcdserverpb.KV/Put", status: "/etcdserverpb.Maintenance/Status" }

@@ -19,7 +19,13 @@ interface Writer {
   readonly write: (data: Uint8Array) => Promise<void>
   readonly leads: () => boolean
   readonly sent?: () => number
+  readonly applied?: () => number
+  readonly compact?: () => Promise<void>
 }
+
+// A state of 32 MiB, so that snapshots are of a size that is felt.
+const chunk = new Uint8Array(64 * 1024).fill(7)
+const snapshotChunks = 512
 
 let seq = 0
 const writerOf = (raft: RaftService, id: string, boot: string): Writer => ({
@@ -56,7 +62,7 @@ const openMember = Effect.fnUntraced(function* ({ id, ids, directory, access }: 
     nodeId: id,
     machine: {
       apply: (index) => index,
-      snapshot: () => [new Uint8Array(8)],
+      snapshot: () => Array.from({ length: snapshotChunks }, () => chunk),
       restore: (chunks) => void [...chunks]
     }
   })
@@ -68,35 +74,42 @@ const openMember = Effect.fnUntraced(function* ({ id, ids, directory, access }: 
       (error: Error) => respond?.({ error: error.message }, none)
     )
   )
-  return { ...writer, sent: () => wire.counters().sent }
+  return {
+    ...writer,
+    sent: () => wire.counters().sent,
+    applied: () => raft.status().applied,
+    compact: () => Effect.runPromise(raft.compact)
+  }
 })
 
 const tell = (message: unknown): void => void process.send?.(message)
 
-async function obey(writer: Writer, order: Order, end: () => void): Promise<void> {
+async function obey(writer: Writer, order: Order): Promise<void> {
   switch (order._tag) {
     case "Measure": {
       const data = new Uint8Array(order.bytes).fill(1)
-      tell(await measure(order.open, order.count, () => writer.write(data)))
+      const measuring = measure(order.open, order.count, () => writer.write(data))
+      if (order.compact) await writer.compact?.()
+      tell(await measuring)
       return
     }
     case "WriteOnce":
       await writer.write(new Uint8Array(256))
       tell("written")
       return
+    case "Compact":
+      await writer.compact?.()
+      tell("compacted")
+      return
     case "Report": {
-      const { user, system } = process.cpuUsage()
       const report: Report = {
         leads: writer.leads(),
-        cpu: (user + system) / 1_000,
         rss: process.memoryUsage().rss,
-        sent: writer.sent?.() ?? 0
+        sent: writer.sent?.() ?? 0,
+        applied: writer.applied?.() ?? 0
       }
       tell(report)
-      return
     }
-    case "End":
-      end()
   }
 }
 
@@ -110,9 +123,7 @@ await Effect.runPromise(
           : yield* Effect.promise(() => openSkeleton(setting))
       yield* Effect.callback<void>((resume) => {
         process.on("message", (order: Order) => {
-          obey(writer, order, () => resume(Effect.void)).catch((error: Error) =>
-            tell({ error: error.message })
-          )
+          obey(writer, order).catch((error: Error) => tell({ error: error.message }))
         })
         process.on("disconnect", () => resume(Effect.void))
         tell("ready")

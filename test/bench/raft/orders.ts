@@ -10,18 +10,25 @@ export interface Setting {
 }
 
 export type Order =
-  | { readonly _tag: "Measure"; readonly open: number; readonly count: number; readonly bytes: number }
+  | {
+      readonly _tag: "Measure"
+      readonly open: number
+      readonly count: number
+      readonly bytes: number
+      /** Takes a snapshot as soon as writing has begun. */
+      readonly compact?: boolean
+    }
   | { readonly _tag: "WriteOnce" }
+  | { readonly _tag: "Compact" }
   | { readonly _tag: "Report" }
-  | { readonly _tag: "End" }
 
 export interface Report {
   readonly leads: boolean
-  /** Milliseconds of processor time so far, and bytes. */
-  readonly cpu: number
+  /** Bytes. */
   readonly rss: number
   /** Messages of consensus that it has said. */
   readonly sent: number
+  readonly applied: number
 }
 
 /** Where clients of other processes write to. */

@@ -21,10 +21,11 @@ export function simCipher(chance: Fresh): Cipher {
       new DataView(key.buffer).setUint32(0, crc32(purpose, crc32(salt, crc32(secret))))
       return key
     },
-    seal: (key, nonce, bound, plain) => {
-      const sealed = new Uint8Array(plain.length + tagBytes)
+    seal: (key, nonce, bound, plain, room = new Uint8Array(plain.length + tagBytes)) => {
+      const sealed = room.subarray(0, plain.length + tagBytes)
       sealed.set(plain)
-      new DataView(sealed.buffer).setUint32(plain.length, tagOf(key, nonce, bound, plain))
+      sealed.fill(0, plain.length)
+      new DataView(room.buffer, room.byteOffset).setUint32(plain.length, tagOf(key, nonce, bound, plain))
       return sealed
     },
     open: (key, nonce, bound, sealed) => {

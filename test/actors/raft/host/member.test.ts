@@ -447,14 +447,18 @@ describe("what cannot be applied", () => {
     )
   })
 
-  test("H6: an entry at which the state machine throws halts every member at the same place", () => {
+  test("H6: an entry at which the state machine throws halts every member that hears of it, at the same place", () => {
     const members = new Members(["a", "b", "c"])
     const leader = members.elect()
     const id = { proposer: leader, boot: "x", seq: 1 }
     members.member(leader).propose(new TextEncoder().encode("no JSON"), id, () => {})
-    members.until("the end of all", () =>
-      [...members.places.values()].every(({ problem }) => problem !== undefined)
-    )
+    const ended = (): number =>
+      [...members.places.values()].filter(({ problem }) => problem !== undefined).length
+    // The one that is left alone is never told that the entry is committed.
+    members.until("the end of two", () => ended() === 2)
+    members.crash(leader)
+    members.start(leader)
+    members.until("the end of all", () => ended() === 3)
     for (const { problem } of members.places.values()) expect(problem).toContain("Cannot apply entry 3")
   })
 })
