@@ -10,6 +10,7 @@ import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts
 import { identityOf, signalGroup, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import { type Guard, startGuard } from "#actors/drivers/nats-server/guard.ts"
+import { ServerLog } from "#actors/drivers/nats-server/log.ts"
 import { type NatsPaths, natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import {
   findBinary,
@@ -118,6 +119,15 @@ const silencesBeforeKill = 3
 /** A server that ran this long was well: the next restart starts from the shortest delay again. */
 const wellAfterMs = 10_000
 const rotatedLogsKept = 2
+/** It takes some milliseconds; a server that is busy or stuck is not waited for. */
+const reloadWithinMs = 2_000
+const lookAtLogEveryMs = 20
+const saysReloaded = /Reloaded server configuration|Failed to reload/
+/**
+ * A server of 2.9 whose accounts change knows none of them for a moment, and forgets whatever another server tells it
+ * then of its clients' subscriptions. It says so, and nobody tells it again: to its own clients, those others are nobody.
+ */
+const hasForgotten = /Unknown account "(TROUPE|SYSTEM)" for remote subject/
 /** Ours have moved within 0.3 s of being asked to; a busy machine and other people's clients get more. */
 const leaveWithinMs = 1_500
 const backWithinMs = 15_000
@@ -201,9 +211,11 @@ const setPeers = Effect.fnUntraced(function* (
   const { cluster } = supervision.site
   if (cluster === undefined)
     return yield* cannot({ message: "Cannot set peers: nats-server is in no cluster" })
-  supervision.site = { ...supervision.site, cluster: { ...cluster, routes } }
   supervision.members = members
-  yield* refreshUsers(supervision, "always")
+  // Accounts before routes: what comes over a new route while accounts change is dropped for good.
+  yield* refreshUsers(supervision)
+  supervision.site = { ...supervision.site, cluster: { ...cluster, routes } }
+  yield* reload(supervision)
 })
 
 const restartInOrder = Effect.fnUntraced(function* (
@@ -335,6 +347,7 @@ const attend = Effect.fnUntraced(function* (
   everyMs: number
 ) {
   let silences = 0
+  const log = new ServerLog(supervision.site.paths.log)
   while (true) {
     const nudged = yield* Queue.take(nudges).pipe(
       Effect.timeoutOrElse({
@@ -343,6 +356,10 @@ const attend = Effect.fnUntraced(function* (
       })
     )
     yield* refreshUsers(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
+    if (hasForgotten.test(log.read()) && supervision.state === "running") {
+      yield* Effect.logWarning("nats-server has forgotten what others' clients hear: restarting it")
+      yield* restartInOrder(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
+    }
     if (nudged === "look" || supervision.state !== "running") continue
     const { running, site } = supervision
     pruneLogs(site.paths)
@@ -360,15 +377,27 @@ const attend = Effect.fnUntraced(function* (
 })
 
 const refreshUsers = Effect.fnUntraced(function* (
-  supervision: Supervision,
-  when: "when changed" | "always" = "when changed"
+  supervision: Supervision
 ): Effect.fn.Return<void, NatsServerError> {
   const { users, problems } = yield* currentUsers(supervision)
   supervision.problems = problems
-  if (users === supervision.users && when === "when changed") return
+  if (users === supervision.users) return
   supervision.users = users
-  yield* writeConfig(supervision.site, supervision.running, users)
-  signalProcess(supervision.running.identity, "SIGHUP")
+  yield* reload(supervision)
+})
+
+/** Has the server read its configuration anew, and waits until it says that it has. */
+const reload = Effect.fnUntraced(function* (
+  supervision: Supervision
+): Effect.fn.Return<void, NatsServerError> {
+  const { site, running, users } = supervision
+  const log = new ServerLog(site.paths.log)
+  yield* writeConfig(site, running, users)
+  if (!signalProcess(running.identity, "SIGHUP")) return
+  for (let waited = 0; waited < reloadWithinMs; waited += lookAtLogEveryMs) {
+    yield* Effect.sleep(Duration.millis(lookAtLogEveryMs))
+    if (saysReloaded.test(log.read())) return
+  }
 })
 
 const currentUsers = Effect.fnUntraced(function* ({

@@ -83,6 +83,8 @@ const firstConnect = Schedule.spaced("100 millis")
 const flushWithinMs = 500
 /** News of a subscription takes a few milliseconds through a cluster; a busy machine gets more. */
 const overlapMs = 150
+/** How long a message may be under way over a slow route, and still be known for one that came over the other connection. */
+const lateWithinMs = 10_000
 /** How often a client that is away from home looks whether home takes connections again. */
 const lookHomeEveryMs = 1_000
 /** Twice the largest message, so that one of those never waits for another. */
@@ -156,6 +158,8 @@ class NatsTransport implements NatsTransportService {
   #servers: ReadonlyArray<string>
   #line: NatsLine
   #move: Move | undefined
+  /** What the connection before this one brought during the last move. */
+  #late: { readonly line: NatsLine; readonly overlap: Overlap<Held>; readonly until: number } | undefined
   #moving = false
   #closing = false
   #count = 0
@@ -311,6 +315,7 @@ class NatsTransport implements NatsTransportService {
     if (from.connected) await from.flush(flushWithinMs)
     this.#move = undefined
     for (const arrival of move.overlap.rest()) this.#deliver(arrival.wanted, arrival)
+    this.#late = { line: to, overlap: move.overlap, until: this.#host.monotonic() + lateWithinMs }
     this.#counted.moves++
     if (wasConnected) this.#tell({ _tag: "Connected", server: to.server })
     await from.close()
@@ -340,6 +345,7 @@ class NatsTransport implements NatsTransportService {
       headers: decodeHeaders(message),
       body
     }
+    if (this.#late?.line === line && this.#isLate(held)) return
     const move = this.#move
     // Of a group only one member gets each message, so those come once anyway.
     if (move && wanted.queue === undefined) {
@@ -350,6 +356,11 @@ class NatsTransport implements NatsTransportService {
       }
     }
     this.#deliver(wanted, held)
+  }
+
+  #isLate(held: Held): boolean {
+    if (this.#late && this.#host.monotonic() > this.#late.until) this.#late = undefined
+    return this.#late?.overlap.isLate(held) ?? false
   }
 
   #deliver(wanted: Wanted, arrival: Arrival): void {

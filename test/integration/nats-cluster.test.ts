@@ -1,12 +1,10 @@
 /** Three managers' nats-servers as one cluster: joined by routes at run time, restarted in turn under load. */
 import { afterEach, expect, test } from "bun:test"
-import { spawn } from "node:child_process"
-import { rmSync } from "node:fs"
+import { appendFileSync, readFileSync, rmSync } from "node:fs"
 import process from "node:process"
-import { createInterface } from "node:readline"
-import { fileURLToPath } from "node:url"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
+import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import { natsServer } from "#actors/nats/actor.ts"
 import { publicKeysOf } from "#actors/nats/creds.ts"
 import { FromNats } from "#actors/nats/protocol.ts"
@@ -24,6 +22,7 @@ import { type LocalSystem, makeSystem } from "#runtime/live.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
 import type { Outcome } from "#runtime/wire.ts"
+import { prepareManager } from "#test/actors/nats/started-manager.ts"
 import { freshDirectory, until } from "#test/actors/nats/support.ts"
 
 const endings: Array<() => unknown> = []
@@ -39,6 +38,7 @@ const scoped = async <A, E>(effect: Effect.Effect<A, E, Scope.Scope>): Promise<A
 
 interface Manager {
   readonly nodeId: string
+  readonly dataDir: string
   readonly server: NatsServerService
 }
 
@@ -48,6 +48,7 @@ const start = async (nodeId: string, more: Partial<NatsServerOptions> = {}): Pro
   const cluster = { name: "c1", host: "127.0.0.1", port: 0, user: "route", password: "s3:cret/", routes: [] }
   return {
     nodeId,
+    dataDir,
     server: await scoped(startNatsServer({ dataDir, nodeId, clusterId: "c1", port: 0, cluster, ...more }))
   }
 }
@@ -129,6 +130,40 @@ test("servers that were started alone become a cluster while they run, without c
   await until("they do not", async () => !(await ask()))
 }, 30_000)
 
+test("whom to let in is known before there is a route: what comes over it meanwhile would be dropped for good", async () => {
+  const managers = await Promise.all(["n1", "n2"].map((nodeId) => start(nodeId)))
+  await join(managers)
+  for (const { dataDir } of managers) {
+    const log = (): string => readFileSync(natsPaths(dataDir).log, "utf8")
+    await until("there is a route", () => log().includes("Reloaded: cluster routes"))
+    const [accounts, reloaded, routes] = [
+      log().indexOf("Reloaded: accounts"),
+      log().indexOf("Reloaded server configuration"),
+      log().indexOf("Reloaded: cluster routes")
+    ]
+    expect(accounts).toBeGreaterThan(0)
+    expect(reloaded).toBeGreaterThan(accounts)
+    expect(routes).toBeGreaterThan(reloaded)
+  }
+}, 30_000)
+
+test("a server that says it has forgotten what others' clients hear is restarted, and its clients lose nothing", async () => {
+  const [own, other] = (await Promise.all([start("n1", { attendEveryMs: 100 }), start("n2")])) as [
+    Manager,
+    Manager
+  ]
+  await join([own, other])
+  const transport = await connect([own, other], 0)
+  const words = 'rid:7 - Unknown account "TROUPE" for remote subject "troupe.v1.c1.n2.task.hello.in"'
+  appendFileSync(
+    natsPaths(own.dataDir).log,
+    `[1] 2026/01/01 00:00:00.000000 [ERR] 127.0.0.1:33835 - ${words}\n`
+  )
+  await until("it has been restarted", () => own.server.status().restarts === 1)
+  expect(transport.counters()).toMatchObject({ disconnects: 0 })
+  expect(transport.counters().moves).toBeGreaterThan(0)
+}, 30_000)
+
 test("all three restarted in turn under load: no question is lost, none is handled twice, all come home", async () => {
   const managers = await three()
   const transports = await Promise.all(managers.map((_, own) => connect(managers, own)))
@@ -195,20 +230,9 @@ test("a manager's crash leaves its server in the cluster for a moment; the next 
   const other = await start("n2")
   const dataDir = freshDirectory()
   endings.push(() => rmSync(dataDir, { recursive: true, force: true }))
-  const program = fileURLToPath(new URL("../actors/nats/manager-process.ts", import.meta.url))
-  const startManager = async () => {
-    const routes = JSON.stringify([other.server.route])
-    const child = spawn(process.execPath, [program, dataDir, "0", "n1", routes], {
-      stdio: ["ignore", "pipe", "inherit"]
-    })
-    endings.push(() => child.kill("SIGKILL"))
-    for await (const line of createInterface({ input: child.stdout })) {
-      if (line.startsWith("{")) return { child, ...JSON.parse(line) }
-    }
-    throw new Error("the manager ended before its server was ready")
-  }
-  const first = await startManager()
-  const left = identityOf(first.status.pid)
+  const prepare = () => prepareManager([dataDir, "0", "n1", JSON.stringify([other.server.route])], endings)
+  const first = await (await prepare())()
+  const left = identityOf(first.status.pid ?? 0)
   const near = await scoped(
     natsTransport({ servers: [first.url], nodeId: "n1", seed: first.credentials.seed })
   )
@@ -224,9 +248,10 @@ test("a manager's crash leaves its server in the cluster for a moment; the next 
     stir(far)
     return reached()
   })
+  const startSecond = await prepare()
   first.child.kill("SIGKILL")
   expect(await reached()).toBe(true)
-  const second = await startManager()
+  const second = await startSecond()
   expect(second.status).toMatchObject({ adopted: true, pid: first.status.pid })
   expect(second.route).toBe(first.route)
   expect(await reached()).toBe(true)

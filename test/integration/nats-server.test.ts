@@ -1,11 +1,10 @@
 /** The supervised nats-server: a real one, real clients, and kill -9 of each process around it. */
-import { afterEach, expect, test } from "bun:test"
+import { afterEach, expect, setDefaultTimeout, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import net from "node:net"
 import { join } from "node:path"
 import process from "node:process"
-import { createInterface } from "node:readline"
 import { Effect, Exit, Scope } from "effect"
 import type { NatsConnection } from "nats"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
@@ -16,8 +15,12 @@ import {
   type NatsServerStatus,
   startNatsServer
 } from "#actors/nats/server.ts"
+import { prepareManager, type StartedManager } from "#test/actors/nats/started-manager.ts"
 import { connectAs, freshDirectory, objectionTo, until } from "#test/actors/nats/support.ts"
 import { ownName } from "#test/support/own-name.ts"
+
+// A process of its own takes seconds to start on a busy machine.
+setDefaultTimeout(30_000)
 
 const endings: Array<() => unknown> = []
 afterEach(async () => {
@@ -48,24 +51,11 @@ async function connected(url: string, credentials: NatsCredentials): Promise<Nat
   return connection
 }
 
-interface Manager {
-  readonly child: ChildProcess
-  readonly url: string
-  readonly credentials: NatsCredentials
-  readonly status: NatsServerStatus
-}
+const prepare = (dataDir: string, port = 0): Promise<() => Promise<StartedManager>> =>
+  prepareManager([dataDir, String(port)], endings)
 
-async function startManager(dataDir: string, port = 0): Promise<Manager> {
-  const file = new URL("../actors/nats/manager-process.ts", import.meta.url).pathname
-  const child = spawn(process.execPath, [file, dataDir, String(port)], {
-    stdio: ["ignore", "pipe", "inherit"]
-  })
-  endings.push(() => child.kill("SIGKILL"))
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (line.startsWith("{")) return { child, ...JSON.parse(line) }
-  }
-  throw new Error("the manager ended before its server was ready")
-}
+const startManager = async (dataDir: string, port = 0): Promise<StartedManager> =>
+  (await prepare(dataDir, port))()
 
 const serverOf = (status: NatsServerStatus): ProcessIdentity => {
   const identity = identityOf(status.pid ?? 0)
@@ -280,9 +270,10 @@ test("a manager that is back in time takes the left-over over, with its clients"
   void (async () => {
     for await (const event of client.status()) if (event.type === "disconnect") cut = true
   })()
+  const startSecond = await prepare(dataDir)
   first.child.kill("SIGKILL")
   await gone(first.child)
-  const second = await startManager(dataDir)
+  const second = await startSecond()
   expect(second.status).toMatchObject({ adopted: true, pid: server.pid })
   expect(second.url).toBe(first.url)
   expect(isAlive(guard)).toBe(false)

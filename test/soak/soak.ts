@@ -46,8 +46,8 @@ export interface SoakResult {
 const names = ["n1", "n2", "n3"]
 /** Answers to questions that may be repeated are kept for two minutes: until then every heap grows as it should. */
 const warmUpMs = 150_000
-/** Back-off after a few crashes in a row, and the deadline of the last question. */
-const restWithinMs = 40_000
+/** The longest back-off, lengthened by half, and the deadline of the last question. */
+const restWithinMs = 60_000
 
 interface Node {
   readonly name: string

@@ -1,4 +1,5 @@
-/** A manager reduced to its nats-server, as a process of its own that tests can kill. */
+/** A manager reduced to its nats-server, as a process of its own that tests can kill; it starts when it is told to. */
+import { once } from "node:events"
 import process from "node:process"
 import { Effect } from "effect"
 import { startNatsServer } from "#actors/nats/server.ts"
@@ -31,5 +32,7 @@ const program = Effect.gen(function* () {
   })
 })
 
+console.log("loaded")
+await once(process.stdin, "data")
 await Effect.runPromise(Effect.scoped(program))
 process.exit(0)
