@@ -61,12 +61,11 @@ const isWorker = (node: Cluster): Promise<void> =>
 
 beforeAll(async () => {
   first = await startCluster({ name: "first", dockerHost, args: local })
-  second = await joined("second", "Manager")
-  third = await joined("third", "Worker")
+  ;[second, third] = await Promise.all([joined("second", "Manager"), joined("third", "Worker")])
 }, 120_000)
 afterAll(async () => {
   for (const one of seen) if (isAlive(one)) process.kill(-one.pid, "SIGKILL")
-  for (const one of [third, second, first]) await one?.cleanUp()
+  await Promise.all([third, second, first].map((one) => one?.cleanUp()))
 }, 60_000)
 
 describe("roles of running nodes", () => {

@@ -24,7 +24,7 @@ const alone: ReadonlyArray<string> = ["--executor", "process", "--advertise-addr
 const noEngine = "unix:///nonexistent/docker.sock"
 
 export class Managers {
-  /** In the order in which they joined; the first one founded the cluster. */
+  /** The first one founded the cluster, the others joined at the same time. */
   readonly all: ReadonlyArray<Cluster>
 
   private constructor(all: ReadonlyArray<Cluster>) {
@@ -41,13 +41,10 @@ export class Managers {
       await founder.restart()
       const { address, token } = await invitation(founder)
       for (let at = 2; at <= count; at++) {
-        const joining = await newManager(`m${at}`, [
-          ...(options.args ?? []),
-          ...["--join", address, "--token", token]
-        ])
-        made.push(joining)
-        await joining.restart()
+        const args = [...(options.args ?? []), "--join", address, "--token", token]
+        made.push(await newManager(`m${at}`, args))
       }
+      await Promise.all(made.slice(1).map((joining) => joining.restart()))
       await managers.settled()
       return managers
     } catch (error) {
