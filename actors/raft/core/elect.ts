@@ -111,10 +111,12 @@ function ask(state: State, question: "PreVote" | "Vote", term: number, transfer:
   }
 }
 
-/** A leader was heard so lately that nobody else is wanted. */
-export const isInLease = (state: State): boolean =>
+/** A leader was heard so lately that nobody else than itself is wanted: it may have lost its followers for a moment. */
+export const isInLease = (state: State, asker: NodeId): boolean =>
   state.role === "leader" ||
-  (state.leader !== undefined && state.now - state.leaderHeardAt < state.settings.electionTicks)
+  (state.leader !== undefined &&
+    state.leader !== asker &&
+    state.now - state.leaderHeardAt < state.settings.electionTicks)
 
 // Raft §5.4.1
 const isAsNew = (state: State, lastIndex: number, lastTerm: number): boolean =>
@@ -123,7 +125,9 @@ const isAsNew = (state: State, lastIndex: number, lastTerm: number): boolean =>
 /** Answers without changing anything here. */
 export function onPreVote(state: State, message: PreVote): void {
   const granted =
-    message.term > state.term && !isInLease(state) && isAsNew(state, message.lastIndex, message.lastTerm)
+    message.term > state.term &&
+    !isInLease(state, message.from) &&
+    isAsNew(state, message.lastIndex, message.lastTerm)
   state.outbox.push({
     _tag: "PreVoteReply",
     from: state.id,

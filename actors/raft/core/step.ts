@@ -45,7 +45,7 @@ export function step(state: State, message: CoreMessage): void {
         break
       case "Vote":
         // Whoever still hears a leader lets no one else begin a term; unless the leader itself wants it.
-        if (!message.transfer && isInLease(state)) return
+        if (!message.transfer && isInLease(state, message.from)) return
         follow(state, message.term, undefined)
         break
       case "Append":

@@ -33,6 +33,9 @@ function tickLeader(state: State): void {
   // Check-quorum: whoever is not heard by a majority must not stand in the way of one that is.
   if (!isQuorum(configurationOf(state), isHeard)) {
     follow(state, state.term, undefined)
+    // The question waits where they are held up, so that whoever comes back first is answered first: of two members
+    // one that starts keeps the other waiting no longer than it must.
+    if (mayCampaign(state)) campaign(state, false)
     return
   }
   if (isDiskStuck(state)) {

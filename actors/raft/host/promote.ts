@@ -7,6 +7,8 @@ export interface CatchUp {
   readonly target: number
   readonly since: number
   readonly quickRounds: number
+  /** Since when it was never silent for half an election timeout. */
+  readonly steadySince: number
 }
 
 // Two in a row: the first may have been short only because little was written.
@@ -14,7 +16,9 @@ const roundsWanted = 2
 
 /**
  * How far each learner has come at tick `now`, and the first that may be promoted. A round is quick if it takes no
- * longer than an election timeout: then the group would not wait for this voter longer than for a new leader.
+ * longer than an election timeout: then the group would not wait for this voter longer than for a new leader. For as
+ * long it must not have been silent: a process that only starts is held up again and again, and as one of two voters
+ * each time it would cost the leader its majority.
  */
 export function judgeLearners(
   status: CoreStatus,
@@ -26,14 +30,16 @@ export function judgeLearners(
   let ready: NodeId | undefined
   for (const peer of status.peers) {
     if (peer.voter) continue
-    const round = before.get(peer.id) ?? { target: status.lastIndex, since: now, quickRounds: 0 }
+    const fresh = { target: status.lastIndex, since: now, quickRounds: 0, steadySince: now }
+    const round = before.get(peer.id) ?? fresh
+    const steadySince = peer.silentTicks >= electionTicks / 2 ? now : round.steadySince
     if (peer.match < round.target || peer.state !== "replicate" || peer.silentTicks >= electionTicks) {
-      rounds.set(peer.id, round)
+      rounds.set(peer.id, { ...round, steadySince })
       continue
     }
     const quickRounds = now - round.since <= electionTicks ? round.quickRounds + 1 : 0
-    rounds.set(peer.id, { target: status.lastIndex, since: now, quickRounds })
-    if (quickRounds >= roundsWanted) ready ??= peer.id
+    rounds.set(peer.id, { target: status.lastIndex, since: now, quickRounds, steadySince })
+    if (quickRounds >= roundsWanted && now - steadySince >= electionTicks) ready ??= peer.id
   }
   return { rounds, ready }
 }
