@@ -10,6 +10,7 @@
 import process from "node:process"
 import { setTimeout as pause } from "node:timers/promises"
 import { inLab, onLoopback, type Place, type Spot } from "#test/bench/failover/place.ts"
+import { whenInterrupted } from "#test/support/interrupted.ts"
 
 const [first, ...rest] = process.argv.slice(2)
 const runs = Number(first ?? 20)
@@ -137,6 +138,7 @@ const most = (results: ReadonlyArray<Run>, of: keyof Run): number =>
 console.log(`${runs} runs each; milliseconds`)
 if (wanted.includes("killed") || wanted.includes("ended")) {
   const place = await onLoopback()
+  const keep = whenInterrupted(place.close)
   try {
     show([{ name: "an undisturbed write, p50", value: await floor(place), atMost: undefined }])
     if (wanted.includes("killed")) {
@@ -170,11 +172,13 @@ if (wanted.includes("killed") || wanted.includes("ended")) {
       ])
     }
   } finally {
+    keep()
     await place.close()
   }
 }
 if (wanted.includes("cut")) {
   const place = await inLab()
+  const keep = whenInterrupted(place.close)
   try {
     show([{ name: "an undisturbed write over TLS, p50", value: await floor(place), atMost: undefined }])
     const results = await measure(place, "cut")
@@ -193,6 +197,7 @@ if (wanted.includes("cut")) {
       { name: "  failed writes at a survivor", value: most(results, "failed"), atMost: undefined }
     ])
   } finally {
+    keep()
     await place.close()
   }
 }

@@ -9,6 +9,7 @@
 import process from "node:process"
 import { setTimeout as pause } from "node:timers/promises"
 import type { Cluster } from "#test/support/cluster.ts"
+import { whenInterrupted } from "#test/support/interrupted.ts"
 import { invitation, Managers, newManager, raftOf } from "#test/support/managers.ts"
 
 const runs = Number(process.argv[2] ?? 20)
@@ -53,6 +54,8 @@ let [total, longest, changes] = [0, 0, 0]
 for (let run = 1; run <= runs; run++) {
   const managers = await Managers.start(1)
   const all = [...managers.all]
+  const close = () => Promise.all(all.map((one) => one.cleanUp()))
+  const keep = whenInterrupted(close)
   try {
     const [founder] = managers.all as [Cluster]
     const seen = watch(founder, () => all.length)
@@ -81,7 +84,8 @@ for (let run = 1; run <= runs; run++) {
       console.log((await one.log()).slice(-3_000))
     }
   } finally {
-    await Promise.all(all.map((one) => one.cleanUp()))
+    keep()
+    await close()
   }
 }
 console.log(`${total} gaps in ${runs} runs, the longest ${longest.toFixed(0)} ms; ${changes} changes of term`)

@@ -2,7 +2,6 @@
  * `bun run soak:managers --minutes 10 [--writes-per-second 200] [--seed 1]`: as root on Linux, with no lab up. Prints
  * what befell whom and a table at the end, and ends with 1 when something was not as it must be.
  */
-import process from "node:process"
 import { parseArgs } from "node:util"
 import { soakManagers } from "#test/soak/managers/soak.ts"
 import { conclude } from "#test/soak/verdict.ts"
@@ -14,8 +13,6 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now() % 1_000_000) }
   }
 })
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130))
-
 const minutes = Number(values.minutes)
 const seed = Number(values.seed)
 console.log(`seed ${seed}`)

@@ -33,6 +33,7 @@ import { httpDoor, type NatsDoor, natsDoor } from "#test/soak/managers/doors.ts"
 import { draw, type Fault, type Manned } from "#test/soak/managers/faults.ts"
 import { tell } from "#test/soak/managers/tell.ts"
 import { wait } from "#test/soak/wait.ts"
+import { whenInterrupted } from "#test/support/interrupted.ts"
 import { judge } from "#test/support/linearizable.ts"
 
 export interface SoakOptions {
@@ -79,6 +80,18 @@ export async function soakManagers(options: SoakOptions): Promise<SoakResult> {
   }
   const gaps = new Gaps(now)
   let natsDoors: ReadonlyArray<NatsDoor> = []
+  const close = async (): Promise<void> => {
+    for (const door of natsDoors) await door.close().catch(() => {})
+    for (const one of all) {
+      one.down = true
+      if (isAlive(one.machine.nodePid)) process.kill(one.machine.nodePid, "SIGCONT")
+    }
+    await Promise.all(machines.map(remove))
+    removeRest()
+    const left = spawnSync("pgrep", ["-f", base], { encoding: "utf8" }).stdout.trim()
+    if (left !== "") problem(`processes are left over: ${left.replaceAll("\n", " ")}`)
+  }
+  const keep = whenInterrupted(close)
   writeMachines(machines)
   try {
     await raise(machines)
@@ -173,12 +186,8 @@ export async function soakManagers(options: SoakOptions): Promise<SoakResult> {
       problems
     }
   } finally {
-    for (const door of natsDoors) await door.close().catch(() => {})
-    for (const one of all) if (isAlive(one.machine.nodePid)) process.kill(one.machine.nodePid, "SIGCONT")
-    await Promise.all(machines.map((machine) => remove(machine)))
-    removeRest()
-    const left = spawnSync("pgrep", ["-f", base], { encoding: "utf8" }).stdout.trim()
-    if (left !== "") print(`VIOLATED: processes are left over: ${left.replaceAll("\n", " ")}`)
+    keep()
+    await close()
   }
 }
 
