@@ -13,7 +13,7 @@ let managers: Managers
 
 beforeAll(async () => {
   managers = await Managers.start(3)
-}, 60_000)
+}, 120_000)
 afterAll(async () => {
   await managers?.cleanUp()
 }, 60_000)
