@@ -9,5 +9,6 @@ export const ledger: Readonly<Record<string, string>> = {
   "a member in quarantine counted for what it had once acknowledged": "m54",
   "a snapshot of the own state that fell due while a fetched one waited for the disk halted the member":
     "m55",
+  "proposals and reads of a member that was removed were taken": "m60",
   "followers of a member's ledger were told nothing of what came in a snapshot": "m56"
 }

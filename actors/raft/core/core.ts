@@ -1,7 +1,7 @@
 /** Consensus, whole: see `protocol.ts` for what it promises, the verbs beside it for how. */
 import { install, releaseAcks } from "#actors/raft/core/accept.ts"
 import { propose } from "#actors/raft/core/append.ts"
-import { isVoter, type NodeId } from "#actors/raft/core/configuration.ts"
+import { isVoter, type NodeId, wasRemoved } from "#actors/raft/core/configuration.ts"
 import { releaseVotes } from "#actors/raft/core/elect.ts"
 import { compact, persisted, placeAgain, takePersist, unplaced } from "#actors/raft/core/persist.ts"
 import type {
@@ -16,7 +16,13 @@ import { reachedByQuorum } from "#actors/raft/core/quorum.ts"
 import { askRead, beginRound } from "#actors/raft/core/read.ts"
 import { reconfigure } from "#actors/raft/core/reconfigure.ts"
 import { holdsCommit, replicate } from "#actors/raft/core/replicate.ts"
-import { begin, configurationIndexOf, configurationOf, type State } from "#actors/raft/core/state.ts"
+import {
+  begin,
+  committedConfigurationOf,
+  configurationIndexOf,
+  configurationOf,
+  type State
+} from "#actors/raft/core/state.ts"
 import { step } from "#actors/raft/core/step.ts"
 import { hintGone, lost, tick } from "#actors/raft/core/tick.ts"
 import { resign, transfer } from "#actors/raft/core/transfer.ts"
@@ -48,6 +54,7 @@ export function openCore(options: CoreOptions): RaftCore {
     ready: (holdCommit = false) => ready(state, holdCommit),
     holdsCommit: () => state.role === "leader" && holdsCommit(state),
     isLeader: () => state.role === "leader",
+    wasRemoved: (node) => wasRemoved(committedConfigurationOf(state), node),
     status: () => statusOf(state)
   }
 }

@@ -299,6 +299,7 @@ class Host implements RaftHost {
   // ── what others say
 
   #received(message: Message): void {
+    if (this.#isNotHeard(message)) return
     switch (message._tag) {
       case "Forward":
         this.#forwarding.onForward(message, this.#moment())
@@ -335,6 +336,12 @@ class Host implements RaftHost {
       default:
         this.#core.step(message)
     }
+  }
+
+  /** What the core does not see, it cannot refuse: whoever was removed proposes, reads and fetches nothing. */
+  #isNotHeard({ _tag, from }: Message): boolean {
+    const asks = _tag === "Forward" || _tag === "ReadAsk" || _tag === "SnapshotAsk"
+    return asks && this.#core.wasRemoved(from)
   }
 
   #moment(): Moment {

@@ -33,6 +33,11 @@ interface Watched {
   status: HostStatus | undefined
   /** What arrived since its last turn. */
   heard: Array<Message["_tag"] | "Tick">
+  /** Writes so far, and how many there were when each entry was first written. */
+  writes: number
+  readonly writtenAt: Map<number, number>
+  /** Of the last two snapshots, newest first. */
+  snapshots: ReadonlyArray<number>
   applied: Array<{ readonly index: number; readonly checksum: number; readonly digest: number }>
   appliedIndex: number
   /** At the last look at its configuration. */
@@ -75,6 +80,9 @@ export class Observer {
         pending: [],
         status: undefined,
         heard: [],
+        writes: 0,
+        writtenAt: new Map(),
+        snapshots: [],
         applied: [],
         appliedIndex: 0,
         configurationIndex: 0,
@@ -180,6 +188,8 @@ export class Observer {
     const kept = Math.min(lines.length, (truncateFrom ?? Number.POSITIVE_INFINITY) - 1)
     const fresh: Array<Line> = []
     for (const entry of entries) fresh.push(this.#append(watched, entry, fresh.at(-1) ?? lines[kept - 1]))
+    watched.writes++
+    for (const { index } of entries) watched.writtenAt.set(index, watched.writes)
     const hard = hardState ?? watched.written.hard
     if (hard.term < watched.written.hard.term)
       throw new Broken("I7", `${id} writes term ${hard.term} after ${watched.written.hard.term}`)
@@ -268,6 +278,22 @@ export class Observer {
     }))
   }
 
+  /** I15: of what two snapshots cover nothing is kept. A write is a frame, and a segment has room for one at least. */
+  snapshotSaved(id: NodeId, index: number, segments: number, snapshots: number): void {
+    const watched = this.#of(id)
+    if (watched.snapshots[0] !== index) watched.snapshots = [index, ...watched.snapshots].slice(0, 2)
+    const [, older] = watched.snapshots
+    if (older === undefined) return
+    const since = watched.writes - (watched.writtenAt.get(older + 1) ?? watched.writes)
+    // The one that is written, the next one, and one that begins before the snapshot and ends after it.
+    if (segments > since + 4 || snapshots > 2) {
+      throw new Broken(
+        "I15",
+        `${id} keeps ${segments} segments and ${snapshots} snapshots, ${since} writes after snapshot ${older}`
+      )
+    }
+  }
+
   snapshotRefused(id: NodeId): void {
     const watched = this.#of(id)
     watched.pending.shift()
@@ -284,6 +310,7 @@ export class Observer {
   sent(message: Message): void {
     const watched = this.#of(message.from)
     const { hard, lines } = watched.durable
+    this.#checkRemoved(watched, message)
     switch (message._tag) {
       case "Vote":
         if (hard.term !== message.term || hard.vote !== message.from) {
@@ -340,6 +367,13 @@ export class Observer {
         break
     }
     this.marks.sent(message)
+  }
+
+  /** I13: who was removed, as a member knows for certain, is answered nothing but that, and asked nothing. */
+  #checkRemoved({ id, status }: Watched, { to, _tag }: Message): void {
+    if (status === undefined || status.configurationIndex > status.commit || status.leader === to) return
+    if (status.configuration.removed.includes(to) && _tag !== "Removed" && _tag !== "Quarantined")
+      throw new Broken("I13", `${id} says ${_tag} to ${to}, who was removed`)
   }
 
   #voted(watched: Watched, term: number, candidate: NodeId): void {
@@ -423,6 +457,12 @@ export class Observer {
       throw new Broken("I8", `${id} takes ${status.durable} for durable with ${showHeld(watched.durable)}`)
     }
     const { core, pendingProposals } = this.#settings
+    const open = status.lastIndex - status.commit
+    const wasOpen = before === undefined ? open : before.lastIndex - before.commit
+    const leadsOn = before?.role === "leader" && status.role === "leader" && before.term === status.term
+    // What it began with is let in whatever waits; so is one entry when nothing does.
+    if (leadsOn && open > Math.max(core.uncommittedEntries, wasOpen, 1))
+      throw new Broken("I14", `${id} leads with ${open} entries that are not committed`)
     if (status.pendingProposals > pendingProposals)
       throw new Broken("I14", `${id} keeps ${status.pendingProposals} proposals`)
     for (const peer of status.peers) {

@@ -351,6 +351,9 @@ export class Place {
           if (saved) {
             observer.persisted(id)
             observer.marks.hit("snapshot saved")
+            const count = (folder: string, name: RegExp): number =>
+              this.vfs.list(`/data/raft/${folder}`).filter((file) => name.test(file)).length
+            observer.snapshotSaved(id, meta.index, count("wal", /\.seg$/), count("snap", /\.snap$/))
           } else observer.snapshotRefused(id)
           done(saved)
         })

@@ -379,6 +379,40 @@ describe("the group", () => {
     expect(members.member(leader).inspect()).toMatchObject({ role: "leader", term })
     expect(members.member(out).status().problem).toContain("removed")
   })
+
+  test("B13: takes no proposal, read or request for a snapshot of a member that it removed", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const out = ["a", "b", "c"].find((id) => id !== leader) as string
+    members.world.advance(300)
+    // It goes on believing in its leader: nothing reaches it any more.
+    for (const other of ["a", "b", "c"]) members.cuts.add(`${other}>${out}`)
+    let removed = false
+    members.member(leader).change({ _tag: "Remove", node: out }, false, () => {
+      removed = true
+    })
+    members.until("it is out", () => removed)
+    const answers = (): number =>
+      ["ReadAnswer", "ForwardRefused", "SnapshotChunk", "SnapshotGone"]
+        .map((tag) => members.sent.get(tag) ?? 0)
+        .reduce((sum, count) => sum + count, 0)
+    const before = answers()
+    members.propose(out, "of one that was removed")
+    members.read(out)
+    members.member(leader).receive({
+      _tag: "SnapshotAsk",
+      from: out,
+      to: leader,
+      term: 1,
+      index: 1,
+      snapshotTerm: 1,
+      chunk: 0,
+      count: 8
+    })
+    members.world.advance(500)
+    expect(members.place(leader).notes.texts).toEqual([])
+    expect(answers()).toBe(before)
+  })
 })
 
 describe("limits", () => {
