@@ -24,6 +24,37 @@ describe("proposals", () => {
     expect([...(first ?? [])].sort()).toEqual(["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3"])
   })
 
+  test("of callers that ask again as soon as they are answered share one message to each member, with what is committed", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.world.advance(500)
+    // Writes take as long as several trips, so that those who begin later do not meet the others by chance.
+    for (const place of members.places.values()) place.diskMs = 20
+    const rounds = 30
+    let running = 0
+    let seq = 0
+    const call = (round: number): void => {
+      const id = { proposer: leader, boot: "x", seq: ++seq }
+      const line = JSON.stringify({ id: `x/${id.seq}`, text: `${id.seq}` })
+      members.member(leader).propose(new TextEncoder().encode(line), id, () => {
+        if (round < rounds) call(round + 1)
+        else running--
+      })
+    }
+    const begin = (count: number): void => {
+      running += count
+      for (let i = 0; i < count; i++) call(1)
+    }
+    const before = members.sent.get("Append") ?? 0
+    begin(30)
+    members.world.advance(15)
+    begin(3)
+    members.until("all of them", () => running === 0)
+    const sent = (members.sent.get("Append") ?? 0) - before
+    // Two a round, and a few until both have found together.
+    expect(sent).toBeLessThan(2 * rounds + 20)
+  })
+
   test("G2 G3: when the leader dies, what was on its way to it goes to the next one, and is applied once", () => {
     for (let seed = 1; seed <= 10; seed++) {
       // Nothing is sent again for its age: what goes to the next leader goes because there is one.
