@@ -116,6 +116,11 @@ export class OnceWindow {
     for (const respond of entry?.waiting ?? []) respond(answer.headers, answer.body)
   }
 
+  /** Its time is up, so those who asked again have gone, too. What becomes of it is still not known. */
+  giveUp(id: string): void {
+    this.#entries.get(id)?.waiting.splice(0)
+  }
+
   #forget(now: number): void {
     for (const { firstHeard } of this.#entries.values()) {
       if (firstHeard + this.#limits.keepMs > now) return

@@ -385,7 +385,10 @@ export class Post {
       return
     }
     // The asker has its own clock for this, and needs no message to hear it.
-    if (outcome._tag === "TimedOut") return
+    if (outcome._tag === "TimedOut") {
+      if (delivery.headers[onceHeader] !== undefined) this.#answered.giveUp(delivery.headers[header.id] ?? "")
+      return
+    }
     const [error, body] = encodeAbsence(outcome)
     this.#respond(delivery, { ...headers, ...error }, body)
   }

@@ -47,6 +47,17 @@ describe("what was answered", () => {
     expect(window.judge(once("a", 2, 10), 0, 5_010, hear)._tag).toBe("First")
   })
 
+  test("those who asked again are let go when its time is up, and it stays what may have been handled", () => {
+    const window = new OnceWindow()
+    heard.length = 0
+    window.judge(once("a"), 0, 5_000, hear)
+    window.judge(once("a", 2, 10), 0, 5_010, hear)
+    window.giveUp("a")
+    expect(window.judge(once("a", 3, 20), 0, 5_020, hear)._tag).toBe("Again")
+    window.settle("a", answer("late"))
+    expect(heard).toEqual(["late"])
+  })
+
   test("what had to be forgotten is unknown rather than new, by number, by bytes and by age", () => {
     const limits = { entries: 2, bytes: 1_000, keepMs: 60_000 }
     const byNumber = new OnceWindow(limits)

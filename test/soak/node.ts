@@ -36,7 +36,8 @@ export interface Report {
   readonly tree: string
 }
 
-const actors = 20
+/** So many that each is well for longer than its back-off takes to begin anew, or ever more of them would be waiting. */
+const actors = 40
 /** Deadlines share timers of 16 ms, which are two rounds; the others are the timer's own and the turn's. */
 const roundsBorne = 5
 const cluster = "soak"
