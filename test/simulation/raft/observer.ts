@@ -49,6 +49,16 @@ interface Watched {
   excused: boolean
 }
 
+/** To one that was removed: that it was, and answers to what it had asked before. */
+const mayBeSaid: ReadonlySet<Message["_tag"]> = new Set([
+  "Removed",
+  "Quarantined",
+  "ReadAnswer",
+  "ForwardRefused",
+  "SnapshotChunk",
+  "SnapshotGone"
+])
+
 const nothing: Held = { hard: { term: 0, vote: "" }, lines: [] }
 
 export class Observer {
@@ -372,7 +382,8 @@ export class Observer {
   /** I13: who was removed, as a member knows for certain, is answered nothing but that, and asked nothing. */
   #checkRemoved({ id, status }: Watched, { to, _tag }: Message): void {
     if (status === undefined || status.configurationIndex > status.commit || status.leader === to) return
-    if (status.configuration.removed.includes(to) && _tag !== "Removed" && _tag !== "Quarantined")
+    const { removed } = status.configuration
+    if (removed.includes(to) && !mayBeSaid.has(_tag))
       throw new Broken("I13", `${id} says ${_tag} to ${to}, who was removed`)
   }
 
