@@ -161,6 +161,18 @@ export async function raftOf(manager: Cluster): Promise<RaftView> {
 export const writeConfig = (manager: Cluster, name: string, withinMs = 15_000): Promise<ApiAnswer> =>
   ask(manager, "POST", "/configs/create", { Name: name, Data: "eA==" }, withinMs)
 
+/** Writes a config of that name, again for as long as nobody leads or takes it: busy machines have slow elections. */
+export const mustWriteConfig = (manager: Cluster, name: string): Promise<void> =>
+  eventually(
+    async () => {
+      const { status } = await writeConfig(manager, name).catch(() => ({ status: 0 }))
+      // Already there: the one before was taken, and only its answer was lost.
+      return status === 201 || status === 409
+    },
+    `config ${name} is written`,
+    60_000
+  )
+
 /** The names of all configs, as this manager says. */
 export const configNames = async (manager: Cluster): Promise<ReadonlyArray<string>> =>
   (await manager.get("/configs")).map(({ Spec }: { readonly Spec: { readonly Name: string } }) => Spec.Name)

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
-import { ask, configNames, Managers, newManager, raftOf, writeConfig } from "#test/support/managers.ts"
+import { ask, configNames, Managers, mustWriteConfig, newManager, raftOf } from "#test/support/managers.ts"
 
 setDefaultTimeout(120_000)
 
@@ -61,7 +61,7 @@ test("a backup is taken from any manager while it runs, read back, and replaces 
   expect(created.status).toBe(201)
   const secret = { Name: "pw", Data: Buffer.from(canary).toString("base64") }
   expect((await one.api("POST", "/secrets/create", secret)).status).toBe(201)
-  expect((await writeConfig(one, "before")).status).toBe(201)
+  await mustWriteConfig(one, "before")
   await eventually(async () => (await runningTasks(one)) === 2, "both tasks run", 30_000)
 
   const by = await follower()
@@ -137,7 +137,7 @@ test("a directory that holds a ledger is left alone, and what to do is said", as
 
 test("without a leader a backup of what this manager has must be asked for", async () => {
   const [one, two] = managers.all as [Cluster, Cluster]
-  expect((await writeConfig(one, "after")).status).toBe(201)
+  await mustWriteConfig(one, "after")
   await managers.agreed()
   await two.kill9()
   await eventually(async () => (await raftOf(one)).leader === undefined, "nobody leads", 20_000)
@@ -163,7 +163,7 @@ test("L6: all managers are lost and their cluster is begun anew from a backup: s
   await eventually(async () => (await runningTasks(restored)) === 2, "both tasks run again", 30_000)
   const nodes = await restored.get("/nodes")
   expect(nodes.filter((node: { Status: { State: string } }) => node.Status.State === "down").length).toBe(2)
-  expect((await writeConfig(restored, "new")).status).toBe(201)
+  await mustWriteConfig(restored, "new")
   expect(await restore(file)).toContain("is in use")
 
   // In the place of one that they knew.

@@ -7,6 +7,7 @@ import {
   configNames,
   invitation,
   Managers,
+  mustWriteConfig,
   newManager,
   raftOf,
   writeConfig
@@ -72,7 +73,7 @@ test("E17, L1: the one survivor of three keeps every entry and every task, and t
   const written: Array<string> = []
   for (const one of managers.all) {
     const name = uniqueName("kept")
-    expect((await writeConfig(one, name)).status).toBe(201)
+    await mustWriteConfig(one, name)
     written.push(name)
   }
   await managers.agreed()

@@ -1,13 +1,11 @@
 /** All managers are down and their disks are damaged: what they hold together is a cluster again. */
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
-import { closeSync, existsSync, openSync, readdirSync, writeSync } from "node:fs"
+import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
-import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
-import { openReadable, sightings } from "#actors/raft/storage/inspect.ts"
-import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import type { Cluster } from "#test/support/cluster.ts"
-import { configNames, Managers, newManager, raftOf, writeConfig } from "#test/support/managers.ts"
+import { configNames, Managers, mustWriteConfig, newManager, raftOf } from "#test/support/managers.ts"
+import { lastIndexOf, rot } from "#test/support/rot.ts"
 
 setDefaultTimeout(180_000)
 
@@ -20,7 +18,7 @@ beforeAll(async () => {
   fresh = await newManager("fresh", [])
   for (let i = 0; i < 24; i++) {
     const name = `config-${String(i).padStart(2, "0")}`
-    expect((await writeConfig(managers.all[i % 3] as Cluster, name)).status).toBe(201)
+    await mustWriteConfig(managers.all[i % 3] as Cluster, name)
     written.push(name)
   }
   await managers.agreed()
@@ -39,29 +37,6 @@ const recover = (...args: ReadonlyArray<string>): Promise<string> =>
     .troupeAnywhere("recover", ...args)
     .catch(({ stdout, stderr }) => `${stdout}\nfailed: ${stderr}`)
 
-interface Frame {
-  readonly file: string
-  readonly at: number
-  readonly entries: ReadonlyArray<{ readonly index: number }>
-}
-
-/** The frames of a log that carry entries. */
-const framesOf = (dataDir: string): ReadonlyArray<Frame> => {
-  const log = openReadable({ vfs: nodeVfs, cipher: nodeCipher, directory: dataDir })
-  return [...sightings(log)]
-    .filter((seen) => seen._tag === "Frame")
-    .filter(({ entries }) => entries.length > 0)
-}
-
-/** Rots the frame of `dataDir` that holds this entry. */
-function rot(dataDir: string, index: number): void {
-  const frame = framesOf(dataDir).find(({ entries }) => entries.some((entry) => entry.index === index))
-  if (frame === undefined) throw new Error(`no frame of ${dataDir} holds entry ${index}`)
-  const file = openSync(join(dataDir, "raft", frame.file), "r+")
-  writeSync(file, new Uint8Array([1, 2, 3, 4]), 0, 4, frame.at + 100)
-  closeSync(file)
-}
-
 test("L5: what three whole disks have is said without changing any of them, and which is the best", async () => {
   const said = await recover(...directories())
   expect(said.match(/ whole$/gm)?.length).toBe(3)
@@ -79,10 +54,7 @@ test("a directory without a log is named, and left out", async () => {
 })
 
 test("D9, L5: each of the three is damaged in another place: none is whole alone, together they lack nothing", async () => {
-  const last =
-    framesOf(directories()[0] as string)
-      .at(-1)
-      ?.entries.at(-1)?.index ?? 0
+  const last = lastIndexOf(directories()[0] as string)
   // Entries that all three have, far apart.
   for (const [at, dataDir] of directories().entries()) rot(dataDir, last - 14 + 4 * at)
 
@@ -115,7 +87,7 @@ test("with --yes the best survivor goes on with all of it, keeps what it had, an
   expect(readdirSync(best.dataDir)).toContain("raft.damaged-1")
   await best.restart()
   expect([...(await configNames(best))].sort()).toEqual(written)
-  expect((await writeConfig(best, "after")).status).toBe(201)
+  await mustWriteConfig(best, "after")
 
   for (const one of managers.others(best)) {
     await one.start()
