@@ -2,6 +2,7 @@
 
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { Buffer } from "node:buffer"
+import { crc32 } from "node:zlib"
 import { RecoveryError } from "#actors/recovery/errors.ts"
 import { newSeal, openSeal, type ReadAt, sealed, unsealed } from "#actors/recovery/sealed-file.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -132,8 +133,15 @@ describe("a file of several blocks", () => {
   })
 })
 
+test("a head that was changed with its checksum put right opens nothing", async () => {
+  const changed = fileOf(bytes(100))
+  // Where nothing is kept so far: neither key nor nonce hangs on it.
+  changed[54] = 1
+  changed.writeUInt32LE(crc32(changed.subarray(0, 60)), 60)
+  expect(await refusal(changed)).toBe("it is damaged at byte 64")
+})
+
 test("a file that would take all memory to open is refused before it does", async () => {
-  const { crc32 } = await import("node:zlib")
   const greedy = fileOf(bytes(10))
   greedy[9] = 31
   greedy.writeUInt32LE(crc32(greedy.subarray(0, 60)), 60)
