@@ -14,7 +14,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" }
   }
 })
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130))
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(130))
 
 const minutes = Number(values.minutes)
 const { heap, resident, notes, ...result } = await soak({
