@@ -272,6 +272,8 @@ export class GroupSlot implements Slot {
   readonly #members = new Map<string, Member>()
   /** Who waits for a member that is being stopped by hand. */
   readonly #stops = new Map<string, Array<() => void>>()
+  /** How many members are on their way down: looking through all of them after each would not end with 100,000. */
+  #stopping = 0
   #status: "idle" | "running" | "stopping" = "idle"
   #whenStopped: (() => void) | undefined
   #lastError: string | undefined
@@ -430,11 +432,13 @@ export class GroupSlot implements Slot {
       return
     }
     member.status = "stopping"
+    this.#stopping++
     member.stop(() => this.#memberStopped(member))
   }
 
   #memberStopped(member: Member): void {
     const { id } = member
+    if (member.status === "stopping") this.#stopping--
     member.status = "idle"
     if (member.dismissed) {
       member.release("it was dismissed")
@@ -455,8 +459,7 @@ export class GroupSlot implements Slot {
 
   #checkStopped(): void {
     const stopped = this.#whenStopped
-    if (this.#status !== "stopping" || !stopped) return
-    for (const member of this.#members.values()) if (member.status === "stopping") return
+    if (this.#status !== "stopping" || !stopped || this.#stopping > 0) return
     this.#whenStopped = undefined
     this.#status = "idle"
     stopped()
