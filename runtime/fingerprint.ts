@@ -16,14 +16,21 @@ export interface Unseen {
 const values = 256
 const characters = 64
 
-/** 32 bits over the first 256 values of each structure. */
-export function fingerprint(unseen: Unseen, ...structures: ReadonlyArray<unknown>): number {
+/** 32 bits over the first 256 values of each structure, and how many values those were. */
+export interface Fingerprint {
+  readonly hash: number
+  readonly seen: number
+}
+
+export function fingerprint(unseen: Unseen, ...structures: ReadonlyArray<unknown>): Fingerprint {
   const walk = new Walk(unseen)
+  let seen = 0
   for (const structure of structures) {
     walk.left = values
     walk.visit(structure)
+    seen += values - Math.max(0, walk.left)
   }
-  return walk.hash >>> 0
+  return { hash: walk.hash >>> 0, seen }
 }
 
 class Walk {

@@ -16,6 +16,7 @@ export class Fresh {
   #b: number
   #c: number
   #d: number
+  #state: FreshState | undefined
 
   constructor(state: FreshState) {
     this.#a = state[0] | 0
@@ -41,7 +42,8 @@ export class Fresh {
 
   /** What this source is about to say, to be kept beside a recorded message. */
   state(): FreshState {
-    return [this.#a >>> 0, this.#b >>> 0, this.#c >>> 0, this.#d >>> 0]
+    this.#state ??= [this.#a >>> 0, this.#b >>> 0, this.#c >>> 0, this.#d >>> 0]
+    return this.#state
   }
 
   /** An integer from 0 up to 2³² − 1. */
@@ -54,6 +56,7 @@ export class Fresh {
     this.#a ^= this.#d
     this.#c ^= t
     this.#d = rotateLeft(this.#d, 11)
+    this.#state = undefined
     return result >>> 0
   }
 

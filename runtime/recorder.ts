@@ -44,6 +44,15 @@ const usualBytes = 16 * 1_024 * 1_024
 const checkpointEvery = 256
 /** A larger state is not written down; its actor is replayed from its start, while the ring has it. */
 const checkpointValues = 4_096
+/**
+ * What may be recorded of one actor in a slice of time: each decision is so many values for its entry, and those that
+ * its fingerprint looks at. A value takes some 20 ns, so a slice costs an actor in a hurry less than 1 % of its time,
+ * where all of it would cost more than its own work and leave some 10 ms of everybody's in the ring. What follows in
+ * that slice is passed over, and recorded only if it crashes.
+ */
+const valuesPerSlice = 32_768
+const valuesPerEntry = 16
+const sliceMs = 250
 /** An entry's own objects, beside its message. */
 const entryBytes = 240
 
@@ -61,6 +70,11 @@ interface Subject {
   noCheckpoints: boolean
   /** The decision under way. */
   open: Entry | undefined
+  /** The decision under way that is passed over, and the state that it was given. */
+  passed: Letter | undefined
+  passedState: unknown
+  sliceEnds: number
+  leftInSlice: number
 }
 
 interface Entry {
@@ -123,6 +137,15 @@ export class FlightRecorder implements DecisionObserver {
     const subject = this.#subjectOf(cell)
     if (!subject.on) return
     subject.seq++
+    if (this.#affords(subject, now)) this.#decide(cell, subject, letter, now, state)
+    else {
+      subject.base = undefined
+      subject.passed = letter
+      subject.passedState = state
+    }
+  }
+
+  #decide(cell: Cell, subject: Subject, letter: Letter, now: number, state: unknown): void {
     subject.sinceBase++
     if (!subject.noCheckpoints && (subject.base === undefined || subject.sinceBase >= checkpointEvery)) {
       this.#checkpoint(cell, subject, now, state)
@@ -135,15 +158,26 @@ export class FlightRecorder implements DecisionObserver {
   }
 
   readonly decided = (cell: Cell, state: unknown, actions: ReadonlyArray<unknown>): void => {
-    const entry = (cell.observed as Subject).open
-    if (!entry) return
-    entry.hash = fingerprint(this.#unseen, state, actions)
-    entry.subject.open = undefined
+    const subject = cell.observed as Subject
+    const entry = subject.open
+    if (!entry) {
+      subject.passed = undefined
+      subject.passedState = undefined
+      return
+    }
+    const { hash, seen } = fingerprint(this.#unseen, state, actions)
+    entry.hash = hash
+    subject.leftInSlice -= valuesPerEntry + seen
+    subject.open = undefined
   }
 
   readonly crashed = (cell: Cell, error: unknown): void => {
     const subject = this.#subjectOf(cell)
     if (!subject.on) return
+    const { passed } = subject
+    if (passed) this.#decide(cell, subject, passed, cell.now, subject.passedState)
+    subject.passed = undefined
+    subject.passedState = undefined
     subject.open = undefined
     this.#note(cell, subject, "Crashed", cell.now, describeError(error), 64)
   }
@@ -185,10 +219,23 @@ export class FlightRecorder implements DecisionObserver {
       sinceBase: 0,
       base: undefined,
       noCheckpoints: definition.secrets !== undefined,
-      open: undefined
+      open: undefined,
+      passed: undefined,
+      passedState: undefined,
+      sliceEnds: 0,
+      leftInSlice: 0
     }
     cell.observed = subject
     return subject
+  }
+
+  /** Whether one more decision of this actor is recorded; what it takes from the slice is known once it was made. */
+  #affords(subject: Subject, now: number): boolean {
+    if (now >= subject.sliceEnds || now < subject.sliceEnds - sliceMs) {
+      subject.sliceEnds = now + sliceMs
+      subject.leftInSlice = valuesPerSlice
+    }
+    return subject.leftInSlice > 0
   }
 
   #note(

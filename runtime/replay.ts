@@ -58,6 +58,8 @@ class Player {
   #state: unknown
   /** The life that is being replayed; none before a start or a checkpoint. */
   #life: number | undefined
+  /** The number of the decision that was made again last. */
+  #seq = 0
   #checkpoint: Checkpoint | undefined
   /** The error of the last decision, whose `Crashed` comes next. */
   #error: string | undefined
@@ -91,19 +93,24 @@ class Player {
     if (typeof props === "string") return stopped(record, props)
     if (props.redacted) return stopped(record, "its props hold a secret, which was not recorded")
     this.#life = record.life
+    this.#seq = record.seq
     const run = (moment: Moment) =>
       this.#world.definition.start(props.value, moment) as Step<unknown, unknown>
     return this.#run(record, props.value, run)
   }
 
   #decide(record: Decided): ReplayStep {
-    if (this.#life !== record.life) {
+    const follows = this.#life === record.life && this.#seq + 1 === record.seq
+    if (!follows) {
       if (this.#checkpoint?.life !== record.life || this.#checkpoint.seq !== record.seq) {
-        return { record, verdict: "skipped" }
+        return this.#life === record.life
+          ? stopped(record, "decisions before this one were passed over: there were too many at once")
+          : { record, verdict: "skipped" }
       }
       const state = this.#begin(record, this.#checkpoint)
       if (state !== undefined) return stopped(record, state)
     }
+    this.#seq = record.seq
     if (record.withheld !== undefined)
       return stopped(record, `the message was not recorded: ${record.withheld}`)
     const unready = this.#advance(record)
@@ -146,7 +153,7 @@ class Player {
       if (record.hash === undefined) {
         return { ...seen, verdict: "different", words: "this decision threw when it was recorded" }
       }
-      const same = fingerprint(this.#unseen, step.state, step.actions) === record.hash
+      const same = fingerprint(this.#unseen, step.state, step.actions).hash === record.hash
       if (!same) return { ...seen, verdict: "different", words: "it came to another state, or other actions" }
       return { ...seen, verdict: record._tag === "Started" ? "began" : "same" }
     } catch (error) {

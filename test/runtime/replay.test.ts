@@ -185,6 +185,28 @@ describe("the ring", () => {
     expect(recorder.size).toBeGreaterThan(5)
   })
 
+  test("keeps of an actor in a hurry a sample that replays, and what it crashed on", () => {
+    const { world, say, recorder, written } = recorded(open)
+    for (let i = 0; i < 3_000; i++) say({ _tag: "Add", amount: 1 })
+    expect(recorder.size).toBeLessThan(2_000)
+    world.host.advance(1_000)
+    for (let i = 0; i < 2_000; i++) say({ _tag: "Add", amount: 1 })
+    say({ _tag: "Fail" })
+    const steps = played(written(), open)
+    expect(verdicts(steps)).toMatch(/^(began |same )+crashed crashed$/)
+    expect(steps.at(-2)?.before).toMatchObject({ sum: 5_000 })
+  })
+
+  test("says where a replay cannot go on because decisions were passed over", () => {
+    const { world, say, written } = recorded(definition)
+    for (let i = 0; i < 2_000; i++) say({ _tag: "Add", amount: 1 })
+    world.host.advance(1_000)
+    say({ _tag: "Add", amount: 1 })
+    const steps = played(written(), definition)
+    expect(verdicts(steps)).toMatch(/^began (same )+stopped$/)
+    expect(steps.at(-1)?.words).toContain("passed over")
+  })
+
   test("records only the kinds it was asked for", () => {
     const { say, recorder } = recorded(definition, { records: (kind) => kind !== "ledgerlike" })
     say({ _tag: "Add", amount: 1 })
