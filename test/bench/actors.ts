@@ -6,9 +6,10 @@
  * Erlang's figures come from `actors.erl` where `erlc` and `erl` are installed. What is compared takes turns, round by
  * round, so that both see the same noise; what is printed is the median of the rounds after a warm-up.
  *
- * Last run (2 cores at a load of 15, which gives Erlang's two schedulers twice our share; compare again on a quiet
- * machine): an idle actor 607 bytes of heap, Erlang 2,713; 100,000 spawned in 0.27 × Erlang's time; tells 0.40 ×, asks
- * 1.45 × its rate; over NATS ask p50 1.10 ×, tells 0.23 × the bare client's before text went past `Buffer`.
+ * Last run: an idle actor 495 bytes of heap and 520 resident, Erlang 2,701; one that was told something 790. Rates are
+ * still to be taken on a quiet machine: at a load of 30 on 2 cores both sides ran at a tenth of their speed, tells 0.59 ×
+ * Erlang's. What a tell takes of processor time at best, at a load of 15: 0.07 to 0.09 µs, where it was 0.36 to 0.48
+ * before turns took what waits. Over NATS ask p50 1.10 ×, tells 0.23 × the bare client's before text went past `Buffer`.
  */
 import { execFileSync, fork, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"

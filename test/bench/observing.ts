@@ -18,7 +18,7 @@ import { FlightRecorder } from "#runtime/recorder.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
 
-const tells = 2_000_000
+const tells = 1_000_000
 const batch = 100
 const to = address("n1", "counter", "main")
 const host = makeLiveHost()
@@ -73,7 +73,7 @@ const variants: ReadonlyArray<readonly [string, () => Partial<SystemOptions>]> =
 const median = (numbers: ReadonlyArray<number>): number =>
   [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 
-const rounds = Number(process.argv[2] ?? 15)
+const rounds = Number(process.argv[2] ?? 9)
 const taken = new Map<string, number[]>(variants.map(([name]) => [name, []]))
 // The first two rounds are for the compilers.
 for (let round = -2; round < rounds; round++) {
