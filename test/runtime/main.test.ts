@@ -1,5 +1,5 @@
 /** How a process of ours ends: its exit codes, its last words, and what signals do to it. */
-import { afterAll, describe, expect, test } from "bun:test"
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -7,6 +7,9 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { isBun, isDeno, selfCommand } from "#runtime/platform.ts"
 import { until } from "#test/support/nats-server.ts"
+
+// A process of its own takes seconds to start on a busy machine.
+setDefaultTimeout(60_000)
 
 const script = new URL("./main-program.ts", import.meta.url)
 
@@ -76,14 +79,14 @@ describe("a program that is the process", () => {
     ["SIGINT", 130]
   ] as const)("releases what it holds after %s, and ends with %d", async (signal, code) => {
     const { child, out, ended } = run("waits")
-    await until(() => out().includes("ready"))
+    await until(() => out().includes("ready"), 30_000)
     child.kill(signal)
     expect(await ended).toEqual({ code, out: "ready\nreleased\n", errors: "" })
   })
 
   test("ends at once at the second signal", async () => {
     const { child, out, ended } = run("hangs")
-    await until(() => out().includes("ready"))
+    await until(() => out().includes("ready"), 30_000)
     child.kill("SIGTERM")
     await until(() => out().includes("releasing"))
     child.kill("SIGTERM")
