@@ -259,8 +259,8 @@ export function decodeMessage(received: Uint8Array, group: string): Message {
   const kind = head.u8()
   if (head.u32() !== received.length) throw new Malformed("its length is not what it says")
   if (head.u32() !== checksumOf(received)) throw new Malformed("its checksum is wrong")
-  // Entries live long; the buffer they came in is the connection's.
-  const fields = new Reader(received.slice(), headBytes)
+  // Entries live long; the buffer they came in is the connection's. `slice` of a `Buffer` would still be that one.
+  const fields = new Reader(new Uint8Array(received), headBytes)
   const itsGroup = fields.string()
   if (itsGroup !== group) throw new OfAnotherGroup(itsGroup, group)
   const message = decodeBody(fields, kind)

@@ -511,7 +511,7 @@ export class Member {
 
 function readChunk(source: Source): void {
   if (source.ahead.done === true) return
-  const data = source.ahead.value.slice()
+  const data = new Uint8Array(source.ahead.value)
   source.checksum = crc32(data, source.checksum)
   source.recent.push({ data, checksum: source.checksum })
   source.at++

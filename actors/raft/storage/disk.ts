@@ -88,8 +88,8 @@ export function diskStorage(
         ask({ _tag: "EndSnapshot" })
         return
       }
-      // A copy: a view would take the whole buffer behind it along.
-      chunks.push(next.value.slice())
+      // A copy: a view would take the whole buffer behind it along, and `slice` of a `Buffer` is one.
+      chunks.push(new Uint8Array(next.value))
       bytes += next.value.length
     }
     ask(

@@ -88,6 +88,23 @@ test("C18: a batch is on the disk while every thread of the process's pool is he
   directory.remove()
 })
 
+test("a snapshot whose chunks share one buffer, as those from a socket do, is written whole", async () => {
+  const directory = newDirectory()
+  const failures: Array<string> = []
+  const storage = diskStorage(opened(nodeVfs, directory.path), ({ message }) => failures.push(message))
+  // So large that it goes to the writer in several parts.
+  const socket = Buffer.alloc(3 * mebibyte, "one two")
+  const chunks = Array.from({ length: 48 }, (_, i) => socket.subarray(i * 65_536, (i + 1) * 65_536))
+  const meta = { index: 5, term: 1, config: new Uint8Array(0) }
+  const saved = new Promise((resolve) => storage.saveSnapshot(meta, chunks[Symbol.iterator](), resolve))
+  expect(failures).toEqual([])
+  expect(await saved).toBe(true)
+  expect(Buffer.concat([...storage.loadSnapshot()]).equals(socket)).toBe(true)
+  expect(socket.toString("utf8", 0, 7)).toBe("one two")
+  await new Promise<void>((resolve) => storage.close(resolve))
+  directory.remove()
+})
+
 interface Write {
   readonly path: string
   readonly bytes: number
