@@ -28,6 +28,10 @@ export function hashId(id: string): number {
   return finish(x)
 }
 
+/** 32 bits of two integers, for tables of rows. */
+export const hashPair = (left: number, right: number): number =>
+  finish(Math.imul(Math.imul(left, primeA) ^ right, primeB))
+
 // The lanes of the value that is being walked. They are variables of the module because a pair per value is what
 // most of the time would go to.
 let a = 0

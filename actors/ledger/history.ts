@@ -7,7 +7,7 @@
  */
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { kinds, LedgerTables } from "#actors/ledger/tables.ts"
+import { kinds, LedgerTables, lesserKinds } from "#actors/ledger/tables.ts"
 import type { Cluster } from "#actors/model/objects.ts"
 import type { SharedState } from "#runtime/recorder.ts"
 
@@ -77,9 +77,11 @@ export function keepHistory(
     }
     yield { _tag: "Base", index: base.index, time: base.time }
     const { cluster, tables, specs } = base.freeze()
+    const tasks = [...base.all("task")]
     if (cluster) yield { _tag: "Object", kind: "cluster", object: cluster }
     for (const { serviceId: service, version, spec } of specs) yield { _tag: "Spec", service, version, spec }
-    for (const kind of kinds) for (const object of tables[kind]) yield { _tag: "Object", kind, object }
+    for (const kind of lesserKinds) for (const object of tables[kind]) yield { _tag: "Object", kind, object }
+    for (const object of tasks) yield { _tag: "Object", kind: "task", object }
     for (const { index, time, changes } of recent) {
       yield { _tag: "Changes", index, time, changes: changes.map(written) }
     }

@@ -1,9 +1,4 @@
-/**
- * Small multi-maps for the ledger's indexes: a key to the ids under it, empty keys forgotten.
- *
- * A set is made for the second id of a key: most slots have one task, and a set for each would weigh as much as the
- * tasks. Ids come in the order in which they got the key.
- */
+/** A small multi-map for the ledger's indexes: a key to the ids under it, in the order in which they got it. */
 
 export class IdSets<Key> {
   readonly #sets = new Map<Key, string | Set<string>>()
@@ -42,28 +37,3 @@ export class IdSets<Key> {
 }
 
 const none: ReadonlyArray<string> = []
-
-/** The same for keys of two parts, without a text for every pair. */
-export class PairSets<First, Second> {
-  readonly #sets = new Map<First, IdSets<Second>>()
-
-  add(first: First, second: Second, id: string): void {
-    let sets = this.#sets.get(first)
-    if (sets === undefined) {
-      sets = new IdSets()
-      this.#sets.set(first, sets)
-    }
-    sets.add(second, id)
-  }
-
-  delete(first: First, second: Second, id: string): void {
-    const sets = this.#sets.get(first)
-    if (sets === undefined) return
-    sets.delete(second, id)
-    if (sets.size === 0) this.#sets.delete(first)
-  }
-
-  of(first: First, second: Second): Iterable<string> {
-    return this.#sets.get(first)?.of(second) ?? none
-  }
-}

@@ -154,6 +154,7 @@ function readerOf(machine: Machine): LedgerReader {
     tasksOfNode: (nodeId) => machine.tables.tasksOfNode(nodeId),
     tasksInSlot: (serviceId, slot) => machine.tables.tasksInSlot(serviceId, slot),
     tasksInState: (state) => machine.tables.tasksInState(state),
+    servicesOfTasks: () => machine.tables.servicesOfTasks(),
     servicesUsing: (kind, id) => machine.tables.servicesUsing(kind, id)
   }
 }

@@ -1,13 +1,13 @@
 /** What the log drives: entries in, results out, and whoever follows is told what changed. */
 import { apply, type Result } from "#actors/ledger/apply.ts"
 import type { Entry } from "#actors/ledger/commands.ts"
-import { compare } from "#actors/ledger/compare.ts"
+import { compareInSteps } from "#actors/ledger/compare.ts"
 import { digestOf } from "#actors/ledger/digest.ts"
 import { decodeEntry } from "#actors/ledger/encode.ts"
 import { isMarked, type Mark, Marks } from "#actors/ledger/marks.ts"
 import type { ChangeSet } from "#actors/ledger/reader.ts"
 import { Recent } from "#actors/ledger/recent.ts"
-import { decodeSnapshot, encodeSnapshot } from "#actors/ledger/snapshot.ts"
+import { decodeInSteps, encodeSnapshot } from "#actors/ledger/snapshot.ts"
 import { LedgerTables } from "#actors/ledger/tables.ts"
 import type { StateMachine } from "#actors/raft/protocol.ts"
 import { BrokenInvariant } from "#runtime/assert.ts"
@@ -64,11 +64,18 @@ export class Machine implements StateMachine {
 
   /** Whoever follows is told, as one set, of all that is different now. */
   restore(chunks: Iterable<Uint8Array>): void {
-    const before = this.tables
-    this.tables = decodeSnapshot(chunks, this.recent)
+    for (const _ of this.restoreInSteps(chunks));
+  }
+
+  *restoreInSteps(chunks: Iterable<Uint8Array>): Generator<void, void> {
+    const recent = new Recent()
+    const tables = yield* decodeInSteps(chunks, recent)
+    const changes = this.#listeners.size === 0 ? undefined : yield* compareInSteps(this.tables, tables)
+    this.tables = tables
+    this.recent.load(recent.save())
     this.#marks.clear()
     this.#mark()
-    if (this.#listeners.size > 0) this.#tell(compare(before, this.tables))
+    if (changes !== undefined) this.#tell(changes)
   }
 
   /** The digests at the latest entries that all members remember theirs of, to compare members from outside. */

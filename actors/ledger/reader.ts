@@ -4,7 +4,16 @@
  * Objects are never changed in place: a change puts a new object in the table, so a reader may keep what it got.
  * Decisions may read it. It is state, not I/O: what it says depends only on the entries applied so far.
  */
-import type { Cluster, Config, Network, Node, Secret, Service, Task } from "#actors/model/objects.ts"
+import type {
+  Cluster,
+  Config,
+  Network,
+  Node,
+  Secret,
+  Service,
+  Task,
+  TaskState
+} from "#actors/model/objects.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
 
 export interface Tables {
@@ -37,8 +46,9 @@ export interface LedgerReader {
   readonly tasksOfService: (serviceId: string) => IterableIterator<Task>
   readonly tasksOfNode: (nodeId: string) => IterableIterator<Task>
   readonly tasksInSlot: (serviceId: string, slot: number) => IterableIterator<Task>
-  /** Tasks that wait for the allocator (`new`) or for a node (`pending`). */
-  readonly tasksInState: (state: "new" | "pending") => IterableIterator<Task>
+  readonly tasksInState: (state: TaskState) => IterableIterator<Task>
+  /** The services that tasks name, by id: also those that are gone. */
+  readonly servicesOfTasks: () => Iterable<string>
   /** Services whose newest spec names this object. */
   readonly servicesUsing: (kind: "network" | "secret" | "config", id: string) => ReadonlyArray<Service>
 }

@@ -1,12 +1,14 @@
 /**
- * Snapshots as bytes, format 2: a mark, then blocks that each carry their length and checksum and stand alone.
+ * Snapshots as bytes, format 3: a mark, then blocks that each carry their length and checksum.
  *
  *     file   = mark, block…             the last block ends with an `end` record, or the snapshot is torn
- *     block  = length, CRC-32, records  two 32-bit words, little end first; about 32 KiB
- *     record = kind, value              one byte and one value as `pack.ts` writes it
+ *     block  = length, CRC-32, records  two 32-bit words, little end first; 32 to 64 KiB
+ *     record = kind, value              one byte and one value as `pack.ts` writes it, or
+ *              `tasks`, task…           to the end of the block, as they are kept (`task-bytes.ts`)
  *
- * Streamed both ways. What is read counts only once all of it was read: a torn, damaged or newer snapshot is an error
- * and leaves nothing behind. Format 1, lines of JSON, is still read (`snapshot-lines.ts`).
+ * Streamed both ways, block by block, so that neither way holds up anything else for longer than a block takes. What is
+ * read counts only once all of it was read: a torn, damaged or newer snapshot is an error and leaves nothing behind.
+ * Format 2, each task a value, and format 1, lines of JSON (`snapshot-lines.ts`), are still read.
  */
 import { Buffer } from "node:buffer"
 import { crc32 } from "node:zlib"
@@ -15,13 +17,13 @@ import { Packer, Unpacker } from "#actors/ledger/pack.ts"
 import type { Kind, Tables } from "#actors/ledger/reader.ts"
 import { Recent, type SavedProposer } from "#actors/ledger/recent.ts"
 import { decodeLines, isLines } from "#actors/ledger/snapshot-lines.ts"
-import { kinds, LedgerTables } from "#actors/ledger/tables.ts"
+import { kinds, LedgerTables, lesserKinds } from "#actors/ledger/tables.ts"
 import type { Cluster } from "#actors/model/objects.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
 import { BrokenInvariant } from "#runtime/assert.ts"
 
 /** Raised when the meaning of what is kept changes; an unknown one halts the member. */
-const snapshotFormat = 2
+const snapshotFormat = 3
 
 const markBytes = 8
 /** A byte that no text begins with, the name, the format. */
@@ -44,8 +46,13 @@ const record = {
   secret: 7,
   config: 8,
   service: 9,
+  /** Of format 2. */
   task: 10,
-  end: 11
+  end: 11,
+  /** What tasks name by number: a number and an id, or the next word. */
+  text: 12,
+  word: 13,
+  tasks: 14
 } as const
 const kindOf = new Map<number, Kind>(kinds.map((kind) => [record[kind], kind]))
 
@@ -61,8 +68,8 @@ interface End {
 }
 
 /**
- * The state as of now in chunks of about 32 KiB, one block each; what is applied while they are taken does not show.
- * Several may be under way at once, each of its own moment.
+ * The state as of now in chunks of 32 to 64 KiB, one block each; what is applied while they are taken does not show.
+ * Several may be under way at once, each of its own moment. A chunk of tasks is a copy of a page.
  */
 export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<Uint8Array> {
   const frozen = tables.freeze()
@@ -85,9 +92,16 @@ export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<U
       for (const { serviceId, version, spec } of frozen.specs) {
         if (put(record.spec, [serviceId, version, spec])) yield endBlock(packer)
       }
-      for (const kind of kinds) {
+      for (const kind of lesserKinds) {
         for (const object of frozen.tables[kind]) if (put(record[kind], object)) yield endBlock(packer)
       }
+      for (const [number, text] of frozen.tasks.texts.entries()) {
+        if (text !== undefined && put(record.text, [number, text])) yield endBlock(packer)
+      }
+      for (const word of frozen.tasks.words) if (put(record.word, word)) yield endBlock(packer)
+      if (packer.length > 0) yield endBlock(packer)
+      for (const page of frozen.tasks.pages) if (page.length > 0) yield blockOf(record.tasks, page)
+      objects += frozen.tasks.count
       put(record.end, { objects, digest } satisfies End)
       yield endBlock(packer)
     }
@@ -95,26 +109,45 @@ export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<U
 }
 
 function endBlock(packer: Packer): Uint8Array {
-  const { bytes } = packer
-  // Memory of its own: whoever writes it may hand it to another thread.
-  const block = new Uint8Array(blockHeadBytes + bytes.length)
+  const block = emptyBlock(packer.length)
+  block.set(packer.bytes, blockHeadBytes)
+  packer.begin()
+  return sealed(block)
+}
+
+function blockOf(kind: number, records: Uint8Array): Uint8Array {
+  const block = emptyBlock(1 + records.length)
+  block[blockHeadBytes] = kind
+  block.set(records, blockHeadBytes + 1)
+  return sealed(block)
+}
+
+// Memory of its own: whoever writes it may hand it to another thread.
+const emptyBlock = (bytes: number): Uint8Array => new Uint8Array(blockHeadBytes + bytes)
+
+function sealed(block: Uint8Array): Uint8Array {
+  const bytes = block.subarray(blockHeadBytes)
   const head = new DataView(block.buffer)
   head.setUint32(0, bytes.length, true)
   head.setUint32(4, crc32(bytes), true)
-  block.set(bytes, blockHeadBytes)
-  packer.begin()
   return block
 }
 
 /** The state that a snapshot holds, and into `recent` the results it kept. Throws, and changes nothing, when it is bad. */
 export function decodeSnapshot(chunks: Iterable<Uint8Array>, recent: Recent): LedgerTables {
+  const steps = decodeInSteps(chunks, recent)
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value
+}
+
+/** The same, a block at a time: a millisecond or two each. */
+export function* decodeInSteps(chunks: Iterable<Uint8Array>, recent: Recent): Generator<void, LedgerTables> {
   const pieces = new Pieces(chunks)
   const mark = pieces.peek(markBytes)
   if (isLines(mark)) return decodeLines(pieces.rest(), recent)
   if (mark.length < markBytes || !mark.subarray(0, 7).equals(markOf(0).subarray(0, 7))) {
     throw new BrokenInvariant("This is not a snapshot of the ledger")
   }
-  if (mark[7] !== snapshotFormat) {
+  if (mark[7] !== snapshotFormat && mark[7] !== 2) {
     throw new BrokenInvariant(`The snapshot has format ${mark[7]}, this release reads 1 to ${snapshotFormat}`)
   }
   pieces.take(markBytes)
@@ -123,7 +156,13 @@ export function decodeSnapshot(chunks: Iterable<Uint8Array>, recent: Recent): Le
   let objects = 0
   let end: End | undefined
   while (end === undefined) {
-    const block = new Unpacker(takeBlock(pieces))
+    const bytes = takeBlock(pieces)
+    yield
+    if (bytes[0] === record.tasks) {
+      objects += tables.restoreTasks(bytes, 1)
+      continue
+    }
+    const block = new Unpacker(bytes)
     while (!block.done && end === undefined) {
       const kind = block.byte()
       const value = block.value()
@@ -148,7 +187,7 @@ export function decodeSnapshot(chunks: Iterable<Uint8Array>, recent: Recent): Le
   return tables
 }
 
-function takeBlock(pieces: Pieces): Uint8Array {
+function takeBlock(pieces: Pieces): Buffer {
   const head = pieces.take(blockHeadBytes)
   const length = head.readUInt32LE(0)
   const sum = head.readUInt32LE(4)
@@ -180,6 +219,12 @@ function putBack(tables: LedgerTables, saved: Array<SavedProposer>, kind: number
       return
     case record.spec:
       tables.keepSpec(...(value as [string, number, TaskSpec]))
+      return
+    case record.text:
+      tables.restoreText(...(value as [number, string]))
+      return
+    case record.word:
+      tables.restoreWord(value as string)
       return
     default:
       throw new BrokenInvariant(

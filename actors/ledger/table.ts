@@ -5,8 +5,8 @@
  * many objects there are, and a snapshot can be written while the table goes on. Gaps close a few rows at each
  * removal, never all at once. What iterates over a table is done before the table is written again.
  */
-import { HashSum, hashInto } from "#actors/ledger/hash.ts"
-import { IdIndex } from "#actors/ledger/id-index.ts"
+import { HashSum, hashId, hashInto } from "#actors/ledger/hash.ts"
+import { RowIndex } from "#actors/ledger/row-index.ts"
 import { assert } from "#runtime/assert.ts"
 
 const pageSize = 1024
@@ -32,7 +32,7 @@ export class Table<T extends { readonly ID: string }> {
   #next = 0
   #epoch = 0
   #closing: Closing | undefined
-  readonly #index = new IdIndex((row) => this.#at(row)?.ID)
+  readonly #index = new RowIndex<string>(hashId, (row, id) => this.#at(row)?.ID === id)
   /** The sum of the hashes of all objects. */
   readonly hash = new HashSum()
   readonly #one = { a: 0, b: 0 }
@@ -51,20 +51,21 @@ export class Table<T extends { readonly ID: string }> {
     return row < 0 ? undefined : this.#at(row)
   }
 
-  /** Puts `object` in the place of the one with its id, or after all others. */
-  put(object: T): void {
+  /** Puts `object` in the place of the one with its id, or after all others, and gives it back. */
+  put(object: T): T {
     let row = this.#index.find(object.ID)
     if (row < 0) {
       row = this.#next++
       this.#index.add(object.ID, row)
     }
     this.#write(row, object)
+    return object
   }
 
   delete(id: string): void {
     const row = this.#index.find(id)
     if (row < 0) return
-    this.#index.delete(id)
+    this.#index.delete(id, row)
     this.#write(row, undefined)
     this.#closeGaps()
   }
@@ -142,7 +143,7 @@ export class Table<T extends { readonly ID: string }> {
   }
 
   #move(object: T, from: number, to: number): void {
-    this.#index.move(object.ID, to)
+    this.#index.move(object.ID, from, to)
     const source = this.#page(Math.floor(from / pageSize))
     const target = this.#page(Math.floor(to / pageSize))
     const at = from % pageSize

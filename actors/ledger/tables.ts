@@ -3,12 +3,13 @@
  *
  * Every write goes through `put` or `remove`, which keep the indexes and note the change for the feed.
  */
+import type { Buffer } from "node:buffer"
 import { HashSum, hashInto, showHash } from "#actors/ledger/hash.ts"
-import { IdSets, PairSets } from "#actors/ledger/index-sets.ts"
+import { IdSets } from "#actors/ledger/index-sets.ts"
 import type { Change, ChangeSet, Kind, LedgerReader, Tables } from "#actors/ledger/reader.ts"
-import { Slim } from "#actors/ledger/slim.ts"
 import { Table } from "#actors/ledger/table.ts"
-import type { Cluster, Service, Task } from "#actors/model/objects.ts"
+import { type FrozenTasks, TaskTable } from "#actors/ledger/task-table.ts"
+import type { Cluster, Service, Task, TaskState } from "#actors/model/objects.ts"
 import { networksOf, publishedPorts } from "#actors/model/service-facts.ts"
 import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 import { assert } from "#runtime/assert.ts"
@@ -32,11 +33,25 @@ export interface Frozen {
   readonly time: number
   readonly cluster: Cluster | undefined
   readonly specs: Iterable<KeptSpec>
-  readonly tables: { readonly [K in Kind]: Iterable<Tables[K]> }
+  readonly tables: { readonly [K in Lesser]: Iterable<Tables[K]> }
+  readonly tasks: FrozenTasks
+}
+
+/** All that there are only thousands of. */
+type Lesser = Exclude<Kind, "task">
+export const lesserKinds: ReadonlyArray<Lesser> = ["node", "network", "secret", "config", "service"]
+/** What both kinds of tables have in common. */
+interface Rows<T> {
+  readonly size: number
+  readonly hash: HashSum
+  readonly get: (id: string) => T | undefined
+  readonly put: (object: T) => T
+  readonly delete: (id: string) => void
+  readonly values: () => IterableIterator<T>
 }
 
 /** Services before tasks, so that a task finds its spec version when it is put back from a snapshot. */
-export const kinds: ReadonlyArray<Kind> = ["node", "network", "secret", "config", "service", "task"]
+export const kinds: ReadonlyArray<Kind> = [...lesserKinds, "task"]
 
 type Named = "service" | "network" | "secret" | "config"
 const nameOf = (kind: Kind, object: Tables[Kind]): string | undefined => {
@@ -60,25 +75,19 @@ export class LedgerTables implements LedgerReader {
   index = 0
   time = 0
   #cluster: Cluster | undefined
-  readonly #tables: { readonly [K in Kind]: Table<Tables[K]> } = {
+  readonly #tasks = new TaskTable()
+  readonly #tables: { readonly [K in Lesser]: Table<Tables[K]> } = {
     node: new Table(),
     service: new Table(),
-    task: new Table(),
     network: new Table(),
     secret: new Table(),
     config: new Table()
   }
   readonly #names = new Map<string, string>()
-  readonly #byService = new IdSets<string>()
-  readonly #byNode = new IdSets<string>()
-  readonly #byNetwork = new IdSets<string>()
-  readonly #bySlot = new PairSets<string, number>()
-  readonly #waiting = new IdSets<"new" | "pending">()
   readonly #using = new IdSets<string>()
   readonly #ports = new IdSets<string>()
   readonly #specs = new Map<string, Map<number, Counted>>()
   readonly #specTable = new Table<KeptSpec>()
-  readonly #slim = new Slim(this)
   #changes: Array<Change> = []
 
   cluster(): Cluster | undefined {
@@ -86,15 +95,15 @@ export class LedgerTables implements LedgerReader {
   }
 
   get<K extends Kind>(kind: K, id: string): Tables[K] | undefined {
-    return this.#tables[kind].get(id)
+    return this.#of(kind).get(id)
   }
 
   all<K extends Kind>(kind: K): IterableIterator<Tables[K]> {
-    return this.#tables[kind].values()
+    return this.#of(kind).values()
   }
 
   count(kind: Kind): number {
-    return this.#tables[kind].size
+    return this.#of(kind).size
   }
 
   byName<K extends Named>(kind: K, name: string): Tables[K] | undefined {
@@ -107,24 +116,28 @@ export class LedgerTables implements LedgerReader {
   }
 
   tasksOfService(serviceId: string): IterableIterator<Task> {
-    return this.#tasks(this.#byService.of(serviceId))
+    return this.#tasks.ofService(serviceId)
   }
 
   tasksOfNode(nodeId: string): IterableIterator<Task> {
-    return this.#tasks(this.#byNode.of(nodeId))
+    return this.#tasks.ofNode(nodeId)
   }
 
   tasksInSlot(serviceId: string, slot: number): IterableIterator<Task> {
-    return this.#tasks(this.#bySlot.of(serviceId, slot))
+    return this.#tasks.inSlot(serviceId, slot)
   }
 
-  tasksInState(state: "new" | "pending"): IterableIterator<Task> {
-    return this.#tasks(this.#waiting.of(state))
+  tasksInState(state: TaskState): IterableIterator<Task> {
+    return this.#tasks.inState(state)
+  }
+
+  servicesOfTasks(): Iterable<string> {
+    return this.#tasks.services()
   }
 
   /** Tasks with an address on a network, wanted or not. */
   tasksOnNetwork(networkId: string): IterableIterator<Task> {
-    return this.#tasks(this.#byNetwork.of(networkId))
+    return this.#tasks.onNetwork(networkId)
   }
 
   servicesUsing(kind: "network" | "secret" | "config", id: string): ReadonlyArray<Service> {
@@ -146,9 +159,8 @@ export class LedgerTables implements LedgerReader {
   /** Writes an object and notes the change, unless `quietly`, for what nobody waits to hear. */
   put<K extends Kind>(kind: K, object: Tables[K], quietly = false): void {
     const before = this.get(kind, object.ID)
-    const after = kind === "task" ? (this.#slim.task(object as Task, before as Task) as Tables[K]) : object
-    this.#tables[kind].put(after)
-    if (kind === "task") this.#indexTask(before as Task | undefined, after as Task)
+    const after = this.#of(kind).put(object)
+    if (kind === "task") this.#countSpec(before as Task | undefined, after as Task)
     else {
       if (before !== undefined) this.#unindex(kind, before)
       this.#index(kind, after)
@@ -160,8 +172,8 @@ export class LedgerTables implements LedgerReader {
   remove(kind: Kind, id: string): void {
     const before = this.get(kind, id)
     if (before === undefined) return
-    this.#tables[kind].delete(id)
-    if (kind === "task") this.#indexTask(before as Task, undefined)
+    this.#of(kind).delete(id)
+    if (kind === "task") this.#countSpec(before as Task, undefined)
     else this.#unindex(kind, before)
     if (kind === "service") this.#forgetSpecs(id)
     this.#note(kind, before, undefined)
@@ -184,11 +196,11 @@ export class LedgerTables implements LedgerReader {
       tables: {
         node: this.#tables.node.freeze(),
         service: this.#tables.service.freeze(),
-        task: this.#tables.task.freeze(),
         network: this.#tables.network.freeze(),
         secret: this.#tables.secret.freeze(),
         config: this.#tables.config.freeze()
-      }
+      },
+      tasks: this.#tasks.freeze()
     }
   }
 
@@ -197,7 +209,7 @@ export class LedgerTables implements LedgerReader {
     const sum = new HashSum()
     const part = { a: 0, b: 0 }
     const add = (name: string, a: number, b: number): void => sum.add(hashInto(part, [name, a, b]))
-    for (const kind of kinds) add(kind, this.#tables[kind].hash.a, this.#tables[kind].hash.b)
+    for (const kind of kinds) add(kind, this.#of(kind).hash.a, this.#of(kind).hash.b)
     add("spec", this.#specTable.hash.a, this.#specTable.hash.b)
     add("position", this.index, this.time)
     sum.add(hashInto(part, this.#cluster ?? null))
@@ -215,12 +227,27 @@ export class LedgerTables implements LedgerReader {
     this.#specs.set(serviceId, versions)
   }
 
-  *#tasks(ids: Iterable<string>): IterableIterator<Task> {
-    for (const id of ids) {
-      const task = this.#tables.task.get(id)
-      assert(task !== undefined, "an index names only tasks that exist")
-      yield task
-    }
+  /** For restoring a snapshot, into tables without tasks: texts and words first. */
+  restoreText(number: number, text: string): void {
+    this.#tasks.restoreText(number, text)
+  }
+
+  restoreWord(word: string): void {
+    this.#tasks.restoreWord(word)
+  }
+
+  /** The records from `start` to the end of `bytes`; how many they were. */
+  restoreTasks(bytes: Buffer, start: number): number {
+    let count = 0
+    this.#tasks.restoreRecords(bytes, start, (task) => {
+      this.#countSpec(undefined, task)
+      count++
+    })
+    return count
+  }
+
+  #of<K extends Kind>(kind: K): Rows<Tables[K]> {
+    return (kind === "task" ? this.#tasks : this.#tables[kind as Lesser]) as unknown as Rows<Tables[K]>
   }
 
   /** By id: what a refusal says of them must be the same on a member that began from a snapshot. */
@@ -241,44 +268,18 @@ export class LedgerTables implements LedgerReader {
     } as Change)
   }
 
-  /** Touches only the indexes in which the task's place has changed. */
-  #indexTask(before: Task | undefined, after: Task | undefined): void {
-    const id = (after ?? before)?.ID ?? ""
-    const from = before?.ServiceID
-    const to = after?.ServiceID
-    if (from !== to) {
-      if (from !== undefined) this.#byService.delete(from, id)
-      if (to !== undefined) this.#byService.add(to, id)
+  /** Counts on the spec version that a task points at now, and no longer on the one that it pointed at. */
+  #countSpec(before: Task | undefined, after: Task | undefined): void {
+    if (before?.ServiceID === after?.ServiceID && before?.SpecVersion === after?.SpecVersion) return
+    if (after !== undefined) {
+      const counted = this.#specs.get(after.ServiceID)?.get(after.SpecVersion)
+      assert(counted !== undefined, "a task's spec version is kept")
+      counted.tasks += 1
     }
-    if (from !== to || before?.Slot !== after?.Slot) {
-      if (from !== undefined && before?.Slot !== undefined) this.#bySlot.delete(from, before.Slot, id)
-      if (to !== undefined && after?.Slot !== undefined) this.#bySlot.add(to, after.Slot, id)
-    }
-    if (before?.NodeID !== after?.NodeID) {
-      if (before?.NodeID !== undefined) this.#byNode.delete(before.NodeID, id)
-      if (after?.NodeID !== undefined) this.#byNode.add(after.NodeID, id)
-    }
-    if (before?.Attachments !== after?.Attachments) {
-      for (const { NetworkID } of before?.Attachments ?? []) this.#byNetwork.delete(NetworkID, id)
-      for (const { NetworkID } of after?.Attachments ?? []) this.#byNetwork.add(NetworkID, id)
-    }
-    const waited = waitingIn(before)
-    const waits = waitingIn(after)
-    if (waited !== waits) {
-      if (waited !== undefined) this.#waiting.delete(waited, id)
-      if (waits !== undefined) this.#waiting.add(waits, id)
-    }
-    if (from !== to || before?.SpecVersion !== after?.SpecVersion) {
-      if (after !== undefined) {
-        const counted = this.#specs.get(after.ServiceID)?.get(after.SpecVersion)
-        assert(counted !== undefined, "a task's spec version is kept")
-        counted.tasks += 1
-      }
-      if (before !== undefined) {
-        const counted = this.#specs.get(before.ServiceID)?.get(before.SpecVersion)
-        if (counted !== undefined) counted.tasks -= 1
-        this.#forgetSpecs(before.ServiceID)
-      }
+    if (before !== undefined) {
+      const counted = this.#specs.get(before.ServiceID)?.get(before.SpecVersion)
+      if (counted !== undefined) counted.tasks -= 1
+      this.#forgetSpecs(before.ServiceID)
     }
   }
 
@@ -318,9 +319,4 @@ export class LedgerTables implements LedgerReader {
     }
     if (versions.size === 0) this.#specs.delete(serviceId)
   }
-}
-
-const waitingIn = (task: Task | undefined): "new" | "pending" | undefined => {
-  const state = task?.Status.State
-  return state === "new" || state === "pending" ? state : undefined
 }

@@ -16,8 +16,8 @@ import {
   type Writing,
   writing
 } from "#actors/ledger/writer.ts"
-import type { Task } from "#actors/model/objects.ts"
-import { isBefore } from "#actors/model/task-state.ts"
+import { type Task, taskStates } from "#actors/model/objects.ts"
+import { isBefore, isTerminal } from "#actors/model/task-state.ts"
 import { historyOf, isDisposable, prune } from "#actors/service/prune.ts"
 import { slotKeyOf } from "#actors/service/slot.ts"
 import { later } from "#runtime/actions.ts"
@@ -31,7 +31,7 @@ export interface ReaperProps {
 export type ReaperMessage =
   /** These tasks were created, have ended, or are not wanted any more. */
   | { readonly _tag: "Touched"; readonly tasks: ReadonlyArray<Task> }
-  /** Changes may have been missed: every task is looked at. */
+  /** Changes may have been missed: every task is looked at that may be one to delete. */
   | { readonly _tag: "Scan" }
   | { readonly _tag: "Sweep" }
   | Proposed
@@ -82,8 +82,16 @@ export function decide(state: ReaperState, message: ReaperMessage, _moment: Mome
 
 const scanAgain: ReaperMessage = { _tag: "Scan" }
 
+/** Nearly all tasks run, and have a service: those there may be a million of. */
 function scan(state: ReaperState): ReaperStep {
-  for (const task of state.ledger.all("task")) state.touched.set(task.ID, task)
+  const { ledger, touched } = state
+  const touch = (tasks: Iterable<Task>): void => {
+    for (const task of tasks) touched.set(task.ID, task)
+  }
+  for (const at of taskStates) if (isBefore(at, "assigned") || isTerminal(at)) touch(ledger.tasksInState(at))
+  for (const id of ledger.servicesOfTasks()) {
+    if (ledger.get("service", id) === undefined) touch(ledger.tasksOfService(id))
+  }
   return schedule(state)
 }
 

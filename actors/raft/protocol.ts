@@ -38,6 +38,8 @@ export interface StateMachine {
   readonly snapshot: () => Iterable<Uint8Array>
   /** Replaces the whole state by a snapshot's chunks. */
   readonly restore: (chunks: Iterable<Uint8Array>) => void
+  /** The same for states of any size, in pieces of a few milliseconds: what was there stays until the last of them. */
+  readonly restoreInSteps?: (chunks: Iterable<Uint8Array>) => Iterable<void>
 }
 
 export type Leadership =

@@ -111,10 +111,9 @@ function forget(state: SchedulerState, now: number): SchedulerState {
 /** What the ledger itself still knows of failures, for a scheduler that has just started. */
 function recentFailures(ledger: LedgerReader, now: number): Map<string, ReadonlyArray<number>> {
   const failures = new Map<string, ReadonlyArray<number>>()
-  for (const task of ledger.all("task")) {
-    const { State, Timestamp } = task.Status
-    if ((State !== "failed" && State !== "rejected") || task.NodeID === undefined) continue
-    const at = toMs(Timestamp)
+  for (const task of [...ledger.tasksInState("failed"), ...ledger.tasksInState("rejected")]) {
+    if (task.NodeID === undefined) continue
+    const at = toMs(task.Status.Timestamp)
     if (at <= now - failuresWithinMs) continue
     const key = failureKey(task.ServiceID, task.SpecVersion, task.NodeID)
     failures.set(key, [...(failures.get(key) ?? []), at])

@@ -405,19 +405,42 @@ export class Member {
     if (before !== undefined) this.#storage.persist(before, () => {})
     this.#storage.saveSnapshot(meta, chunks[Symbol.iterator](), (saved) => {
       if (this.#closed) return
-      try {
-        if (saved) {
-          this.#newest = meta
-          this.#machine.restore(this.#storage.loadSnapshot())
-        }
-      } catch (error) {
-        this.halt(
-          new Error(`Cannot restore snapshot ${meta.index}: ${(error as Error).message}`, { cause: error })
-        )
+      const installed = (): void =>
+        this.#offer({ _tag: "Installed", token, saved, storage: this.#storage.status() })
+      if (!saved) {
+        installed()
         return
       }
-      this.#offer({ _tag: "Installed", token, saved, storage: this.#storage.status() })
+      this.#newest = meta
+      this.#restoreOn(this.#restoring(), meta, installed)
     })
+  }
+
+  /** The newest snapshot into the state machine, piece by piece where it knows how. */
+  *#restoring(): Generator<void, void> {
+    const chunks = this.#storage.loadSnapshot()
+    if (this.#machine.restoreInSteps === undefined) this.#machine.restore(chunks)
+    else yield* this.#machine.restoreInSteps(chunks)
+  }
+
+  /** Goes on with a restoration for as long as applying may take, again and again until it is `done`. */
+  #restoreOn(steps: Iterator<void>, meta: SnapshotMeta, done: () => void): void {
+    if (this.#closed) return
+    const until = this.#turns.monotonic() + applyMs
+    try {
+      do {
+        if (steps.next().done === true) {
+          done()
+          return
+        }
+      } while (this.#turns.monotonic() < until)
+    } catch (error) {
+      this.halt(
+        new Error(`Cannot restore snapshot ${meta.index}: ${(error as Error).message}`, { cause: error })
+      )
+      return
+    }
+    this.#turns.later(() => this.#restoreOn(steps, meta, done))
   }
 
   #load({

@@ -1,0 +1,433 @@
+/**
+ * A task as bytes: what a million of them are kept as, and what a snapshot copies.
+ *
+ *     record = length (3 bytes), flags (2), id, numbers, texts one after the other, what is left as `pack.ts` writes it
+ *
+ * Ids of services, nodes and networks and the words of a status stand for numbers of `texts.ts`. What has no place of its
+ * own is kept as it came, so nothing is lost of what a later release says; in the worst case that is the whole task.
+ */
+import { Buffer } from "node:buffer"
+import { Packer, Unpacker } from "#actors/ledger/pack.ts"
+import type { Texts, Words } from "#actors/ledger/texts.ts"
+import {
+  type Attachment,
+  type Task,
+  type TaskState,
+  type TaskStatus,
+  taskStates
+} from "#actors/model/objects.ts"
+import { assert, BrokenInvariant } from "#runtime/assert.ts"
+
+/** Which fields follow, in this order. Part of the format, as everything here. */
+const has = {
+  slot: 1,
+  node: 2,
+  /** Its message by number, or written out. */
+  word: 4,
+  message: 8,
+  container: 16,
+  pid: 32,
+  exitCode: 64,
+  attachments: 128,
+  /** Written since it was made. */
+  updated: 256,
+  others: 512,
+  statusOthers: 1024,
+  /** The whole task, packed, and nothing else. */
+  whole: 2048
+} as const
+
+const lengthBytes = 3
+const flagBytes = 2
+const longestRecord = 2 ** 24 - 1
+const longestText = 255
+/** Numbers and lengths of what has them once, and of an attachment. */
+const mostHeadBytes = 96
+const mostAttachmentBytes = 9
+const mostAttachments = 255
+
+const numberOfState: ReadonlyMap<string, number> = new Map(taskStates.map((state, at) => [state, at]))
+const isNumber = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && !Object.is(value, -0) && (value as number) >= 0
+const isText = (value: unknown): value is string => typeof value === "string" && value.length <= longestText
+
+export class TaskBytes {
+  readonly #texts: Texts
+  readonly #words: Words
+  readonly #packer = new Packer()
+  #out = Buffer.allocUnsafeSlow(4096)
+  #in: Buffer = this.#out
+  #at = 0
+  #uncut = ""
+  #cutAt = 0
+
+  constructor(texts: Texts, words: Words) {
+    this.#texts = texts
+    this.#words = words
+  }
+
+  /** Where `encode` writes, from the start; the next call writes over it. */
+  get encoded(): Buffer {
+    return this.#out
+  }
+
+  /** Writes `task`, whose ids have numbers, and returns the bytes that it took. */
+  encode(task: Task): number {
+    if (!this.#encodeFields(task)) {
+      this.#at = lengthBytes
+      this.#putFlags(has.whole)
+      this.#putRest(task)
+    }
+    const length = this.#at
+    assert(length <= longestRecord, "a task fits into an entry, and so into a record")
+    const out = this.#out
+    out[0] = length & 255
+    out[1] = (length >>> 8) & 255
+    out[2] = length >>> 16
+    return length
+  }
+
+  #encodeFields(task: Task): boolean {
+    const { ID, Version, CreatedAt, UpdatedAt, ServiceID, SpecVersion, Slot, NodeID, Status, DesiredState } =
+      task
+    const { Timestamp, State, Message, ContainerStatus } = Status
+    const state = numberOfState.get(State)
+    const desired = numberOfState.get(DesiredState)
+    if (state === undefined || desired === undefined) return false
+    if (!isText(ID) || !isText(CreatedAt) || !isText(UpdatedAt) || !isText(Timestamp)) return false
+    if (!isNumber(SpecVersion) || !isNumber(Version.Index) || hasOthers(Version, versionFields)) return false
+
+    let flags = 0
+    if (isNumber(Slot)) flags |= has.slot
+    if (NodeID !== undefined) flags |= has.node
+    if (UpdatedAt !== CreatedAt) flags |= has.updated
+    const word = Message === undefined ? 0 : this.#words.number(Message)
+    if (word > 0) flags |= has.word
+    else if (isText(Message)) flags |= has.message
+    if (ContainerStatus !== undefined && isPlainContainer(ContainerStatus)) {
+      flags |= has.container
+      if (ContainerStatus.PID !== undefined) flags |= has.pid
+      if (ContainerStatus.ExitCode !== undefined) flags |= has.exitCode
+    }
+    const attachments = task.Attachments ?? []
+    if (
+      attachments.length > 0 &&
+      attachments.length <= mostAttachments &&
+      attachments.every(isPlainAttachment)
+    ) {
+      flags |= has.attachments
+    }
+    const others = othersOf(task, flags)
+    if (others !== undefined) flags |= has.others
+    const statusOthers = statusOthersOf(Status, flags)
+    if (statusOthers !== undefined) flags |= has.statusOthers
+
+    this.#at = lengthBytes
+    this.#room(
+      mostHeadBytes + mostAttachmentBytes * attachments.length + longestText * (6 + attachments.length)
+    )
+    this.#putFlags(flags)
+    this.#putByte(ID.length)
+    if (!this.#putText(ID)) return false
+    this.#putNumber(Version.Index)
+    this.#putNumber(this.#texts.find(ServiceID))
+    this.#putNumber(SpecVersion)
+    this.#putByte(state)
+    this.#putByte(desired)
+    if ((flags & has.slot) !== 0) this.#putNumber(Slot as number)
+    if ((flags & has.node) !== 0) this.#putNumber(this.#texts.find(NodeID as string))
+    if (word > 0) this.#putNumber(word)
+    if ((flags & has.pid) !== 0) this.#putNumber(ContainerStatus?.PID as number)
+    if ((flags & has.exitCode) !== 0) this.#putNumber(ContainerStatus?.ExitCode as number)
+    this.#putByte(CreatedAt.length)
+    if ((flags & has.updated) !== 0) this.#putByte(UpdatedAt.length)
+    this.#putByte(Timestamp.length)
+    if ((flags & has.message) !== 0) this.#putByte((Message as string).length)
+    if ((flags & has.container) !== 0) this.#putByte(ContainerStatus?.ContainerID.length as number)
+    if ((flags & has.attachments) !== 0) {
+      this.#putByte(attachments.length)
+      for (const { NetworkID, Addresses } of attachments) {
+        this.#putNumber(this.#texts.find(NetworkID))
+        this.#putByte(Addresses[0]?.length as number)
+      }
+    }
+    const plain =
+      this.#putText(CreatedAt) &&
+      ((flags & has.updated) === 0 || this.#putText(UpdatedAt)) &&
+      this.#putText(Timestamp) &&
+      ((flags & has.message) === 0 || this.#putText(Message as string)) &&
+      ((flags & has.container) === 0 || this.#putText(ContainerStatus?.ContainerID as string)) &&
+      ((flags & has.attachments) === 0 ||
+        attachments.every(({ Addresses }) => this.#putText(Addresses[0] as string)))
+    if (!plain) return false
+    if (others !== undefined || statusOthers !== undefined)
+      this.#putRest([others ?? null, statusOthers ?? null])
+    return true
+  }
+
+  /** Whether the record that begins at `start` is of the task `id`. */
+  isOf(bytes: Buffer, start: number, id: string): boolean {
+    if (((bytes[start + lengthBytes + 1] as number) << 8) & has.whole)
+      return this.decode(bytes, start).ID === id
+    let at = start + lengthBytes + flagBytes
+    if (bytes[at++] !== id.length) return false
+    for (let i = 0; i < id.length; i++) if (bytes[at++] !== id.charCodeAt(i)) return false
+    return true
+  }
+
+  /** The task whose record begins at `start`; throws `BrokenInvariant` when it is none. */
+  decode(bytes: Buffer, start: number): Task {
+    this.#in = bytes
+    const end = start + recordLength(bytes, start)
+    const flags = (bytes[start + lengthBytes] as number) | ((bytes[start + lengthBytes + 1] as number) << 8)
+    this.#at = start + lengthBytes + flagBytes
+    if ((flags & has.whole) !== 0) return new Unpacker(bytes.subarray(this.#at, end)).value() as Task
+
+    // Ids are what others keep, so each is a text of its own. The rest is taken in one go and cut up, which is several
+    // times quicker than a call for each; who keeps one of these keeps some 150 bytes.
+    const idLength = this.#byte()
+    const ID = bytes.toString("latin1", this.#at, this.#at + idLength)
+    this.#at += idLength
+    const Version = { Index: this.#number() }
+    const ServiceID = this.#texts.at(this.#number())
+    const SpecVersion = this.#number()
+    const State = stateOf(this.#byte())
+    const DesiredState = stateOf(this.#byte())
+    const Slot = (flags & has.slot) === 0 ? undefined : this.#number()
+    const NodeID = (flags & has.node) === 0 ? undefined : this.#texts.at(this.#number())
+    const word = (flags & has.word) === 0 ? undefined : this.#words.at(this.#number())
+    const PID = (flags & has.pid) === 0 ? undefined : this.#number()
+    const ExitCode = (flags & has.exitCode) === 0 ? undefined : this.#number()
+    const createdLength = this.#byte()
+    const updatedLength = (flags & has.updated) === 0 ? 0 : this.#byte()
+    const timestampLength = this.#byte()
+    const messageLength = (flags & has.message) === 0 ? 0 : this.#byte()
+    const containerLength = (flags & has.container) === 0 ? 0 : this.#byte()
+    const attached = (flags & has.attachments) === 0 ? 0 : this.#byte()
+    const attachmentsAt = this.#at
+    let addressesLength = 0
+    for (let left = attached; left > 0; left--) {
+      this.#number()
+      addressesLength += this.#byte()
+    }
+
+    const textsAt = this.#at
+    const length =
+      createdLength + updatedLength + timestampLength + messageLength + containerLength + addressesLength
+    if (textsAt + length > end) throw malformed("it is shorter than its texts")
+    const texts = bytes.toString("latin1", textsAt, textsAt + length)
+    this.#uncut = texts
+    this.#cutAt = 0
+    const CreatedAt = this.#cut(createdLength)
+    const UpdatedAt = updatedLength === 0 ? CreatedAt : this.#cut(updatedLength)
+    const Timestamp = this.#cut(timestampLength)
+    const Message = (flags & has.message) === 0 ? word : this.#cut(messageLength)
+    let Status: TaskStatus
+    if ((flags & has.container) !== 0) {
+      const ContainerStatus = containerOf(this.#cut(containerLength), PID, ExitCode)
+      Status =
+        Message === undefined
+          ? { Timestamp, State, ContainerStatus }
+          : { Timestamp, State, Message, ContainerStatus }
+    } else Status = Message === undefined ? { Timestamp, State } : { Timestamp, State, Message }
+    let Attachments: Array<Attachment> | undefined
+    if (attached > 0) {
+      this.#at = attachmentsAt
+      Attachments = []
+      for (let left = attached; left > 0; left--) {
+        const NetworkID = this.#texts.at(this.#number())
+        Attachments.push({ NetworkID, Addresses: [this.#cut(this.#byte())] })
+      }
+    }
+    const base = { ID, Version, CreatedAt, UpdatedAt, ServiceID, SpecVersion, Status, DesiredState }
+    if ((flags & (has.others | has.statusOthers)) === 0) {
+      // A literal that names every property is the quickest, and most tasks are of this shape.
+      if (Slot !== undefined && NodeID !== undefined && Attachments !== undefined) {
+        return {
+          ID,
+          Version,
+          CreatedAt,
+          UpdatedAt,
+          ServiceID,
+          SpecVersion,
+          Status,
+          DesiredState,
+          Slot,
+          NodeID,
+          Attachments
+        }
+      }
+      return withOptional(base, Slot, NodeID, Attachments)
+    }
+    const rest = new Unpacker(bytes.subarray(textsAt + length, end)).value()
+    if (!Array.isArray(rest)) throw malformed("what is left of it is no list")
+    const [others, statusOthers] = rest as [Partial<Task> | null, Partial<TaskStatus> | null]
+    const task = { ...withOptional(base, Slot, NodeID, Attachments), ...others }
+    return statusOthers === null ? task : { ...task, Status: { ...Status, ...statusOthers } }
+  }
+
+  // ── writing
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#out.length) return
+    const larger = Buffer.allocUnsafeSlow(2 * (this.#at + bytes))
+    this.#out.copy(larger, 0, 0, this.#at)
+    this.#out = larger
+  }
+
+  #putFlags(flags: number): void {
+    this.#putByte(flags & 255)
+    this.#putByte(flags >>> 8)
+  }
+
+  #putByte(value: number): void {
+    this.#out[this.#at++] = value
+  }
+
+  #putNumber(value: number): void {
+    let rest = value
+    while (rest > 127) {
+      this.#out[this.#at++] = (rest % 128) | 128
+      rest = Math.floor(rest / 128)
+    }
+    this.#out[this.#at++] = rest
+  }
+
+  /** False where a character needs more than a byte. */
+  #putText(text: string): boolean {
+    const out = this.#out
+    let at = this.#at
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 255) return false
+      out[at++] = code
+    }
+    this.#at = at
+    return true
+  }
+
+  #putRest(value: unknown): void {
+    this.#packer.begin()
+    this.#packer.value(value)
+    const { bytes } = this.#packer
+    this.#room(bytes.length)
+    this.#out.set(bytes, this.#at)
+    this.#at += bytes.length
+  }
+
+  // ── reading
+
+  #byte(): number {
+    const value = this.#in[this.#at++]
+    if (value === undefined) throw malformed("it ends early")
+    return value
+  }
+
+  /** The next `length` characters of the texts that are being cut up. */
+  #cut(length: number): string {
+    const from = this.#cutAt
+    this.#cutAt = from + length
+    return this.#uncut.substring(from, from + length)
+  }
+
+  #number(): number {
+    let value = 0
+    for (let scale = 1; scale < 2 ** 53; scale *= 128) {
+      const byte = this.#byte()
+      if (byte < 128) return value + byte * scale
+      value += (byte - 128) * scale
+    }
+    throw malformed("a number does not end")
+  }
+}
+
+/** The bytes of the record that begins at `start`. */
+export function recordLength(bytes: Buffer, start: number): number {
+  const length =
+    (bytes[start] as number) | ((bytes[start + 1] as number) << 8) | ((bytes[start + 2] as number) << 16)
+  if (!(length > lengthBytes + flagBytes && start + length <= bytes.length))
+    throw malformed("its length is wrong")
+  return length
+}
+
+const malformed = (what: string): BrokenInvariant =>
+  new BrokenInvariant(`Cannot read a task: its record is malformed: ${what}`)
+
+function stateOf(number: number): TaskState {
+  const state = taskStates[number]
+  if (state === undefined) throw malformed(`there is no state ${number}`)
+  return state
+}
+
+type Container = NonNullable<TaskStatus["ContainerStatus"]>
+
+function containerOf(ContainerID: string, PID: number | undefined, ExitCode: number | undefined): Container {
+  if (ExitCode === undefined) return PID === undefined ? { ContainerID } : { ContainerID, PID }
+  return PID === undefined ? { ContainerID, ExitCode } : { ContainerID, PID, ExitCode }
+}
+
+const withOptional = <Base extends object>(
+  base: Base,
+  Slot: number | undefined,
+  NodeID: string | undefined,
+  Attachments: ReadonlyArray<Attachment> | undefined
+) => ({
+  ...base,
+  ...(Slot === undefined ? {} : { Slot }),
+  ...(NodeID === undefined ? {} : { NodeID }),
+  ...(Attachments === undefined ? {} : { Attachments })
+})
+
+const versionFields = new Set(["Index"])
+const containerFields = new Set(["ContainerID", "PID", "ExitCode"])
+const attachmentFields = new Set(["NetworkID", "Addresses"])
+const isAbsentOrNumber = (value: unknown): boolean => value === undefined || isNumber(value)
+
+const isPlainContainer = (container: Container): boolean =>
+  isText(container.ContainerID) &&
+  isAbsentOrNumber(container.PID) &&
+  isAbsentOrNumber(container.ExitCode) &&
+  !hasOthers(container, containerFields)
+
+const isPlainAttachment = (attachment: Attachment): boolean =>
+  attachment.Addresses.length === 1 &&
+  isText(attachment.Addresses[0]) &&
+  !hasOthers(attachment, attachmentFields)
+
+function hasOthers(object: object, known: ReadonlySet<string>): boolean {
+  for (const key in object) if (!known.has(key) && (object as Fields)[key] !== undefined) return true
+  return false
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+const plainFields: ReadonlyMap<string, number> = new Map([
+  ...["ID", "Version", "CreatedAt", "UpdatedAt", "ServiceID", "SpecVersion", "Status", "DesiredState"].map(
+    (name) => [name, 0] as const
+  ),
+  ["Slot", has.slot],
+  ["NodeID", has.node],
+  ["Attachments", has.attachments]
+])
+const plainStatusFields: ReadonlyMap<string, number> = new Map([
+  ["Timestamp", 0],
+  ["State", 0],
+  ["Message", has.word | has.message],
+  ["ContainerStatus", has.container]
+])
+
+const othersOf = (task: Task, flags: number): Fields | undefined => leftOf(task, plainFields, flags)
+const statusOthersOf = (status: TaskStatus, flags: number): Fields | undefined =>
+  leftOf(status, plainStatusFields, flags)
+
+/** What of `object` the fields that `flags` names do not hold. */
+function leftOf(object: object, places: ReadonlyMap<string, number>, flags: number): Fields | undefined {
+  const left: Array<readonly [string, unknown]> = []
+  for (const key in object) {
+    const value = (object as Fields)[key]
+    const place = places.get(key)
+    if (value === undefined || place === 0 || (place !== undefined && (flags & place) !== 0)) continue
+    left.push([key, value])
+  }
+  return left.length === 0 ? undefined : Object.fromEntries(left)
+}

@@ -1,0 +1,154 @@
+/**
+ * Records by row, in pages of bytes that frozen views share: a page is copied the first time it is written after a freeze.
+ *
+ * To the garbage collector a page is a handful of things, however many records are in it. What is written goes to the
+ * page's end; a page without room is written anew without what was overwritten.
+ */
+import { Buffer } from "node:buffer"
+import type { Hash } from "#actors/ledger/hash.ts"
+import { assert } from "#runtime/assert.ts"
+
+/** Some 50 KiB of tasks: what the first write after a freeze copies, and how finely a snapshot can be cut. */
+export const rowsPerPage = 256
+/** Room for an eighth more on average, and 64 writes until a page is written anew. */
+const growth = 1.25
+const leastBytes = 1024
+
+interface Page {
+  readonly bytes: Buffer
+  /** Where each record begins, plus one; 0 for none. */
+  readonly starts: Int32Array
+  /** Two words of hash for each; a frozen view has no use for them, so copies share them. */
+  readonly hashes: Int32Array
+  used: number
+  wasted: number
+  /** Written in place only while this equals the pages' own epoch. */
+  readonly epoch: number
+}
+
+/** `lengthOf` says how long the record is that begins somewhere. */
+export type LengthOf = (bytes: Buffer, start: number) => number
+
+export class TaskPages {
+  readonly #lengthOf: LengthOf
+  readonly #pages: Array<Page> = []
+  #epoch = 0
+
+  constructor(lengthOf: LengthOf) {
+    this.#lengthOf = lengthOf
+  }
+
+  /** Where the record of `row` begins in `bytesOf(row)`, or -1. */
+  startOf(row: number): number {
+    const page = this.#pages[Math.floor(row / rowsPerPage)]
+    return page === undefined ? -1 : (page.starts[row % rowsPerPage] as number) - 1
+  }
+
+  bytesOf(row: number): Buffer {
+    const page = this.#pages[Math.floor(row / rowsPerPage)]
+    assert(page !== undefined, "a row with a record is in a page")
+    return page.bytes
+  }
+
+  /** Writes the hash of `row` into `into`, and returns that. */
+  hashOf(row: number, into: Hash): Hash {
+    const hashes = this.#pages[Math.floor(row / rowsPerPage)]?.hashes
+    const at = 2 * (row % rowsPerPage)
+    into.a = hashes?.[at] ?? 0
+    into.b = hashes?.[at + 1] ?? 0
+    return into
+  }
+
+  /** Puts a record, `length` bytes of `source`, into `row`, which is there or the next one. */
+  write(row: number, source: Buffer, start: number, length: number, hash: Hash): void {
+    const page = this.#pageFor(row, length)
+    const at = row % rowsPerPage
+    this.#waste(page, at)
+    source.copy(page.bytes, page.used, start, start + length)
+    page.starts[at] = page.used + 1
+    page.used += length
+    page.hashes[2 * at] = hash.a
+    page.hashes[2 * at + 1] = hash.b
+  }
+
+  erase(row: number): void {
+    const page = this.#pageFor(row, 0)
+    this.#waste(page, row % rowsPerPage)
+    page.starts[row % rowsPerPage] = 0
+  }
+
+  /** Lets go of the pages from `rows` on. */
+  truncate(rows: number): void {
+    this.#pages.length = Math.ceil(rows / rowsPerPage)
+  }
+
+  /** Frozen pages, each as its records one after the other, made when it is asked for. */
+  freeze(): Iterable<Buffer> {
+    this.#epoch += 1
+    const pages = this.#pages.slice()
+    const lengthOf = this.#lengthOf
+    return {
+      *[Symbol.iterator]() {
+        for (const page of pages) yield gathered(page, lengthOf)
+      }
+    }
+  }
+
+  #waste(page: Page, at: number): void {
+    const start = (page.starts[at] as number) - 1
+    if (start >= 0) page.wasted += this.#lengthOf(page.bytes, start)
+  }
+
+  /** The page of `row`, which may be written, with room for so many bytes more. */
+  #pageFor(row: number, bytes: number): Page {
+    const number = Math.floor(row / rowsPerPage)
+    const page = this.#pages[number]
+    if (page === undefined) {
+      assert(number === this.#pages.length, "pages are added one after the other")
+      const added: Page = {
+        bytes: Buffer.allocUnsafeSlow(Math.max(leastBytes, bytes)),
+        starts: new Int32Array(rowsPerPage),
+        hashes: new Int32Array(2 * rowsPerPage),
+        used: 0,
+        wasted: 0,
+        epoch: this.#epoch
+      }
+      this.#pages.push(added)
+      return added
+    }
+    if (page.epoch === this.#epoch && page.used + bytes <= page.bytes.length) return page
+    const renewed = this.#renewed(page, bytes)
+    this.#pages[number] = renewed
+    return renewed
+  }
+
+  #renewed(page: Page, more: number): Page {
+    const live = page.used - page.wasted
+    const bytes = Buffer.allocUnsafeSlow(Math.max(leastBytes, Math.ceil((live + more) * growth)))
+    const starts = new Int32Array(rowsPerPage)
+    const used = gatherInto(bytes, page, this.#lengthOf, starts)
+    return { bytes, starts, hashes: page.hashes, used, wasted: 0, epoch: this.#epoch }
+  }
+}
+
+function gathered(page: Page, lengthOf: LengthOf): Buffer {
+  let length = 0
+  for (const start of page.starts) if (start > 0) length += lengthOf(page.bytes, start - 1)
+  const bytes = Buffer.allocUnsafeSlow(length)
+  gatherInto(bytes, page, lengthOf)
+  return bytes
+}
+
+/** Copies the records of `page` to the beginning of `bytes`, in the order of rows; how far they reach. */
+function gatherInto(bytes: Buffer, page: Page, lengthOf: LengthOf, starts?: Int32Array): number {
+  let used = 0
+  for (let at = 0; at < rowsPerPage; at++) {
+    const start = (page.starts[at] as number) - 1
+    if (start < 0) continue
+    const length = lengthOf(page.bytes, start)
+    page.bytes.copy(bytes, used, start, start + length)
+    if (starts !== undefined) starts[at] = used + 1
+    used += length
+  }
+  return used
+}
