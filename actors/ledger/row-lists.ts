@@ -105,10 +105,12 @@ export class RowSets {
   }
 
   /** The keys of `row`, in the order in which they were set. */
-  *keysOf(row: number): IterableIterator<number> {
+  keysOf(row: number): ReadonlyArray<number> {
+    const keys: Array<number> = []
     for (let at = this.#first.get(row); at !== 0; at = this.#following.get(at - 1)) {
-      yield this.#links.keyOf(at - 1)
+      keys.push(this.#links.keyOf(at - 1))
     }
+    return keys
   }
 
   *of(key: number): IterableIterator<number> {

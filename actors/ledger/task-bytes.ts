@@ -95,7 +95,7 @@ export class TaskBytes {
     const desired = numberOfState.get(DesiredState)
     if (state === undefined || desired === undefined) return false
     if (!isText(ID) || !isText(CreatedAt) || !isText(UpdatedAt) || !isText(Timestamp)) return false
-    if (!isNumber(SpecVersion) || !isNumber(Version.Index) || hasOthers(Version, versionFields)) return false
+    if (!isNumber(SpecVersion) || !isNumber(Version.Index) || countKeys(Version) !== 1) return false
 
     let flags = 0
     if (isNumber(Slot)) flags |= has.slot
@@ -378,29 +378,26 @@ const withOptional = <Base extends object>(
   ...(Attachments === undefined ? {} : { Attachments })
 })
 
-const versionFields = new Set(["Index"])
-const containerFields = new Set(["ContainerID", "PID", "ExitCode"])
-const attachmentFields = new Set(["NetworkID", "Addresses"])
 const isAbsentOrNumber = (value: unknown): boolean => value === undefined || isNumber(value)
 
 const isPlainContainer = (container: Container): boolean =>
   isText(container.ContainerID) &&
   isAbsentOrNumber(container.PID) &&
   isAbsentOrNumber(container.ExitCode) &&
-  !hasOthers(container, containerFields)
+  countKeys(container) === 1 + Number("PID" in container) + Number("ExitCode" in container)
 
 const isPlainAttachment = (attachment: Attachment): boolean =>
-  attachment.Addresses.length === 1 &&
-  isText(attachment.Addresses[0]) &&
-  !hasOthers(attachment, attachmentFields)
+  attachment.Addresses.length === 1 && isText(attachment.Addresses[0]) && countKeys(attachment) === 2
 
-function hasOthers(object: object, known: ReadonlySet<string>): boolean {
-  for (const key in object) if (!known.has(key) && (object as Fields)[key] !== undefined) return true
-  return false
+function countKeys(object: object): number {
+  let count = 0
+  for (const _ in object) count++
+  return count
 }
 
 type Fields = Readonly<Record<string, unknown>>
 
+// Fields that are always there, and those that are where the flags say so.
 const plainFields: ReadonlyMap<string, number> = new Map([
   ...["ID", "Version", "CreatedAt", "UpdatedAt", "ServiceID", "SpecVersion", "Status", "DesiredState"].map(
     (name) => [name, 0] as const
@@ -415,10 +412,17 @@ const plainStatusFields: ReadonlyMap<string, number> = new Map([
   ["Message", has.word | has.message],
   ["ContainerStatus", has.container]
 ])
+const among = (flags: number, flag: number): number => ((flags & flag) === 0 ? 0 : 1)
 
-const othersOf = (task: Task, flags: number): Fields | undefined => leftOf(task, plainFields, flags)
-const statusOthersOf = (status: TaskStatus, flags: number): Fields | undefined =>
-  leftOf(status, plainStatusFields, flags)
+function othersOf(task: Task, flags: number): Fields | undefined {
+  const plain = 8 + among(flags, has.slot) + among(flags, has.node) + among(flags, has.attachments)
+  return countKeys(task) === plain ? undefined : leftOf(task, plainFields, flags)
+}
+
+function statusOthersOf(status: TaskStatus, flags: number): Fields | undefined {
+  const plain = 2 + among(flags, has.word | has.message) + among(flags, has.container)
+  return countKeys(status) === plain ? undefined : leftOf(status, plainStatusFields, flags)
+}
 
 /** What of `object` the fields that `flags` names do not hold. */
 function leftOf(object: object, places: ReadonlyMap<string, number>, flags: number): Fields | undefined {

@@ -10,8 +10,9 @@ import { assert } from "#runtime/assert.ts"
 
 /** Some 50 KiB of tasks: what the first write after a freeze copies, and how finely a snapshot can be cut. */
 export const rowsPerPage = 256
-/** Room for an eighth more on average, and 64 writes until a page is written anew. */
+/** Room for an eighth more on average; with less than half of that it grows rather than be written anew at once. */
 const growth = 1.25
+const leastGrowth = 1.125
 const leastBytes = 1024
 
 interface Page {
@@ -32,6 +33,7 @@ export type LengthOf = (bytes: Buffer, start: number) => number
 export class TaskPages {
   readonly #lengthOf: LengthOf
   readonly #pages: Array<Page> = []
+  #scratch = Buffer.alloc(0)
   #epoch = 0
 
   constructor(lengthOf: LengthOf) {
@@ -122,9 +124,18 @@ export class TaskPages {
     return renewed
   }
 
+  /** The same records without gaps: in the same memory if that is roomy enough, and no frozen view has it. */
   #renewed(page: Page, more: number): Page {
-    const live = page.used - page.wasted
-    const bytes = Buffer.allocUnsafeSlow(Math.max(leastBytes, Math.ceil((live + more) * growth)))
+    const needed = page.used - page.wasted + more
+    if (page.epoch === this.#epoch && needed * leastGrowth <= page.bytes.length) {
+      if (this.#scratch.length < page.bytes.length)
+        this.#scratch = Buffer.allocUnsafeSlow(2 * page.bytes.length)
+      page.used = gatherInto(this.#scratch, page, this.#lengthOf, page.starts)
+      page.wasted = 0
+      this.#scratch.copy(page.bytes, 0, 0, page.used)
+      return page
+    }
+    const bytes = Buffer.allocUnsafeSlow(Math.max(leastBytes, Math.ceil(needed * growth)))
     const starts = new Int32Array(rowsPerPage)
     const used = gatherInto(bytes, page, this.#lengthOf, starts)
     return { bytes, starts, hashes: page.hashes, used, wasted: 0, epoch: this.#epoch }

@@ -1,11 +1,11 @@
 /**
  * Tasks, in insertion order, as bytes in pages (`task-pages.ts`), and where to find them: by id, service, node, slot, state
- * and network. A task is made from its bytes when it is asked for; those asked for or written lately are kept as they are.
+ * and network. A task is made from its bytes when it is asked for; those written lately or asked for twice are kept as they are.
  *
  * A million tasks as objects are fourteen million things for the garbage collector to walk over, which it does for tens of
  * milliseconds at a time. Here they are some ten thousand, and so are the indexes: rows in arrays of integers.
  */
-import type { Buffer } from "node:buffer"
+import { Buffer } from "node:buffer"
 import { HashSum, hashId, hashInto, hashPair } from "#actors/ledger/hash.ts"
 import { Integers } from "#actors/ledger/integers.ts"
 import { RowIndex } from "#actors/ledger/row-index.ts"
@@ -201,7 +201,13 @@ export class TaskTable {
     const start = this.#pages.startOf(row)
     assert(start >= 0, "an index names only rows that are full")
     const task = this.#codec.decode(this.#pages.bytesOf(row), start)
-    this.#keep(row, task)
+    // Not before it is read twice: what is read once would only be in the way of the garbage collector.
+    const place = row & (keptTasks - 1)
+    if (this.#keptRows[place] === row) this.#kept[place] = task
+    else {
+      this.#keptRows[place] = row
+      this.#kept[place] = undefined
+    }
     return task
   }
 
@@ -218,35 +224,42 @@ export class TaskTable {
   #index(row: number, task: Task): void {
     const serviceBefore = this.#byService.keyOf(row)
     const slotBefore = this.#slots.get(row)
-    const service = this.#texts.take(task.ServiceID)
     const slot = task.Slot === undefined ? 0 : task.Slot + 1
-    const isMoved = service !== serviceBefore || slot !== slotBefore
+    const isMoved = slot !== slotBefore || !this.#isNumberOf(serviceBefore, task.ServiceID)
     if (isMoved && slotBefore > 0) this.#bySlot.delete({ service: serviceBefore, slot: slotBefore - 1 }, row)
-    this.#set(this.#byService, row, service)
+    this.#set(this.#byService, row, task.ServiceID)
     if (isMoved) {
       this.#slots.set(row, slot)
-      if (slot > 0) this.#bySlot.add({ service, slot: slot - 1 }, row)
+      if (slot > 0) this.#bySlot.add({ service: this.#byService.keyOf(row), slot: slot - 1 }, row)
     }
-    this.#set(this.#byNode, row, task.NodeID === undefined ? none : this.#texts.take(task.NodeID))
+    this.#set(this.#byNode, row, task.NodeID)
     this.#byState.set(row, keyOfState.get(task.Status.State) ?? none)
-    this.#indexNetworks(row, task.Attachments ?? [])
+    this.#setNetworks(row, task.Attachments ?? [])
   }
 
-  /** `number` was taken for this row. */
-  #set(lists: RowLists, row: number, number: number): void {
+  #isNumberOf(number: number, text: string | undefined): boolean {
+    return number === none ? text === undefined : this.#texts.at(number) === text
+  }
+
+  /** Puts `row` under an id, which is counted on as long as it is there. */
+  #set(lists: RowLists, row: number, id: string | undefined): void {
     const before = lists.keyOf(row)
+    if (this.#isNumberOf(before, id)) return
+    lists.set(row, id === undefined ? none : this.#texts.take(id))
     if (before !== none) this.#texts.drop(before)
-    lists.set(row, number)
   }
 
-  #indexNetworks(row: number, attachments: NonNullable<Task["Attachments"]>): void {
-    const before = [...this.#byNetwork.keysOf(row)]
-    if (attachments.length === 0 && before.length === 0) return
-    const networks = attachments.map(({ NetworkID }) => this.#texts.take(NetworkID))
-    for (const network of before) this.#texts.drop(network)
+  #setNetworks(row: number, attachments: NonNullable<Task["Attachments"]>): void {
+    const before = this.#byNetwork.keysOf(row)
     const isSame =
-      networks.length === before.length && networks.every((network, at) => network === before[at])
-    if (!isSame) this.#byNetwork.set(row, networks)
+      before.length === attachments.length &&
+      before.every((number, at) => this.#isNumberOf(number, attachments[at]?.NetworkID))
+    if (isSame) return
+    this.#byNetwork.set(
+      row,
+      attachments.map(({ NetworkID }) => this.#texts.take(NetworkID))
+    )
+    for (const number of before) this.#texts.drop(number)
   }
 
   #unindex(row: number): void {
@@ -254,10 +267,10 @@ export class TaskTable {
     const slot = this.#slots.get(row)
     if (slot > 0) this.#bySlot.delete({ service, slot: slot - 1 }, row)
     this.#slots.set(row, 0)
-    this.#set(this.#byService, row, none)
-    this.#set(this.#byNode, row, none)
+    this.#set(this.#byService, row, undefined)
+    this.#set(this.#byNode, row, undefined)
     this.#byState.set(row, none)
-    this.#indexNetworks(row, [])
+    this.#setNetworks(row, [])
   }
 
   // ── objects that were wanted lately
@@ -302,8 +315,10 @@ export class TaskTable {
 
   #move(from: number, to: number): void {
     const start = this.#pages.startOf(from)
-    const bytes = this.#pages.bytesOf(from)
-    const { ID } = this.#codec.decode(bytes, start)
+    const page = this.#pages.bytesOf(from)
+    // A copy: making room in the page may shift what is in it.
+    const record = Buffer.from(page.subarray(start, start + recordLength(page, start)))
+    const { ID } = this.#codec.decode(record, 0)
     const service = this.#byService.keyOf(from)
     const slot = this.#slots.get(from)
     if (slot > 0) this.#bySlot.move({ service, slot: slot - 1 }, from, to)
@@ -314,7 +329,7 @@ export class TaskTable {
     this.#byState.move(from, to)
     this.#byNetwork.move(from, to)
     this.#byId.move(ID, from, to)
-    this.#pages.write(to, bytes, start, recordLength(bytes, start), this.#pages.hashOf(from, this.#one))
+    this.#pages.write(to, record, 0, record.length, this.#pages.hashOf(from, this.#one))
     this.#pages.erase(from)
     this.#forget(from)
     this.#forget(to)

@@ -82,7 +82,7 @@ export class Laws {
     const id = after?.ID ?? before?.ID ?? ""
     const key = `${kind} ${id}`
     const told = this.#told.get(key)
-    const isSame = before === told || (kind === "node" && plain(kind, before) === plain(kind, told))
+    const isSame = before === told || plain(kind, before) === plain(kind, told)
     if (!isSame) this.#break("the change feed leaves no change out", `${key} at ${this.#index}`)
     if (after === undefined) this.#told.delete(key)
     else this.#told.set(key, after)

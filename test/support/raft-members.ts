@@ -48,15 +48,22 @@ export class Notes implements StateMachine {
     })()
   }
   readonly restore = (chunks: Iterable<Uint8Array>): void => {
-    this.lines = []
-    this.#seen.clear()
-    for (const chunk of chunks) {
-      this.lines.push(JSON.parse(new TextDecoder().decode(chunk)))
-      this.#seen.set((this.lines.at(-1) as Line).id, this.lines.length)
-    }
+    for (const _ of this.restoreInSteps(chunks));
   }
+  readonly restoreInSteps = (chunks: Iterable<Uint8Array>): Iterable<void> => this.#restoring(chunks)
   get texts(): ReadonlyArray<string> {
     return this.lines.map(({ text }) => text)
+  }
+
+  *#restoring(chunks: Iterable<Uint8Array>): Generator<void, void> {
+    const lines: Array<Line> = []
+    for (const chunk of chunks) {
+      lines.push(JSON.parse(new TextDecoder().decode(chunk)))
+      yield
+    }
+    this.lines = lines
+    this.#seen.clear()
+    for (const [at, { id }] of lines.entries()) this.#seen.set(id, at + 1)
   }
 }
 
@@ -93,6 +100,8 @@ export class Members {
   lossPercent = 0
   /** Applying one entry takes all the time that a turn has for it. */
   slowMachines = false
+  /** What lies between a turn and one that was put off, in milliseconds. */
+  laterMs = 0
   #looks = 0
   /** Sees every message that is sent; false loses it. */
   filter: ((message: Message) => boolean) | undefined
@@ -184,7 +193,7 @@ export class Members {
       machine: this.#machine?.(id) ?? place.notes,
       turns: {
         soon: (turn) => this.world.defer(mine(turn)),
-        later: (turn) => void this.world.after(0, mine(turn)),
+        later: (turn) => void this.world.after(this.laterMs, mine(turn)),
         monotonic: () => (this.slowMachines ? ++this.#looks * 5 : this.world.monotonic())
       },
       send: (message) => this.#send(message),

@@ -51,6 +51,33 @@ test("I5 a snapshot with any byte changed is refused, and what was there stays",
   }
 })
 
+test("I1: a snapshot is taken and restored a block at a time, and no block is large, however large the state is", () => {
+  const machine = new Machine(loud)
+  const book = new Book().cluster()
+  for (let at = 0; at < 60; at++) {
+    book.service(`s${at}`)
+    book.tasks(`s${at}`, 100)
+  }
+  machine.tables = book.tables
+  const sizes: Array<number> = []
+  const blocks: Array<Uint8Array> = []
+  for (const block of machine.snapshot()) {
+    sizes.push(block.length)
+    blocks.push(block)
+  }
+  expect(Math.max(...sizes)).toBeLessThan(128 * 1024)
+  expect(sizes.length).toBeGreaterThan(20)
+  const other = standing()
+  let steps = 0
+  for (const _ of other.machine.restoreInSteps(blocks)) {
+    steps++
+    expect(other.machine.digest()).toBe(other.digest)
+  }
+  // The first chunk is the mark.
+  expect(steps).toBe(blocks.length - 1)
+  expect(other.machine.digest()).toBe(machine.digest())
+})
+
 test("a snapshot with something after its end, or with a block missing or twice, is refused", () => {
   const machine = new Machine(loud)
   const book = new Book().cluster()
