@@ -10,7 +10,7 @@ import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 import { ask, configNames, Managers, mustWriteConfig, newManager, raftOf } from "#test/support/managers.ts"
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(240_000)
 
 const canary = "4711-nobody-may-read-this"
 

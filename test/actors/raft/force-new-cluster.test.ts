@@ -13,7 +13,7 @@ import {
   writeConfig
 } from "#test/support/managers.ts"
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(240_000)
 
 let managers: Managers | undefined
 const joined: Array<Cluster> = []
