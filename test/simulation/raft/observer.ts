@@ -199,7 +199,9 @@ export class Observer {
     const fresh: Array<Line> = []
     for (const entry of entries) fresh.push(this.#append(watched, entry, fresh.at(-1) ?? lines[kept - 1]))
     watched.writes++
-    for (const { index } of entries) watched.writtenAt.set(index, watched.writes)
+    for (const { index } of entries) {
+      if (!watched.writtenAt.has(index)) watched.writtenAt.set(index, watched.writes)
+    }
     const hard = hardState ?? watched.written.hard
     if (hard.term < watched.written.hard.term)
       throw new Broken("I7", `${id} writes term ${hard.term} after ${watched.written.hard.term}`)
