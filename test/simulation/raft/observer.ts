@@ -290,7 +290,10 @@ export class Observer {
     }))
   }
 
-  /** I15: of what two snapshots cover nothing is kept. A write is a frame, and a segment has room for one at least. */
+  /**
+   * I15: of what two snapshots cover nothing is kept. A write is a frame, what it says of a snapshot may be another one,
+   * and a segment has room for one at least.
+   */
   snapshotSaved(id: NodeId, index: number, segments: number, snapshots: number): void {
     const watched = this.#of(id)
     if (watched.snapshots[0] !== index) watched.snapshots = [index, ...watched.snapshots].slice(0, 2)
@@ -298,7 +301,7 @@ export class Observer {
     if (older === undefined) return
     const since = watched.writes - (watched.writtenAt.get(older + 1) ?? watched.writes)
     // The one that is written, the next one, and one that begins before the snapshot and ends after it.
-    if (segments > since + 4 || snapshots > 2) {
+    if (segments > 2 * since + 4 || snapshots > 2) {
       throw new Broken(
         "I15",
         `${id} keeps ${segments} segments and ${snapshots} snapshots, ${since} writes after snapshot ${older}`
