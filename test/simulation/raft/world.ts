@@ -205,6 +205,9 @@ export class World {
         return
       throw new Broken("L", `the group does not recover:\n${this.#show()}`)
     }
+    // A transfer that was asked for before the healing ends, one way or the other, within an election timeout.
+    this.host.advance(1_000)
+    this.host.runUntil(isSettled, recoveryMs)
     const { leaderChanges } = this.observer
     const leader = this.leader()
     this.host.advance(2_500)
