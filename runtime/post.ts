@@ -23,6 +23,7 @@ import type { Host } from "#runtime/host.ts"
 import { type Letter, letterOf } from "#runtime/mailbox.ts"
 import { type Once, OnceWindow, onceHeader, readOnce, writeOnce } from "#runtime/once.ts"
 import type { Registry } from "#runtime/registry.ts"
+import { Sightings } from "#runtime/sightings.ts"
 import { Telemetry } from "#runtime/telemetry.ts"
 import { TraceEntry, type TraceRing } from "#runtime/trace.ts"
 import { PayloadTooLarge } from "#runtime/transport/outcomes.ts"
@@ -68,6 +69,7 @@ export class Post {
   readonly #boot: string
   readonly #receivers = new Map<string, Address>()
   readonly #answered = new OnceWindow()
+  readonly #sightings = new Sightings()
   #sent = 0
   /** What was told in this turn and waits for its end. */
   #bundle: Bundle | undefined
@@ -255,7 +257,8 @@ export class Post {
   receive(arrived: Delivery): void {
     const to = this.#receiverOf(arrived.subject)
     if (!to) return
-    const delivery = arrived.headers[onceHeader] === undefined ? arrived : this.#once(arrived, to)
+    const delivery =
+      arrived.headers[onceHeader] === undefined ? this.#firstTime(arrived) : this.#once(arrived, to)
     if (!delivery) return
     const envelope = readEnvelope(delivery.headers)
     // Nobody asks in bundles.
@@ -306,6 +309,16 @@ export class Post {
       cause.mark?.("MailboxFull")
       this.asks.settle(asker.to, mailboxFull(name, offer.capacity))
     } else this.#die(name, message, "its mailbox was full", cause)
+  }
+
+  /** Nothing when it has come before, or so long after others that this cannot be told. */
+  #firstTime(delivery: Delivery): Delivery | undefined {
+    const id = delivery.headers[header.id]
+    const sighting = this.#sightings.see(id)
+    if (sighting === "new") return delivery
+    if (sighting === "too late to tell")
+      this.deadLetters.add(delivery.subject, undefined, "it came too late", undefined, id)
+    return undefined
   }
 
   /** A question that may come again, with an answer that is remembered; nothing when it has been dealt with here. */
