@@ -14,7 +14,10 @@ export class Chaos {
   readonly #world: World
   readonly #chance: Fresh
   #stopped = false
-  readonly #kept = new Map<NodeId, { readonly image: Image; readonly term: number; readonly vote: NodeId }>()
+  readonly #kept = new Map<
+    NodeId,
+    { readonly image: Image; readonly term: number; readonly vote: NodeId; readonly configured: number }
+  >()
   readonly #removed = new Set<NodeId>()
 
   constructor(world: World, chance: Fresh) {
@@ -259,10 +262,12 @@ export class Chaos {
   }
 
   #rollback(place: Place): void {
-    const { hard } = this.#world.observer.durableOf(place.id)
+    const { hard, lines } = this.#world.observer.durableOf(place.id)
+    // Back where it was the only voter it would ask nobody: no member can know of others that it has never heard of.
+    const configured = lines.findLastIndex(({ configuration }) => configuration !== undefined)
     const kept = this.#kept.get(place.id)
-    if (kept === undefined || kept.term !== hard.term || kept.vote !== hard.vote) {
-      this.#kept.set(place.id, { image: place.vfs.durableImage(), ...hard })
+    if (kept?.term !== hard.term || kept.vote !== hard.vote || kept.configured !== configured) {
+      this.#kept.set(place.id, { image: place.vfs.durableImage(), configured, ...hard })
       return
     }
     this.#kept.delete(place.id)
