@@ -67,7 +67,8 @@ function checkHistogram(name: string, { samples }: ReadFamily): void {
       if (bound <= lower || count < fewer) throw new Error(`${name}{${labels}} does not ascend at ${bound}`)
     }
     const [last, count] = buckets.at(-1) ?? [0, 0]
-    if (last !== Number.POSITIVE_INFINITY || count !== samples.get(`${name}_count{${labels}}`)) {
+    const counted = samples.get(`${name}_count${labels === "" ? "" : `{${labels}}`}`)
+    if (last !== Number.POSITIVE_INFINITY || count !== counted) {
       throw new Error(`${name}{${labels}} does not end with +Inf and its count`)
     }
   }
