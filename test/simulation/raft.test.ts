@@ -34,7 +34,7 @@ if (chosen !== undefined) {
     })
   }
 
-  test(`A1 A2 A3 A4 A5 A11 A14 A15 B1 B4 B10 C1 C2 C4 F2 F6 G1 G4 G6 I5 J4 K1 K4: new seeds from ${from}: no law of Raft is broken, and the group recovers`, () => {
+  test(`A1 A2 A3 A4 A5 A11 A14 A15 B1 B4 B10 C1 C2 C4 F2 F6 G1 G4 G6 I5 I9 J4 K1 K4: new seeds from ${from}: no law of Raft is broken, and the group recovers`, () => {
     const until = performance.now() + newSeeds.ms
     let seed = from
     const isEnough = (ran: number): boolean =>
