@@ -7,14 +7,13 @@
  * up among the last ones.
  */
 
-/** So far back a number is told from one that never came; at 1,000 messages a second from one process, 16 s. */
+/** So far back a number is told from one that never came; at 1,000 messages a second from one process, 16 s, in 128 KiB. */
 const remembered = 16 * 1024
 const first = 64
-/** Processes come and go, each with a name of its own. */
-const mostSenders = 1_024
+const mostNodes = 1_024
 
 /** `<node>-<boot>-<number in base 36>`, as `post.ts` names what it sends. */
-const ours = /^(.+-.+)-([0-9a-z]{1,10})$/
+const ours = /^(.+)-([0-9a-z]+)-([0-9a-z]{1,10})$/
 
 export type Sighting = "new" | "again" | "too late to tell"
 
@@ -66,22 +65,33 @@ class Sender {
   }
 }
 
+/** What came of a node's present process, and of the one before it, whose last words may still be under way. */
+interface Known {
+  readonly boot: string
+  readonly sender: Sender
+  readonly before: Known | undefined
+}
+
 export class Sightings {
-  readonly #senders = new Map<string, Sender>()
+  readonly #nodes = new Map<string, Known>()
 
   /** Takes note of a message's id. One that no process of ours gave is always new. */
   see(id: string | undefined): Sighting {
-    const [, process, number] = ours.exec(id ?? "") ?? []
-    if (process === undefined || number === undefined) return "new"
-    let sender = this.#senders.get(process)
-    if (!sender) {
-      for (const oldest of this.#senders.keys()) {
-        if (this.#senders.size < mostSenders) break
-        this.#senders.delete(oldest)
-      }
-      sender = new Sender()
-      this.#senders.set(process, sender)
+    const [, node, boot, number] = ours.exec(id ?? "") ?? []
+    if (node === undefined || boot === undefined || number === undefined) return "new"
+    return this.#senderOf(node, boot).see(Number.parseInt(number, 36))
+  }
+
+  #senderOf(node: string, boot: string): Sender {
+    const known = this.#nodes.get(node)
+    if (known?.boot === boot) return known.sender
+    if (known?.before?.boot === boot) return known.before.sender
+    for (const oldest of this.#nodes.keys()) {
+      if (known || this.#nodes.size < mostNodes) break
+      this.#nodes.delete(oldest)
     }
-    return sender.see(Number.parseInt(number, 36))
+    const sender = new Sender()
+    this.#nodes.set(node, { boot, sender, before: known && { ...known, before: undefined } })
+    return sender
   }
 }

@@ -48,11 +48,20 @@ describe("an id", () => {
     expect(sightings.see(id(oldest - 2))).toBe("too late to tell")
   })
 
-  test("of a process not heard of for more than a thousand others is forgotten", () => {
+  test("of a node's last two processes is known, of an older one it is forgotten", () => {
     const sightings = new Sightings()
-    for (let process = 0; process <= 1_024; process++) sightings.see(id(1, `n-${process}`))
-    expect(sightings.see(id(1, "n-1024"))).toBe("again")
-    expect(sightings.see(id(1, "n-0"))).toBe("new")
+    for (const boot of ["a", "b", "a", "b"]) sightings.see(id(1, `n1-${boot}`))
+    expect(["a", "b"].map((boot) => sightings.see(id(1, `n1-${boot}`)))).toEqual(["again", "again"])
+    sightings.see(id(1, "n1-c"))
+    expect(sightings.see(id(1, "n1-b"))).toBe("again")
+    expect(sightings.see(id(1, "n1-a"))).toBe("new")
+  })
+
+  test("of the node known longest is forgotten once there are more than a thousand", () => {
+    const sightings = new Sightings()
+    for (let node = 0; node <= 1_024; node++) sightings.see(id(1, `n${node}-boot`))
+    expect(sightings.see(id(1, "n1024-boot"))).toBe("again")
+    expect(sightings.see(id(1, "n0-boot"))).toBe("new")
   })
 })
 
