@@ -2,16 +2,16 @@
  * Begins a cluster anew: from what a survivor's own log has, in its own data directory, or in a fresh one as a new
  * node. What follows in the ledger is written at the next start (`cli/manager.ts`), when there is a ledger.
  */
-import { randomBytes } from "node:crypto"
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
+import { newRoutePassword } from "#actors/authority/membership.ts"
 import { type Held, heldText, readHeld, rootsText, trustFiles } from "#actors/authority/store.ts"
 import type { Roots } from "#actors/model/trust.ts"
 import { founding } from "#actors/raft/core/configuration.ts"
-import { type Incarnation, nextIncarnation, supersedes } from "#actors/raft/incarnation.ts"
+import { type Incarnation, later, nextIncarnation } from "#actors/raft/incarnation.ts"
 import { readKeyFiles } from "#actors/raft/storage/node-key.ts"
-import { type Contents, snapshotOf } from "#actors/raft/storage/salvage-files.ts"
+import { type Contents, contentsOf } from "#actors/raft/storage/salvage-files.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { begin, settleBeginning } from "#actors/recovery/beginning.ts"
 import { cannot, RecoveryError } from "#actors/recovery/errors.ts"
@@ -26,13 +26,8 @@ export const carefully = <A>(work: () => A): Effect.Effect<A, RecoveryError> =>
     catch: (error) => (error instanceof RecoveryError ? error : cannot((error as Error).message))
   })
 
-/** As managers' nats-servers show it to each other; see `newRoots`. */
-const newRoutePassword = (): string => randomBytes(24).toString("base64url")
-
 /** Whose data directory it is; refuses one that is no manager's. */
-export const heldByManager = Effect.fnUntraced(function* (
-  dataDir: string
-): Effect.fn.Return<Held, RecoveryError> {
+const heldByManager = Effect.fnUntraced(function* (dataDir: string): Effect.fn.Return<Held, RecoveryError> {
   yield* carefully(() => settleBeginning(dataDir))
   const held = yield* readHeld(dataDir).pipe(Effect.mapError(({ message }) => cannot(message)))
   if (held === undefined) return yield* cannot(`${dataDir} is of no member of a cluster`)
@@ -69,10 +64,9 @@ export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
   const known = [before, held.membership.incarnation, leftBehind?.incarnation].filter(
     (one) => one !== undefined
   )
-  const latest = known.reduce((a, b) => (supersedes(b, a) ? b : a))
+  const latest = known.reduce((a, b) => later(a, b))
   const incarnation = nextIncarnation(latest, freshFromMachine().id())
   const raftId = raftIdOf(held)
-  const { base, ...rest } = found
   const wrapper = readKeyFiles(nodeVfs, dataDir)[0]
   const own = surveys.find(({ directory }) => directory === dataDir)?.log.wrapper ?? wrapper
   yield* carefully(() =>
@@ -81,7 +75,7 @@ export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
       owner: { clusterId, nodeId: raftId },
       incarnation,
       configuration: aloneAfter(configuration, raftId),
-      contents: { ...rest, ...(base !== undefined && { snapshot: snapshotOf(base, surveys) }) },
+      contents: contentsOf(found, surveys),
       ...(own !== undefined && { wrapper: own }),
       files: {
         [trustFiles.member]: heldText({
@@ -112,7 +106,7 @@ export interface Estate {
 
 /** Refuses a directory that holds a ledger or a membership, and says what to do. */
 export const mustBeFresh = (dataDir: string): Effect.Effect<void, RecoveryError> => {
-  const taken = ["identity.json", "trust", "raft"].find((name) => existsSync(join(dataDir, name)))
+  const taken = [identityFile, "trust", "raft"].find((name) => existsSync(join(dataDir, name)))
   if (taken === undefined || (taken === "raft" && isEmptyLog(dataDir))) return Effect.void
   return Effect.fail(
     cannot(

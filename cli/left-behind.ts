@@ -12,6 +12,7 @@ import { peersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { type Held, type LeftBehind, writeHeld } from "#actors/authority/store.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { Incarnation as IncarnationSchema } from "#actors/model/trust.ts"
 import {
   firstIncarnation,
   type Incarnation,
@@ -25,11 +26,11 @@ import { names, raftDirectory } from "#actors/raft/storage/layout.ts"
 import { encodeMark } from "#actors/raft/storage/quarantine-mark.ts"
 import { placeWhole, readWhole } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
-import { raftIdOf } from "#cli/manager-nats.ts"
+import { bracketed, raftIdOf } from "#cli/manager-nats.ts"
 
 /** The managers are of a later incarnation than this one: it takes part in nothing any more. */
 export class WentOnWithout extends Schema.TaggedError<WentOnWithout>()("WentOnWithout", {
-  incarnation: Schema.Struct({ number: Schema.Int, id: Schema.String }),
+  incarnation: IncarnationSchema,
   by: Schema.String
 }) {}
 
@@ -99,8 +100,7 @@ export const lookOut = Effect.fnUntraced(function* (held: Held, own: Incarnation
   return lookout
 })
 
-const addressOf = ({ address, ports }: Peer): string =>
-  `${address.includes(":") ? `[${address}]` : address}:${ports.join}`
+const addressOf = ({ address, ports }: Peer): string => `${bracketed(address)}:${ports.join}`
 
 const askEvery = "2 seconds"
 

@@ -162,7 +162,8 @@ export const raftIdOf = ({ membership }: Held): string => membership.raftId ?? m
 
 const hostOf = (listenAddr: string): string =>
   listenAddr === "0.0.0.0" ? "127.0.0.1" : listenAddr === "::" ? "[::1]" : bracketed(listenAddr)
-const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address)
+/** As it stands before a port. */
+export const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address)
 const routeOf = ({ address, ports }: Peer): string => `${bracketed(address)}:${ports.route}`
 export const serverOf = ({ address, ports }: Peer): string => `nats://${bracketed(address)}:${ports.nats}`
 

@@ -511,14 +511,7 @@ export class Post {
       this.#options.transport.publish(subject, bundle.headers(), body)
       return true
     } catch (error) {
-      const isDown = error instanceof Unreachable
-      const isTooLarge = error instanceof PayloadTooLarge
-      const reason = isDown
-        ? "the transport was down"
-        : isTooLarge
-          ? "it was too large"
-          : "it could not be sent"
-      const detail = isDown ? undefined : describeError(error)
+      const [reason, detail] = whyUnsent(error)
       for (const { message, sent } of told) this.#die(showAddress(to), message, reason, sent, detail)
       return false
     }
@@ -585,6 +578,13 @@ export class Post {
     const isOver = this.#ownTerm !== undefined && this.#ownTerm < this.#highestTerm
     return isOver && from?.home === "leader"
   }
+}
+
+/** In one of few fixed texts, and in more words where those say more. */
+function whyUnsent(error: unknown): readonly [reason: string, detail?: string] {
+  if (error instanceof Unreachable) return ["the transport was down"]
+  if (error instanceof PayloadTooLarge) return ["it was too large", describeError(error)]
+  return ["it could not be sent", describeError(error)]
 }
 
 const nobodyThere = (name: string): NotHere =>

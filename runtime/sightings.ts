@@ -19,14 +19,14 @@ export type Sighting = "new" | "again" | "too late to tell"
 
 /** The numbers of one process, ascending, in a ring that grows to `remembered`. */
 class Sender {
-  highest = -1
+  #highest = -1
   #ring = new Float64Array(first)
   #count = 0
   /** What came after a higher one. */
   readonly #late = new Set<number>()
 
   see(number: number): Sighting {
-    if (number > this.highest) {
+    if (number > this.#highest) {
       this.#add(number)
       return "new"
     }
@@ -46,7 +46,7 @@ class Sender {
       this.#ring = larger
     }
     this.#ring[this.#count++ & (this.#ring.length - 1)] = number
-    this.highest = number
+    this.#highest = number
   }
 
   #holds(number: number): boolean {
@@ -86,8 +86,8 @@ export class Sightings {
     const known = this.#nodes.get(node)
     if (known?.boot === boot) return known.sender
     if (known?.before?.boot === boot) return known.before.sender
-    for (const oldest of this.#nodes.keys()) {
-      if (known || this.#nodes.size < mostNodes) break
+    if (!known && this.#nodes.size >= mostNodes) {
+      const [oldest = ""] = this.#nodes.keys()
       this.#nodes.delete(oldest)
     }
     const sender = new Sender()

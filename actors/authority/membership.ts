@@ -21,12 +21,15 @@ export interface Grant {
   readonly expiryMs: number
 }
 
+/** What managers' nats-servers show each other. */
+export const newRoutePassword = (): string => randomBytes(24).toString("base64url")
+
 /** New roots for a new cluster. */
 export const newRoots = Effect.fn("authority.newRoots")(function* (
   now: number
 ): Effect.fn.Return<Roots, CertificateError> {
   const { pem, key } = yield* newRoot(now)
-  return { ca: { certificate: pem, key }, routePassword: randomBytes(24).toString("base64url") }
+  return { ca: { certificate: pem, key }, routePassword: newRoutePassword() }
 })
 
 export const issueMembership = Effect.fn("authority.issueMembership")(function* (

@@ -11,8 +11,8 @@ import type { Node } from "#actors/model/objects.ts"
 
 export const featureLevel = 4
 
-/** The level from which on each kind of entry may be written, where that is not the first. */
-export const levelOf = { "cluster.raise": 2, "ledger.digest": 2, "ledger.digest of all": 4 } as const
+/** The level from which on digests may be told: by the leader, and by every manager. */
+export const levelOf = { "ledger.digest": 2, "ledger.digest of all": 4 } as const
 
 /** What a node has said that it can; those of before there were levels say nothing. */
 export const featureLevelOf = (node: Node): number => node.Description?.FeatureLevel ?? 1

@@ -28,7 +28,7 @@ export interface LedgerOptions<E> {
 }
 
 const marking: Origin = { who: "ledger", why: "members compare their states" }
-const mayTell = (ledger: LedgerReader, what: "ledger.digest" | "ledger.digest of all"): boolean =>
+const mayTell = (ledger: LedgerReader, what: keyof typeof levelOf): boolean =>
   (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf[what]
 
 /** How long a proposal may take before its end is called unknown. */

@@ -15,7 +15,7 @@ import { BrokenInvariant } from "#runtime/assert.ts"
 /** The replicated state machine: the tables, and what they answered lately. */
 export class Machine implements StateMachine {
   tables = new LedgerTables()
-  readonly recent = new Recent()
+  recent = new Recent()
   readonly #marks = new Marks()
   readonly #listeners = new Set<(changes: ChangeSet) => void>()
   readonly #onDefect: (defect: unknown) => void
@@ -72,7 +72,7 @@ export class Machine implements StateMachine {
     const tables = yield* decodeInSteps(chunks, recent)
     const changes = this.#listeners.size === 0 ? undefined : yield* compareInSteps(this.tables, tables)
     this.tables = tables
-    this.recent.load(recent.save())
+    this.recent = recent
     this.#marks.clear()
     this.#mark()
     if (changes !== undefined) this.#tell(changes)

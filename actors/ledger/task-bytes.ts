@@ -46,7 +46,8 @@ const mostHeadBytes = 96
 const mostAttachmentBytes = 9
 const mostAttachments = 255
 
-const numberOfState: ReadonlyMap<string, number> = new Map(taskStates.map((state, at) => [state, at]))
+/** By their place in `taskStates`. */
+export const numberOfState: ReadonlyMap<string, number> = new Map(taskStates.map((state, at) => [state, at]))
 const isNumber = (value: unknown): value is number =>
   Number.isSafeInteger(value) && !Object.is(value, -0) && (value as number) >= 0
 const isText = (value: unknown): value is string => typeof value === "string" && value.length <= longestText

@@ -10,19 +10,16 @@ import { HashSum, hashId, hashInto, hashPair } from "#actors/ledger/hash.ts"
 import { Integers } from "#actors/ledger/integers.ts"
 import { RowIndex } from "#actors/ledger/row-index.ts"
 import { none, RowLists, RowSets } from "#actors/ledger/row-lists.ts"
-import { recordLength, TaskBytes } from "#actors/ledger/task-bytes.ts"
+import { numberOfState, recordLength, TaskBytes } from "#actors/ledger/task-bytes.ts"
 import { rowsPerPage, TaskPages } from "#actors/ledger/task-pages.ts"
 import { Texts, Words } from "#actors/ledger/texts.ts"
-import { type Task, type TaskState, taskStates } from "#actors/model/objects.ts"
+import type { Task, TaskState } from "#actors/model/objects.ts"
 import { assert } from "#runtime/assert.ts"
 
 /** Tasks kept as objects: a few batches of the scheduler, or the tasks of a hundred services. A power of two. */
 const keptTasks = 8192
 /** Rows looked at per removal while gaps close: done before an eighth of the rows are removed meanwhile. */
 const rowsPerStep = 8
-
-/** A state as the key of a list. */
-const keyOfState: ReadonlyMap<string, number> = new Map(taskStates.map((state, key) => [state, key]))
 
 interface Slot {
   service: number
@@ -138,7 +135,7 @@ export class TaskTable {
   }
 
   inState(state: TaskState): IterableIterator<Task> {
-    return this.#tasks(this.#byState.of(keyOfState.get(state) ?? none))
+    return this.#tasks(this.#byState.of(numberOfState.get(state) ?? none))
   }
 
   inSlot(serviceId: string, slot: number): IterableIterator<Task> {
@@ -233,7 +230,7 @@ export class TaskTable {
       if (slot > 0) this.#bySlot.add({ service: this.#byService.keyOf(row), slot: slot - 1 }, row)
     }
     this.#set(this.#byNode, row, task.NodeID)
-    this.#byState.set(row, keyOfState.get(task.Status.State) ?? none)
+    this.#byState.set(row, numberOfState.get(task.Status.State) ?? none)
     this.#setNetworks(row, task.Attachments ?? [])
   }
 

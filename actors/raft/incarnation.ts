@@ -23,6 +23,9 @@ export const nextIncarnation = ({ number }: Incarnation, id: string): Incarnatio
 /** Whether `later` leaves whoever is of `earlier` behind. Of two with the same number neither does. */
 export const supersedes = (later: Incarnation, earlier: Incarnation): boolean => later.number > earlier.number
 
+/** The one that leaves the other behind; the first where neither does. */
+export const later = (a: Incarnation, b: Incarnation): Incarnation => (supersedes(b, a) ? b : a)
+
 export const isSameIncarnation = (a: Incarnation, b: Incarnation): boolean =>
   a.number === b.number && a.id === b.id
 

@@ -6,7 +6,7 @@
  * Everything is written and synced there first. From `ready` on it will be put in place, by whoever starts next if not
  * by us; without it, it never was. The log that was there is set aside, not deleted.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
 import { type Configuration, encodeConfiguration } from "#actors/raft/core/configuration.ts"
@@ -16,7 +16,7 @@ import type { Owner } from "#actors/raft/storage/frame.ts"
 import { defaultLimits, names, raftDirectory } from "#actors/raft/storage/layout.ts"
 import { lockDirectory } from "#actors/raft/storage/lock.ts"
 import { type Contents, writeLog } from "#actors/raft/storage/salvage-files.ts"
-import { asideNumber } from "#actors/raft/storage/set-aside.ts"
+import { nextAside } from "#actors/raft/storage/set-aside.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 
 const draftIn = (dataDir: string): string => join(dataDir, "beginning")
@@ -98,10 +98,7 @@ function putInPlace(dataDir: string): void {
 function replaceLog(dataDir: string, log: string): void {
   const here = raftDirectory(dataDir)
   if (existsSync(join(here, names.identity))) {
-    renameSync(
-      here,
-      join(dataDir, `raft.damaged-${asideNumber({ vfs: nodeVfs, cipher: nodeCipher, directory: dataDir })}`)
-    )
+    renameSync(here, join(dataDir, nextAside({ vfs: nodeVfs, cipher: nodeCipher, directory: dataDir })))
     syncFolder(dataDir)
   } else rmSync(here, { recursive: true, force: true })
   renameSync(log, here)
@@ -109,23 +106,13 @@ function replaceLog(dataDir: string, log: string): void {
 
 /** A file takes the place of another one; a folder's files do, each by itself. */
 function merge(from: string, to: string): void {
-  if (!isFolder(from)) {
+  if (!statSync(from).isDirectory()) {
     renameSync(from, to)
     return
   }
   mkdirSync(to, { recursive: true, mode: 0o700 })
   for (const name of readdirSync(from)) merge(join(from, name), join(to, name))
   syncFolder(to)
-}
-
-function isFolder(path: string): boolean {
-  try {
-    readdirSync(path)
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOTDIR") return false
-    throw error
-  }
 }
 
 /** Nobody else works on the log meanwhile; where there is none yet, its folder is made for the lock's sake. */

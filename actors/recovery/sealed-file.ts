@@ -9,8 +9,10 @@
  * early (STREAM: Hoang, Reyhanitabar, Rogaway, Vizár 2015).
  */
 import { Buffer } from "node:buffer"
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes, scrypt } from "node:crypto"
+import { hkdfSync, randomBytes, scrypt } from "node:crypto"
 import { crc32 } from "node:zlib"
+import { tagBytes } from "#actors/raft/storage/cipher.ts"
+import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { cannot } from "#actors/recovery/errors.ts"
 
 const mark = Buffer.from("TROUPEBK")
@@ -19,7 +21,6 @@ const headBytes = 64
 const crcAt = headBytes - 4
 const blockBytes = 64 * 1024
 const blockHeadBytes = 4
-const tagBytes = 16
 const keyBytes = 32
 
 /** scrypt's, as OWASP has it for 32 MiB of memory: `N` is `2 ** cost`. */
@@ -91,12 +92,9 @@ export function* sealed({ head, key }: Seal, plain: Iterable<Uint8Array>): Gener
   yield head
   let number = 0
   const seal = (bytes: Uint8Array, isLast: boolean): Uint8Array => {
-    const cipher = createCipheriv("aes-256-gcm", key, nonceOf(head, number, isLast))
-    cipher.setAAD(head)
     const length = Buffer.alloc(blockHeadBytes)
     length.writeUInt32LE(bytes.length)
-    number++
-    return Buffer.concat([length, cipher.update(bytes), cipher.final(), cipher.getAuthTag()])
+    return Buffer.concat([length, nodeCipher.seal(key, nonceOf(head, number++, isLast), head, bytes)])
   }
   let waiting: Uint8Array | undefined
   for (const block of blocksOf(plain)) {
@@ -162,33 +160,14 @@ export function* unsealed({ head, key }: Seal, read: ReadAt): Generator<Uint8Arr
     const end = offset + blockHeadBytes + length + tagBytes
     if (body.length < length + tagBytes) throw cannot(`it is cut off after byte ${offset}`)
     const isLast = read(end, 1).length === 0
-    const plain = openBlock(key, head, number, isLast, body)
+    const plain = nodeCipher.open(key, nonceOf(head, number, isLast), head, body)
     if (plain === undefined) {
       // The same block, if only it were not the last: what followed is gone.
-      const wasCut = isLast && openBlock(key, head, number, false, body) !== undefined
+      const wasCut = isLast && nodeCipher.open(key, nonceOf(head, number, false), head, body) !== undefined
       throw cannot(wasCut ? `it is cut off after byte ${end}` : `it is damaged at byte ${offset}`)
     }
     yield plain
     if (isLast) return
     offset = end
-  }
-}
-
-function openBlock(
-  key: Uint8Array,
-  head: Uint8Array,
-  number: number,
-  isLast: boolean,
-  body: Uint8Array
-): Uint8Array | undefined {
-  const decipher = createDecipheriv("aes-256-gcm", key, nonceOf(head, number, isLast), {
-    authTagLength: tagBytes
-  })
-  decipher.setAAD(head)
-  decipher.setAuthTag(body.subarray(body.length - tagBytes))
-  try {
-    return Buffer.concat([decipher.update(body.subarray(0, body.length - tagBytes)), decipher.final()])
-  } catch {
-    return undefined
   }
 }

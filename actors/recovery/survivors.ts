@@ -6,10 +6,16 @@ import {
   nobody
 } from "#actors/raft/core/configuration.ts"
 import { entryType } from "#actors/raft/entry.ts"
-import { firstIncarnation, type Incarnation, numberOfTerm, supersedes } from "#actors/raft/incarnation.ts"
+import {
+  firstIncarnation,
+  type Incarnation,
+  isSameIncarnation,
+  later,
+  numberOfTerm
+} from "#actors/raft/incarnation.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import type { Salvaged } from "#actors/raft/storage/salvage.ts"
-import { merge, type Survey, snapshotOf, survey } from "#actors/raft/storage/salvage-files.ts"
+import { contentsOf, merge, type Survey, survey } from "#actors/raft/storage/salvage-files.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { cannot } from "#actors/recovery/errors.ts"
 import { type Replayed, replay } from "#actors/recovery/replayed.ts"
@@ -47,9 +53,7 @@ export function join(survivors: ReadonlyArray<Survivor>): Remains {
   const surveys = survivors.map(({ survey: one }) => one)
   // What an incarnation left behind may hold entries that the later one never had.
   const latest = surveys.map(({ incarnation }) => incarnation).reduce(later, firstIncarnation)
-  const odd = surveys.find(
-    ({ incarnation }) => incarnation.number !== latest.number || incarnation.id !== latest.id
-  )
+  const odd = surveys.find(({ incarnation }) => !isSameIncarnation(incarnation, latest))
   if (odd !== undefined) {
     throw cannot(
       `The log in ${odd.directory} is of incarnation ${odd.incarnation.number}, another one is of ${latest.number}: ` +
@@ -58,16 +62,15 @@ export function join(survivors: ReadonlyArray<Survivor>): Remains {
   }
   const found = merge(surveys)
   if (found._tag === "Unsalvageable") throw cannot(found.missing.join("; "))
-  const snapshot = (): ReturnType<typeof snapshotOf> | undefined =>
-    found.base === undefined ? undefined : snapshotOf(found.base, surveys)
-  const state = replay(snapshot()?.chunks, found.entries)
+  const { snapshot } = contentsOf(found, surveys)
+  const state = replay(snapshot?.chunks, found.entries)
   const seen = [
     latest,
     state.cluster.Incarnation ?? firstIncarnation,
     { number: numberOfTerm(found.term), id: "" }
   ]
   const config =
-    found.entries.findLast(({ type }) => type === entryType.config)?.data ?? snapshot()?.meta.config
+    found.entries.findLast(({ type }) => type === entryType.config)?.data ?? snapshot?.meta.config
   return {
     survivors,
     found,
@@ -76,8 +79,6 @@ export function join(survivors: ReadonlyArray<Survivor>): Remains {
     configuration: config === undefined ? nobody : decodeConfiguration(config)
   }
 }
-
-const later = (a: Incarnation, b: Incarnation): Incarnation => (supersedes(b, a) ? b : a)
 
 /** The group of one that follows: everybody else has left for good. */
 export function aloneAfter(before: Configuration, raftId: string): Configuration {

@@ -17,7 +17,7 @@ import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { syncFolder } from "#actors/drivers/machine/files.ts"
 import { encodeConfiguration, nobody } from "#actors/raft/core/configuration.ts"
-import { firstIncarnation, showIncarnation, supersedes } from "#actors/raft/incarnation.ts"
+import { firstIncarnation, later, showIncarnation } from "#actors/raft/incarnation.ts"
 import { type Backup, readBackup, showCounts } from "#actors/recovery/backup.ts"
 import { cannot, type RecoveryError } from "#actors/recovery/errors.ts"
 import { beginAfresh, mustBeFresh } from "#cli/begin-anew.ts"
@@ -175,7 +175,7 @@ export const restore = Command.make(
       {
         clusterId,
         roots,
-        incarnation: supersedes(its, manifest.incarnation) ? its : manifest.incarnation,
+        incarnation: later(manifest.incarnation, its),
         contents: {
           term: term + 1,
           committed: index,

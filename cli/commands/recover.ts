@@ -4,11 +4,11 @@ import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { entryType } from "#actors/raft/entry.ts"
 import { showIncarnation } from "#actors/raft/incarnation.ts"
-import { snapshotOf } from "#actors/raft/storage/salvage-files.ts"
+import { contentsOf } from "#actors/raft/storage/salvage-files.ts"
 import { showCounts } from "#actors/recovery/backup.ts"
 import { cannot } from "#actors/recovery/errors.ts"
 import { chooseBest, join, type Remains, type Survivor, surveyAll } from "#actors/recovery/survivors.ts"
-import { beginAfresh, beginInPlace, carefully, heldByManager } from "#cli/begin-anew.ts"
+import { beginAfresh, beginInPlace, carefully } from "#cli/begin-anew.ts"
 import { table } from "#cli/print/table.ts"
 
 const yes = Flag.Boolean("yes").pipe(
@@ -62,7 +62,7 @@ export const recover = Command.make(
       return
     }
     const incarnation = paths.includes(place)
-      ? yield* heldByManager(place).pipe(Effect.andThen(beginInPlace(place, Date.now(), remains)))
+      ? yield* beginInPlace(place, Date.now(), remains)
       : yield* inFresh(place, remains)
     yield* Console.log(
       `\nThe cluster begins anew in ${place}, in incarnation ${showIncarnation(incarnation)}; a log that was there is kept as raft.damaged-<n>.\n` +
@@ -82,9 +82,10 @@ const inFresh = Effect.fnUntraced(function* (
 ) {
   const { Roots: roots, ID: clusterId } = state.cluster
   if (roots === undefined) return yield* cannot("There is no certificate authority in the state")
-  const { base, ...rest } = found
-  const surveys = survivors.map(({ survey }) => survey)
-  const contents = { ...rest, ...(base !== undefined && { snapshot: snapshotOf(base, surveys) }) }
+  const contents = contentsOf(
+    found,
+    survivors.map(({ survey }) => survey)
+  )
   const begun = yield* beginAfresh(place, { clusterId, roots, incarnation, contents }, Date.now())
   return begun.incarnation
 })

@@ -128,10 +128,10 @@ export interface Contents {
 
 const groupBytes = 256 * 1024
 
-/** Writes a salvaged log into a directory that holds none; answers the index of the entry with `config`. */
-export function rebuild(target: Rebuild, found: Salvaged, surveys: ReadonlyArray<Survey>): number {
+/** What a salvaged log begins with. */
+export function contentsOf(found: Salvaged, surveys: ReadonlyArray<Survey>): Contents {
   const { base, ...rest } = found
-  return writeLog(target, { ...rest, ...(base !== undefined && { snapshot: snapshotOf(base, surveys) }) })
+  return { ...rest, ...(base !== undefined && { snapshot: snapshotOf(base, surveys) }) }
 }
 
 /** Writes a log into a directory that holds none; answers the index of its last entry, the one with `config`. */

@@ -25,8 +25,9 @@ export const asideNames = ({ vfs, directory }: Place): ReadonlyArray<string> =>
     .filter((name) => asideName.test(name))
     .sort((a, b) => numberOf(a) - numberOf(b))
 
-/** Under `raft.damaged-<n>`, the number that is free. */
-export const asideNumber = (place: Place): number => Math.max(0, ...asideNames(place).map(numberOf)) + 1
+/** The next name that is free. */
+export const nextAside = (place: Place): string =>
+  `raft.damaged-${Math.max(0, ...asideNames(place).map(numberOf)) + 1}`
 
 const numberOf = (name: string): number => Number(asideName.exec(name)?.[1])
 
@@ -51,7 +52,7 @@ export function setAside(
     const mark = { nodeId: what.nodeId, reason: known?.reason ?? what.reason, successor }
     placeWhole(vfs, here, names.quarantine, encodeMark(cipher, mark))
   }
-  const asideAs = `raft.damaged-${asideNumber(place)}`
+  const asideAs = nextAside(place)
   vfs.rename(here, `${directory}/${asideAs}`)
   vfs.syncDirectory(directory)
   return { successor, asideAs }

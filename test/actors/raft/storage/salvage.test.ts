@@ -6,7 +6,7 @@ import { inlineStorage } from "#actors/raft/storage/inline.ts"
 import { Unreadable } from "#actors/raft/storage/inspect.ts"
 import { openLog } from "#actors/raft/storage/open.ts"
 import { type SalvageFrame, type SalvageSource, salvage } from "#actors/raft/storage/salvage.ts"
-import { merge, rebuild, type Survey, survey } from "#actors/raft/storage/salvage-files.ts"
+import { contentsOf, merge, type Survey, survey, writeLog } from "#actors/raft/storage/salvage-files.ts"
 import { readSnapshot } from "#actors/raft/storage/snapshot-file.ts"
 import type { Storage } from "#actors/raft/storage.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -118,7 +118,9 @@ describe("D9: three data directories, each damaged", () => {
     expect(found).toMatchObject({ lastIndex: 12, term: 2, committed: 8 })
 
     const fresh = new SimVfs()
-    expect(rebuild({ ...inputOf(fresh, "n9"), config: bytesOf("n9 alone") }, found, surveys)).toBe(13)
+    expect(
+      writeLog({ ...inputOf(fresh, "n9"), config: bytesOf("n9 alone") }, contentsOf(found, surveys))
+    ).toBe(13)
     const again = openLog(inputOf(fresh.powerLoss(), "n9"))
     if (again._tag !== "Recovered") throw new Error(again.reason)
     expect(again.recovered.hardState).toEqual({ term: 2, vote: "n9" })
@@ -143,7 +145,7 @@ describe("D9: three data directories, each damaged", () => {
     expect(found.doubts).toEqual(["What /n1, /n2 may have held after entry 9 and lost is not known"])
 
     const fresh = new SimVfs()
-    rebuild({ ...inputOf(fresh, "n9"), config: bytesOf("n9 alone") }, found, surveys)
+    writeLog({ ...inputOf(fresh, "n9"), config: bytesOf("n9 alone") }, contentsOf(found, surveys))
     const again = openLog(inputOf(fresh.powerLoss(), "n9"))
     if (again._tag !== "Recovered") throw new Error(again.reason)
     expect(again.recovered.snapshot).toMatchObject({ index: 6, term: 1, config: bytesOf("c") })
@@ -207,9 +209,9 @@ describe("D9: three data directories, each damaged", () => {
     const found = merge([one])
     if (found._tag !== "Salvaged") throw new Error(found.missing.join())
     const taken = member("n9", (storage) => write(storage, some(1, 1), 0))
-    expect(() => rebuild({ ...inputOf(taken, "n9"), config: bytesOf("") }, found, [one])).toThrow(
-      "Cannot write the salvaged log to /n9: there is a log already"
-    )
+    expect(() =>
+      writeLog({ ...inputOf(taken, "n9"), config: bytesOf("") }, contentsOf(found, [one]))
+    ).toThrow("Cannot write the salvaged log to /n9: there is a log already")
   })
 })
 
