@@ -60,6 +60,12 @@ export const newMachine = (at: number, hasEngine: boolean): Machine => ({
   nodePid: 0
 })
 
+/** Three without Engines, for a program that takes them down again; they are written down by whoever starts them. */
+export function threeMachines(): Array<Machine> {
+  if (readMachines().length > 0) throw new LabError("a lab is up already: bun run lab down")
+  return [1, 2, 3].map((at) => newMachine(at, false))
+}
+
 export const folderOf = (name: string): string => join(base, name)
 export const dataOf = (name: string): string => join(folderOf(name), "data")
 /** Unix socket paths have room for 107 bytes, so these are short and apart from the data. */
@@ -227,6 +233,38 @@ export async function invitationOf({ name, address }: Machine): Promise<Invitati
   return { address: own.ManagerStatus.Addr, token }
 }
 
+/** Starts them one after the other: the first founds the cluster, the others join it by way of the first. */
+export async function raise(machines: ReadonlyArray<Machine>): Promise<void> {
+  for (const machine of machines) {
+    connect(machine)
+    await startEngine(machine)
+  }
+  const [founder, ...others] = machines as [Machine, ...Array<Machine>]
+  await startNode(founder)
+  const invitation = await invitationOf(founder)
+  for (const machine of others) await startNode(machine, invitation)
+  writeMachines(machines)
+  await untilWhole(machines)
+}
+
+interface NodeView {
+  readonly ManagerStatus?: { readonly Reachability: string }
+}
+
+/** All three are members that can be reached, as each of them says. */
+export async function untilWhole(machines: ReadonlyArray<Machine>): Promise<void> {
+  for (const { name } of machines) {
+    await until(`three managers, as ${name} says`, 60, async () => {
+      const answer = await request(socketOf(name), "GET", "/nodes").catch(() => undefined)
+      return (
+        answer?.status === 200 &&
+        answer.body.length === machines.length &&
+        answer.body.every(({ ManagerStatus }: NodeView) => ManagerStatus?.Reachability === "reachable")
+      )
+    })
+  }
+}
+
 export interface Answered {
   readonly status: number
   // biome-ignore lint/suspicious/noExplicitAny: the API's shapes
@@ -320,4 +358,16 @@ export async function remove({ name, nodePid, enginePid }: Machine): Promise<voi
 export function removeRest(): void {
   quietly("ip", "link", "del", bridge)
   for (const folder of [base, runBase]) rmSync(folder, { recursive: true, force: true })
+}
+
+/** Removes them one after the other, and then what no machine owns. */
+export async function takeDown(
+  machines: ReadonlyArray<Machine>,
+  gone: (machine: Machine) => void = () => {}
+): Promise<void> {
+  for (const machine of machines) {
+    await remove(machine)
+    gone(machine)
+  }
+  removeRest()
 }

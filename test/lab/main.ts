@@ -19,12 +19,11 @@ import {
   type Machine,
   newMachine,
   readMachines,
-  remove,
-  removeRest,
   request,
   socketOf,
   startEngine,
   startNode,
+  takeDown,
   writeMachines
 } from "#test/lab/machines.ts"
 
@@ -94,13 +93,7 @@ const commands: Readonly<Record<string, (machines: Array<Machine>, words: Words)
     await startEngine(machine)
     await startNode(machine).finally(() => writeMachines(machines))
   },
-  down: async (machines) => {
-    for (const machine of machines) {
-      await remove(machine)
-      console.log(`${machine.name} is gone`)
-    }
-    removeRest()
-  }
+  down: (machines) => takeDown(machines, ({ name }) => console.log(`${name} is gone`))
 }
 
 function named(machines: ReadonlyArray<Machine>, name: string | undefined): Machine {

@@ -1,21 +1,16 @@
 /** Where failover is measured: managers as plain processes on loopback, or each in a network of its own, over TLS. */
 import process from "node:process"
 import {
-  connect,
   cut,
   heal,
-  invitationOf,
-  LabError,
   type Machine,
-  newMachine,
-  readMachines,
-  remove,
-  removeRest,
+  raise,
   request,
   socketOf,
-  startEngine,
-  startNode,
+  takeDown,
+  threeMachines,
   until,
+  untilWhole,
   writeMachines
 } from "#test/lab/machines.ts"
 import type { Cluster } from "#test/support/cluster.ts"
@@ -77,24 +72,11 @@ export async function onLoopback(): Promise<Place> {
 
 /** Needs Linux and root, and no lab that is up. */
 export async function inLab(): Promise<Place> {
-  if (readMachines().length > 0) throw new LabError("a lab is up already: bun run lab down")
-  const machines = [1, 2, 3].map((at) => newMachine(at, false))
+  const machines = threeMachines()
   writeMachines(machines)
-  const close = async (): Promise<void> => {
-    for (const machine of machines) await remove(machine)
-    removeRest()
-  }
+  const close = (): Promise<void> => takeDown(machines)
   try {
-    for (const machine of machines) {
-      connect(machine)
-      await startEngine(machine)
-    }
-    const [founder, ...others] = machines as [Machine, ...Array<Machine>]
-    await startNode(founder)
-    const invitation = await invitationOf(founder)
-    for (const machine of others) await startNode(machine, invitation)
-    writeMachines(machines)
-    await untilWhole(machines)
+    await raise(machines)
   } catch (error) {
     await close()
     throw error
@@ -132,25 +114,5 @@ export async function inLab(): Promise<Place> {
       await untilWhole(machines)
     },
     close
-  }
-}
-
-interface NodeView {
-  readonly ManagerStatus?: { readonly Reachability: string }
-}
-
-const untilWhole = async (machines: ReadonlyArray<Machine>): Promise<void> => {
-  for (const { name } of machines) {
-    await until(`three managers, as ${name} says`, 60, async () => {
-      const { status, body } = await request(socketOf(name), "GET", "/nodes").catch(() => ({
-        status: 0,
-        body: []
-      }))
-      return (
-        status === 200 &&
-        body.length === machines.length &&
-        body.every(({ ManagerStatus }: NodeView) => ManagerStatus?.Reachability === "reachable")
-      )
-    })
   }
 }

@@ -10,21 +10,18 @@ import { Fresh } from "#runtime/ids.ts"
 import {
   base,
   block,
-  connect,
   folderOf,
   heal,
-  invitationOf,
   isAlive,
   type Machine,
-  newMachine,
-  readMachines,
+  raise,
   remove,
   removeRest,
   request,
   socketOf,
-  startEngine,
-  startNode,
+  threeMachines,
   until,
+  untilWhole,
   writeMachines
 } from "#test/lab/machines.ts"
 import { Clients, type Counts } from "#test/soak/managers/clients.ts"
@@ -65,9 +62,8 @@ const oneInDouble = 5
 
 export async function soakManagers(options: SoakOptions): Promise<SoakResult> {
   const { seconds, seed, print } = options
-  if (readMachines().length > 0) throw new Error("a lab is up already: bun run lab down")
+  const machines = threeMachines()
   const chance = Fresh.from(seed)
-  const machines = [1, 2, 3].map((at) => newMachine(at, false))
   const all = machines.map((machine): Manned => ({ machine, down: false }))
   const problems: Array<string> = []
   const faults: Record<string, number> = {}
@@ -232,37 +228,6 @@ class Gaps {
       longestGapWithout: this.#without,
       duringGap: this.#longest.during
     }
-  }
-}
-
-async function raise(machines: ReadonlyArray<Machine>): Promise<void> {
-  for (const machine of machines) {
-    connect(machine)
-    await startEngine(machine)
-  }
-  const [founder, ...others] = machines as [Machine, ...Array<Machine>]
-  await startNode(founder)
-  const invitation = await invitationOf(founder)
-  for (const machine of others) await startNode(machine, invitation)
-  writeMachines(machines)
-  await untilWhole(machines)
-}
-
-interface NodeView {
-  readonly ManagerStatus?: { readonly Reachability: string }
-}
-
-/** All three are members that can be reached, as each of them says. */
-export async function untilWhole(machines: ReadonlyArray<Machine>): Promise<void> {
-  for (const { name } of machines) {
-    await until(`three managers, as ${name} says`, 60, async () => {
-      const answer = await request(socketOf(name), "GET", "/nodes").catch(() => undefined)
-      return (
-        answer?.status === 200 &&
-        answer.body.length === machines.length &&
-        answer.body.every(({ ManagerStatus }: NodeView) => ManagerStatus?.Reachability === "reachable")
-      )
-    })
   }
 }
 
