@@ -51,14 +51,20 @@ test("I5 a snapshot with any byte changed is refused, and what was there stays",
   }
 })
 
-test("I1: a snapshot is taken and restored a block at a time, and no block is large, however large the state is", () => {
+/** Each of 100 tasks. */
+function withServices(count: number): Machine {
   const machine = new Machine(loud)
   const book = new Book().cluster()
-  for (let at = 0; at < 60; at++) {
+  for (let at = 0; at < count; at++) {
     book.service(`s${at}`)
     book.tasks(`s${at}`, 100)
   }
   machine.tables = book.tables
+  return machine
+}
+
+test("I1: a snapshot is taken and restored a block at a time, and no block is large, however large the state is", () => {
+  const machine = withServices(60)
   const sizes: Array<number> = []
   const blocks: Array<Uint8Array> = []
   for (const block of machine.snapshot()) {
@@ -79,13 +85,7 @@ test("I1: a snapshot is taken and restored a block at a time, and no block is la
 })
 
 test("a snapshot with something after its end, or with a block missing or twice, is refused", () => {
-  const machine = new Machine(loud)
-  const book = new Book().cluster()
-  for (let at = 0; at < 40; at++) {
-    book.service(`s${at}`)
-    book.tasks(`s${at}`, 100)
-  }
-  machine.tables = book.tables
+  const machine = withServices(40)
   const [mark, ...blocks] = [...machine.snapshot()] as [Uint8Array, ...Array<Uint8Array>]
   const other = standing()
   expect(blocks.length).toBeGreaterThan(1)

@@ -46,18 +46,20 @@ const entries: ReadonlyArray<Entry> = [1, 2, 3].map((index) => ({
   data: bytesOf(`entry ${index}`)
 }))
 
-/** A log of the first incarnation, and a membership beside it. */
-function former(): void {
-  mkdirSync(join(dataDir, "trust"), { recursive: true })
-  const input = {
+const openHere = (): ReturnType<typeof openLog> =>
+  openLog({
     vfs: nodeVfs,
     cipher: nodeCipher,
     directory: dataDir,
     owner,
     limits: defaultLimits,
     nowMs: 1
-  }
-  expect(openLog(input)._tag).toBe("Recovered")
+  })
+
+/** A log of the first incarnation, and a membership beside it. */
+function former(): void {
+  mkdirSync(join(dataDir, "trust"), { recursive: true })
+  expect(openHere()._tag).toBe("Recovered")
   writeFileSync(join(dataDir, "trust/member.json"), "old")
 }
 
@@ -95,15 +97,7 @@ test("the former log is set aside, and the new one is of this member alone in it
   former()
   beginHere()
   expect(whatIsThere()).toBe("new")
-  const input = {
-    vfs: nodeVfs,
-    cipher: nodeCipher,
-    directory: dataDir,
-    owner,
-    limits: defaultLimits,
-    nowMs: 1
-  }
-  const opened = openLog(input)
+  const opened = openHere()
   if (opened._tag !== "Recovered") throw new Error(opened.reason)
   const last = opened.recovered.entries.at(-1)
   expect(last?.type).toBe(entryType.config)

@@ -34,6 +34,15 @@ function write(members: Members, id: string, count: number): void {
   }
 }
 
+function untilContact(members: Members, leader: string): void {
+  members.until("contact", () =>
+    members
+      .member(leader)
+      .inspect()
+      .peers.every((peer) => peer.silentTicks < 3)
+  )
+}
+
 const tiny = { core: { trailingEntries: 1, trailingBytes: 1 } }
 
 test("I1: a fetched snapshot is restored in pieces: the member answers every heartbeat meanwhile, from the state that it had", () => {
@@ -54,12 +63,7 @@ test("I1: a fetched snapshot is restored in pieces: the member answers every hea
   members.laterMs = 20
   members.heal()
   const seen = new Set<number>()
-  members.until("contact", () =>
-    members
-      .member(leader)
-      .inspect()
-      .peers.every((peer) => peer.silentTicks < 3)
-  )
+  untilContact(members, leader)
   const longest = watchSilence(members, away)
   const before = members.world.monotonic()
   members.until("the snapshot's state", () => {
@@ -82,12 +86,7 @@ test("H7: a long backlog is applied in pieces: the member answers every heartbea
   members.slowMachines = true
   members.laterMs = 5
   members.heal()
-  members.until("contact", () =>
-    members
-      .member(leader)
-      .inspect()
-      .peers.every((peer) => peer.silentTicks < 3)
-  )
+  untilContact(members, leader)
   const longest = watchSilence(members, behind)
   const before = members.world.monotonic()
   members.until("all of it", () => members.place(behind).notes.lines.length === 2_000, 60_000)
