@@ -42,12 +42,16 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
   let preparing = false
   let quiet: ReturnType<typeof setTimeout> | undefined
   let writtenSinceQuiet = false
-  let wasLow = false
+  /** As the other thread knows it. */
   let told: WalStatus | undefined
 
   const opened = (): Wal => {
     assert(wal !== undefined, "the log is open")
     return wal
+  }
+  const tell = (): WalStatus => {
+    told = opened().status()
+    return told
   }
   const prepare = carefully(() => {
     preparing = wal?.prepare() ?? false
@@ -65,10 +69,9 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
   const measure = carefully(() => {
     if (wal === undefined) return
     wal.measureRoom()
-    const status = wal.status()
-    if (status.low !== wasLow) say({ _tag: "Room", status })
-    wasLow = status.low
-    if (!status.low && !preparing) prepare(undefined)
+    const { low } = wal.status()
+    if (low !== (told?.low ?? false)) say({ _tag: "Room", status: tell() })
+    if (!low && !preparing) prepare(undefined)
   })
 
   /** What runs out of room here may wait: the draft goes, the log stays. */
@@ -80,7 +83,7 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
       draft?.abandon()
       draft = undefined
       opened().refuseEntries()
-      say({ _tag: "SnapshotEnded", status: opened().status() })
+      say({ _tag: "SnapshotEnded", status: tell() })
     }
   }
   const finish = (steps: ReturnType<SnapshotDraft["finish"]>): void => {
@@ -93,7 +96,7 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
         }
         draft = undefined
         opened().adopt(step.value)
-        say({ _tag: "SnapshotEnded", stored: step.value, status: opened().status() })
+        say({ _tag: "SnapshotEnded", stored: step.value, status: tell() })
       })
     )
     next(undefined)
@@ -133,13 +136,15 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
     switch (message._tag) {
       case "Append": {
         opened().append(message.batch)
-        const status = opened().status()
-        const { token } = message
-        const { logBytes } = status
-        if (told !== undefined && differOnlyInLog(told, status)) say({ _tag: "Durable", token, logBytes })
-        else say({ _tag: "Durable", token, logBytes, status })
-        told = status
-        wasLow = status.low
+        const before = told
+        const status = tell()
+        const isNews = before === undefined || !differOnlyInLog(before, status)
+        say({
+          _tag: "Durable",
+          token: message.token,
+          logBytes: status.logBytes,
+          ...(isNews && { status })
+        })
         writtenSinceQuiet = true
         if (quiet === undefined) watchQuiet()
         if (!preparing && opened().wantsPreparation()) {

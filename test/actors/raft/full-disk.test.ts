@@ -130,6 +130,43 @@ test.skipIf(!isRoot)("C14: terms and votes are written on a file system without 
   expect(again.recovered.hardState).toEqual({ term: 50, vote: "n50" })
 })
 
+test.skipIf(!isRoot)(
+  "C14: where a snapshot finds no room, the disk counts as full until there is some, and no longer",
+  async () => {
+    const path = smallFileSystem()
+    const found = openLog({
+      vfs: nodeVfs,
+      cipher: nodeCipher,
+      directory: path,
+      owner: { clusterId: "blue", nodeId: "n1" },
+      limits: disk,
+      nowMs: 1
+    })
+    if (found._tag !== "Recovered") throw new Error(found.reason)
+    const failures: Array<string> = []
+    const storage = diskStorage(found, (error) => failures.push(error.message))
+    await new Promise<void>((resolve) =>
+      storage.persist({ token: 1, entries: [], commitHint: 0, hardState: { term: 1, vote: "n1" } }, () =>
+        resolve()
+      )
+    )
+    await eventually(() => existsSync(`${path}/raft/wal/spare.tmp`), "the next segment is begun")
+    fill(path)
+    // Before the room is measured again, which is once a second.
+    const chunks = Array.from({ length: 16 }, () => new Uint8Array(64 * 1024).fill(7))
+    const meta = { index: 1, term: 1, config: new Uint8Array(0) }
+    const isSaved = await new Promise<boolean>((resolve) =>
+      storage.saveSnapshot(meta, chunks[Symbol.iterator](), resolve)
+    )
+    expect(isSaved).toBe(false)
+    expect(storage.status().low).toBe(true)
+    empty(path)
+    await eventually(() => !storage.status().low, "there is room again")
+    expect(failures).toEqual([])
+    await new Promise<void>((resolve) => storage.close(resolve))
+  }
+)
+
 const strace = ["/usr/bin/strace", "/bin/strace"].find((path) => existsSync(path))
 
 // The counts are those of one thread, and past what opening takes: they hit the log's writer.
