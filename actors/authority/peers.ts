@@ -1,16 +1,21 @@
 /** Who the ledger says may speak to whom: managers with their servers, and the nodes that connect to those. */
 import type { Peer } from "#actors/authority/protocol.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Node } from "#actors/model/objects.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
+
+/** A node's name in the Raft group: its own where its log has never begun anew. */
+export const raftIdOf = ({ ManagerStatus, ID }: Node): string => ManagerStatus?.RaftId ?? ID
 
 /** Where a cluster's managers are reached. */
 export function peersOf(reader: LedgerReader): ReadonlyArray<Peer> {
   const peers: Array<Peer> = []
-  for (const { ID, Status, ManagerStatus, Keys } of reader.all("node")) {
+  for (const node of reader.all("node")) {
+    const { ID, Status, ManagerStatus, Keys } = node
     if (ManagerStatus?.Ports === undefined || Keys === undefined) continue
     peers.push({
       nodeId: ID,
-      raftId: ManagerStatus.RaftId ?? ID,
+      raftId: raftIdOf(node),
       address: Status.Addr ?? "127.0.0.1",
       ports: ManagerStatus.Ports,
       keys: Keys

@@ -108,7 +108,7 @@ export const current = Effect.fnUntraced(function* (
 })
 
 /** Whoever asks so is content with what this manager knows, however old, and is told how old that may be. */
-export const staleHeader = "Troupe-Stale"
+const staleHeader = "Troupe-Stale"
 
 /**
  * A read: nothing but `answer` over the present state; over this manager's own, with its last entry and its age in

@@ -22,7 +22,7 @@ import type { LedgerService } from "#actors/ledger/service.ts"
 import type { SystemService } from "#runtime/system.ts"
 
 export interface OpenOptions
-  extends Pick<AppOptions, "nodeId" | "clock" | "fresh" | "newToken" | "control" | "onDefect"> {
+  extends Pick<AppOptions, "nodeId" | "clock" | "fresh" | "newToken" | "problem" | "control" | "onDefect"> {
   /** The unix socket's path; absent for none. */
   readonly socket?: string
   /** `HOST:PORT`; absent for none. */
@@ -34,8 +34,6 @@ export interface OpenOptions
   /** `undefined` as long as this node is no manager. */
   readonly ledger: () => LedgerService | undefined
   readonly membership: NonNullable<AppOptions["membership"]>
-  /** Why this node is of no use to its cluster, where its membership is `error`. */
-  readonly problem?: string
   readonly system: Pick<SystemService, "ask" | "tell" | "metrics">
   /** Ours, for `/version`. */
   readonly version: string
@@ -56,33 +54,25 @@ export const openGateway = Effect.fn("gateway.open")(function* (
 
   // A token is what opens the other door, and no other credentials pass it yet.
   const who = (request: Request): string => (request.headers.has("authorization") ? "http-token" : "local")
-  const app = makeApp({
+  const known = {
     ledger,
-    run: Effect.runPromise,
+    membership,
     nodeId,
     engine: link,
     who,
     clock,
     fresh: options.fresh,
     newToken: options.newToken,
-    membership,
+    ...(options.problem === undefined ? {} : { problem: options.problem })
+  }
+  const app = makeApp({
+    ...known,
+    run: Effect.runPromise,
     headers,
-    ...(options.problem === undefined ? {} : { problem: options.problem }),
     ...(options.control === undefined ? {} : { control: options.control }),
     ...(options.onDefect === undefined ? {} : { onDefect: options.onDefect })
   })
-  const gateway: Gateway = {
-    ledger,
-    membership,
-    ...(options.problem === undefined ? {} : { problem: options.problem }),
-    control: options.control ?? {},
-    engine: link,
-    nodeId,
-    clock,
-    fresh: options.fresh,
-    newToken: options.newToken,
-    who
-  }
+  const gateway: Gateway = { ...known, control: options.control ?? {} }
 
   const doors = yield* serveGateway({
     ...(options.socket === undefined ? {} : { socket: options.socket }),

@@ -17,8 +17,8 @@ import {
   writing
 } from "#actors/ledger/writer.ts"
 import { type Task, taskStates } from "#actors/model/objects.ts"
-import { isBefore, isTerminal } from "#actors/model/task-state.ts"
-import { historyOf, isDisposable, prune } from "#actors/service/prune.ts"
+import { isBefore } from "#actors/model/task-state.ts"
+import { historyOf, isAtRest, isDisposable, prune } from "#actors/service/prune.ts"
 import { slotKeyOf } from "#actors/service/slot.ts"
 import { later } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
@@ -88,7 +88,7 @@ function scan(state: ReaperState): ReaperStep {
   const touch = (tasks: Iterable<Task>): void => {
     for (const task of tasks) touched.set(task.ID, task)
   }
-  for (const at of taskStates) if (isBefore(at, "assigned") || isTerminal(at)) touch(ledger.tasksInState(at))
+  for (const at of taskStates) if (isAtRest(at)) touch(ledger.tasksInState(at))
   for (const id of ledger.servicesOfTasks()) {
     if (ledger.get("service", id) === undefined) touch(ledger.tasksOfService(id))
   }

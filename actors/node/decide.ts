@@ -4,7 +4,7 @@
  * It answers the node, gives it a session, writes its reports to the ledger in batches, and declares it down
  * when it has been silent for too long. Silence that may be our own fault is listened to once more.
  */
-import { peersOf } from "#actors/authority/peers.ts"
+import { peersOf, raftIdOf } from "#actors/authority/peers.ts"
 import type { Role } from "#actors/authority/protocol.ts"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
@@ -258,7 +258,7 @@ function standingOf({ ledger, id }: NodeState): { readonly role?: Role; readonly
   const node = ledger.get("node", id)
   if (node === undefined) return {}
   const { ManagerStatus, Spec } = node
-  if (ManagerStatus !== undefined) return { role: "manager", raftId: ManagerStatus.RaftId ?? id }
+  if (ManagerStatus !== undefined) return { role: "manager", raftId: raftIdOf(node) }
   return { role: Spec.Role ?? "worker" }
 }
 

@@ -1,6 +1,6 @@
 /** Which ended tasks are kept as history, and which are deleted for good. */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import type { Service, Task } from "#actors/model/objects.ts"
+import type { Service, Task, TaskState } from "#actors/model/objects.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { byAge } from "#actors/service/slot.ts"
 
@@ -21,11 +21,14 @@ export function historyOf(ledger: LedgerReader, service: Service): number {
 const neverRuns = (task: Task): boolean => isBefore(task.Status.State, "assigned") && isUnwanted(task)
 const isUnwanted = (task: Task): boolean => isBefore("complete", task.DesiredState)
 
+/** Only in these states can a task be disposable. */
+export const isAtRest = (state: TaskState): boolean => isTerminal(state) || isBefore(state, "assigned")
+
 /** True when nothing is to be remembered of a task: it was to be removed, or has no service, or never came to run. */
 export function isDisposable(ledger: LedgerReader, task: Task): boolean {
   if (neverRuns(task)) return true
   const isLeaving = task.DesiredState === "remove" || ledger.get("service", task.ServiceID) === undefined
-  return isLeaving && (isTerminal(task.Status.State) || isBefore(task.Status.State, "assigned"))
+  return isLeaving && isAtRest(task.Status.State)
 }
 
 /** The tasks of one slot that its history has no room for, oldest first. */

@@ -25,7 +25,7 @@ export interface BackupRoutesOptions {
   readonly headers: () => Readonly<Record<string, string>>
 }
 
-export const shortestPassphrase = 8
+const shortestPassphrase = 8
 
 /** `Local`: what this manager has, also where nobody leads and others may have more. */
 const Body = Schema.Struct({ Passphrase: Schema.String, Local: Schema.optionalKey(Schema.Boolean) })

@@ -2,13 +2,11 @@
  * What follows for the Raft group from who is to be a manager: one step at a time, and what the ledger should say
  * of each manager. The ledger tells what people want, the group tells what is.
  */
+import { raftIdOf } from "#actors/authority/peers.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel, featureLevelOf } from "#actors/ledger/features.ts"
 import type { Cluster, Node } from "#actors/model/objects.ts"
 import type { GroupChange, GroupView } from "#actors/raft/protocol.ts"
-
-/** A node's name in the group: its own where its log has never begun anew. */
-export const raftIdOf = (node: Node): string => node.ManagerStatus?.RaftId ?? node.ID
 
 /**
  * The next change of the group, if one is due. Who is to join comes before who is to leave, so that a replacement is

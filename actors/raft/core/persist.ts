@@ -1,7 +1,7 @@
 /** What goes to the disk, in what pieces, and what follows once it is there. */
 import type { Persist } from "#actors/raft/core/protocol.ts"
 import { advanceCommit } from "#actors/raft/core/replicate.ts"
-import type { State, Writing } from "#actors/raft/core/state.ts"
+import { isPlacing, type State, type Writing } from "#actors/raft/core/state.ts"
 import type { SnapshotMeta } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
 
@@ -10,7 +10,7 @@ export function takePersist(state: State): Persist | undefined {
   const { log, settings, writing } = state
   if (state.quarantined !== undefined || writing.length >= settings.persistsInFlight) return undefined
   // The log goes on behind a snapshot only when that is in place.
-  if (state.unplaced !== undefined || writing.some((at) => at.snapshot !== undefined)) return undefined
+  if (isPlacing(state)) return undefined
   const hardState = { term: state.term, vote: state.vote }
   const isHard = hardState.term !== state.hardHanded.term || hardState.vote !== state.hardHanded.vote
   const snapshot = state.installing

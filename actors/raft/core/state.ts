@@ -217,11 +217,12 @@ export const mayCampaign = (state: State): boolean =>
   !isDiskStuck(state) &&
   (isVoter(configurationOf(state), state.id) || mayHaveToLeadOut(state))
 
+/** A fetched snapshot is on its way to the disk, or finds no room there. */
+export const isPlacing = (state: State): boolean =>
+  state.unplaced !== undefined || state.writing.some(({ snapshot }) => snapshot !== undefined)
+
 /** A fetched snapshot is to take the place of the log, and is not durable yet. */
-const isInstalling = (state: State): boolean =>
-  state.installing !== undefined ||
-  state.unplaced !== undefined ||
-  state.writing.some(({ snapshot }) => snapshot !== undefined)
+const isInstalling = (state: State): boolean => state.installing !== undefined || isPlacing(state)
 
 /**
  * The group may be voting this member out, and the entry that says so may be here alone: the others would wait for its

@@ -25,6 +25,15 @@ export function step(state: State, message: CoreMessage): void {
     if (message._tag === "PreVote" || message._tag === "Vote") tellRemoved(state, message.from)
     return
   }
+  // What these say holds in whatever term they say it.
+  if (message._tag === "Quarantined") {
+    onQuarantined(state, message.from)
+    return
+  }
+  if (message._tag === "Removed") {
+    onRemoved(state, message.from)
+    return
+  }
   const isReply =
     message._tag === "PreVoteReply" ||
     message._tag === "VoteReply" ||
@@ -36,8 +45,6 @@ export function step(state: State, message: CoreMessage): void {
   if (message.term > state.term) {
     switch (message._tag) {
       case "PreVote":
-      case "Removed":
-      case "Quarantined":
         break
       case "PreVoteReply":
         // When granted, it names the term that was asked about.
@@ -108,12 +115,6 @@ export function step(state: State, message: CoreMessage): void {
       onHeartbeatReply(state, message)
       onReadConfirmed(state, message)
       return
-    case "Quarantined":
-      onQuarantined(state, message.from)
-      return
-    case "Removed":
-      onRemoved(state, message.from)
-      return
     default:
       never(message)
   }
@@ -154,12 +155,6 @@ function onOldTerm(state: State, message: CoreMessage): void {
         term: state.term,
         read: 0
       })
-      return
-    case "Quarantined":
-      onQuarantined(state, message.from)
-      return
-    case "Removed":
-      onRemoved(state, message.from)
       return
     default:
       return

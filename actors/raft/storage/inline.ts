@@ -75,12 +75,10 @@ export function inlineStorage(
         try {
           draft = wal.draft(meta)
           for (let next = chunks.next(); next.done !== true; next = chunks.next()) draft.add(next.value)
-          const steps = draft.finish()
-          let step = steps.next()
-          while (step.done !== true) step = steps.next()
-          wal.adopt(step.value)
+          const stored = draft.finishNow()
+          wal.adopt(stored)
           // Only now: one that was refused must never be read in the place of the one before it.
-          newest = step.value
+          newest = stored
           encoder.skipTo(meta.index)
           return () => done(true)
         } catch (error) {

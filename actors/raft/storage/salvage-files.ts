@@ -178,10 +178,7 @@ export function writeLog(target: Rebuild, contents: Contents): number {
 function saveSnapshot(wal: Wal, { meta, chunks }: NonNullable<Contents["snapshot"]>): void {
   const draft = wal.draft(meta)
   for (const chunk of chunks) draft.add(chunk)
-  const steps = draft.finish()
-  let step = steps.next()
-  while (step.done !== true) step = steps.next()
-  wal.adopt(step.value)
+  wal.adopt(draft.finishNow())
 }
 
 /** The snapshot that a salvaged log begins from, decrypted and checked while it is read. */

@@ -137,6 +137,15 @@ export class SnapshotDraft {
     }
   }
 
+  /** The same at once. */
+  finishNow(): StoredSnapshot {
+    const steps = this.finish()
+    for (;;) {
+      const step = steps.next()
+      if (step.done === true) return step.value
+    }
+  }
+
   /** Leaves nothing behind. */
   abandon(): void {
     try {

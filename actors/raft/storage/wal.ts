@@ -54,6 +54,7 @@ export class Wal {
   readonly #cipher: Cipher
   readonly #state: WalState
   readonly #place: string
+  readonly #snapshotsPlace: string
   readonly #keys = new Map<string, FileKey>()
   #lastKey: { readonly fileId: Uint8Array; readonly key: FileKey } | undefined
   #ring: KeyRing
@@ -85,6 +86,7 @@ export class Wal {
     this.#cipher = cipher
     this.#state = state
     this.#place = `${state.directory}/${names.log}`
+    this.#snapshotsPlace = `${state.directory}/${names.snapshots}`
     this.#ring = state.ring
     this.#segments = [...state.segments]
     this.#frames = [...state.frames]
@@ -205,7 +207,7 @@ export class Wal {
       this.#cipher,
       this.#state.owner,
       this.#dataKey,
-      `${this.#state.directory}/${names.snapshots}`,
+      this.#snapshotsPlace,
       meta
     )
   }
@@ -293,17 +295,15 @@ export class Wal {
   /** One that was never marked; nobody knows of it. */
   #discard({ name }: StoredSnapshot): void {
     if (this.#snapshots.some((known) => known.name === name)) return
-    const place = `${this.#state.directory}/${names.snapshots}`
-    this.#vfs.remove(`${place}/${name}`)
-    this.#vfs.syncDirectory(place)
+    this.#vfs.remove(`${this.#snapshotsPlace}/${name}`)
+    this.#vfs.syncDirectory(this.#snapshotsPlace)
   }
 
   #setAside(at: number): void {
-    const place = `${this.#state.directory}/${names.snapshots}`
     const [bad] = this.#snapshots.splice(at, 1)
     if (bad === undefined) return
-    this.#vfs.rename(`${place}/${bad.name}`, `${place}/${bad.name}.bad`)
-    this.#vfs.syncDirectory(place)
+    this.#vfs.rename(`${this.#snapshotsPlace}/${bad.name}`, `${this.#snapshotsPlace}/${bad.name}.bad`)
+    this.#vfs.syncDirectory(this.#snapshotsPlace)
   }
 
   /** There was no room for something that can wait. */
@@ -479,9 +479,8 @@ export class Wal {
   }
 
   #dropNeedless(): void {
-    const place = `${this.#state.directory}/${names.snapshots}`
-    for (const old of this.#snapshots.slice(2)) this.#vfs.remove(`${place}/${old.name}`)
-    if (this.#snapshots.length > 2) this.#vfs.syncDirectory(place)
+    for (const old of this.#snapshots.slice(2)) this.#vfs.remove(`${this.#snapshotsPlace}/${old.name}`)
+    if (this.#snapshots.length > 2) this.#vfs.syncDirectory(this.#snapshotsPlace)
     this.#snapshots = this.#snapshots.slice(0, 2)
     const floor = this.#snapshots[1]?.index ?? 0
     let dropped = false
