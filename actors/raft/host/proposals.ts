@@ -142,14 +142,12 @@ export class Proposals {
     this.#settle(pending.ticket, outcome)
   }
 
-  /** Ends what is late, and, with nobody to lead, what can be refused for certain. */
+  /** Ends what is late, and, with nobody to lead, everything: nothing that is sent now would be answered soon. */
   expire(now: number, leaderless: boolean): void {
     for (const pending of this.#all.values()) {
-      if (leaderless && !pending.doubtful) this.end(pending, { _tag: "NotLeader" })
-      else if (now >= pending.deadline) {
-        const message = "No answer in time: it may have been applied, or may be yet"
-        this.end(pending, pending.doubtful ? { _tag: "Unknown", message } : { _tag: "NotLeader" })
-      }
+      if (!leaderless && now < pending.deadline) continue
+      const message = "No answer in time: it may have been applied, or may be yet"
+      this.end(pending, pending.doubtful ? { _tag: "Unknown", message } : { _tag: "NotLeader" })
     }
   }
 

@@ -106,7 +106,16 @@ describe("proposals", () => {
     }
   })
 
-  test("G7 L2: without a majority, what never left is refused within a second or so, the rest is unknown at its deadline", () => {
+  test("G7: what a leader had sent when it was cut off is unknown within two seconds, long before its deadline", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    members.isolate(leader)
+    const told = members.propose(leader, "doubtful")
+    members.until("an end", () => told.outcome !== undefined, 2_000)
+    expect(told.outcome?._tag).toBe("Unknown")
+  })
+
+  test("G7 L2: without a majority, what never left is refused within a second or so, what left is unknown", () => {
     const members = new Members(["a", "b", "c"])
     const leader = members.elect()
     members.isolate(leader)
