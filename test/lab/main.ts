@@ -1,99 +1,95 @@
 /**
- * The lab: several machines on one, as root on Linux. Each is a network namespace with a real Docker Engine and a
- * Troupe manager, joined to the others by a bridge; n1 founds the cluster, the others join it, over TLS.
+ * The lab: several machines on one, as root on Linux. Each is a network namespace with a real Docker Engine of its own,
+ * joined to the others by a bridge; n1 founds a cluster, the others join it, over TLS.
  *
- *     bun run lab up 3 [--without-engines] | status | cut n2 | heal n2 | kill n2 | start n2 | down
+ *     bun run lab up 5 [--managers 3] [--swarm | --without-engines]
+ *     bun run lab status | cut n2 | heal n2 | freeze n2 [engine|node] | thaw n2 | kill n2 | start n2 | load IMAGE | down
  */
+import { spawnSync } from "node:child_process"
 import process from "node:process"
 import { parseArgs } from "node:util"
-import { table } from "#cli/print/table.ts"
-import {
-  connect,
-  cut,
-  heal,
-  invitationOf,
-  isAlive,
-  isMember,
-  kill,
-  LabError,
-  type Machine,
-  newMachine,
-  readMachines,
-  request,
-  socketOf,
-  startEngine,
-  startNode,
-  takeDown,
-  writeMachines
-} from "#test/lab/machines.ts"
+import { apiOf, engineOf, type Machine, newMachine, readMachines, writeMachines } from "#test/lab/machines.ts"
+import { cut, heal } from "#test/lab/network.ts"
+import { freeze, kill, type Part, takeDown, thaw } from "#test/lab/power.ts"
+import { isAlive, LabError } from "#test/lab/processes.ts"
+import { raise, startAgain } from "#test/lab/raise.ts"
+import { status } from "#test/lab/status.ts"
+import { isMember } from "#test/lab/troupe.ts"
 
 interface Words {
-  readonly argument: string | undefined
+  readonly rest: ReadonlyArray<string>
+  readonly managers: string | undefined
+  readonly swarm: boolean
   readonly withoutEngines: boolean
 }
 
-const commands: Readonly<Record<string, (machines: Array<Machine>, words: Words) => Promise<void>>> = {
-  up: async (machines, { argument = "3", withoutEngines }) => {
-    const count = Number(argument)
-    if (!Number.isInteger(count) || count < 1 || count > 7)
-      throw new LabError(`up '${argument}': expected 1 to 7`)
-    for (let at = machines.length + 1; at <= count; at++) machines.push(newMachine(at, !withoutEngines))
-    writeMachines(machines)
-    for (const machine of machines) connect(machine)
-    const [first, ...others] = machines
-    if (first === undefined) return
-    const engines = machines.map(startEngine)
-    await Promise.all(engines).finally(() => writeMachines(machines))
-    await startNode(first).finally(() => writeMachines(machines))
-    const invitation = others.length === 0 ? undefined : await invitationOf(first)
-    await Promise.all(others.map((machine) => startNode(machine, invitation))).finally(() =>
-      writeMachines(machines)
+type Command = (machines: Array<Machine>, words: Words) => Promise<void> | void
+
+/** More would only be slower to agree. */
+const mostManagers = 7
+const mostMachines = 20
+
+const commands: Readonly<Record<string, { readonly takes: number; readonly run: Command }>> = {
+  up: {
+    takes: 1,
+    run: async (machines, words) => {
+      plan(machines, words)
+      await raise(machines)
+      for (const machine of machines)
+        console.log(`${machine.name}  ${machine.address}  docker -H unix://${apiOf(machine)}`)
+    }
+  },
+  status: { takes: 0, run: async (machines) => console.log(await status(someOf(machines))) },
+  cut: { takes: 1, run: (machines, { rest }) => cut(named(machines, rest[0])) },
+  heal: { takes: 1, run: (machines, { rest }) => heal(named(machines, rest[0])) },
+  freeze: { takes: 2, run: (machines, { rest }) => freeze(named(machines, rest[0]), part(rest[1])) },
+  thaw: { takes: 1, run: (machines, { rest }) => thaw(named(machines, rest[0])) },
+  kill: { takes: 1, run: (machines, { rest }) => kill(named(machines, rest[0])) },
+  start: {
+    takes: 1,
+    run: async (machines, { rest }) => {
+      const machine = named(machines, rest[0])
+      if (machine.orchestrator === "troupe" && !isMember(machine))
+        throw new LabError(`${machine.name} is no member of the cluster: run up again`)
+      await startAgain(machine).finally(() => writeMachines(machines))
+    }
+  },
+  load: { takes: 1, run: (machines, { rest }) => load(someOf(machines), rest[0]) },
+  down: {
+    takes: 0,
+    run: (machines) => takeDown(machines, ({ name }) => console.log(`${name} is gone`))
+  }
+}
+
+/** Adds to `machines` those that are missing. */
+function plan(machines: Array<Machine>, { rest, managers, swarm, withoutEngines }: Words): void {
+  const count = within(`up '${rest[0] ?? "3"}'`, rest[0] ?? "3", 1, mostMachines)
+  const most = Math.min(count, mostManagers)
+  const managing = managers === undefined ? most : within(`--managers '${managers}'`, managers, 1, most)
+  if (swarm && withoutEngines)
+    throw new LabError("--swarm --without-engines: expected one of the two, Swarm is a part of the Engine")
+  const orchestrator = swarm ? "swarm" : "troupe"
+  const [first] = machines
+  if (first !== undefined && first.orchestrator !== orchestrator)
+    throw new LabError(
+      `a lab of ${first.orchestrator} is up: run down before up ${swarm ? "--swarm" : "without --swarm"}`
     )
-    for (const { name, address } of machines)
-      console.log(`${name}  ${address}  docker -H unix://${socketOf(name)}`)
-  },
-  status: async (machines) => {
-    const raft = await Promise.all(
-      machines.map(({ name }) =>
-        request(socketOf(name), "GET", "/raft", undefined, 2_000).then(
-          ({ status, body }) => (status === 200 ? body : {}),
-          () => ({})
-        )
-      )
-    )
-    const rows = machines.map(({ name, address, hasEngine, enginePid, nodePid }, at) => [
-      name,
-      address,
-      hasEngine ? (isAlive(enginePid) ? "up" : "down") : "none",
-      isAlive(nodePid) ? "up" : "down",
-      ...["role", "term", "commit", "applied", "digest"].map((field) => String(raft[at]?.[field] ?? "")),
-      `unix://${socketOf(name)}`
-    ])
-    const head = [
-      "MACHINE",
-      "ADDRESS",
-      "ENGINE",
-      "NODE",
-      "ROLE",
-      "TERM",
-      "COMMIT",
-      "APPLIED",
-      "DIGEST",
-      "SOCKET"
-    ]
-    console.log(table(head, rows))
-  },
-  cut: async (machines, { argument }) => cut(named(machines, argument)),
-  heal: async (machines, { argument }) => heal(named(machines, argument)),
-  kill: async (machines, { argument }) => kill(named(machines, argument)),
-  start: async (machines, { argument }) => {
-    const machine = named(machines, argument)
-    if (!isMember(machine)) throw new LabError(`${machine.name} is no member of the cluster: run up again`)
-    connect(machine)
-    await startEngine(machine)
-    await startNode(machine).finally(() => writeMachines(machines))
-  },
-  down: (machines) => takeDown(machines, ({ name }) => console.log(`${name} is gone`))
+  for (let at = machines.length + 1; at <= count; at++) {
+    const role = at <= managing ? "manager" : "worker"
+    machines.push(newMachine(at, { role, orchestrator, hasEngine: !withoutEngines }))
+  }
+}
+
+function within(what: string, text: string, least: number, most: number): number {
+  const number = Number(text)
+  if (/^\d+$/.test(text) && number >= least && number <= most) return number
+  throw new LabError(`${what}: expected a whole number from ${least} to ${most}`)
+}
+
+function part(word: string | undefined): Part {
+  if (word === undefined) return "machine"
+  if (word === "engine" || word === "node") return word
+  throw new LabError(`freeze '${word}': expected engine, node, or nothing for the whole machine`)
 }
 
 function named(machines: ReadonlyArray<Machine>, name: string | undefined): Machine {
@@ -103,18 +99,46 @@ function named(machines: ReadonlyArray<Machine>, name: string | undefined): Mach
   throw new LabError(`'${name ?? ""}': expected one of ${known}`)
 }
 
+function someOf(machines: ReadonlyArray<Machine>): ReadonlyArray<Machine> {
+  if (machines.length === 0) throw new LabError("no lab is up: run up first")
+  return machines
+}
+
+/** Copies an image of this machine's own Engine to every Engine of the lab. */
+function load(machines: ReadonlyArray<Machine>, image: string | undefined): void {
+  if (image === undefined) throw new LabError("load: expected an image that `docker image ls` shows here")
+  const saved = spawnSync("docker", ["save", image], { maxBuffer: 4 * 1024 ** 3 })
+  if (saved.status !== 0) throw new LabError(`load '${image}': ${saved.stderr.toString().trim()}`)
+  for (const { name, enginePid } of machines) {
+    if (!isAlive(enginePid)) continue
+    const loaded = spawnSync("docker", ["-H", `unix://${engineOf(name)}`, "load"], { input: saved.stdout })
+    if (loaded.status !== 0)
+      throw new LabError(`load '${image}' on ${name}: ${loaded.stderr.toString().trim()}`)
+    console.log(`${name}: ${loaded.stdout.toString().trim()}`)
+  }
+}
+
 try {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { "without-engines": { type: "boolean", default: false } }
+    options: {
+      managers: { type: "string" },
+      swarm: { type: "boolean", default: false },
+      "without-engines": { type: "boolean", default: false }
+    }
   })
-  const [command = "", argument] = positionals
-  const action = commands[command]
-  if (action === undefined)
-    throw new LabError(`'${command}': expected one of ${Object.keys(commands).join(", ")}`)
+  const [word = "", ...rest] = positionals
+  const command = commands[word]
+  if (command === undefined)
+    throw new LabError(`'${word}': expected one of ${Object.keys(commands).join(", ")}`)
+  const surplus = rest[command.takes]
+  if (surplus !== undefined) throw new LabError(`${word}: '${surplus}' is one word too many`)
+  if (word !== "up" && (values.managers !== undefined || values.swarm || values["without-engines"]))
+    throw new LabError(`${word}: --managers, --swarm and --without-engines go with up`)
   if (process.platform !== "linux" || process.getuid?.() !== 0)
     throw new LabError("the lab needs Linux and root")
-  await action(readMachines(), { argument, withoutEngines: values["without-engines"] })
+  const { managers, swarm } = values
+  await command.run(readMachines(), { rest, managers, swarm, withoutEngines: values["without-engines"] })
 } catch (cause) {
   console.error(`lab: ${cause instanceof Error ? cause.message : cause}`)
   process.exit(1)

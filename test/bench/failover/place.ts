@@ -1,18 +1,12 @@
 /** Where failover is measured: managers as plain processes on loopback, or each in a network of its own, over TLS. */
 import process from "node:process"
-import {
-  cut,
-  heal,
-  type Machine,
-  raise,
-  request,
-  socketOf,
-  takeDown,
-  threeMachines,
-  until,
-  untilWhole,
-  writeMachines
-} from "#test/lab/machines.ts"
+import { type Machine, socketOf, threeMachines, writeMachines } from "#test/lab/machines.ts"
+import { cut, heal } from "#test/lab/network.ts"
+import { takeDown } from "#test/lab/power.ts"
+import { until } from "#test/lab/processes.ts"
+import { raise } from "#test/lab/raise.ts"
+import { request } from "#test/lab/request.ts"
+import { untilWhole } from "#test/lab/troupe.ts"
 import type { Cluster } from "#test/support/cluster.ts"
 import { configNames, Managers, writeConfig } from "#test/support/managers.ts"
 

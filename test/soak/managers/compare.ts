@@ -9,7 +9,9 @@ import { openReadable } from "#actors/raft/storage/inspect.ts"
 import { defaultLimits } from "#actors/raft/storage/layout.ts"
 import { openLog } from "#actors/raft/storage/open.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
-import { dataOf, type Machine, request, socketOf, until } from "#test/lab/machines.ts"
+import { dataOf, type Machine, socketOf } from "#test/lab/machines.ts"
+import { until } from "#test/lab/processes.ts"
+import { request } from "#test/lab/request.ts"
 
 export interface Place {
   readonly applied: number

@@ -6,7 +6,8 @@ import { Effect } from "effect"
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
 import { readHeld } from "#actors/authority/store.ts"
 import { createClient } from "#actors/nats/creds.ts"
-import { dataOf, type Machine, request, socketOf } from "#test/lab/machines.ts"
+import { dataOf, type Machine, socketOf } from "#test/lab/machines.ts"
+import { request } from "#test/lab/request.ts"
 
 export type Kind = "config" | "service"
 

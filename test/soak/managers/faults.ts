@@ -2,7 +2,10 @@
 import { readFileSync } from "node:fs"
 import process from "node:process"
 import type { Fresh } from "#runtime/ids.ts"
-import { block, cut, dataOf, heal, isAlive, type Machine, startNode, until } from "#test/lab/machines.ts"
+import { dataOf, type Machine } from "#test/lab/machines.ts"
+import { block, cut, heal } from "#test/lab/network.ts"
+import { isAlive, until } from "#test/lab/processes.ts"
+import { startNode } from "#test/lab/troupe.ts"
 
 export interface Fault {
   readonly name: string

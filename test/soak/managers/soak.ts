@@ -7,23 +7,13 @@ import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import process from "node:process"
 import { Fresh } from "#runtime/ids.ts"
-import {
-  base,
-  block,
-  folderOf,
-  heal,
-  isAlive,
-  type Machine,
-  raise,
-  remove,
-  removeRest,
-  request,
-  socketOf,
-  threeMachines,
-  until,
-  untilWhole,
-  writeMachines
-} from "#test/lab/machines.ts"
+import { base, folderOf, type Machine, socketOf, threeMachines, writeMachines } from "#test/lab/machines.ts"
+import { block, heal } from "#test/lab/network.ts"
+import { remove, removeRest } from "#test/lab/power.ts"
+import { isAlive, until } from "#test/lab/processes.ts"
+import { raise } from "#test/lab/raise.ts"
+import { request } from "#test/lab/request.ts"
+import { untilWhole } from "#test/lab/troupe.ts"
 import { Clients, type Counts } from "#test/soak/managers/clients.ts"
 import { agreed, replay } from "#test/soak/managers/compare.ts"
 import { httpDoor, type NatsDoor, natsDoor } from "#test/soak/managers/doors.ts"
