@@ -10,9 +10,11 @@ import { networkInterfaces } from "node:os"
 import process from "node:process"
 import { Context, Deferred, Effect, Layer, Queue } from "effect"
 import { serveApi } from "#actors/api/serve.ts"
-import { openJoinPort } from "#actors/authority/join-port.ts"
+import { Credentials, type CredentialsService, openCredentials } from "#actors/authority/credentials.ts"
+import { keepJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
+import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import type { Held, LeftBehind } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
@@ -120,10 +122,12 @@ type End = "over" | "another role" | "begin anew"
 const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
   const held: Held = yield* becomeMember(options, Date.now())
   if (held.leftBehind !== undefined) return yield* serveLeftBehind(options, held, held.leftBehind, lives)
-  return yield* Effect.scoped(serveMember(options, held, lives)).pipe(
+  const credentials = yield* openCredentials(options.dataDir, held)
+  return yield* Effect.scoped(serveMember(options, credentials, lives)).pipe(
     Effect.catchIf(
       (error) => error instanceof WentOnWithout,
-      (verdict) => Effect.as(rememberLeftBehind(options.dataDir, held, verdict), "another role" as End)
+      (verdict) =>
+        Effect.as(rememberLeftBehind(options.dataDir, credentials.held(), verdict), "another role" as End)
     )
   )
 })
@@ -143,7 +147,7 @@ const serveLeftBehind = Effect.fnUntraced(function* (
   const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
   const asked = yield* Deferred.make<End>()
   const doors = yield* openGateway({
-    ...sharedOf(identity, held.membership.root),
+    ...sharedOf(identity, () => held.membership.root),
     ...doorsOf(options),
     engine: yield* engineAddress(options),
     executor,
@@ -184,7 +188,12 @@ const forceNewCluster = (lives: Lives, ends: Deferred.Deferred<End>): Effect.Eff
   })
 
 /** A member's life: the actors, the doors, and what a manager has beside them. */
-const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Held, lives: Lives) {
+const serveMember = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  credentials: CredentialsService,
+  lives: Lives
+) {
+  const held = credentials.held()
   const host = makeLiveHost((error) => console.error("a turn failed", error))
   const { role } = held.membership
   const identity: Identity = held.membership
@@ -192,8 +201,8 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
 
   const drivers = yield* Layer.build(driversOf(options, identity))
   const executor = Context.get(drivers, Executor)
-  const manager = role === "manager" ? yield* openManager(options, held, executor, host) : undefined
-  const worker = manager === undefined ? yield* openWorker(options, held) : undefined
+  const manager = role === "manager" ? yield* openManager(options, credentials, executor, host) : undefined
+  const worker = manager === undefined ? yield* openWorker(options, credentials) : undefined
   const nats = manager?.nats ?? worker?.nats
   assert(nats !== undefined, "a node is a manager or a worker")
 
@@ -229,6 +238,7 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
   )
   const standings = yield* Queue.sliding<Standing>(1)
   const shared = Context.add(drivers, System, system).pipe(
+    Context.add(Credentials, credentials),
     Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing))
   )
   if (manager) yield* lead(identity, manager.ledger, system)
@@ -239,6 +249,7 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
         ...identity,
         addr: options.advertiseAddr,
         name: options.name,
+        certified: true,
         ...(natsServer && { nats: natsServer.status() })
       }),
       identity.nodeId
@@ -254,7 +265,8 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
   const doors = yield* openDoors({
     options,
     identity,
-    root: held.membership.root,
+    // A token names what the cluster is known by, which this node may be about to hear.
+    root: () => manager?.ledger.read.cluster()?.Roots?.ca.certificate ?? credentials.held().membership.root,
     manager,
     system,
     executor,
@@ -263,15 +275,25 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
   })
   if (manager) {
     const { ledger, incarnation } = manager
-    yield* openJoinPort({
-      host: options.listenAddr,
-      port: held.ports.join,
-      identity: () => ({ ...held.membership, key: held.key }),
-      welcome: welcome({ ledger, fresh: freshFromMachine(), clock: () => host.now() }),
-      standing: { clusterId: identity.clusterId, raftId: raftIdOf(held), incarnation }
-    })
+    const identityNow = () => {
+      const { membership, key } = credentials.held()
+      return { ...membership, key }
+    }
+    const clock = (): number => host.now()
+    yield* keepJoinPort(
+      {
+        host: options.listenAddr,
+        port: held.ports.join,
+        identity: identityNow,
+        welcome: welcome({ ledger, fresh: freshFromMachine(), clock }),
+        reissue: reissueAtDoor(ledger, clock),
+        standing: { clusterId: identity.clusterId, raftId: raftIdOf(held), incarnation }
+      },
+      credentials
+    )
   }
-  if (worker) yield* Effect.forkScoped(followManagers({ options, held, system }, worker.nats.setManagers))
+  if (worker)
+    yield* Effect.forkScoped(followManagers({ options, credentials, system }, worker.nats.setManagers))
   yield* announceRunning(options.dataDir, {
     pid: process.pid,
     nodeId: identity.nodeId,
@@ -288,7 +310,8 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
   if (lives.forced !== undefined) yield* Deferred.succeed(lives.forced, identity.nodeId)
   lives.forced = undefined
   const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(lives.left)), "over" as End)
-  const changed = Effect.as(followRole({ options, held, system }, standings), "another role" as End)
+  const following = followRole({ options, credentials, system }, standings)
+  const changed = Effect.as(Effect.raceFirst(following, credentials.superseded), "another role" as End)
   const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked))
   if (manager === undefined) return yield* ended
   // Before anything else ends: who waits for a write here is answered by the next leader.
@@ -298,9 +321,9 @@ const serveMember = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
 })
 
 /** A worker has no log; one that it kept as a manager must not begin again. */
-const openWorker = Effect.fnUntraced(function* (options: NodeOptions, held: Held) {
+const openWorker = Effect.fnUntraced(function* (options: NodeOptions, credentials: CredentialsService) {
   yield* Effect.try(() => setFormerLogAside(options.dataDir, undefined))
-  return { nats: yield* connectWorker(options, held) }
+  return { nats: yield* connectWorker(options, credentials) }
 })
 
 /** Answers for the home of managers, and for the leader's whenever it leads. */
@@ -348,8 +371,8 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
 interface Parts {
   readonly options: NodeOptions
   readonly identity: Identity
-  /** The cluster's root certificate, PEM. */
-  readonly root: string
+  /** The cluster's root certificate as it is now, PEM. */
+  readonly root: () => string
   /** Absent on a worker. */
   readonly manager: { readonly ledger: LedgerService; readonly nats: ManagerNats } | undefined
   readonly system: System["Service"]
@@ -365,11 +388,11 @@ const doorsOf = ({ socket, http, dataDir }: NodeOptions) => ({
   version: packageJson.version
 })
 
-const sharedOf = ({ nodeId }: Identity, root: string) => ({
+const sharedOf = ({ nodeId }: Identity, root: () => string) => ({
   nodeId,
   clock: Date.now,
   fresh: freshFromMachine(),
-  newToken: () => newJoinToken(root),
+  newToken: () => newJoinToken(root()),
   onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
 })
 

@@ -55,9 +55,9 @@ export interface Lookout {
   readonly ask: (peers: ReadonlyArray<Peer>) => Effect.Effect<void>
 }
 
-export const lookOut = Effect.fnUntraced(function* (held: Held, own: Incarnation) {
+export const lookOut = Effect.fnUntraced(function* (held: () => Held, own: Incarnation) {
   const verdict = yield* Deferred.make<never, WentOnWithout>()
-  const { nodeId, clusterId, root } = held.membership
+  const { nodeId, clusterId } = held().membership
   const warned = new Set<string>()
   const warn = (by: string, text: string): void => {
     if (warned.has(`${by} ${text}`)) return
@@ -80,7 +80,7 @@ export const lookOut = Effect.fnUntraced(function* (held: Held, own: Incarnation
     }
   }
   const askOne = (peer: Peer) =>
-    askStanding(addressOf(peer), root).pipe(
+    Effect.suspend(() => askStanding(addressOf(peer), held().membership.root)).pipe(
       Effect.tap((said) =>
         Effect.sync(() => (said.clusterId === clusterId ? met(said.incarnation, said.raftId) : undefined))
       ),
@@ -105,8 +105,8 @@ const addressOf = ({ address, ports }: Peer): string => `${bracketed(address)}:$
 const askEvery = "2 seconds"
 
 /** Asks as long as something is amiss: nobody leads, or a member that is led is silent. */
-export const keepAsking = (held: Held, ledger: LedgerService, lookout: Lookout): Effect.Effect<never> =>
-  Effect.suspend(() => (isAmiss(ledger) ? lookout.ask(knownTo(held, ledger)) : Effect.void)).pipe(
+export const keepAsking = (held: () => Held, ledger: LedgerService, lookout: Lookout): Effect.Effect<never> =>
+  Effect.suspend(() => (isAmiss(ledger) ? lookout.ask(knownTo(held(), ledger)) : Effect.void)).pipe(
     Effect.delay(askEvery),
     Effect.forever
   )

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Schedule, type Scope } from "effect"
+import type { CredentialsService } from "#actors/authority/credentials.ts"
 import type { WorkerPeer } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import type { Held } from "#actors/authority/store.ts"
@@ -45,14 +46,17 @@ const stirEvery = "500 millis"
 
 export const connectNats = (
   options: NodeOptions,
-  held: Held
+  credentials: CredentialsService
 ): Effect.Effect<ManagerNats, Error, Scope.Scope> =>
-  options.nats === undefined ? overOwnServer(options, held) : overForeignServer(options, held, options.nats)
+  options.nats === undefined
+    ? overOwnServer(options, credentials)
+    : overForeignServer(options, credentials.held(), options.nats)
 
 const overOwnServer = Effect.fnUntraced(function* (
   options: NodeOptions,
-  held: Held
+  credentials: CredentialsService
 ): Effect.fn.Return<ManagerNats, Error, Scope.Scope> {
+  const held = credentials.held()
   const { membership, ports } = held
   const { nodeId, clusterId, managers } = membership
   const raftId = raftIdOf(held)
@@ -102,6 +106,16 @@ const overOwnServer = Effect.fnUntraced(function* (
   const main = yield* open("raft", connectionName(raftId))
   const bulk = yield* open("raft", bulkConnectionName(raftId))
   const system = yield* open("system", `troupe system ${nodeId}`)
+  const connections = [transport, api, main, bulk, system]
+  // The server first: what its own clients show next leads to the root that it then knows.
+  if (tls) {
+    yield* followTls(credentials, connections, (now) =>
+      Effect.andThen(
+        Effect.sync(() => writeTls(options.dataDir, now)),
+        server.certified
+      )
+    )
+  }
   const setPeers = Effect.fnUntraced(function* (
     peers: ReadonlyArray<Peer>,
     workers: ReadonlyArray<WorkerPeer>
@@ -110,7 +124,7 @@ const overOwnServer = Effect.fnUntraced(function* (
       routes: peers.filter((peer) => peer.nodeId !== nodeId).map(routeOf),
       members: [...peers, ...workers]
     })
-    for (const each of [transport, api, main, bulk, system]) each.setServers(serversOf(peers))
+    for (const each of connections) each.setServers(serversOf(peers))
   })
   const stir = Effect.sync(() => {
     const { raft, system: watcher } = server.credentials
@@ -175,6 +189,30 @@ export const tlsOf = ({ membership, key }: Held) => ({
   key,
   ca: membership.root
 })
+
+/** Shows what the node holds from now on over these connections, whenever that changes; `before` comes first. */
+export const followTls = (
+  credentials: CredentialsService,
+  connections: ReadonlyArray<NatsTransportService>,
+  before: (held: Held) => Effect.Effect<void, Error> = () => Effect.void
+): Effect.Effect<void, never, Scope.Scope> => {
+  let shown = JSON.stringify(tlsOf(credentials.held()))
+  return credentials.follow((held) => {
+    const tls = tlsOf(held)
+    const wanted = JSON.stringify(tls)
+    if (wanted === shown) return Effect.void
+    return before(held).pipe(
+      Effect.andThen(Effect.promise(() => Promise.all(connections.map((each) => each.setTls(tls))))),
+      Effect.tap(() =>
+        Effect.sync(() => {
+          shown = wanted
+        })
+      ),
+      Effect.retry({ schedule: Schedule.spaced("1 second"), times: 5 }),
+      Effect.catch(({ message }) => Effect.logError(`The new certificate is not in use yet: ${message}`))
+    )
+  })
+}
 
 /** nats-server reads its certificate from files. */
 function writeTls(dataDir: string, { membership, key }: Held): NatsTls {

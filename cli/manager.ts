@@ -1,10 +1,11 @@
 /** What a manager has beside what every node has: nats-server, its place in the Raft group, and the ledger. */
 import { randomBytes } from "node:crypto"
 import { Effect, Queue, Schedule } from "effect"
+import { type CredentialsService, knowing } from "#actors/authority/credentials.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { peersOf, workersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
-import { dropRoots, type Held, readRoots, rememberManagers } from "#actors/authority/store.ts"
+import { dropRoots, type Held, readRoots } from "#actors/authority/store.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
@@ -29,17 +30,20 @@ import type { Host } from "#runtime/host.ts"
 /** Everything a manager relies on, in this order; the cluster is founded where this is its first start. */
 export const openManager = Effect.fn("cli.openManager")(function* (
   options: NodeOptions,
-  held: Held,
+  credentials: CredentialsService,
   executor: ExecutorService,
   host: Host
 ) {
+  const held = credentials.held()
   const { clusterId, nodeId, managers } = held.membership
   const raftId = raftIdOf(held)
   yield* Effect.try(() => setFormerLogAside(options.dataDir, raftId))
   const incarnation = incarnationOf(options.dataDir, held)
-  const lookout = yield* lookOut(held, incarnation)
+  const lookout = yield* lookOut(credentials.held, incarnation)
   // Before this member says a word: who comes back to a group that went on without it might find a majority of its like.
-  const connecting = Effect.all([connectNats(options, held), lookout.ask(managers)], { concurrency: 2 })
+  const connecting = Effect.all([connectNats(options, credentials), lookout.ask(managers)], {
+    concurrency: 2
+  })
   const [nats] = yield* connecting
   const wire = yield* openWire(nats, held, incarnation, lookout)
   const opening = openLedger({
@@ -54,8 +58,8 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   const ledger = yield* Effect.raceFirst(lookout.leftBehind, opening)
   const settling = settle(options, held, executor, ledger, incarnation)
   yield* Effect.raceFirst(lookout.leftBehind, settling)
-  yield* followPeers(options.dataDir, held, nats, ledger)
-  yield* Effect.forkScoped(keepAsking(held, ledger, lookout))
+  yield* followPeers(credentials, nats, ledger)
+  yield* Effect.forkScoped(keepAsking(credentials.held, ledger, lookout))
   return { nats, ledger, incarnation, leftBehind: lookout.leftBehind }
 })
 
@@ -81,8 +85,7 @@ const initialGroup = (held: Held): Configuration =>
 
 /** Who the managers are is known to nats-server and to every connection, now and at the next start. */
 const followPeers = Effect.fnUntraced(function* (
-  dataDir: string,
-  held: Held,
+  credentials: CredentialsService,
   nats: ManagerNats,
   ledger: LedgerService
 ) {
@@ -99,7 +102,9 @@ const followPeers = Effect.fnUntraced(function* (
   let known = ""
   let isCurrent = false
   const isWithin = (managers: ReadonlyArray<Peer>): boolean =>
-    held.membership.managers.every(({ nodeId }) => managers.some((peer) => peer.nodeId === nodeId))
+    credentials
+      .held()
+      .membership.managers.every(({ nodeId }) => managers.some((peer) => peer.nodeId === nodeId))
   const follow = Effect.gen(function* () {
     yield* Queue.take(looks)
     const managers = peersOf(ledger.read)
@@ -109,7 +114,7 @@ const followPeers = Effect.fnUntraced(function* (
     if (now === known || managers.length === 0 || (!isCurrent && !isWithin(managers))) return
     known = now
     yield* nats.setPeers(managers, workers)
-    yield* rememberManagers(dataDir, held, managers)
+    yield* credentials.change(knowing(managers))
   }).pipe(
     Effect.catch((error) => Effect.logError(error.message)),
     Effect.forever

@@ -4,7 +4,9 @@
  * What it holds afterwards is whole or not there: a crash on the way leaves a machine that tries again.
  */
 import { Effect, Schedule } from "effect"
-import { type JoinError, joinCluster } from "#actors/authority/joining.ts"
+import { factsOf, renewAtDoor } from "#actors/authority/certificate/renewal.ts"
+import { usualExpiryMs } from "#actors/authority/certify.ts"
+import { JoinError, joinCluster } from "#actors/authority/joining.ts"
 import { issueMembership, newRoots } from "#actors/authority/membership.ts"
 import { type Held, readHeld, readRoots, writeHeld, writeRoots } from "#actors/authority/store.ts"
 import { newRequest } from "#actors/authority/x509.ts"
@@ -14,9 +16,6 @@ import { freePort } from "#cli/free-port.ts"
 import { openIdentity, writeIdentity } from "#cli/identity.ts"
 import { BadOption, type NodeOptions } from "#cli/node-options.ts"
 
-/** As Swarm's certificates: 90 days. A cluster that wants another time says so in its spec, and renewal follows it. */
-const foundingExpiryMs = 90 * 24 * 3_600_000
-
 /** A manager may be starting, or another one may be elected. */
 const patience = Schedule.min([Schedule.exponential("200 millis"), Schedule.spaced("2 seconds")]).pipe(
   Schedule.upTo({ times: 30 })
@@ -25,7 +24,7 @@ const patience = Schedule.min([Schedule.exponential("200 millis"), Schedule.spac
 /** What this machine holds, after it has joined or founded where it held nothing. `now` is ms since the epoch. */
 export const becomeMember = Effect.fn("cli.becomeMember")(function* (options: NodeOptions, now: number) {
   const held = yield* readHeld(options.dataDir)
-  if (held !== undefined) return held
+  if (held !== undefined) return yield* revive(options, held, now)
   if (options.role === "worker" && options.join === undefined) {
     return yield* BadOption.of("role", "worker", "--join and --token beside it: a worker founds no cluster")
   }
@@ -33,6 +32,23 @@ export const becomeMember = Effect.fn("cli.becomeMember")(function* (options: No
     options.join === undefined ? yield* found(options, now) : yield* join(options, options.join, now)
   yield* writeHeld(options.dataDir, made)
   return made
+})
+
+/** Whose certificate has ended while it was away is let in nowhere, but for the managers' doors. */
+const revive = Effect.fnUntraced(function* (options: NodeOptions, held: Held, now: number) {
+  if (held.leftBehind !== undefined) return held
+  const { notAfter } = yield* factsOf(held)
+  const { nodeId, managers } = held.membership
+  if (notAfter > now || managers.every((peer) => peer.nodeId === nodeId)) return held
+  yield* Effect.logWarning(
+    `This node's certificate ended at ${new Date(notAfter).toISOString()}: asking the managers for another one`
+  )
+  const renewed = yield* renewAtDoor(options.dataDir, held).pipe(
+    Effect.tapError(({ message }) => Effect.logWarning(message)),
+    Effect.retry({ schedule: patience, while: (error) => !(error instanceof JoinError && error.final) })
+  )
+  yield* writeHeld(options.dataDir, renewed)
+  return renewed
 })
 
 /** A new cluster's first member. Its roots lie in the data directory until they are in the ledger. */
@@ -46,7 +62,7 @@ const found = Effect.fnUntraced(function* (options: NodeOptions, now: number) {
     csr: request.pem,
     managers: [],
     now,
-    expiryMs: foundingExpiryMs
+    expiryMs: usualExpiryMs
   })
   const ports = yield* choosePorts(options)
   return { origin: "founded", membership, key: request.key, ports } satisfies Held

@@ -3,8 +3,9 @@
  * asks for the one that fits. What it then does about it is begin another life.
  */
 import { Effect, Queue, Schema } from "effect"
+import { type CredentialsService, knowing } from "#actors/authority/credentials.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
-import { type Held, rememberManagers, writeHeld } from "#actors/authority/store.ts"
+import type { Held } from "#actors/authority/store.ts"
 import { newRequest } from "#actors/authority/x509.ts"
 import { type FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import type { Standing } from "#actors/node/session/protocol.ts"
@@ -26,23 +27,24 @@ export function isRenewalDue(held: Held, standing: Standing): boolean {
 
 interface RoleOptions {
   readonly options: NodeOptions
-  readonly held: Held
+  readonly credentials: CredentialsService
   readonly system: SystemService
 }
 
-const askLeader = Effect.fnUntraced(function* ({ held, system }: RoleOptions, message: FromNode) {
-  const answer = yield* system.ask(address("leader", "node", held.membership.nodeId), message, askWithinMs)
+const askLeader = Effect.fnUntraced(function* ({ credentials, system }: RoleOptions, message: FromNode) {
+  const { nodeId } = credentials.held().membership
+  const answer = yield* system.ask(address("leader", "node", nodeId), message, askWithinMs)
   return yield* Schema.decodeUnknownEffect(ToNodeAnswer)(answer)
 })
 
-/** Completes when this node holds another membership than `held`, durably. */
+/** Completes when this node holds the membership of its next life, durably. */
 export const followRole = Effect.fn("cli.followRole")(function* (
   role: RoleOptions,
   standings: Queue.Dequeue<Standing>
 ): Effect.fn.Return<void> {
   let standing = yield* Queue.take(standings)
   for (;;) {
-    while (!isRenewalDue(role.held, standing)) standing = yield* Queue.take(standings)
+    while (!isRenewalDue(role.credentials.held(), standing)) standing = yield* Queue.take(standings)
     const membership = yield* renew(role).pipe(
       Effect.tapError(({ message }) =>
         Effect.logWarning(`This node is to be a ${standing.role} and cannot become one yet: ${message}`)
@@ -56,19 +58,20 @@ export const followRole = Effect.fn("cli.followRole")(function* (
 })
 
 const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<Membership, Error> {
-  const { options, held } = role
+  const { options, credentials } = role
+  const { ports } = credentials.held()
   const request = yield* newRequest
   const answer = yield* askLeader(role, {
     _tag: "Renew",
     csr: request.pem,
     addr: options.advertiseAddr,
-    ports: held.ports
+    ports
   })
   if (answer._tag !== "Renewed") {
     return yield* Effect.fail(new Error(answer._tag === "NotRenewed" ? answer.reason : answer._tag))
   }
   const { membership } = answer
-  yield* writeHeld(options.dataDir, { origin: "joined", ports: held.ports, membership, key: request.key })
+  yield* credentials.supersede({ origin: "joined", ports, membership, key: request.key })
   return membership
 })
 
@@ -77,8 +80,8 @@ export const followManagers = Effect.fn("cli.followManagers")(function* (
   role: RoleOptions,
   setManagers: (managers: Membership["managers"]) => void
 ) {
-  const { options, held } = role
-  let known = JSON.stringify(held.membership.managers)
+  const { credentials } = role
+  let known = JSON.stringify(credentials.held().membership.managers)
   const look = Effect.gen(function* () {
     const answer = yield* askLeader(role, { _tag: "AskManagers" })
     if (answer._tag !== "Managers" || answer.managers.length === 0) return
@@ -87,7 +90,7 @@ export const followManagers = Effect.fn("cli.followManagers")(function* (
     if (now === known) return
     known = now
     setManagers(managers)
-    yield* rememberManagers(options.dataDir, held, managers)
+    yield* credentials.change(knowing(managers))
   }).pipe(Effect.catch(({ message }) => Effect.logDebug(`The managers are not known anew: ${message}`)))
   return yield* look.pipe(Effect.andThen(Effect.sleep(managersEvery)), Effect.forever)
 })

@@ -1,10 +1,10 @@
 /** A worker's NATS: no server of its own, a connection to whichever manager's takes it. */
 import { Effect, type Scope } from "effect"
+import type { CredentialsService } from "#actors/authority/credentials.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
-import type { Held } from "#actors/authority/store.ts"
 import { isLoopback } from "#actors/gateway/parse-host-port.ts"
 import { ownCredentials } from "#actors/nats/creds.ts"
-import { readCreds, serverOf, tlsOf } from "#cli/manager-nats.ts"
+import { followTls, readCreds, serverOf, tlsOf } from "#cli/manager-nats.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
 
@@ -19,8 +19,9 @@ export interface WorkerNats {
 
 export const connectWorker = Effect.fn("cli.connectWorker")(function* (
   options: NodeOptions,
-  held: Held
+  credentials: CredentialsService
 ): Effect.fn.Return<WorkerNats, Error, Scope.Scope> {
+  const held = credentials.held()
   const { nodeId } = held.membership
   const name = `troupe ${nodeId}`
   if (options.nats !== undefined) {
@@ -44,6 +45,7 @@ export const connectWorker = Effect.fn("cli.connectWorker")(function* (
     ...(tls && { tls: tlsOf(held) }),
     name
   })
+  if (tls) yield* followTls(credentials, [transport])
   return {
     url: serverOf(first),
     tls,

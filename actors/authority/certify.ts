@@ -19,9 +19,11 @@ export interface CertificateFields {
 }
 
 /** Clocks differ: a certificate counts from an hour ago, as Swarm's does. */
-const backDateMs = 3_600_000
+export const backDateMs = 3_600_000
 /** Swarm refuses shorter ones, too: renewal needs room. */
 export const shortestMs = 3_600_000
+/** Swarm's: 90 days. */
+export const usualExpiryMs = 90 * 24 * 3_600_000
 const loopback = ["127.0.0.1", "::1"]
 
 const unitOf: Readonly<Record<Role, string>> = { worker: "swarm-worker", manager: "swarm-manager" }

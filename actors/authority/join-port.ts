@@ -1,15 +1,16 @@
 /**
  * The port at which machines ask to become nodes: HTTPS without a client certificate, because they have none yet.
  *
- * It gives out the root certificate and the incarnation, which are no secrets, and takes join requests, a few at a time: a guessed token
- * costs its guesser more than it costs us.
+ * It gives out the root certificate and the incarnation, which are no secrets, and takes requests to join and to
+ * renew, a few at a time: a guessed token costs its guesser more than it costs us.
  */
 import { createServer } from "node:https"
 import { getRequestListener } from "@hono/node-server"
-import { Cause, Effect, Exit, Schema, type Scope } from "effect"
-import { Hono } from "hono"
+import { Cause, Effect, Exit, Schedule, Schema, Scope } from "effect"
+import { type Context, Hono } from "hono"
 import { bodyLimit } from "hono/body-limit"
-import { JoinRequest, type Membership, type Standing } from "#actors/authority/protocol.ts"
+import type { CredentialsService } from "#actors/authority/credentials.ts"
+import { JoinRequest, type Membership, RenewRequest, type Standing } from "#actors/authority/protocol.ts"
 import { Refused } from "#actors/model/errors.ts"
 
 export class JoinPortError extends Schema.TaggedError<JoinPortError>()("JoinPortError", {
@@ -26,9 +27,10 @@ export interface ServerIdentity {
 export interface JoinPortOptions {
   readonly host: string
   readonly port: number
-  /** Asked at each connection, so that a renewed certificate needs no restart. */
   readonly identity: () => ServerIdentity
   readonly welcome: (request: JoinRequest) => Effect.Effect<Membership, Refused>
+  /** For a node whose certificate lets it in nowhere else. */
+  readonly reissue: (request: RenewRequest) => Effect.Effect<Membership, Refused>
   /** Which life of the cluster this manager is of, for managers that come back from an earlier one. */
   readonly standing: Standing
 }
@@ -54,22 +56,48 @@ export const openJoinPort = Effect.fn("authority.openJoinPort")(function* (
   )
 })
 
+/** Likewise, and listens anew whenever the node shows something else: no runtime changes that under a listener alike. */
+export const keepJoinPort = Effect.fn("authority.keepJoinPort")(function* (
+  options: JoinPortOptions,
+  { follow }: Pick<CredentialsService, "follow">
+): Effect.fn.Return<void, JoinPortError, Scope.Scope> {
+  const open = Effect.fnUntraced(function* () {
+    const door = yield* Scope.make()
+    yield* openJoinPort(options).pipe(
+      Scope.provide(door),
+      Effect.onError(() => Scope.close(door, Exit.void))
+    )
+    return { door, shown: options.identity().certificate }
+  })
+  let now = yield* open()
+  yield* Effect.addFinalizer(() => Scope.close(now.door, Exit.void))
+  yield* follow(() =>
+    Effect.gen(function* () {
+      if (options.identity().certificate === now.shown) return
+      yield* Scope.close(now.door, Exit.void)
+      now = yield* open().pipe(Effect.retry(Schedule.spaced("1 second")), Effect.orDie)
+    })
+  )
+})
+
 /** The routes, apart from the socket. */
-export function joinApp(options: Pick<JoinPortOptions, "identity" | "welcome" | "standing">): Hono {
-  const { identity, welcome, standing } = options
+export function joinApp(
+  options: Pick<JoinPortOptions, "identity" | "welcome" | "reissue" | "standing">
+): Hono {
+  const { identity, welcome, reissue, standing } = options
   const app = new Hono()
   const isBusy = limits()
   app.get("/v1/ca", (context) => context.text(identity().root))
   app.get("/v1/incarnation", (context) => context.json(standing))
-  app.post("/v1/join", bodyLimit({ maxSize: longestBodyBytes }), async (context) => {
+  const grant = async (
+    context: Context,
+    judge: (body: string) => Effect.Effect<Membership, Refused>
+  ): Promise<Response> => {
     const visit = isBusy.enter(Date.now())
     if (visit === undefined) {
       return context.json({ message: "too many join requests: try again in a few seconds" }, 429)
     }
-    const request = decode(await context.req.text())
-    const exit = await Effect.runPromiseExit(
-      request instanceof Refused ? Effect.fail(request) : welcome(request)
-    )
+    const exit = await Effect.runPromiseExit(judge(await context.req.text()))
     visit(Exit.isSuccess(exit), Date.now())
     if (Exit.isSuccess(exit)) return context.json(exit.value)
     const error = Cause.squash(exit.cause)
@@ -78,22 +106,23 @@ export function joinApp(options: Pick<JoinPortOptions, "identity" | "welcome" | 
     }
     console.error("a join request failed", error)
     return context.json({ message: "the join request failed; the manager's log says why" }, 500)
-  })
+  }
+  const limit = bodyLimit({ maxSize: longestBodyBytes })
+  app.post("/v1/join", limit, (context) =>
+    grant(context, (body) => Effect.flatMap(decode(JoinRequest, "join request", body), welcome))
+  )
+  app.post("/v1/renew", limit, (context) =>
+    grant(context, (body) => Effect.flatMap(decode(RenewRequest, "renewal", body), reissue))
+  )
   app.notFound((context) => context.json({ message: "page not found" }, 404))
   return app
 }
 
-const decodeRequest = Schema.decodeUnknownResult(JoinRequest)
-
-function decode(body: string): JoinRequest | Refused {
-  const refused = (message: string): Refused => Refused.of({ code: "invalidArgument", message })
-  try {
-    const result = decodeRequest(JSON.parse(body))
-    return result._tag === "Success" ? result.success : refused(`join request: ${result.failure.message}`)
-  } catch (error) {
-    return refused(`join request: ${error instanceof Error ? error.message : error}`)
-  }
-}
+const decode = <A>(schema: Schema.Codec<A, unknown>, what: string, body: string): Effect.Effect<A, Refused> =>
+  Effect.try({ try: (): unknown => JSON.parse(body), catch: (error) => error as Error }).pipe(
+    Effect.flatMap(Schema.decodeUnknownEffect(schema)),
+    Effect.mapError(({ message }) => Refused.of({ code: "invalidArgument", message: `${what}: ${message}` }))
+  )
 
 /** Lets some in at once, and nobody for a while after many refusals. */
 function limits() {

@@ -6,7 +6,7 @@
 import { request as httpsRequest } from "node:https"
 import { Effect, Schema } from "effect"
 import { digestOf, parseJoinToken } from "#actors/authority/join-token.ts"
-import { type JoinRequest, Membership, Standing } from "#actors/authority/protocol.ts"
+import { type JoinRequest, Membership, type RenewRequest, Standing } from "#actors/authority/protocol.ts"
 
 /** Joining failed. `final`: trying again with the same address and token will not help. */
 export class JoinError extends Schema.TaggedError<JoinError>()("JoinError", {
@@ -98,7 +98,23 @@ export const joinCluster = Effect.fn("authority.join")(function* (
   request: JoinRequest
 ): Effect.fn.Return<Membership, JoinError> {
   const root = yield* fetchRoot(address, request.token)
-  const { status, body } = yield* ask(address, "/v1/join", { root, body: JSON.stringify(request) })
+  return yield* askMembership(address, "/v1/join", root, request)
+})
+
+/** Asks for another certificate where no nats-server lets this node in; `root` is the one that it trusts. */
+export const renewMembership = (
+  address: string,
+  root: string,
+  request: RenewRequest
+): Effect.Effect<Membership, JoinError> => askMembership(address, "/v1/renew", root, request)
+
+const askMembership = Effect.fn("authority.askMembership")(function* (
+  address: string,
+  path: string,
+  root: string,
+  request: JoinRequest | RenewRequest
+): Effect.fn.Return<Membership, JoinError> {
+  const { status, body } = yield* ask(address, path, { root, body: JSON.stringify(request) })
   const answer = yield* Effect.try({
     try: (): unknown => JSON.parse(body),
     catch: () =>

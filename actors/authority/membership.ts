@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { certify, type Member } from "#actors/authority/certify.ts"
 import type { Membership, Peer } from "#actors/authority/protocol.ts"
 import { type CertificateError, newRoot, sign } from "#actors/authority/x509.ts"
-import type { Roots } from "#actors/model/trust.ts"
+import { type Roots, signerOf } from "#actors/model/trust.ts"
 import type { Incarnation } from "#actors/raft/incarnation.ts"
 
 /** What is asked for and granted. `csr` is PEM. */
@@ -44,7 +44,7 @@ export const issueMembership = Effect.fn("authority.issueMembership")(function* 
     role,
     ...(grant.raftId !== undefined && { raftId: grant.raftId }),
     ...(grant.incarnation !== undefined && { incarnation: grant.incarnation }),
-    certificate: yield* sign(roots.ca, grant.csr, fields),
+    certificate: yield* sign(signerOf(roots), grant.csr, fields),
     root: roots.ca.certificate,
     ...(role === "manager" && { routePassword: roots.routePassword }),
     managers: grant.managers

@@ -2,8 +2,9 @@
  * What a joining node and a manager say to each other at the join port.
  *
  * The join port is HTTPS without a client certificate: `GET /v1/ca` gives the root certificate in PEM, and
- * `POST /v1/join` takes a `JoinRequest` and answers with a `Membership`. Refusals are `{"message": …}`. Managers ask each
- * other `GET /v1/incarnation`, a `Standing`, because one that was left behind is let in nowhere else.
+ * `POST /v1/join` takes a `JoinRequest` and answers with a `Membership`; `POST /v1/renew` takes a `RenewRequest` of a node
+ * that no nats-server lets in any more, and answers likewise. Refusals are `{"message": …}`. Managers ask each other
+ * `GET /v1/incarnation`, a `Standing`, because one that was left behind is let in nowhere else.
  */
 import { Schema } from "effect"
 import { Incarnation, ManagerPorts, NatsKeys } from "#actors/model/trust.ts"
@@ -25,6 +26,18 @@ export const JoinRequest = Schema.Struct({
   availability: Schema.Literals(["active", "pause", "drain"])
 })
 export type JoinRequest = typeof JoinRequest.Type
+
+/**
+ * A node that was let in before asks for another certificate. Both signatures are of `csr`, base64: by the key of
+ * `certificate`, which may have expired, and by the nkey of its daemon, which the ledger knows.
+ */
+export const RenewRequest = Schema.Struct({
+  certificate: text,
+  csr: text,
+  signature: text,
+  nkeySignature: text
+})
+export type RenewRequest = typeof RenewRequest.Type
 
 /** A manager, where it is reached, and by which keys its connections are known. */
 export const Peer = Schema.Struct({

@@ -87,20 +87,6 @@ export const readHeld = (dataDir: string): Effect.Effect<Held | undefined, Trust
 export const writeHeld = (dataDir: string, held: Held): Effect.Effect<void, TrustStoreError> =>
   write(dataDir, memberFile(dataDir), heldText(held))
 
-/** Notes who the managers are now, unless this node has come to hold another membership than `held` meanwhile. */
-export const rememberManagers = (
-  dataDir: string,
-  held: Held,
-  managers: Membership["managers"]
-): Effect.Effect<void, TrustStoreError> =>
-  readHeld(dataDir).pipe(
-    Effect.flatMap((now) =>
-      now?.key === held.key
-        ? writeHeld(dataDir, { ...now, membership: { ...now.membership, managers } })
-        : Effect.void
-    )
-  )
-
 export const readRoots = (dataDir: string): Effect.Effect<Roots | undefined, TrustStoreError> =>
   read(rootsFile(dataDir), Roots)
 

@@ -1,6 +1,7 @@
 /** What a manager does with a join request: judge it, make the machine a node of the cluster, say what makes it one. */
 import { Effect } from "effect"
 import { admit } from "#actors/authority/admit.ts"
+import { shortestMs, usualExpiryMs } from "#actors/authority/certify.ts"
 import { isSameToken } from "#actors/authority/join-token.ts"
 import { issueMembership } from "#actors/authority/membership.ts"
 import { peersOf } from "#actors/authority/peers.ts"
@@ -70,8 +71,11 @@ export const welcome = ({ ledger, fresh, clock }: WelcomeOptions) =>
     }
   })
 
-/** How long certificates and passes are good, in milliseconds. */
-export const expiryMs = (cluster: Cluster): number => nanosToMs(cluster.Spec.CAConfig?.NodeCertExpiry ?? 0)
+/** How long certificates are good, in milliseconds; as usual where what is asked for is too short to renew in. */
+export function expiryMs(cluster: Cluster): number {
+  const wanted = nanosToMs(cluster.Spec.CAConfig?.NodeCertExpiry ?? 0)
+  return wanted < shortestMs ? usualExpiryMs : wanted
+}
 
 type NewNode = Omit<Node, "Version" | "CreatedAt" | "UpdatedAt">
 

@@ -6,8 +6,17 @@
  */
 // The library's containers need it before anything of theirs is loaded.
 import "reflect-metadata"
-import { X509Certificate as NodeCertificate, randomBytes, webcrypto } from "node:crypto"
 import {
+  createPrivateKey,
+  createSign,
+  createVerify,
+  type KeyObject,
+  X509Certificate as NodeCertificate,
+  randomBytes,
+  webcrypto
+} from "node:crypto"
+import {
+  AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   cryptoProvider,
   ExtendedKeyUsage,
@@ -40,6 +49,8 @@ const algorithm = { name: "ECDSA", namedCurve: "P-256" } as const
 const signingAlgorithm = { name: "ECDSA", hash: "SHA-256" } as const
 /** Swarm's roots last as long. */
 const rootYears = 20
+/** Swarm's: a root that ends within a year is not taken. */
+const soonestEndMs = 365 * 24 * 3_600_000
 
 cryptoProvider.set(webcrypto as unknown as Crypto)
 
@@ -56,8 +67,29 @@ const newKeys = (): Promise<CryptoKeyPair> =>
 const pemOf = async (key: CryptoKey): Promise<string> =>
   PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), PemConverter.PrivateKeyTag)
 
-const keyOf = (pem: string): Promise<CryptoKey> =>
-  webcrypto.subtle.importKey("pkcs8", PemConverter.decodeFirst(pem), algorithm, false, ["sign"])
+/** How a key signs; people may bring authorities of their own. */
+function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject) {
+  const curve = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" }[
+    asymmetricKeyDetails?.namedCurve ?? ""
+  ]
+  if (asymmetricKeyType === "ec" && curve !== undefined) {
+    return { key: { name: "ECDSA", namedCurve: curve }, signing: signingAlgorithm }
+  }
+  if (asymmetricKeyType === "rsa") {
+    const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }
+    return { key: rsa, signing: rsa }
+  }
+  throw new Error("the key is neither RSA nor ECDSA on P-256, P-384 or P-521")
+}
+
+/** An authority's key, ready to sign. */
+async function signerOf(pem: string) {
+  const key = createPrivateKey(pem)
+  const { key: algorithm, signing } = algorithmsOf(key)
+  const der = new Uint8Array(key.export({ format: "der", type: "pkcs8" }))
+  const signingKey = await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"])
+  return { signingKey, signingAlgorithm: signing }
+}
 
 /** Positive, as RFC 5280 §4.1.2.2 wants it, and not to be guessed. */
 const newSerial = (): string => `01${randomBytes(15).toString("hex")}`
@@ -100,25 +132,34 @@ export const newRequest: Effect.Effect<KeyAndPem, CertificateError> = attempt(
   }
 )
 
-/** Signs what `fields` say for the key in `request`, which its owner must have signed. Gives PEM. */
+/** Who signs. `crossSigned` are certificates of the same key by earlier roots: whoever knows only those follows them. */
+export interface Signer {
+  readonly certificate: string
+  readonly key: string
+  readonly crossSigned?: ReadonlyArray<string>
+}
+
+/**
+ * Signs what `fields` say for the key in `request`, which its owner must have signed. Gives PEM: the certificate, and
+ * after it what leads from it to earlier roots.
+ */
 export const sign = (
-  root: { readonly certificate: string; readonly key: string },
+  signer: Signer,
   request: string,
   fields: CertificateFields
 ): Effect.Effect<string, CertificateError> =>
   attempt("Cannot sign the certificate request", async () => {
     const wanted = new Pkcs10CertificateRequest(request)
     if (!(await wanted.verify())) throw new Error("it is not signed by the key that it names")
-    const issuer = new X509Certificate(root.certificate)
+    const issuer = new X509Certificate(signer.certificate)
     const made = await X509CertificateGenerator.create({
       serialNumber: newSerial(),
       subject: fields.subject,
-      issuer: issuer.subject,
+      issuer: issuer.subjectName,
       notBefore: new Date(fields.notBefore),
       notAfter: new Date(fields.notAfter),
-      signingAlgorithm,
       publicKey: wanted.publicKey,
-      signingKey: await keyOf(root.key),
+      ...(await signerOf(signer.key)),
       extensions: [
         new BasicConstraintsExtension(false, undefined, true),
         new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
@@ -127,21 +168,126 @@ export const sign = (
           ...fields.dnsNames.map((value) => ({ type: "dns" as const, value })),
           ...fields.addresses.map((value) => ({ type: "ip" as const, value }))
         ]),
-        await SubjectKeyIdentifierExtension.create(wanted.publicKey)
+        await SubjectKeyIdentifierExtension.create(wanted.publicKey),
+        await authorityOf(issuer)
+      ]
+    })
+    return [made.toString("pem"), ...(signer.crossSigned ?? [])].map((pem) => `${pem.trim()}\n`).join("")
+  })
+
+/** Names the issuer by its key: all roots of a cluster may have the same subject. */
+async function authorityOf(issuer: X509Certificate): Promise<AuthorityKeyIdentifierExtension> {
+  const known = issuer.getExtension(SubjectKeyIdentifierExtension)
+  return known === null
+    ? await AuthorityKeyIdentifierExtension.create(issuer.publicKey)
+    : new AuthorityKeyIdentifierExtension(known.keyId)
+}
+
+/** The root `of` as an intermediate of the root `by`: whoever trusts that one takes what `of` signs. Gives PEM. */
+export const crossSign = (
+  of: string,
+  by: { readonly certificate: string; readonly key: string }
+): Effect.Effect<string, CertificateError> =>
+  attempt("Cannot cross-sign the root certificate", async () => {
+    const [root, issuer] = [new X509Certificate(of), new X509Certificate(by.certificate)]
+    const keyId = root.getExtension(SubjectKeyIdentifierExtension)
+    const made = await X509CertificateGenerator.create({
+      serialNumber: newSerial(),
+      subject: root.subjectName,
+      issuer: issuer.subjectName,
+      notBefore: root.notBefore,
+      notAfter: new Date(Math.min(root.notAfter.getTime(), issuer.notAfter.getTime())),
+      publicKey: root.publicKey,
+      ...(await signerOf(by.key)),
+      extensions: [
+        new BasicConstraintsExtension(true, undefined, true),
+        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+        keyId ?? (await SubjectKeyIdentifierExtension.create(root.publicKey)),
+        await authorityOf(issuer)
       ]
     })
     return `${made.toString("pem")}\n`
   })
 
-/** Who a certificate names and until when, in milliseconds since the epoch; checked against its root. */
+/** A node's certificate, read. Times are milliseconds since the epoch. */
+export interface NodeCertificateFacts extends Omit<Member, "addresses"> {
+  readonly notBefore: number
+  readonly notAfter: number
+  /** Who signed it, as the Engine shows that. */
+  readonly issuer: Issuer
+}
+
+/** DER in base64: the subject, and the public key with its algorithm. */
+export interface Issuer {
+  readonly subject: string
+  readonly publicKey: string
+}
+
+const certificatesIn = (pem: string): ReadonlyArray<string> =>
+  pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
+
+const base64 = (bytes: ArrayBuffer): string => Buffer.from(bytes).toString("base64")
+
+/** How an authority is known in what it signed. */
+export function issuerOf(authorityPem: string): Issuer {
+  const { subjectName, publicKey } = new X509Certificate(authorityPem)
+  return { subject: base64(subjectName.toArrayBuffer()), publicKey: base64(publicKey.rawData) }
+}
+
+/** Who a certificate names and until when; checked against the root, over what stands behind it in `pem`. */
 export const readCertificate = (
   pem: string,
   root: string
-): Effect.Effect<Omit<Member, "addresses"> & { readonly notAfter: number }, CertificateError> =>
+): Effect.Effect<NodeCertificateFacts, CertificateError> =>
   attempt("Cannot use the node's certificate", async () => {
-    const certificate = new NodeCertificate(pem)
-    if (!certificate.verify(new NodeCertificate(root).publicKey)) throw new Error("another root signed it")
+    const [own, ...between] = certificatesIn(pem)
+    if (own === undefined) throw new Error("it is none")
+    const certificate = new NodeCertificate(own)
+    const issuer = [root, ...between].find((authority) => isSignedBy(own, authority))
+    if (issuer === undefined || !leadsTo(issuer, between, root)) throw new Error("another root signed it")
     const member = parseSubject(certificate.subject)
     if (member === undefined) throw new Error(`its subject is not a node's: ${certificate.subject}`)
-    return { ...member, notAfter: Date.parse(certificate.validTo) }
+    return {
+      ...member,
+      notBefore: Date.parse(certificate.validFrom),
+      notAfter: Date.parse(certificate.validTo),
+      issuer: issuerOf(issuer)
+    }
+  })
+
+const isSignedBy = (pem: string, authority: string): boolean =>
+  new NodeCertificate(pem).verify(new NodeCertificate(authority).publicKey)
+
+/** Whether `authority` is the root, or signed by it over others. */
+function leadsTo(authority: string, others: ReadonlyArray<string>, root: string): boolean {
+  if (authority === root || isSignedBy(authority, root)) return true
+  const rest = others.filter((other) => other !== authority)
+  return rest.some((other) => isSignedBy(authority, other) && leadsTo(other, rest, root))
+}
+
+/** Signs words with the key of a certificate; base64. */
+export const signWords = (words: string, key: string): string =>
+  createSign("sha256").update(words).sign(key, "base64")
+
+/** Whether the owner of the certificate's key signed these words. */
+export const isSignatureOf = (words: string, signature: string, pem: string): boolean =>
+  createVerify("sha256").update(words).verify(new NodeCertificate(pem).publicKey, signature, "base64")
+
+/** What is wrong with an authority that people bring along; nothing when it can sign. `now` is ms since the epoch. */
+export const checkAuthority = (
+  authority: { readonly certificate: string; readonly key: string },
+  now: number
+): Effect.Effect<void, CertificateError> =>
+  attempt("invalid CA certificate or key", async () => {
+    if (certificatesIn(authority.certificate).length > 1) {
+      throw new Error("the desired CA certificate cannot contain multiple certificates")
+    }
+    const certificate = new NodeCertificate(authority.certificate)
+    if (!certificate.ca) throw new Error("the certificate is not one of a CA")
+    if (!certificate.verify(certificate.publicKey)) throw new Error("the certificate is not signed by itself")
+    if (Date.parse(certificate.validTo) < now + soonestEndMs)
+      throw new Error("CA certificate expires too soon")
+    const key = createPrivateKey(authority.key)
+    algorithmsOf(key)
+    if (!certificate.checkPrivateKey(key)) throw new Error("certificate key mismatch")
   })

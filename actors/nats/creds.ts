@@ -3,6 +3,7 @@
  *
  * Clients are known by public nkeys. The seed of an external client is made here, handed out once and not kept.
  */
+import { Buffer } from "node:buffer"
 import { readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
@@ -57,6 +58,19 @@ const attempt = <A>(what: string, run: () => A): Effect.Effect<A, NatsCredsError
   })
 
 const publicKeyOf = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey()
+
+/** Proves to whoever knows the public key who says these words; base64. */
+export const signWithSeed = (words: string, seed: string): string =>
+  Buffer.from(nkeys.fromSeed(new TextEncoder().encode(seed)).sign(Buffer.from(words))).toString("base64")
+
+export function isSignedBySeed(words: string, signature: string, publicKey: string): boolean {
+  try {
+    return nkeys.fromPublic(publicKey).verify(Buffer.from(words), Buffer.from(signature, "base64"))
+  } catch {
+    // Not a key: nobody can have signed with it.
+    return false
+  }
+}
 
 const newSeed = (): string => new TextDecoder().decode(nkeys.createUser().getSeed())
 

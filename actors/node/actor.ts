@@ -1,8 +1,11 @@
 /** The leader's actor of one node. */
 import { Effect, type Schema } from "effect"
+import type { Membership } from "#actors/authority/protocol.ts"
+import { reissue } from "#actors/authority/reissue.ts"
 import { renew } from "#actors/authority/renew.ts"
 import { carryOut } from "#actors/ledger/proposer.ts"
-import type { Ledger } from "#actors/ledger/service.ts"
+import { Ledger } from "#actors/ledger/service.ts"
+import type { Refused } from "#actors/model/errors.ts"
 import {
   decide,
   type NodeAction,
@@ -21,12 +24,28 @@ const perform = Effect.fn("node.perform")(function* (
   self: Address
 ): Effect.fn.Return<NodeMessage, never, Ledger> {
   if (action._tag === "Propose") return yield* carryOut(action, self)
+  if (action._tag === "Certify") return yield* certify(action)
   const answer = yield* renew(action.request).pipe(
-    Effect.map((membership): ToNodeAnswer => ({ _tag: "Renewed", membership })),
-    Effect.catch(({ message }) => Effect.succeed<ToNodeAnswer>({ _tag: "NotRenewed", reason: message }))
+    Effect.match({ onSuccess: renewed, onFailure: notRenewed })
   )
   return { _tag: "Issued", asker: action.asker, answer }
 })
+
+const certify = Effect.fn("node.certify")(function* ({
+  csr,
+  nodeId,
+  now,
+  asker
+}: Extract<NodeAction, { _tag: "Certify" }>): Effect.fn.Return<NodeMessage, never, Ledger> {
+  const { read } = yield* Ledger
+  const answer = yield* reissue(read, { nodeId, csr, now }).pipe(
+    Effect.match({ onSuccess: renewed, onFailure: notRenewed })
+  )
+  return { _tag: "Certified", asker, answer }
+})
+
+const renewed = (membership: Membership): ToNodeAnswer => ({ _tag: "Renewed", membership })
+const notRenewed = ({ message }: Refused): ToNodeAnswer => ({ _tag: "NotRenewed", reason: message })
 
 /** One per node, at `leader/node/<id>`. From outside it takes what a node may say, and nothing else. */
 export const node = actor<NodeProps, NodeState, NodeMessage, NodeAction, Ledger>({
@@ -36,6 +55,6 @@ export const node = actor<NodeProps, NodeState, NodeMessage, NodeAction, Ledger>
   decide,
   perform,
   // A manager is told what nats-servers show each other.
-  secrets: (message) => message._tag === "Issued",
+  secrets: (message) => message._tag === "Issued" || message._tag === "Certified",
   summary
 })

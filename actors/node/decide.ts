@@ -41,21 +41,38 @@ export interface Expire {
   readonly session: string
 }
 
-/** What the node says, and what comes from inside: the dispatcher's `Expire`, own timers, own writes. */
+/** From the keymaster: the node shall have its certificate from this issuer, whose public key this is. */
+export interface Recertify {
+  readonly _tag: "Recertify"
+  readonly issuer: string
+}
+
+/** What the node says, and what comes from inside: `Expire`, `Recertify`, own timers, own writes. */
 export type NodeMessage =
   | FromNode
   | Expire
+  | Recertify
   | { readonly _tag: "Check" }
   | { readonly _tag: "Orphan" }
   | { readonly _tag: "WriteAgain" }
   /** How an `Issue` ended, for the one who asked. */
   | { readonly _tag: "Issued"; readonly asker: ReplyTo; readonly answer: ToNodeAnswer }
+  /** How a `Certify` ended, likewise. */
+  | { readonly _tag: "Certified"; readonly asker: ReplyTo; readonly answer: ToNodeAnswer }
   | Proposed
 
 export type NodeAction =
   | Propose
   /** Makes the node a member in its new role. Answered by `Issued`. */
   | { readonly _tag: "Issue"; readonly request: RenewalRequest; readonly asker: ReplyTo }
+  /** Another certificate for what the node is. Answered by `Certified`. */
+  | {
+      readonly _tag: "Certify"
+      readonly nodeId: string
+      readonly csr: string
+      readonly now: number
+      readonly asker: ReplyTo
+    }
 
 interface Registration {
   readonly description: NodeDescription
@@ -88,6 +105,8 @@ export interface NodeState {
   readonly suspect: boolean
   /** It was given another membership and has not registered since. */
   readonly changingRole: boolean
+  /** The public key of whom it shall have its certificate from; absent where that does not matter. */
+  readonly issuer?: string
   readonly wanted: Wanted
   readonly underWay: Wanted
 }
@@ -164,6 +183,12 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return stay(state, toDispatcher({ _tag: "Resync", nodeId: state.id, session: message.session }))
     case "Renew":
       return renew(state, message, moment)
+    case "Certify":
+      return certify(state, message, moment)
+    case "Certified":
+      return stay(state, answer(message.asker, message.answer))
+    case "Recertify":
+      return stay({ ...state, issuer: message.issuer })
     case "AskManagers":
       return stay(
         state,
@@ -232,7 +257,14 @@ function heartbeat(
     heardNow(state, moment),
     ...(asker === undefined
       ? []
-      : [answer(asker, { _tag: "Beat", heartbeatMs: heartbeatMs(state.ledger), ...standingOf(state) })]),
+      : [
+          answer(asker, {
+            _tag: "Beat",
+            heartbeatMs: heartbeatMs(state.ledger),
+            ...standingOf(state),
+            ...trustOf(state)
+          })
+        ]),
     toDispatcher({ _tag: "Heard", nodeId: state.id, session, applied })
   )
 }
@@ -260,6 +292,32 @@ function standingOf({ ledger, id }: NodeState): { readonly role?: Role; readonly
   const { ManagerStatus, Spec } = node
   if (ManagerStatus !== undefined) return { role: "manager", raftId: raftIdOf(node) }
   return { role: Spec.Role ?? "worker" }
+}
+
+/** What the node's trust is to be, where what it says of itself differs. */
+function trustOf({ ledger, id, issuer }: NodeState): { readonly issuer?: string; readonly root?: string } {
+  const own = ledger.get("node", id)?.Description?.TLSInfo
+  const root = ledger.cluster()?.Roots?.ca.certificate
+  if (own === undefined || root === undefined) return {}
+  return {
+    ...(issuer !== undefined && issuer !== own.CertIssuerPublicKey && { issuer }),
+    ...(root !== own.TrustRoot && { root })
+  }
+}
+
+function certify(
+  state: NodeState,
+  { csr, role }: Extract<FromNode, { _tag: "Certify" }>,
+  { asker, now }: Moment
+): NodeStep {
+  if (asker === undefined) return stay(state)
+  const known = standingOf(state).role
+  if (known === role) return stay(state, { _tag: "Certify", nodeId: state.id, csr, now, asker })
+  const reason =
+    known === undefined
+      ? "this node is not of this cluster"
+      : `this node is to be a ${known}: it asks for that role first`
+  return stay(state, answer(asker, { _tag: "NotRenewed", reason }))
 }
 
 function renew(state: NodeState, message: Extract<FromNode, { _tag: "Renew" }>, moment: Moment): NodeStep {

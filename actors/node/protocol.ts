@@ -38,6 +38,11 @@ export const FromNode = Schema.Union([
    * for what makes it a member in that role. `csr` is PEM, `ports` are where it would listen as a manager.
    */
   message("Renew", { csr: text, addr: text, ports: ManagerPorts }),
+  /**
+   * Asked; answered by `Renewed` or `NotRenewed`. Another certificate for the same role: the one before ends, or is of
+   * an issuer that the leader wants no longer. `csr` is PEM.
+   */
+  message("Certify", { csr: text, role: Schema.Literals(roles) }),
   /** Asked; answered by `Managers`. */
   message("AskManagers", {})
 ])
@@ -47,7 +52,16 @@ export type FromNode = typeof FromNode.Type
 const standing = { role: optional(Schema.Literals(roles)), raftId: optional(text) }
 
 export const Registered = message("Registered", { session: text, heartbeatMs: whole, ...standing })
-export const Beat = message("Beat", { heartbeatMs: whole, ...standing })
+/**
+ * `issuer` is whom the node shall have its certificate from, by the public key (DER in base64), and `root` what it shall
+ * trust (PEM); absent where all is well.
+ */
+export const Beat = message("Beat", {
+  heartbeatMs: whole,
+  ...standing,
+  issuer: optional(text),
+  root: optional(text)
+})
 /** The leader does not know this session; register again. */
 export const SessionInvalid = message("SessionInvalid", {})
 export const Noted = message("Noted", {})

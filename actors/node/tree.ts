@@ -1,4 +1,5 @@
 /** What runs on every node. A manager is a node, too. */
+import { certificate } from "#actors/authority/certificate/actor.ts"
 import { logs } from "#actors/logs/actor.ts"
 import { natsServer } from "#actors/nats/actor.ts"
 import type { NatsServerStatus } from "#actors/nats/server.ts"
@@ -17,6 +18,8 @@ export interface NodeTreeOptions {
   readonly name?: string
   /** How the node's own nats-server fares, where it has one. */
   readonly nats?: NatsServerStatus
+  /** Whether it holds a certificate, to be renewed in time; then its actors need `Credentials`, too. */
+  readonly certified?: boolean
 }
 
 /**
@@ -26,19 +29,26 @@ export interface NodeTreeOptions {
  * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
  * for nothing has to find its container anew.
  */
-export const nodeTree = ({ clusterId, addr = "127.0.0.1", name, nats }: NodeTreeOptions): SupervisorSpec =>
+export const nodeTree = ({
+  clusterId,
+  addr = "127.0.0.1",
+  name,
+  nats,
+  certified = false
+}: NodeTreeOptions): SupervisorSpec =>
   supervisor({
     name: "node",
     strategy: "one-for-one",
     children: [
       // Following a server never ends by itself.
       ...(nats ? [permanent(natsServer, { props: { status: nats }, stopWithin: 0 })] : []),
+      ...(certified ? [permanent(certificate)] : []),
       permanent(network),
       // Following the Engine never ends by itself.
       permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
-      permanent(session, { props: { clusterId, addr, ...(name !== undefined && { name }) } }),
+      permanent(session, { props: { clusterId, addr, certified, ...(name !== undefined && { name }) } }),
       permanent(logs)
     ]
   })

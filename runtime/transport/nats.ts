@@ -6,7 +6,7 @@
  * own, keeps both connections for a moment, so that it loses nothing (`overlap.ts`).
  */
 import { Effect, Schedule, type Scope } from "effect"
-import type { Msg, NatsConnection, Subscription as NatsSubscription } from "nats"
+import type { Msg, NatsConnection, Subscription as NatsSubscription, TlsOptions } from "nats"
 import { isToken } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
 import { largestMessage, partHeader, Reassembly, split } from "#runtime/chunks.ts"
@@ -45,6 +45,8 @@ export interface NatsTransportService extends TransportService {
   readonly server: () => string
   /** From now on these are the servers; it moves when the present one is not among them. */
   readonly setServers: (servers: ReadonlyArray<string>) => void
+  /** Shows another certificate from now on, or trusts another root: at once, over a second connection. */
+  readonly setTls: (tls: TlsOptions) => Promise<void>
   /** Moves to the first of `servers` that takes connections, losing nothing; whether it has moved. */
   readonly moveTo: (servers: ReadonlyArray<string>) => Promise<boolean>
 }
@@ -99,7 +101,12 @@ export const natsTransport: (
   given: NatsOptions
 ) {
   const host = given.host ?? makeLiveHost()
-  const options = given.inOrder ? given : { ...given, servers: shuffled(given.servers, host) }
+  const options = {
+    ...given,
+    // The client reads it at every dial, so it is its own and changes in place.
+    ...(given.tls && { tls: { ...given.tls } }),
+    ...(!given.inOrder && { servers: shuffled(given.servers, host) })
+  }
   let lastProblem = ""
   const connected = connectOnce(options).pipe(
     Effect.tapError((error) => {
@@ -240,6 +247,12 @@ class NatsTransport implements NatsTransportService {
     this.#servers = servers
     this.#line.setServers(servers)
     if (!servers.some((url) => hostPortOf(url) === this.#line.server)) void this.moveTo(servers)
+  }
+
+  setTls = async (tls: TlsOptions): Promise<void> => {
+    assert(this.#options.tls !== undefined, "only a client that speaks TLS shows another certificate")
+    Object.assign(this.#options.tls, tls)
+    await this.moveTo([this.#line.server])
   }
 
   moveTo = async (servers: ReadonlyArray<string>): Promise<boolean> => {

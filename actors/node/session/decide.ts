@@ -5,6 +5,7 @@
  * The state is large and belongs to this actor alone, so it changes in place.
  */
 
+import type { CertificateMessage } from "#actors/authority/certificate/protocol.ts"
 import type { ContainerState } from "#actors/drivers/executor.ts"
 import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
@@ -50,6 +51,8 @@ export interface SessionProps {
   readonly addr: string
   /** What the node is called, where that is not what its machine says. */
   readonly name?: string
+  /** Whether it has a certificate, whose actor knows of what kind. */
+  readonly certified?: boolean
 }
 
 export interface Session {
@@ -57,6 +60,7 @@ export interface Session {
   /** Distinguishes this life of the process from the ones before. */
   readonly boot: string
   description: NodeDescription | undefined
+  certificate: NodeDescription["TLSInfo"]
   /** The description that it registered with. */
   registered: NodeDescription | undefined
   phase: "without facts" | "registering" | "joined"
@@ -100,6 +104,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     props,
     boot: moment.fresh.id(),
     description: undefined,
+    certificate: undefined,
     registered: undefined,
     phase: "without facts",
     session: "",
@@ -119,7 +124,8 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     reporting: undefined,
     discarding: new Set()
   }
-  return { state: session, actions: [look(moment)] }
+  const introduce = tell(certificateOf(moment), { _tag: "Introduce" } satisfies CertificateMessage)
+  return { state: session, actions: [...(props.certified ? [introduce] : []), look(moment)] }
 }
 
 export function decide(
@@ -137,6 +143,10 @@ function follow(turn: Turn, message: SessionMessage): void {
   switch (message._tag) {
     case "Described":
       described(turn, message.description)
+      break
+    case "Certified":
+      session.certificate = message.info
+      if (session.description !== undefined) described(turn, session.description)
       break
     case "Assign":
       assigned(turn, message)
@@ -190,6 +200,7 @@ function described(turn: Turn, description: NodeDescription): void {
   session.description = {
     ...description,
     ...(name === undefined ? {} : { Hostname: name }),
+    ...(session.certificate && { TLSInfo: session.certificate }),
     FeatureLevel: featureLevel
   }
   if (session.phase === "without facts") {
@@ -241,6 +252,7 @@ function answered(turn: Turn, { about, session: asked, answer }: Answered): void
     session.heartbeatMs = answer.heartbeatMs
     beatLater(turn, answer.heartbeatMs)
     stand(turn, answer)
+    trust(turn, answer)
     return
   }
   if (about === "Report") {
@@ -260,6 +272,16 @@ function stand({ session, actions }: Turn, { role, raftId }: Partial<Standing>):
   if (session.standing?.role === role && session.standing.raftId === raftId) return
   session.standing = { role, ...(raftId !== undefined && { raftId }) }
   actions.push({ _tag: "Stand", standing: session.standing })
+}
+
+/** Passes on what the leader wants of our certificate, for as long as it does. */
+function trust(
+  { actions, moment }: Turn,
+  { issuer, root }: { readonly issuer?: string; readonly root?: string }
+) {
+  if (issuer === undefined && root === undefined) return
+  const wanted = { ...(issuer !== undefined && { issuer }), ...(root !== undefined && { root }) }
+  actions.push(tell(certificateOf(moment), { _tag: "Wanted", ...wanted } satisfies CertificateMessage))
 }
 
 function joined(turn: Turn, id: string, heartbeatMs: number): void {
@@ -474,6 +496,8 @@ const isOurs = ({ session, moment }: Turn, { labels }: ContainerState): boolean 
 // Small things
 
 const ask = (message: FromNode): SessionAction => ({ _tag: "Ask", message, withinMs: askWithinMs })
+
+const certificateOf = ({ self }: Moment) => address(self.home, "certificate", "main")
 
 const leader = ({ self }: Moment) => address("leader", "node", self.home)
 

@@ -19,6 +19,8 @@ export type SessionMessage =
   /** Told by the engine watch. */
   | { readonly _tag: "Described"; readonly description: NodeDescription }
   | { readonly _tag: "Surveyed"; readonly containers: ReadonlyArray<ContainerState> }
+  /** Told by the certificate's actor whenever the node holds another one. */
+  | { readonly _tag: "Certified"; readonly info: NonNullable<NodeDescription["TLSInfo"]> }
   /** Told by the network actor at every start: it has no memory. */
   | { readonly _tag: "NetworkAwake" }
   /** Results of own actions. `session` is the one in which it was asked. */

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { X509Certificate } from "node:crypto"
 import { Effect } from "effect"
 import { certify } from "#actors/authority/certify.ts"
-import { newRequest, newRoot, readCertificate, sign } from "#actors/authority/x509.ts"
+import { issuerOf, newRequest, newRoot, readCertificate, sign } from "#actors/authority/x509.ts"
 
 const now = Date.UTC(2026, 10, 25, 12)
 const day = 86_400_000
@@ -23,7 +23,9 @@ test("a certificate says who a node is, in which role, where it is reached, and 
     nodeId: "n1",
     clusterId: "blue",
     role: "manager",
-    notAfter: now + 90 * day
+    notBefore: now - 3_600_000,
+    notAfter: now + 90 * day,
+    issuer: issuerOf(root.pem)
   })
   const certificate = new X509Certificate(pem)
   for (const name of ["DNS:n1", "DNS:swarm-manager", "IP Address:10.77.0.11", "IP Address:127.0.0.1"]) {
