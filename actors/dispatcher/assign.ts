@@ -5,6 +5,7 @@
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Attachment, Service, Task } from "#actors/model/objects.ts"
 import { equal, isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
+import type { SecretSpec } from "#actors/model/spec.ts"
 import { isBefore, isLive, isWanted } from "#actors/model/task-state.ts"
 import { planOf } from "#actors/network/plan.ts"
 import type {
@@ -93,12 +94,13 @@ function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | u
 
 interface File {
   readonly ID: string
-  readonly Spec: { readonly Name?: string; readonly Data?: string }
+  readonly Spec: Pick<SecretSpec, "Name" | "Data" | "Templating">
 }
 const assignedFile = (file: File): AssignedFile => ({
   id: file.ID,
   name: file.Spec.Name ?? "",
-  data: file.Spec.Data ?? ""
+  data: file.Spec.Data ?? "",
+  ...(file.Spec.Templating?.Name && { template: file.Spec.Templating.Name })
 })
 
 /** All of a goal, as a node that holds nothing is told it. */

@@ -191,6 +191,9 @@ export const NodeSpec = shape({
   Availability: Schema.Literals(["active", "pause", "drain"])
 })
 
+/** The one templating driver that there is. */
+export const templatingDriver = "golang"
+
 /** `Data` is base64, as on the wire. */
 export const SecretSpec = shape({
   Name: text,

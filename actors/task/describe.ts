@@ -16,9 +16,9 @@ import {
 import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
-import type { AssignedFile } from "#actors/node/protocol.ts"
 import { decodeBase64 } from "#actors/task/base64.ts"
 import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
+import { fill } from "#actors/task/fill.ts"
 import type { Place, Pursue, TaskFile } from "#actors/task/protocol.ts"
 
 /** The request without the mounts of its files (see `withFiles`), and those files; or why there can be none. */
@@ -259,13 +259,13 @@ function resourceEnv(generic: ReadonlyArray<GenericResource>): ReadonlyArray<str
 
 type Files = { readonly files: ReadonlyArray<TaskFile> } | { readonly problem: string }
 
-function filesOf({ secrets, configs }: Pursue, spec: ContainerSpec): Files {
+function filesOf(pursuit: Pursue, spec: ContainerSpec): Files {
   const files: TaskFile[] = []
   for (const { SecretID = "", SecretName = "", File } of spec.Secrets ?? []) {
     if (File === undefined) continue
     const name = File.Name || SecretName
     const target = name.startsWith("/") ? name : `/run/secrets/${name}`
-    const file = fileOf("secret", SecretID, SecretName, secrets, File, target, files.length)
+    const file = fileOf(pursuit, "secret", SecretID, SecretName, File, target, files.length)
     if ("problem" in file) return file
     files.push(file)
   }
@@ -274,7 +274,7 @@ function filesOf({ secrets, configs }: Pursue, spec: ContainerSpec): Files {
     if (File === undefined) continue
     const name = File.Name || ConfigName
     const target = name.startsWith("/") ? name : `/${name}`
-    const file = fileOf("config", ConfigID, ConfigName, configs, File, target, files.length)
+    const file = fileOf(pursuit, "config", ConfigID, ConfigName, File, target, files.length)
     if ("problem" in file) return file
     files.push(file)
   }
@@ -282,14 +282,15 @@ function filesOf({ secrets, configs }: Pursue, spec: ContainerSpec): Files {
 }
 
 function fileOf(
+  pursuit: Pursue,
   kind: "secret" | "config",
   id: string,
   name: string,
-  given: ReadonlyArray<AssignedFile>,
   file: { readonly UID?: string; readonly GID?: string; readonly Mode?: number },
   target: string,
   position: number
 ): TaskFile | { readonly problem: string } {
+  const given = kind === "secret" ? pursuit.secrets : pursuit.configs
   const found = given.find((one) => one.id === id)
   if (found === undefined) return { problem: `${kind} ${name || id} was not given to this node` }
   const uid = ownerOf(file.UID)
@@ -300,9 +301,11 @@ function fileOf(
       problem: `${kind} ${name}: File.${field} ${JSON.stringify(value)}: expected a number from 0 to 4294967294`
     }
   }
+  const content = fill(found, pursuit)
+  if ("problem" in content) return { problem: `expanding ${kind} ${name} failed: ${content.problem}` }
   return {
     key: `${kind}-${position}-${id}`,
-    data: found.data,
+    data: content.value,
     uid,
     gid,
     mode: file.Mode ?? 0o444,

@@ -23,6 +23,9 @@ export interface PlaceholderContext {
 
 export type Expanded<Value> = { readonly value: Value } | { readonly problem: string }
 
+/** What can be called by name with one text. */
+export type Functions = Readonly<Record<string, (argument: string) => Expanded<string>>>
+
 /** A global task has no slot; its node's id stands there, as in Swarm. */
 export const contextOf = ({ assigned, place }: Pursue): PlaceholderContext => ({
   Service: { ID: assigned.serviceId, Name: assigned.serviceName, Labels: assigned.labels ?? {} },
@@ -35,7 +38,11 @@ export const contextOf = ({ assigned, place }: Pursue): PlaceholderContext => ({
 })
 
 /** `text` with every placeholder replaced, or what is wrong with the first that cannot be. */
-export function expand(text: string, context: PlaceholderContext): Expanded<string> {
+export function expand(
+  text: string,
+  context: PlaceholderContext,
+  functions: Functions = {}
+): Expanded<string> {
   if (!text.includes("{{")) return { value: text }
   let value = ""
   let rest = text
@@ -55,7 +62,7 @@ export function expand(text: string, context: PlaceholderContext): Expanded<stri
       rest = rest.trimStart()
       inner = inner.slice(0, -1)
     }
-    const evaluated = evaluate(inner.trim(), context)
+    const evaluated = evaluate(inner.trim(), context, functions)
     if ("problem" in evaluated) return evaluated
     value += evaluated.value
   }
@@ -77,7 +84,7 @@ function findClosing(text: string, from: number): number {
 
 const word = /\s*("(?:[^"\\]|\\.)*"|`[^`]*`|[^\s"`]+)/y
 
-function evaluate(action: string, context: PlaceholderContext): Expanded<string> {
+function evaluate(action: string, context: PlaceholderContext, functions: Functions): Expanded<string> {
   if (action.startsWith("/*") && action.endsWith("*/")) return { value: "" }
   const words: string[] = []
   word.lastIndex = 0
@@ -90,6 +97,10 @@ function evaluate(action: string, context: PlaceholderContext): Expanded<string>
   if (first === undefined) return { problem: "template: missing value for command" }
   if (first === "index") return index(others, action, context)
   if (first === "join") return join(others, action, context)
+  if (Object.hasOwn(functions, first)) {
+    const argument = others.length === 1 ? operand(others[0] as string, context) : undefined
+    return typeof argument === "string" ? (functions[first] as Functions[string])(argument) : unknown(action)
+  }
   // `.Service.Labels "x"` is not Go, but what people write when they mean `index .Service.Labels "x"`.
   if (others.length === 1 && first === ".Service.Labels") return index([first, ...others], action, context)
   if (others.length > 0) return unknown(action)

@@ -1,7 +1,7 @@
 /** Secrets and configs: names, sizes, and that nothing but labels ever changes. */
 import { checkFileName } from "#actors/gateway/validate/check-name.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
-import type { ConfigSpec, SecretSpec } from "#actors/model/spec.ts"
+import { type ConfigSpec, type SecretSpec, templatingDriver } from "#actors/model/spec.ts"
 
 const secretLimit = 500 * 1024
 const configLimit = 1000 * 1024
@@ -22,8 +22,8 @@ export function checkSecret(spec: SecretSpec): Refusal | undefined {
   if (spec.Driver !== undefined) {
     return refuse("notImplemented", `secret drivers are not supported, got Driver ${spec.Driver.Name ?? ""}`)
   }
-  const name = checkFileName(spec.Name)
-  if (name !== undefined) return name
+  const refused = checkFileName(spec.Name) ?? checkTemplating(spec)
+  if (refused !== undefined) return refused
   return size < 1 || size >= secretLimit
     ? rpc("invalidArgument", `secret data must be larger than 0 and less than ${secretLimit} bytes`)
     : undefined
@@ -32,11 +32,19 @@ export function checkSecret(spec: SecretSpec): Refusal | undefined {
 export function checkConfig(spec: ConfigSpec): Refusal | undefined {
   const size = base64Size(spec.Data ?? "")
   if (size === undefined) return notBase64
-  const name = checkFileName(spec.Name)
-  if (name !== undefined) return name
+  const refused = checkFileName(spec.Name) ?? checkTemplating(spec)
+  if (refused !== undefined) return refused
   return size < 1 || size >= configLimit
     ? rpc("invalidArgument", `config data must be larger than 0 and less than ${configLimit} bytes`)
     : undefined
+}
+
+/** Swarm takes any driver and lets the tasks fail; who asked would not hear of it. */
+function checkTemplating({ Templating }: SecretSpec | ConfigSpec): Refusal | undefined {
+  const driver = Templating?.Name ?? ""
+  return driver === "" || driver === templatingDriver
+    ? undefined
+    : rpc("invalidArgument", `unrecognized templating driver ${driver}: expected ${templatingDriver}`)
 }
 
 /** An update may repeat the name and the data, or leave the data out; both stay what they are. */

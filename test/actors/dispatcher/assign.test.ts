@@ -33,6 +33,18 @@ describe("what a node holds", () => {
     expect(goal(stage, other)).toEqual(nothing)
   })
 
+  test("a config that is a template says what fills it in", () => {
+    const stage = new Stage(["n1"])
+    const Spec = { Name: "site", Data: "czNjcjN0", Templating: { Name: "golang" } }
+    stage.book.must({ type: "config.create", v: 1, config: { ID: "c1", Spec } })
+    const Configs = [{ ConfigID: "c1", ConfigName: "site", File: { Name: "site" } }]
+    stage.create("web", {
+      TaskTemplate: { ContainerSpec: { Configs } },
+      Mode: { Replicated: { Replicas: 1 } }
+    })
+    expect([...goal(stage).configs.values()]).toMatchObject([{ id: "c1", template: "golang" }])
+  })
+
   test("a task that waits for its node is nobody's", () => {
     const stage = new Stage(["n1"])
     stage.book.service("agent", { Mode: { Global: {} } })

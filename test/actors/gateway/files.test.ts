@@ -70,6 +70,18 @@ test("names and sizes have limits", async () => {
   })
 })
 
+test("what a file's template is filled in by is known before it is kept", async () => {
+  const gateway = await TestGateway.start()
+  const asked = { Name: "t", Data: canary, Templating: { Name: "jinja" } }
+  for (const path of ["/secrets/create", "/configs/create"]) {
+    expect(await gateway.post(path, asked)).toMatchObject({
+      status: 400,
+      body: { message: rpc("InvalidArgument", "unrecognized templating driver jinja: expected golang") }
+    })
+    await gateway.made(path, { ...asked, Templating: { Name: "golang" } })
+  }
+})
+
 test("CT-15: what a service uses stays", async () => {
   const gateway = await TestGateway.start()
   const id = await gateway.made("/configs/create", { Name: "c1", Data: canary })

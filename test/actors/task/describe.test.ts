@@ -266,6 +266,24 @@ suite("the files of a task", () => {
     configs: [{ id: "z", name: "site", data: "eg==" }]
   }
 
+  test("that are templates are filled in, or keep the container from being made", () => {
+    const withTemplate = (text: string) =>
+      describe(
+        aPursuit(
+          {},
+          { Configs: [{ ConfigID: "z", ConfigName: "site", File: { Name: "site" } }] },
+          {
+            configs: [{ id: "z", name: "site", data: btoa(text), template: "golang" }]
+          }
+        ),
+        {}
+      )
+    expect(withTemplate("{{.Task.Slot}}")).toMatchObject({ files: [{ data: btoa("1"), target: "/site" }] })
+    expect(withTemplate("{{if}}")).toMatchObject({
+      problem: expect.stringContaining("expanding config site failed: template: cannot evaluate {{if}}")
+    })
+  })
+
   test("go to /run/secrets and to the root, unless their names are paths", () => {
     const described = describe(aPursuit({}, spec, given), {})
     if ("problem" in described) throw new Error(described.problem)
