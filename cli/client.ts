@@ -16,10 +16,18 @@ export const socketFlag = Flag.String("socket").pipe(
 )
 
 /** One GET, its JSON answer. Fails with the API's own message, or with why the socket does not answer. */
-export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError> =>
+export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError> => call(socket, "GET", path)
+
+/** One POST of JSON, answered and failing as `get` is. */
+export const post = <A>(socket: string, path: string, body: unknown): Effect.Effect<A, ApiError> =>
+  call(socket, "POST", path, JSON.stringify(body))
+
+const call = <A>(socket: string, method: string, path: string, body?: string): Effect.Effect<A, ApiError> =>
   Effect.callback<A, ApiError>((resume) => {
     const fail = (status: number, message: string) => resume(Effect.fail(new ApiError({ status, message })))
-    const request = http.get({ socketPath: socket, path, timeout: 10_000 }, (response) => {
+    const headers = body === undefined ? {} : { "content-type": "application/json" }
+    const options = { socketPath: socket, method, path, headers, timeout: 10_000 }
+    const request = http.request(options, (response) => {
       const chunks: Array<Buffer> = []
       response.on("data", (chunk: Buffer) => chunks.push(chunk))
       response.on("end", () => {
@@ -41,5 +49,6 @@ export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError>
         `Cannot reach a Troupe node at ${socket}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
       )
     )
+    request.end(body)
     return Effect.sync(() => request.destroy())
   })

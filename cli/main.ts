@@ -2,6 +2,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { Effect } from "effect"
 import { CliError, Command } from "effect/cli"
+import { allow, deny } from "#cli/commands/allow.ts"
 import { backup, restore } from "#cli/commands/backup.ts"
 import { doctor } from "#cli/commands/doctor.ts"
 import { log } from "#cli/commands/log.ts"
@@ -36,6 +37,8 @@ const troupe = Command.make("troupe").pipe(
     backup,
     restore,
     recover,
+    allow,
+    deny,
     natsCreds
   ])
 )

@@ -13,6 +13,7 @@ import {
   taskLabel,
   taskNameLabel
 } from "#actors/drivers/labels.ts"
+import { type AskedExtras, askedExtras } from "#actors/model/extras.ts"
 import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
@@ -50,6 +51,8 @@ export function describe(pursuit: Pursue, bridges: Readonly<Record<string, strin
   if ("problem" in networks) return networks
   const files = filesOf(pursuit, spec)
   if ("problem" in files) return files
+  const extras = askedExtras(spec.Labels)
+  if ("problem" in extras) return extras
   const ports = assigned.hostPorts ?? []
   const request = {
     Image: spec.Image ?? "",
@@ -74,6 +77,7 @@ export function describe(pursuit: Pursue, bridges: Readonly<Record<string, strin
       ...host(spec),
       ...security(spec.Privileges),
       ...resources(assigned.spec),
+      ...beyondSwarm(extras),
       ...logging(assigned.spec)
     },
     Networks: networks.endpoints
@@ -172,6 +176,14 @@ function resources({ Resources }: TaskSpec): Fields {
     ...(MemorySwappiness !== undefined && { MemorySwappiness })
   }
 }
+
+/** What Swarm's API has no field for. */
+const beyondSwarm = ({ devices, gpus, privileged, shm_size }: AskedExtras): Fields => ({
+  ...list("Devices", devices),
+  ...truth("Privileged", privileged),
+  ...number("ShmSize", shm_size),
+  ...(gpus !== undefined && { DeviceRequests: [{ Count: gpus, Capabilities: [["gpu"]] }] })
+})
 
 const logging = ({ LogDriver: driver }: TaskSpec): Fields =>
   driver?.Name

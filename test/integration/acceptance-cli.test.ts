@@ -207,6 +207,50 @@ test("a published port answers on both loopbacks, from all three replicas, until
   await removed("pages")
 }, 60_000)
 
+test("a device, privileges and shared memory are given where the cluster allows them", async () => {
+  const asked = [
+    ...["--container-label", "troupe.devices=/dev/null:/dev/void:r"],
+    ...["--container-label", "troupe.privileged=true", "--container-label", "troupe.shm_size=96m"]
+  ]
+  const create = [
+    "service",
+    "create",
+    "-d",
+    "--name",
+    "rooted",
+    "--restart-condition",
+    "none",
+    ...asked,
+    testImage,
+    "sleep",
+    "1000"
+  ]
+  const troupe = (...words: ReadonlyArray<string>) =>
+    cluster.troupeAnywhere(...words, "--socket", cluster.socket)
+  const refused = await cluster.docker(...create)
+  expect(refused.stderr).toContain(
+    "this cluster does not allow it; `troupe allow devices privileged shm_size`"
+  )
+  expect(await troupe("allow", "shm_size", "devices", "privileged")).toContain(
+    "allowed: devices, privileged, shm_size"
+  )
+  await cluster.must(...create)
+  // A machine that may not give privileges refuses to start it; what was asked for stands in the container all the same.
+  const label = "com.docker.swarm.service.name=rooted"
+  await eventually(async () => (await containersOf(label)).length > 0, "its container is made")
+  const [id = ""] = await containersOf(label)
+  const { HostConfig } = await engine().getContainer(id).inspect()
+  expect(HostConfig).toMatchObject({
+    Privileged: true,
+    ShmSize: 96 * 2 ** 20,
+    Devices: [{ PathOnHost: "/dev/null", PathInContainer: "/dev/void", CgroupPermissions: "r" }]
+  })
+  await cluster.must("service", "rm", "rooted")
+  expect(await troupe("deny", "devices", "privileged")).toContain("allowed: shm_size")
+  expect((await cluster.docker(...create)).code).not.toBe(0)
+  await troupe("deny", "shm_size")
+}, 60_000)
+
 const compose = (port: number): string => `
 services:
   web:

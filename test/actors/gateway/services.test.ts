@@ -357,3 +357,34 @@ test("a stack deployed twice is the same task to its nodes", async () => {
   expect((await gateway.post(update, body)).status).toBe(200)
   expect(stored()?.SpecVersion).toBe(before as number)
 })
+
+test("what only labels ask for is refused unless the cluster allows it, and where it is asked in the wrong place", async () => {
+  const gateway = await TestGateway.start()
+  const asking = (Labels: Readonly<Record<string, string>>) =>
+    serviceBody("odd", { TaskTemplate: { ContainerSpec: { Image: "busybox", Labels } } })
+  const privileged = asking({ "troupe.privileged": "true" })
+  expect(await gateway.post("/services/create", privileged)).toMatchObject({
+    status: 403,
+    body: {
+      message:
+        "label troupe.privileged: this cluster does not allow it; `troupe allow privileged` lets every service have it"
+    }
+  })
+  const { Version, Spec } = (await gateway.get("/swarm")).body
+  const Labels = { "troupe.allow": "privileged" }
+  await gateway.post(`/swarm/update?version=${Version.Index}`, { ...Spec, Labels })
+  await gateway.made("/services/create", privileged)
+  expect(await gateway.post("/services/create", asking({ "troupe.gpus": "few" }))).toMatchObject({
+    status: 400,
+    body: { message: 'label troupe.gpus "few": expected all, or how many' }
+  })
+  const misplaced = serviceBody("odd2", { Labels: { "troupe.shm_size": "1g" } })
+  expect(await gateway.post("/services/create", misplaced)).toMatchObject({
+    status: 400,
+    body: {
+      message: expect.stringContaining(
+        "label troupe.shm_size of the service: expected it among the container's"
+      )
+    }
+  })
+})

@@ -327,3 +327,25 @@ suite("a task that cannot be described", () => {
     expect(problemOf({}, { spec: {} })).toBe("TaskTemplate.ContainerSpec: expected a container, found none")
   })
 })
+
+test("labels ask for what Swarm's API has no field for", () => {
+  const labels = {
+    "troupe.devices": "/dev/fuse",
+    "troupe.gpus": "1",
+    "troupe.privileged": "true",
+    "troupe.shm_size": "1k"
+  }
+  expect(describe(aPursuit({}, { Labels: labels }), {})).toMatchObject({
+    request: {
+      HostConfig: {
+        Devices: [{ PathOnHost: "/dev/fuse", PathInContainer: "/dev/fuse", CgroupPermissions: "rwm" }],
+        DeviceRequests: [{ Count: 1, Capabilities: [["gpu"]] }],
+        Privileged: true,
+        ShmSize: 1024
+      }
+    }
+  })
+  expect(describe(aPursuit({}, { Labels: { "troupe.gpus": "-" } }), {})).toMatchObject({
+    problem: expect.stringContaining("troupe.gpus")
+  })
+})
