@@ -1,6 +1,7 @@
 /**
  * The dispatcher's turns: changes of the ledger become changes of what nodes should hold, gathered for a moment
- * and sent once. A node that lags behind is told everything again.
+ * and sent once. A node that lags behind is told everything again. It hears all nodes, and so knows when too many
+ * fall silent at once for each of them to be at fault.
  */
 import {
   completeAssignment,
@@ -18,7 +19,7 @@ import type { Service, Task } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isBefore, isLive } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
-import type { Expire } from "#actors/node/decide.ts"
+import { type Expire, heartbeatMs, type Lost } from "#actors/node/decide.ts"
 import type { AssignedPort, FromLeader } from "#actors/node/protocol.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
@@ -29,6 +30,7 @@ interface Session {
   /** The last assignment that was sent. */
   seq: number
   sentAt: number
+  heardAt: number
   held: Goal
 }
 
@@ -46,6 +48,9 @@ export interface DispatcherState {
   readonly stalePorts: Set<string>
   flushing: boolean
   readonly heard: Map<string, number>
+  /** When nodes were last counted, and when it last was found that more than half of them are silent. */
+  countedAt: number
+  massSilentAt: number
 }
 
 type DispatcherStep = Step<DispatcherState, DispatcherAction>
@@ -57,6 +62,14 @@ const gatherMs = 2
 const patienceMs = 2_000
 /** How often it is written down when nodes were last heard of. */
 const noteSeenMs = 5_000
+/** Of a node that was not heard of for this many heartbeats at least one is missing. */
+const quietHeartbeats = 1.75
+/** What nodes that fell silent together are given to be heard again: a switch that starts anew needs no longer. */
+const cautiousHeartbeats = 10
+/** What the last of them are given when the first are heard again. */
+const returningHeartbeats = 3
+/** Thousands of nodes may be missed at once; all of them are counted only so often. */
+const countEveryMs = 100
 
 export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
   const state: DispatcherState = {
@@ -68,7 +81,9 @@ export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
     ports: new Map(),
     stalePorts: new Set(),
     flushing: false,
-    heard: new Map()
+    heard: new Map(),
+    countedAt: Number.NEGATIVE_INFINITY,
+    massSilentAt: Number.NEGATIVE_INFINITY
   }
   for (const service of props.ledger.all("service")) state.stalePorts.add(service.ID)
   return stay(state, later("seen", noteSeenMs, { _tag: "NoteSeen" }))
@@ -77,7 +92,13 @@ export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
 export function decide(state: DispatcherState, message: DispatcherMessage, moment: Moment): DispatcherStep {
   switch (message._tag) {
     case "SessionOpened":
-      state.sessions.set(message.nodeId, { session: message.session, seq: 0, sentAt: 0, held: nothing })
+      state.sessions.set(message.nodeId, {
+        session: message.session,
+        seq: 0,
+        sentAt: 0,
+        heardAt: moment.now,
+        held: nothing
+      })
       state.lost.add(message.nodeId)
       state.heard.set(message.nodeId, moment.now)
       return flush(state, moment)
@@ -87,6 +108,8 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
       return stay(state)
     case "Heard":
       return heard(state, message, moment)
+    case "Missed":
+      return missed(state, message, moment)
     case "Resync":
       if (state.sessions.get(message.nodeId)?.session !== message.session) return stay(state)
       state.lost.add(message.nodeId)
@@ -121,11 +144,44 @@ function heard(
     return stay(state, tell(address("leader", "node", nodeId), expire))
   }
   state.heard.set(nodeId, moment.now)
+  session.heardAt = moment.now
   if (applied < session.seq && moment.now >= session.sentAt + patienceMs) {
     state.lost.add(nodeId)
     return flush(state, moment)
   }
   return stay(state)
+}
+
+/**
+ * One node that is silent is lost. Where more than half are, it is more likely that we hear nobody: they are waited for
+ * longer, with everything as it was, until each is judged by itself again.
+ */
+function missed(
+  state: DispatcherState,
+  { nodeId, silentMs }: Extract<DispatcherMessage, { _tag: "Missed" }>,
+  moment: Moment
+): DispatcherStep {
+  const beat = heartbeatMs(state.ledger)
+  if (moment.now >= state.countedAt + countEveryMs) {
+    state.countedAt = moment.now
+    if (isMassSilent(state, moment.now - beat * quietHeartbeats)) state.massSilentAt = moment.now
+  }
+  const isCautious = moment.now < state.massSilentAt + beat * returningHeartbeats
+  if (isCautious && silentMs < beat * cautiousHeartbeats) return stay(state)
+  return stay(state, tell(address("leader", "node", nodeId), { _tag: "Lost" } satisfies Lost))
+}
+
+/** Whether of more than half of the nodes that should be there nothing was heard since `since`. */
+function isMassSilent({ ledger, sessions }: DispatcherState, since: number): boolean {
+  let [ready, silent] = [0, 0]
+  for (const node of ledger.all("node")) {
+    if (node.Status.State !== "ready") continue
+    ready += 1
+    const session = sessions.get(node.ID)
+    // A new leader has heard nothing yet of those that have not found it.
+    if (session === undefined || session.heardAt < since) silent += 1
+  }
+  return silent > ready / 2
 }
 
 /** Whose goal and which ports a change may touch. */

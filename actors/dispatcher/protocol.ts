@@ -24,6 +24,8 @@ export type DispatcherMessage =
       readonly session: string
       readonly applied: number
     }
+  /** A node is not heard of any more. Answered by `Lost` to its actor, unless the silence may be our own fault. */
+  | { readonly _tag: "Missed"; readonly nodeId: string; readonly silentMs: number }
   /** A node asks for everything. */
   | { readonly _tag: "Resync"; readonly nodeId: string; readonly session: string }
   | { readonly _tag: "Changed"; readonly changes: ChangeSet["changes"] }

@@ -102,7 +102,9 @@ export interface ContainerSample {
 
 export interface ExecutorService {
   readonly kind: "docker" | "process"
-  /** What this machine offers; also proves that the executor answers. */
+  /** Proves that the executor answers, and costs it next to nothing; fails within two seconds where it does not. */
+  readonly ping: Effect.Effect<void, ExecutorError>
+  /** What this machine offers. */
   readonly describe: Effect.Effect<NodeDescription, ExecutorError>
   /**
    * Makes the image present: pulls unless it is there by digest; when the pull fails but the image is here, that

@@ -2,7 +2,8 @@
  * What the leader makes of one node: alive, suspect or down. One actor per node, at `leader/node/<id>`.
  *
  * It answers the node, gives it a session, writes its reports to the ledger in batches, and declares it down
- * when it has been silent for too long. Silence that may be our own fault is listened to once more.
+ * when it has been silent for too long. Silence that may be our own fault is listened to once more, and the
+ * dispatcher, which hears all nodes, has the last word on it.
  */
 import { peersOf, raftIdOf } from "#actors/authority/peers.ts"
 import type { Role } from "#actors/authority/protocol.ts"
@@ -47,11 +48,17 @@ export interface Recertify {
   readonly issuer: string
 }
 
-/** What the node says, and what comes from inside: `Expire`, `Recertify`, own timers, own writes. */
+/** From the dispatcher, in answer to `Missed`: the silence is the node's own. */
+export interface Lost {
+  readonly _tag: "Lost"
+}
+
+/** What the node says, and what comes from inside: the dispatcher's words, own timers, own writes. */
 export type NodeMessage =
   | FromNode
   | Expire
   | Recertify
+  | Lost
   | { readonly _tag: "Check" }
   | { readonly _tag: "Orphan" }
   | { readonly _tag: "WriteAgain" }
@@ -89,7 +96,8 @@ interface Report {
 interface Wanted {
   readonly registration?: Registration
   readonly description?: NodeDescription
-  readonly down?: true
+  /** Why it is down. */
+  readonly down?: string
   readonly report?: Report
 }
 
@@ -100,6 +108,12 @@ export interface NodeState {
   readonly session?: string
   /** Milliseconds since the epoch. For a node that may take its time at the start, ahead of now. */
   readonly heardAt: number
+  /** When it last beat or registered. */
+  readonly beatAt: number
+  /** By how much it was late lately, in milliseconds; fades as it is in time. */
+  readonly latenessMs: number
+  /** When it registered, within the time that counts. */
+  readonly registeredAt: ReadonlyArray<number>
   /** When the timer that looks for silence should fire. */
   readonly dueAt: number
   readonly suspect: boolean
@@ -121,6 +135,11 @@ const swarmHeartbeatNanos = 5_000_000_000
 const heartbeatsMissed = 3
 /** The last part of the silence: time for what waits in queues to be read before the verdict. */
 const confirmMs = 250
+/** What is left of a node's lateness with each heartbeat. */
+const fading = 0.9
+// Swarm's: so many registrations within this time.
+const registrationsAtMost = 3
+const registrationsWithinMs = 8_000
 /** A timer that is later than this says that this process was held up, and with it whatever the node had said. */
 const lateMs = 200
 /** What a node has, at least, to find a new leader. */
@@ -136,6 +155,12 @@ const orphanAfterMs = 24 * 60 * 60_000
 export function heartbeatMs(ledger: LedgerReader): number {
   const nanos = ledger.cluster()?.Spec.Dispatcher?.HeartbeatPeriod ?? 0
   return nanos === 0 || nanos === swarmHeartbeatNanos ? usualHeartbeatMs : nanosToMs(nanos)
+}
+
+/** How long a node may be silent: who was late before is given as much again, up to twice the usual time. */
+function patienceMs({ ledger, latenessMs }: NodeState): number {
+  const usual = heartbeatMs(ledger) * heartbeatsMissed
+  return usual + Math.min(latenessMs, usual)
 }
 
 const toDispatcher = (message: DispatcherMessage): CommonAction =>
@@ -158,6 +183,9 @@ export function start(props: NodeProps, moment: Moment): NodeStep {
     id,
     writing: idle,
     heardAt,
+    beatAt: moment.now,
+    latenessMs: 0,
+    registeredAt: [],
     dueAt: 0,
     suspect: false,
     changingRole: false,
@@ -178,6 +206,10 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return write(want(state, { description: message.description }), moment)
     case "Report":
       return report(state, message, moment)
+    case "Unable":
+      return message.session === state.session ? lose(state, message.reason, moment) : stay(state)
+    case "Lost":
+      return state.suspect ? lose(state, "heartbeat failure", moment) : stay(state)
     case "Resync":
       if (message.session !== state.session) return stay(state)
       return stay(state, toDispatcher({ _tag: "Resync", nodeId: state.id, session: message.session }))
@@ -235,11 +267,21 @@ function register(
   moment: Moment
 ): NodeStep {
   const { description, addr } = message
+  const recently = state.registeredAt.filter((at) => at > moment.now - registrationsWithinMs)
+  if (recently.length >= registrationsAtMost) {
+    const reason = `registered ${recently.length} times within ${registrationsWithinMs / 1_000} s`
+    return stay(
+      state,
+      ...(moment.asker === undefined ? [] : [answer(moment.asker, { _tag: "Unavailable", reason })])
+    )
+  }
   const before = state.wanted.registration?.askers ?? []
   const askers = moment.asker === undefined ? before : [...before, moment.asker]
   // It is there: from here on its silence counts as everyone's.
   const heardAt = state.changingRole ? moment.now : state.heardAt
-  const here = heardNow({ ...state, heardAt, changingRole: false }, moment)
+  const registeredAt = [...recently, moment.now]
+  const registering = { ...state, heardAt, beatAt: moment.now, registeredAt, changingRole: false }
+  const here = heardNow(registering, moment)
   return write(want(here, { registration: { description, addr, askers } }), moment)
 }
 
@@ -253,8 +295,10 @@ function heartbeat(
   if (session !== state.session) {
     return stay(state, ...(asker === undefined ? [] : [answer(asker, { _tag: "SessionInvalid" })]))
   }
+  const lateMs = Math.max(0, moment.now - state.beatAt - heartbeatMs(state.ledger))
+  const latenessMs = Math.max(lateMs, state.latenessMs * fading)
   return stay(
-    heardNow(state, moment),
+    heardNow({ ...state, beatAt: moment.now, latenessMs }, moment),
     ...(asker === undefined
       ? []
       : [
@@ -387,8 +431,8 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
   if (registration === undefined && description !== undefined && !equal(description, node.Description)) {
     commands.push({ type: "node.observe", v: 1, nodes: [{ id: state.id, description }] })
   }
-  if (registration === undefined && down === true && node.Status.State !== "down") {
-    const status = { ...node.Status, State: "down" as const, Message: "heartbeat failure" }
+  if (registration === undefined && down !== undefined && node.Status.State !== "down") {
+    const status = { ...node.Status, State: "down" as const, Message: down }
     commands.push({ type: "node.observe", v: 1, nodes: [{ id: state.id, status }] })
   }
   if (report !== undefined && report.statuses.length > 0) {
@@ -441,7 +485,7 @@ function finished(state: NodeState, moment: Moment): NodeStep {
     const listening = listen(heardNow(next, moment), moment)
     next = listening.state
     actions.push(...(listening.actions as ReadonlyArray<CommonAction>))
-  } else if (down === true) {
+  } else if (down !== undefined) {
     const node = state.ledger.get("node", state.id)
     if (node !== undefined) actions.push(orphanLater(node, moment))
   }
@@ -454,8 +498,7 @@ function finished(state: NodeState, moment: Moment): NodeStep {
 
 /** Looks for silence when it could first be long enough to be suspicious. */
 function listen(state: NodeState, moment: Moment): NodeStep {
-  const limit = heartbeatMs(state.ledger) * heartbeatsMissed
-  return checkIn(state, Math.max(1, state.heardAt + limit - confirmMs - moment.now), moment)
+  return checkIn(state, Math.max(1, state.heardAt + patienceMs(state) - confirmMs - moment.now), moment)
 }
 
 const checkIn = (state: NodeState, afterMs: number, moment: Moment): NodeStep =>
@@ -469,13 +512,18 @@ function check(state: NodeState, moment: Moment): NodeStep {
   // A node that has never come is not missed, and one that is down is waited for without a clock.
   if (node === undefined || node.Status.State !== "ready" || state.writing.halted) return stay(state)
   const beat = heartbeatMs(state.ledger)
-  if (moment.now - state.heardAt < beat * heartbeatsMissed - confirmMs) return listen(state, moment)
+  const silentMs = moment.now - state.heardAt
+  if (silentMs < patienceMs(state) - confirmMs) return listen(state, moment)
   // We were held up, so the silence may be ours: a heartbeat's time for what has piled up to come in.
   if (moment.now - state.dueAt > lateMs)
     return checkIn({ ...state, suspect: false }, beat + confirmMs, moment)
-  if (!state.suspect) return checkIn({ ...state, suspect: true }, confirmMs, moment)
-  const lost = closed({ ...state, suspect: false })
-  const step = write(want(lost, { down: true }), moment)
+  const again = checkIn({ ...state, suspect: true }, confirmMs, moment)
+  if (!state.suspect) return again
+  return stay(again.state, ...again.actions, toDispatcher({ _tag: "Missed", nodeId: state.id, silentMs }))
+}
+
+function lose(state: NodeState, why: string, moment: Moment): NodeStep {
+  const step = write(want(closed({ ...state, suspect: false }), { down: why }), moment)
   return stay(step.state, ...step.actions, toDispatcher({ _tag: "SessionClosed", nodeId: state.id }))
 }
 

@@ -20,7 +20,7 @@ const message = <const Tag extends string, const Fields extends Schema.Struct.Fi
 
 /** What the leader's node actor accepts from the node. */
 export const FromNode = Schema.Union([
-  /** Asked; answered by `Registered`. Starts a new session and ends the one before. */
+  /** Asked; answered by `Registered`, or `Unavailable`. Starts a new session and ends the one before. */
   message("Register", { boot: text, description: NodeDescription, addr: text }),
   /** Asked; answered by `Beat` or `SessionInvalid`. `applied` is the last assignment taken. */
   message("Heartbeat", { session: text, applied: whole }),
@@ -31,6 +31,10 @@ export const FromNode = Schema.Union([
     session: text,
     statuses: Schema.Array(Schema.Struct({ id: text, status: TaskStatus }))
   }),
+  /**
+   * Told: what runs this node's tasks does not answer; ends the session. Nothing more is heard of the node until it does.
+   */
+  message("Unable", { session: text, reason: text }),
   /** Told: a gap was seen, or the node has nothing; answered by a complete `Assign`. */
   message("Resync", { session: text }),
   /**
@@ -64,6 +68,8 @@ export const Beat = message("Beat", {
 })
 /** The leader does not know this session; register again. */
 export const SessionInvalid = message("SessionInvalid", {})
+/** Asked too often: to be asked again later. */
+export const Unavailable = message("Unavailable", { reason: text })
 export const Noted = message("Noted", {})
 export const Renewed = message("Renewed", { membership: Membership })
 export const NotRenewed = message("NotRenewed", { reason: text })
@@ -73,6 +79,7 @@ export const ToNodeAnswer = Schema.Union([
   Registered,
   Beat,
   SessionInvalid,
+  Unavailable,
   Noted,
   Renewed,
   NotRenewed,

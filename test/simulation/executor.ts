@@ -26,6 +26,7 @@ const stateOf = (container: Container): ContainerState => ({
 export function executorOf(engine: Engine, life: Life): ExecutorService {
   return {
     kind: "docker",
+    ping: engine.call(life, "ping", 1, () => undefined),
     describe: engine.call(life, "describe", 2, () => engine.describe()),
     pull: (image) => engine.call(life, "pull", 8, () => engine.pull(image)),
     create: (name, request) => engine.call(life, "create", 12, () => engine.create(name, request)),

@@ -96,6 +96,33 @@ test("an Engine that crashes without live-restore has its tasks replaced, once e
   expect(world.ledger.count("task")).toBeLessThanOrEqual(8)
 })
 
+test("tasks of a node whose Engine answers nobody for long run elsewhere, and what it kept is removed when it does", () => {
+  const world = aWorld(21)
+  world.crashEngine("worker-2", true, 20_000)
+  expect(world.runUntil(() => world.runningOutside("worker-2") === 6, 12_000)).toBe(true)
+  expect(world.machine("worker-2").engine.running().length).toBeGreaterThan(0)
+  world.settle()
+  expect(world.running()).toBe(6)
+})
+
+test("when more than half of the nodes fall silent at once, nothing is moved for a while, and then it is", () => {
+  const world = aWorld(22, 4)
+  const before = idsOf(world)
+  const most = ["worker-1", "worker-2", "worker-3"]
+  for (const name of most) world.partition(name)
+  world.advance(8_000)
+  world.heal()
+  world.settle()
+  expect(idsOf(world)).toEqual(before)
+
+  for (const name of most) world.partition(name)
+  const elsewhere = (): number =>
+    world.runningTasks().filter(({ NodeID }) => !most.includes(NodeID ?? "")).length
+  expect(world.runUntil(() => elsewhere() === 6, 14_000)).toBe(true)
+  world.heal()
+  world.settle()
+})
+
 test("a drained node is emptied and takes its share of what comes after", () => {
   const world = aWorld(19)
   world.write(setting("worker-1", "drain"))

@@ -600,6 +600,8 @@ const routine = new Set([
   "DescribeAgain",
   "Described",
   "LookAgain",
+  "PingAgain",
+  "Pinged",
   "Surveyed",
   "Observed",
   "Reported"

@@ -40,6 +40,9 @@ export const DockerExecutor = {
         const info = client.call({ operation: "describe", method: "GET", path: "/info" })
         return Executor.of({
           kind: "docker",
+          ping: Effect.asVoid(
+            client.call({ operation: "ping", method: "GET", path: "/_ping", within: "2 seconds" })
+          ),
           describe: info.pipe(Effect.flatMap(understand("describe", Info)), Effect.map(translateInfo)),
           pull: makePull(client, options, yield* Effect.scope),
           create: containers.create,

@@ -173,6 +173,8 @@ function makeExecutor(processes: Processes, events: PubSub.PubSub<ContainerEvent
 
   return Executor.of({
     kind: "process",
+    // Nothing stands between it and its processes.
+    ping: Effect.void,
     describe: Effect.sync(() => ({
       Hostname: os.hostname(),
       Platform: { Architecture: normaliseArchitecture(os.arch()), OS: os.platform() },

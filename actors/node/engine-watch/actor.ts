@@ -36,6 +36,8 @@ const carryOut = Effect.fn("engine-watch.perform")(function* (action: WatchActio
     }
     case "Survey":
       return { _tag: "Surveyed", containers: yield* executor.list } satisfies WatchMessage
+    case "Ping":
+      return yield* Effect.as(executor.ping, { _tag: "Pinged" } satisfies WatchMessage)
     case "DescribeMachine":
       return { _tag: "Described", description: yield* executor.describe } satisfies WatchMessage
   }
@@ -43,5 +45,6 @@ const carryOut = Effect.fn("engine-watch.perform")(function* (action: WatchActio
 
 const failure = ({ _tag }: WatchAction, reason: string): WatchMessage => {
   if (_tag === "Follow") return { _tag: "Lost", reason }
+  if (_tag === "Ping") return { _tag: "NotPinged", reason }
   return _tag === "Survey" ? { _tag: "NotSurveyed", reason } : { _tag: "NotDescribed", reason }
 }

@@ -16,6 +16,12 @@ const patience = { firstMs: 100, mostMs: 2_000 }
 /** Events are the rule; a survey only catches what no event told. */
 const surveyEveryMs = 60_000
 const describeEveryMs = 30_000
+const pingEveryMs = 1_000
+/**
+ * After so long without an answer its tasks are better off elsewhere. An Engine that is started again answers sooner, and
+ * what runs in its containers goes on meanwhile.
+ */
+const silentAfterMs = 8_000
 
 export interface WatchProps {
   readonly clusterId: string
@@ -29,6 +35,10 @@ export interface Watch {
   readonly surveyAgain: boolean
   readonly describing: boolean
   readonly description: NodeDescription | undefined
+  /** What the session was told last; it has to be told once in each life. */
+  readonly executor: "unknown" | "answers" | "silent"
+  /** When it first did not answer, after which it never did. */
+  readonly silentSince: number | undefined
   /** Failures in a row of anything that was asked of the executor. */
   readonly attempt: number
   readonly trouble: string | undefined
@@ -44,10 +54,13 @@ export function start({ clusterId }: WatchProps): Result {
     surveyAgain: false,
     describing: false,
     description: undefined,
+    executor: "unknown",
+    silentSince: undefined,
     attempt: 0,
     trouble: undefined
   }
-  return follow(watch)
+  const step = follow(watch)
+  return { ...step, actions: [...step.actions, ping] }
 }
 
 export function decide(watch: Watch, message: WatchMessage, moment: Moment): Result {
@@ -55,9 +68,7 @@ export function decide(watch: Watch, message: WatchMessage, moment: Moment): Res
   switch (message._tag) {
     case "Look": {
       const step = survey(watch)
-      return watch.description === undefined
-        ? step
-        : { ...step, actions: [...step.actions, described(home, watch.description)] }
+      return { ...step, actions: [...step.actions, ...standing(watch, home)] }
     }
     case "Occurred":
       return occurred(watch, message.event, home)
@@ -88,6 +99,12 @@ export function decide(watch: Watch, message: WatchMessage, moment: Moment): Res
       return failed({ ...watch, describing: false }, message.reason, "describe", describeAgain, moment)
     case "DescribeAgain":
       return describe(watch)
+    case "Pinged":
+      return pinged(watch, moment)
+    case "NotPinged":
+      return notPinged(watch, message.reason, moment)
+    case "PingAgain":
+      return stay(watch, ping)
     default:
       return never(message)
   }
@@ -122,6 +139,28 @@ function occurred(
   return stay(watch, tell(address(home, "task", taskId), { _tag: "Happened", event } satisfies TaskMessage))
 }
 
+function pinged(watch: Watch, moment: Moment): Result {
+  const known: Watch = { ...watch, executor: "answers", silentSince: undefined }
+  const again = later("ping", spread(pingEveryMs, moment), pingAgain)
+  if (watch.executor === "answers") return stay(known, again)
+  const { home } = moment.self
+  return stay(known, again, toSession(home, { _tag: "ExecutorAnswers" }), ...standing(known, home))
+}
+
+function notPinged(watch: Watch, reason: string, moment: Moment): Result {
+  const { now, self } = moment
+  const silentSince = watch.silentSince ?? now
+  const again = later("ping", spread(pingEveryMs, moment), pingAgain)
+  if (watch.executor === "silent" || now - silentSince < silentAfterMs)
+    return stay({ ...watch, silentSince }, again)
+  const told = toSession(self.home, { _tag: "ExecutorSilent", reason })
+  return stay({ ...watch, silentSince, executor: "silent", trouble: reason }, again, told)
+}
+
+/** What a session has to know before it may take tasks: nothing while nobody could run them. */
+const standing = ({ executor, description }: Watch, home: string): ReadonlyArray<CommonAction> =>
+  executor === "silent" || description === undefined ? [] : [described(home, description)]
+
 function failed(watch: Watch, reason: string, key: string, again: WatchMessage, { fresh }: Moment): Result {
   // All three fail together when the Engine goes; the lost connection counts for them.
   const attempt = again._tag === "FollowAgain" ? watch.attempt + 1 : Math.max(1, watch.attempt)
@@ -130,6 +169,8 @@ function failed(watch: Watch, reason: string, key: string, again: WatchMessage, 
 
 const lookAgain: WatchMessage = { _tag: "LookAgain" }
 const describeAgain: WatchMessage = { _tag: "DescribeAgain" }
+const pingAgain: WatchMessage = { _tag: "PingAgain" }
+const ping: WatchAction = { _tag: "Ping" }
 
 /** Up to a tenth earlier, so that the nodes of a cluster do not all look at once. */
 const spread = (everyMs: number, { fresh }: Moment): number =>

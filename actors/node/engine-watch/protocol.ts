@@ -2,7 +2,7 @@
  * What a node's engine watch, `<node>/engine-watch/main`, hears and does.
  *
  * It tells every task of its own container's events, and the session what a look at all containers showed, so that
- * what was missed while the connection was down is not missed for long.
+ * what was missed while the connection was down is not missed for long; and whether the executor answers at all.
  */
 import type { ContainerEvent, ContainerState } from "#actors/drivers/executor.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
@@ -18,15 +18,20 @@ export type WatchMessage =
   | { readonly _tag: "NotSurveyed"; readonly reason: string }
   | { readonly _tag: "Described"; readonly description: NodeDescription }
   | { readonly _tag: "NotDescribed"; readonly reason: string }
+  | { readonly _tag: "Pinged" }
+  | { readonly _tag: "NotPinged"; readonly reason: string }
   /** Own timers. */
   | { readonly _tag: "FollowAgain" }
   | { readonly _tag: "LookAgain" }
   | { readonly _tag: "DescribeAgain" }
+  | { readonly _tag: "PingAgain" }
 
 export type WatchAction =
   /** Follows the executor's events for as long as they last, telling itself `Occurred`. Answered by `Lost`. */
   | { readonly _tag: "Follow" }
   /** Lists all containers of tasks. Answered by `Surveyed` or `NotSurveyed`. */
   | { readonly _tag: "Survey" }
+  /** Asks whether the executor answers. Answered by `Pinged` or `NotPinged`. */
+  | { readonly _tag: "Ping" }
   /** Asks what the machine offers. Answered by `Described` or `NotDescribed`. */
   | { readonly _tag: "DescribeMachine" }

@@ -63,7 +63,7 @@ export interface Session {
   certificate: NodeDescription["TLSInfo"]
   /** The description that it registered with. */
   registered: NodeDescription | undefined
-  phase: "without facts" | "registering" | "joined"
+  phase: "without facts" | "registering" | "joined" | "without executor"
   session: string
   heartbeatMs: number
   /** What the cluster took this node for when it last said so. */
@@ -148,6 +148,12 @@ function follow(turn: Turn, message: SessionMessage): void {
       session.certificate = message.info
       if (session.description !== undefined) described(turn, session.description)
       break
+    case "ExecutorSilent":
+      executorSilent(turn, message.reason)
+      break
+    case "ExecutorAnswers":
+      if (session.phase === "without executor") registerAgain(turn)
+      break
     case "Assign":
       assigned(turn, message)
       break
@@ -207,6 +213,20 @@ function described(turn: Turn, description: NodeDescription): void {
     session.phase = "registering"
     askToRegister(turn)
   } else if (session.phase === "joined") tellFacts(turn)
+}
+
+/**
+ * No node without an executor: the leader places its tasks elsewhere, and tells what became of them when it is back.
+ * Where the telling is lost, silence says the same a little later.
+ */
+function executorSilent({ session, actions, moment }: Turn, reason: string): void {
+  if (session.phase === "without facts") return
+  if (session.phase === "joined")
+    actions.push(
+      tell(leader(moment), { _tag: "Unable", session: session.session, reason } satisfies FromNode)
+    )
+  session.phase = "without executor"
+  session.session = ""
 }
 
 /** Said with every look at the machine until the next registration, because one telling may be lost. */

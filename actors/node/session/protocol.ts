@@ -21,6 +21,9 @@ export type SessionMessage =
   | { readonly _tag: "Surveyed"; readonly containers: ReadonlyArray<ContainerState> }
   /** Told by the certificate's actor whenever the node holds another one. */
   | { readonly _tag: "Certified"; readonly info: NonNullable<NodeDescription["TLSInfo"]> }
+  /** Told by the engine watch: for a while now nothing could be run here, nor ended; and when that is over. */
+  | { readonly _tag: "ExecutorSilent"; readonly reason: string }
+  | { readonly _tag: "ExecutorAnswers" }
   /** Told by the network actor at every start: it has no memory. */
   | { readonly _tag: "NetworkAwake" }
   /** Results of own actions. `session` is the one in which it was asked. */

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { type DispatcherState, decide, start } from "#actors/dispatcher/decide.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Propose } from "#actors/ledger/writer.ts"
@@ -15,6 +15,7 @@ class Desk {
   readonly told: Array<readonly [string, Assign]> = []
   readonly expired: Array<string> = []
   readonly asked: Array<Propose> = []
+  readonly lost: Array<string> = []
 
   constructor(stage: Stage) {
     this.stage = stage
@@ -37,6 +38,7 @@ class Desk {
       if (action._tag === "Propose") this.asked.push(action)
       if (action._tag !== "Tell") continue
       if (action.to.kind === "session") this.told.push([action.to.home, action.message as Assign])
+      else if ((action.message as { _tag: string })._tag === "Lost") this.lost.push(action.to.id)
       else this.expired.push(action.to.id)
     }
     return this
@@ -118,6 +120,56 @@ test("a session that it does not know, or that is ahead of it, is declared over"
   desk.say({ _tag: "Heard", nodeId: "n2", session: "n2-session", applied: 4 })
   desk.say({ _tag: "Heard", nodeId: "n1", session: "n1-session", applied: 4 })
   expect(desk.expired).toEqual(["n2", "n1"])
+})
+
+describe("a node that is missed", () => {
+  const nodes = ["a", "b", "c", "d", "e"]
+  /** Five nodes that were all heard of; then only these are, for so long. */
+  const heardOf = (living: ReadonlyArray<string>, forMs: number): Desk => {
+    const stage = new Stage()
+    for (const id of [...stage.book.tables.all("node")].map(({ ID }) => ID))
+      stage.book.tables.remove("node", id)
+    for (const id of nodes) stage.book.node(id)
+    const desk = new Desk(stage)
+    for (const id of nodes) desk.open(id)
+    for (let ms = 0; ms < forMs; ms += 500) {
+      stage.book.time += 500
+      for (const id of living) desk.say({ _tag: "Heard", nodeId: id, session: `${id}-session`, applied: 0 })
+    }
+    return desk
+  }
+  const missed = (desk: Desk, nodeId: string, silentMs: number): ReadonlyArray<string> =>
+    desk.say({ _tag: "Missed", nodeId, silentMs }).lost
+
+  test("is lost where at least half of the others are heard", () => {
+    expect(missed(heardOf(["a", "b", "c"], 3_000), "d", 3_000)).toEqual(["d"])
+  })
+
+  test("is waited for where more than half are silent, and lost in the end", () => {
+    const desk = heardOf(["a", "b"], 3_000)
+    expect(missed(desk, "d", 3_000)).toEqual([])
+    expect(missed(desk, "d", 9_999)).toEqual([])
+    expect(missed(desk, "d", 10_000)).toEqual(["d"])
+  })
+
+  test("has three heartbeats' time to be heard, too, when enough others are heard again", () => {
+    const desk = heardOf(["a", "b"], 3_000)
+    expect(missed(desk, "d", 3_000)).toEqual([])
+    for (let ms = 500; ms <= 2_500; ms += 500) {
+      desk.stage.book.time += 500
+      for (const id of ["a", "b", "c"])
+        desk.say({ _tag: "Heard", nodeId: id, session: `${id}-session`, applied: 0 })
+      expect(missed(desk, "d", 3_000 + ms)).toEqual([])
+    }
+    desk.stage.book.time += 500
+    expect(missed(desk, "d", 6_000)).toEqual(["d"])
+  })
+
+  test("counts with those that a new leader has not heard of at all", () => {
+    const desk = heardOf(nodes, 500)
+    for (const nodeId of ["c", "d", "e"]) desk.say({ _tag: "SessionClosed", nodeId })
+    expect(missed(desk, "e", 3_000)).toEqual([])
+  })
 })
 
 test("when nodes were last heard of is one entry for all, without the leader's own node", () => {

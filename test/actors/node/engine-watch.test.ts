@@ -17,9 +17,9 @@ class Subject {
     this.asked = step.actions
   }
 
-  tell(message: WatchMessage): this {
+  tell(message: WatchMessage, now = 1_000): this {
     const self = { home: "n1", kind: "engine-watch", id: "main" }
-    const step = decide(this.state, message, aMoment(1_000, this.#fresh, self))
+    const step = decide(this.state, message, aMoment(now, this.#fresh, self))
     this.state = step.state
     this.asked = step.actions
     return this
@@ -46,7 +46,7 @@ const surveyed: WatchMessage = { _tag: "Surveyed", containers: [aContainer()] }
 
 describe("the engine watch", () => {
   test("listens first and looks then, so that nothing falls between the two", () => {
-    expect(new Subject().tags).toEqual(["Follow", "Survey", "DescribeMachine"])
+    expect(new Subject().tags).toEqual(["Follow", "Survey", "DescribeMachine", "Ping"])
   })
 
   test("tells a task of its own container's events, and nobody of foreign ones", () => {
@@ -96,6 +96,38 @@ describe("the engine watch", () => {
 
   test("follows one stream of events at a time", () => {
     expect(new Subject().tell({ _tag: "FollowAgain" }).tags).toEqual([])
+  })
+
+  test("asks the Engine each second, and tells the session once when it has not answered for eight", () => {
+    const watch = new Subject().tell({ _tag: "Pinged" })
+    expect(watch.pause).toBeLessThanOrEqual(1_000)
+    const silent: WatchMessage = { _tag: "NotPinged", reason: "no answer" }
+    const told = () => watch.asked.filter(({ _tag }) => _tag === "Tell")
+    watch.tell(silent, 10_000)
+    expect(told()).toEqual([])
+    expect(watch.tell({ _tag: "PingAgain" }, 11_000).tags).toEqual(["Ping"])
+    watch.tell(silent, 17_999)
+    expect(told()).toEqual([])
+    watch.tell(silent, 18_000)
+    expect(told()).toMatchObject([{ message: { _tag: "ExecutorSilent", reason: "no answer" } }])
+    watch.tell(silent, 19_000)
+    expect(told()).toEqual([])
+    watch.tell({ _tag: "Pinged" }, 20_000)
+    expect(told()).toMatchObject([{ message: { _tag: "ExecutorAnswers" } }])
+    watch.tell(silent, 21_000).tell({ _tag: "Pinged" }, 22_000).tell(silent, 29_000)
+    expect(told()).toEqual([])
+  })
+
+  test("does not say what the machine is while its Engine answers nobody, and does when that is over", () => {
+    const watch = new Subject().tell({ _tag: "Described", description: { Hostname: "h" } as never })
+    const silent: WatchMessage = { _tag: "NotPinged", reason: "no answer" }
+    watch.tell(silent, 1_000).tell(silent, 9_000)
+    expect(watch.tell({ _tag: "Look" }).tags).not.toContain("Tell")
+    expect(watch.tell({ _tag: "Pinged" }).asked).toContainEqual({
+      _tag: "Tell",
+      to: { home: "n1", kind: "session", id: "main" },
+      message: { _tag: "Described", description: { Hostname: "h" } as never }
+    })
   })
 
   test("says again what the machine is to a session that begins again", () => {

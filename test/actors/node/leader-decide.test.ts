@@ -36,6 +36,8 @@ class Desk {
   readonly issued: Array<RenewalRequest> = []
   state: NodeState
   checkAt: number | undefined
+  /** What the dispatcher makes of a node that is missed: lost, unless nobody else is heard either. */
+  othersAreHeard = true
   #asks = 0
 
   constructor(ownId = "manager") {
@@ -94,7 +96,9 @@ class Desk {
     while (this.checkAt !== undefined && this.checkAt + late <= until) {
       this.book.time = Math.max(this.now, this.checkAt + late)
       this.checkAt = undefined
+      const before = this.told.length
       this.say({ _tag: "Check" })
+      if (this.othersAreHeard && tags(this.told.slice(before)).includes("Missed")) this.say({ _tag: "Lost" })
     }
     this.book.time = Math.max(this.now, until)
     return this
@@ -264,6 +268,54 @@ describe("silence", () => {
     expect(desk.asked).toEqual([])
     desk.pass(10_000)
     expect(desk.asked).toHaveLength(1)
+  })
+
+  test("silence that all nodes share is not the node's until the dispatcher says so", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.othersAreHeard = false
+    desk.pass(9_000)
+    expect(desk.asked).toEqual([])
+    expect(desk.told.at(-1)).toMatchObject({ _tag: "Missed", nodeId: "n1" })
+    desk.say({ _tag: "Heartbeat", session, applied: 0 }).say({ _tag: "Lost" })
+    expect(desk.asked).toEqual([])
+    desk.othersAreHeard = true
+    desk.pass(12_000).write()
+    expect(desk.status).toBe("down")
+  })
+
+  test("a node that has been late is given as much again, and less with every heartbeat in time", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    const beatAfter = (ms: number) => desk.pass(ms).say({ _tag: "Heartbeat", session, applied: 0 })
+    beatAfter(2_500)
+    desk.pass(4_400)
+    expect(desk.asked).toEqual([])
+    for (let beats = 0; beats < 60; beats++) beatAfter(beats === 0 ? 0 : 1_000)
+    desk.pass(3_020).write()
+    expect(desk.status).toBe("down")
+  })
+
+  test("a node whose executor does not answer is down at once, with the reason, until it registers", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.say({ _tag: "Unable", session: "another", reason: "no answer" })
+    expect(desk.asked).toEqual([])
+    desk.say({ _tag: "Unable", session, reason: "no answer" }).write()
+    expect(desk.book.tables.get("node", "n1")?.Status).toMatchObject({ State: "down", Message: "no answer" })
+    expect(tags(desk.told)).toContain("SessionClosed")
+    desk.register()
+    expect(desk.status).toBe("ready")
+  })
+
+  test("DI-02 a node that registers again and again is put off for a while", () => {
+    const desk = new Desk()
+    for (let times = 0; times < 3; times++) desk.register()
+    desk.say({ _tag: "Register", boot: "b", description, addr: "192.168.0.1" })
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Unavailable" })
+    desk.book.time += 8_001
+    desk.register()
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Registered" })
   })
 
   test("DI-06 a node that was down registers and is ready again", () => {

@@ -445,6 +445,38 @@ describe("a survey", () => {
   })
 })
 
+describe("an executor that does not answer", () => {
+  const silent: SessionMessage = { _tag: "ExecutorSilent", reason: "no answer" }
+
+  test("ends the session, and nothing more is heard of the node; its tasks are kept", () => {
+    const session = holding("t1").tell(silent)
+    expect(session.told("node/n1")).toEqual([{ _tag: "Unable", session: "s1", reason: "no answer" }])
+    session.tell({ _tag: "BeatNow" }, { _tag: "RegisterNow" }, described, reported("t1", "running"))
+    expect(session.asked.map(({ _tag }) => _tag)).not.toContain("Ask")
+    expect([...session.state.holdings.tasks.keys()]).toEqual(["t1"])
+  })
+
+  test("lets the node register again when it does; tasks that were replaced meanwhile go", () => {
+    const session = holding("t1", "t2").tell(silent, { _tag: "ExecutorAnswers" })
+    expect(session.timer("register")).toBeLessThanOrEqual(200)
+    session.tell({ _tag: "RegisterNow" }).answer("Register", { ...registered, session: "s2" }, "")
+    session.tell({ ...assign(1, { tasks: tasks("t2") }), session: "s2" })
+    expect(session.tags("task/t1")).toEqual(["Forget"])
+    expect(session.tags("task/t2")).toEqual(["Pursue"])
+  })
+
+  test("is no news to a node that registered meanwhile", () => {
+    const session = joined().tell({ _tag: "ExecutorAnswers" })
+    expect(session.asked).toEqual([])
+  })
+
+  test("that is silent before the node is let in keeps it out", () => {
+    const session = new Subject().tell(described, silent)
+    session.answer("Register", registered)
+    expect(session.state.phase).toBe("without executor")
+  })
+})
+
 describe("a machine that changes", () => {
   test("is described to the leader, until it registers again; one that stays the same is not", () => {
     const more = { ...facts, Resources: { NanoCPUs: 4e9, MemoryBytes: 1e9 } }
