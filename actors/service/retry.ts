@@ -12,6 +12,7 @@ import { modeOf } from "#actors/model/service-facts.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
 import { isBefore, isLive, isTerminal } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import { type Wait, waitAfter } from "#actors/service/back-off.ts"
 import {
   type Draft,
   newTask,
@@ -120,20 +121,32 @@ export function retry(
   { unfit, isDirty }: { readonly unfit: boolean; readonly isDirty: boolean }
 ): void {
   const { ledger, now } = view
-  draft.want(task, "shutdown", unfit ? rejected(now) : undefined)
-  if (!mayRestart(view, slot.tasks, task) || draft.fills(slot.key)) return
+  const mayTry = mayRestart(view, slot.tasks, task) && !draft.fills(slot.key)
   const lostItsPlace = unfit || standing(ledger, task) !== "fine"
+  const wait =
+    !mayTry || isDirty || lostItsPlace
+      ? { delayMs: 0, backsOff: false }
+      : waitAfter(slot.tasks, task, policyOf(specOf(view, task)).delayMs, now)
+  draft.want(task, "shutdown", unfit ? rejected(now) : told(task, wait))
+  if (!mayTry) return
   if (isDirty && !lostItsPlace) {
     draft.fill(slot.key, newTask(view, slot.key, "ready", now))
     return
   }
-  const delayMs = lostItsPlace ? 0 : policyOf(specOf(view, task)).delayMs
+  const { delayMs } = wait
   const isFree = (unfit || isOutOfTheWay(ledger, task)) && !isTakenBeside(ledger, slot, task)
   if (delayMs === 0 && isFree) {
     draft.fill(slot.key, newTask(view, slot.key, "running"))
     return
   }
   draft.fill(slot.key, newTask(view, slot.key, "ready", now + delayMs))
+}
+
+/** What `docker service ps` shows of a task whose slot backs off: that it does, and for how long. */
+const told = ({ Status }: Task, { backsOff, delayMs }: Wait): TaskStatus | undefined => {
+  if (!backsOff) return undefined
+  const why = Status.Err ?? Status.State
+  return { ...Status, Err: `${why} (fails again and again, next try after ${Math.round(delayMs / 1_000)}s)` }
 }
 
 /** True while another task of the slot that is to stop has not stopped. */

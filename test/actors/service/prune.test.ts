@@ -6,10 +6,10 @@ import { Stage } from "#test/support/stage.ts"
 const web = (stage: Stage, MaxAttempts = 0): Stage =>
   stage.create("web", { TaskTemplate: { RestartPolicy: { Delay: 0, MaxAttempts } } })
 
-/** Fails the slot's task `times` times, a while apart. */
+/** Fails the slot's task `times` times, so far apart that nothing backs off. */
 function failing(stage: Stage, times: number): ReadonlyArray<Task> {
   for (let round = 0; round < times; round++) {
-    stage.book.time += 1_000
+    stage.book.time += 20_000
     stage.report(stage.running("web")[0]?.ID ?? "", "failed").converge()
   }
   return stage.tasks("web")

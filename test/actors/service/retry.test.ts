@@ -186,3 +186,72 @@ test("restarts in one and the same millisecond keep their order", () => {
   expect(stage.running("web")).toHaveLength(1)
   expect(stage.tasks("web").at(-1)?.Status.State).toBe("running")
 })
+
+describe("back-off", () => {
+  /** Fails the running task, and returns how long the next one is made to wait, in milliseconds. */
+  const failOnce = (stage: Stage): number => {
+    end(stage)
+    const waiting = stage.wanted("web").at(-1)
+    const waits = waiting?.StartAfter === undefined ? 0 : toMs(waiting.StartAfter) - stage.now
+    stage.pass(waits)
+    return waits
+  }
+  const waits = (stage: Stage, times: number): ReadonlyArray<number> =>
+    Array.from({ length: times }, () => failOnce(stage))
+
+  test("after five tries in a row with the policy's delay it doubles, up to five minutes", () => {
+    const stage = under({ Delay: seconds(5) })
+    expect(waits(stage, 14)).toEqual(
+      [5, 5, 5, 5, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300].map((s) => s * 1_000)
+    )
+  })
+
+  test("without a delay it begins with two seconds", () => {
+    expect(waits(under({ Delay: 0 }), 8)).toEqual([0, 0, 0, 0, 0, 2_000, 4_000, 8_000])
+  })
+
+  test("is said beside the error of the task that failed", () => {
+    const stage = under({ Delay: seconds(5) })
+    waits(stage, 5)
+    expect(stage.tasks("web").some((task) => /again and again/.test(task.Status.Err ?? ""))).toBe(false)
+    const [task] = stage.running("web")
+    stage.report(task?.ID ?? "", "failed", { Err: "task: non-zero exit (3)" }).converge()
+    expect(stage.task(task?.ID ?? "").Status.Err).toBe(
+      "task: non-zero exit (3) (fails again and again, next try after 10s)"
+    )
+  })
+
+  test("goes on when the reaper has left no more of the history than the cluster keeps", () => {
+    const stage = under({ Delay: seconds(5) })
+    waits(stage, 7)
+    const ended = stage.tasks("web").filter((task) => task.DesiredState === "shutdown")
+    const remove = ended.slice(0, -1).map(({ ID }) => ID)
+    stage.book.must({ type: "tasks.change", v: 1, create: [], update: [], remove })
+    expect(failOnce(stage)).toBe(40_000)
+  })
+
+  test("a new leader goes on with it", () => {
+    const stage = under({ Delay: seconds(5) })
+    waits(stage, 7)
+    stage.forget("web")
+    expect(failOnce(stage)).toBe(40_000)
+  })
+
+  test("a task that stayed up ends it", () => {
+    const stage = under({ Delay: seconds(5) })
+    waits(stage, 7)
+    stage.pass(40_000)
+    expect(waits(stage, 2)).toEqual([5_000, 5_000])
+  })
+
+  test("an update ends it, and a task that lost its node never waits", () => {
+    const stage = under({ Delay: seconds(5) }, 1, ["n1", "n2"])
+    waits(stage, 7)
+    stage.nodeIs(stage.running("web")[0]?.NodeID ?? "", "down").converge()
+    expect(stage.running("web")).toHaveLength(1)
+    stage
+      .update("web", (spec) => ({ ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: 1 } }))
+      .converge()
+    expect(failOnce(stage.pass(10_000))).toBe(5_000)
+  })
+})
