@@ -6,10 +6,11 @@
  */
 import { Effect } from "effect"
 import { Hono } from "hono"
+import { answerOf } from "#actors/gateway/body.ts"
 import type { EngineClientService } from "#actors/gateway/engine-client.ts"
 import type { Call, Gateway, Membership, MembershipControl, Route } from "#actors/gateway/gateway.ts"
 import { offeredVersion, refuseVersion, splitVersion } from "#actors/gateway/negotiate.ts"
-import { type Answer, problem, refused, toResponse } from "#actors/gateway/response.ts"
+import { type Answer, problem, toResponse } from "#actors/gateway/response.ts"
 import { configRoutes } from "#actors/gateway/routes/configs.ts"
 import { distributionRoutes } from "#actors/gateway/routes/distribution.ts"
 import { networkRoutes } from "#actors/gateway/routes/networks.ts"
@@ -109,12 +110,7 @@ export function makeApp(options: AppOptions): Hono {
         version: version ?? newest()
       }
       const answer = await options.run(
-        route.handle(gateway, call).pipe(
-          Effect.catchTags({
-            Refused: ({ refusal }) => Effect.succeed(refused(refusal)),
-            BodyTooLarge: ({ message }) => Effect.succeed(problem(413, message))
-          })
-        )
+        route.handle(gateway, call).pipe(Effect.catch((error) => Effect.succeed(answerOf(error))))
       )
       return respond(answer)
     })

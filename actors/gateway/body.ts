@@ -1,7 +1,7 @@
 /** Reads the bodies of requests: bounded, JSON only, decoded once where they enter. */
 import { Effect, Schema } from "effect"
 import { type Decoded, fit, parseJson } from "#actors/gateway/decode.ts"
-import { refusing } from "#actors/gateway/response.ts"
+import { type Answer, problem, refused, refusing } from "#actors/gateway/response.ts"
 import { Refused } from "#actors/model/errors.ts"
 
 /** Fits a secret of 500 KiB or a config of 1000 KiB in base64 with room for labels, as gRPC's limit in Swarm. */
@@ -10,6 +10,10 @@ const bodyLimit = 4 * 1024 * 1024
 export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>()("BodyTooLarge", {
   message: Schema.String
 }) {}
+
+/** What a request is answered that could not be read, or was refused. */
+export const answerOf = (error: Refused | BodyTooLarge): Answer =>
+  error._tag === "Refused" ? refused(error.refusal) : problem(413, error.message)
 
 const tooLarge = new BodyTooLarge({
   message: `request body is too large: at most ${bodyLimit} bytes are accepted`

@@ -1,14 +1,5 @@
 /** `troupe backup` and `troupe restore`: the whole cluster in one sealed file, and a cluster from it. */
-import {
-  closeSync,
-  createWriteStream,
-  existsSync,
-  linkSync,
-  openSync,
-  readSync,
-  rmSync,
-  statSync
-} from "node:fs"
+import { createWriteStream, existsSync, linkSync, rmSync, statSync } from "node:fs"
 import http from "node:http"
 import { dirname, resolve } from "node:path"
 import process from "node:process"
@@ -18,6 +9,8 @@ import { Argument, Command, Flag } from "effect/cli"
 import { syncFolder } from "#actors/drivers/machine/files.ts"
 import { encodeConfiguration, nobody } from "#actors/raft/core/configuration.ts"
 import { firstIncarnation, later, showIncarnation } from "#actors/raft/incarnation.ts"
+import type { DiskError } from "#actors/raft/storage/vfs.ts"
+import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { type Backup, readBackup, showCounts } from "#actors/recovery/backup.ts"
 import { cannot, type RecoveryError } from "#actors/recovery/errors.ts"
 import { beginAfresh, mustBeFresh } from "#cli/begin-anew.ts"
@@ -29,23 +22,13 @@ import { dataDirFlag } from "#cli/running.ts"
 const openBackup = Effect.fnUntraced(function* (path: string, passphrase: string) {
   const file = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => openSync(path, "r"),
-      catch: (error) => cannot(`Cannot read ${path}: ${(error as Error).message}`)
+      try: () => nodeVfs.open(path, "read"),
+      catch: (error) => cannot((error as DiskError).message)
     }),
-    (opened) => Effect.sync(() => closeSync(opened))
+    (opened) => Effect.sync(opened.close)
   )
-  const read = (offset: number, length: number): Uint8Array => {
-    const bytes = Buffer.alloc(length)
-    let filled = 0
-    while (filled < length) {
-      const count = readSync(file, bytes, filled, length - filled, offset + filled)
-      if (count === 0) break
-      filled += count
-    }
-    return bytes.subarray(0, filled)
-  }
   return yield* Effect.tryPromise({
-    try: () => readBackup(read, passphrase),
+    try: () => readBackup(file.read, passphrase),
     catch: (error) => cannot(`Cannot use ${path}: ${(error as Error).message}`)
   })
 })

@@ -2,12 +2,11 @@
  * `POST /raft/backup`: the whole state at one entry, sealed here, so that what opens it leaves this process under the
  * passphrase only. Streamed as it is taken.
  */
-import { Cause, Effect, Exit, Schema } from "effect"
-import { readBody } from "#actors/gateway/body.ts"
+import { Effect, Schema } from "effect"
+import { answerOf, readBody } from "#actors/gateway/body.ts"
 import type { RouteSet } from "#actors/gateway/listener.ts"
-import { problem, refused, refusing, toResponse } from "#actors/gateway/response.ts"
+import { problem, refusing, toResponse } from "#actors/gateway/response.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { Refused } from "#actors/model/errors.ts"
 import { toIso } from "#actors/model/time.ts"
 import { firstIncarnation } from "#actors/raft/incarnation.ts"
 import { contentsOf, type Manifest } from "#actors/recovery/backup.ts"
@@ -83,15 +82,14 @@ export const backupRoutes = (options: BackupRoutesOptions): RouteSet => {
   })
   return {
     owns: (method, path) => method === "POST" && path === "/raft/backup",
-    fetch: async (request) => {
-      const exit = await Effect.runPromiseExit(take(request))
-      if (Exit.isSuccess(exit)) return exit.value
-      const error = Cause.squash(exit.cause)
-      const answer =
-        error instanceof Refused
-          ? refused(error.refusal)
-          : problem(500, error instanceof Error ? error.message : String(error))
-      return toResponse(answer, headers())
-    }
+    fetch: (request) =>
+      take(request).pipe(
+        Effect.catch((error) => Effect.succeed(answerOf(error))),
+        Effect.catchDefect((defect) =>
+          Effect.succeed(problem(500, defect instanceof Error ? defect.message : String(defect)))
+        ),
+        Effect.map((answer) => (answer instanceof Response ? answer : toResponse(answer, headers()))),
+        Effect.runPromise
+      )
   }
 }
