@@ -28,6 +28,13 @@ export function hashId(id: string): number {
   return finish(x)
 }
 
+/** The same of an id whose characters are bytes. */
+export function hashIdBytes(bytes: Uint8Array, start: number, length: number): number {
+  let x = length
+  for (let i = start; i < start + length; i++) x = Math.imul(x ^ (bytes[i] as number), primeA)
+  return finish(x)
+}
+
 /** 32 bits of two integers, for tables of rows. */
 export const hashPair = (left: number, right: number): number =>
   finish(Math.imul(Math.imul(left, primeA) ^ right, primeB))
@@ -58,6 +65,19 @@ function addText(text: string): void {
   b = y
 }
 
+function addNumber(value: number): void {
+  add(2)
+  add(value | 0)
+  add(Math.floor(value / 2 ** 32) | 0)
+}
+
+function addObject(count: number, sumA: number, sumB: number): void {
+  add(8)
+  add(count)
+  add(sumA)
+  add(sumB)
+}
+
 function walk(value: unknown): void {
   switch (typeof value) {
     case "string":
@@ -65,11 +85,8 @@ function walk(value: unknown): void {
       addText(value)
       return
     case "number":
-      if (Number.isSafeInteger(value)) {
-        add(2)
-        add(value | 0)
-        add(Math.floor(value / 2 ** 32) | 0)
-      } else {
+      if (Number.isSafeInteger(value)) addNumber(value)
+      else {
         // How a number is written is fixed by the language.
         add(3)
         addText(String(value))
@@ -111,10 +128,7 @@ function walkObject(object: Readonly<Record<string, unknown>>): void {
   }
   a = outerA
   b = outerB
-  add(8)
-  add(count)
-  add(sumA)
-  add(sumB)
+  addObject(count, sumA, sumB)
 }
 
 /** A sum of hashes, from which what was added can be taken away again in any order. */
@@ -151,6 +165,57 @@ export function hashInto(into: Hash, value: unknown): Hash {
   into.a = finish(a)
   into.b = finish(b)
   return into
+}
+
+/**
+ * The same hash of what is not made into a value first: a property is begun at the lanes of its key, told piece by piece as
+ * `walk` would come by them, and its end added to the sum of its object.
+ */
+export const piecewise = {
+  /** The lanes of a value by itself. */
+  root: { a: seedA, b: seedB } as Hash,
+  /** The lanes that a property's value begins at. */
+  ofKey: (key: string): Hash => {
+    a = seedA
+    b = seedB
+    addText(key)
+    return { a, b }
+  },
+  begin: (lanes: Hash): void => {
+    a = lanes.a
+    b = lanes.b
+  },
+  value: walk,
+  number: addNumber,
+  /** A text, of which each byte is a character. */
+  latin1: (bytes: Uint8Array, start: number, length: number): void => {
+    add(1)
+    add(length)
+    let x = a
+    let y = b
+    for (let i = start; i < start + length; i++) {
+      const code = bytes[i] as number
+      x = Math.imul(x ^ code, primeA)
+      y = Math.imul(y ^ code, primeB)
+      y ^= y >>> 13
+    }
+    a = x ^ (x >>> 15)
+    b = y
+  },
+  list: (length: number): void => {
+    add(7)
+    add(length)
+  },
+  /** An object of `count` properties. */
+  object: (count: number, sum: Hash): void => addObject(count, sum.a, sum.b),
+  end: (into: Hash): void => {
+    into.a = finish(a)
+    into.b = finish(b)
+  },
+  endInto: (sum: Hash): void => {
+    sum.a = (sum.a + finish(a)) | 0
+    sum.b = (sum.b + finish(b)) | 0
+  }
 }
 
 export const showHash = ({ a: left, b: right }: Hash): string =>

@@ -58,7 +58,11 @@ export class RowIndex<Key> {
 
   /** Notes that `row`, which is not in here, has `key`. */
   add(key: Key, row: number): void {
-    const hash = this.#hashOf(key)
+    this.addHashed(this.#hashOf(key), row)
+  }
+
+  /** The same where the hash of the key is at hand. */
+  addHashed(hash: number, row: number): void {
     const shard = hash >>> 24
     let slots = this.#shards[shard] as Slots
     const size = (this.#sizes[shard] as number) + 1

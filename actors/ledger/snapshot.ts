@@ -2,7 +2,7 @@
  * Snapshots as bytes, format 3: a mark, then blocks that each carry their length and checksum.
  *
  *     file   = mark, block…             the last block ends with an `end` record, or the snapshot is torn
- *     block  = length, CRC-32, records  two 32-bit words, little end first; 32 to 64 KiB
+ *     block  = length, CRC-32, records  two 32-bit words, little end first; 64 KiB or so at most
  *     record = kind, value              one byte and one value as `pack.ts` writes it, or
  *              `tasks`, task…           to the end of the block, as they are kept (`task-bytes.ts`)
  *
@@ -18,6 +18,7 @@ import type { Kind, Tables } from "#actors/ledger/reader.ts"
 import { Recent, type SavedProposer } from "#actors/ledger/recent.ts"
 import { decodeLines, isLines } from "#actors/ledger/snapshot-lines.ts"
 import { kinds, LedgerTables, lesserKinds } from "#actors/ledger/tables.ts"
+import type { FrozenPage } from "#actors/ledger/task-pages.ts"
 import type { Cluster } from "#actors/model/objects.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
 import { BrokenInvariant } from "#runtime/assert.ts"
@@ -30,8 +31,10 @@ const markBytes = 8
 const markOf = (format: number): Uint8Array =>
   new Uint8Array([0x89, 0x54, 0x4c, 0x45, 0x44, 0x47, 0x0a, format])
 const blockHeadBytes = 8
-/** Half a millisecond to pack, which is how finely its writing can be cut; 24 KiB cost 3 % more bytes than 64. */
+/** A block ends with what fills it: half a millisecond to pack, which is how finely its writing can be cut. */
 const blockBytes = 32 * 1024
+/** Or with so many objects: those that are alike take few bytes each, and as much time as others. */
+const blockObjects = 128
 /** One object may be larger than a block, but not than this: an entry carries at most 1.5 MiB or so. */
 const largestBlock = 64 * 1024 * 1024
 
@@ -68,7 +71,7 @@ interface End {
 }
 
 /**
- * The state as of now in chunks of 32 to 64 KiB, one block each; what is applied while they are taken does not show.
+ * The state as of now in chunks of 64 KiB or so at most, one block each; what is applied while they are taken does not show.
  * Several may be under way at once, each of its own moment. A chunk of tasks is a copy of a page.
  */
 export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<Uint8Array> {
@@ -79,57 +82,61 @@ export function encodeSnapshot(tables: LedgerTables, recent: Recent): Iterable<U
     *[Symbol.iterator]() {
       const packer = new Packer()
       let objects = 0
+      let inBlock = 0
+      const endBlock = (): Uint8Array => {
+        inBlock = 0
+        return blockOfPacked(packer)
+      }
       yield markOf(snapshotFormat)
       const put = (kind: number, value: unknown): boolean => {
         packer.byte(kind)
         packer.value(value)
         objects++
-        return packer.length >= blockBytes
+        return packer.length >= blockBytes || ++inBlock >= blockObjects
       }
       put(record.head, { index: frozen.index, time: frozen.time } satisfies Head)
-      for (const proposer of saved) if (put(record.recent, proposer)) yield endBlock(packer)
+      for (const proposer of saved) if (put(record.recent, proposer)) yield endBlock()
       if (frozen.cluster !== undefined) put(record.cluster, frozen.cluster)
       for (const { serviceId, version, spec } of frozen.specs) {
-        if (put(record.spec, [serviceId, version, spec])) yield endBlock(packer)
+        if (put(record.spec, [serviceId, version, spec])) yield endBlock()
       }
       for (const kind of lesserKinds) {
-        for (const object of frozen.tables[kind]) if (put(record[kind], object)) yield endBlock(packer)
+        for (const object of frozen.tables[kind]) if (put(record[kind], object)) yield endBlock()
       }
       for (const [number, text] of frozen.tasks.texts.entries()) {
-        if (text !== undefined && put(record.text, [number, text])) yield endBlock(packer)
+        if (text !== undefined && put(record.text, [number, text])) yield endBlock()
       }
-      for (const word of frozen.tasks.words) if (put(record.word, word)) yield endBlock(packer)
-      if (packer.length > 0) yield endBlock(packer)
-      for (const page of frozen.tasks.pages) if (page.length > 0) yield blockOf(record.tasks, page)
+      for (const word of frozen.tasks.words) if (put(record.word, word)) yield endBlock()
+      if (packer.length > 0) yield endBlock()
+      for (const page of frozen.tasks.pages) if (page.length > 0) yield blockOf(page)
       objects += frozen.tasks.count
       put(record.end, { objects, digest } satisfies End)
-      yield endBlock(packer)
+      yield endBlock()
     }
   }
 }
 
-function endBlock(packer: Packer): Uint8Array {
+function blockOfPacked(packer: Packer): Uint8Array {
   const block = emptyBlock(packer.length)
   block.set(packer.bytes, blockHeadBytes)
   packer.begin()
   return sealed(block)
 }
 
-function blockOf(kind: number, records: Uint8Array): Uint8Array {
-  const block = emptyBlock(1 + records.length)
-  block[blockHeadBytes] = kind
-  block.set(records, blockHeadBytes + 1)
+function blockOf(page: FrozenPage): Uint8Array {
+  const block = emptyBlock(1 + page.length)
+  block[blockHeadBytes] = record.tasks
+  page.copyTo(block, blockHeadBytes + 1)
   return sealed(block)
 }
 
-// Memory of its own: whoever writes it may hand it to another thread.
-const emptyBlock = (bytes: number): Uint8Array => new Uint8Array(blockHeadBytes + bytes)
+// Memory of its own, which whoever takes it may keep.
+const emptyBlock = (bytes: number): Buffer => Buffer.allocUnsafeSlow(blockHeadBytes + bytes)
 
-function sealed(block: Uint8Array): Uint8Array {
+function sealed(block: Buffer): Uint8Array {
   const bytes = block.subarray(blockHeadBytes)
-  const head = new DataView(block.buffer)
-  head.setUint32(0, bytes.length, true)
-  head.setUint32(4, crc32(bytes), true)
+  block.writeUInt32LE(bytes.length, 0)
+  block.writeUInt32LE(crc32(bytes), 4)
   return block
 }
 
@@ -245,7 +252,7 @@ class Pieces {
   /** The next bytes, which stay: fewer than `count` where there are no more. */
   peek(count: number): Buffer {
     if (this.#rest.length < count) {
-      const gathered = [this.#rest]
+      const gathered = this.#rest.length === 0 ? [] : [this.#rest]
       let length = this.#rest.length
       while (length < count) {
         const next = this.#chunks.next()
@@ -253,7 +260,8 @@ class Pieces {
         gathered.push(Buffer.from(next.value.buffer, next.value.byteOffset, next.value.byteLength))
         length += next.value.length
       }
-      this.#rest = gathered.length === 1 ? this.#rest : Buffer.concat(gathered)
+      // A block that came as one chunk is not copied.
+      this.#rest = gathered.length === 1 ? (gathered[0] as Buffer) : Buffer.concat(gathered)
     }
     return this.#rest.subarray(0, count)
   }

@@ -239,8 +239,8 @@ export class LedgerTables implements LedgerReader {
   /** The records from `start` to the end of `bytes`; how many they were. */
   restoreTasks(bytes: Buffer, start: number): number {
     let count = 0
-    this.#tasks.restoreRecords(bytes, start, (task) => {
-      this.#countSpec(undefined, task)
+    this.#tasks.restoreRecords(bytes, start, (service, version) => {
+      this.#pointAt(service, version)
       count++
     })
     return count
@@ -271,16 +271,18 @@ export class LedgerTables implements LedgerReader {
   /** Counts on the spec version that a task points at now, and no longer on the one that it pointed at. */
   #countSpec(before: Task | undefined, after: Task | undefined): void {
     if (before?.ServiceID === after?.ServiceID && before?.SpecVersion === after?.SpecVersion) return
-    if (after !== undefined) {
-      const counted = this.#specs.get(after.ServiceID)?.get(after.SpecVersion)
-      assert(counted !== undefined, "a task's spec version is kept")
-      counted.tasks += 1
-    }
+    if (after !== undefined) this.#pointAt(after.ServiceID, after.SpecVersion)
     if (before !== undefined) {
       const counted = this.#specs.get(before.ServiceID)?.get(before.SpecVersion)
       if (counted !== undefined) counted.tasks -= 1
       this.#forgetSpecs(before.ServiceID)
     }
+  }
+
+  #pointAt(service: string, version: number): void {
+    const counted = this.#specs.get(service)?.get(version)
+    assert(counted !== undefined, "a task's spec version is kept")
+    counted.tasks += 1
   }
 
   #index(kind: Kind, object: Tables[Kind]): void {

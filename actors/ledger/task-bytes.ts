@@ -19,7 +19,7 @@ import {
 import { assert, BrokenInvariant } from "#runtime/assert.ts"
 
 /** Which fields follow, in this order. Part of the format, as everything here. */
-const has = {
+export const has = {
   slot: 1,
   node: 2,
   /** Its message by number, or written out. */
@@ -52,6 +52,37 @@ const isNumber = (value: unknown): value is number =>
   Number.isSafeInteger(value) && !Object.is(value, -0) && (value as number) >= 0
 const isText = (value: unknown): value is string => typeof value === "string" && value.length <= longestText
 
+/**
+ * What a record says before its texts, and where these are: one after the other from `textsAt` on, in the order of their
+ * lengths here, the addresses last. What the flags do not name is left over from another record.
+ */
+export interface TaskHead {
+  flags: number
+  end: number
+  idAt: number
+  idLength: number
+  version: number
+  service: number
+  specVersion: number
+  state: number
+  desired: number
+  slot: number
+  node: number
+  word: number
+  pid: number
+  exitCode: number
+  createdLength: number
+  updatedLength: number
+  timestampLength: number
+  messageLength: number
+  containerLength: number
+  attached: number
+  readonly networks: Array<number>
+  readonly addressLengths: Array<number>
+  textsAt: number
+  textsLength: number
+}
+
 export class TaskBytes {
   readonly #texts: Texts
   readonly #words: Words
@@ -59,6 +90,32 @@ export class TaskBytes {
   #out = Buffer.allocUnsafeSlow(4096)
   #in: Buffer = this.#out
   #at = 0
+  readonly #head: TaskHead = {
+    flags: 0,
+    end: 0,
+    idAt: 0,
+    idLength: 0,
+    version: 0,
+    service: 0,
+    specVersion: 0,
+    state: 0,
+    desired: 0,
+    slot: 0,
+    node: 0,
+    word: 0,
+    pid: 0,
+    exitCode: 0,
+    createdLength: 0,
+    updatedLength: 0,
+    timestampLength: 0,
+    messageLength: 0,
+    containerLength: 0,
+    attached: 0,
+    networks: [],
+    addressLengths: [],
+    textsAt: 0,
+    textsLength: 0
+  }
   #uncut = ""
   #cutAt = 0
 
@@ -178,54 +235,39 @@ export class TaskBytes {
 
   /** The task whose record begins at `start`; throws `BrokenInvariant` when it is none. */
   decode(bytes: Buffer, start: number): Task {
-    this.#in = bytes
-    const end = start + recordLength(bytes, start)
-    const flags = (bytes[start + lengthBytes] as number) | ((bytes[start + lengthBytes + 1] as number) << 8)
-    this.#at = start + lengthBytes + flagBytes
-    if ((flags & has.whole) !== 0) return new Unpacker(bytes.subarray(this.#at, end)).value() as Task
+    const flags = this.#begin(bytes, start)
+    if ((flags & has.whole) !== 0)
+      return new Unpacker(bytes.subarray(this.#at, this.#head.end)).value() as Task
 
+    this.#readHead()
+    const head = this.#head
     // Ids are what others keep, so each is a text of its own. The rest is taken in one go and cut up, which is several
     // times quicker than a call for each; who keeps one of these keeps some 150 bytes.
-    const idLength = this.#byte()
-    const ID = bytes.toString("latin1", this.#at, this.#at + idLength)
-    this.#at += idLength
-    const Version = { Index: this.#number() }
-    const ServiceID = this.#texts.at(this.#number())
-    const SpecVersion = this.#number()
-    const State = stateOf(this.#byte())
-    const DesiredState = stateOf(this.#byte())
-    const Slot = (flags & has.slot) === 0 ? undefined : this.#number()
-    const NodeID = (flags & has.node) === 0 ? undefined : this.#texts.at(this.#number())
-    const word = (flags & has.word) === 0 ? undefined : this.#words.at(this.#number())
-    const PID = (flags & has.pid) === 0 ? undefined : this.#number()
-    const ExitCode = (flags & has.exitCode) === 0 ? undefined : this.#number()
-    const createdLength = this.#byte()
-    const updatedLength = (flags & has.updated) === 0 ? 0 : this.#byte()
-    const timestampLength = this.#byte()
-    const messageLength = (flags & has.message) === 0 ? 0 : this.#byte()
-    const containerLength = (flags & has.container) === 0 ? 0 : this.#byte()
-    const attached = (flags & has.attachments) === 0 ? 0 : this.#byte()
-    const attachmentsAt = this.#at
-    let addressesLength = 0
-    for (let left = attached; left > 0; left--) {
-      this.#number()
-      addressesLength += this.#byte()
-    }
-
-    const textsAt = this.#at
-    const length =
-      createdLength + updatedLength + timestampLength + messageLength + containerLength + addressesLength
-    if (textsAt + length > end) throw malformed("it is shorter than its texts")
-    const texts = bytes.toString("latin1", textsAt, textsAt + length)
+    const ID = bytes.toString("latin1", head.idAt, head.idAt + head.idLength)
+    const Version = { Index: head.version }
+    const ServiceID = this.#texts.at(head.service)
+    const { specVersion: SpecVersion, textsAt, attached } = head
+    const State = stateOf(head.state)
+    const DesiredState = stateOf(head.desired)
+    const Slot = (flags & has.slot) === 0 ? undefined : head.slot
+    const NodeID = (flags & has.node) === 0 ? undefined : this.#texts.at(head.node)
+    const PID = (flags & has.pid) === 0 ? undefined : head.pid
+    const ExitCode = (flags & has.exitCode) === 0 ? undefined : head.exitCode
+    const texts = bytes.toString("latin1", textsAt, textsAt + head.textsLength)
     this.#uncut = texts
     this.#cutAt = 0
-    const CreatedAt = this.#cut(createdLength)
-    const UpdatedAt = updatedLength === 0 ? CreatedAt : this.#cut(updatedLength)
-    const Timestamp = this.#cut(timestampLength)
-    const Message = (flags & has.message) === 0 ? word : this.#cut(messageLength)
+    const CreatedAt = this.#cut(head.createdLength)
+    const UpdatedAt = head.updatedLength === 0 ? CreatedAt : this.#cut(head.updatedLength)
+    const Timestamp = this.#cut(head.timestampLength)
+    const Message =
+      (flags & has.message) !== 0
+        ? this.#cut(head.messageLength)
+        : (flags & has.word) !== 0
+          ? this.#words.at(head.word)
+          : undefined
     let Status: TaskStatus
     if ((flags & has.container) !== 0) {
-      const ContainerStatus = containerOf(this.#cut(containerLength), PID, ExitCode)
+      const ContainerStatus = containerOf(this.#cut(head.containerLength), PID, ExitCode)
       Status =
         Message === undefined
           ? { Timestamp, State, ContainerStatus }
@@ -233,11 +275,10 @@ export class TaskBytes {
     } else Status = Message === undefined ? { Timestamp, State } : { Timestamp, State, Message }
     let Attachments: Array<Attachment> | undefined
     if (attached > 0) {
-      this.#at = attachmentsAt
       Attachments = []
-      for (let left = attached; left > 0; left--) {
-        const NetworkID = this.#texts.at(this.#number())
-        Attachments.push({ NetworkID, Addresses: [this.#cut(this.#byte())] })
+      for (let at = 0; at < attached; at++) {
+        const NetworkID = this.#texts.at(head.networks[at] as number)
+        Attachments.push({ NetworkID, Addresses: [this.#cut(head.addressLengths[at] as number)] })
       }
     }
     const base = { ID, Version, CreatedAt, UpdatedAt, ServiceID, SpecVersion, Status, DesiredState }
@@ -260,11 +301,22 @@ export class TaskBytes {
       }
       return withOptional(base, Slot, NodeID, Attachments)
     }
-    const rest = new Unpacker(bytes.subarray(textsAt + length, end)).value()
+    const rest = new Unpacker(bytes.subarray(textsAt + head.textsLength, head.end)).value()
     if (!Array.isArray(rest)) throw malformed("what is left of it is no list")
     const [others, statusOthers] = rest as [Partial<Task> | null, Partial<TaskStatus> | null]
     const task = { ...withOptional(base, Slot, NodeID, Attachments), ...others }
     return statusOthers === null ? task : { ...task, Status: { ...Status, ...statusOthers } }
+  }
+
+  /**
+   * Where what is in the record that begins at `start` and ends at `end`, until the next call; `undefined` for one with
+   * something that has no place of its own.
+   */
+  plainHead(bytes: Buffer, start: number): TaskHead | undefined {
+    const flags = this.#begin(bytes, start)
+    if ((flags & (has.whole | has.others | has.statusOthers)) !== 0) return undefined
+    this.#readHead()
+    return this.#head
   }
 
   // ── writing
@@ -318,6 +370,57 @@ export class TaskBytes {
 
   // ── reading
 
+  /** The flags of the record that begins at `start`, and everything ready to read what follows them. */
+  #begin(bytes: Buffer, start: number): number {
+    const flags = (bytes[start + lengthBytes] as number) | ((bytes[start + lengthBytes + 1] as number) << 8)
+    this.#head.flags = flags
+    this.#head.end = start + recordLength(bytes, start)
+    this.#in = bytes
+    this.#at = start + lengthBytes + flagBytes
+    return flags
+  }
+
+  #readHead(): void {
+    const head = this.#head
+    const { flags } = head
+    head.idLength = this.#byte()
+    head.idAt = this.#at
+    this.#at += head.idLength
+    head.version = this.#number()
+    head.service = this.#number()
+    head.specVersion = this.#number()
+    head.state = this.#byte()
+    head.desired = this.#byte()
+    if ((flags & has.slot) !== 0) head.slot = this.#number()
+    if ((flags & has.node) !== 0) head.node = this.#number()
+    if ((flags & has.word) !== 0) head.word = this.#number()
+    if ((flags & has.pid) !== 0) head.pid = this.#number()
+    if ((flags & has.exitCode) !== 0) head.exitCode = this.#number()
+    head.createdLength = this.#byte()
+    head.updatedLength = (flags & has.updated) === 0 ? 0 : this.#byte()
+    head.timestampLength = this.#byte()
+    head.messageLength = (flags & has.message) === 0 ? 0 : this.#byte()
+    head.containerLength = (flags & has.container) === 0 ? 0 : this.#byte()
+    head.attached = (flags & has.attachments) === 0 ? 0 : this.#byte()
+    let length =
+      head.createdLength +
+      head.updatedLength +
+      head.timestampLength +
+      head.messageLength +
+      head.containerLength
+    head.networks.length = head.attached
+    head.addressLengths.length = head.attached
+    for (let at = 0; at < head.attached; at++) {
+      head.networks[at] = this.#number()
+      const address = this.#byte()
+      head.addressLengths[at] = address
+      length += address
+    }
+    head.textsAt = this.#at
+    head.textsLength = length
+    if (head.textsAt + length > head.end) throw malformed("it is shorter than its texts")
+  }
+
   #byte(): number {
     const value = this.#in[this.#at++]
     if (value === undefined) throw malformed("it ends early")
@@ -354,7 +457,7 @@ export function recordLength(bytes: Buffer, start: number): number {
 const malformed = (what: string): BrokenInvariant =>
   new BrokenInvariant(`Cannot read a task: its record is malformed: ${what}`)
 
-function stateOf(number: number): TaskState {
+export function stateOf(number: number): TaskState {
   const state = taskStates[number]
   if (state === undefined) throw malformed(`there is no state ${number}`)
   return state

@@ -30,6 +30,26 @@ interface Page {
 /** `lengthOf` says how long the record is that begins somewhere. */
 export type LengthOf = (bytes: Buffer, start: number) => number
 
+/** The records of a page, whatever is written afterwards. */
+export class FrozenPage {
+  readonly #page: Page
+  readonly #lengthOf: LengthOf
+
+  constructor(page: Page, lengthOf: LengthOf) {
+    this.#page = page
+    this.#lengthOf = lengthOf
+  }
+
+  get length(): number {
+    return this.#page.used - this.#page.wasted
+  }
+
+  /** Writes them, one after the other, to `bytes` from `at` on, which has room. */
+  copyTo(bytes: Buffer, at: number): void {
+    gatherInto(bytes, at, this.#page, this.#lengthOf)
+  }
+}
+
 export class TaskPages {
   readonly #lengthOf: LengthOf
   readonly #pages: Array<Page> = []
@@ -38,6 +58,10 @@ export class TaskPages {
 
   constructor(lengthOf: LengthOf) {
     this.#lengthOf = lengthOf
+  }
+
+  get count(): number {
+    return this.#pages.length
   }
 
   /** Where the record of `row` begins in `bytesOf(row)`, or -1. */
@@ -79,19 +103,26 @@ export class TaskPages {
     page.starts[row % rowsPerPage] = 0
   }
 
+  /**
+   * Adds a page of the records that `bytes` is full of, which it keeps and never writes to; they begin at `starts`, and rows
+   * that have none stay empty.
+   */
+  adopt(bytes: Buffer, starts: Int32Array, hashes: Int32Array): void {
+    this.#pages.push({ bytes, starts, hashes, used: bytes.length, wasted: 0, epoch: -1 })
+  }
+
   /** Lets go of the pages from `rows` on. */
   truncate(rows: number): void {
     this.#pages.length = Math.ceil(rows / rowsPerPage)
   }
 
-  /** Frozen pages, each as its records one after the other, made when it is asked for. */
-  freeze(): Iterable<Buffer> {
+  freeze(): Iterable<FrozenPage> {
     this.#epoch += 1
     const pages = this.#pages.slice()
     const lengthOf = this.#lengthOf
     return {
       *[Symbol.iterator]() {
-        for (const page of pages) yield gathered(page, lengthOf)
+        for (const page of pages) yield new FrozenPage(page, lengthOf)
       }
     }
   }
@@ -130,36 +161,39 @@ export class TaskPages {
     if (page.epoch === this.#epoch && needed * leastGrowth <= page.bytes.length) {
       if (this.#scratch.length < page.bytes.length)
         this.#scratch = Buffer.allocUnsafeSlow(2 * page.bytes.length)
-      page.used = gatherInto(this.#scratch, page, this.#lengthOf, page.starts)
+      page.used = gatherInto(this.#scratch, 0, page, this.#lengthOf, page.starts)
       page.wasted = 0
       this.#scratch.copy(page.bytes, 0, 0, page.used)
       return page
     }
     const bytes = Buffer.allocUnsafeSlow(Math.max(leastBytes, Math.ceil(needed * growth)))
     const starts = new Int32Array(rowsPerPage)
-    const used = gatherInto(bytes, page, this.#lengthOf, starts)
+    const used = gatherInto(bytes, 0, page, this.#lengthOf, starts)
     return { bytes, starts, hashes: page.hashes, used, wasted: 0, epoch: this.#epoch }
   }
 }
 
-function gathered(page: Page, lengthOf: LengthOf): Buffer {
-  let length = 0
-  for (const start of page.starts) if (start > 0) length += lengthOf(page.bytes, start - 1)
-  const bytes = Buffer.allocUnsafeSlow(length)
-  gatherInto(bytes, page, lengthOf)
-  return bytes
-}
-
-/** Copies the records of `page` to the beginning of `bytes`, in the order of rows; how far they reach. */
-function gatherInto(bytes: Buffer, page: Page, lengthOf: LengthOf, starts?: Int32Array): number {
-  let used = 0
+/** Copies the records of `page` to `bytes` from `start` on, in the order of rows; how far they reach. */
+function gatherInto(
+  bytes: Buffer,
+  start: number,
+  page: Page,
+  lengthOf: LengthOf,
+  starts?: Int32Array
+): number {
+  let used = start
+  // Records that lie one after the other are copied at once: in a page that came from a snapshot, all of them.
+  let from = 0
+  let end = 0
   for (let at = 0; at < rowsPerPage; at++) {
-    const start = (page.starts[at] as number) - 1
-    if (start < 0) continue
-    const length = lengthOf(page.bytes, start)
-    page.bytes.copy(bytes, used, start, start + length)
-    if (starts !== undefined) starts[at] = used + 1
-    used += length
+    const record = (page.starts[at] as number) - 1
+    if (record < 0) continue
+    if (record !== end) {
+      used += page.bytes.copy(bytes, used, from, end)
+      from = record
+    }
+    end = record + lengthOf(page.bytes, record)
+    if (starts !== undefined) starts[at] = used + record - from + 1
   }
-  return used
+  return used + page.bytes.copy(bytes, used, from, end)
 }

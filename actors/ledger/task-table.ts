@@ -6,12 +6,13 @@
  * milliseconds at a time. Here they are some ten thousand, and so are the indexes: rows in arrays of integers.
  */
 import { Buffer } from "node:buffer"
-import { HashSum, hashId, hashInto, hashPair } from "#actors/ledger/hash.ts"
+import { HashSum, hashId, hashIdBytes, hashInto, hashPair } from "#actors/ledger/hash.ts"
 import { Integers } from "#actors/ledger/integers.ts"
 import { RowIndex } from "#actors/ledger/row-index.ts"
 import { none, RowLists, RowSets } from "#actors/ledger/row-lists.ts"
-import { numberOfState, recordLength, TaskBytes } from "#actors/ledger/task-bytes.ts"
-import { rowsPerPage, TaskPages } from "#actors/ledger/task-pages.ts"
+import { has, numberOfState, recordLength, TaskBytes, type TaskHead } from "#actors/ledger/task-bytes.ts"
+import { TaskHash } from "#actors/ledger/task-hash.ts"
+import { type FrozenPage, rowsPerPage, TaskPages } from "#actors/ledger/task-pages.ts"
 import { Texts, Words } from "#actors/ledger/texts.ts"
 import type { Task, TaskState } from "#actors/model/objects.ts"
 import { assert } from "#runtime/assert.ts"
@@ -37,15 +38,19 @@ export interface FrozenTasks {
   readonly texts: ReadonlyArray<string | undefined>
   readonly words: ReadonlyArray<string>
   readonly count: number
-  /** Records one after the other, some 50 KiB at a time, made as they are taken. */
-  readonly pages: Iterable<Uint8Array>
+  /** Some 50 KiB each. */
+  readonly pages: Iterable<FrozenPage>
 }
+
+/** Told of each task that is put back which version of which service's spec it points at. */
+type Restored = (service: string, version: number) => void
 
 export class TaskTable {
   readonly #texts = new Texts()
   readonly #words = new Words()
   readonly #codec = new TaskBytes(this.#texts, this.#words)
   readonly #pages = new TaskPages(recordLength)
+  readonly #hashes = new TaskHash(this.#texts, this.#words)
   #next = 0
   #closing: Closing | undefined
 
@@ -94,7 +99,7 @@ export class TaskTable {
     this.#index(row, task)
     const length = this.#codec.encode(task)
     const kept = this.#codec.decode(this.#codec.encoded, 0)
-    this.#store(row, kept, this.#codec.encoded, 0, length)
+    this.#store(row, kept, length)
     if (found < 0) {
       this.#next++
       this.#byId.add(task.ID, row)
@@ -168,18 +173,45 @@ export class TaskTable {
     this.#words.number(word)
   }
 
-  /** Takes the records in `bytes` from `start` on; each is given to `restored`. */
-  restoreRecords(bytes: Buffer, start: number, restored: (task: Task) => void): void {
+  /**
+   * Takes the records in `bytes` from `start` on, and keeps `bytes`; of each, `restored` is told the spec version that it
+   * points at.
+   */
+  restoreRecords(bytes: Buffer, start: number, restored: Restored): void {
     for (let at = start; at < bytes.length; ) {
-      const length = recordLength(bytes, at)
-      const task = this.#codec.decode(bytes, at)
-      const row = this.#next++
-      this.#index(row, task)
-      this.#store(row, task, bytes, at, length)
-      this.#byId.add(task.ID, row)
-      restored(task)
-      at += length
+      const starts = new Int32Array(rowsPerPage)
+      const hashes = new Int32Array(2 * rowsPerPage)
+      // Rows that the page has no records for stay empty.
+      const first = this.#pages.count * rowsPerPage
+      const from = at
+      let count = 0
+      for (; count < rowsPerPage && at < bytes.length; count++) {
+        starts[count] = at - from + 1
+        this.#restoreRecord(first + count, bytes, at, restored)
+        hashes[2 * count] = this.#one.a
+        hashes[2 * count + 1] = this.#one.b
+        at += recordLength(bytes, at)
+      }
+      this.#pages.adopt(bytes.subarray(from, at), starts, hashes)
+      this.#next = first + count
     }
+  }
+
+  /** Leaves the task's hash in `#one`. Nothing is read of a record that it would be a waste to make an object of. */
+  #restoreRecord(row: number, bytes: Buffer, at: number, restored: Restored): void {
+    const head = this.#codec.plainHead(bytes, at)
+    if (head === undefined) {
+      const task = this.#codec.decode(bytes, at)
+      this.#index(row, task)
+      this.#byId.add(task.ID, row)
+      this.hash.add(hashInto(this.#one, task))
+      restored(task.ServiceID, task.SpecVersion)
+      return
+    }
+    this.#indexHead(row, head)
+    this.#byId.addHashed(hashIdBytes(bytes, head.idAt, head.idLength), row)
+    this.hash.add(this.#hashes.of(bytes, head, this.#one))
+    restored(this.#texts.at(head.service), head.specVersion)
   }
 
   /** The key of an id in lists; `none` where nothing has it. */
@@ -208,11 +240,15 @@ export class TaskTable {
     return task
   }
 
-  #store(row: number, task: Task, bytes: Buffer, start: number, length: number): void {
+  /** Puts what the codec has encoded, `length` bytes that say `task`, into `row`. */
+  #store(row: number, task: Task, length: number): void {
     if (this.#pages.startOf(row) >= 0) this.hash.subtract(this.#pages.hashOf(row, this.#one))
-    hashInto(this.#one, task)
+    const { encoded } = this.#codec
+    const head = this.#codec.plainHead(encoded, 0)
+    if (head === undefined) hashInto(this.#one, task)
+    else this.#hashes.of(encoded, head, this.#one)
     this.hash.add(this.#one)
-    this.#pages.write(row, bytes, start, length, this.#one)
+    this.#pages.write(row, encoded, 0, length, this.#one)
   }
 
   // ── indexes
@@ -232,6 +268,25 @@ export class TaskTable {
     this.#set(this.#byNode, row, task.NodeID)
     this.#byState.set(row, numberOfState.get(task.Status.State) ?? none)
     this.#setNetworks(row, task.Attachments ?? [])
+  }
+
+  /** The same for a row that says nothing so far, of a task that has this head. */
+  #indexHead(row: number, { flags, service, slot, node, state, attached, networks }: TaskHead): void {
+    this.#texts.retake(service)
+    this.#byService.set(row, service)
+    if ((flags & has.slot) !== 0) {
+      this.#slots.set(row, slot + 1)
+      this.#bySlot.addHashed(hashPair(service, slot), row)
+    }
+    if ((flags & has.node) !== 0) {
+      this.#texts.retake(node)
+      this.#byNode.set(row, node)
+    }
+    this.#byState.set(row, state)
+    if (attached > 0) {
+      for (const network of networks) this.#texts.retake(network)
+      this.#byNetwork.set(row, networks)
+    }
   }
 
   #isNumberOf(number: number, text: string | undefined): boolean {

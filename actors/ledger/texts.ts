@@ -28,8 +28,13 @@ export class Texts {
       this.#texts[number] = text
       this.#numbers.set(text, number)
     }
-    this.#counts.set(number, this.#counts.get(number) + 1)
+    this.retake(number)
     return number
+  }
+
+  /** Counts once more on a text that is there. */
+  retake(number: number): void {
+    this.#counts.set(number, this.#counts.get(number) + 1)
   }
 
   drop(number: number): void {
