@@ -22,8 +22,10 @@ import { assert } from "#runtime/assert.ts"
 const sharedBytes = 2 * 1024 * 1024
 
 // What a snapshot may take of the process at a time.
-const sliceMs = 2
+const sliceMs = 1
 const sliceBytes = 1024 * 1024
+// A slice ends with the chunk that fills it; one that is larger than most goes in memory of its own.
+const roomBytes = sliceBytes + 128 * 1024
 
 /** The thread that writes the log failed or ended; what it was asked last is in doubt. */
 export class LogWriterFailed extends Error {
@@ -59,7 +61,13 @@ export function diskStorage(
   let newest = state.snapshots[0]
   let readId = 0
   let snapshot:
-    | { readonly chunks: Iterator<Uint8Array>; readonly done: (saved: boolean) => void; fed: boolean }
+    | {
+        readonly chunks: Iterator<Uint8Array>
+        readonly done: (saved: boolean) => void
+        /** What the writer takes chunks from: memory for each would keep the garbage collector busy. */
+        readonly room: Uint8Array
+        fed: boolean
+      }
     | undefined
   let quarantined: (() => void) | undefined
   let closed: (() => void) | undefined
@@ -74,28 +82,28 @@ export function diskStorage(
     if (!ended && quarantined === undefined) writer.postMessage(message, [...transfer])
   }
 
-  /** Sends as much of the snapshot as one slice of time allows; the writer asks for the next. */
+  /** Sends as much of the snapshot as one slice of time allows; the writer has taken the one before and asks for the next. */
   const feed = (): void => {
     if (snapshot === undefined || snapshot.fed) return
     const until = performance.now() + sliceMs
+    const { room } = snapshot
     const chunks: Array<Uint8Array> = []
-    let bytes = 0
-    while (bytes < sliceBytes && performance.now() < until) {
-      const next = snapshot.chunks.next()
-      if (next.done === true) {
+    let filled = 0
+    while (filled < sliceBytes && performance.now() < until) {
+      const { done, value } = snapshot.chunks.next()
+      if (done === true) {
         snapshot.fed = true
-        if (chunks.length > 0) ask({ _tag: "SnapshotChunks", chunks })
-        ask({ _tag: "EndSnapshot" })
-        return
+        break
       }
-      // A copy: a view would take the whole buffer behind it along, and `slice` of a `Buffer` is one.
-      chunks.push(new Uint8Array(next.value))
-      bytes += next.value.length
+      const end = filled + value.length
+      const chunk = end <= room.length ? room.subarray(filled, end) : new Uint8Array(value.length)
+      chunk.set(value)
+      chunks.push(chunk)
+      filled = end
     }
-    ask(
-      { _tag: "SnapshotChunks", chunks },
-      chunks.map(({ buffer }) => buffer as ArrayBuffer)
-    )
+    // Also without any, which a slice that was held up comes to: the answer begins the next.
+    if (chunks.length > 0 || !snapshot.fed) ask({ _tag: "SnapshotChunks", chunks })
+    if (snapshot.fed) ask({ _tag: "EndSnapshot" })
   }
 
   const attempt = (what: string, work: () => void): void => {
@@ -193,7 +201,7 @@ export function diskStorage(
     },
     saveSnapshot: (meta, chunks, done) => {
       assert(snapshot === undefined, "one snapshot at a time")
-      snapshot = { chunks, done, fed: false }
+      snapshot = { chunks, done, room: new Uint8Array(new SharedArrayBuffer(roomBytes)), fed: false }
       ask({ _tag: "BeginSnapshot", meta })
       feedCarefully()
     },
