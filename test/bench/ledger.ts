@@ -2,10 +2,14 @@
  * The ledger at the size it is designed for: 1,000,000 tasks of 10,000 services on 10,000 nodes, written through a
  * real log on the machine's disk, snapshotted while writes go on, and brought back in a fresh process.
  *
- *     bun test/bench/ledger.ts [tasks]      a tenth as many services and nodes as hundreds of tasks
+ *     bun test/bench/ledger.ts [tasks]              a tenth as many services and nodes as hundreds of tasks
+ *     bun test/bench/ledger.ts [tasks] keep DIR     the same, and its log stays in DIR
+ *     bun test/bench/ledger.ts [tasks] restart DIR  only the restart, and the pauses after it, on a log that was kept
  */
+
+import { Buffer } from "node:buffer"
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { performance } from "node:perf_hooks"
 import process from "node:process"
@@ -37,10 +41,19 @@ const line = (what: string, measured: string, target = ""): void =>
  * On a machine to itself the two clocks are one.
  */
 const now = (): number => performance.now() - thread().waited
+const schedstat = openSync("/proc/self/schedstat", "r")
+const read = Buffer.alloc(128)
 /** How long this thread ran, and how long it waited for a processor, in milliseconds since it began. */
 function thread(): { readonly ran: number; readonly waited: number } {
-  const [ran = 0, waited = 0] = readFileSync("/proc/self/schedstat", "utf8").split(" ").map(Number)
-  return { ran: ran / 1e6, waited: waited / 1e6 }
+  // Two numbers, without the garbage of reading a file: this is asked at every turn.
+  const length = readSync(schedstat, read, 0, read.length, 0)
+  const found = [0, 0]
+  for (let at = 0, which = 0; at < length && which < 2; at++) {
+    const digit = (read[at] ?? 0) - 48
+    if (digit < 0) which++
+    else found[which] = (found[which] ?? 0) * 10 + digit
+  }
+  return { ran: (found[0] ?? 0) / 1e6, waited: (found[1] ?? 0) / 1e6 }
 }
 const since = (start: number): number => now() - start
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`
@@ -132,12 +145,26 @@ const assigned = (id: string, at: number): TaskPatch => ({
   ]
 })
 
-const report = (tasks: ReadonlyArray<string>, ats: ReadonlyArray<number>, message = "started"): Command => ({
+/** Ids by position, as bytes: a million texts would be the most that the garbage collector has to walk over. */
+class Ids {
+  readonly #bytes = Buffer.alloc(25 * total)
+  #count = 0
+
+  push(id: string): void {
+    this.#bytes.write(id, 25 * this.#count++, "latin1")
+  }
+
+  at(at: number): string {
+    return this.#bytes.toString("latin1", 25 * at, 25 * (at + 1))
+  }
+}
+
+const report = (tasks: Ids, ats: ReadonlyArray<number>, message = "started"): Command => ({
   type: "tasks.report",
   v: 1,
   node: nodes[((ats[0] ?? 0) * 7919) % nodeCount] ?? "",
   statuses: ats.map((at) => ({
-    id: tasks[at] ?? "",
+    id: tasks.at(at),
     status: {
       Timestamp: iso(at + 900),
       State: "running",
@@ -247,7 +274,7 @@ function watchTurns(): { readonly stop: () => Turns } {
 /** 100 status changes a second until `until` is done. */
 async function besideWrites(
   ledger: LedgerService,
-  tasks: ReadonlyArray<string>,
+  tasks: Ids,
   until: () => Promise<void>
 ): Promise<Turns & { readonly ms: number; readonly peak: number }> {
   let at = 0
@@ -267,8 +294,8 @@ async function besideWrites(
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-async function build(directory: string): Promise<void> {
-  const taskIds: Array<string> = []
+async function build(directory: string, copy: string): Promise<void> {
+  const taskIds = new Ids()
   await opened(directory, async ({ ledger, raft, machine }) => {
     const before = settled()
     await write(ledger, {
@@ -329,7 +356,7 @@ async function build(directory: string): Promise<void> {
         type: "tasks.change",
         v: 1,
         create: [],
-        update: range(from, Math.min(batch, total - from)).map((at) => assigned(taskIds[at] ?? "", at)),
+        update: range(from, Math.min(batch, total - from)).map((at) => assigned(taskIds.at(at), at)),
         remove: []
       }))
     )
@@ -356,17 +383,12 @@ async function build(directory: string): Promise<void> {
     lists(ledger, taskIds)
     applies(machine, taskIds)
 
-    const idle = await besideWrites(ledger, taskIds, () => pause(5_000))
-    line("longest turn, 100 writes/s, no snapshot", showTurns(idle))
+    await turnsBeside(ledger, raft, taskIds)
     const start = now()
     const handle = machine.snapshot()
     const froze = since(start)
     void handle
     line("a snapshot is frozen", `${froze.toFixed(2)} ms`, "≤ 1 ms")
-    const snapshot = await besideWrites(ledger, taskIds, () => Effect.runPromise(raft.compact))
-    line("snapshot to disk, checked", `${seconds(snapshot.ms)}`)
-    line("longest turn, 100 writes/s, snapshot under way", showTurns(snapshot), "≤ 10 ms")
-    line("resident, at most during the snapshot", mib(snapshot.peak), "≤ 2,560 MiB")
 
     // One disk write carries what is open, so few clients measure the disk's latency and many the rest.
     for (const [round, open] of [64, 512].entries()) {
@@ -378,9 +400,19 @@ async function build(directory: string): Promise<void> {
       )
       line(`${count} status changes, one an entry, ${open} at once`, rate(count, logged), "≥ 20,000 /s")
     }
-    cpSync(directory, `${directory}-copy`, { recursive: true })
+    cpSync(directory, copy, { recursive: true })
     await justSnapshot(machine)
   })
+}
+
+/** How long this thread is held up while 100 statuses a second change, without a snapshot and with one. */
+async function turnsBeside(ledger: LedgerService, raft: RaftService, taskIds: Ids): Promise<void> {
+  const idle = await besideWrites(ledger, taskIds, () => pause(5_000))
+  line("longest turn, 100 writes/s, no snapshot", showTurns(idle))
+  const snapshot = await besideWrites(ledger, taskIds, () => Effect.runPromise(raft.compact))
+  line("snapshot to disk, checked", `${seconds(snapshot.ms)}`)
+  line("longest turn, 100 writes/s, snapshot under way", showTurns(snapshot), "≤ 10 ms")
+  line("resident, at most during the snapshot", mib(snapshot.peak), "≤ 2,560 MiB")
 }
 
 /** The codec alone: no disk, no encryption, no writes beside it. */
@@ -400,7 +432,7 @@ async function justSnapshot(machine: Machine): Promise<void> {
   line("encoding it, without a disk", `${seconds(since(start))}, a chunk at most ${longest.toFixed(1)} ms`)
 }
 
-function lists(ledger: LedgerService, tasks: ReadonlyArray<string>): void {
+function lists(ledger: LedgerService, tasks: Ids): void {
   const timed = (what: string, rounds: number, list: (round: number) => number): void => {
     const start = now()
     let count = 0
@@ -424,12 +456,12 @@ function lists(ledger: LedgerService, tasks: ReadonlyArray<string>): void {
   timed("list: all nodes", 100, () => count(read.all("node")))
   timed("list: all tasks", 3, () => count(read.all("task")))
   timed("a task by id", 100_000, (round) =>
-    read.get("task", tasks[(round * 31) % total] ?? "") === undefined ? 0 : 1
+    read.get("task", tasks.at((round * 31) % total)) === undefined ? 0 : 1
   )
 }
 
 /** `apply` alone, entries as bytes, no log. What it writes is the state's: it is not part of the log. */
-function applies(machine: Machine, tasks: ReadonlyArray<string>): void {
+function applies(machine: Machine, tasks: Ids): void {
   const count = Math.min(100_000, total)
   const entry = (command: Command, seq: number): Uint8Array =>
     encodeEntry({ command, proposer: "bench", boot: "b", seq, who: "w", why: "y", time: machine.tables.time })
@@ -463,29 +495,40 @@ function applies(machine: Machine, tasks: ReadonlyArray<string>): void {
 
 async function restart(directory: string): Promise<void> {
   const start = now()
-  await opened(directory, async ({ ledger }) => {
+  await opened(directory, async ({ ledger, raft }) => {
     const took = since(start)
+    const { applied, lastIndex } = raft.status()
+    while (raft.status().applied < lastIndex) await pause(1)
+    const whole = since(start)
     const peak = process.memoryUsage().rss
-    line(
-      `restart: snapshot of ${ledger.read.count("task")} tasks and ${replayed} entries`,
-      seconds(took),
-      "≤ 10 s"
-    )
+    const entries = `${lastIndex - applied} entries`
+    line(`restart: snapshot of ${ledger.read.count("task")} tasks`, seconds(took))
+    line(`the same, until ${entries} after it are applied`, seconds(whole), "≤ 10 s")
     line("resident after it", `${mib(settled())} (${mib(peak)} before collecting)`, "≤ 2,560 MiB")
+    const taskIds = new Ids()
+    for (const { ID } of ledger.read.all("task")) taskIds.push(ID)
+    await turnsBeside(ledger, raft, taskIds)
     // Nothing is worth keeping: closing would only write a snapshot.
     process.exit(0)
   })
 }
 
-if (process.argv[2] === "restart") await restart(process.argv[3] ?? "")
+const after = (word: string): string | undefined => {
+  const at = process.argv.indexOf(word)
+  return at < 0 ? undefined : process.argv[at + 1]
+}
+const kept = after("keep")
+const restarted = after("restart")
+if (restarted !== undefined) await restart(restarted)
 else {
   const directory = mkdtempSync(`${tmpdir()}/troupe-bench-ledger-`)
+  const copy = kept ?? `${directory}-copy`
   try {
-    await build(directory)
+    await build(directory, copy)
     const self = fileURLToPath(import.meta.url)
-    spawnSync(process.execPath, [self, "restart", `${directory}-copy`, String(total)], { stdio: "inherit" })
+    spawnSync(process.execPath, [self, "restart", copy, String(total)], { stdio: "inherit" })
   } finally {
     rmSync(directory, { recursive: true, force: true })
-    rmSync(`${directory}-copy`, { recursive: true, force: true })
+    if (kept === undefined) rmSync(copy, { recursive: true, force: true })
   }
 }
