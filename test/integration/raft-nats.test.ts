@@ -6,8 +6,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import type { CoreMessage } from "#actors/raft/core/message.ts"
+import { coreSettings } from "#actors/raft/core/settings.ts"
 import { encodeMessage } from "#actors/raft/host/codec.ts"
 import { laneOf } from "#actors/raft/host/message.ts"
+import { hostSettings } from "#actors/raft/host/settings.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
 import { type NatsServer, startNatsCluster, startNatsServer, until } from "#test/support/nats-server.ts"
 import { NatsGroup, type NatsMember, openDoor } from "#test/support/raft-nats.ts"
@@ -26,8 +28,8 @@ const accessTo = ({ user, password }: NatsServer, ...urls: ReadonlyArray<string>
   password
 })
 
-function groupOf(ids: ReadonlyArray<string> = abc): NatsGroup {
-  const group = new NatsGroup(ids)
+function groupOf(ids: ReadonlyArray<string> = abc, host = hostSettings): NatsGroup {
+  const group = new NatsGroup(ids, host)
   ends.push(() => group.close())
   return group
 }
@@ -139,6 +141,34 @@ test("K9: a member that its server cuts off for being too slow is back by itself
   door.release()
   await group.write(slow, "after")
   await group.everywhere("after")
+})
+
+test("I10: whatever the length of a snapshot's chunks, no message of them is more than the server carries", async () => {
+  const limit = 65_536
+  const server = await serverOf(`max_payload: ${limit}\n`)
+  // Nothing of the log is kept behind a snapshot, so who comes late must fetch it.
+  const group = groupOf(abc, {
+    ...hostSettings,
+    core: { ...coreSettings, trailingEntries: 1, trailingBytes: 1 }
+  })
+  const access = accessTo(server, server.url)
+  await Promise.all([group.open("a", access), group.open("b", access)])
+  // A chunk is an entry as JSON: some fit by themselves, some only without what goes around them, some not at all.
+  const lengths = Array.from({ length: 24 }, (_, at) => limit - 300 + 13 * at)
+  for (const length of [1, ...lengths, 3 * limit]) await group.write(first(group), "x".repeat(length))
+  await until(() => group.leader() !== undefined)
+  await Effect.runPromise((group.leader() as NatsMember).raft.compact)
+  const late = await group.open("c", access)
+  await group.write(late, "after")
+  await group.everywhere("after")
+  expect(late.journal.restored).toBe(1)
+  expect(late.journal.texts).toEqual(first(group).journal.texts)
+  for (const { main, bulk } of group.members) {
+    for (const line of [main, bulk]) {
+      const { disconnects, lostParts } = line.counters()
+      expect([line.maxPayload(), disconnects, lostParts]).toEqual([limit, 0, 0])
+    }
+  }
 })
 
 test("K10: snapshots have a connection of their own: while it is stuck, leaders and followers hear each other as ever", async () => {

@@ -2,6 +2,8 @@
 import { connect as connectSocket, createServer, type Server, type Socket } from "node:net"
 import { Effect, Exit, Scope } from "effect"
 import { founding } from "#actors/raft/core/configuration.ts"
+import type { HostSettings } from "#actors/raft/host/protocol.ts"
+import { hostSettings } from "#actors/raft/host/settings.ts"
 import { firstIncarnation } from "#actors/raft/incarnation.ts"
 import type { RaftService } from "#actors/raft/protocol.ts"
 import { type NatsWire, openNatsWire } from "#actors/raft/wire/nats.ts"
@@ -25,8 +27,11 @@ export class NatsGroup {
   readonly #closes: Array<() => Promise<void>> = []
   #seq = 0
 
-  constructor(ids: ReadonlyArray<string>) {
+  readonly #host: HostSettings
+
+  constructor(ids: ReadonlyArray<string>, host = hostSettings) {
     this.#ids = ids
+    this.#host = host
   }
 
   /** `access` says which servers its connections use; the second one for snapshots, where that is another. */
@@ -44,7 +49,12 @@ export class NatsGroup {
     const journal = new Journal()
     const initial = founding(...this.#ids)
     const owner = { clusterId: "blue", nodeId: id }
-    const { raft, close } = await openGroup(directory.path, journal, { wire, initial }, owner)
+    const { raft, close } = await openGroup(
+      directory.path,
+      journal,
+      { wire, initial, host: this.#host },
+      owner
+    )
     const member = { id, raft, journal, wire, main, bulk }
     this.members.push(member)
     this.#closes.push(async () => {
