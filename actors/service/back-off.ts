@@ -1,15 +1,14 @@
 /**
- * How long a slot waits whose tasks fail again and again: the policy's delay five times in a row, then twice as long as
- * the last time, up to five minutes. A task that stayed up for a while ends the row.
+ * How long a slot waits whose tasks fail again and again: from the fifth failure in a row on twice as long as the last
+ * time, up to five minutes. A task that stayed up for a while ends the row.
  *
- * All of it is read off the slot's history, so a new leader goes on where the last one stopped; where the cluster keeps
- * a shorter history than that (`--task-history-limit`), no row is ever seen to be so long.
+ * All of it is read off the slot's history, so a new leader goes on where the last one stopped. Five tasks of a slot are
+ * as many as the reaper leaves by default; where the cluster keeps fewer (`--task-history-limit`), nothing backs off.
  */
 import type { Task } from "#actors/model/objects.ts"
 import { toMs } from "#actors/model/time.ts"
 
-/** How often the policy's own delay is used. */
-const usualTries = 5
+const manyFailures = 5
 const leastMs = 1_000
 const mostMs = 300_000
 /** Up for this long, or for twice what it had waited, is no failure in a row. */
@@ -26,7 +25,7 @@ export function waitAfter(tasks: ReadonlyArray<Task>, task: Task, delayMs: numbe
   const failures = failuresInRow(tasks, task, now)
   const waited = waitOf(task)
   const base = Math.max(delayMs, leastMs)
-  const backsOff = failures > usualTries || (failures > 1 && waited >= base * 1.5)
+  const backsOff = failures >= manyFailures || (failures > 1 && waited >= base * 1.5)
   if (!backsOff || delayMs >= mostMs) return { delayMs, backsOff: false }
   return { delayMs: Math.min(mostMs, 2 * Math.max(base, waited)), backsOff }
 }

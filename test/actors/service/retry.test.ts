@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { RestartPolicy } from "#actors/model/spec.ts"
 import { toIso, toMs } from "#actors/model/time.ts"
+import { historyOf, prune } from "#actors/service/prune.ts"
 import { policyOf } from "#actors/service/retry.ts"
 import { Stage, seconds } from "#test/support/stage.ts"
 
@@ -199,20 +200,20 @@ describe("back-off", () => {
   const waits = (stage: Stage, times: number): ReadonlyArray<number> =>
     Array.from({ length: times }, () => failOnce(stage))
 
-  test("after five tries in a row with the policy's delay it doubles, up to five minutes", () => {
+  test("from the fifth failure in a row on the delay doubles, up to five minutes", () => {
     const stage = under({ Delay: seconds(5) })
     expect(waits(stage, 14)).toEqual(
-      [5, 5, 5, 5, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300].map((s) => s * 1_000)
+      [5, 5, 5, 5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300].map((s) => s * 1_000)
     )
   })
 
   test("without a delay it begins with two seconds", () => {
-    expect(waits(under({ Delay: 0 }), 8)).toEqual([0, 0, 0, 0, 0, 2_000, 4_000, 8_000])
+    expect(waits(under({ Delay: 0 }), 8)).toEqual([0, 0, 0, 0, 2_000, 4_000, 8_000, 16_000])
   })
 
   test("is said beside the error of the task that failed", () => {
     const stage = under({ Delay: seconds(5) })
-    waits(stage, 5)
+    waits(stage, 4)
     expect(stage.tasks("web").some((task) => /again and again/.test(task.Status.Err ?? ""))).toBe(false)
     const [task] = stage.running("web")
     stage.report(task?.ID ?? "", "failed", { Err: "task: non-zero exit (3)" }).converge()
@@ -221,25 +222,27 @@ describe("back-off", () => {
     )
   })
 
-  test("goes on when the reaper has left no more of the history than the cluster keeps", () => {
+  test("needs no more of the history than the reaper leaves", () => {
     const stage = under({ Delay: seconds(5) })
-    waits(stage, 7)
-    const ended = stage.tasks("web").filter((task) => task.DesiredState === "shutdown")
-    const remove = ended.slice(0, -1).map(({ ID }) => ID)
-    stage.book.must({ type: "tasks.change", v: 1, create: [], update: [], remove })
-    expect(failOnce(stage)).toBe(40_000)
+    const seen = Array.from({ length: 8 }, () => {
+      const limit = historyOf(stage.book.tables, stage.service("web"))
+      const remove = prune(stage.tasks("web"), limit).map(({ ID }) => ID)
+      stage.book.must({ type: "tasks.change", v: 1, create: [], update: [], remove })
+      return failOnce(stage)
+    })
+    expect(seen).toEqual([5, 5, 5, 5, 10, 20, 40, 80].map((s) => s * 1_000))
   })
 
   test("a new leader goes on with it", () => {
     const stage = under({ Delay: seconds(5) })
-    waits(stage, 7)
+    waits(stage, 6)
     stage.forget("web")
     expect(failOnce(stage)).toBe(40_000)
   })
 
   test("a task that stayed up ends it", () => {
     const stage = under({ Delay: seconds(5) })
-    waits(stage, 7)
+    waits(stage, 6)
     stage.pass(40_000)
     expect(waits(stage, 2)).toEqual([5_000, 5_000])
   })
