@@ -5,7 +5,7 @@
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Attachment, Service, Task } from "#actors/model/objects.ts"
 import { equal, isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
-import type { SecretSpec } from "#actors/model/spec.ts"
+import type { SecretSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore, isLive, isWanted } from "#actors/model/task-state.ts"
 import { planOf } from "#actors/network/plan.ts"
 import type {
@@ -79,7 +79,7 @@ function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | u
     serviceName,
     name: nameOfTask(serviceName, task),
     ...(task.Slot === undefined ? {} : { slot: task.Slot }),
-    spec: ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? {},
+    spec: withLogDriver(ledger, ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? {}),
     ...(hostPorts.length === 0 ? {} : { hostPorts }),
     attachments: task.Attachments ?? [],
     ...(task.AssignedGenericResources === undefined
@@ -90,6 +90,12 @@ function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | u
     ...(service?.RegistryAuth === undefined ? {} : { registryAuth: service.RegistryAuth }),
     ...(labels === undefined ? {} : { labels })
   }
+}
+
+/** A task whose service says nothing of logs takes the cluster's default, if there is one. */
+function withLogDriver(ledger: LedgerReader, spec: TaskSpec): TaskSpec {
+  const usual = ledger.cluster()?.Spec.TaskDefaults?.LogDriver
+  return spec.LogDriver !== undefined || usual === undefined ? spec : { ...spec, LogDriver: usual }
 }
 
 interface File {

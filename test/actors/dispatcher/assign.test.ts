@@ -33,6 +33,25 @@ describe("what a node holds", () => {
     expect(goal(stage, other)).toEqual(nothing)
   })
 
+  test("UP-02 JB-10 a task without a log driver of its own takes the cluster's default", () => {
+    const stage = new Stage(["n1"])
+    const drivers = () => [...goal(stage).tasks.values()].map(({ spec }) => spec.LogDriver?.Name)
+    stage.create("plain", { Mode: { Replicated: { Replicas: 1 } } })
+    expect(drivers()).toEqual([undefined])
+    stage.create("own", {
+      Mode: { Replicated: { Replicas: 1 } },
+      TaskTemplate: { LogDriver: { Name: "local" } }
+    })
+    const { Spec, Version } = stage.book.tables.cluster() ?? {}
+    stage.book.must({
+      type: "cluster.update",
+      v: 1,
+      version: Version?.Index ?? 0,
+      spec: { ...Spec, TaskDefaults: { LogDriver: { Name: "syslog", Options: { tag: "x" } } } }
+    })
+    expect(drivers().sort()).toEqual(["local", "syslog"])
+  })
+
   test("a config that is a template says what fills it in", () => {
     const stage = new Stage(["n1"])
     const Spec = { Name: "site", Data: "czNjcjN0", Templating: { Name: "golang" } }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test"
+import type { Task } from "#actors/model/objects.ts"
 import type { RestartPolicy } from "#actors/model/spec.ts"
+import { isDisposable } from "#actors/service/prune.ts"
 import { Stage } from "#test/support/stage.ts"
 
 function job(
@@ -117,6 +119,50 @@ describe("replicated jobs", () => {
     expect(stage.tasks("job")).toHaveLength(1)
   })
 
+  test("JB-04 tasks that are being stopped do not count, and their slots are used again", () => {
+    const stage = job(new Stage(["n1", "n2"]), 2, 4)
+    stage.place()
+    const [task] = stage.tasks("job")
+    stage.report(task?.ID ?? "", "running").node(task?.NodeID ?? "", { availability: "drain" })
+    stage.look("job")
+    stage.report(task?.ID ?? "", "shutdown").look("job")
+    expect(stage.wanted("job").map(({ Slot }) => Slot)).toEqual([0, 1])
+  })
+
+  test("JB-08 more tasks than are asked for are left to end, and nothing is started", () => {
+    const stage = job(new Stage(), 1, 1)
+    const [{ CreatedAt: _at, UpdatedAt: _then, Version: _version, ...task }] = stage.tasks("job") as [Task]
+    const create = [1, 2].map((Slot) => ({ ...task, ID: `more${Slot}`, Slot }))
+    stage.book.must({ type: "tasks.change", v: 1, create, update: [], remove: [] })
+    expect(stage.look("job")).toBe(0)
+    end(stage, "complete", 1)
+    expect(stage.desired("job")).toEqual(["complete", "complete", "complete"])
+  })
+
+  test("JB-16 a task that was stopped already is not touched again", () => {
+    const stage = job(new Stage(["n1", "n2"]), 1, 1)
+    stage.place()
+    const [task] = stage.tasks("job")
+    stage.report(task?.ID ?? "", "running").node(task?.NodeID ?? "", { availability: "drain" })
+    stage.look("job")
+    const { Version } = stage.task(task?.ID ?? "")
+    stage.nodeIs(task?.NodeID ?? "", "down").look("job")
+    expect(stage.task(task?.ID ?? "").Version).toEqual(Version)
+  })
+
+  test("JB-21 TR-06 a job that is removed has its tasks removed", () => {
+    const stage = job(new Stage(), 2, 2)
+    stage.place()
+    stage.book.must({ type: "service.remove", v: 1, id: "job" })
+    stage.look("job")
+    expect(stage.desired("job")).toEqual(["remove", "remove"])
+    for (const task of stage.tasks("job")) {
+      expect(isDisposable(stage.book.tables, task)).toBe(false)
+      stage.report(task.ID, "complete")
+      expect(isDisposable(stage.book.tables, stage.task(task.ID))).toBe(true)
+    }
+  })
+
   test("a job whose node dies is started again elsewhere", () => {
     const stage = job(new Stage(["n1", "n2"]), 1, 1)
     const [task] = stage.tasks("job")
@@ -160,6 +206,34 @@ describe("global jobs", () => {
       .node("n4", { availability: "pause" })
       .look("job")
     expect(stage.tasks("job").map((task) => [task.NodeID, task.DesiredState])).toEqual([["n1", "complete"]])
+  })
+
+  test("JB-13 constraints hold, and a node that no longer meets them has its task stopped", () => {
+    const stage = make(["n1", "n2"])
+    stage.node("n1", { labels: { disk: "fast" } }).update("job", (spec) => ({
+      ...spec,
+      TaskTemplate: { ...spec.TaskTemplate, Placement: { Constraints: ["node.labels.disk==fast"] } }
+    }))
+    stage.look("job")
+    expect(stage.tasks("job").map(({ NodeID }) => NodeID)).toEqual(["n1"])
+    stage.place()
+    stage.report(stage.tasks("job")[0]?.ID ?? "", "running").node("n1", { labels: {} })
+    stage.look("job")
+    expect(stage.desired("job")).toEqual(["shutdown"])
+  })
+
+  test("JB-14 JB-16 a paused node's running task goes on, a drained one's is stopped", () => {
+    for (const [availability, desired] of [
+      ["pause", "complete"],
+      ["drain", "shutdown"]
+    ] as const) {
+      const stage = make(["n1"])
+      stage.look("job")
+      stage.place()
+      stage.report(stage.tasks("job")[0]?.ID ?? "", "running").node("n1", { availability })
+      stage.look("job")
+      expect(stage.desired("job")).toEqual([desired])
+    }
   })
 
   test("JB-12 JB-18 completed ones count, failed ones are tried again as often as the policy says", () => {
