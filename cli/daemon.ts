@@ -123,7 +123,9 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
   const held: Held = yield* becomeMember(options, Date.now())
   if (held.leftBehind !== undefined) return yield* serveLeftBehind(options, held, held.leftBehind, lives)
   const credentials = yield* openCredentials(options.dataDir, held)
-  return yield* Effect.scoped(serveMember(options, credentials, lives)).pipe(
+  // The next life may be due before this one has come up: a manager may wait for others that it is no longer one of.
+  const superseded = Effect.as(credentials.superseded, "another role" as End)
+  return yield* Effect.raceFirst(Effect.scoped(serveMember(options, credentials, lives)), superseded).pipe(
     Effect.catchIf(
       (error) => error instanceof WentOnWithout,
       (verdict) =>
@@ -287,7 +289,12 @@ const serveMember = Effect.fnUntraced(function* (
         identity: identityNow,
         welcome: welcome({ ledger, fresh: freshFromMachine(), clock }),
         reissue: reissueAtDoor(ledger, clock),
-        standing: { clusterId: identity.clusterId, raftId: raftIdOf(held), incarnation }
+        standing: () => ({
+          clusterId: identity.clusterId,
+          raftId: raftIdOf(held),
+          incarnation,
+          routes: credentials.held().membership.routes ?? 1
+        })
       },
       credentials
     )
@@ -310,8 +317,7 @@ const serveMember = Effect.fnUntraced(function* (
   if (lives.forced !== undefined) yield* Deferred.succeed(lives.forced, identity.nodeId)
   lives.forced = undefined
   const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(lives.left)), "over" as End)
-  const following = followRole({ options, credentials, system }, standings)
-  const changed = Effect.as(Effect.raceFirst(following, credentials.superseded), "another role" as End)
+  const changed = Effect.as(followRole({ options, credentials, system }, standings), "another role" as End)
   const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked))
   if (manager === undefined) return yield* ended
   // Before anything else ends: who waits for a write here is answered by the next leader.

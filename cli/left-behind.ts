@@ -7,6 +7,8 @@
  */
 import { existsSync } from "node:fs"
 import { Deferred, Effect, Schema } from "effect"
+import { isOtherLife, renewAtDoor } from "#actors/authority/certificate/renewal.ts"
+import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { askStanding } from "#actors/authority/joining.ts"
 import { peersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
@@ -55,7 +57,10 @@ export interface Lookout {
   readonly ask: (peers: ReadonlyArray<Peer>) => Effect.Effect<void>
 }
 
-export const lookOut = Effect.fnUntraced(function* (held: () => Held, own: Incarnation) {
+export const lookOut = Effect.fnUntraced(function* (
+  { held, dataDir, change, supersede }: CredentialsService,
+  own: Incarnation
+) {
   const verdict = yield* Deferred.make<never, WentOnWithout>()
   const { nodeId, clusterId } = held().membership
   const warned = new Set<string>()
@@ -79,10 +84,33 @@ export const lookOut = Effect.fnUntraced(function* (held: () => Held, own: Incar
       )
     }
   }
+  /** Routes have another password: who was away while it changed learns it here, or that it is no manager any more. */
+  const catchUp = Effect.gen(function* () {
+    const before = held()
+    const next = yield* renewAtDoor(dataDir, before)
+    yield* isOtherLife(before, next) ? supersede(next) : change(() => next)
+    yield* Effect.logInfo("This manager has learnt what it was away for: routes have another password")
+  }).pipe(Effect.catch(({ message }) => Effect.logWarning(`The routes' password is not known: ${message}`)))
+  let isCatchingUp = false
+  const catchUpOnce = Effect.suspend(() => {
+    if (isCatchingUp) return Effect.void
+    isCatchingUp = true
+    return Effect.ensuring(
+      catchUp,
+      Effect.sync(() => {
+        isCatchingUp = false
+      })
+    )
+  })
   const askOne = (peer: Peer) =>
     Effect.suspend(() => askStanding(addressOf(peer), held().membership.root)).pipe(
       Effect.tap((said) =>
         Effect.sync(() => (said.clusterId === clusterId ? met(said.incarnation, said.raftId) : undefined))
+      ),
+      Effect.tap((said) =>
+        said.clusterId === clusterId && (said.routes ?? 1) > (held().membership.routes ?? 1)
+          ? catchUpOnce
+          : Effect.void
       ),
       // Whoever does not answer, or is of a release that does not know the question, says nothing.
       Effect.ignore

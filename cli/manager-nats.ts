@@ -116,6 +116,11 @@ const overOwnServer = Effect.fnUntraced(function* (
       )
     )
   }
+  yield* credentials.follow(({ membership: now }) =>
+    server
+      .setRoutePassword(now.routePassword ?? "")
+      .pipe(Effect.catch(({ message }) => Effect.logError(`The routes' password is not in use: ${message}`)))
+  )
   const setPeers = Effect.fnUntraced(function* (
     peers: ReadonlyArray<Peer>,
     workers: ReadonlyArray<WorkerPeer>

@@ -1,7 +1,7 @@
 /** What a manager has beside what every node has: nats-server, its place in the Raft group, and the ledger. */
 import { randomBytes } from "node:crypto"
 import { Effect, Queue, Schedule } from "effect"
-import { type CredentialsService, knowing } from "#actors/authority/credentials.ts"
+import { type CredentialsService, joinedBy, knowing } from "#actors/authority/credentials.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { peersOf, workersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
@@ -39,7 +39,7 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   const raftId = raftIdOf(held)
   yield* Effect.try(() => setFormerLogAside(options.dataDir, raftId))
   const incarnation = incarnationOf(options.dataDir, held)
-  const lookout = yield* lookOut(credentials.held, incarnation)
+  const lookout = yield* lookOut(credentials, incarnation)
   // Before this member says a word: who comes back to a group that went on without it might find a majority of its like.
   const connecting = Effect.all([connectNats(options, credentials), lookout.ask(managers)], {
     concurrency: 2
@@ -109,12 +109,13 @@ const followPeers = Effect.fnUntraced(function* (
     yield* Queue.take(looks)
     const managers = peersOf(ledger.read)
     const workers = workersOf(ledger.read)
-    const now = JSON.stringify([managers, workers])
+    const roots = ledger.read.cluster()?.Roots
+    const now = JSON.stringify([managers, workers, roots?.routePassword])
     // A ledger that is behind takes nobody away: without those it does not know yet it could never catch up.
     if (now === known || managers.length === 0 || (!isCurrent && !isWithin(managers))) return
     known = now
     yield* nats.setPeers(managers, workers)
-    yield* credentials.change(knowing(managers))
+    yield* credentials.change((held) => knowing(managers)(roots ? joinedBy(roots)(held) : held))
   }).pipe(
     Effect.catch((error) => Effect.logError(error.message)),
     Effect.forever
@@ -136,6 +137,9 @@ const followPeers = Effect.fnUntraced(function* (
 
 /** Nodes are written down often, and rarely is it news to nats-server. */
 function changesPeers(change: Change): boolean {
+  if (change.kind === "cluster") {
+    return change.before?.Roots?.routePassword !== change.after?.Roots?.routePassword
+  }
   if (change.kind !== "node") return false
   const { before, after } = change
   return (

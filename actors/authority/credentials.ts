@@ -6,6 +6,7 @@
 import { Context, Deferred, Effect, PubSub, type Scope } from "effect"
 import type { Membership } from "#actors/authority/protocol.ts"
 import { type Held, type TrustStoreError, writeHeld } from "#actors/authority/store.ts"
+import type { Roots } from "#actors/model/trust.ts"
 
 export interface CredentialsService {
   readonly dataDir: string
@@ -23,6 +24,15 @@ export interface CredentialsService {
 export class Credentials extends Context.Service<Credentials, CredentialsService>()(
   "troupe/actors/authority/Credentials"
 ) {}
+
+/** Servers show each other this now; a password that is older than the one it holds is not news. */
+export const joinedBy =
+  ({ routePassword, routes }: Roots) =>
+  (held: Held): Held => {
+    const number = routes?.number ?? 1
+    if (number < (held.membership.routes ?? 1)) return held
+    return { ...held, membership: { ...held.membership, routePassword, routes: number } }
+  }
 
 /** These are the managers now. */
 export const knowing =

@@ -46,7 +46,10 @@ export const issueMembership = Effect.fn("authority.issueMembership")(function* 
     ...(grant.incarnation !== undefined && { incarnation: grant.incarnation }),
     certificate: yield* sign(signerOf(roots), grant.csr, fields),
     root: roots.ca.certificate,
-    ...(role === "manager" && { routePassword: roots.routePassword }),
+    ...(role === "manager" && {
+      routePassword: roots.routePassword,
+      ...(roots.routes && { routes: roots.routes.number })
+    }),
     managers: grant.managers
   }
 })

@@ -52,7 +52,7 @@ export type Peer = typeof Peer.Type
 /**
  * What makes a machine a member. `certificate` and `root` are PEM; `managers` are those it may speak to. A manager's
  * `raftId` names it in the Raft group; it is new whenever its log begins anew. `routePassword` is what managers'
- * nats-servers show each other.
+ * nats-servers show each other, and `routes` the number of that password, 1 where absent.
  */
 export const Membership = Schema.Struct({
   nodeId: text,
@@ -64,10 +64,19 @@ export const Membership = Schema.Struct({
   certificate: text,
   root: text,
   routePassword: Schema.optionalKey(text),
+  routes: Schema.optionalKey(Schema.Int),
   managers: Schema.Array(Peer)
 })
 export type Membership = typeof Membership.Type
 
-/** Which cluster a manager is of, and in which of its lives; `raftId` names it in that group. */
-export const Standing = Schema.Struct({ clusterId: text, raftId: text, incarnation: Incarnation })
+/**
+ * Which cluster a manager is of, and in which of its lives; `raftId` names it in that group. `routes` is the number of
+ * the password by which nats-servers join its own, 1 where absent.
+ */
+export const Standing = Schema.Struct({
+  clusterId: text,
+  raftId: text,
+  incarnation: Incarnation,
+  routes: Schema.optionalKey(Schema.Int)
+})
 export type Standing = typeof Standing.Type

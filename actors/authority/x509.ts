@@ -228,10 +228,16 @@ const certificatesIn = (pem: string): ReadonlyArray<string> =>
 
 const base64 = (bytes: ArrayBuffer): string => Buffer.from(bytes).toString("base64")
 
+/** Asked for again and again of the one root that a cluster has. */
+let lastIssuer: { readonly of: string; readonly issuer: Issuer } | undefined
+
 /** How an authority is known in what it signed. */
 export function issuerOf(authorityPem: string): Issuer {
+  if (lastIssuer?.of === authorityPem) return lastIssuer.issuer
   const { subjectName, publicKey } = new X509Certificate(authorityPem)
-  return { subject: base64(subjectName.toArrayBuffer()), publicKey: base64(publicKey.rawData) }
+  const issuer = { subject: base64(subjectName.toArrayBuffer()), publicKey: base64(publicKey.rawData) }
+  lastIssuer = { of: authorityPem, issuer }
+  return issuer
 }
 
 /** Who a certificate names and until when; checked against the root, over what stands behind it in `pem`. */

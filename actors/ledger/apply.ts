@@ -6,8 +6,11 @@
  */
 import {
   createCluster,
+  endRotation,
+  passRoutes,
   raiseCluster,
   refoundCluster,
+  rotateCluster,
   trustCluster,
   updateCluster
 } from "#actors/ledger/apply/apply-cluster.ts"
@@ -58,6 +61,12 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return refoundCluster(tables, at, command)
     case "cluster.raise":
       return raiseCluster(tables, at, command)
+    case "cluster.rotate":
+      return rotateCluster(tables, at, command)
+    case "cluster.rotated":
+      return endRotation(tables, at, command)
+    case "cluster.routes":
+      return passRoutes(tables, at, command)
     case "ledger.digest":
       // Compared by the machine, which knows what this member's own was.
       return {}

@@ -23,7 +23,7 @@ import {
   UpdateStatus
 } from "#actors/model/objects.ts"
 import { GenericResource, NodeSpec, ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
-import { Incarnation, Roots } from "#actors/model/trust.ts"
+import { Authority, Incarnation, Roots } from "#actors/model/trust.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -82,6 +82,21 @@ export const Command = Schema.Union([
     routePassword: text,
     level: whole
   }),
+
+  /**
+   * The settings, and with them another root: from now on `rotation` signs. Without it, the one that is trusted goes on
+   * signing, and whatever rotation was under way has ended.
+   */
+  command("cluster.rotate", {
+    version: whole,
+    spec: SwarmSpec,
+    tokens: optional(Cluster.fields.JoinTokens),
+    rotation: optional(Authority)
+  }),
+  /** Every node has a certificate of the root under way, whose `certificate` this is: it alone is trusted from now on. */
+  command("cluster.rotated", { certificate: text, tokens: Cluster.fields.JoinTokens }),
+  /** What nats-servers show each other, the `number`th of its kind, and the nodes that were or will be told it. */
+  command("cluster.routes", { number: whole, password: text, holders: Schema.Array(text) }),
 
   /** All managers can do what `level` means: entries of that level may be written from now on. */
   command("cluster.raise", { level: whole }),

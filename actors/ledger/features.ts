@@ -6,13 +6,14 @@
  *     2  `cluster.raise`, `ledger.digest`
  *     3  `cluster.refound`, which a group of one writes and which raises the level itself
  *     4  `ledger.digest` of every manager: earlier releases halt where it is not their own, whoever says it
+ *     5  `cluster.rotate`, `cluster.rotated`, `cluster.routes`
  */
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 4
+export const featureLevel = 5
 
-/** The level from which on digests may be told: by the leader, and by every manager. */
-export const levelOf = { "ledger.digest": 2, "ledger.digest of all": 4 } as const
+/** The level from which on something may be written: digests by the leader, and by every manager; keys in rotation. */
+export const levelOf = { "ledger.digest": 2, "ledger.digest of all": 4, "cluster.rotate": 5 } as const
 
 /** What a node has said that it can; those of before there were levels say nothing. */
 export const featureLevelOf = (node: Node): number => node.Description?.FeatureLevel ?? 1

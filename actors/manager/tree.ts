@@ -1,4 +1,5 @@
 /** What runs on a manager only while it leads. */
+import { keymaster } from "#actors/authority/keymaster/actor.ts"
 import { dispatcher } from "#actors/dispatcher/actor.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { feed } from "#actors/manager/feed.ts"
@@ -33,6 +34,7 @@ export const leaderTree = ({ ledger, nodeId, raftId, term }: LeaderProps): Super
     strategy: "one-for-one",
     children: [
       permanent(members, { props: { ledger, raftId }, stopWithin }),
+      permanent(keymaster, { props: { ledger }, stopWithin }),
       permanent(allocator, { props: { ledger }, stopWithin }),
       permanent(scheduler, { props: { ledger }, stopWithin }),
       many(node, { stopWithin }),

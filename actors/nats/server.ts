@@ -83,8 +83,6 @@ export interface NatsServerStatus {
 
 /** The other members of the cluster. */
 export interface NatsPeers {
-  /** What servers show each other from now on; as before when absent. Whoever joined with another one is cut off. */
-  readonly password?: string
   /** `host:port` of every server's route. */
   readonly routes: ReadonlyArray<string>
   /** Nodes whose connections may come to this server: a manager lists its own server first, and goes on to the others. */
@@ -100,8 +98,10 @@ export interface NatsServerService {
   readonly status: () => NatsServerStatus
   /** Completes with the status once it is another than `seen`. */
   readonly changed: (seen: NatsServerStatus) => Effect.Effect<NatsServerStatus>
-  /** The cluster's servers and nodes from now on. None that stays is cut off, but for another password. */
+  /** The cluster's servers and nodes from now on. None that stays is cut off. */
   readonly setPeers: (peers: NatsPeers) => Effect.Effect<void, NatsServerError>
+  /** What servers show each other from now on. Whoever joined with another one is cut off. */
+  readonly setRoutePassword: (password: string) => Effect.Effect<void, NatsServerError>
   /** Its files of `tls` hold something else: new connections are made with that. */
   readonly certified: Effect.Effect<void, NatsServerError>
   /**
@@ -191,6 +191,7 @@ export const startNatsServer = Effect.fn("nats.start")(function* (
     status: () => statusOf(supervision),
     changed: (seen) => changed(supervision, seen),
     setPeers: (peers) => setPeers(supervision, peers),
+    setRoutePassword: (password) => setRoutePassword(supervision, password),
     certified: Effect.suspend(() => reload(supervision)),
     restart: restartInOrder(supervision)
   }
@@ -211,7 +212,7 @@ const changed = (supervision: Supervision, seen: NatsServerStatus): Effect.Effec
 
 const setPeers = Effect.fnUntraced(function* (
   supervision: Supervision,
-  { routes, members, password }: NatsPeers
+  { routes, members }: NatsPeers
 ): Effect.fn.Return<void, NatsServerError> {
   const { cluster } = supervision.site
   if (cluster === undefined)
@@ -219,11 +220,20 @@ const setPeers = Effect.fnUntraced(function* (
   supervision.members = members
   // Accounts before routes: what comes over a new route while accounts change is dropped for good.
   yield* refreshUsers(supervision)
-  const another = password !== undefined && password !== cluster.password
-  supervision.site = { ...supervision.site, cluster: { ...cluster, routes, ...(another && { password }) } }
+  supervision.site = { ...supervision.site, cluster: { ...cluster, routes } }
+  yield* reload(supervision)
+})
+
+const setRoutePassword = Effect.fnUntraced(function* (
+  supervision: Supervision,
+  password: string
+): Effect.fn.Return<void, NatsServerError> {
+  const { cluster, paths } = supervision.site
+  if (cluster === undefined || cluster.password === password) return
+  supervision.site = { ...supervision.site, cluster: { ...cluster, password } }
   yield* reload(supervision)
   // The next manager compares what it would start with what it finds.
-  if (another) yield* onDisk(supervision.site.paths, () => remember(supervision))
+  yield* onDisk(paths, () => remember(supervision))
 })
 
 const restartInOrder = Effect.fnUntraced(function* (

@@ -45,7 +45,7 @@ export interface NatsTransportService extends TransportService {
   readonly server: () => string
   /** From now on these are the servers; it moves when the present one is not among them. */
   readonly setServers: (servers: ReadonlyArray<string>) => void
-  /** Shows another certificate from now on, or trusts another root: at once, over a second connection. */
+  /** Trusts another root from now on; shows another certificate at once, over a second connection. */
   readonly setTls: (tls: TlsOptions) => Promise<void>
   /** Moves to the first of `servers` that takes connections, losing nothing; whether it has moved. */
   readonly moveTo: (servers: ReadonlyArray<string>) => Promise<boolean>
@@ -251,8 +251,9 @@ class NatsTransport implements NatsTransportService {
 
   setTls = async (tls: TlsOptions): Promise<void> => {
     assert(this.#options.tls !== undefined, "only a client that speaks TLS shows another certificate")
+    const isShown = this.#options.tls.cert === tls.cert
     Object.assign(this.#options.tls, tls)
-    await this.moveTo([this.#line.server])
+    if (!isShown) await this.moveTo([this.#line.server])
   }
 
   moveTo = async (servers: ReadonlyArray<string>): Promise<boolean> => {

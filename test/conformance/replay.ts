@@ -290,7 +290,7 @@ const incomparable: ReadonlySet<string> = new Set([
 
 /** Where we differ on purpose. */
 const accepted: ReadonlyArray<readonly [pattern: RegExp, why: string]> = [
-  [/\bTLSInfo\b/, "the cluster has no certificate authority yet"],
+  [/\bTLSInfo\b/, "another cluster's root"],
   [/\bEnableIPv4: /, "the Engine calls its overlays IPv4-less until a task is on them"],
   [/^\[?\d*\]?\.?(Containers|Peers)\b/, "containers are the Engine's to tell"],
   [/^(\[\d+\]\.)?Labels: null became \{\}/, "no labels are none, whoever made the network"],

@@ -591,6 +591,7 @@ export class World {
 const routine = new Set([
   "Heartbeat",
   "GroupSeen",
+  "Looked",
   "Heard",
   "BeatNow",
   "Answered",

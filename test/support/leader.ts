@@ -4,6 +4,7 @@
  */
 
 import type { Schema } from "effect"
+import type { KeymasterAction, KeymasterMessage } from "#actors/authority/keymaster/protocol.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose, Proposed } from "#actors/ledger/writer.ts"
@@ -125,7 +126,7 @@ export class LeaderWorld {
 
   readonly #performer: Performer = {
     perform: (definition, action, self, done) => {
-      const asked = action as Propose | MembersAction | { readonly _tag: "Follow" }
+      const asked = action as Propose | MembersAction | KeymasterAction | { readonly _tag: "Follow" }
       if (asked._tag === "Propose") {
         this.proposals.set(definition.kind, (this.proposals.get(definition.kind) ?? 0) + 1)
         const cancel = this.host.after(1, () => {
@@ -141,6 +142,11 @@ export class LeaderWorld {
       }
       if (asked._tag === "View") {
         done({ messages: [{ _tag: "GroupSeen", group: aloneAs("manager").view() }] })
+        return { interrupt: () => {} }
+      }
+      if (asked._tag === "Look") {
+        // A cluster without certificates.
+        done({ messages: [{ _tag: "Looked" } satisfies KeymasterMessage] })
         return { interrupt: () => {} }
       }
       const say = (message: FeedMessage): void => this.system.tell(self, message)

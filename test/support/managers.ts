@@ -19,9 +19,15 @@ export interface RaftView {
   readonly digest: string
 }
 
-const alone: ReadonlyArray<string> = ["--executor", "process", "--advertise-addr", "127.0.0.1"]
+const loopback = "127.0.0.1"
+/** Beyond loopback they show each other certificates. */
+const at = (address: string): ReadonlyArray<string> => [
+  "--executor",
+  "process",
+  ...["--listen-addr", address, "--advertise-addr", address]
+]
 /** Where nothing listens: whatever asked an Engine would fail. */
-const noEngine = "unix:///nonexistent/docker.sock"
+export const noEngine = "unix:///nonexistent/docker.sock"
 
 export class Managers {
   /** The first one founded the cluster, the others joined at the same time. */
@@ -32,17 +38,20 @@ export class Managers {
   }
 
   /** `count` managers, each of them a voter of the group. `cleanUp` must follow. */
-  static async start(count: number, options: Pick<ClusterOptions, "args"> = {}): Promise<Managers> {
+  static async start(
+    count: number,
+    options: Pick<ClusterOptions, "args"> & { readonly address?: string } = {}
+  ): Promise<Managers> {
     const made: Array<Cluster> = []
     const managers = new Managers(made)
     try {
-      const founder = await newManager("m1", options.args ?? [])
+      const founder = await newManager("m1", options.args ?? [], options.address)
       made.push(founder)
       await founder.restart()
       const { address, token } = await invitation(founder)
       for (let at = 2; at <= count; at++) {
         const args = [...(options.args ?? []), "--join", address, "--token", token]
-        made.push(await newManager(`m${at}`, args))
+        made.push(await newManager(`m${at}`, args, options.address))
       }
       await Promise.all(made.slice(1).map((joining) => joining.restart()))
       await managers.settled()
@@ -123,11 +132,15 @@ interface NodeView {
 }
 
 /** A manager that is not started yet. */
-export const newManager = async (name: string, args: ReadonlyArray<string>): Promise<Cluster> =>
+export const newManager = async (
+  name: string,
+  args: ReadonlyArray<string>,
+  address = loopback
+): Promise<Cluster> =>
   new Cluster(await mkdtemp(join(tmpdir(), "troupe-manager-")), {
     name,
     dockerHost: noEngine,
-    args: [...alone, ...args]
+    args: [...at(address), ...args]
   })
 
 /** What another manager needs to join by way of this one. */

@@ -50,7 +50,7 @@ export function decide(state: Certificate, message: CertificateMessage, moment: 
       return stay(state, ...certified(state, moment))
     case "Wanted":
       return wanted(state, message)
-    case "LookNow":
+    case "LookAgain":
       return look(state, moment)
     case "Holds":
       return holds(state, message.facts, moment)
@@ -99,7 +99,7 @@ function failed(state: Certificate, problem: string, moment: Moment): Certificat
 
 const lookLater = (afterMs: number): CommonAction =>
   later("look", Math.ceil(Math.min(lookAtLeastEveryMs, Math.max(0, afterMs))), {
-    _tag: "LookNow"
+    _tag: "LookAgain"
   } satisfies CertificateMessage)
 
 /** The session tells the leader. */

@@ -17,7 +17,7 @@ export type CertificateMessage =
   /** Told by the session: the leader takes this node to have another issuer, or to trust another root, than it should. */
   | { readonly _tag: "Wanted"; readonly issuer?: string; readonly root?: string }
   /** Own timer. */
-  | { readonly _tag: "LookNow" }
+  | { readonly _tag: "LookAgain" }
   /** Results of own actions. */
   | { readonly _tag: "Holds"; readonly facts: CertificateFacts }
   | { readonly _tag: "NotRenewed"; readonly reason: string }

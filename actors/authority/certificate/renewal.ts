@@ -40,7 +40,7 @@ export const renewCertificate: Effect.Effect<void, Error, Credentials | System> 
 const placeOf = ({ membership }: Held): string =>
   membership.role === "manager" ? (membership.raftId ?? membership.nodeId) : membership.role
 /** In another role, or under another name in the Raft group. */
-const isOtherLife = (before: Held, after: Held): boolean => placeOf(before) !== placeOf(after)
+export const isOtherLife = (before: Held, after: Held): boolean => placeOf(before) !== placeOf(after)
 
 const askLeader = Effect.fn("certificate.askLeader")(function* (
   held: Held

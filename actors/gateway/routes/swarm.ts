@@ -1,5 +1,6 @@
 /** `/swarm`: Engine API, tag Swarm. */
 import { Effect } from "effect"
+import { planRootChange } from "#actors/authority/rotation.ts"
 import { readBody, readJson } from "#actors/gateway/body.ts"
 import {
   allow,
@@ -134,8 +135,9 @@ const updateSwarm = (gateway: Gateway, call: Call): Handled =>
     const reader = yield* current(gateway)
     const cluster = reader.cluster()
     if (cluster === undefined) return yield* Refused.of(noCluster)
-    yield* allow(checkSwarm(cluster.Spec, asked))
+    yield* allow(checkSwarm(asked))
     if (version !== cluster.Version.Index) return yield* Refused.of(outOfSequence)
+    const change = yield* planRootChange(cluster, asked.CAConfig ?? {}, gateway.clock())
     const spec = completeSwarm(cluster.Spec, asked)
     const tokens =
       rotateWorker.on || rotateManager.on
@@ -144,10 +146,13 @@ const updateSwarm = (gateway: Gateway, call: Call): Handled =>
             Manager: rotateManager.on ? gateway.newToken("manager") : cluster.JoinTokens.Manager
           }
         : undefined
+    const update = { v: 1, version, spec, ...(tokens === undefined ? {} : { tokens }) } as const
     yield* write(
       gateway,
       call,
-      { type: "cluster.update", v: 1, version, spec, ...(tokens === undefined ? {} : { tokens }) },
+      change === undefined
+        ? { type: "cluster.update", ...update }
+        : { type: "cluster.rotate", ...update, ...change },
       (after) => {
         const found = after.cluster()
         return (

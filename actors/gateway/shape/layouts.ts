@@ -367,6 +367,7 @@ export const swarmSpec: Layout = [
     part([
       ["NodeCertExpiry", filled],
       ["ExternalCAs", filled],
+      ["SigningCACert", filled],
       ["ForceRotate", filled]
     ])
   ],

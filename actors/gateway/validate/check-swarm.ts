@@ -5,7 +5,7 @@ import type { SwarmSpec } from "#actors/model/spec.ts"
 const second = 1_000_000_000
 const hour = 3600 * second
 
-export function checkSwarm(present: SwarmSpec, asked: SwarmSpec): Refusal | undefined {
+export function checkSwarm(asked: SwarmSpec): Refusal | undefined {
   const name = asked.Name ?? ""
   if (name !== "" && name !== "default") {
     return refuse("invalidArgument", 'swarm spec must be named "default"')
@@ -17,11 +17,12 @@ export function checkSwarm(present: SwarmSpec, asked: SwarmSpec): Refusal | unde
   if ((asked.Dispatcher?.HeartbeatPeriod ?? 0) < 0) {
     return rpc("invalidArgument", "heartbeat time period cannot be a negative duration")
   }
-  if ((asked.CAConfig?.ForceRotate ?? 0) !== (present.CAConfig?.ForceRotate ?? 0)) {
-    return refuse("notImplemented", "the root certificate cannot be rotated: this cluster has none yet")
-  }
-  if ((asked.CAConfig?.SigningCACert ?? "") !== "" || (asked.CAConfig?.SigningCAKey ?? "") !== "") {
-    return refuse("notImplemented", "a certificate authority of one's own is not supported yet")
+  const external = asked.CAConfig?.ExternalCAs ?? []
+  if (external.length > 0) {
+    return refuse(
+      "notImplemented",
+      `CAConfig.ExternalCAs has ${external.length} entries: expected none, because external CAs are not supported; bring the root along with CAConfig.SigningCACert and CAConfig.SigningCAKey instead`
+    )
   }
   if (asked.EncryptionConfig?.AutoLockManagers === true) {
     return refuse("notImplemented", "autolock is not supported: managers cannot be locked yet")
@@ -37,9 +38,25 @@ export function completeSwarm(present: SwarmSpec, asked: SwarmSpec): SwarmSpec {
     Orchestration: { ...present.Orchestration, ...asked.Orchestration },
     Raft: { ...present.Raft, ...withoutZeros(asked.Raft ?? {}, ["KeepOldSnapshots"]) },
     Dispatcher: { ...present.Dispatcher, ...withoutZeros(asked.Dispatcher ?? {}) },
-    CAConfig: { ...present.CAConfig, ...withoutZeros(asked.CAConfig ?? {}) },
+    CAConfig: completeAuthority(present.CAConfig ?? {}, asked.CAConfig ?? {}),
     TaskDefaults: asked.TaskDefaults ?? {},
     EncryptionConfig: { AutoLockManagers: asked.EncryptionConfig?.AutoLockManagers ?? false }
+  }
+}
+
+type CAConfig = NonNullable<SwarmSpec["CAConfig"]>
+
+/** The key that signs is in the roots and nowhere else; whoever asks for a new root names no certificate any more. */
+function completeAuthority(present: CAConfig, asked: CAConfig): CAConfig {
+  const { SigningCAKey: _key, ...rest } = { ...present, ...withoutZeros(asked) }
+  const ForceRotate = asked.ForceRotate ?? present.ForceRotate ?? 0
+  const isForced = ForceRotate !== (present.ForceRotate ?? 0)
+  const { SigningCACert: certificate = "", ...others } = rest
+  const isKept = certificate !== "" && !(isForced && (asked.SigningCACert ?? "") === "")
+  return {
+    ...others,
+    ...(ForceRotate !== 0 && { ForceRotate }),
+    ...(isKept && { SigningCACert: certificate })
   }
 }
 

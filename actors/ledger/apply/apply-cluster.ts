@@ -43,11 +43,67 @@ export function trustCluster(tables: LedgerTables, at: At, command: Of<"cluster.
   return { id: cluster.ID }
 }
 
+export function rotateCluster(tables: LedgerTables, at: At, command: Of<"cluster.rotate">): Verdict {
+  const cluster = tables.cluster()
+  if (cluster?.Roots === undefined) return notFound("cluster", "default")
+  if (cluster.Version.Index !== command.version) return outOfSequence
+  const { rotation: _before, ...roots } = cluster.Roots
+  const { spec, tokens, rotation } = command
+  tables.setCluster({
+    ...cluster,
+    Spec: spec,
+    ...(tokens !== undefined && { JoinTokens: tokens }),
+    RootRotationInProgress: rotation !== undefined,
+    Roots: { ...roots, ...(rotation !== undefined && { rotation }) },
+    ...touched(at)
+  })
+  return { id: cluster.ID }
+}
+
+export function endRotation(tables: LedgerTables, at: At, command: Of<"cluster.rotated">): Verdict {
+  const cluster = tables.cluster()
+  if (cluster?.Roots === undefined) return notFound("cluster", "default")
+  const { rotation, ...roots } = cluster.Roots
+  // A leader that has been followed may still speak of the rotation before.
+  if (rotation?.certificate !== command.certificate) {
+    return failedPrecondition("this is not the root certificate that the cluster is changing to")
+  }
+  tables.setCluster({
+    ...cluster,
+    JoinTokens: command.tokens,
+    RootRotationInProgress: false,
+    Roots: { ...roots, ca: rotation },
+    ...touched(at)
+  })
+  return { id: cluster.ID }
+}
+
+export function passRoutes(
+  tables: LedgerTables,
+  at: At,
+  { number, password, holders }: Of<"cluster.routes">
+): Verdict {
+  const cluster = tables.cluster()
+  if (cluster?.Roots === undefined) return notFound("cluster", "default")
+  const known = cluster.Roots.routes?.number ?? 1
+  const isKnown = number === known && password === cluster.Roots.routePassword
+  if (!isKnown && number !== known + 1) {
+    return failedPrecondition(`the password of routes is number ${known}, which ${number} does not follow`)
+  }
+  tables.setCluster({
+    ...cluster,
+    Roots: { ...cluster.Roots, routePassword: password, routes: { number, holders } },
+    ...touched(at)
+  })
+  return { id: cluster.ID }
+}
+
 export function refoundCluster(tables: LedgerTables, at: At, command: Of<"cluster.refound">): Verdict {
   const cluster = tables.cluster()
   if (cluster?.Roots === undefined) return notFound("cluster", "default")
   const { incarnation, node, routePassword, level } = command
   const before = cluster.Incarnation ?? firstIncarnation
+  const { routes } = cluster.Roots
   if (!supersedes(incarnation, before)) {
     return failedPrecondition(
       `the cluster is in incarnation ${before.number}, which ${incarnation.number} does not follow`
@@ -57,7 +113,11 @@ export function refoundCluster(tables: LedgerTables, at: At, command: Of<"cluste
     ...cluster,
     Incarnation: incarnation,
     FeatureLevel: Math.max(cluster.FeatureLevel, level),
-    Roots: { ...cluster.Roots, routePassword },
+    Roots: {
+      ...cluster.Roots,
+      routePassword,
+      ...(routes !== undefined && { routes: { number: routes.number + 1, holders: [node.ID] } })
+    },
     ...touched(at)
   })
   for (const left of [...tables.all("node")].sort((a, b) => (a.ID < b.ID ? -1 : 1))) {

@@ -57,7 +57,7 @@ class Keeper {
   waitUntilAsked(): number {
     while (this.asked.length === 0) {
       this.now += this.lookAfterMs
-      this.say({ _tag: "LookNow" })
+      this.say({ _tag: "LookAgain" })
     }
     return this.now
   }
@@ -80,7 +80,7 @@ test("the timer never waits longer than timers can, and a clock that was set is 
   const keeper = new Keeper().say({ _tag: "Holds", facts })
   expect(keeper.lookAfterMs).toBeLessThanOrEqual(day / 2)
   keeper.now = 89 * day
-  expect(keeper.say({ _tag: "LookNow" }).asked).toEqual([{ _tag: "Renew" }])
+  expect(keeper.say({ _tag: "LookAgain" }).asked).toEqual([{ _tag: "Renew" }])
 })
 
 test("CA-08 a renewal that nobody answers is asked for again, ever later, and never too late", () => {

@@ -53,7 +53,7 @@ async function knock(identity: Awaited<ReturnType<typeof identityOf>>, token: st
           host: "127.0.0.1",
           port: 0,
           identity: () => identity,
-          standing: { clusterId: "blue", raftId: "r1", incarnation: { number: 1, id: "" } },
+          standing: () => ({ clusterId: "blue", raftId: "r1", incarnation: { number: 1, id: "" } }),
           reissue: () => Effect.fail(Refused.of({ code: "forbidden", message: "nobody is known here" })),
           welcome: (request) => {
             seen.push(request.token)

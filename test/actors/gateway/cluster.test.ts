@@ -1,7 +1,9 @@
 /** Nodes, tasks, and the cluster itself. */
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
-import { nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { newRoots } from "#actors/authority/membership.ts"
+import { issuerOf, newRoot } from "#actors/authority/x509.ts"
+import { fakeEngine, nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 
@@ -204,6 +206,97 @@ test("CT-21: the cluster's settings have limits, and tokens are renewed one by o
   expect((await gateway.post("/swarm/update?version=1", body.Spec)).body.message).toBe(
     rpc("Unknown", "update out of sequence")
   )
+})
+
+test("CA-02 rotating one token leaves the other as it is, and the nodes", async () => {
+  const gateway = await TestGateway.start()
+  const { Spec, JoinTokens } = (await gateway.get("/swarm")).body
+  const nodes = (await gateway.get("/nodes")).body
+  const rotate = (which: string) => {
+    const version = gateway.ledger.read.cluster()?.Version.Index
+    return gateway.post(`/swarm/update?version=${version}&rotate${which}Token=true`, Spec)
+  }
+  expect((await rotate("Worker")).status).toBe(200)
+  const once = (await gateway.get("/swarm")).body.JoinTokens
+  expect(once.Manager).toBe(JoinTokens.Manager)
+  expect(once.Worker).not.toBe(JoinTokens.Worker)
+  expect((await rotate("Manager")).status).toBe(200)
+  const twice = (await gateway.get("/swarm")).body.JoinTokens
+  expect(twice.Worker).toBe(once.Worker)
+  expect(twice.Manager).not.toBe(once.Manager)
+  expect((await gateway.get("/nodes")).body).toEqual(nodes)
+})
+
+/** A cluster whose root can sign, and `docker swarm ca --rotate` as the CLI says it. */
+async function rotating() {
+  const roots = await Effect.runPromise(newRoots(Date.now()))
+  const gateway = await TestGateway.start({}, fakeEngine(), { roots })
+  gateway.now = Date.now()
+  const update = async (CAConfig: Record<string, unknown>) => {
+    const { Version, Spec } = (await gateway.get("/swarm")).body
+    const body = { ...Spec, CAConfig: { ...Spec.CAConfig, ...CAConfig } }
+    return gateway.post(`/swarm/update?version=${Version.Index}`, body)
+  }
+  return { gateway, roots, update }
+}
+
+test("CA-13 while the root changes, the old one is shown as trusted, the new one as the issuer, and tokens stay", async () => {
+  const { gateway, roots, update } = await rotating()
+  const before = (await gateway.get("/swarm")).body
+  expect(before.TLSInfo).toEqual({
+    TrustRoot: roots.ca.certificate,
+    CertIssuerSubject: issuerOf(roots.ca.certificate).subject,
+    CertIssuerPublicKey: issuerOf(roots.ca.certificate).publicKey
+  })
+  expect((await update({ ForceRotate: 1 })).status).toBe(200)
+  const during = (await gateway.get("/swarm")).body
+  expect(during.RootRotationInProgress).toBe(true)
+  expect(during.Spec.CAConfig.ForceRotate).toBe(1)
+  expect(during.TLSInfo.TrustRoot).toBe(before.TLSInfo.TrustRoot)
+  expect(during.TLSInfo.CertIssuerPublicKey).not.toBe(before.TLSInfo.CertIssuerPublicKey)
+  expect(during.JoinTokens).toEqual(before.JoinTokens)
+  const next = gateway.ledger.read.cluster()?.Roots?.rotation
+  const ended = { type: "cluster.rotated", v: 1, tokens: { Worker: "w2", Manager: "m2" } } as const
+  // CA-15: a leader that was followed still speaks of another root.
+  await expect(gateway.write({ ...ended, certificate: "another" })).rejects.toThrow(
+    "not the root certificate"
+  )
+  await gateway.write({ ...ended, certificate: next?.certificate ?? "" })
+  const after = (await gateway.get("/swarm")).body
+  expect(after).toMatchObject({ RootRotationInProgress: false, JoinTokens: ended.tokens })
+  expect(after.TLSInfo).toEqual({ ...during.TLSInfo, TrustRoot: next?.certificate })
+})
+
+test("CA-15 the last of several changes of the root counts", async () => {
+  const { gateway, update } = await rotating()
+  const rotation = () => gateway.ledger.read.cluster()?.Roots?.rotation?.certificate
+  await update({ ForceRotate: 1 })
+  const first = rotation()
+  await update({ ForceRotate: 2 })
+  expect(rotation()).not.toBe(first)
+  const own = await Effect.runPromise(newRoot(gateway.now))
+  expect((await update({ SigningCACert: own.pem, SigningCAKey: own.key })).status).toBe(200)
+  expect(rotation()).toBe(own.pem)
+  // What the CLI was shown it sends back with every other update.
+  expect((await update({ NodeCertExpiry: 3_600_000_000_000 })).status).toBe(200)
+  expect(rotation()).toBe(own.pem)
+  const { body, text } = await gateway.get("/swarm")
+  expect(body.Spec.CAConfig).toEqual({
+    NodeCertExpiry: 3_600_000_000_000,
+    SigningCACert: own.pem,
+    ForceRotate: 2
+  })
+  expect(text).not.toContain("PRIVATE KEY")
+  expect(JSON.stringify(gateway.ledger.read.cluster()?.Spec)).not.toContain("PRIVATE KEY")
+  expect((await update({ SigningCACert: "", SigningCAKey: "", ForceRotate: 3 })).status).toBe(200)
+  expect((await gateway.get("/swarm")).body.Spec.CAConfig.SigningCACert).toBeUndefined()
+})
+
+test("CA-16 external authorities are refused by the name of the field", async () => {
+  const { update } = await rotating()
+  const { status, body } = await update({ ExternalCAs: [{ Protocol: "cfssl", URL: "https://ca.example" }] })
+  expect(status).toBe(501)
+  expect(body.message).toStartWith("CAConfig.ExternalCAs has 1 entries: expected none")
 })
 
 test("a member is not made one again, and leaves by force only", async () => {
