@@ -6,6 +6,7 @@ import type { Node, Task } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
+import { hasPlace } from "#actors/network/allot.ts"
 import type { SchedulerMessage } from "#actors/scheduler/protocol.ts"
 import { look } from "#actors/service/protocol.ts"
 import { type CommonAction, dismiss, spawn, tell } from "#runtime/actions.ts"
@@ -63,7 +64,9 @@ function hear(to: Route, change: Change, audience: Audience): void {
     case "service": {
       const { before, after } = change
       const id = after?.ID ?? before?.ID ?? ""
-      audience.allocator = true
+      // It looks through all services: one without ports and networks is no reason to.
+      if ([before, after].some((service) => service !== undefined && hasPlace(service)))
+        audience.allocator = true
       if (after !== undefined && modeOf(after.Spec).startsWith("global")) to.everywhere.add(id)
       else to.everywhere.delete(id)
       // A service's actor starts by looking.

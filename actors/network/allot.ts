@@ -163,10 +163,7 @@ function allotServices(ledger: LedgerReader, addresses: AddressBook): ReadonlyAr
   const given: Array<ServiceAllotment> = []
   let ports: Set<string> | undefined
   for (const service of ledger.all("service")) {
-    const asksForPorts = (service.Spec.EndpointSpec?.Ports ?? []).length > 0
-    const asksForNetworks = networksOf(service.Spec).length > 0
-    if (!asksForPorts && !asksForNetworks && service.Endpoint === undefined) continue
-    if (isSettled(ledger, service)) continue
+    if (!hasPlace(service) || isSettled(ledger, service)) continue
     const networks = joinedNetworks(ledger, service)
     if (networks === undefined) continue
     ports ??= portsInUse(ledger)
@@ -177,6 +174,10 @@ function allotServices(ledger: LedgerReader, addresses: AddressBook): ReadonlyAr
   }
   return given
 }
+
+/** It asks for ports or networks, or was given some: of other services the allocator knows nothing. */
+export const hasPlace = ({ Spec, Endpoint }: Service): boolean =>
+  Endpoint !== undefined || (Spec.EndpointSpec?.Ports ?? []).length > 0 || networksOf(Spec).length > 0
 
 /** A quick answer for the many services that have all they ask for. */
 function isSettled(ledger: LedgerReader, service: Service): boolean {

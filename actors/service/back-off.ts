@@ -7,6 +7,7 @@
  */
 import type { Task } from "#actors/model/objects.ts"
 import { toMs } from "#actors/model/time.ts"
+import type { Policy } from "#actors/service/retry.ts"
 
 const manyFailures = 5
 const leastMs = 1_000
@@ -21,7 +22,14 @@ export interface Wait {
 }
 
 /** `tasks` are the slot's, oldest first, up to `task`, which has just ended by itself; `now` is the leader's clock. */
-export function waitAfter(tasks: ReadonlyArray<Task>, task: Task, delayMs: number, now: number): Wait {
+export function waitAfter(
+  tasks: ReadonlyArray<Task>,
+  task: Task,
+  { delayMs, maxAttempts }: Pick<Policy, "delayMs" | "maxAttempts">,
+  now: number
+): Wait {
+  // So many tries within a window were asked for: later ones would be others.
+  if (maxAttempts > 0) return { delayMs, backsOff: false }
   const failures = failuresInRow(tasks, task, now)
   const waited = waitOf(task)
   const base = Math.max(delayMs, leastMs)

@@ -126,7 +126,7 @@ export function retry(
   const wait =
     !mayTry || isDirty || lostItsPlace
       ? { delayMs: 0, backsOff: false }
-      : waitAfter(slot.tasks, task, policyOf(specOf(view, task)).delayMs, now)
+      : waitAfter(slot.tasks, task, policyOf(specOf(view, task)), now)
   draft.want(task, "shutdown", unfit ? rejected(now) : told(task, wait))
   if (!mayTry) return
   if (isDirty && !lostItsPlace) {

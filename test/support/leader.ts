@@ -50,6 +50,12 @@ export class LeaderWorld {
   constructor(ids: ReadonlyArray<string> = ["n1"]) {
     this.book.time = this.host.now()
     this.book.cluster()
+    // The founder runs no node here: a ready one that never beats would count among the silent.
+    this.book.must({
+      type: "node.observe",
+      v: 1,
+      nodes: [{ id: "manager", status: { State: "unknown" } }]
+    })
     for (const id of ids) this.book.node(id, { Status: { State: "unknown" } })
     this.book.changes()
     this.system = makeSystem({

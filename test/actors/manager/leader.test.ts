@@ -102,7 +102,7 @@ describe("from a service to running tasks", () => {
     for (let round = 0; round < 8; round++) {
       const [task] = [...cluster.ledger.tasksOfService("web")].filter((one) => one.Status.State === "running")
       node?.end(task?.ID ?? "", "failed")
-      cluster.host.advance(1_000)
+      cluster.host.advance(20_000)
     }
     expect(cluster.ledger.count("task")).toBe(5)
     expect(node?.tasks.size).toBe(5)

@@ -90,7 +90,7 @@ describe("while it runs", () => {
   test("TR-04 only the slot with too much history loses its oldest", () => {
     const stage = web(2)
     for (let round = 0; round < 6; round++) {
-      stage.book.time += 1_000
+      stage.book.time += 20_000
       const victim = stage.running("web").find((task) => task.Slot === 1)
       stage.report(victim?.ID ?? "", "failed").converge()
     }
@@ -107,7 +107,7 @@ describe("while it runs", () => {
       TaskTemplate: { RestartPolicy: { Delay: 0 } }
     })
     for (let round = 0; round < 7; round++) {
-      stage.book.time += 1_000
+      stage.book.time += 20_000
       const victim = stage.running("agent").find((task) => task.NodeID === "n1")
       stage.report(victim?.ID ?? "", "failed").converge()
     }

@@ -211,6 +211,10 @@ describe("back-off", () => {
     expect(waits(under({ Delay: 0 }), 8)).toEqual([0, 0, 0, 0, 2_000, 4_000, 8_000, 16_000])
   })
 
+  test("leaves a policy alone that limits the tries", () => {
+    expect(waits(under({ Delay: seconds(5), MaxAttempts: 9 }), 8)).toEqual(Array(8).fill(5_000))
+  })
+
   test("is said beside the error of the task that failed", () => {
     const stage = under({ Delay: seconds(5) })
     waits(stage, 4)
