@@ -28,6 +28,7 @@ import { makeApp } from "#actors/gateway/app.ts"
 import { openGateway } from "#actors/gateway/open.ts"
 import { ledgerMetrics } from "#actors/ledger/metrics.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
+import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { leadership } from "#actors/manager/leadership.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
@@ -370,7 +371,11 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
       : RefusingSecretStore.layer(
           `The Engine at ${options.dockerHost} is another machine: secrets are kept in this machine's memory only`
         )
-  const readers = LogReaders.layer.pipe(Layer.provideMerge(executor))
+  const memory =
+    options.logMemory === undefined
+      ? LogMemory.none
+      : LogMemory.layer({ folder: `${options.dataDir}/logs`, ...options.logMemory })
+  const readers = LogReaders.layer.pipe(Layer.provideMerge(memory), Layer.provideMerge(executor))
   return Layer.mergeAll(readers, secrets, DataPlaneLive.layer(options))
 }
 

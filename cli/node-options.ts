@@ -55,6 +55,15 @@ export interface NodeOptions {
   readonly stuckMs: number | undefined
   /** What the flight recorder may take in memory; 0 for none. */
   readonly recorderBytes: number
+  /** How much of its tasks' output the node keeps; undefined for none of it. */
+  readonly logMemory: LogMemoryOptions | undefined
+}
+
+export interface LogMemoryOptions {
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+  /** Kept of each task; `Infinity` for all. */
+  readonly linesPerSecond: number
 }
 
 /** Each network gets a /24 of the pool, as in Swarm. */
@@ -100,6 +109,12 @@ export const nodeFlags = {
   recorder: text(
     "recorder",
     "megabytes of memory for the flight recorder, which keeps what actors decided, or off; default 16"
+  ),
+  logMemory: text("log-memory", "megabytes on disk for the output of this node's tasks, or off; default 256"),
+  logAge: text("log-age", "how long that output is kept: 12h, 7d; default 7d"),
+  logRate: text(
+    "log-rate",
+    "lines per second that are kept of one task, over ten seconds, or off for all; default 10000"
   ),
   forceNewCluster: Flag.Boolean("force-new-cluster").pipe(
     Flag.withDescription(
@@ -150,6 +165,32 @@ function recorderBytesOf(flag: string, value: string): Effect.Effect<number, Bad
     ? Effect.succeed(Number(value) * megabyte)
     : Effect.fail(BadOption.of(flag, value, "megabytes from 1 to 9999, or off"))
 }
+
+const unitMs = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+const logMemoryOf = Effect.fnUntraced(function* (
+  size: string,
+  age: string,
+  rate: string
+): Effect.fn.Return<LogMemoryOptions | undefined, BadOption> {
+  const megabytes = Number(size)
+  if (size !== "off" && !(/^\d{1,6}$/.test(size) && megabytes >= 1)) {
+    return yield* BadOption.of("log-memory", size, "megabytes from 1 to 999999, or off")
+  }
+  const [, count, unit] = /^(\d{1,5})([smhd])$/.exec(age) ?? []
+  if (unit === undefined || Number(count) === 0) {
+    return yield* BadOption.of("log-age", age, "a number and s, m, h or d, such as 12h or 7d")
+  }
+  if (rate !== "off" && !(/^\d{1,7}$/.test(rate) && Number(rate) >= 1)) {
+    return yield* BadOption.of("log-rate", rate, "lines per second from 1 to 9999999, or off")
+  }
+  if (size === "off") return undefined
+  return {
+    maxBytes: megabytes * megabyte,
+    maxAgeMs: Number(count) * unitMs[unit as keyof typeof unitMs],
+    linesPerSecond: rate === "off" ? Number.POSITIVE_INFINITY : Number(rate)
+  }
+})
 
 /** Both or none. */
 const joinOf = Effect.fnUntraced(function* (
@@ -236,6 +277,11 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     nats: given("nats"),
     natsCreds: given("natsCreds"),
     stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5"),
-    recorderBytes: yield* recorderBytesOf("recorder", given("recorder") ?? "16")
+    recorderBytes: yield* recorderBytesOf("recorder", given("recorder") ?? "16"),
+    logMemory: yield* logMemoryOf(
+      given("logMemory") ?? "256",
+      given("logAge") ?? "7d",
+      given("logRate") ?? "10000"
+    )
   }
 })

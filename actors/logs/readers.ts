@@ -1,13 +1,15 @@
 /** The open logs of a node: read on in batches, because what reads them answers one question at a time. */
 import { Buffer } from "node:buffer"
-import { type Cause, Context, Effect, Exit, Layer, Option, Pull, Queue, Scope, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { Executor, type ExecutorError, type LogLine } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
+import { choose } from "#actors/logs/choose.ts"
+import { cut, fromEngine, fromMemory, type Lines, orWhenGone, type Part } from "#actors/logs/lines.ts"
+import { LogMemory } from "#actors/logs/memory.ts"
 import type { LogRequest, WireLine } from "#actors/logs/protocol.ts"
 
 // base64 makes 4 bytes of 3, and a message must stay well below the transport's limit of 1 MiB.
 const mostBytes = 256 * 1024
-/** Read ahead per log. The Engine cuts lines at 16 KiB, and most have a hundredth of that. */
 const mostLines = 500
 
 export interface ReadResult {
@@ -35,6 +37,7 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
     LogReaders,
     Effect.gen(function* () {
       const executor = yield* Executor
+      const memory = yield* LogMemory
       const open = new Map<string, Reader>()
       const shut = (subscription: string): Effect.Effect<void> =>
         Effect.suspend(() => {
@@ -46,38 +49,47 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
       const shutAll = Effect.suspend(() => Effect.forEach([...open.keys()], shut, { discard: true }))
       yield* Effect.addFinalizer(() => shutAll)
 
-      const readOn: LogReadersService["readOn"] = (subscription, task, container, request) =>
-        Effect.gen(function* () {
-          let reader = open.get(subscription)
-          if (reader === undefined) {
-            const id = container ?? (yield* containerOf(task))
-            // Removed, or not made yet: there is nothing to read, which is no problem.
-            if (id === undefined) return { lines: [], ended: true }
-            const scope = yield* Scope.make()
-            // The Engine sends line by line; what arrives while a batch is on its way makes up the next one.
-            const lines = yield* Queue.bounded<LogLine, ExecutorError | Cause.Done>(mostLines)
-            yield* executor.logs(id, options(request)).pipe(Stream.runIntoQueue(lines), Effect.forkIn(scope))
-            // Frees a read that waits for a line when the log is shut.
-            yield* Scope.addFinalizer(scope, Queue.end(lines))
-            reader = { scope, lines, rest: [] }
-            open.set(subscription, reader)
-          }
-          return yield* next(reader)
-        }).pipe(
-          Effect.catch((error) =>
-            // The container went away between its listing and now.
-            Effect.succeed(
-              error.status === 404
-                ? { lines: [], ended: true }
-                : { lines: [], ended: true, problem: error.message }
-            )
-          )
-        )
+      const linesOf = Effect.fnUntraced(function* (
+        task: string,
+        known: string | undefined,
+        request: LogRequest
+      ) {
+        const remembered = (): Lines => fromMemory(memory, task, request)
+        const source = choose(memory.about(task), request)
+        if (source === "memory") return remembered()
+        const container = known ?? (yield* containerOf(task))
+        // Removed, or not made yet: what is not remembered either is nothing, which is no problem.
+        if (container === undefined) return remembered()
+        if (source === "memory after the Engine" && (yield* isCaughtUp(task, container))) return remembered()
+        return orWhenGone(yield* fromEngine(executor, container, request), remembered)
+      })
 
       const containerOf = (task: string): Effect.Effect<string | undefined, ExecutorError> =>
         Effect.map(
           executor.list,
           (containers) => containers.find(({ labels }) => labels[taskLabel] === task)?.id
+        )
+
+      const isCaughtUp = (task: string, container: string): Effect.Effect<boolean, ExecutorError> =>
+        memory
+          .catchUp(task, container)
+          .pipe(Effect.catch((error) => (error.status === 404 ? Effect.succeed(true) : Effect.fail(error))))
+
+      const readOn: LogReadersService["readOn"] = (subscription, task, container, request) =>
+        Effect.gen(function* () {
+          let reader = open.get(subscription)
+          if (reader === undefined) {
+            const scope = yield* Scope.make()
+            const lines = yield* linesOf(task, container, request).pipe(Scope.provide(scope))
+            reader = { scope, lines, rest: [] }
+            open.set(subscription, reader)
+          }
+          return yield* next(reader)
+        }).pipe(
+          Effect.catch(({ status, message }) =>
+            // A container that went away is no problem either.
+            Effect.succeed({ lines: [], ended: true, ...(status === 404 ? {} : { problem: message }) })
+          )
         )
 
       return { readOn, shut, shutAll }
@@ -87,32 +99,19 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
 
 interface Reader {
   readonly scope: Scope.Closeable
-  readonly lines: Queue.Dequeue<LogLine, ExecutorError | Cause.Done>
+  readonly lines: Lines
   /** Read already, but too much for one batch. */
-  rest: ReadonlyArray<LogLine>
+  rest: Part
 }
 
 const next = (reader: Reader): Effect.Effect<ReadResult, ExecutorError> =>
   Effect.gen(function* () {
-    let lines = reader.rest
-    if (lines.length === 0) {
-      const pulled = yield* Queue.takeAll(reader.lines).pipe(
-        Effect.map((taken) => Option.some<ReadonlyArray<LogLine>>(taken)),
-        Pull.catchDone(() => Effect.succeed(Option.none<ReadonlyArray<LogLine>>()))
-      )
-      if (Option.isNone(pulled)) return { lines: [], ended: true }
-      lines = pulled.value
-    }
-    let count = 0
-    for (let bytes = 0; count < lines.length && count < mostLines; count++) {
-      bytes += (lines[count]?.line.length ?? 0) + 64
-      if (bytes > mostBytes && count > 0) break
-    }
-    reader.rest = lines.slice(count)
-    return { lines: lines.slice(0, count).map(toWire), ended: false }
+    const part = reader.rest.length > 0 ? reader.rest : yield* reader.lines
+    if (part === undefined) return { lines: [], ended: true }
+    const [lines, rest] = cut(part, mostLines, mostBytes)
+    reader.rest = rest
+    return { lines: lines.map(toWire), ended: false }
   })
-
-const options = (request: LogRequest) => ({ ...request, tail: request.tail ?? ("all" as const) })
 
 const toWire = ({ stream, timestamp, details, line }: LogLine): WireLine => ({
   stream,

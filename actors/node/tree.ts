@@ -1,6 +1,7 @@
 /** What runs on every node. A manager is a node, too. */
 import { certificate } from "#actors/authority/certificate/actor.ts"
 import { logs } from "#actors/logs/actor.ts"
+import { logKeeper } from "#actors/logs/keeper/actor.ts"
 import { natsServer } from "#actors/nats/actor.ts"
 import type { NatsServerStatus } from "#actors/nats/server.ts"
 import { network } from "#actors/network/actor.ts"
@@ -23,8 +24,8 @@ export interface NodeTreeOptions {
 }
 
 /**
- * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane`, `LogReaders`
- * and `System`, and `NatsServer` where the node has one.
+ * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane`, `LogReaders`,
+ * `LogMemory` and `System`, and `NatsServer` where the node has one.
  *
  * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
  * for nothing has to find its container anew.
@@ -49,6 +50,8 @@ export const nodeTree = ({
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
       permanent(session, { props: { clusterId, addr, certified, ...(name !== undefined && { name }) } }),
-      permanent(logs)
+      permanent(logs),
+      // What it has read is written as it is read; the rest is read again.
+      permanent(logKeeper, { stopWithin: 0 })
     ]
   })

@@ -9,6 +9,7 @@ import {
 } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
+import { LogMemory } from "#actors/logs/memory.ts"
 import { decide, start } from "#actors/task/decide.ts"
 import { withFiles } from "#actors/task/describe.ts"
 import type { TaskAction, TaskMessage } from "#actors/task/protocol.ts"
@@ -36,7 +37,7 @@ export const task = actor({
     ].join(", ")
 })
 
-type Needs = Executor | SecretStore
+type Needs = Executor | SecretStore | LogMemory
 
 /** Carries out one action; every failure of the world comes back as `Refused`. */
 function perform(action: TaskAction, self: Address): Effect.Effect<TaskMessage | undefined, never, Needs> {
@@ -78,7 +79,11 @@ const carryOut = Effect.fn("task.perform")(function* (action: TaskAction, taskId
       return answer("Ceased", yield* stop(executor, action.container, action.graceMs, taskId))
     case "Remove": {
       const container = yield* stop(executor, action.container, action.graceMs, taskId)
-      if (container) yield* executor.remove(container.id)
+      if (container) {
+        // Its log goes with it.
+        yield* (yield* LogMemory).settle(container)
+        yield* executor.remove(container.id)
+      }
       yield* store.forget(taskId)
       return { _tag: "Removed" } satisfies TaskMessage
     }

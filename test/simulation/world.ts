@@ -9,6 +9,7 @@ import { SecretStore } from "#actors/drivers/secret-store.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
+import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { foundingCommands } from "#actors/manager/found.ts"
 import { leadership } from "#actors/manager/leadership.ts"
@@ -454,6 +455,7 @@ export class World {
       Context.add(SecretStore, this.#secretsOf(machine)),
       Context.add(DataPlane, this.#dataPlaneOf(machine, life)),
       Context.add(LogReaders, noLogs),
+      Context.add(LogMemory, LogMemory.remembersNothing),
       Context.add(System, system)
     )
     const context = Context.merge(life.context, services)

@@ -9,6 +9,7 @@ import { Effect, Exit, Layer, Scope } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
+import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { nodeTree } from "#actors/node/tree.ts"
@@ -72,6 +73,15 @@ export class NodeSide {
     return { "io.troupe.cluster": this.cluster, "com.docker.swarm.node.id": this.nodeId }
   }
 
+  get #memory() {
+    return LogMemory.layer({
+      folder: join(this.#folder, "logs"),
+      maxBytes: 64 * 1024 * 1024,
+      maxAgeMs: Number.POSITIVE_INFINITY,
+      linesPerSecond: Number.POSITIVE_INFINITY
+    })
+  }
+
   /** Begins a life of the daemon. */
   async start(): Promise<void> {
     const transport = this.bus.connect("node")
@@ -86,6 +96,7 @@ export class NodeSide {
     })
     const layers = Layer.mergeAll(
       LogReaders.layer.pipe(
+        Layer.provideMerge(this.#memory),
         Layer.provideMerge(DockerExecutor.layer({ dockerHost: this.#options.dockerHost, own: this.own }))
       ),
       TmpfsSecretStore.layer({ root: this.secretRoot }),

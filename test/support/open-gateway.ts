@@ -10,6 +10,7 @@ import type { EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { type OpenOptions, openGateway } from "#actors/gateway/open.ts"
 import type { Doors } from "#actors/gateway/server.ts"
 import { logs } from "#actors/logs/actor.ts"
+import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -44,7 +45,9 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
   const transport = new MemoryBus(host).connect("node")
   const system = makeSystem({ cluster: "test", nodeId, host, transport })
   const executor = DockerExecutor.layer({ dockerHost: engineHost })
-  const runtime = ManagedRuntime.make(Layer.mergeAll(executor, Layer.provide(LogReaders.layer, executor)))
+  const runtime = ManagedRuntime.make(
+    Layer.mergeAll(executor, LogReaders.layer.pipe(Layer.provide(Layer.mergeAll(executor, LogMemory.none))))
+  )
   const scope = Scope.makeUnsafe()
   const opened = await runtime.runPromise(
     Effect.gen(function* () {

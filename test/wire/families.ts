@@ -1,6 +1,8 @@
 /** Everything that crosses a process boundary by a schema, by the folder of `test/wire/v1/` that keeps its examples. */
 import type { Schema, SchemaAST } from "effect"
 import { ClusterEvent } from "#actors/api/events.ts"
+import { BlockHead } from "#actors/drivers/log-store/block.ts"
+import { TaskFacts } from "#actors/drivers/log-store/store.ts"
 import { Command, Entry } from "#actors/ledger/commands.ts"
 import { LogsAnswer, LogsMessage } from "#actors/logs/protocol.ts"
 import { FromNats, ToNats } from "#actors/nats/protocol.ts"
@@ -32,6 +34,8 @@ export const families: ReadonlyArray<Family> = [
   family("from-nats", FromNats, "_tag"),
   family("to-publisher", ToPublisher, "_tag"),
   family("to-follower", ToFollower, "_tag"),
+  family("log-block", BlockHead),
+  family("log-task", TaskFacts),
   family("event", ClusterEvent),
   family("command", Command, "type"),
   family("entry", Entry)

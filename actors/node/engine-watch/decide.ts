@@ -1,6 +1,7 @@
 /** Events to their tasks, surveys and facts to the session, and patience with an Engine that is away. */
 
 import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
+import type { KeeperMessage } from "#actors/logs/keeper/protocol.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { WatchAction, WatchMessage } from "#actors/node/engine-watch/protocol.ts"
@@ -79,11 +80,12 @@ export function decide(watch: Watch, message: WatchMessage, moment: Moment): Res
     case "Surveyed": {
       const known: Watch = { ...watch, surveying: false, attempt: 0, trouble: undefined }
       const told = toSession(home, { _tag: "Surveyed", containers: message.containers })
+      const kept = toKeeper(home, { _tag: "Surveyed", containers: message.containers })
       if (watch.surveyAgain) {
         const step = survey({ ...known, surveyAgain: false })
-        return { ...step, actions: [told, ...step.actions] }
+        return { ...step, actions: [told, kept, ...step.actions] }
       }
-      return stay(known, told, later("survey", spread(surveyEveryMs, moment), lookAgain))
+      return stay(known, told, kept, later("survey", spread(surveyEveryMs, moment), lookAgain))
     }
     case "NotSurveyed":
       return failed({ ...watch, surveying: false }, message.reason, "survey", lookAgain, moment)
@@ -136,7 +138,9 @@ function occurred(
   const taskId = labels[taskLabel]
   if (taskId === undefined || !isToken(taskId)) return stay(watch)
   if (labels[clusterLabel] !== watch.clusterId || labels[nodeLabel] !== home) return stay(watch)
-  return stay(watch, tell(address(home, "task", taskId), { _tag: "Happened", event } satisfies TaskMessage))
+  const told = tell(address(home, "task", taskId), { _tag: "Happened", event } satisfies TaskMessage)
+  const isForKeeper = event._tag === "Started" || event._tag === "Destroyed"
+  return stay(watch, told, ...(isForKeeper ? [toKeeper(home, { _tag: "Happened", event })] : []))
 }
 
 function pinged(watch: Watch, moment: Moment): Result {
@@ -178,6 +182,9 @@ const spread = (everyMs: number, { fresh }: Moment): number =>
 
 const toSession = (home: string, message: SessionMessage): CommonAction =>
   tell(address(home, "session", "main"), message)
+
+const toKeeper = (home: string, message: KeeperMessage): CommonAction =>
+  tell(address(home, "log-keeper", "main"), message)
 
 const described = (home: string, description: NodeDescription): CommonAction =>
   toSession(home, { _tag: "Described", description })

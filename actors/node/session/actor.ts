@@ -2,6 +2,8 @@
 import { Context, Effect, Schema } from "effect"
 import { Executor } from "#actors/drivers/executor.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
+
+import { LogMemory } from "#actors/logs/memory.ts"
 import { FromLeader, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { decide, type Session, start } from "#actors/node/session/decide.ts"
 import type { SessionAction, SessionMessage, Standing } from "#actors/node/session/protocol.ts"
@@ -42,7 +44,7 @@ const decodeAnswer = Schema.decodeUnknownEffect(ToNodeAnswer)
 function perform(
   action: SessionAction,
   self: Address
-): Effect.Effect<SessionMessage | undefined, never, Executor | SecretStore | System> {
+): Effect.Effect<SessionMessage | undefined, never, Executor | LogMemory | SecretStore | System> {
   switch (action._tag) {
     case "Ask":
       return askLeader(action.message, action.withinMs, self)
@@ -81,7 +83,11 @@ const askLeader = Effect.fn("session.ask")(function* (
 const discard = Effect.fn("session.discard")(function* (container: string, graceMs: number) {
   const executor = yield* Executor
   yield* Effect.logInfo(`Removing container ${container}: the cluster has no task for it`)
+  const memory = yield* LogMemory
   yield* executor.stop(container, graceMs).pipe(
+    Effect.andThen(executor.inspect(container)),
+    // Its log goes with it.
+    Effect.flatMap((stopped) => (stopped === undefined ? Effect.void : memory.settle(stopped))),
     Effect.andThen(executor.remove(container)),
     Effect.catch(({ message }) => Effect.logWarning(`Cannot remove container ${container}: ${message}`))
   )

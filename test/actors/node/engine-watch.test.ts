@@ -67,17 +67,17 @@ describe("the engine watch", () => {
       expect(watch.tell({ _tag: "Occurred", event: event(foreign) }).asked).toEqual([])
   })
 
-  test("tells the session what it saw, and looks again after a while", () => {
+  test("tells the session and the keeper of logs what it saw, and looks again after a while", () => {
     const watch = new Subject().tell(surveyed)
-    expect(watch.tags).toEqual(["Tell", "Later"])
+    expect(watch.tags).toEqual(["Tell", "Tell", "Later"])
     expect(watch.pause).toBeGreaterThan(50_000)
   })
 
   test("looks once more when it was asked to while it looked", () => {
     const watch = new Subject().tell({ _tag: "Look" })
     expect(watch.tags).toEqual([])
-    expect(watch.tell(surveyed).tags).toEqual(["Tell", "Survey"])
-    expect(watch.tell(surveyed).tags).toEqual(["Tell", "Later"])
+    expect(watch.tell(surveyed).tags).toEqual(["Tell", "Tell", "Survey"])
+    expect(watch.tell(surveyed).tags).toEqual(["Tell", "Tell", "Later"])
   })
 
   test("comes back to an Engine that went away, soon at first, and looks at everything then", () => {

@@ -1,0 +1,96 @@
+/** What a node remembers of its tasks' output, with the real docker CLI and a real Engine. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+
+setDefaultTimeout(60_000)
+let cluster: Cluster
+
+beforeAll(async () => {
+  await ensureTestImage()
+  cluster = await startCluster({ args: ["--log-memory", "8", "--log-rate", "500"] })
+}, 90_000)
+afterAll(() => cluster?.cleanUp(), 60_000)
+
+const create = (name: string, script: string, ...more: ReadonlyArray<string>): Promise<string> =>
+  cluster.must(
+    ...["service", "create", "--name", name, "--restart-delay", "0s", "--stop-grace-period", "1s"],
+    ...["--no-resolve-image", ...more, testImage, "sh", "-c", script]
+  )
+
+interface TaskJson {
+  readonly ID: string
+  readonly DesiredState: string
+  readonly Status: { readonly ContainerStatus?: { readonly ContainerID: string } }
+}
+const tasksOf = (service: string): Promise<ReadonlyArray<TaskJson>> =>
+  cluster.get(`/tasks?filters=${encodeURIComponent(JSON.stringify({ service: [service] }))}`)
+const containerOf = async (service: string): Promise<string> =>
+  (await tasksOf(service))[0]?.Status.ContainerStatus?.ContainerID ?? ""
+
+/** Both streams, as they are, line by line. */
+async function logs(...args: ReadonlyArray<string>): Promise<ReadonlyArray<string>> {
+  const { code, text, stderr } = await cluster.docker("service", "logs", "--raw", ...args)
+  if (code !== 0) throw new Error(stderr)
+  return [...text.split("\n"), ...stderr.split("\n")].filter((line) => line !== "")
+}
+const range = (from: number, to: number): ReadonlyArray<string> =>
+  Array.from({ length: to - from }, (_, at) => `n${from + at}`)
+
+test("a task's log is read when its container is gone, by service and by task, with its tail, since and until", async () => {
+  await create("gone", "for i in 0 1 2 3 4; do echo n$i; done; sleep 0.1; echo wrong >&2; exec sleep 1000")
+  const [first] = await tasksOf("gone")
+  const container = engine().getContainer(await containerOf("gone"))
+  await eventually(async () => (await logs("gone")).length === 6, "all is written")
+  await container.remove({ force: true })
+  await eventually(async () => (await tasksOf("gone")).length === 2, "the task is replaced")
+  const id = first?.ID ?? ""
+  expect(await logs(id)).toEqual([...range(0, 5), "wrong"])
+  expect(await logs("--tail", "2", id)).toEqual(["n4", "wrong"])
+  expect(await logs("--since", "1h", id)).toHaveLength(6)
+  // A follower of a task that is over comes back.
+  expect(await logs("-f", id)).toHaveLength(6)
+  const past = Math.floor(Date.now() / 1000) - 3_600
+  expect((await cluster.api("GET", `/tasks/${id}/logs?stdout=1&until=${past}`)).body).toBe("")
+  const named = await cluster.must("service", "logs", "--timestamps", id)
+  expect(named).toMatch(/^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{9}Z gone\.1\.\w{12}@\S+ +\| n0$/m)
+  // Both lives of the slot, each once.
+  await eventually(async () => (await logs("gone")).length === 12, "the service's log has both")
+})
+
+test("a daemon that is killed loses no line and keeps none twice", async () => {
+  await create("count", "i=0; while :; do echo n$i; i=$((i+1)); sleep 0.005; done")
+  const [task] = await tasksOf("count")
+  const id = task?.ID ?? ""
+  const seen = async () => (await logs(id)).length
+  await eventually(async () => (await seen()) > 50, "it counts")
+  await cluster.kill9()
+  await cluster.restart()
+  const before = await seen()
+  await eventually(async () => (await seen()) > before + 50, "it counts on")
+  await engine()
+    .getContainer(await containerOf("count"))
+    .remove({ force: true })
+  await eventually(async () => (await tasksOf("count")).length === 2, "the task is replaced")
+  const kept = await logs(id)
+  expect(kept.length).toBeGreaterThan(before + 50)
+  expect(kept).toEqual(range(0, kept.length))
+  await cluster.must("service", "rm", "count")
+})
+
+test("a flood is kept up to its rate, and a line says what was left out", async () => {
+  await create("flood", "yes | head -n 20000; exec sleep 1000", "--detach")
+  await eventually(async () => (await containerOf("flood")) !== "", "it has a container")
+  const [task] = await tasksOf("flood")
+  const id = task?.ID ?? ""
+  await eventually(async () => (await logs(id)).length >= 5_000, "it has written")
+  await engine()
+    .getContainer(await containerOf("flood"))
+    .remove({ force: true })
+  const note = /^troupe: (\d+) lines left out here: more than 500 a second$/
+  const leftOut = (lines: ReadonlyArray<string>): number =>
+    lines.reduce((sum, line) => sum + Number(note.exec(line)?.[1] ?? 0), 0)
+  await eventually(async () => leftOut(await logs(id)) > 0, "what was left out is said")
+  const kept = await logs(id)
+  expect(kept.filter((line) => line === "y").length + leftOut(kept)).toBe(20_000)
+})
