@@ -155,6 +155,7 @@ function readerOf(machine: Machine): LedgerReader {
     tasksInSlot: (serviceId, slot) => machine.tables.tasksInSlot(serviceId, slot),
     tasksInState: (state) => machine.tables.tasksInState(state),
     servicesOfTasks: () => machine.tables.servicesOfTasks(),
-    servicesUsing: (kind, id) => machine.tables.servicesUsing(kind, id)
+    servicesUsing: (kind, id) => machine.tables.servicesUsing(kind, id),
+    view: (make) => machine.tables.view(make)
   }
 }

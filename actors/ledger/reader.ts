@@ -51,7 +51,17 @@ export interface LedgerReader {
   readonly servicesOfTasks: () => Iterable<string>
   /** Services whose newest spec names this object. */
   readonly servicesUsing: (kind: "network" | "secret" | "config", id: string) => ReadonlyArray<Service>
+  /** What `make` works out of the tables: made when it is first asked for, kept in step with every entry from then on. */
+  readonly view: <V extends View>(make: MakeView<V>) => V
 }
+
+/** A reader's own sums over the tables. Only the tables tell it of changes; it is never ahead of them, nor behind. */
+export interface View {
+  /** What a change refers to, spec versions and all, is still there, before and after. */
+  readonly changed: (change: Change) => void
+}
+/** Makes a view of what is there. One function, one view. */
+export type MakeView<V extends View> = (ledger: LedgerReader) => V
 
 /** One object's step from one version to the next; `before` or `after` is absent at creation and removal. */
 export type Change = {

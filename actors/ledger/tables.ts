@@ -6,7 +6,7 @@
 import type { Buffer } from "node:buffer"
 import { HashSum, hashInto, showHash } from "#actors/ledger/hash.ts"
 import { IdSets } from "#actors/ledger/index-sets.ts"
-import type { Change, ChangeSet, Kind, LedgerReader, Tables } from "#actors/ledger/reader.ts"
+import type { Change, ChangeSet, Kind, LedgerReader, MakeView, Tables, View } from "#actors/ledger/reader.ts"
 import { Table } from "#actors/ledger/table.ts"
 import { type FrozenTasks, TaskTable } from "#actors/ledger/task-table.ts"
 import type { Cluster, Service, Task, TaskState } from "#actors/model/objects.ts"
@@ -89,6 +89,7 @@ export class LedgerTables implements LedgerReader {
   readonly #specs = new Map<string, Map<number, Counted>>()
   readonly #specTable = new Table<KeptSpec>()
   #changes: Array<Change> = []
+  readonly #views = new Map<MakeView<View>, View>()
 
   cluster(): Cluster | undefined {
     return this.#cluster
@@ -149,6 +150,12 @@ export class LedgerTables implements LedgerReader {
     return this.#services(this.#ports.of(`${protocol}/${port}`))
   }
 
+  view<V extends View>(make: MakeView<V>): V {
+    const view = (this.#views.get(make) as V | undefined) ?? make(this)
+    this.#views.set(make, view)
+    return view
+  }
+
   setCluster(after: Cluster, quietly = false): void {
     const before = this.#cluster
     this.#cluster = after
@@ -160,23 +167,23 @@ export class LedgerTables implements LedgerReader {
   put<K extends Kind>(kind: K, object: Tables[K], quietly = false): void {
     const before = this.get(kind, object.ID)
     const after = this.#of(kind).put(object)
-    if (kind === "task") this.#countSpec(before as Task | undefined, after as Task)
-    else {
+    if (kind !== "task") {
       if (before !== undefined) this.#unindex(kind, before)
       this.#index(kind, after)
-      if (kind === "service" && before !== undefined) this.#forgetSpecs(object.ID)
     }
-    if (!quietly) this.#note(kind, before, after)
+    this.#note(kind, before, after, quietly)
+    if (kind === "task") this.#countSpec(before as Task | undefined, after as Task)
+    else if (kind === "service" && before !== undefined) this.#forgetSpecs(object.ID)
   }
 
   remove(kind: Kind, id: string): void {
     const before = this.get(kind, id)
     if (before === undefined) return
     this.#of(kind).delete(id)
-    if (kind === "task") this.#countSpec(before as Task, undefined)
-    else this.#unindex(kind, before)
-    if (kind === "service") this.#forgetSpecs(id)
+    if (kind !== "task") this.#unindex(kind, before)
     this.#note(kind, before, undefined)
+    if (kind === "task") this.#countSpec(before as Task, undefined)
+    else if (kind === "service") this.#forgetSpecs(id)
   }
 
   /** What changed since the last call, as one set. */
@@ -260,12 +267,19 @@ export class LedgerTables implements LedgerReader {
     return services
   }
 
-  #note<K extends Kind>(kind: K, before: Tables[K] | undefined, after: Tables[K] | undefined): void {
-    this.#changes.push({
+  #note<K extends Kind>(
+    kind: K,
+    before: Tables[K] | undefined,
+    after: Tables[K] | undefined,
+    quietly = false
+  ): void {
+    const change = {
       kind,
       ...(before === undefined ? {} : { before }),
       ...(after === undefined ? {} : { after })
-    } as Change)
+    } as Change
+    for (const view of this.#views.values()) view.changed(change)
+    if (!quietly) this.#changes.push(change)
   }
 
   /** Counts on the spec version that a task points at now, and no longer on the one that it pointed at. */

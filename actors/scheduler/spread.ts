@@ -1,134 +1,137 @@
 /**
- * Placement preferences: a tree of label values whose leaves are heaps of nodes.
+ * Nodes that suit a kind of task, as a tree of label values (placement preferences) whose leaves are heaps.
  *
- * A task goes to the branch with fewest tasks of its service at every level, then to the node that ranks first;
- * nodes without the label form a branch of their own, and a branch without room overflows into the others.
+ * Within one turn nodes only fill up. So a heap may lag behind: its top is brought up to date when it is looked at, and
+ * is then the least of all. One tree serves every service whose tasks the same nodes suit, however many there are.
  */
 import type { Node } from "#actors/model/objects.ts"
-import type { Wanted } from "#actors/scheduler/filter.ts"
-import type { Room } from "#actors/scheduler/room.ts"
+import { obstacle, rules, sayings, type Wanted } from "#actors/scheduler/filter.ts"
+import { NumberHeap } from "#actors/scheduler/heap.ts"
+import type { Room, Rooms } from "#actors/scheduler/rooms.ts"
+import { assert } from "#runtime/assert.ts"
 
 export interface Branch {
-  readonly serviceId: string
-  /** Tasks of the service below here. */
-  tasks: number
   readonly below: ReadonlyArray<Branch>
-  /** In a leaf: a binary heap, best node at the top. */
-  readonly heap: Array<Ranked>
-  /** How many nodes are still in the heaps below. */
-  nodes: number
+  readonly parent: Branch | undefined
+  /** In a leaf: keys of its nodes, by how many tasks they have. */
+  heap: NumberHeap | undefined
 }
 
-interface Ranked {
-  readonly room: Room
-  readonly lastResort: boolean
-  /** Ties go to the node that was listed first, so that equal inputs place equally. */
-  readonly order: number
+/** Made again only when there are more of them. */
+interface Losers {
+  readonly count: number
+  readonly said: Readonly<Record<string, string>>
 }
 
-/** Builds the tree for one group of identical tasks over the nodes that can take one. */
-export function branchesOf(
-  rooms: ReadonlyArray<Room>,
-  wants: Wanted,
-  isLastResort: (room: Room) => boolean
-): Branch {
-  const descriptors = (wants.spec.Placement?.Preferences ?? []).flatMap(
-    (preference) => preference.Spread?.SpreadDescriptor ?? []
-  )
-  const ranked = rooms.map((room, order) => ({ room, lastResort: isLastResort(room), order }))
-  return grow(ranked, descriptors, wants.serviceId)
-}
+/** A key holds a node's tasks and its place in the order of nodes: numbers of whole 2^53 keep both apart. */
+const mostNodes = 2 ** 22
+const keyOf = (room: Room): number => room.tasks * mostNodes + room.order
 
-function grow(ranked: ReadonlyArray<Ranked>, descriptors: ReadonlyArray<string>, serviceId: string): Branch {
-  const tasks = ranked.reduce((sum, { room }) => sum + (room.byService.get(serviceId) ?? 0), 0)
-  const [descriptor, ...rest] = descriptors
-  if (descriptor === undefined) {
-    const heap = [...ranked]
-    for (let at = (heap.length >> 1) - 1; at >= 0; at--) sink(heap, at, serviceId)
-    return { serviceId, tasks, below: [], heap, nodes: heap.length }
+export class Spread {
+  readonly wants: Wanted
+  readonly root: Branch
+  /** How many nodes each rule has turned away. */
+  readonly turnedAway: Array<number> = rules.map(() => 0)
+  readonly #rooms: Rooms
+  readonly #leafOf: Array<Branch | undefined> = []
+  /** By order: it takes no more of these tasks, and is counted. */
+  readonly #isOut: Uint8Array
+  #out = 0
+  #losers: Losers = { count: -1, said: {} }
+
+  constructor(rooms: Rooms, wants: Wanted) {
+    assert(rooms.byOrder.length < mostNodes, "a key has room for every node")
+    this.wants = wants
+    this.#rooms = rooms
+    this.#isOut = new Uint8Array(rooms.byOrder.length)
+    // Branches that have no node for these tasks count as well: their tasks are where they are.
+    this.root = this.#grow(rooms.byOrder, 0, undefined)
   }
-  const values = new Map<string, Array<Ranked>>()
-  for (const candidate of ranked) {
-    const value = labelOf(candidate.room.node, descriptor)
-    const same = values.get(value)
-    if (same === undefined) values.set(value, [candidate])
-    else same.push(candidate)
-  }
-  const below = [...values.values()].map((same) => grow(same, rest, serviceId))
-  return { serviceId, tasks, below, heap: [], nodes: ranked.length }
-}
 
-function labelOf(node: Node, descriptor: string): string {
-  const [nodes, engines] = ["node.labels.", "engine.labels."]
-  if (descriptor.startsWith(nodes)) return node.Spec.Labels?.[descriptor.slice(nodes.length)] ?? ""
-  if (descriptor.startsWith(engines)) {
-    return node.Description?.Engine.Labels?.[descriptor.slice(engines.length)] ?? ""
-  }
-  return ""
-}
-
-/** The node that should take the next task, or `undefined` when none is left. */
-export function next(tree: Branch): Room | undefined {
-  return path(tree).at(-1)?.heap[0]?.room
-}
-
-/** From the root down the emptiest branches that still have a node, the first of equals, to a leaf. */
-function path(tree: Branch): ReadonlyArray<Branch> {
-  const steps = [tree]
-  for (let branch = tree; branch.below.length > 0; ) {
-    let best: Branch | undefined
-    for (const candidate of branch.below) {
-      if (candidate.nodes > 0 && (best === undefined || candidate.tasks < best.tasks)) best = candidate
+  /** What the rules have said so far of the nodes that lost, `full` of them for what is the service's alone. */
+  losers(full: number): Readonly<Record<string, string>> {
+    const count = this.#out + full
+    if (count !== this.#losers.count) {
+      const said = sayings(this.turnedAway, full).map(({ rule, text }) => [rule, text])
+      this.#losers = { count, said: Object.fromEntries(said) }
     }
-    if (best === undefined) return []
-    steps.push(best)
-    branch = best
+    return this.#losers.said
   }
-  return steps
-}
 
-/** Tells the tree that the node `next` named has taken a task, or that it cannot take any and `leaves`. */
-export function settle(tree: Branch, room: Room, leaves?: "leaves"): void {
-  const steps = path(tree)
-  const leaf = steps.at(-1)
-  if (leaf?.heap[0]?.room !== room) return
-  for (const step of steps) {
-    if (leaves === undefined) step.tasks += 1
-    else step.nodes -= 1
+  leafOf(room: Room): Branch | undefined {
+    return this.wants.spreadOver.length === 0 ? this.root : this.#leafOf[room.order]
   }
-  if (leaves !== undefined) {
-    const last = leaf.heap.pop()
-    if (last === undefined || leaf.heap.length === 0) return
-    leaf.heap[0] = last
+
+  /** Whether a node still takes one. What does not is counted once, and not asked again. */
+  suits(room: Room): boolean {
+    if (this.#isOut[room.order] === 1) return false
+    const reason = obstacle(room, this.wants)
+    if (reason < 0) return true
+    this.#isOut[room.order] = 1
+    this.#out += 1
+    this.turnedAway[reason] = (this.turnedAway[reason] ?? 0) + 1
+    return false
   }
-  sink(leaf.heap, 0, tree.serviceId)
-}
 
-function isBetter(a: Ranked, b: Ranked, serviceId: string): boolean {
-  if (a.lastResort !== b.lastResort) return b.lastResort
-  const ofA = a.room.byService.get(serviceId) ?? 0
-  const ofB = b.room.byService.get(serviceId) ?? 0
-  if (ofA !== ofB) return ofA < ofB
-  if (a.room.tasks !== b.room.tasks) return a.room.tasks < b.room.tasks
-  return a.order < b.order
-}
-
-function sink(heap: Array<Ranked>, from: number, serviceId: string): void {
-  let at = from
-  for (;;) {
-    const [left, right] = [2 * at + 1, 2 * at + 2]
-    let best = at
-    for (const child of [left, right]) {
-      const candidate = heap[child]
-      const present = heap[best]
-      if (candidate !== undefined && present !== undefined && isBetter(candidate, present, serviceId))
-        best = child
+  /** The node of a leaf with fewest tasks. It leaves the heap until it is put back. */
+  pop({ heap }: Branch): Room | undefined {
+    for (;;) {
+      const top = heap?.top
+      if (heap === undefined || top === undefined) return undefined
+      const room = this.#rooms.byOrder[top % mostNodes]
+      if (room === undefined || !this.suits(room)) heap.pop()
+      else if (keyOf(room) !== top) heap.replaceTop(keyOf(room))
+      else {
+        heap.pop()
+        return room
+      }
     }
-    if (best === at) return
-    const [upper, lower] = [heap[at], heap[best]]
-    if (upper === undefined || lower === undefined) return
-    heap[at] = lower
-    heap[best] = upper
-    at = best
   }
+
+  putBack(room: Room): void {
+    this.leafOf(room)?.heap?.push(keyOf(room))
+  }
+
+  #grow(rooms: ReadonlyArray<Room | undefined>, level: number, parent: Branch | undefined): Branch {
+    const descriptor = this.wants.spreadOver[level]
+    const below: Array<Branch> = []
+    const branch: Branch = { below, parent, heap: undefined }
+    if (descriptor === undefined) {
+      branch.heap = this.#heapOf(rooms, level === 0 ? undefined : branch)
+      return branch
+    }
+    const read = labelReader(descriptor)
+    const values = new Map<string, Array<Room>>()
+    for (const room of rooms) {
+      if (room === undefined) continue
+      const value = read(room.node)
+      const same = values.get(value)
+      if (same === undefined) values.set(value, [room])
+      else same.push(room)
+    }
+    for (const same of values.values()) below.push(this.#grow(same, level + 1, branch))
+    return branch
+  }
+
+  #heapOf(rooms: ReadonlyArray<Room | undefined>, leaf: Branch | undefined): NumberHeap {
+    const keys = new Float64Array(rooms.length)
+    let count = 0
+    for (const room of rooms) {
+      if (room === undefined) continue
+      if (leaf !== undefined) this.#leafOf[room.order] = leaf
+      if (this.suits(room)) keys[count++] = keyOf(room)
+    }
+    return new NumberHeap(keys.subarray(0, count))
+  }
+}
+
+/** Nodes without the label, and all of them where a descriptor names none, have the empty value. */
+function labelReader(descriptor: string): (node: Node) => string {
+  const after = (prefix: string): string | undefined =>
+    descriptor.toLowerCase().startsWith(prefix) ? descriptor.slice(prefix.length) : undefined
+  const ofNode = after("node.labels.")
+  if (ofNode !== undefined) return (node) => node.Spec.Labels?.[ofNode] ?? ""
+  const ofEngine = after("engine.labels.")
+  if (ofEngine !== undefined) return (node) => node.Description?.Engine.Labels?.[ofEngine] ?? ""
+  return () => ""
 }

@@ -5,6 +5,7 @@ import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
 import { matches, parseConstraints } from "#actors/scheduler/match.ts"
+import { surplusTest } from "#actors/scheduler/surplus.ts"
 import { nodeOf, type View } from "#actors/service/slot.ts"
 
 /** True when `node` meets the constraints of the service's present spec; one that cannot be read is met by none. */
@@ -16,12 +17,16 @@ export function fitTest(view: View): (node: Node) => boolean {
   return (node) => matches(node, constraints)
 }
 
-/** True while the task's node, if it has one, suits the service. Whether the node is there is another question. */
+/**
+ * True while the task's node, if it has one, suits the service, and has room for the task. Whether the node is there is
+ * another question.
+ */
 export function placeTest(view: View): (task: Task) => boolean {
   const fits = fitTest(view)
+  const isSurplus = surplusTest(view.ledger)
   return (task) => {
     const node = nodeOf(view.ledger, task)
-    return node === undefined || fits(node)
+    return node === undefined || (fits(node) && !isSurplus(task))
   }
 }
 

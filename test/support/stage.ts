@@ -10,6 +10,7 @@ import type { ServiceSpec } from "#actors/model/spec.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
 import { allot } from "#actors/network/allot.ts"
+import { Failures } from "#actors/scheduler/failures.ts"
 import { place } from "#actors/scheduler/place.ts"
 import { decide, type ServiceState, start } from "#actors/service/decide.ts"
 import { look, type ServiceMessage } from "#actors/service/protocol.ts"
@@ -206,8 +207,7 @@ export class Stage {
     const { tables } = this.book
     for (;;) {
       const commands = [...allot(tables)]
-      const pending = [...tables.tasksInState("pending")].filter(isWanted)
-      const update = place(tables, { pending, now: this.now, failures: new Map() })
+      const update = place(tables, { now: this.now, failures: new Failures(this.now) })
       if (update.length > 0) commands.push({ type: "tasks.change", v: 1, create: [], update, remove: [] })
       if (commands.length === 0) return written
       for (const command of commands) this.book.must(command)

@@ -1,14 +1,13 @@
 import { expect, test } from "bun:test"
 import type { TaskPatch } from "#actors/ledger/commands.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
+import { Failures } from "#actors/scheduler/failures.ts"
 import { matches, parseConstraints } from "#actors/scheduler/match.ts"
-import { failureKey, place, type RecentFailures } from "#actors/scheduler/place.ts"
+import { place } from "#actors/scheduler/place.ts"
 import { Book } from "#test/support/ledger.ts"
 
-const none: RecentFailures = new Map()
-const run = (book: Book, failures = none): ReadonlyArray<TaskPatch> => {
-  const pending = [...book.tables.tasksInState("pending")]
-  const patches = place(book.tables, { pending, now: book.time, failures })
+const run = (book: Book, failures = new Failures(book.time)): ReadonlyArray<TaskPatch> => {
+  const patches = place(book.tables, { now: book.time, failures })
   book.must({ type: "tasks.change", v: 1, create: [], update: patches, remove: [] })
   return patches
 }
@@ -176,8 +175,8 @@ test("SC-07 a branch without room overflows into the others", () => {
 test("SC-10 a node where this version failed five times lately comes last; a new version starts afresh", () => {
   const book = nodes(2)
   const { SpecVersion } = book.service("a")
-  const times = [1, 2, 3, 4, 5].map((ago) => book.time - ago)
-  const failures = new Map([[failureKey("a", SpecVersion, "n1"), times]])
+  const failures = new Failures(book.time)
+  for (const ago of [1, 2, 3, 4, 5]) failures.add("a", SpecVersion, "n1", book.time - ago)
   book.tasks("a", 3)
   run(book, failures)
   expect(perNode(book)).toEqual({ n2: 3 })
@@ -241,4 +240,143 @@ test("a job's tasks count where they are placed, as replicas do", () => {
   book.tasks("job", 3, { DesiredState: "complete" })
   run(book)
   expect(perNode(book)).toEqual({ n1: 1, n2: 1, n3: 1 })
+})
+
+const shutDown = (book: Book, id: string): void => {
+  book.must({
+    type: "tasks.change",
+    v: 1,
+    create: [],
+    update: [{ id, DesiredState: "shutdown" }],
+    remove: []
+  })
+}
+const ended = (book: Book, node: string, id: string): void => {
+  const status = { Timestamp: "", State: "shutdown" as const }
+  book.must({ type: "tasks.report", v: 1, node, statuses: [{ id, status }] })
+}
+
+test("SC-02 tasks that have a node are not moved when nodes change", () => {
+  const book = nodes(2)
+  book.service("a")
+  const ids = book.tasks("a", 4)
+  run(book)
+  const before = ids.map((id) => book.tables.get("task", id))
+  book.node("n3")
+  book.node("n1", { Status: { State: "down" } })
+  expect(run(book)).toEqual([])
+  expect(ids.map((id) => book.tables.get("task", id))).toEqual(before)
+})
+
+test("SC-03 a node that was freed is the next choice", () => {
+  const book = nodes(3)
+  book.service("a")
+  const ids = book.tasks("a", 3)
+  run(book)
+  const freed = book.tables.get("task", ids[1] ?? "")
+  shutDown(book, freed?.ID ?? "")
+  ended(book, freed?.NodeID ?? "", freed?.ID ?? "")
+  book.tasks("a", 1)
+  const [patch] = run(book)
+  expect(patch?.NodeID).toBe(freed?.NodeID ?? "")
+})
+
+test("SC-04 a node that is down or was removed before the look is never chosen", () => {
+  const book = nodes(3)
+  book.service("a")
+  book.tasks("a", 6)
+  book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "down" } }] })
+  book.must({ type: "node.remove", v: 1, id: "n2", force: true })
+  run(book)
+  expect(perNode(book)).toEqual({ n3: 6 })
+})
+
+test("SC-09 scaling under nested preferences comes to an end, and stays even", () => {
+  const book = new Book().cluster()
+  const at = (id: string, dc: string, rack: string) =>
+    book.node(id, { Spec: { Role: "worker", Availability: "active", Labels: { dc, rack } } })
+  for (const dc of ["a", "b"]) for (const rack of ["1", "2"]) at(`${dc}${rack}`, dc, rack)
+  at("a3", "a", "1")
+  const preferring = (...labels: ReadonlyArray<string>) =>
+    labels.map((label) => ({ Spread: { SpreadDescriptor: `node.labels.${label}` } }))
+  book.service("s", { TaskTemplate: { Placement: { Preferences: preferring("dc", "rack") } } })
+  for (const tasks of [3, 5, 8]) {
+    book.tasks("s", tasks)
+    run(book)
+  }
+  expect(perNode(book)).toEqual({ a1: 2, a2: 4, a3: 2, b1: 4, b2: 4 })
+})
+
+test("SC-14 what is dead already reserves nothing", () => {
+  const book = nodes(1)
+  book.service("a", reserve(3e9, 1e9))
+  for (const State of ["failed", "complete", "shutdown", "rejected"] as const) {
+    book.tasks("a", 2, { NodeID: "n1", DesiredState: "shutdown", Status: { Timestamp: "", State } })
+  }
+  book.tasks("a", 1)
+  expect(run(book).map((patch) => patch.NodeID)).toEqual(["n1"])
+})
+
+test("SC-17 volume, network and log drivers must be there; binds, local volumes and the log driver none need nothing", () => {
+  const book = nodes(1)
+  const has = (id: string, ...Plugins: Array<{ Type: string; Name: string }>) =>
+    book.node(id, {
+      Description: {
+        Hostname: id,
+        Platform: {},
+        Resources: { NanoCPUs: 0, MemoryBytes: 0 },
+        Engine: { EngineVersion: "", Plugins: [{ Type: "Log", Name: "json-file" }, ...Plugins] }
+      }
+    })
+  has("n1")
+  has("n2", { Type: "Volume", Name: "nfs:latest" })
+  has("n3", { Type: "Log", Name: "splunk" })
+  has("n4", { Type: "Network", Name: "weave" })
+  book.network("net", "net", { Driver: "weave" })
+  const volume = (Name: string) => ({
+    ContainerSpec: {
+      Mounts: [{ Type: "volume" as const, Target: "/d", VolumeOptions: { DriverConfig: { Name } } }]
+    }
+  })
+  const plain = { ContainerSpec: { Mounts: [{ Type: "bind" as const, Source: "/s", Target: "/d" }] } }
+  const asking: ReadonlyArray<readonly [string, ServiceSpec["TaskTemplate"], ReadonlyArray<string>]> = [
+    ["volume", volume("nfs"), ["n2"]],
+    ["local", volume("local"), ["n1", "n2", "n3", "n4"]],
+    ["bind", { ...plain, LogDriver: { Name: "none" } }, ["n1", "n2", "n3", "n4"]],
+    ["log", { LogDriver: { Name: "splunk" } }, ["n3"]],
+    ["network", { Networks: [{ Target: "net" }] }, ["n4"]]
+  ]
+  for (const [id, template = {}, suit] of asking) {
+    book.service(id, { TaskTemplate: template })
+    book.tasks(id, 4)
+    run(book)
+    expect([id, Object.keys(perNode(book, id)).sort()]).toEqual([id, [...suit]])
+  }
+  book.service("nobody", { TaskTemplate: volume("ceph") })
+  book.tasks("nobody", 1)
+  const [patch] = run(book)
+  expect(patch?.Status?.Err).toContain("missing plugin on 4 nodes")
+})
+
+test("SC-23 SC-24 node.id is matched whole, node.role by what the node is", () => {
+  const book = nodes(2).node("m1", { Spec: { Role: "manager", Availability: "active" } })
+  const only = (id: string, Constraints: ReadonlyArray<string>) => {
+    book.service(id, { TaskTemplate: { Placement: { Constraints } } })
+    book.tasks(id, 2)
+    run(book)
+    return perNode(book, id)
+  }
+  expect(only("part", ["node.id == n"])).toEqual({})
+  expect(only("whole", ["node.id == n2"])).toEqual({ n2: 2 })
+  expect(only("managers", ["node.role == manager"])).toEqual({ m1: 2 })
+  expect(only("workers", ["node.role == worker"])).toEqual({ n1: 1, n2: 1 })
+})
+
+test("SC-27 tasks that are not wanted any more are not placed", () => {
+  const book = nodes(1)
+  book.service("a")
+  for (const DesiredState of ["shutdown", "remove"] as const) book.tasks("a", 1, { DesiredState })
+  expect(run(book)).toEqual([])
+  book.tasks("a", 1, { DesiredState: "ready" })
+  expect(run(book)).toHaveLength(1)
 })
