@@ -40,6 +40,8 @@ export interface CollectOptions {
     | { readonly kind: "service"; readonly id: string }
     | { readonly kind: "task"; readonly id: string }
   readonly request: LogRequest
+  /** Tasks that the ledger does not have any more, found while the others are read. */
+  readonly earlier?: Effect.Effect<ReadonlyArray<Task>>
   /** Told of each task before its first line is read. */
   readonly onTask?: (task: Task) => void
 }
@@ -115,6 +117,7 @@ const collect = (
       }
       yield* start(task)
     }
+    for (const task of yield* options.earlier ?? Effect.succeed([])) yield* start(task)
     running -= 1
     yield* finish
     if (!request.follow) return

@@ -23,6 +23,8 @@ export const logs = actor<void, LogsState, Inside, LogsAction, LogReaders>({
         const result = yield* readers.readOn(subscription, task, container, request)
         return { _tag: "Read" as const, subscription, ...result }
       }
+      case "ListKept":
+        return { _tag: "Listed" as const, asker: action.asker, tasks: yield* readers.kept(action.wanted) }
       case "Shut":
         return yield* readers.shut(action.subscription)
       case "ShutAll":

@@ -3,6 +3,7 @@
  *
  * The table of subscriptions belongs to one actor and changes in place.
  */
+import type { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import type { Batch, LogRequest, LogsAnswer, LogsMessage, WireLine } from "#actors/logs/protocol.ts"
 import { cancel, later, reply } from "#runtime/actions.ts"
 import type { Moment, ReplyTo, Step } from "#runtime/behaviour.ts"
@@ -26,6 +27,7 @@ export interface Read {
 export type Inside =
   | LogsMessage
   | Read
+  | { readonly _tag: "Listed"; readonly asker: ReplyTo; readonly tasks: ReadonlyArray<TaskFacts> }
   | { readonly _tag: "NothingCame" | "Forget"; readonly subscription: string }
 
 export type LogsAction =
@@ -38,8 +40,16 @@ export type LogsAction =
       readonly request: LogRequest
     }
   | { readonly _tag: "Shut"; readonly subscription: string }
+  /** Looks which tasks are kept; comes back as `Listed`. */
+  | { readonly _tag: "ListKept"; readonly asker: ReplyTo; readonly wanted: WantedTasks }
   /** Shuts whatever an earlier life of this actor had open. */
   | { readonly _tag: "ShutAll" }
+
+/** Tasks of one service, or whose ids begin so. */
+export interface WantedTasks {
+  readonly service?: string
+  readonly task?: string
+}
 
 interface Subscription {
   readonly task: string
@@ -71,6 +81,10 @@ const waitKey = (id: string): string => `wait:${id}`
 const forgetKey = (id: string): string => `forget:${id}`
 
 export function decide(state: LogsState, message: Inside, moment: Moment): Next {
+  if (message._tag === "List") return list(state, message, moment)
+  if (message._tag === "Listed") {
+    return keep(state, answer(message.asker, { _tag: "Kept", tasks: message.tasks }))
+  }
   const known = state.subscriptions.get(message.subscription)
   switch (message._tag) {
     case "Open":
@@ -95,6 +109,19 @@ export function decide(state: LogsState, message: Inside, moment: Moment): Next 
       return forget(state, message.subscription)
   }
 }
+
+const list = (
+  state: LogsState,
+  { service, task }: LogsMessage & { _tag: "List" },
+  { asker }: Moment
+): Next =>
+  asker === undefined
+    ? keep(state)
+    : keep(state, {
+        _tag: "ListKept",
+        asker,
+        wanted: { ...(service !== undefined && { service }), ...(task !== undefined && { task }) }
+      })
 
 function open(state: LogsState, message: LogsMessage & { _tag: "Open" }, moment: Moment): Next {
   const { subscription, task, container, request } = message

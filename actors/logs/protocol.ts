@@ -5,6 +5,7 @@
  * at most two batches wait per reader, a lost answer is asked for again, and a reader that is gone stops asking.
  */
 import { Schema } from "effect"
+import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -34,7 +35,9 @@ export const LogsMessage = Schema.Union([
   /** Asked; answered by `Batch` or `Gone`. `after` is the last batch taken, 0 for none. */
   message("Pull", { subscription: text, after: whole }),
   /** Told; nobody will pull any more. */
-  message("Close", { subscription: text })
+  message("Close", { subscription: text }),
+  /** Asked; answered by `Kept`: the tasks of a service, or those whose ids begin so, of which the node keeps lines. */
+  message("List", { service: optional(text), task: optional(text) })
 ])
 export type LogsMessage = typeof LogsMessage.Type
 
@@ -63,6 +66,7 @@ export const LogsAnswer = Schema.Union([
   /** This node serves as many readers as it can; `limit` is how many. */
   message("TooMany", { limit: whole }),
   Batch,
+  message("Kept", { tasks: Schema.Array(TaskFacts) }),
   /** The node does not know this subscription (any more): open another. */
   message("Gone", {})
 ])

@@ -3,7 +3,9 @@ import { Buffer } from "node:buffer"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { Executor, type ExecutorError, type LogLine } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
+import type { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import { choose } from "#actors/logs/choose.ts"
+import type { WantedTasks } from "#actors/logs/decide.ts"
 import { cut, fromEngine, fromMemory, type Lines, orWhenGone, type Part } from "#actors/logs/lines.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
 import type { LogRequest, WireLine } from "#actors/logs/protocol.ts"
@@ -11,6 +13,7 @@ import type { LogRequest, WireLine } from "#actors/logs/protocol.ts"
 // base64 makes 4 bytes of 3, and a message must stay well below the transport's limit of 1 MiB.
 const mostBytes = 256 * 1024
 const mostLines = 500
+const mostKept = 1_000
 
 export interface ReadResult {
   readonly lines: ReadonlyArray<WireLine>
@@ -26,6 +29,8 @@ export interface LogReadersService {
     container: string | undefined,
     request: LogRequest
   ) => Effect.Effect<ReadResult>
+  /** The tasks of which lines are kept; the most that one answer takes. */
+  readonly kept: (wanted: WantedTasks) => Effect.Effect<ReadonlyArray<TaskFacts>>
   readonly shut: (subscription: string) => Effect.Effect<void>
   readonly shutAll: Effect.Effect<void>
 }
@@ -92,7 +97,15 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
           )
         )
 
-      return { readOn, shut, shutAll }
+      const kept: LogReadersService["kept"] = ({ service, task }) =>
+        Effect.map(memory.tasks, (tasks) =>
+          tasks
+            .filter((one) => service === undefined || one.service === service)
+            .filter((one) => task === undefined || one.task.startsWith(task))
+            .slice(0, mostKept)
+        )
+
+      return { readOn, kept, shut, shutAll }
     })
   )
 }

@@ -12,11 +12,15 @@ beforeAll(async () => {
 }, 90_000)
 afterAll(() => cluster?.cleanUp(), 60_000)
 
-const create = (name: string, script: string, ...more: ReadonlyArray<string>): Promise<string> =>
-  cluster.must(
-    ...["service", "create", "--name", name, "--restart-delay", "0s", "--stop-grace-period", "1s"],
-    ...["--no-resolve-image", ...more, testImage, "sh", "-c", script]
+/** Gives the id of its one task, once that has a container. */
+async function create(name: string, script: string): Promise<string> {
+  await cluster.must(
+    ...["service", "create", "--detach", "--no-resolve-image", "--name", name, "--restart-delay", "0s"],
+    ...["--stop-grace-period", "1s", testImage, "sh", "-c", script]
   )
+  await eventually(async () => (await containerOf(name)) !== "", "its container is there")
+  return (await tasksOf(name))[0]?.ID ?? ""
+}
 
 interface TaskJson {
   readonly ID: string
@@ -38,13 +42,14 @@ const range = (from: number, to: number): ReadonlyArray<string> =>
   Array.from({ length: to - from }, (_, at) => `n${from + at}`)
 
 test("a task's log is read when its container is gone, by service and by task, with its tail, since and until", async () => {
-  await create("gone", "for i in 0 1 2 3 4; do echo n$i; done; sleep 0.1; echo wrong >&2; exec sleep 1000")
-  const [first] = await tasksOf("gone")
+  const id = await create(
+    "gone",
+    "for i in 0 1 2 3 4; do echo n$i; done; sleep 0.1; echo wrong >&2; exec sleep 1000"
+  )
   const container = engine().getContainer(await containerOf("gone"))
   await eventually(async () => (await logs("gone")).length === 6, "all is written")
   await container.remove({ force: true })
   await eventually(async () => (await tasksOf("gone")).length === 2, "the task is replaced")
-  const id = first?.ID ?? ""
   expect(await logs(id)).toEqual([...range(0, 5), "wrong"])
   expect(await logs("--tail", "2", id)).toEqual(["n4", "wrong"])
   expect(await logs("--since", "1h", id)).toHaveLength(6)
@@ -59,9 +64,7 @@ test("a task's log is read when its container is gone, by service and by task, w
 })
 
 test("a daemon that is killed loses no line and keeps none twice", async () => {
-  await create("count", "i=0; while :; do echo n$i; i=$((i+1)); sleep 0.005; done")
-  const [task] = await tasksOf("count")
-  const id = task?.ID ?? ""
+  const id = await create("count", "i=0; while :; do echo n$i; i=$((i+1)); sleep 0.005; done")
   const seen = async () => (await logs(id)).length
   await eventually(async () => (await seen()) > 50, "it counts")
   await cluster.kill9()
@@ -79,10 +82,7 @@ test("a daemon that is killed loses no line and keeps none twice", async () => {
 })
 
 test("a flood is kept up to its rate, and a line says what was left out", async () => {
-  await create("flood", "yes | head -n 20000; exec sleep 1000", "--detach")
-  await eventually(async () => (await containerOf("flood")) !== "", "it has a container")
-  const [task] = await tasksOf("flood")
-  const id = task?.ID ?? ""
+  const id = await create("flood", "yes | head -n 20000; exec sleep 1000")
   await eventually(async () => (await logs(id)).length >= 5_000, "it has written")
   await engine()
     .getContainer(await containerOf("flood"))
@@ -93,4 +93,20 @@ test("a flood is kept up to its rate, and a line says what was left out", async 
   await eventually(async () => leftOut(await logs(id)) > 0, "what was left out is said")
   const kept = await logs(id)
   expect(kept.filter((line) => line === "y").length + leftOut(kept)).toBe(20_000)
+})
+
+test("tasks that the cluster has forgotten are read as well: of their service, by their own ids, and without a service", async () => {
+  const id = await create("past", "echo was here; exec sleep 1000")
+  await eventually(async () => (await logs("past")).length === 1, "it has written")
+  await cluster.must("service", "scale", "--detach", "past=0")
+  await eventually(async () => (await tasksOf("past")).length === 0, "the cluster has forgotten its task")
+  expect(await cluster.must("service", "logs", "past")).toMatch(
+    new RegExp(`^past\\.1\\.${id.slice(0, 12)}@\\S+ +\\| was here$`)
+  )
+  expect(await logs(id)).toEqual(["was here"])
+  await cluster.must("service", "rm", "past")
+  expect(await logs(id.slice(0, 14))).toEqual(["was here"])
+  const { code, stderr } = await cluster.docker("service", "logs", "nosuchtask")
+  expect(code).toBe(1)
+  expect(stderr.trim()).toBe("no such task or service: nosuchtask")
 })

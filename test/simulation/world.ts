@@ -622,6 +622,7 @@ const actorsOf = (node: TreeNode): ReadonlyArray<Address> => [
 ]
 
 const noLogs: LogReaders["Service"] = {
+  kept: () => Effect.succeed([]),
   readOn: () => Effect.succeed({ lines: [], ended: true }),
   shut: () => Effect.void,
   shutAll: Effect.void

@@ -2,7 +2,7 @@
 import type { Schema, SchemaAST } from "effect"
 import { ClusterEvent } from "#actors/api/events.ts"
 import { BlockHead } from "#actors/drivers/log-store/block.ts"
-import { TaskFacts } from "#actors/drivers/log-store/store.ts"
+import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import { Command, Entry } from "#actors/ledger/commands.ts"
 import { LogsAnswer, LogsMessage } from "#actors/logs/protocol.ts"
 import { FromNats, ToNats } from "#actors/nats/protocol.ts"

@@ -3,18 +3,9 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Schema } from "effect"
 import { type Bounds, prune } from "#actors/drivers/log-store/prune.ts"
+import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import { listSegments, type Segment, TaskLog } from "#actors/drivers/log-store/task-log.ts"
 import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
-
-/** Whose output it is, for when nobody else knows the task any more. */
-export const TaskFacts = Schema.Struct({
-  task: Schema.String,
-  /** `web.1.<task id>` */
-  name: Schema.String,
-  service: Schema.String,
-  serviceName: Schema.String
-})
-export type TaskFacts = typeof TaskFacts.Type
 
 export interface StoreOptions extends Bounds {
   /** Everything is below it. */

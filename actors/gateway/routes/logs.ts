@@ -2,13 +2,17 @@
 import { Buffer } from "node:buffer"
 import { Cause, Effect, Exit, Stream } from "effect"
 import { type Collected, type CollectedLine, collectLogs } from "#actors/gateway/collect-logs.ts"
+import { earlierTasks } from "#actors/gateway/earlier-tasks.ts"
+import { find } from "#actors/gateway/find.ts"
 import { detailsOf, frame } from "#actors/gateway/frame.ts"
 import { current, findOrRefuse, type Gateway, ledgerOf, orRefuse } from "#actors/gateway/gateway.ts"
 import type { RouteSet } from "#actors/gateway/listener.ts"
 import { compareVersions, newestVersion, splitVersion } from "#actors/gateway/negotiate.ts"
 import { type LogQuery, parseLogs } from "#actors/gateway/parse-logs.ts"
-import { okText, problem, refused, toResponse } from "#actors/gateway/response.ts"
+import { isRefusal, okText, problem, refused, toResponse } from "#actors/gateway/response.ts"
 import { taskText } from "#actors/gateway/shape/task.ts"
+import type { WantedTasks } from "#actors/logs/decide.ts"
+import type { Refused } from "#actors/model/errors.ts"
 import type { Task } from "#actors/model/objects.ts"
 import type { SystemService } from "#runtime/system.ts"
 
@@ -30,8 +34,8 @@ const taskPath = /^\/tasks\/([^/]+)$/
 const mostRemembered = 2_000
 
 /**
- * The log routes, and `GET /tasks/{id}` of tasks that were reaped while a client was reading their lines: the
- * docker CLI asks for each task it meets in a log, and gives up on the whole stream when one is not found.
+ * The log routes, and `GET /tasks/{id}` of tasks that were reaped but have lines that are kept: the docker CLI asks
+ * for each task it meets in a log, and gives up on the whole stream when one is not found.
  */
 export function logRoutes(options: LogRoutesOptions): RouteSet {
   const { gateway } = options
@@ -57,7 +61,13 @@ export function logRoutes(options: LogRoutesOptions): RouteSet {
       const ledger = yield* ledgerOf(gateway)
       const query = yield* orRefuse(parseLogs(url.searchParams))
       const kind = kinds === "services" ? "service" : "task"
-      const found = yield* findOrRefuse(reader, kind, decodeURIComponent(id))
+      const input = decodeURIComponent(id)
+      const earlier = (wanted: WantedTasks) => earlierTasks({ ledger, system: options.system }, wanted)
+      const found = yield* findOrRefuse<"service" | "task">(reader, kind, input).pipe(
+        Effect.catch((refused) =>
+          kind === "service" ? Effect.fail(refused) : onlyOne(earlier({ task: input }), refused)
+        )
+      )
       const serviceId = "ServiceID" in found ? found.ServiceID : found.ID
       const template =
         "ServiceID" in found
@@ -70,6 +80,7 @@ export function logRoutes(options: LogRoutesOptions): RouteSet {
         system: options.system,
         of: { kind, id: found.ID },
         request: query.request,
+        earlier: earlier(kind === "service" ? { service: found.ID } : { task: found.ID }),
         onTask: remember
       })
       const body = Stream.toReadableStream(Stream.map(lines, (collected) => encode(collected, query, tty)))
@@ -81,29 +92,48 @@ export function logRoutes(options: LogRoutesOptions): RouteSet {
       })
     }).pipe(Effect.catch((error) => Effect.succeed(toResponse(refused(error.refusal), options.headers()))))
 
+  /** A task that this manager's ledger does not have (yet, or any more). */
+  const shownTask = (id: string): Effect.Effect<Response> =>
+    Effect.gen(function* () {
+      const text = remembered.get(id)
+      if (text !== undefined) return toResponse(okText(text), options.headers())
+      const reader = yield* current(gateway)
+      const ledger = yield* ledgerOf(gateway)
+      const task = yield* findOrRefuse(reader, "task", id).pipe(
+        Effect.catch((refused) =>
+          onlyOne(earlierTasks({ ledger, system: options.system }, { task: id }), refused)
+        )
+      )
+      remember(task)
+      return toResponse(okText(taskText(reader, task)), options.headers())
+    }).pipe(Effect.catch((error) => Effect.succeed(toResponse(refused(error.refusal), options.headers()))))
+
   return {
     owns: (method, path) => {
       if (method !== "GET") return false
       if (logPath.test(path)) return true
       const task = taskPath.exec(path)?.[1]
-      return (
-        task !== undefined && remembered.has(task) && gateway.ledger()?.read.get("task", task) === undefined
-      )
+      const ledger = task === undefined ? undefined : gateway.ledger()
+      return ledger !== undefined && isRefusal(find(ledger.read, "task", decodeURIComponent(task as string)))
     },
     fetch: async (request) => {
-      const task = taskPath.exec(splitVersion(new URL(request.url).pathname).path)?.[1]
-      if (task !== undefined) {
-        const text = remembered.get(task)
-        const answer = text === undefined ? problem(404, `task ${task} not found`) : okText(text)
-        return toResponse(answer, options.headers())
-      }
-      const exit = await Effect.runPromiseExit(logs(request))
+      const id = taskPath.exec(splitVersion(new URL(request.url).pathname).path)?.[1]
+      const exit = await Effect.runPromiseExit(
+        id === undefined ? logs(request) : shownTask(decodeURIComponent(id))
+      )
       return Exit.isSuccess(exit)
         ? exit.value
         : toResponse(problem(500, Cause.pretty(exit.cause)), options.headers())
     }
   }
 }
+
+/** The one task that was found; `refused` when there is none, or several. */
+const onlyOne = (found: Effect.Effect<ReadonlyArray<Task>>, refused: Refused): Effect.Effect<Task, Refused> =>
+  Effect.flatMap(found, (tasks) => {
+    const [task] = tasks
+    return task !== undefined && tasks.length === 1 ? Effect.succeed(task) : Effect.fail(refused)
+  })
 
 function encode(collected: Collected, query: LogQuery, tty: boolean): Uint8Array {
   if (collected._tag === "Incomplete") {

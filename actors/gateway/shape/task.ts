@@ -36,7 +36,8 @@ const templateOfTask: Layout = taskTemplate.filter(([name]) => name !== "Runtime
 const specTexts = new WeakMap<TaskSpec, string>()
 
 function specText(spec: TaskSpec | undefined): string {
-  if (spec === undefined) return "{}"
+  // Its service is gone. The docker CLI looks into the container's spec without asking whether there is one.
+  if (spec === undefined) return '{"ContainerSpec":{}}'
   const known = specTexts.get(spec)
   if (known !== undefined) return known
   const text = JSON.stringify(render(templateOfTask, spec, "out"))

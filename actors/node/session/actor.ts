@@ -2,7 +2,6 @@
 import { Context, Effect, Schema } from "effect"
 import { Executor } from "#actors/drivers/executor.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
-
 import { LogMemory } from "#actors/logs/memory.ts"
 import { FromLeader, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { decide, type Session, start } from "#actors/node/session/decide.ts"
