@@ -15,7 +15,7 @@ import { keepJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
-import type { Held, LeftBehind } from "#actors/authority/store.ts"
+import { type Held, type LeftBehind, readHeld } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
@@ -42,6 +42,7 @@ import { settleBeginning } from "#actors/recovery/beginning.ts"
 import { beginInPlace } from "#cli/begin-anew.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { freshFromMachine } from "#cli/identity.ts"
+import { idle } from "#cli/idle.ts"
 import { removeTasks } from "#cli/leave.ts"
 import { leftBehindText, rememberLeftBehind, WentOnWithout } from "#cli/left-behind.ts"
 import { openManager } from "#cli/manager.ts"
@@ -76,35 +77,89 @@ type Identity = Pick<Membership, "nodeId" | "clusterId">
 /** Runs a node until it is interrupted, or until it leaves its cluster. */
 export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
   const options = yield* resolveNodeOptions(raw, firstAddress())
-  const lives: Lives = { left: yield* Deferred.make<void>(), forced: undefined }
+  const lives: Lives = {
+    left: yield* Deferred.make<void>(),
+    asked: undefined,
+    begins: false,
+    problem: undefined
+  }
   // A signal while it leaves must not cut the leaving short.
-  const vanishIfLeft = Effect.flatMap(Deferred.isDone(lives.left), (hasLeft) =>
-    hasLeft ? vanish(options) : Effect.void
+  const vanishIfLeft = Effect.flatMap(
+    Effect.suspend(() => Deferred.isDone(lives.left)),
+    (hasLeft) => (hasLeft ? vanish(options) : Effect.void)
   )
   yield* Effect.try(() => settleBeginning(options.dataDir))
   if (options.forceNewCluster) yield* beginInPlace(options.dataDir, Date.now())
   // Another role is another life: tasks go on, and the next life adopts them.
   const life = Effect.gen(function* () {
-    const end = yield* Effect.scoped(serve(options, lives))
+    const end = yield* Effect.scoped(serve(options, lives)).pipe(
+      Effect.catch((error) => giveUpBeginning(options, lives, error))
+    )
     // Nobody has the log open between two lives.
     if (end === "begin anew") yield* beginAnew(options, lives)
-    return end
+    if (end !== "over" || !waitsForOrders(options) || !(yield* Deferred.isDone(lives.left))) return end
+    yield* vanish(options)
+    lives.left = yield* Deferred.make<void>()
+    return "another role"
   })
   yield* Effect.repeat(life, { while: (end) => end !== "over" }).pipe(Effect.ensuring(vanishIfLeft))
 })
 
-/** What outlives one life. `forced` is who waits for the cluster to be begun anew: for this node's id. */
+/**
+ * What outlives one life. `asked` is who waits for the next one to serve: for this node's id. `begins`: that is a
+ * member's first, and holds nothing yet that could be lost.
+ */
 interface Lives {
-  readonly left: Deferred.Deferred<void>
-  forced: Deferred.Deferred<string, Refused> | undefined
+  left: Deferred.Deferred<void>
+  asked: Deferred.Deferred<string, Refused> | undefined
+  begins: boolean
+  /** Why that first life could not be. */
+  problem: string | undefined
 }
+
+/** It was given nothing to begin with: without a cluster, it waits for `docker swarm init` or `join`. */
+const waitsForOrders = ({ role, join }: NodeOptions): boolean => role === undefined && join === undefined
+
+/** Completes with this node's id when its next life serves, which `end` makes due. */
+const nextLife = (lives: Lives, end: Effect.Effect<unknown>): Effect.Effect<string, Refused> =>
+  Effect.gen(function* () {
+    lives.asked ??= yield* Deferred.make<string, Refused>()
+    yield* end
+    return yield* Deferred.await(lives.asked)
+  })
+
+/** Whoever waits hears that this life serves, or why the one asked for does not. */
+const tellAsked = Effect.fnUntraced(function* (lives: Lives, nodeId: string) {
+  const { asked, problem } = lives
+  lives.asked = undefined
+  lives.begins = false
+  lives.problem = undefined
+  if (asked === undefined) return
+  if (problem === undefined) yield* Deferred.succeed(asked, nodeId)
+  else yield* Deferred.fail(asked, Refused.of(refuse("unknown", problem)))
+})
+
+/** A member's first life that fails before it serves was asked for in vain: the node is without a cluster again. */
+const giveUpBeginning = <E extends { readonly message: string }>(
+  options: NodeOptions,
+  lives: Lives,
+  error: E
+): Effect.Effect<End, E | Error> =>
+  Effect.gen(function* () {
+    if (!lives.begins) return yield* Effect.fail(error)
+    lives.begins = false
+    lives.problem = error.message
+    yield* Effect.logError(error.message)
+    yield* vanish(options)
+    return "another role" as const
+  })
 
 /** Whoever asked hears why it cannot be; then the next life goes on as before. */
 const beginAnew = ({ dataDir }: NodeOptions, lives: Lives) =>
   beginInPlace(dataDir, Date.now()).pipe(
     Effect.catch(({ message }) => {
-      const asked = lives.forced
-      lives.forced = undefined
+      const { asked } = lives
+      lives.asked = undefined
       const refusal = refuse("failedPrecondition", `cannot begin the cluster anew: ${message}`)
       return asked === undefined ? Effect.logError(message) : Deferred.fail(asked, Refused.of(refusal))
     })
@@ -121,18 +176,68 @@ type End = "over" | "another role" | "begin anew"
 
 /** One life of this node, in the role that it holds when it begins. */
 const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
+  if (waitsForOrders(options) && (yield* readHeld(options.dataDir)) === undefined)
+    return yield* serveIdle(options, lives)
   const held: Held = yield* becomeMember(options, Date.now())
   if (held.leftBehind !== undefined) return yield* serveLeftBehind(options, held, held.leftBehind, lives)
   const credentials = yield* openCredentials(options.dataDir, held)
   // The next life may be due before this one has come up: a manager may wait for others that it is no longer one of.
   const superseded = Effect.as(credentials.superseded, "another role" as End)
-  return yield* Effect.raceFirst(Effect.scoped(serveMember(options, credentials, lives)), superseded).pipe(
+  const placed = options.isPlaced ? options : { ...options, ...held.place }
+  return yield* Effect.raceFirst(Effect.scoped(serveMember(placed, credentials, lives)), superseded).pipe(
     Effect.catchIf(
       (error) => error instanceof WentOnWithout,
       (verdict) =>
         Effect.as(rememberLeftBehind(options.dataDir, credentials.held(), verdict), "another role" as End)
     )
   )
+})
+
+const nobody: Identity = { nodeId: "", clusterId: "" }
+
+/** A system without anybody to speak to. */
+const alone = ({ nodeId, clusterId }: Identity) => {
+  const host = makeLiveHost((error) => console.error("a turn failed", error))
+  return makeSystem({
+    cluster: clusterId,
+    nodeId,
+    host,
+    transport: new MemoryBus(host).connect(nodeId)
+  })
+}
+
+/** What a node without a cluster does: it answers for its Engine, and waits to be told what to become. */
+const serveIdle = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
+  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+  const ends = yield* Deferred.make<End>()
+  const begin = Effect.suspend(() => {
+    lives.begins = true
+    return Deferred.succeed(ends, "another role")
+  })
+  const { control, isBeginning } = idle(options, nextLife(lives, begin))
+  const doors = yield* openGateway({
+    ...sharedOf(nobody, () => ""),
+    ...doorsOf(options),
+    engine: yield* engineAddress(options),
+    executor: { ensureNetwork: () => Effect.die("no cluster, no network of it") },
+    ledger: () => undefined,
+    membership: () => (isBeginning() ? "pending" : "inactive"),
+    system: alone({ nodeId: "idle", clusterId: "none" }),
+    control
+  })
+  yield* announceRunning(options.dataDir, {
+    pid: process.pid,
+    ...nobody,
+    socket: options.socket,
+    http: doors.url ?? "",
+    nats: ""
+  })
+  yield* Effect.logInfo(
+    `This node is in no cluster: it waits for docker swarm init or join at unix://${options.socket}`
+  )
+  yield* tellAsked(lives, "")
+  return yield* Deferred.await(ends)
 })
 
 /** What a member does that was left behind: says so, and leaves when it is told to. */
@@ -144,7 +249,6 @@ const serveLeftBehind = Effect.fnUntraced(function* (
 ) {
   const problem = leftBehindText(leftBehind)
   yield* Effect.logError(problem)
-  const host = makeLiveHost((error) => console.error("a turn failed", error))
   const identity: Identity = held.membership
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
   const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
@@ -157,17 +261,10 @@ const serveLeftBehind = Effect.fnUntraced(function* (
     ledger: () => undefined,
     membership: () => "error",
     problem,
-    system: makeSystem({
-      cluster: identity.clusterId,
-      nodeId: identity.nodeId,
-      host,
-      // It has nobody to speak to.
-      transport: new MemoryBus(host).connect(identity.nodeId)
-    }),
+    system: alone(identity),
     control: {
-      leave: () =>
-        Effect.andThen(Effect.orDie(removeTasks(executor)), Deferred.succeed(lives.left, undefined)),
-      forceNewCluster: forceNewCluster(lives, asked)
+      leave: () => leaving(options, lives, Effect.orDie(removeTasks(executor))),
+      forceNewCluster: nextLife(lives, Deferred.succeed(asked, "begin anew"))
     }
   })
   yield* announceRunning(options.dataDir, {
@@ -182,12 +279,12 @@ const serveLeftBehind = Effect.fnUntraced(function* (
   return yield* Effect.raceFirst(over, Deferred.await(asked))
 })
 
-/** Ends this life for one in which the cluster has begun anew; who asks waits for that one. */
-const forceNewCluster = (lives: Lives, ends: Deferred.Deferred<End>): Effect.Effect<string, Refused> =>
+/** Leaves the cluster after `parting`; a node that then waits for orders is waited for. */
+const leaving = (options: NodeOptions, lives: Lives, parting: Effect.Effect<void>) =>
   Effect.gen(function* () {
-    lives.forced ??= yield* Deferred.make<string, Refused>()
-    yield* Deferred.succeed(ends, "begin anew")
-    return yield* Deferred.await(lives.forced)
+    yield* parting
+    const end = Effect.suspend(() => Deferred.succeed(lives.left, undefined))
+    yield* waitsForOrders(options) ? nextLife(lives, end) : end
   })
 
 /** A member's life: the actors, the doors, and what a manager has beside them. */
@@ -259,11 +356,7 @@ const serveMember = Effect.fnUntraced(function* (
     )
     .pipe(Effect.provideContext(natsServer ? Context.add(shared, NatsServer, natsServer) : shared))
 
-  const leave = Effect.gen(function* () {
-    yield* node.stop
-    yield* removeTasks(executor)
-    yield* Deferred.succeed(lives.left, undefined)
-  }).pipe(Effect.orDie)
+  const parting = Effect.andThen(node.stop, removeTasks(executor)).pipe(Effect.orDie)
   const asked = yield* Deferred.make<End>()
   const doors = yield* openDoors({
     options,
@@ -273,8 +366,8 @@ const serveMember = Effect.fnUntraced(function* (
     manager,
     system,
     executor,
-    leave,
-    forceNewCluster: forceNewCluster(lives, asked)
+    leave: leaving(options, lives, parting),
+    forceNewCluster: nextLife(lives, Deferred.succeed(asked, "begin anew"))
   })
   if (manager) {
     const { ledger, incarnation } = manager
@@ -314,9 +407,7 @@ const serveMember = Effect.fnUntraced(function* (
   yield* Effect.logInfo(
     `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}, as a ${role}`
   )
-  // Whoever waits for the cluster to be begun anew: it is.
-  if (lives.forced !== undefined) yield* Deferred.succeed(lives.forced, identity.nodeId)
-  lives.forced = undefined
+  yield* tellAsked(lives, identity.nodeId)
   const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(lives.left)), "over" as End)
   const changed = Effect.as(followRole({ options, credentials, system }, standings), "another role" as End)
   const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked))
@@ -388,7 +479,7 @@ interface Parts {
   readonly manager: { readonly ledger: LedgerService; readonly nats: ManagerNats } | undefined
   readonly system: System["Service"]
   readonly executor: ExecutorService
-  readonly leave: Effect.Effect<void>
+  readonly leave: Effect.Effect<void, Refused>
   readonly forceNewCluster: Effect.Effect<string, Refused>
 }
 

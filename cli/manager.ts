@@ -7,12 +7,13 @@ import { peersOf, workersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { dropRoots, type Held, readRoots } from "#actors/authority/store.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
+import { completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { Change } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { firstNode, foundingCommands } from "#actors/manager/found.ts"
+import { firstNode, foundingCommands, usualSpec } from "#actors/manager/found.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { type Configuration, founding, nobody } from "#actors/raft/core/configuration.ts"
@@ -58,6 +59,7 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   const ledger = yield* Effect.raceFirst(lookout.leftBehind, opening)
   const settling = settle(options, held, executor, ledger, incarnation)
   yield* Effect.raceFirst(lookout.leftBehind, settling)
+  if (held.wish !== undefined) yield* credentials.change(({ wish: _granted, ...rest }) => rest)
   yield* followPeers(credentials, nats, ledger)
   yield* Effect.forkScoped(keepAsking(credentials.held, ledger, lookout))
   return { nats, ledger, incarnation, leftBehind: lookout.leftBehind }
@@ -175,13 +177,13 @@ const applied = (ledger: LedgerService) =>
 /** What this node says of itself, as the first of its cluster. */
 const describe = Effect.fnUntraced(function* (
   options: NodeOptions,
-  { membership, ports }: Held,
+  { membership, ports, wish }: Held,
   executor: ExecutorService
 ) {
   return {
     id: membership.nodeId,
     addr: options.advertiseAddr,
-    availability: options.availability,
+    availability: wish?.availability ?? options.availability,
     description: { ...(yield* executor.describe), Hostname: options.name },
     keys: publicKeysOf(yield* ownSeeds(options.dataDir)),
     ports
@@ -253,7 +255,10 @@ const found = Effect.fnUntraced(function* (
       ? foundingCommands({
           clusterId: held.membership.clusterId,
           ingressId: freshFromMachine().id(),
-          addrPool: options.addrPool,
+          addrPool: held.wish?.addrPool ?? options.addrPool,
+          subnetSize: held.wish?.subnetSize,
+          dataPathPort: held.wish?.dataPathPort,
+          spec: held.wish && completeSwarm(usualSpec, held.wish.spec),
           node: yield* describe(options, held, executor),
           roots,
           tokens

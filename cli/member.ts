@@ -8,8 +8,9 @@ import { factsOf, renewAtDoor } from "#actors/authority/certificate/renewal.ts"
 import { usualExpiryMs } from "#actors/authority/certify.ts"
 import { JoinError, joinCluster } from "#actors/authority/joining.ts"
 import { issueMembership, newRoots } from "#actors/authority/membership.ts"
-import { type Held, readHeld, readRoots, writeHeld, writeRoots } from "#actors/authority/store.ts"
+import { type Held, readHeld, readRoots, type Wish, writeHeld, writeRoots } from "#actors/authority/store.ts"
 import { newRequest } from "#actors/authority/x509.ts"
+import { nanosToMs } from "#actors/model/time.ts"
 import type { ManagerPorts } from "#actors/model/trust.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { freePort } from "#cli/free-port.ts"
@@ -29,7 +30,17 @@ export const becomeMember = Effect.fn("cli.becomeMember")(function* (options: No
     return yield* BadOption.of("role", "worker", "--join and --token beside it: a worker founds no cluster")
   }
   const made =
-    options.join === undefined ? yield* found(options, now) : yield* join(options, options.join, now)
+    options.join === undefined
+      ? yield* found(options, now)
+      : yield* join(options, options.join, now).pipe(
+          Effect.tapError((error) =>
+            error instanceof JoinError && !error.final ? Effect.logWarning(error.message) : Effect.void
+          ),
+          Effect.retry({
+            schedule: patience,
+            while: (error) => error instanceof JoinError && !error.final
+          })
+        )
   yield* writeHeld(options.dataDir, made)
   return made
 })
@@ -51,8 +62,11 @@ const revive = Effect.fnUntraced(function* (options: NodeOptions, held: Held, no
   return renewed
 })
 
-/** A new cluster's first member. Its roots lie in the data directory until they are in the ledger. */
-const found = Effect.fnUntraced(function* (options: NodeOptions, now: number) {
+const expiryOf = (wish: Wish | undefined): number =>
+  wish?.spec.CAConfig?.NodeCertExpiry ? nanosToMs(wish.spec.CAConfig.NodeCertExpiry) : usualExpiryMs
+
+/** A new cluster's first member. Its roots lie in the data directory until they are in the ledger, as does `wish`. */
+export const found = Effect.fn("cli.found")(function* (options: NodeOptions, now: number, wish?: Wish) {
   const { nodeId, clusterId } = yield* openIdentity(options.dataDir, new Date(now).toISOString())
   const roots = (yield* readRoots(options.dataDir)) ?? (yield* newRoots(now))
   yield* writeRoots(options.dataDir, roots)
@@ -62,13 +76,20 @@ const found = Effect.fnUntraced(function* (options: NodeOptions, now: number) {
     csr: request.pem,
     managers: [],
     now,
-    expiryMs: usualExpiryMs
+    expiryMs: expiryOf(wish)
   })
   const ports = yield* choosePorts(options)
-  return { origin: "founded", membership, key: request.key, ports } satisfies Held
+  return {
+    origin: "founded",
+    membership,
+    key: request.key,
+    ports,
+    ...(wish !== undefined && { wish })
+  } satisfies Held
 })
 
-const join = Effect.fnUntraced(function* (
+/** Asks one manager, once. */
+export const join = Effect.fn("cli.join")(function* (
   options: NodeOptions,
   target: { readonly address: string; readonly token: string },
   now: number
@@ -83,10 +104,7 @@ const join = Effect.fnUntraced(function* (
     address: options.advertiseAddr,
     ports,
     availability: options.availability
-  }).pipe(
-    Effect.tapError((error) => (error.final ? Effect.void : Effect.logWarning(error.message))),
-    Effect.retry({ schedule: patience, while: (error: JoinError) => !error.final })
-  )
+  })
   yield* writeIdentity(options.dataDir, membership, new Date(now).toISOString())
   return { origin: "joined", membership, key: request.key, ports } satisfies Held
 })

@@ -8,6 +8,7 @@ import process from "node:process"
 import { Config, Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { parseJoinToken } from "#actors/authority/join-token.ts"
+import { roles } from "#actors/authority/protocol.ts"
 import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
@@ -24,8 +25,8 @@ export class BadOption extends Schema.TaggedError<BadOption>()("BadOption", {
 }
 
 export interface NodeOptions {
-  /** What a machine without a cluster begins as. A member has the role that its cluster gives it. */
-  readonly role: "manager" | "worker"
+  /** What a machine without a cluster begins as; absent: it waits for `docker swarm init` or `join`. A member has the role that its cluster gives it. */
+  readonly role: "manager" | "worker" | undefined
   readonly name: string
   readonly dataDir: string
   /** For sockets and memory-backed files of this data directory; empty after a reboot. */
@@ -36,6 +37,8 @@ export interface NodeOptions {
   /** `host:port`. */
   readonly http: string
   readonly listenAddr: string
+  /** Where it listens, or what it advertises, was said by a flag. */
+  readonly isPlaced: boolean
   /** Where a manager listens; 0 for any free port, kept from then on. */
   readonly joinPort: number
   readonly natsPort: number
@@ -80,7 +83,10 @@ const text = (name: string, description: string) =>
   )
 
 export const nodeFlags = {
-  role: text("role", "manager, or worker: what it joins as is what --token says; a member keeps its role"),
+  role: text(
+    "role",
+    "manager, or worker: what it joins as is what --token says; a member keeps its role; without it, the node waits for docker swarm init or join"
+  ),
   name: text("name", "the node's name; default: the host's"),
   dataDir: text(
     "data-dir",
@@ -219,7 +225,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   firstAddress: string
 ): Effect.fn.Return<NodeOptions, BadOption> {
   const given = (key: TextFlag): string | undefined => Option.getOrUndefined(raw[key])
-  const role = yield* oneOf("role", given("role") ?? "", ["manager", "worker"])
+  const role = given("role") === undefined ? undefined : yield* oneOf("role", given("role") ?? "", roles)
   const name = given("name") ?? hostname()
   if (name === "") return yield* BadOption.of("name", name, "a name")
 
@@ -264,6 +270,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     socket: resolve(given("socket") ?? usualSocketOf(dataDir)),
     http,
     listenAddr,
+    isPlaced: given("listenAddr") !== undefined || given("advertiseAddr") !== undefined,
     joinPort: yield* portOf("join-port", given("joinPort") ?? "2377"),
     natsPort: yield* portOf("nats-port", given("natsPort") ?? "4222"),
     routePort: yield* portOf("route-port", given("routePort") ?? "6222"),

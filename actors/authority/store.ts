@@ -9,6 +9,7 @@ import { join } from "node:path"
 import { Effect, Schema } from "effect"
 import { Membership } from "#actors/authority/protocol.ts"
 import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
+import { SwarmSpec } from "#actors/model/spec.ts"
 import { Incarnation, ManagerPorts, Roots } from "#actors/model/trust.ts"
 
 export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("TrustStoreError", {
@@ -19,6 +20,18 @@ export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("Trus
 const LeftBehind = Schema.Struct({ incarnation: Incarnation, by: Schema.String })
 export type LeftBehind = typeof LeftBehind.Type
 
+/** What a cluster that `docker swarm init` began is to be like, until it is in the ledger. */
+const Wish = Schema.Struct({
+  spec: SwarmSpec,
+  addrPool: Schema.Array(Schema.String),
+  subnetSize: Schema.Int,
+  dataPathPort: Schema.Int,
+  availability: Schema.Literals(["active", "pause", "drain"])
+})
+export type Wish = typeof Wish.Type
+
+const Place = Schema.Struct({ listenAddr: Schema.String, advertiseAddr: Schema.String })
+
 const Held = Schema.Struct({
   format: Schema.Literal(1),
   origin: Schema.Literals(["founded", "joined"]),
@@ -26,7 +39,9 @@ const Held = Schema.Struct({
   membership: Membership,
   /** Of the certificate; PEM, a secret. */
   key: Schema.String,
-  leftBehind: Schema.optionalKey(LeftBehind)
+  leftBehind: Schema.optionalKey(LeftBehind),
+  place: Schema.optionalKey(Place),
+  wish: Schema.optionalKey(Wish)
 })
 
 /** `ports` are where it listens as a manager, chosen once. */
@@ -37,6 +52,9 @@ export interface Held {
   readonly key: string
   /** Once there, this node takes part in nothing until it has left. */
   readonly leftBehind?: LeftBehind
+  /** Where it was told to listen, and what to tell others, by who made it a member while it ran. */
+  readonly place?: typeof Place.Type
+  readonly wish?: Wish
 }
 
 /** Under the data directory. */

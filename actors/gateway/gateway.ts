@@ -13,6 +13,7 @@ import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader, Tables } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { noLeader, type Refusal, Refused } from "#actors/model/errors.ts"
+import type { SwarmInitRequest, SwarmJoinRequest } from "#actors/model/spec.ts"
 import type { Fresh } from "#runtime/ids.ts"
 
 /** Where this node stands, as `Swarm:` in the answer to `/_ping` says it. */
@@ -20,9 +21,9 @@ export type Membership = "inactive" | "pending" | "locked" | "error" | "active/w
 
 /** What a node without a cluster can be asked, and a node that is to leave its cluster. */
 export interface MembershipControl {
-  /** Starts a cluster and gives this node's id. `request` is the decoded JSON of `POST /swarm/init`. */
-  readonly init: (request: unknown) => Effect.Effect<string, Refused>
-  readonly join: (request: unknown) => Effect.Effect<void, Refused>
+  /** Starts a cluster and gives this node's id. */
+  readonly init: (request: SwarmInitRequest) => Effect.Effect<string, Refused>
+  readonly join: (request: SwarmJoinRequest) => Effect.Effect<void, Refused>
   readonly leave: (force: boolean) => Effect.Effect<void, Refused>
   /** Begins the cluster anew with this manager alone; gives its node's id when it serves again. */
   readonly forceNewCluster: Effect.Effect<string, Refused>

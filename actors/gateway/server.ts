@@ -49,7 +49,7 @@ export interface Doors {
  * closed with its answer.
  */
 const outlastsDoors = (request: IncomingMessage): boolean =>
-  request.method === "POST" && splitVersion(request.url ?? "/").path === "/swarm/init"
+  request.method === "POST" && /^\/swarm\/(init|join|leave)$/.test(splitVersion(request.url ?? "/").path)
 
 // Answers under way when we stop; streams were told already, and nobody waits longer for a list.
 const graceMs = 1_000

@@ -2,13 +2,17 @@
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
-import type { NodeSpec } from "#actors/model/spec.ts"
+import type { NodeSpec, SwarmSpec } from "#actors/model/spec.ts"
 import type { ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
 
 export interface Founding {
   readonly clusterId: string
   readonly ingressId: string
   readonly addrPool: ReadonlyArray<string>
+  /** Swarm's unless told. */
+  readonly subnetSize?: number | undefined
+  readonly dataPathPort?: number | undefined
+  readonly spec?: SwarmSpec | undefined
   readonly node: {
     readonly id: string
     readonly addr: string
@@ -21,8 +25,12 @@ export interface Founding {
   readonly tokens: { readonly Worker: string; readonly Manager: string }
 }
 
+/** A new cluster's networks are cut from its pool in pieces of this size. */
+export const usualSubnetSize = 24
+export const usualDataPathPort = 4789
+
 /** Swarm's defaults, which `docker info` and `docker swarm update` show and start from. */
-const spec = {
+export const usualSpec = {
   Name: "default",
   Labels: {},
   Orchestration: { TaskHistoryRetentionLimit: 5 },
@@ -37,7 +45,7 @@ const spec = {
   CAConfig: { NodeCertExpiry: 7_776_000_000_000_000 },
   TaskDefaults: {},
   EncryptionConfig: { AutoLockManagers: false }
-} as const
+} as const satisfies SwarmSpec
 
 /** The first manager of a cluster, or the only one that is left of it. */
 export const firstNode = (node: Founding["node"]) => ({
@@ -62,11 +70,11 @@ export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
       v: 1,
       cluster: {
         ID: founding.clusterId,
-        Spec: spec,
+        Spec: founding.spec ?? usualSpec,
         RootRotationInProgress: false,
         DefaultAddrPool: founding.addrPool,
-        SubnetSize: 24,
-        DataPathPort: 4789,
+        SubnetSize: founding.subnetSize ?? usualSubnetSize,
+        DataPathPort: founding.dataPathPort ?? usualDataPathPort,
         JoinTokens: founding.tokens,
         FeatureLevel: featureLevel,
         Roots: founding.roots

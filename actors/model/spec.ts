@@ -247,6 +247,30 @@ export const SwarmSpec = shape({
   TaskDefaults: shape({ LogDriver: DriverSpec })
 })
 
+/** What `docker swarm init` says. Empty texts and zeros are absent, as everywhere in the Engine's API. */
+export const SwarmInitRequest = shape({
+  ListenAddr: text,
+  AdvertiseAddr: text,
+  DataPathAddr: text,
+  DataPathPort: whole,
+  DefaultAddrPool: texts,
+  SubnetSize: whole,
+  ForceNewCluster: truth,
+  AutoLockManagers: truth,
+  Availability: text,
+  Spec: SwarmSpec
+})
+export const SwarmJoinRequest = shape({
+  ListenAddr: text,
+  AdvertiseAddr: text,
+  DataPathAddr: text,
+  RemoteAddrs: texts,
+  JoinToken: text,
+  Availability: text
+})
+
+export type SwarmInitRequest = typeof SwarmInitRequest.Type
+export type SwarmJoinRequest = typeof SwarmJoinRequest.Type
 export type HealthConfig = typeof HealthConfig.Type
 export type MountSpec = typeof MountSpec.Type
 export type SecretReference = typeof SecretReference.Type

@@ -25,6 +25,11 @@ test("a manager needs nothing but its role", () => {
   })
 })
 
+test("a node without a role waits for orders", () => {
+  const result = resolve({})
+  expect(result._tag === "Success" && result.success.role).toBeUndefined()
+})
+
 test("an IPv6 loopback address is written with brackets", () => {
   expect(resolve({ role: "manager", http: "[::1]:4500" })).toMatchObject({ success: { http: "[::1]:4500" } })
 })

@@ -21,6 +21,8 @@ import { endProcesses } from "#test/support/processes.ts"
 export interface ClusterOptions {
   /** The node's name. Default: the host's. */
   readonly name?: string
+  /** What it begins as; `none` for a node that waits for orders. Default: `manager`. */
+  readonly role?: "manager" | "none"
   /** More flags of `node`, after those given by the harness. */
   readonly args?: ReadonlyArray<string>
   /** The Engine it drives. Default: the one tests share. */
@@ -223,11 +225,12 @@ export class Cluster {
 
   /** Starts the daemon, with `more` flags for this life, and waits only until it serves. */
   async start(more: ReadonlyArray<string> = []): Promise<void> {
-    const { name, args = [], dockerHost = defaultDockerHost } = this.#options
+    const { name, role = "manager", args = [], dockerHost = defaultDockerHost } = this.#options
     const log = openSync(join(this.folder, "daemon.log"), "a")
     const [command = "", ...words] = [
       ...this.#runtime(),
-      ...["node", "--role", "manager", "--data-dir", this.dataDir, "--socket", this.socket],
+      ...["node", "--data-dir", this.dataDir, "--socket", this.socket],
+      ...(role === "none" ? [] : ["--role", role]),
       ...[
         "--http",
         "127.0.0.1:0",

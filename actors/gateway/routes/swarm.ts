@@ -17,11 +17,12 @@ import {
 import { isOn, parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
 import { type Answer, done, ok, refusing } from "#actors/gateway/response.ts"
 import { swarm } from "#actors/gateway/shape/swarm.ts"
+import { checkInit, checkJoin } from "#actors/gateway/validate/check-beginning.ts"
 import { checkSwarm, completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import { equal } from "#actors/model/service-facts.ts"
-import { SwarmSpec } from "#actors/model/spec.ts"
+import { SwarmInitRequest, SwarmJoinRequest, SwarmSpec } from "#actors/model/spec.ts"
 
 const noCluster = refuse("notFound", "This node is not part of a swarm")
 
@@ -36,12 +37,6 @@ const already = refusing(
   'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
 )
 
-const forcesNewCluster = (request: unknown): boolean =>
-  typeof request === "object" &&
-  request !== null &&
-  "ForceNewCluster" in request &&
-  request.ForceNewCluster === true
-
 /** Where it listens and what it advertises stay as its flags say. */
 function forceNewCluster(gateway: Gateway): Effect.Effect<string, Refused> {
   const state = gateway.membership()
@@ -53,9 +48,9 @@ function forceNewCluster(gateway: Gateway): Effect.Effect<string, Refused> {
 
 const initSwarm = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
-    const request = yield* readJson(call.request)
+    const request = yield* readBody(call.request, SwarmInitRequest)
     if (isMember(gateway)) {
-      if (!forcesNewCluster(request)) return yield* already
+      if (request.ForceNewCluster !== true) return yield* already
       return ok(yield* forceNewCluster(gateway))
     }
     if (gateway.control.init === undefined) {
@@ -64,12 +59,13 @@ const initSwarm = (gateway: Gateway, call: Call): Handled =>
         "this node cannot start a cluster: give it a role when it starts"
       )
     }
+    yield* allow(checkInit(request))
     return ok(yield* gateway.control.init(request))
   })
 
 const joinSwarm = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
-    const request = yield* readJson(call.request)
+    const request = yield* readBody(call.request, SwarmJoinRequest)
     if (isMember(gateway)) return yield* already
     if (gateway.control.join === undefined) {
       return yield* refusing(
@@ -77,6 +73,7 @@ const joinSwarm = (gateway: Gateway, call: Call): Handled =>
         "this node cannot join a cluster: give it a role when it starts"
       )
     }
+    yield* allow(checkJoin(request))
     yield* gateway.control.join(request)
     return done
   })

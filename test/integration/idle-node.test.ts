@@ -1,0 +1,167 @@
+/** Nodes that begin without a cluster, and get one, lose it and get another by the docker CLI, in one process. */
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { existsSync } from "node:fs"
+import { mkdtemp } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Cluster } from "#test/support/cluster.ts"
+import { eventually } from "#test/support/engine.ts"
+import { noEngine } from "#test/support/managers.ts"
+
+const here = ["--listen-addr", "127.0.0.1:0", "--advertise-addr", "127.0.0.1"]
+const nodes: Array<Cluster> = []
+let first: Cluster
+let second: Cluster
+
+async function newNode(name: string): Promise<Cluster> {
+  const folder = await mkdtemp(join(tmpdir(), "troupe-idle-"))
+  const args = ["--executor", "process"]
+  const node = new Cluster(folder, { name, role: "none", args, dockerHost: noEngine })
+  nodes.push(node)
+  await node.start()
+  return node
+}
+
+beforeAll(async () => {
+  const made = await Promise.all([newNode("n1"), newNode("n2")])
+  first = made[0]
+  second = made[1]
+}, 60_000)
+afterAll(() => Promise.all(nodes.map((node) => node.cleanUp())), 60_000)
+
+const said = async (node: Cluster, ...args: ReadonlyArray<string>): Promise<string> => {
+  const { code, stderr } = await node.docker(...args)
+  expect(code).not.toBe(0)
+  return stderr.trim()
+}
+const swarmOf = async (node: Cluster) => (await node.get("/info")).Swarm
+const joinAddress = async (node: Cluster): Promise<string> => (await swarmOf(node)).RemoteManagers[0].Addr
+const tokenOf = (node: Cluster, role: string) => node.must("swarm", "join-token", "-q", role)
+
+test("a node without a cluster answers as an Engine that is in no swarm", async () => {
+  expect(await swarmOf(first)).toMatchObject({
+    LocalNodeState: "inactive",
+    ControlAvailable: false,
+    NodeID: ""
+  })
+  expect(await said(first, "node", "ls")).toBe(
+    'Error response from daemon: This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+  )
+  expect(await said(first, "swarm", "leave")).toBe(
+    "Error response from daemon: This node is not part of a swarm"
+  )
+})
+
+test("what cannot be meant is refused by name, and nothing has begun", async () => {
+  for (const [flags, text] of [
+    [["--listen-addr", "nowhere0"], "listen address must be an IP address or network interface"],
+    [["--advertise-addr", "0.0.0.0"], "advertise address must be a non-zero IP address or network interface"],
+    [["--data-path-port", "80"], "Datapath port number (80) is not in valid range (1024-49151)"],
+    [["--cert-expiry", "1m"], "minimum certificate expiry time is: 1h0m0s"],
+    [
+      ["--default-addr-pool", "10.0.0.0/24", "--default-addr-pool-mask-length", "16"],
+      "SubnetSize 16: expected at least the /24 of pool 10.0.0.0/24"
+    ]
+  ] as const)
+    expect(await said(first, "swarm", "init", ...flags)).toContain(text)
+  const unavailable = { ListenAddr: "127.0.0.1:0", Availability: "asleep" }
+  expect(await first.api("POST", "/swarm/init", unavailable)).toMatchObject({
+    status: 400,
+    body: { message: 'invalid Availability: "asleep"' }
+  })
+  expect(await said(first, "swarm", "join", "--token", "SWMTKN-1-x", "127.0.0.1:1")).toContain(
+    "invalid join token"
+  )
+  expect(await swarmOf(first)).toMatchObject({ LocalNodeState: "inactive" })
+})
+
+test("where it cannot listen it says so, and is without a cluster again", async () => {
+  const holder = createServer()
+  const port = await new Promise<number>((resolve) =>
+    holder.listen(0, "127.0.0.1", () => {
+      const address = holder.address()
+      resolve(typeof address === "object" && address !== null ? address.port : 0)
+    })
+  )
+  expect(await said(first, "swarm", "init", "--listen-addr", `127.0.0.1:${port}`)).toContain(
+    `Cannot listen for joining nodes at 127.0.0.1:${port}`
+  )
+  holder.close()
+  expect(await swarmOf(first)).toMatchObject({ LocalNodeState: "inactive" })
+}, 30_000)
+
+test("docker swarm init founds a cluster as it was asked to, which outlives the process", async () => {
+  const printed = await first.must(
+    ...["swarm", "init", ...here, "--availability", "drain"],
+    ...["--task-history-limit", "3", "--cert-expiry", "48h", "--dispatcher-heartbeat", "2s"],
+    ...["--default-addr-pool", "10.77.0.0/16", "--default-addr-pool-mask-length", "26"]
+  )
+  expect(printed).toMatch(/^Swarm initialized: current node \(\w{25}\) is now a manager\./)
+  const { Cluster, NodeID } = await swarmOf(first)
+  expect(Cluster).toMatchObject({
+    DefaultAddrPool: ["10.77.0.0/16"],
+    SubnetSize: 26,
+    Spec: {
+      Orchestration: { TaskHistoryRetentionLimit: 3 },
+      Dispatcher: { HeartbeatPeriod: 2e9 },
+      CAConfig: { NodeCertExpiry: 48 * 3600e9 }
+    }
+  })
+  expect(await said(first, "swarm", "init")).toContain("This node is already part of a swarm.")
+  const before = await joinAddress(first)
+  await first.restart()
+  expect(await swarmOf(first)).toMatchObject({ LocalNodeState: "active", NodeID })
+  expect(await joinAddress(first)).toBe(before)
+  const [node] = await first.get("/nodes")
+  expect(node.Spec.Availability).toBe("drain")
+}, 60_000)
+
+test("CA-01 CA-05 docker swarm join makes it a worker, docker swarm leave frees it, and it joins again as a manager", async () => {
+  const address = await joinAddress(first)
+  const foreign = (await tokenOf(first, "worker")).replace(/^SWMTKN-1-\w{50}/, `SWMTKN-1-${"0".repeat(50)}`)
+  expect(await said(second, "swarm", "join", "--token", foreign, address)).toContain(
+    "remote CA does not match fingerprint."
+  )
+  const joined = await second.must(
+    "swarm",
+    "join",
+    ...here,
+    "--token",
+    await tokenOf(first, "worker"),
+    address
+  )
+  expect(joined).toBe("This node joined a swarm as a worker.")
+  expect(await said(second, "node", "ls")).toContain(
+    "Worker nodes can't be used to view or modify cluster state."
+  )
+  const { NodeID } = await swarmOf(second)
+  expect(await second.must("swarm", "leave")).toBe("Node left the swarm.")
+  expect(await swarmOf(second)).toMatchObject({ LocalNodeState: "inactive" })
+  expect(existsSync(join(second.dataDir, "trust"))).toBe(false)
+  const again = await second.must(
+    "swarm",
+    "join",
+    ...here,
+    "--token",
+    await tokenOf(first, "manager"),
+    address
+  )
+  expect(again).toBe("This node joined a swarm as a manager.")
+  expect((await swarmOf(second)).NodeID).not.toBe(NodeID)
+  await eventually(async () => {
+    const { status, body } = await second.api("GET", "/nodes")
+    return status === 200 && body.length === 3
+  }, "the manager knows the cluster")
+}, 60_000)
+
+test("a manager leaves only by force, and a left node can found a cluster of its own", async () => {
+  expect(await said(second, "swarm", "leave")).toContain(
+    "You are attempting to leave the swarm on a node that is participating as a manager."
+  )
+  expect(await second.must("swarm", "leave", "--force")).toBe("Node left the swarm.")
+  expect(await swarmOf(second)).toMatchObject({ LocalNodeState: "inactive" })
+  await second.must("swarm", "init", ...here)
+  expect(await second.get("/nodes")).toHaveLength(1)
+  await second.must("swarm", "leave", "--force")
+}, 60_000)
