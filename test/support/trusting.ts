@@ -30,6 +30,7 @@ export interface Shown {
   readonly Description: { readonly Hostname: string; readonly TLSInfo?: TlsInfo }
   readonly Spec: { readonly Role: string }
   readonly Status: { readonly State: string }
+  readonly ManagerStatus?: { readonly Reachability: string }
 }
 
 export interface Swarm {
