@@ -12,6 +12,7 @@ import { recorder, replay } from "#cli/commands/replay.ts"
 import { status } from "#cli/commands/status.ts"
 import { trace } from "#cli/commands/trace.ts"
 import { tree } from "#cli/commands/tree.ts"
+import { why } from "#cli/commands/why.ts"
 import { nodeFlags } from "#cli/node-options.ts"
 import { runMain } from "#runtime/main.ts"
 import packageJson from "../package.json" with { type: "json" }
@@ -28,6 +29,7 @@ const troupe = Command.make("troupe").pipe(
   Command.withSubcommands([
     node,
     status,
+    why,
     tree,
     trace,
     recorder,

@@ -115,7 +115,7 @@ test("raft knows no nouns, and the model knows nobody", () => {
 /** Files named with a verb only compute, and so does whatever they import. */
 const verbs = new Set(
   (
-    "accept allot append apply assign change choose cover decide describe elect expand explain filter finish judge match negotiate persist place " +
+    "accept allot append apply assign change choose cover decide describe diagnose elect expand explain filter finish judge match negotiate persist place " +
     "plan prune read reconcile reconfigure replicate resolve retry room route shape spread step tick transfer translate"
   ).split(" ")
 )

@@ -19,6 +19,7 @@ import { secretRoutes } from "#actors/gateway/routes/secrets.ts"
 import { serviceRoutes } from "#actors/gateway/routes/services.ts"
 import { swarmRoutes } from "#actors/gateway/routes/swarm.ts"
 import { taskRoutes } from "#actors/gateway/routes/tasks.ts"
+import { whyRoutes } from "#actors/gateway/routes/why.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import type { Fresh } from "#runtime/ids.ts"
 
@@ -54,7 +55,8 @@ const routes: ReadonlyArray<Route> = [
   ...networkRoutes,
   ...secretRoutes,
   ...configRoutes,
-  ...distributionRoutes
+  ...distributionRoutes,
+  ...whyRoutes
 ]
 
 const patterns = routes.map(({ method, path }) => ({

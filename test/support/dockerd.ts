@@ -26,6 +26,8 @@ export interface PrivateEngineOptions {
   /** Lets it write firewall rules; off, so that the machine's Engine is left alone. */
   readonly iptables?: boolean
   readonly labels?: ReadonlyArray<string>
+  /** What it offers to services, `gpu=a` by name or `ssd=3` by number. */
+  readonly genericResources?: ReadonlyArray<string>
 }
 
 export class PrivateEngine {
@@ -62,7 +64,7 @@ export class PrivateEngine {
 
   /** Starts dockerd again on the same data, and waits until it answers. */
   async start(): Promise<void> {
-    const { liveRestore = false, iptables = false, labels = [] } = this.#options
+    const { liveRestore = false, iptables = false, labels = [], genericResources = [] } = this.#options
     const log = openSync(join(this.folder, "dockerd.log"), "a")
     const child = spawn(
       "dockerd",
@@ -76,7 +78,8 @@ export class PrivateEngine {
         "--ip6tables=false",
         `--ip-masq=${iptables}`,
         `--live-restore=${liveRestore}`,
-        ...labels.map((label) => `--label=${label}`)
+        ...labels.map((label) => `--label=${label}`),
+        ...genericResources.map((resource) => `--node-generic-resource=${resource}`)
       ],
       { stdio: ["ignore", log, log], detached: true }
     )

@@ -380,3 +380,13 @@ test("SC-27 tasks that are not wanted any more are not placed", () => {
   book.tasks("a", 1, { DesiredState: "ready" })
   expect(run(book)).toHaveLength(1)
 })
+
+test("services of a task or two each, placed in one turn, share nodes as evenly as one service's tasks do", () => {
+  const book = nodes(3)
+  for (const [at, tasks] of [1, 2, 1, 1, 2, 2].entries()) {
+    book.service(`s${at}`)
+    book.tasks(`s${at}`, tasks)
+  }
+  run(book)
+  expect(perNode(book)).toEqual({ n1: 3, n2: 3, n3: 3 })
+})

@@ -1,0 +1,63 @@
+/** `GET /why/NAME`: why a task is where it is or waits, or which of a service's tasks wait and why. Not the Engine's API. */
+import { find, taskName } from "#actors/gateway/find.ts"
+import { type Call, type Route, reading } from "#actors/gateway/gateway.ts"
+import { type Answer, isRefusal, ok } from "#actors/gateway/response.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { type Refusal, refuse } from "#actors/model/errors.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
+import { isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { diagnose } from "#actors/scheduler/diagnose.ts"
+
+function answerWhy(reader: LedgerReader, call: Call): Answer | Refusal {
+  const name = call.param("name")
+  const task = inSlot(reader, name) ?? find(reader, "task", name)
+  if (!isRefusal(task)) return ok({ Tasks: [why(reader, task)] })
+  const service = find(reader, "service", name)
+  if (!isRefusal(service)) return ok({ Service: service.Spec.Name, Tasks: whatWaits(reader, service) })
+  const several = [task, service].find(({ code }) => code !== "notFound")
+  return several ?? refuse("notFound", `no task and no service is called ${name}`)
+}
+
+/** `web.1`: the newest task there. */
+function inSlot(reader: LedgerReader, name: string): Task | undefined {
+  const [, serviceName = "", slot] = /^(.+)\.(\d+)$/.exec(name) ?? []
+  const service = reader.byName("service", serviceName)
+  if (service === undefined) return undefined
+  const tasks = [...reader.tasksInSlot(service.ID, Number(slot))]
+  const newest = (a: Task, b: Task): Task => (b.CreatedAt >= a.CreatedAt ? b : a)
+  return tasks.length === 0 ? undefined : (tasks.filter(isWanted)[0] ?? tasks.reduce(newest))
+}
+
+/** Those of a service's tasks that are wanted and do not run; of alike ones the first stands for all. */
+function whatWaits(reader: LedgerReader, service: Service): ReadonlyArray<object> {
+  const found = new Map<string, { readonly first: Task; alike: number }>()
+  for (const task of reader.tasksOfService(service.ID)) {
+    const { State, Err = "" } = task.Status
+    if (!isWanted(task) || State === "running" || isTerminal(State)) continue
+    const key = `${task.SpecVersion} ${State} ${Err} ${State === "pending" ? (task.NodeID ?? "") : ""}`
+    const known = found.get(key)
+    if (known === undefined) found.set(key, { first: task, alike: 0 })
+    else known.alike += 1
+  }
+  return [...found.values()].map(({ first, alike }) => ({ ...why(reader, first), Alike: alike }))
+}
+
+function why(reader: LedgerReader, task: Task): object {
+  const { State, Message = "", Err = "" } = task.Status
+  const node = reader.get("node", task.NodeID ?? "")
+  return {
+    ID: task.ID,
+    Name: taskName(reader, task),
+    State,
+    DesiredState: task.DesiredState,
+    Says: Err === "" ? Message : Err,
+    ...(node === undefined ? {} : { Node: node.Description?.Hostname || node.ID }),
+    ...(task.StartAfter === undefined ? {} : { StartAfter: task.StartAfter }),
+    ...(task.Reason === undefined ? {} : { Reason: task.Reason }),
+    ...(State === "pending" && isWanted(task) ? { Diagnosis: diagnose(reader, task) } : {})
+  }
+}
+
+export const whyRoutes: ReadonlyArray<Route> = [
+  { method: "GET", path: "/why/:name", handle: reading(answerWhy) }
+]
