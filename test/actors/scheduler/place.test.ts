@@ -390,3 +390,16 @@ test("services of a task or two each, placed in one turn, share nodes as evenly 
   run(book)
   expect(perNode(book)).toEqual({ n1: 3, n2: 3, n3: 3 })
 })
+
+test("what other kinds of tasks have put on a node in the same turn counts", () => {
+  const book = nodes(3)
+  const one = (id: string, Constraints: ReadonlyArray<string> = []) => {
+    book.service(id, { TaskTemplate: { Placement: { Constraints } } })
+    book.tasks(id, 1)
+  }
+  for (const id of ["a1", "a2", "a3"]) one(id)
+  for (const id of ["b1", "b2", "b3"]) one(id, ["node.id == n3"])
+  for (const id of ["c1", "c2", "c3", "c4", "c5", "c6"]) one(id)
+  run(book)
+  expect(perNode(book)).toEqual({ n1: 4, n2: 4, n3: 4 })
+})
