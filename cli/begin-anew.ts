@@ -5,8 +5,11 @@
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
-import { newRoutePassword } from "#actors/authority/membership.ts"
+import { issueMembership, newRoutePassword } from "#actors/authority/membership.ts"
 import { type Held, heldText, readHeld, rootsText, trustFiles } from "#actors/authority/store.ts"
+import { expiryMs } from "#actors/authority/welcome.ts"
+import { newRequest, readCertificate } from "#actors/authority/x509.ts"
+import type { Cluster } from "#actors/model/objects.ts"
 import type { Roots } from "#actors/model/trust.ts"
 import { founding } from "#actors/raft/core/configuration.ts"
 import { type Incarnation, later, nextIncarnation } from "#actors/raft/incarnation.ts"
@@ -52,7 +55,8 @@ export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
     found,
     survivors,
     incarnation: before,
-    configuration
+    configuration,
+    state
   } = remains ?? (yield* carefully(() => joinLogs(surveyAll([dataDir]))))
   const surveys = survivors.map(({ survey }) => survey)
   const strange = surveys.find(({ owner }) => owner.clusterId !== clusterId)
@@ -67,6 +71,7 @@ export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
   const latest = known.reduce((a, b) => later(a, b))
   const incarnation = nextIncarnation(latest, freshFromMachine().id())
   const raftId = raftIdOf(held)
+  const certified = yield* recertify(held, state.cluster, now)
   const wrapper = readKeyFiles(nodeVfs, dataDir)[0]
   const own = surveys.find(({ directory }) => directory === dataDir)?.log.wrapper ?? wrapper
   yield* carefully(() =>
@@ -79,9 +84,9 @@ export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
       ...(own !== undefined && { wrapper: own }),
       files: {
         [trustFiles.member]: heldText({
-          ...held,
+          ...certified,
           membership: {
-            ...held.membership,
+            ...certified.membership,
             incarnation,
             managers: [],
             // Those that were left behind know the old one.
@@ -93,6 +98,32 @@ export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
     })
   )
   return incarnation
+})
+
+/**
+ * What a survivor shows when it goes on: there is nobody else to certify it. It has another certificate where its own has
+ * ended, or is of a root that the cluster has left.
+ */
+const recertify = Effect.fnUntraced(function* (
+  held: Held,
+  cluster: Cluster,
+  now: number
+): Effect.fn.Return<Held, RecoveryError> {
+  const { nodeId, clusterId, certificate, root, managers } = held.membership
+  const { Roots: roots } = cluster
+  const facts = yield* readCertificate(certificate, root).pipe(Effect.option)
+  const isGood = facts._tag === "Some" && facts.value.notAfter > now
+  if (roots === undefined || (isGood && root === roots.ca.certificate)) return held
+  const issuing = Effect.gen(function* () {
+    const request = yield* newRequest
+    const own = managers.find((peer) => peer.nodeId === nodeId)
+    const addresses = own === undefined ? [] : [own.address]
+    const member = { nodeId, clusterId, role: "manager", addresses } as const
+    const grant = { member, csr: request.pem, managers: [], now, expiryMs: expiryMs(cluster) }
+    const issued = yield* issueMembership(roots, grant)
+    return { ...held, key: request.key, membership: { ...held.membership, ...issued } }
+  })
+  return yield* issuing.pipe(Effect.mapError(({ message }) => cannot(message)))
 })
 
 /** What a fresh directory begins from: another one's state, whole and checked. */

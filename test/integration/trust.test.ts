@@ -1,7 +1,9 @@
 /** The cluster's root while it runs, on three managers and a worker that show each other certificates. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { Effect } from "effect"
+import type { Held } from "#actors/authority/store.ts"
 import { issuerOf, newRequest, newRoot, readCertificate, sign } from "#actors/authority/x509.ts"
+import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 import { mustWriteConfig } from "#test/support/managers.ts"
 import { connectWith, heldBy, putHeld, seedsOf, Trusting } from "#test/support/trusting.ts"
@@ -166,22 +168,28 @@ test("CA-15 changes that overtake each other end in the last one, whoever leads 
 /** The root that the last test left, whose key we have. */
 let own: { readonly pem: string; readonly key: string }
 
-test("CA-10 a node whose certificate has ended while it was away comes back by its old key, and no other way", async () => {
-  const { worker, first } = cluster
-  await worker.stop()
-  const held = heldBy(worker)
-  const { nodeId, clusterId } = held.membership
+/** What a node holds, but for a certificate that ended a minute ago. */
+async function endedCertificateOf(node: Cluster): Promise<Held> {
+  const held = heldBy(node)
+  const { clusterId, nodeId, role } = held.membership
   const request = await run(newRequest)
   const certificate = await run(
     sign({ certificate: own.pem, key: own.key }, request.pem, {
-      subject: `O=${clusterId}, OU=swarm-worker, CN=${nodeId}`,
+      subject: `O=${clusterId}, OU=swarm-${role}, CN=${nodeId}`,
       dnsNames: [],
       addresses: [],
       notBefore: Date.now() - 7_200_000,
       notAfter: Date.now() - 60_000
     })
   )
-  const expired = { ...held, membership: { ...held.membership, certificate }, key: request.key }
+  return { ...held, membership: { ...held.membership, certificate }, key: request.key }
+}
+
+test("CA-10 a node whose certificate has ended while it was away comes back by its old key, and no other way", async () => {
+  const { worker, first } = cluster
+  await worker.stop()
+  const expired = await endedCertificateOf(worker)
+  const { nodeId } = expired.membership
   await expect(connectWith(first, expired, seedsOf(worker).daemon)).rejects.toThrow()
   putHeld(worker, expired)
   await worker.start()
@@ -189,4 +197,22 @@ test("CA-10 a node whose certificate has ended while it was away comes back by i
   const renewed = heldBy(worker).membership
   expect(renewed.nodeId).toBe(nodeId)
   expect((await run(readCertificate(renewed.certificate, own.pem))).notAfter).toBeGreaterThan(Date.now())
+})
+
+test("CA-10 a manager that begins the cluster anew certifies itself, when nobody else is left to do so", async () => {
+  const { first, managers } = cluster
+  await Promise.all(managers.all.map((one) => one.stop()))
+  putHeld(first, await endedCertificateOf(first))
+  await first.start(["--force-new-cluster"])
+  await eventually(
+    async () => {
+      const shown = await cluster.nodes().catch(() => [])
+      return shown.some(({ ID, Status }) => ID === first.nodeId && Status.State === "ready")
+    },
+    "it goes on alone",
+    60_000
+  )
+  const { certificate, root } = heldBy(first).membership
+  expect(root).toBe(own.pem)
+  expect((await run(readCertificate(certificate, root))).notAfter).toBeGreaterThan(Date.now())
 })
