@@ -8,8 +8,15 @@ import type { Task } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isTerminal } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
-import { fitTest } from "#actors/service/dirty.ts"
-import { isOutOfTheWay, mayRestart, policyOf, standing, stopPatienceMs } from "#actors/service/retry.ts"
+import { fitTest, placeTest } from "#actors/service/dirty.ts"
+import {
+  isOutOfTheWay,
+  mayRestart,
+  policyOf,
+  rejected,
+  standing,
+  stopPatienceMs
+} from "#actors/service/retry.ts"
 import { Draft, newTask, type Slot, type SlotKey, slotsOf, specOf, type View } from "#actors/service/slot.ts"
 
 const mostAtOnce = 2_000
@@ -29,19 +36,22 @@ export function finish(view: View): Draft {
     if (newest !== undefined)
       current.push({ key: slot.key, tasks: mine, wanted: mine.filter(isWantedHere), newest })
   }
-  if (modeOf(view.service.Spec) === "global-job") finishOnNodes(view, current, draft)
-  else finishInSlots(view, current, draft)
+  const fits = placeTest(view)
+  if (modeOf(view.service.Spec) === "global-job") finishOnNodes(view, current, draft, fits)
+  else finishInSlots(view, current, draft, fits)
   return draft
 }
 
 const isWantedHere = (task: Task): boolean => task.DesiredState !== "shutdown"
 const isDone = (slot: Slot): boolean => slot.tasks.some((task) => task.Status.State === "complete")
 
+type Fits = (task: Task) => boolean
+
 /** What a slot comes to: nothing left to do in it, work under way, or free for another task. */
 type Progress = "done" | "busy" | "free" | "spent"
 
-/** Replaces what failed or lost its node, as the policy allows, and says where the slot stands. */
-function tendJob(view: View, slot: Slot, draft: Draft): Progress {
+/** Replaces what failed, or lost its node or its place there, as the policy allows, and says where the slot stands. */
+function tendJob(view: View, slot: Slot, draft: Draft, fits: Fits): Progress {
   if (isDone(slot)) return "done"
   const task = slot.newest
   if (!isWantedHere(task)) {
@@ -49,10 +59,12 @@ function tendJob(view: View, slot: Slot, draft: Draft): Progress {
     return hasLeft(view, task, draft) ? "free" : "busy"
   }
   const failed = isTerminal(task.Status.State)
-  const lost = !failed && standing(view.ledger, task) !== "fine"
+  const unfit = !failed && !fits(task)
+  const lost = unfit || (!failed && standing(view.ledger, task) !== "fine")
   if (!failed && !lost) return "busy"
+  const status = unfit ? rejected(view.now) : undefined
   if (!mayRestart(view, slot.tasks, task)) {
-    draft.want(task, "shutdown")
+    draft.want(task, "shutdown", status)
     return "spent"
   }
   const delayMs = lost ? 0 : policyOf(specOf(view, task)).delayMs
@@ -61,8 +73,8 @@ function tendJob(view: View, slot: Slot, draft: Draft): Progress {
     draft.wake(from)
     return "busy"
   }
-  draft.want(task, "shutdown")
-  return isOutOfTheWay(view.ledger, task) ? "free" : "busy"
+  draft.want(task, "shutdown", status)
+  return unfit || isOutOfTheWay(view.ledger, task) ? "free" : "busy"
 }
 
 /** The work of a slot is not done by two at a time, unless the first takes too long to stop. */
@@ -73,7 +85,7 @@ function hasLeft(view: View, task: Task, draft: Draft): boolean {
   return false
 }
 
-function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft): void {
+function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft, holds: Fits): void {
   const job = view.service.Spec.Mode?.ReplicatedJob ?? {}
   const atOnce = job.MaxConcurrent ?? 1
   const total = job.TotalCompletions ?? atOnce
@@ -84,7 +96,7 @@ function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft): vo
   let spent = 0
   for (const slot of slots) {
     taken.add(slot.key)
-    const progress = tendJob(view, slot, draft)
+    const progress = tendJob(view, slot, draft, holds)
     if (progress === "done") done += 1
     else if (progress === "busy") busy += 1
     else if (progress === "spent") spent += 1
@@ -100,7 +112,7 @@ function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft): vo
   }
 }
 
-function finishOnNodes(view: View, slots: ReadonlyArray<Slot>, draft: Draft): void {
+function finishOnNodes(view: View, slots: ReadonlyArray<Slot>, draft: Draft, holds: Fits): void {
   const fits = fitTest(view)
   const byNode = new Map(slots.map((slot) => [slot.key, slot]))
   for (const node of view.ledger.all("node")) {
@@ -112,7 +124,7 @@ function finishOnNodes(view: View, slots: ReadonlyArray<Slot>, draft: Draft): vo
       continue
     }
     if (node.Spec.Availability === "pause") continue
-    if (slot === undefined || tendJob(view, slot, draft) === "free")
+    if (slot === undefined || tendJob(view, slot, draft, holds) === "free")
       draft.fill(node.ID, jobTask(view, node.ID))
   }
   for (const slot of byNode.values()) for (const task of slot.wanted) draft.want(task, "shutdown")

@@ -108,6 +108,34 @@ describe("a node that offers less", () => {
   })
 })
 
+describe("a job's tasks", () => {
+  test("CE-01 CE-03 that lose their place are rejected, and the work is done elsewhere", () => {
+    const stage = new Stage(["n1"])
+    stage.node("n1", { labels: { zone: "a" } })
+    const [constrained, reserving] = [
+      { Placement: { Constraints: ["node.labels.zone == a"] } },
+      { Resources: { Reservations: { NanoCPUs: 3e9 } } }
+    ]
+    for (const [id, TaskTemplate] of Object.entries({ constrained, reserving })) {
+      stage.book.service(id, { Mode: { ReplicatedJob: { TotalCompletions: 1 } }, TaskTemplate })
+      stage.look(id)
+      stage.place()
+      for (const task of stage.tasks(id)) {
+        stage.stubborn.add(task.ID)
+        stage.report(task.ID, "running")
+      }
+    }
+    offers(stage, "n1", { NanoCPUs: 1e9 }).node("n1", { labels: {} })
+    stage.book.node("n2")
+    stage.node("n2", { labels: { zone: "a" } }).converge()
+    for (const id of ["constrained", "reserving"]) {
+      expect(rejections(stage, id)).toMatchObject([{ NodeID: "n1", DesiredState: "shutdown" }])
+      const done = stage.tasks(id).filter((task) => task.Status.State === "complete")
+      expect(done.map((task) => task.NodeID)).toEqual(["n2"])
+    }
+  })
+})
+
 describe("tasks that wait for a node", () => {
   const nowhere: ServiceSpec = {
     Mode: { Replicated: { Replicas: 1 } },
