@@ -90,7 +90,7 @@ describe("roles of running nodes", () => {
     seen.push(await sleeper())
   })
 
-  test("RF-25 promoted and demoted again and again, a node is counted as what it is, and its task stays", async () => {
+  test("RF-25, CA-12 promoted and demoted again and again, a node is counted as what it is, and its task stays", async () => {
     const before = await sleeper()
     for (let round = 0; round < 2; round++) {
       expect(await first.must("node", "promote", "third")).toContain("promoted")

@@ -34,6 +34,7 @@ class Desk {
   readonly told: Array<unknown> = []
   readonly asked: Array<Propose> = []
   readonly issued: Array<RenewalRequest> = []
+  readonly certified: Array<string> = []
   state: NodeState
   checkAt: number | undefined
   /** What the dispatcher makes of a node that is missed: lost, unless nobody else is heard either. */
@@ -61,6 +62,7 @@ class Desk {
       if (action._tag === "Reply") this.answers.push(action.message)
       else if (action._tag === "Tell") this.told.push(action.message)
       else if (action._tag === "Propose") this.asked.push(action)
+      else if (action._tag === "Certify") this.certified.push(action.csr)
       else if (action._tag === "Issue") this.issued.push(action.request)
       else if (action._tag === "Later" && action.key === "check") this.checkAt = this.now + action.afterMs
     }
@@ -387,5 +389,80 @@ describe("what a node is to be", () => {
     expect(before).toBeGreaterThan(desk.now + 20_000)
     desk.register()
     expect(desk.state.heardAt).toBe(desk.now)
+  })
+
+  const TLSInfo = { TrustRoot: "root 1", CertIssuerSubject: "s", CertIssuerPublicKey: "k1" }
+  /** A node that says what it is certified by, in a cluster whose root is another one unless given. */
+  const certified = (certificate = "root 1"): Desk => {
+    const desk = new Desk()
+    const cluster = desk.book.tables.cluster()
+    if (cluster === undefined) throw new Error("there is a cluster")
+    desk.book.must({
+      type: "cluster.trust",
+      v: 1,
+      roots: { ca: { certificate, key: "" }, routePassword: "" },
+      tokens: cluster.JoinTokens
+    })
+    desk.book.must({
+      type: "node.observe",
+      v: 1,
+      nodes: [{ id: "n1", description: { ...description, TLSInfo } }]
+    })
+    return desk
+  }
+  const beat = (desk: Desk): unknown => {
+    desk.say({ _tag: "Heartbeat", session: desk.state.session ?? "", applied: 0 })
+    const { issuer, root } = desk.answers.at(-1) as { issuer?: string; root?: string }
+    return { ...(issuer !== undefined && { issuer }), ...(root !== undefined && { root }) }
+  }
+  const says = (desk: Desk, more: Partial<typeof TLSInfo>): void => {
+    const nodes = [{ id: "n1", description: { ...description, TLSInfo: { ...TLSInfo, ...more } } }]
+    desk.book.must({ type: "node.observe", v: 1, nodes })
+  }
+  const open = (desk: Desk): Desk => {
+    desk.say({ _tag: "Register", boot: "b", description: { ...description, TLSInfo }, addr: "192.168.0.1" })
+    if (desk.asked.length > 0) desk.write()
+    return desk
+  }
+
+  test("CA-13 a node that shall renew hears so with every heartbeat, until it says that it did", () => {
+    const desk = open(certified())
+    expect(beat(desk)).toEqual({})
+    desk.say({ _tag: "Recertify", issuer: "k2" })
+    expect(beat(desk)).toEqual({ issuer: "k2" })
+    expect(beat(desk)).toEqual({ issuer: "k2" })
+    says(desk, { CertIssuerPublicKey: "k2" })
+    expect(beat(desk)).toEqual({})
+  })
+
+  test("CA-13 a node that trusts another root than the cluster hears of that root, until it trusts it", () => {
+    const desk = open(certified("root 2"))
+    expect(beat(desk)).toEqual({ root: "root 2" })
+    says(desk, { TrustRoot: "root 2" })
+    expect(beat(desk)).toEqual({})
+  })
+
+  test("CA-12 another certificate is for the role that the node has: who is to be another one asks for that", () => {
+    const desk = told("worker")
+    const certify = (role: "manager" | "worker"): unknown =>
+      desk.say({ _tag: "Certify", csr: "a request", role }).answers.at(-1)
+    expect(certify("manager")).toEqual({
+      _tag: "NotRenewed",
+      reason: "this node is to be a worker: it asks for that role first"
+    })
+    const before = desk.answers.length
+    desk.say({ _tag: "Certify", csr: "a request", role: "worker" })
+    expect(desk.certified).toEqual(["a request"])
+    expect(desk.answers).toHaveLength(before)
+    // Nothing else of it changes: it is not given time for another life.
+    expect(desk.state.changingRole).toBe(false)
+  })
+
+  test("CA-04 a node that was removed is given no certificate", () => {
+    const desk = told("worker")
+    desk.book.must({ type: "node.remove", v: 1, id: "n1", force: true })
+    desk.say({ _tag: "Certify", csr: "a request", role: "worker" })
+    expect(desk.answers.at(-1)).toEqual({ _tag: "NotRenewed", reason: "this node is not of this cluster" })
+    expect(desk.certified).toEqual([])
   })
 })

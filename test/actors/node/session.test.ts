@@ -23,7 +23,7 @@ class Subject {
   readonly #fresh = Fresh.from(3)
   readonly #self = { home: "n1", kind: "session", id: "main" }
 
-  constructor(props: { readonly name?: string } = {}) {
+  constructor(props: { readonly name?: string; readonly certified?: boolean } = {}) {
     const moment = aMoment(this.now, this.#fresh, this.#self)
     const step = start({ clusterId: "c1", addr: "10.0.0.1", ...props }, moment)
     this.state = step.state
@@ -487,5 +487,36 @@ describe("a machine that changes", () => {
         { _tag: "Describe", session: "s1", description: { ...more, FeatureLevel: featureLevel } }
       ])
     }
+  })
+
+  test("that has another certificate says so, and keeps saying it with whatever else changes", () => {
+    const info = { TrustRoot: "root", CertIssuerSubject: "s", CertIssuerPublicKey: "k" }
+    const certified = { ...facts, FeatureLevel: featureLevel, TLSInfo: info }
+    const session = joined().tell({ _tag: "Certified", info })
+    expect(session.told("node/n1")).toMatchObject([{ _tag: "Describe", description: certified }])
+    const Resources = { NanoCPUs: 4e9, MemoryBytes: 1e9 }
+    session.tell({ _tag: "Described", description: { ...facts, Resources } })
+    expect(session.told("node/n1")).toMatchObject([{ description: { ...certified, Resources } }])
+  })
+
+  test("asks for its certificate when it begins, where it has one, and registers with it", () => {
+    expect(new Subject().told("certificate/main")).toEqual([])
+    const session = new Subject({ certified: true })
+    expect(session.told("certificate/main")).toEqual([{ _tag: "Introduce" }])
+    const info = { TrustRoot: "root", CertIssuerSubject: "s", CertIssuerPublicKey: "k" }
+    session.tell({ _tag: "Certified", info }, described, nothingFound)
+    expect(session.asks("Register")).toMatchObject({ description: { TLSInfo: info } })
+  })
+
+  test("hands on what the leader wants of its certificate, for as long as it does", () => {
+    const session = joined()
+    const beat = { _tag: "Beat", heartbeatMs: 1_000 } as const
+    expect(session.answer("Heartbeat", { ...beat, issuer: "k2" }).told("certificate/main")).toEqual([
+      { _tag: "Wanted", issuer: "k2" }
+    ])
+    expect(session.answer("Heartbeat", { ...beat, root: "root 2" }).told("certificate/main")).toEqual([
+      { _tag: "Wanted", root: "root 2" }
+    ])
+    expect(session.answer("Heartbeat", beat).told("certificate/main")).toEqual([])
   })
 })
