@@ -42,12 +42,13 @@ const heldByManager = Effect.fnUntraced(function* (dataDir: string): Effect.fn.R
 
 /**
  * Begins anew in the data directory of a manager, from `remains` or from what its own log has. Its node must not run.
- * Answers the new incarnation. When it fails, everything is as it was.
+ * Answers the new incarnation. When it fails, everything is as it was. A locked log stays locked by its `unlockKey`.
  */
 export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
   dataDir: string,
   now: number,
-  remains?: Remains
+  remains?: Remains,
+  unlockKey?: Uint8Array
 ): Effect.fn.Return<Incarnation, RecoveryError> {
   const { leftBehind, ...held } = yield* heldByManager(dataDir)
   const { clusterId } = held.membership
@@ -57,7 +58,7 @@ export const beginInPlace = Effect.fn("cli.beginInPlace")(function* (
     incarnation: before,
     configuration,
     state
-  } = remains ?? (yield* carefully(() => joinLogs(surveyAll([dataDir]))))
+  } = remains ?? (yield* carefully(() => joinLogs(surveyAll([dataDir], unlockKey))))
   const surveys = survivors.map(({ survey }) => survey)
   const strange = surveys.find(({ owner }) => owner.clusterId !== clusterId)
   if (strange !== undefined) {
@@ -121,7 +122,12 @@ const recertify = Effect.fnUntraced(function* (
     const member = { nodeId, clusterId, role: "manager", addresses } as const
     const grant = { member, csr: request.pem, managers: [], now, expiryMs: expiryMs(cluster) }
     const issued = yield* issueMembership(roots, grant)
-    return { ...held, key: request.key, membership: { ...held.membership, ...issued } }
+    const { sealedKeys, ...rest } = held
+    const lock = sealedKeys !== undefined && cluster.UnlockKey !== undefined && [cluster.UnlockKey]
+    return {
+      ...{ ...rest, key: request.key, membership: { ...held.membership, ...issued } },
+      ...(lock && { lock })
+    }
   })
   return yield* issuing.pipe(Effect.mapError(({ message }) => cannot(message)))
 })

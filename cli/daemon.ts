@@ -13,6 +13,7 @@ import { serveApi } from "#actors/api/serve.ts"
 import { Credentials, type CredentialsService, openCredentials } from "#actors/authority/credentials.ts"
 import { keepJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
+import { newUnlockKey } from "#actors/authority/lock.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import { type Held, type LeftBehind, readHeld } from "#actors/authority/store.ts"
@@ -26,6 +27,7 @@ import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import { openGateway } from "#actors/gateway/open.ts"
+import type { Doors } from "#actors/gateway/server.ts"
 import { ledgerMetrics } from "#actors/ledger/metrics.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
@@ -45,6 +47,7 @@ import { freshFromMachine } from "#cli/identity.ts"
 import { idle } from "#cli/idle.ts"
 import { removeTasks } from "#cli/leave.ts"
 import { leftBehindText, rememberLeftBehind, WentOnWithout } from "#cli/left-behind.ts"
+import { bytesOf, type Keyring, openHeld } from "#cli/lock.ts"
 import { openManager } from "#cli/manager.ts"
 import { type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
 import { becomeMember } from "#cli/member.ts"
@@ -81,7 +84,8 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
     left: yield* Deferred.make<void>(),
     asked: undefined,
     begins: false,
-    problem: undefined
+    problem: undefined,
+    keyring: { unlockKey: undefined }
   }
   // A signal while it leaves must not cut the leaving short.
   const vanishIfLeft = Effect.flatMap(
@@ -115,6 +119,7 @@ interface Lives {
   begins: boolean
   /** Why that first life could not be. */
   problem: string | undefined
+  readonly keyring: Keyring
 }
 
 /** It was given nothing to begin with: without a cluster, it waits for `docker swarm init` or `join`. */
@@ -156,7 +161,7 @@ const giveUpBeginning = <E extends { readonly message: string }>(
 
 /** Whoever asked hears why it cannot be; then the next life goes on as before. */
 const beginAnew = ({ dataDir }: NodeOptions, lives: Lives) =>
-  beginInPlace(dataDir, Date.now()).pipe(
+  beginInPlace(dataDir, Date.now(), undefined, bytesOf(lives.keyring.unlockKey)).pipe(
     Effect.catch(({ message }) => {
       const { asked } = lives
       lives.asked = undefined
@@ -179,8 +184,10 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
   if (waitsForOrders(options) && (yield* readHeld(options.dataDir)) === undefined)
     return yield* serveIdle(options, lives)
   const held: Held = yield* becomeMember(options, Date.now())
+  const opened = openHeld(options.dataDir, held, lives.keyring)
+  if (opened === undefined) return yield* serveLocked(options, held, lives)
   if (held.leftBehind !== undefined) return yield* serveLeftBehind(options, held, held.leftBehind, lives)
-  const credentials = yield* openCredentials(options.dataDir, held)
+  const credentials = yield* openCredentials(options.dataDir, opened)
   // The next life may be due before this one has come up: a manager may wait for others that it is no longer one of.
   const superseded = Effect.as(credentials.superseded, "another role" as End)
   const placed = options.isPlaced ? options : { ...options, ...held.place }
@@ -192,6 +199,10 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
     )
   )
 })
+
+/** What runs here, without a NATS to ask it by. */
+const announce = ({ dataDir, socket }: NodeOptions, { nodeId, clusterId }: Identity, doors: Doors) =>
+  announceRunning(dataDir, { pid: process.pid, nodeId, clusterId, socket, http: doors.url ?? "", nats: "" })
 
 const nobody: Identity = { nodeId: "", clusterId: "" }
 
@@ -226,18 +237,48 @@ const serveIdle = Effect.fnUntraced(function* (options: NodeOptions, lives: Live
     system: alone({ nodeId: "idle", clusterId: "none" }),
     control
   })
-  yield* announceRunning(options.dataDir, {
-    pid: process.pid,
-    ...nobody,
-    socket: options.socket,
-    http: doors.url ?? "",
-    nats: ""
-  })
+  yield* announce(options, nobody, doors)
   yield* Effect.logInfo(
     `This node is in no cluster: it waits for docker swarm init or join at unix://${options.socket}`
   )
   yield* tellAsked(lives, "")
   return yield* Deferred.await(ends)
+})
+
+/** What a manager does whose disk people have locked: its tasks go on, and it waits for the key. */
+const serveLocked = Effect.fnUntraced(function* (options: NodeOptions, held: Held, lives: Lives) {
+  const identity: Identity = held.membership
+  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+  const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
+  const ends = yield* Deferred.make<End>()
+  const unlock = (unlockKey: string) =>
+    Effect.gen(function* () {
+      if (openHeld(options.dataDir, held, { unlockKey }) === undefined)
+        return yield* Refused.of(
+          refuse("unauthenticated", "swarm could not be unlocked: invalid key provided")
+        )
+      lives.keyring.unlockKey = unlockKey
+      yield* nextLife(lives, Deferred.succeed(ends, "another role"))
+    })
+  const doors = yield* openGateway({
+    ...sharedOf(identity, () => held.membership.root),
+    ...doorsOf(options),
+    engine: yield* engineAddress(options),
+    executor,
+    ledger: () => undefined,
+    membership: () => "locked",
+    system: alone(identity),
+    control: {
+      unlock,
+      leave: () => leaving(options, lives, Effect.orDie(removeTasks(executor)))
+    }
+  })
+  yield* announce(options, identity, doors)
+  yield* Effect.logWarning(
+    `This manager's disk is locked: it waits for docker swarm unlock at unix://${options.socket}`
+  )
+  const over = Effect.as(Deferred.await(lives.left), "over" as End)
+  return yield* Effect.raceFirst(over, Deferred.await(ends))
 })
 
 /** What a member does that was left behind: says so, and leaves when it is told to. */
@@ -267,14 +308,7 @@ const serveLeftBehind = Effect.fnUntraced(function* (
       forceNewCluster: nextLife(lives, Deferred.succeed(asked, "begin anew"))
     }
   })
-  yield* announceRunning(options.dataDir, {
-    pid: process.pid,
-    nodeId: identity.nodeId,
-    clusterId: identity.clusterId,
-    socket: options.socket,
-    http: doors.url ?? "",
-    nats: ""
-  })
+  yield* announce(options, identity, doors)
   const over = Effect.as(Deferred.await(lives.left), "over" as End)
   return yield* Effect.raceFirst(over, Deferred.await(asked))
 })
@@ -301,7 +335,8 @@ const serveMember = Effect.fnUntraced(function* (
 
   const drivers = yield* Layer.build(driversOf(options, identity))
   const executor = Context.get(drivers, Executor)
-  const manager = role === "manager" ? yield* openManager(options, credentials, executor, host) : undefined
+  const manager =
+    role === "manager" ? yield* openManager(options, credentials, executor, host, lives.keyring) : undefined
   const worker = manager === undefined ? yield* openWorker(options, credentials) : undefined
   const nats = manager?.nats ?? worker?.nats
   assert(nats !== undefined, "a node is a manager or a worker")
@@ -495,6 +530,7 @@ const sharedOf = ({ nodeId }: Identity, root: () => string) => ({
   clock: Date.now,
   fresh: freshFromMachine(),
   newToken: () => newJoinToken(root()),
+  newUnlockKey,
   onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
 })
 

@@ -65,7 +65,7 @@ const availabilityOf = (asked: string | undefined, { availability }: NodeOptions
   asked === "active" || asked === "pause" || asked === "drain" ? asked : availability
 
 const wishOf = (asked: SwarmInitRequest, { availability, addrPool }: NodeOptions): Wish => ({
-  spec: asked.Spec ?? {},
+  spec: { ...asked.Spec, ...(asked.AutoLockManagers && { EncryptionConfig: { AutoLockManagers: true } }) },
   addrPool: asked.DefaultAddrPool?.length ? asked.DefaultAddrPool : addrPool,
   subnetSize: asked.SubnetSize || usualSubnetSize,
   dataPathPort: asked.DataPathPort || usualDataPathPort,

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import { Effect, Queue, Schedule } from "effect"
 import { type CredentialsService, joinedBy, knowing } from "#actors/authority/credentials.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
+import { newUnlockKey } from "#actors/authority/lock.ts"
 import { peersOf, workersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { dropRoots, type Held, readRoots } from "#actors/authority/store.ts"
@@ -24,6 +25,7 @@ import { followDepartures } from "#actors/raft/wire/departures.ts"
 import { openNatsWire } from "#actors/raft/wire/nats.ts"
 import { freshFromMachine } from "#cli/identity.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
+import { bytesOf, followLock, type Keyring } from "#cli/lock.ts"
 import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import type { Host } from "#runtime/host.ts"
@@ -33,7 +35,8 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   options: NodeOptions,
   credentials: CredentialsService,
   executor: ExecutorService,
-  host: Host
+  host: Host,
+  keyring: Keyring
 ) {
   const held = credentials.held()
   const { clusterId, nodeId, managers } = held.membership
@@ -47,8 +50,12 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   })
   const [nats] = yield* connecting
   const wire = yield* openWire(nats, held, incarnation, lookout)
+  const unlockKey = bytesOf(keyring.unlockKey)
   const opening = openLedger({
-    openRaft: openGroup({ wire, initial: initialGroup(held), incarnation }),
+    openRaft: openGroup({
+      ...{ wire, initial: initialGroup(held), incarnation },
+      ...(unlockKey !== undefined && { unlockKey })
+    }),
     directory: options.dataDir,
     clusterId,
     nodeId,
@@ -60,6 +67,7 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   const settling = settle(options, held, executor, ledger, incarnation)
   yield* Effect.raceFirst(lookout.leftBehind, settling)
   if (held.wish !== undefined) yield* credentials.change(({ wish: _granted, ...rest }) => rest)
+  yield* followLock(credentials, ledger, keyring)
   yield* followPeers(credentials, nats, ledger)
   yield* Effect.forkScoped(keepAsking(credentials.held, ledger, lookout))
   return { nats, ledger, incarnation, leftBehind: lookout.leftBehind }
@@ -259,6 +267,7 @@ const found = Effect.fnUntraced(function* (
           subnetSize: held.wish?.subnetSize,
           dataPathPort: held.wish?.dataPathPort,
           spec: held.wish && completeSwarm(usualSpec, held.wish.spec),
+          unlockKey: held.wish?.spec.EncryptionConfig?.AutoLockManagers ? newUnlockKey() : undefined,
           node: yield* describe(options, held, executor),
           roots,
           tokens

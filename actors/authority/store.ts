@@ -7,6 +7,7 @@
 import { mkdirSync, rmSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
+import { sealWith } from "#actors/authority/lock.ts"
 import { Membership } from "#actors/authority/protocol.ts"
 import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
 import { SwarmSpec } from "#actors/model/spec.ts"
@@ -41,7 +42,8 @@ const Held = Schema.Struct({
   key: Schema.String,
   leftBehind: Schema.optionalKey(LeftBehind),
   place: Schema.optionalKey(Place),
-  wish: Schema.optionalKey(Wish)
+  wish: Schema.optionalKey(Wish),
+  sealedKeys: Schema.optionalKey(Schema.Array(Schema.String))
 })
 
 /** `ports` are where it listens as a manager, chosen once. */
@@ -55,6 +57,10 @@ export interface Held {
   /** Where it was told to listen, and what to tell others, by who made it a member while it ran. */
   readonly place?: typeof Place.Type
   readonly wish?: Wish
+  /** `key` as it lies on a locked manager's disk, once for each key that opens it; then `key` is empty. */
+  readonly sealedKeys?: ReadonlyArray<string>
+  /** The unlock keys that `key` is sealed with when it is written; never written themselves. */
+  readonly lock?: ReadonlyArray<string>
 }
 
 /** Under the data directory. */
@@ -67,7 +73,12 @@ const rootsFile = (dataDir: string): string => join(dataDir, trustFiles.roots)
 const textOf = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 /** The text of `trustFiles.member`, and of `trustFiles.roots`. */
-export const heldText = (held: Held): string => textOf({ format: 1, ...held })
+export function heldText({ lock = [], ...held }: Held): string {
+  // A worker has nothing that is worth a lock, as in Swarm.
+  const isLocked = lock.length > 0 && held.membership.role === "manager"
+  const sealed = isLocked && { key: "", sealedKeys: lock.map((unlockKey) => sealWith(unlockKey, held.key)) }
+  return textOf({ format: 1, ...held, ...sealed })
+}
 export const rootsText = (roots: Roots): string => textOf(roots)
 
 const attempt = <A>(path: string, run: () => A): Effect.Effect<A, TrustStoreError> =>

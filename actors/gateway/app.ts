@@ -36,6 +36,7 @@ export interface AppOptions {
   readonly clock: () => number
   readonly fresh: Fresh
   readonly newToken: (role: "worker" | "manager") => string
+  readonly newUnlockKey: () => string
   /** An active manager unless told otherwise. */
   readonly membership?: () => Membership
   /** See `Gateway.problem`. */
@@ -88,6 +89,7 @@ export function makeApp(options: AppOptions): Hono {
     clock: options.clock,
     fresh: options.fresh,
     newToken: options.newToken,
+    newUnlockKey: options.newUnlockKey,
     who: options.who
   }
 

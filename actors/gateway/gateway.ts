@@ -25,6 +25,8 @@ export interface MembershipControl {
   readonly init: (request: SwarmInitRequest) => Effect.Effect<string, Refused>
   readonly join: (request: SwarmJoinRequest) => Effect.Effect<void, Refused>
   readonly leave: (force: boolean) => Effect.Effect<void, Refused>
+  /** Opens a locked manager's disk; completes when it serves. */
+  readonly unlock: (unlockKey: string) => Effect.Effect<void, Refused>
   /** Begins the cluster anew with this manager alone; gives its node's id when it serves again. */
   readonly forceNewCluster: Effect.Effect<string, Refused>
 }
@@ -43,6 +45,8 @@ export interface Gateway {
   readonly fresh: Fresh
   /** A new join token, from the machine's own source of chance. */
   readonly newToken: (role: "worker" | "manager") => string
+  /** A new key for people to unlock managers with. */
+  readonly newUnlockKey: () => string
   readonly who: (request: Request) => string
 }
 

@@ -22,7 +22,10 @@ import type { LedgerService } from "#actors/ledger/service.ts"
 import type { SystemService } from "#runtime/system.ts"
 
 export interface OpenOptions
-  extends Pick<AppOptions, "nodeId" | "clock" | "fresh" | "newToken" | "problem" | "control" | "onDefect"> {
+  extends Pick<
+    AppOptions,
+    "nodeId" | "clock" | "fresh" | "newToken" | "newUnlockKey" | "problem" | "control" | "onDefect"
+  > {
   /** The unix socket's path; absent for none. */
   readonly socket?: string
   /** `HOST:PORT`; absent for none. */
@@ -63,6 +66,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     clock,
     fresh: options.fresh,
     newToken: options.newToken,
+    newUnlockKey: options.newUnlockKey,
     ...(options.problem === undefined ? {} : { problem: options.problem })
   }
   const app = makeApp({

@@ -22,6 +22,7 @@ const statuses: Readonly<Record<Refusal["code"], number>> = {
   failedPrecondition: 400,
   notImplemented: 501,
   forbidden: 403,
+  unauthenticated: 401,
   unavailable: 503,
   unknown: 500
 }

@@ -49,7 +49,8 @@ export interface Doors {
  * closed with its answer.
  */
 const outlastsDoors = (request: IncomingMessage): boolean =>
-  request.method === "POST" && /^\/swarm\/(init|join|leave)$/.test(splitVersion(request.url ?? "/").path)
+  request.method === "POST" &&
+  /^\/swarm\/(init|join|leave|unlock)$/.test(splitVersion(request.url ?? "/").path)
 
 // Answers under way when we stop; streams were told already, and nobody waits longer for a list.
 const graceMs = 1_000

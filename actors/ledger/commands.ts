@@ -66,7 +66,9 @@ export const Command = Schema.Union([
   command("cluster.update", {
     version: whole,
     spec: SwarmSpec,
-    tokens: optional(Schema.Struct({ Worker: text, Manager: text }))
+    tokens: optional(Schema.Struct({ Worker: text, Manager: text })),
+    /** Empty for none from now on. */
+    unlockKey: optional(text)
   }),
   /** Gives roots to a cluster that was founded without any, and tokens that name them. */
   command("cluster.trust", { roots: Roots, tokens: Cluster.fields.JoinTokens }),
@@ -91,6 +93,7 @@ export const Command = Schema.Union([
     version: whole,
     spec: SwarmSpec,
     tokens: optional(Cluster.fields.JoinTokens),
+    unlockKey: optional(text),
     rotation: optional(Authority)
   }),
   /** Every node has a certificate of the root under way, whose `certificate` this is: it alone is trusted from now on. */

@@ -118,7 +118,8 @@ export const openLedger = Effect.fnUntraced(function* <E>(
       chunks: machine.snapshot()
     }),
     marks: () => machine.marks(),
-    ...(raft.figures === undefined ? {} : { figures: raft.figures })
+    ...(raft.figures === undefined ? {} : { figures: raft.figures }),
+    ...(raft.wrapKeys === undefined ? {} : { wrapKeys: raft.wrapKeys })
   }
 })
 

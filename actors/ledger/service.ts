@@ -5,7 +5,14 @@ import type { Mark } from "#actors/ledger/marks.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Refusal } from "#actors/model/errors.ts"
 import type { Cluster } from "#actors/model/objects.ts"
-import type { GroupService, Leadership, NoLeader, RaftFigures, RaftStatus } from "#actors/raft/protocol.ts"
+import type {
+  GroupService,
+  Leadership,
+  NoLeader,
+  RaftFigures,
+  RaftService,
+  RaftStatus
+} from "#actors/raft/protocol.ts"
 
 /** Who asks and why; both are written beside the command. */
 export interface Origin {
@@ -57,6 +64,8 @@ export interface LedgerService {
   readonly marks: () => ReadonlyArray<Mark>
   /** What this member of the Raft group measures of itself. */
   readonly figures?: () => RaftFigures
+  /** Lets another key open this member's log on disk. */
+  readonly wrapKeys?: RaftService["wrapKeys"]
 }
 
 export class Ledger extends Context.Service<Ledger, LedgerService>()("troupe/actors/ledger/Ledger") {}

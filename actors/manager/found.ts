@@ -23,6 +23,8 @@ export interface Founding {
   }
   readonly roots: Roots
   readonly tokens: { readonly Worker: string; readonly Manager: string }
+  /** Where managers are to lock themselves. */
+  readonly unlockKey?: string | undefined
 }
 
 /** A new cluster's networks are cut from its pool in pieces of this size. */
@@ -77,7 +79,8 @@ export function foundingCommands(founding: Founding): ReadonlyArray<Command> {
         DataPathPort: founding.dataPathPort ?? usualDataPathPort,
         JoinTokens: founding.tokens,
         FeatureLevel: featureLevel,
-        Roots: founding.roots
+        Roots: founding.roots,
+        ...(founding.unlockKey !== undefined && { UnlockKey: founding.unlockKey })
       },
       node: firstNode(node)
     },

@@ -14,6 +14,7 @@ export const Refusal = Schema.Struct({
     "failedPrecondition",
     "notImplemented",
     "forbidden",
+    "unauthenticated",
     "unavailable",
     "unknown"
   ]),
@@ -35,6 +36,7 @@ const rpcNames: Readonly<Record<Refusal["code"], string>> = {
   failedPrecondition: "FailedPrecondition",
   notImplemented: "Unimplemented",
   forbidden: "PermissionDenied",
+  unauthenticated: "Unauthenticated",
   unavailable: "Unavailable",
   unknown: "Unknown"
 }

@@ -225,6 +225,8 @@ export const Cluster = Schema.Struct({
   /** The least of its members' feature levels; an entry of a higher level is refused. */
   FeatureLevel: whole,
   /** What certificates are signed by: secrets. Absent in clusters founded before there were any. */
-  Roots: optional(Roots)
+  Roots: optional(Roots),
+  /** What people unlock managers with: a secret. Absent where they do not lock themselves. */
+  UnlockKey: optional(text)
 })
 export type Cluster = typeof Cluster.Type

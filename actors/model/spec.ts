@@ -269,6 +269,8 @@ export const SwarmJoinRequest = shape({
   Availability: text
 })
 
+export const SwarmUnlockRequest = shape({ UnlockKey: text })
+
 export type SwarmInitRequest = typeof SwarmInitRequest.Type
 export type SwarmJoinRequest = typeof SwarmJoinRequest.Type
 export type HealthConfig = typeof HealthConfig.Type

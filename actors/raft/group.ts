@@ -117,6 +117,7 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
     const { wire, initial, host = hostSettings } = settings
     const gauges = new Gauges()
     let member: Member | undefined
+    let disk: Storage | undefined
     // Before the member, so that they end after it: closing takes ticks and messages.
     yield* Effect.acquireRelease(
       Effect.sync(() =>
@@ -148,6 +149,7 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
     const opening = Effect.try({
       try: () => {
         const storage = diskStorage(opened, (error) => made.halt(error))
+        disk = storage
         const made: Member = new Member({
           id: nodeId,
           boot: randomBytes(8).toString("hex"),
@@ -174,7 +176,11 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
     const made = yield* Effect.acquireRelease(opening, close)
     made.onLeadership((leadership) => gauges.followed(leadership))
     yield* Effect.forkScoped(warn(gauges))
-    return { ...serviceOf(made), figures: () => ({ ...made.figures(), gauges }) }
+    return {
+      ...serviceOf(made),
+      wrapKeys: (wrap) => Effect.callback<void>((resume) => disk?.wrapKeys(wrap, () => resume(Effect.void))),
+      figures: () => ({ ...made.figures(), gauges })
+    }
   })
 
 /** The storage, with every write measured. */

@@ -6,7 +6,7 @@
 import { Context, Effect, type Scope } from "effect"
 import type { Gauges } from "#actors/raft/gauges.ts"
 import type { HostStatus } from "#actors/raft/host/protocol.ts"
-import type { StorageStatus } from "#actors/raft/storage.ts"
+import type { StorageStatus, WrapWith } from "#actors/raft/storage.ts"
 
 /** Makes a proposal recognisable when it is sent again: applied once per (proposer, boot, seq). */
 export interface ProposalId {
@@ -119,6 +119,8 @@ export interface RaftService {
   readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
   /** Takes a snapshot now and drops the log it covers. */
   readonly compact: Effect.Effect<void>
+  /** Lets another key open the log on disk. Absent where there is none. */
+  readonly wrapKeys?: (wrap: WrapWith) => Effect.Effect<void>
   /** Absent where there is nothing to measure: no disk, or no part in the group. */
   readonly figures?: () => RaftFigures
   readonly group: GroupService

@@ -37,10 +37,13 @@ export interface Remains {
 }
 
 /** Reads the logs in these data directories, changing nothing. Throws `RecoveryError`. */
-export function surveyAll(directories: ReadonlyArray<string>): ReadonlyArray<Survivor> {
+export function surveyAll(
+  directories: ReadonlyArray<string>,
+  unlockKey?: Uint8Array
+): ReadonlyArray<Survivor> {
   return directories.map((directory) => {
     try {
-      const found = survey({ vfs: nodeVfs, cipher: nodeCipher, directory })
+      const found = survey({ vfs: nodeVfs, cipher: nodeCipher, directory, ...(unlockKey && { unlockKey }) })
       return { survey: found, alone: merge([found]) }
     } catch (error) {
       throw cannot((error as Error).message)

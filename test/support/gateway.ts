@@ -110,6 +110,7 @@ export class TestGateway {
       who: () => "local",
       clock: () => gateway.now,
       fresh: Fresh.from(7),
+      newUnlockKey: () => `SWMKEY-1-${"k".repeat(42)}${++gateway.#tokens}`,
       newToken: (role) => `SWMTKN-1-${role}-${++gateway.#tokens}`,
       membership: () => gateway.membership,
       onDefect: (defect) => gateway.defects.push(defect),

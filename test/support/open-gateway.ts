@@ -65,6 +65,7 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
         clock: Date.now,
         fresh: Fresh.from(7),
         newToken: () => "SWMTKN-1-test",
+        newUnlockKey: () => "SWMKEY-1-test",
         version: "0.0.0-test"
       })
     }).pipe(Scope.provide(scope))

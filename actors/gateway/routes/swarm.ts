@@ -1,7 +1,7 @@
 /** `/swarm`: Engine API, tag Swarm. */
 import { Effect } from "effect"
 import { planRootChange } from "#actors/authority/rotation.ts"
-import { readBody, readJson } from "#actors/gateway/body.ts"
+import { readBody } from "#actors/gateway/body.ts"
 import {
   allow,
   type Call,
@@ -21,8 +21,9 @@ import { checkInit, checkJoin } from "#actors/gateway/validate/check-beginning.t
 import { checkSwarm, completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse } from "#actors/model/errors.ts"
+import type { Cluster } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
-import { SwarmInitRequest, SwarmJoinRequest, SwarmSpec } from "#actors/model/spec.ts"
+import { SwarmInitRequest, SwarmJoinRequest, SwarmSpec, SwarmUnlockRequest } from "#actors/model/spec.ts"
 
 const noCluster = refuse("notFound", "This node is not part of a swarm")
 
@@ -127,8 +128,7 @@ const updateSwarm = (gateway: Gateway, call: Call): Handled =>
     const { version } = yield* orRefuse(parseVersionIndex(call.query, "swarm"))
     const rotateWorker = yield* orRefuse(parseSwitch(call.query, "rotateWorkerToken"))
     const rotateManager = yield* orRefuse(parseSwitch(call.query, "rotateManagerToken"))
-    // Without autolock there is no key, and nothing to rotate: the Engine says nothing either.
-    yield* orRefuse(parseSwitch(call.query, "rotateManagerUnlockKey"))
+    const rotateUnlockKey = yield* orRefuse(parseSwitch(call.query, "rotateManagerUnlockKey"))
     const reader = yield* current(gateway)
     const cluster = reader.cluster()
     if (cluster === undefined) return yield* Refused.of(noCluster)
@@ -143,7 +143,14 @@ const updateSwarm = (gateway: Gateway, call: Call): Handled =>
             Manager: rotateManager.on ? gateway.newToken("manager") : cluster.JoinTokens.Manager
           }
         : undefined
-    const update = { v: 1, version, spec, ...(tokens === undefined ? {} : { tokens }) } as const
+    const unlockKey = unlockKeyFor(gateway, cluster, spec, rotateUnlockKey.on)
+    const update = {
+      v: 1,
+      version,
+      spec,
+      ...(tokens !== undefined && { tokens }),
+      ...(unlockKey !== undefined && { unlockKey })
+    } as const
     yield* write(
       gateway,
       call,
@@ -156,19 +163,35 @@ const updateSwarm = (gateway: Gateway, call: Call): Handled =>
           found !== undefined &&
           found.Version.Index > version &&
           equal(found.Spec, spec) &&
-          (tokens === undefined || equal(found.JoinTokens, tokens))
+          (tokens === undefined || equal(found.JoinTokens, tokens)) &&
+          (unlockKey === undefined || (found.UnlockKey ?? "") === unlockKey)
         )
       }
     )
     return done
   })
 
-/** Empty, as for every cluster that is not locked at start. */
-const unlockKey = reading(() => ok({ UnlockKey: "" }))
+/** The key that the change brings about: none where it stays as it is, an empty one where there is to be none any more. */
+function unlockKeyFor(
+  gateway: Gateway,
+  { UnlockKey: present }: Cluster,
+  { EncryptionConfig }: SwarmSpec,
+  isRotated: boolean
+): string | undefined {
+  if (EncryptionConfig?.AutoLockManagers !== true) return present === undefined ? undefined : ""
+  return present === undefined || isRotated ? gateway.newUnlockKey() : undefined
+}
+
+/** Empty for a cluster whose managers do not lock themselves. */
+const showUnlockKey = reading((reader) => ok({ UnlockKey: reader.cluster()?.UnlockKey ?? "" }))
 
 const unlockSwarm = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
-    yield* readJson(call.request)
+    const { UnlockKey = "" } = yield* readBody(call.request, SwarmUnlockRequest)
+    if (gateway.membership() === "locked" && gateway.control.unlock !== undefined) {
+      yield* gateway.control.unlock(UnlockKey)
+      return done
+    }
     return yield* gateway.membership() === "active/manager"
       ? // The Engine's word for it is a conflict.
         refusing("alreadyExists", "swarm is not locked")
@@ -181,6 +204,6 @@ export const swarmRoutes: ReadonlyArray<Route> = [
   { method: "POST", path: "/swarm/join", handle: joinSwarm },
   { method: "POST", path: "/swarm/leave", handle: leaveSwarm },
   { method: "POST", path: "/swarm/update", handle: updateSwarm },
-  { method: "GET", path: "/swarm/unlockkey", handle: unlockKey },
+  { method: "GET", path: "/swarm/unlockkey", handle: showUnlockKey },
   { method: "POST", path: "/swarm/unlock", handle: unlockSwarm }
 ]

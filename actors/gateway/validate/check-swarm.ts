@@ -24,9 +24,6 @@ export function checkSwarm(asked: SwarmSpec): Refusal | undefined {
       `CAConfig.ExternalCAs has ${external.length} entries: expected none, because external CAs are not supported; bring the root along with CAConfig.SigningCACert and CAConfig.SigningCAKey instead`
     )
   }
-  if (asked.EncryptionConfig?.AutoLockManagers === true) {
-    return refuse("notImplemented", "autolock is not supported: managers cannot be locked yet")
-  }
   return undefined
 }
 

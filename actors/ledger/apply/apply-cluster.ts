@@ -11,6 +11,7 @@ import {
 import { featureLevelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, refuse } from "#actors/model/errors.ts"
+import type { Cluster } from "#actors/model/objects.ts"
 import { firstIncarnation, supersedes } from "#actors/raft/incarnation.ts"
 
 export function createCluster(tables: LedgerTables, at: At, command: Of<"cluster.create">): Verdict {
@@ -26,13 +27,23 @@ export function updateCluster(tables: LedgerTables, at: At, command: Of<"cluster
   const cluster = tables.cluster()
   if (cluster === undefined) return notFound("cluster", "default")
   if (cluster.Version.Index !== command.version) return outOfSequence
-  tables.setCluster({
-    ...cluster,
-    Spec: command.spec,
-    ...(command.tokens === undefined ? {} : { JoinTokens: command.tokens }),
-    ...touched(at)
-  })
+  tables.setCluster({ ...withSettings(cluster, command), ...touched(at) })
   return { id: cluster.ID }
+}
+
+/** What both commands that change settings have in common. */
+function withSettings(
+  cluster: Cluster,
+  { spec, tokens, unlockKey }: Pick<Of<"cluster.update">, "spec" | "tokens" | "unlockKey">
+): Cluster {
+  const { UnlockKey: former, ...rest } = cluster
+  const UnlockKey = unlockKey ?? former ?? ""
+  return {
+    ...rest,
+    Spec: spec,
+    ...(tokens !== undefined && { JoinTokens: tokens }),
+    ...(UnlockKey !== "" && { UnlockKey })
+  }
 }
 
 export function trustCluster(tables: LedgerTables, at: At, command: Of<"cluster.trust">): Verdict {
@@ -48,11 +59,9 @@ export function rotateCluster(tables: LedgerTables, at: At, command: Of<"cluster
   if (cluster?.Roots === undefined) return notFound("cluster", "default")
   if (cluster.Version.Index !== command.version) return outOfSequence
   const { rotation: _before, ...roots } = cluster.Roots
-  const { spec, tokens, rotation } = command
+  const { rotation } = command
   tables.setCluster({
-    ...cluster,
-    Spec: spec,
-    ...(tokens !== undefined && { JoinTokens: tokens }),
+    ...withSettings(cluster, command),
     RootRotationInProgress: rotation !== undefined,
     Roots: { ...roots, ...(rotation !== undefined && { rotation }) },
     ...touched(at)

@@ -54,6 +54,9 @@ export class Unreadable extends Error {
   override readonly name = "Unreadable"
 }
 
+/** People have the key. */
+export class LockedLog extends Unreadable {}
+
 export interface ReadInput {
   readonly vfs: Vfs
   readonly cipher: Cipher
@@ -101,7 +104,17 @@ export function openReadable(input: ReadInput): Readable & { readonly damage: Re
       }
     }
   }
-  throw new Unreadable(`Cannot read ${directory}: its data keys are wrapped by a key that is not here`)
+  throw new LockedLog(`Cannot read ${directory}: its data keys are wrapped by a key that is not here`)
+}
+
+/** Whether the keys at hand open the log; true where there is none, or where it is not for want of a key. */
+export function canOpen(input: ReadInput): boolean {
+  try {
+    openReadable(input)
+    return true
+  } catch (error) {
+    return !(error instanceof LockedLog)
+  }
 }
 
 function ownerFromSegments(vfs: Vfs, cipher: Cipher, directory: string): Owner | undefined {

@@ -191,7 +191,6 @@ test("CT-21: the cluster's settings have limits, and tokens are renewed one by o
   expect(await said({ ...body.Spec, Dispatcher: { HeartbeatPeriod: -1 } })).toBe(
     rpc("InvalidArgument", "heartbeat time period cannot be a negative duration")
   )
-  expect((await update({ ...body.Spec, EncryptionConfig: { AutoLockManagers: true } })).status).toBe(501)
   expect((await update({ Orchestration: { TaskHistoryRetentionLimit: 3 } })).status).toBe(200)
   expect((await gateway.get("/swarm")).body.Spec).toEqual({
     ...body.Spec,
@@ -330,4 +329,31 @@ test("images are looked up by the Engine, slashes and credentials included", asy
   expect(await gateway.get(`/v1.41${path}`)).toMatchObject({ status: 401, body: { message: "denied" } })
   gateway.engine.reachable = false
   expect((await gateway.get(path)).status).toBe(500)
+})
+
+test("CT-21 a lock has a key as long as it is asked for, another one when that is asked for", async () => {
+  const gateway = await TestGateway.start()
+  const key = async (): Promise<string> => (await gateway.get("/swarm/unlockkey")).body.UnlockKey
+  const set = async (AutoLockManagers: boolean, query = ""): Promise<void> => {
+    const { Version, Spec } = (await gateway.get("/swarm")).body
+    const EncryptionConfig = { AutoLockManagers }
+    const { status } = await gateway.post(`/swarm/update?version=${Version.Index}${query}`, {
+      ...Spec,
+      EncryptionConfig
+    })
+    expect(status).toBe(200)
+  }
+  const rotate = "&rotateManagerUnlockKey=true"
+  await set(false, rotate)
+  expect(await key()).toBe("")
+  await set(true)
+  const first = await key()
+  expect(first).toStartWith("SWMKEY-1-")
+  await set(true)
+  expect(await key()).toBe(first)
+  await set(true, rotate)
+  expect(await key()).not.toBe(first)
+  await set(false)
+  expect(await key()).toBe("")
+  expect(JSON.stringify((await gateway.get("/swarm")).body)).not.toContain("SWMKEY")
 })
