@@ -18,7 +18,7 @@ import {
 } from "#actors/ledger/writer.ts"
 import { type Task, taskStates } from "#actors/model/objects.ts"
 import { isBefore } from "#actors/model/task-state.ts"
-import { historyOf, isAtRest, isDisposable, prune } from "#actors/service/prune.ts"
+import { attemptsOf, historyOf, isAtRest, isDisposable, prune } from "#actors/service/prune.ts"
 import { slotKeyOf } from "#actors/service/slot.ts"
 import { later } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
@@ -139,7 +139,8 @@ function historyBeyondLimit(ledger: LedgerReader, was: Task): ReadonlyArray<Task
   }
   return prune(
     slot.filter((task) => !isDisposable(ledger, task)),
-    historyOf(ledger, service)
+    historyOf(ledger, service),
+    attemptsOf(service)
   )
 }
 

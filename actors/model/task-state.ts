@@ -17,4 +17,8 @@ export const isLive = (state: TaskState): boolean => order[state] <= order.runni
 /** The orchestrator still wants this task: it counts as a replica, or as one of a job's. */
 export const isWanted = (task: Task): boolean => order[task.DesiredState] <= order.complete
 
+/** Ended by itself, rather than because it was told to. */
+export const endedItself = ({ Status: { State } }: Task): boolean =>
+  State === "complete" || State === "failed" || State === "rejected"
+
 export const newest = (a: TaskState, b: TaskState): TaskState => (order[a] >= order[b] ? a : b)

@@ -217,7 +217,8 @@ const chance = (): FreshState => {
   return [bytes.readUInt32LE(0), bytes.readUInt32LE(4), bytes.readUInt32LE(8), bytes.readUInt32LE(12)]
 }
 
-const serviceOf = (member: Member): RaftService => ({
+/** A member as those see it who use the log. */
+export const serviceOf = (member: Member): RaftService => ({
   propose: (data, id, done) => member.propose(data, id, done),
   readIndex: Effect.callback<number, NoLeader>((resume) =>
     member.readIndex((answer) =>

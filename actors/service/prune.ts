@@ -1,7 +1,7 @@
 /** Which ended tasks are kept as history, and which are deleted for good. */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Service, Task, TaskState } from "#actors/model/objects.ts"
-import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { endedItself, isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { byAge } from "#actors/service/slot.ts"
 
 // Swarm's default.
@@ -12,10 +12,13 @@ const usualHistory = 5
  * limits its restarts keeps enough to count them by.
  */
 export function historyOf(ledger: LedgerReader, service: Service): number {
-  const attempts = service.Spec.TaskTemplate?.RestartPolicy?.MaxAttempts ?? 0
+  const attempts = attemptsOf(service)
   if (attempts > 0) return attempts + 1
   return ledger.cluster()?.Spec.Orchestration?.TaskHistoryRetentionLimit ?? usualHistory
 }
+
+/** To how many restarts its policy limits a slot of the service; 0 is without limit. */
+export const attemptsOf = ({ Spec }: Service): number => Spec.TaskTemplate?.RestartPolicy?.MaxAttempts ?? 0
 
 /** No node has been given the task, and none will be. */
 const neverRuns = (task: Task): boolean => isBefore(task.Status.State, "assigned") && isUnwanted(task)
@@ -31,17 +34,23 @@ export function isDisposable(ledger: LedgerReader, task: Task): boolean {
   return isLeaving && isAtRest(task.Status.State)
 }
 
-/** The tasks of one slot that its history has no room for, oldest first. */
-export function prune(slot: ReadonlyArray<Task>, limit: number): ReadonlyArray<Task> {
+/**
+ * The tasks of one slot that its history has no room for, oldest first. What a limit of `attempts` restarts is counted
+ * by stays, whatever else is in the slot: tasks of older specs, or such as lost their node or are slow to stop.
+ */
+export function prune(slot: ReadonlyArray<Task>, limit: number, attempts = 0): ReadonlyArray<Task> {
   let tooMany = limit < 0 ? 0 : slot.length - limit
   if (tooMany <= 0) return []
   const ordered = [...slot].sort(byAge)
   // What stopped by its policy must be seen to have stopped, or the slot would look as if it had never been filled.
   const last = slot.some(isWanted) ? undefined : ordered[ordered.length - 1]
+  const version = ordered[ordered.length - 1]?.SpecVersion
+  const tries = ordered.filter((task) => task.SpecVersion === version && endedItself(task))
+  const counted = new Set(attempts > 0 ? tries.slice(-attempts - 1) : [])
   const pruned: Array<Task> = []
   for (const task of ordered) {
     if (tooMany === 0) break
-    if (task === last || isWanted(task) || !isTerminal(task.Status.State)) continue
+    if (task === last || counted.has(task) || isWanted(task) || !isTerminal(task.Status.State)) continue
     pruned.push(task)
     tooMany -= 1
   }

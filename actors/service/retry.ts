@@ -10,7 +10,7 @@ import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Task, TaskStatus } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
-import { isBefore, isLive, isTerminal } from "#actors/model/task-state.ts"
+import { endedItself, isBefore, isLive, isTerminal } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
 import { type Wait, waitAfter } from "#actors/service/back-off.ts"
 import {
@@ -45,12 +45,6 @@ export function policyOf(spec: TaskSpec): Policy {
     maxAttempts: policy.MaxAttempts ?? 0,
     windowMs: policy.Window === undefined ? 0 : nanosToMs(policy.Window)
   }
-}
-
-/** Ended by itself, rather than because it was told to. */
-const endedItself = (task: Task): boolean => {
-  const { State } = task.Status
-  return State === "complete" || State === "failed" || State === "rejected"
 }
 
 /** How often the slot was restarted with this task's spec, counted within the window before the task's end. */

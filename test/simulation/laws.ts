@@ -5,7 +5,7 @@
 import { taskLabel } from "#actors/drivers/labels.ts"
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Node, Service, Task } from "#actors/model/objects.ts"
-import { isBefore, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { endedItself, isBefore, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import type { Container, Engine, Happening } from "#test/simulation/engine.ts"
 
@@ -41,27 +41,6 @@ export class Laws {
 
   // --- the ledger ------------------------------------------------------------------------------------------------
 
-  /** A member was opened: it must know everything that the one before it had told. */
-  opened(ledger: LedgerReader): void {
-    this.ledger = ledger
-    if (this.#told.size === 0) return
-    const there = new Set<string>()
-    for (const kind of kinds) {
-      for (const object of ledger.all(kind)) {
-        const key = `${kind} ${object.ID}`
-        there.add(key)
-        const told = this.#told.get(key) as typeof object | undefined
-        if (told === undefined || plain(kind, told) !== plain(kind, object)) {
-          this.#break("a reopened log gives back the state that it had", key)
-        }
-        this.#told.set(key, object)
-      }
-    }
-    for (const key of this.#told.keys()) {
-      if (!there.has(key)) this.#break("a reopened log gives back the state that it had", `${key} is gone`)
-    }
-  }
-
   changed(set: ChangeSet): void {
     if (set.index <= this.#index)
       this.#break("the change feed only goes on", `${set.index} after ${this.#index}`)
@@ -93,12 +72,15 @@ export class Laws {
 
   #hearTask(before: Task | undefined, after: Task | undefined): void {
     if (after === undefined) {
-      if (before !== undefined && isWanted(before)) this.#break("no wanted task is deleted", showTask(before))
+      const isOurs = before !== undefined && this.ledger?.get("service", before.ServiceID) !== undefined
+      if (before !== undefined && isOurs && isWanted(before))
+        this.#break("no wanted task of a service is deleted", showTask(before))
       return
     }
     const known = this.#furthest.get(after.ID)
     this.#furthest.set(after.ID, after)
     if (after.Status.State === "running") this.#ran.add(after.ID)
+    if (endedItself(after) && (known === undefined || !endedItself(known))) this.#checkBudget(after)
     if (known === undefined) return
     const name = showTask(after)
     const step = `${name} from ${known.Status.State} to ${after.Status.State}`
@@ -138,6 +120,29 @@ export class Laws {
     const versions = new Set(running.map(({ SpecVersion }) => SpecVersion))
     if (running.length <= (startsFirst(service) ? Math.min(2, versions.size) : 1)) return
     this.#break("one task at a time fills a slot", running.map(showTask).join(" and "))
+  }
+
+  /** A slot's tasks fail no more often than its policy lets them be tried; those that were replaced for another reason do not count. */
+  #checkBudget(task: Task): void {
+    const { ledger } = this
+    const policy = ledger?.taskSpec(task.ServiceID, task.SpecVersion)?.RestartPolicy
+    if (policy?.MaxAttempts === undefined || policy.MaxAttempts === 0 || (policy.Window ?? 0) > 0) return
+    // An update gives each slot a fresh start, and so does going back to the spec before it.
+    const update = ledger?.get("service", task.ServiceID)?.UpdateStatus?.State
+    if (update !== undefined && update !== "completed") return
+    let failed = 0
+    let others = 0
+    for (const other of this.#furthest.values()) {
+      if (!sameSlot(task, other) || other.SpecVersion !== task.SpecVersion) continue
+      if (!isBefore(other.DesiredState, "remove")) return
+      if (endedItself(other)) failed++
+      else others++
+    }
+    if (failed > policy.MaxAttempts + 1 + others)
+      this.#break(
+        "a slot is tried no more often than its policy allows",
+        `${showTask(task)}: ${failed} failed`
+      )
   }
 
   /** What the tasks of a node reserve fits into it. */
@@ -241,7 +246,7 @@ export class Laws {
 function plain(kind: string, object: unknown): string {
   if (kind !== "node" || object === undefined) return JSON.stringify(object)
   const { LastSeen: _seen, Version: _version, UpdatedAt: _updated, ...node } = object as Node
-  return JSON.stringify(node)
+  return JSON.stringify(Object.entries(node).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 const sameSlot = (a: Task, b: Task): boolean =>

@@ -5,7 +5,16 @@
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { calm } from "#runtime/transport/network.ts"
-import { creation, removal, setting, template, updating, type Wish } from "#test/simulation/wishes.ts"
+import { unevenness } from "#test/simulation/problems.ts"
+import {
+  creation,
+  labelling,
+  removal,
+  setting,
+  template,
+  updating,
+  type Wish
+} from "#test/simulation/wishes.ts"
 import { World } from "#test/simulation/world.ts"
 
 const second = 1e9
@@ -31,6 +40,7 @@ class Mixture {
     this.#chance = Fresh.from(seed * 7_919 + 1)
     this.world = new World({
       seed,
+      managers: this.#isLikely(0.5) ? 3 : 1,
       workers: 2 + this.#below(3),
       managerWorks: this.#isLikely(0.3)
     })
@@ -45,7 +55,9 @@ class Mixture {
     }))
     if (this.#isLikely(0.5)) world.network.weather = this.#weather()
     if (this.#isLikely(0.3)) world.log.doubt = this.#chance.fraction() * 0.4
-    const names = ["web", "api", "agent", "sums"].filter((_, at) => at === 0 || this.#isLikely(0.5))
+    const names = ["web", "api", "agent", "sums", "picky", "fragile"].filter(
+      (_, at) => at === 0 || this.#isLikely(0.5)
+    )
     for (const name of names) this.#ask(creation(name, this.#spec(name)))
     const steps = 8 + this.#below(25)
     for (let step = 0; step < steps; step++) {
@@ -70,15 +82,30 @@ class Mixture {
     this.#settleRequests()
     for (const name of world.machines.keys()) {
       if (world.ledger.get("node", name)?.Spec.Availability === "pause") this.#ask(setting(name, "active"))
-      if (name !== "manager") this.#ask(setting(name, "active"))
+      if (!world.isManager(name)) this.#ask(setting(name, "active"))
     }
     for (const { Spec, PreviousSpec, UpdateStatus } of [...world.ledger.all("service")]) {
       const rests = UpdateStatus === undefined || UpdateStatus.State.endsWith("completed")
       if (rests && isSound(Spec) && isSound(PreviousSpec ?? {})) continue
       this.#ask(updating(Spec.Name ?? "", corrected))
     }
+    const drained = lost === undefined && world.workers.length > 2 && this.#isLikely(0.4)
+    if (drained) this.#ask(setting(this.#one(world.workers), "drain"))
     this.#settleRequests()
     world.settle()
+    this.#spread()
+  }
+
+  /** A service that comes to a cluster at rest is spread evenly, and runs at once. */
+  #spread(): void {
+    const { world } = this
+    const replicas = 1 + this.#below(9)
+    world.scale(replicas, "even")
+    if (!world.runUntil(() => world.running("even") === replicas, 20_000))
+      world.fail(`${world.running("even")} of ${replicas} tasks of a new service run after 20 s`)
+    const service = world.service("even")
+    if (service !== undefined && unevenness(world, service) > 1)
+      world.fail(`a new service's tasks are spread unevenly: ${unevenness(world, service)} apart`)
   }
 
   // --- what people ask for ---------------------------------------------------------------------------------------
@@ -112,6 +139,21 @@ class Mixture {
           },
           Mode: { ReplicatedJob: { MaxConcurrent: 1 + this.#below(3), TotalCompletions: 1 + this.#below(6) } }
         }
+      case "picky":
+        return {
+          ...usual,
+          Mode: { Replicated: { Replicas: 1 + this.#below(4) } },
+          TaskTemplate: { ...usual.TaskTemplate, Placement: { Constraints: ["node.labels.zone==east"] } }
+        }
+      case "fragile":
+        return {
+          ...usual,
+          Mode: { Replicated: { Replicas: 1 + this.#below(3) } },
+          TaskTemplate: {
+            ...template("crash:1"),
+            RestartPolicy: { Delay: this.#one([0, 0.1 * second]), MaxAttempts: 1 + this.#below(3) }
+          }
+        }
       case "api":
         return {
           ...usual,
@@ -138,12 +180,13 @@ class Mixture {
 
   #want(name: string): void {
     const dice = this.#below(10)
-    if (name === "sums") {
+    if (name === "picky" && dice < 6)
+      this.#ask(labelling(this.#one(this.world.workers), this.#one([undefined, "east", "west"])))
+    else if (name === "fragile" && dice < 9) this.#ask(updating(name, forced(++this.#version)))
+    else if (name === "sums") {
       if (dice < 3) this.#ask(updating(name, forced(++this.#version)))
       else if (dice < 4) this.#replace(name)
-      return
-    }
-    if (dice < 4 && name !== "agent") {
+    } else if (dice < 4 && name !== "agent") {
       const Replicas = this.#below(name === "api" ? 6 : 9)
       this.#ask(updating(name, (spec) => ({ ...spec, Mode: { Replicated: { Replicas } } })))
     } else if (dice < 7) this.#ask(updating(name, (spec) => withImage(spec, `web:${++this.#version}`)))
@@ -183,8 +226,9 @@ class Mixture {
         if (!this.#mending) then()
       })
     }
-    const dice = this.#below(30)
-    if (dice < 8) world.killContainer(this.#below(50))
+    const dice = this.#below(38)
+    if (dice >= 30) this.#breakManagers(dice - 30, forMs, later)
+    else if (dice < 8) world.killContainer(this.#below(50))
     else if (dice < 9) this.#touchContainer()
     else if (dice < 11) {
       world.killAgent(worker)
@@ -198,7 +242,7 @@ class Mixture {
       later(() => world.network.mend(worker))
     } else if (dice < 16) world.disconnect(worker, forMs)
     else if (dice < 18) world.crashEngine(name, this.#isLikely(0.5), forMs)
-    else if (dice < 20) world.restartManager(20 + this.#below(3_000))
+    else if (dice < 20) world.restartManager(20 + this.#below(3_000), this.#manager())
     else if (dice < 22) world.deposeLeader(20 + this.#below(2_000))
     else if (dice < 23) world.network.weather = this.#isLikely(0.3) ? calm : this.#weather()
     else if (dice < 24) world.log.doubt = this.#isLikely(0.4) ? 0 : this.#chance.fraction() * 0.5
@@ -209,6 +253,47 @@ class Mixture {
       world.machine(name).engine.slowness = this.#one([1, 3, 20])
       world.machine(name).engine.moodiness = this.#one([0, 0.1, 0.3])
     }
+  }
+
+  /** What leads is cut off, frozen or switched off, or more than half of all machines are. */
+  #breakManagers(dice: number, forMs: number, later: (then: () => void) => void): void {
+    const { world } = this
+    const manager = this.#manager()
+    if (dice < 2) {
+      world.partition(manager)
+      later(() => world.network.mend(manager))
+    } else if (dice < 3) {
+      world.network.cutWay(manager, "*")
+      later(() => world.network.mendWay(manager, "*"))
+    } else if (dice < 5) world.freeze(this.#isLikely(0.6) ? manager : this.#one(world.workers), forMs)
+    else if (dice < 6) {
+      world.killNode(manager)
+      later(() => world.reviveNode(manager))
+    } else if (dice < 7) {
+      const names = [...world.machines.keys()].filter(() => this.#isLikely(0.7))
+      for (const name of names) world.killNode(name)
+      later(() => {
+        for (const name of names) world.reviveNode(name)
+      })
+    } else {
+      const side = [...world.machines.keys()].filter(() => this.#isLikely(0.5))
+      const others = [...world.machines.keys()].filter((name) => !side.includes(name))
+      world.note(`fault: ${side.join(", ")} are cut off from the others`)
+      world.network.partition(side, others)
+      later(() => {
+        for (const one of side) {
+          for (const other of others) {
+            world.network.mendWay(one, other)
+            world.network.mendWay(other, one)
+          }
+        }
+      })
+    }
+  }
+
+  /** Mostly the one that leads. */
+  #manager(): string {
+    return this.#isLikely(0.7) ? this.world.leader() : this.#one(this.world.managers)
   }
 
   /** What people do to containers behind our back. */

@@ -1,6 +1,8 @@
 /** What keeps a cluster from being as it was asked to be: the law that must hold once everything has healed. */
 import { taskLabel } from "#actors/drivers/labels.ts"
 import type { Service } from "#actors/model/objects.ts"
+import { isBefore } from "#actors/model/task-state.ts"
+import { matches, parseConstraints } from "#actors/scheduler/match.ts"
 import { short, showTask } from "#test/simulation/laws.ts"
 import type { Machine, World } from "#test/simulation/world.ts"
 
@@ -29,6 +31,8 @@ export function problemsOf(world: World): ReadonlyArray<string> {
       found.push(`${where} runs, its task is wanted ${task.DesiredState}`)
   }
   for (const task of ledger.all("task")) {
+    const waits = task.Status.State === "pending" && !isBefore("running", task.DesiredState)
+    if (waits && (task.Status.Err ?? "") === "") found.push(`task ${showTask(task)} waits without a reason`)
     // What a lost node ran is waited for: it may come back and go on until it is told.
     const isLost = ledger.get("node", task.NodeID ?? "")?.Status.State === "down"
     if (ledger.get("service", task.ServiceID) === undefined && !isLost)
@@ -62,7 +66,8 @@ function serviceProblems(world: World, service: Service): ReadonlyArray<string> 
     if (slots !== total) found.push(`${name}: ${slots} of ${total} completed`)
     return found
   }
-  const wanted = Mode?.Global === undefined ? (Mode?.Replicated?.Replicas ?? 1) : globalNodes(world).length
+  const nodes = eligibleNodes(world, service).length
+  const wanted = Mode?.Global !== undefined ? nodes : nodes === 0 ? 0 : (Mode?.Replicated?.Replicas ?? 1)
   if (running.length !== wanted) found.push(`${name}: ${running.length} of ${wanted} run`)
   if (running.some((task) => task.SpecVersion !== service.SpecVersion)) {
     const current = JSON.stringify(service.Spec.TaskTemplate)
@@ -78,14 +83,25 @@ function serviceProblems(world: World, service: Service): ReadonlyArray<string> 
       found.push(`${showTask(task)} runs on ${node?.Status.State} ${task.NodeID}`)
   }
   const state = service.UpdateStatus?.State
-  if (state === "updating" || state === "rollback_started") found.push(`${name} is ${state}`)
+  if (nodes > 0 && (state === "updating" || state === "rollback_started")) found.push(`${name} is ${state}`)
   return found
 }
 
-function globalNodes(world: World): ReadonlyArray<string> {
+/** Nodes that may be given a task of the service. */
+export function eligibleNodes(world: World, { Spec }: Service): ReadonlyArray<string> {
+  const constraints = parseConstraints(Spec.TaskTemplate?.Placement?.Constraints ?? [])
   return [...world.ledger.all("node")]
-    .filter(({ Spec, Status }) => Spec.Availability === "active" && Status.State === "ready")
+    .filter((node) => node.Spec.Availability === "active" && node.Status.State === "ready")
+    .filter((node) => typeof constraints !== "string" && matches(node, constraints))
     .map(({ ID }) => ID)
+}
+
+/** How many tasks of the service the fullest of its nodes has more than the emptiest. */
+export function unevenness(world: World, service: Service): number {
+  const counts = new Map(eligibleNodes(world, service).map((name) => [name, 0]))
+  for (const { NodeID = "" } of world.runningTasks(service.Spec.Name))
+    counts.set(NodeID, (counts.get(NodeID) ?? 0) + 1)
+  return Math.max(...counts.values()) - Math.min(...counts.values())
 }
 
 function portProblems(world: World, machine: Machine): ReadonlyArray<string> {

@@ -1,6 +1,6 @@
 /**
  * Two hundred random lives of a cluster. `SEED=17 bun test test/simulation` replays one of them and prints its whole
- * trace hash; a failure prints the seed and the end of its trace. `soak.ts` runs as many more as one likes.
+ * trace hash; a failure prints the seed and the end of its trace. `bun run sim cluster` runs as many more as one likes.
  */
 import { expect, test } from "bun:test"
 import process from "node:process"

@@ -53,3 +53,13 @@ export const setting =
     const spec = { ...known.Spec, Availability: availability }
     return { type: "node.update", v: 1, id: node, version: known.Version.Index, spec }
   }
+
+/** Gives the node a label, or takes it away. */
+export const labelling =
+  (node: string, zone: string | undefined): Wish =>
+  (ledger) => {
+    const known = ledger.get("node", node)
+    if (known === undefined || known.Spec.Labels?.zone === zone) return undefined
+    const spec = { ...known.Spec, Labels: zone === undefined ? {} : { zone } }
+    return { type: "node.update", v: 1, id: node, version: known.Version.Index, spec }
+  }

@@ -2,11 +2,12 @@
  * A whole cluster in one thread: the real daemon's parts (ledger, leadership, leader's tree, nodes' trees, runtime) on
  * imitated time, network, log and Engines. The same seed gives the same run.
  */
-import { Context, Effect, Scope } from "effect"
+import { Context, Effect, Schedule, Scope } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
+import type { Machine as LedgerMachine } from "#actors/ledger/machine.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
@@ -17,6 +18,7 @@ import type { Service, Task } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { nodeTree } from "#actors/node/tree.ts"
+import type { OpenRaft } from "#actors/raft/protocol.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
 import { VirtualHost } from "#runtime/host-virtual.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -28,22 +30,27 @@ import { MemoryBus, type MemoryTransport } from "#runtime/transport/memory.ts"
 import { Network } from "#runtime/transport/network.ts"
 import { type Container, Engine } from "#test/simulation/engine.ts"
 import { executorOf } from "#test/simulation/executor.ts"
+import { SimulatedGroup } from "#test/simulation/group.ts"
 import { Laws, short, showTask } from "#test/simulation/laws.ts"
 import { SimulatedLog } from "#test/simulation/log.ts"
 import { problemsOf } from "#test/simulation/problems.ts"
 import { creation, removal, updating, type Wish } from "#test/simulation/wishes.ts"
+import { Witness } from "#test/simulation/witness.ts"
 import { someKeys, somePorts, someRoots } from "#test/support/trust.ts"
 
 export interface WorldOptions {
   readonly seed: number
   /** Nodes beside the manager's; three unless told. */
   readonly workers?: number
-  /** The manager runs tasks, too. */
+  /** One on a log in memory, or several in a Raft group; one unless told. */
+  readonly managers?: number
+  /** Managers run tasks, too. */
   readonly managerWorks?: boolean
 }
 
 const clusterId = "c1"
-const managerId = "manager"
+/** The manager that founds the cluster. */
+const founderId = "manager-1"
 
 /** A machine with an Engine, and what outlives the processes on it. */
 export interface Machine {
@@ -59,6 +66,7 @@ interface Process {
   readonly life: Life
   readonly transport: MemoryTransport
   readonly system: LocalSystem
+  ledger?: LedgerService
 }
 
 export class World {
@@ -66,7 +74,8 @@ export class World {
   readonly host: VirtualHost
   readonly chance: Fresh
   readonly network: Network
-  readonly log: SimulatedLog
+  readonly log: SimulatedLog | SimulatedGroup
+  readonly managers: ReadonlyArray<string>
   readonly bus: MemoryBus
   readonly laws: Laws
   readonly machines = new Map<string, Machine>()
@@ -77,51 +86,69 @@ export class World {
   /** When something last happened that does not happen at rest. */
   #stirredAt = 0
   #stirredBy = ""
-  #ledger: LedgerService | undefined
+  readonly #witness: Witness
+  readonly #works: boolean
   #boots = 0
 
-  constructor({ seed, workers = 3, managerWorks = false }: WorldOptions) {
+  constructor({ seed, workers = 3, managers = 1, managerWorks = false }: WorldOptions) {
     this.seed = seed
     this.host = new VirtualHost(seed)
     this.chance = Fresh.from(seed).fork()
     this.network = new Network(this.chance.fork(), this.host)
-    this.log = new SimulatedLog(this.chance.fork())
+    this.managers = Array.from({ length: managers }, (_, at) => `manager-${at + 1}`)
+    this.#works = managerWorks
+    const chance = this.chance.fork()
+    this.log =
+      managers === 1
+        ? new SimulatedLog(chance)
+        : new SimulatedGroup({
+            host: this.host,
+            chance,
+            network: this.network,
+            clusterId,
+            founder: founderId,
+            halted: (name, error) => this.crashes.push(`the log of ${name}: ${error.message}`)
+          })
     this.bus = new MemoryBus(this.host, { link: this.network.link })
     this.laws = new Laws(
       () => [...this.machines.values()].map(({ engine }) => engine),
       () => this.host.now()
     )
+    this.#witness = new Witness(
+      (defect) => this.crashes.push(`a follower of the ledger: ${String(defect)}`),
+      (law, facts) => this.laws.broken.push(`${law}: ${facts}`)
+    )
+    this.laws.ledger = this.#witness.machine.tables
+    this.#witness.machine.follow((set) => this.#follow(set))
     this.host.onNote = (line) => {
       this.#trace.push(line)
       if (this.#trace.length > 2_000) this.#trace.splice(0, 1_000)
     }
-    this.#build(managerId)
+    for (const name of this.managers) this.#build(name)
     for (let at = 1; at <= workers; at++) this.#build(`worker-${at}`)
-    this.#startProcess(managerId, managerWorks)
-    this.#until("the cluster is founded", () => this.#ledger?.read.cluster() !== undefined, 10_000)
-    for (const name of this.workers) {
-      this.write(() => ({
-        type: "node.register",
-        v: 1,
-        node: {
-          ID: name,
-          Spec: { Role: "worker", Availability: "active", Labels: {} },
-          Description: this.machine(name).engine.describe(),
-          Status: { State: "unknown" }
-        }
-      }))
-      this.#startProcess(name, true)
-    }
+    this.#startProcess(founderId)
+    this.#until("the cluster is founded", () => this.#isFounded, 20_000)
+    for (const name of this.machines.keys()) if (name !== founderId) this.#join(name)
     this.#until("every node is ready", () => this.#readyNodes() === this.machines.size, 20_000)
+    if (managers > 1) this.#until("every manager is reachable", () => this.#reachable() === managers, 20_000)
   }
 
+  /** What the group has committed. */
   get ledger(): LedgerReader {
-    if (this.#ledger === undefined) throw new Error("the ledger was never opened")
-    return this.#ledger.read
+    return this.#witness.machine.tables
   }
 
   get workers(): ReadonlyArray<string> {
-    return [...this.machines.keys()].filter((name) => name !== managerId)
+    return [...this.machines.keys()].filter((name) => !this.isManager(name))
+  }
+
+  isManager(name: string): boolean {
+    return this.managers.includes(name)
+  }
+
+  /** The manager that leads, as far as it knows; the founder where nobody does. */
+  leader(): string {
+    return this.log instanceof SimulatedGroup ? (this.log.leaders()[0] ?? founderId) : founderId
   }
 
   machine(name: string): Machine {
@@ -143,8 +170,8 @@ export class World {
 
   /** `write` without waiting. Asked again until it is applied, or refused for good. */
   ask(wish: Wish, settled: () => void = () => {}): void {
-    const ledger = this.#ledger
-    const process = this.machine(managerId).process
+    const process = this.machine(this.managers[this.chance.below(this.managers.length)] ?? founderId).process
+    const ledger = process?.ledger
     const again = (): void => {
       this.host.after(100, () => this.ask(wish, settled))
     }
@@ -152,7 +179,7 @@ export class World {
       again()
       return
     }
-    const command = wish(ledger.read)
+    const command = wish(this.ledger)
     if (command === undefined) {
       settled()
       return
@@ -214,25 +241,27 @@ export class World {
   }
 
   /** The node's process ends as by kill -9; its containers go on. */
-  killAgent(name: string): void {
+  killAgent(name: string, how: "process" | "power" = "process"): void {
     const machine = this.machine(name)
     if (machine.process === undefined) return
     this.note(`fault: the process of ${name} is killed`)
     machine.process.life.kill()
     machine.process.transport.close()
     machine.process = undefined
-    if (name === managerId) this.log.crash()
+    if (!this.isManager(name)) return
+    if (this.log instanceof SimulatedGroup) this.log.crash(name, how)
+    else this.log.crash()
   }
 
   startAgent(name: string): void {
     if (this.machine(name).process !== undefined) return
     this.note(`the process of ${name} starts`)
-    this.#startProcess(name, true)
+    this.#startProcess(name)
   }
 
   /** The machine is switched off. */
   killNode(name: string): void {
-    this.killAgent(name)
+    this.killAgent(name, "power")
     this.note(`fault: ${name} is switched off`)
     this.machine(name).engine.powerOff()
   }
@@ -243,12 +272,25 @@ export class World {
     this.startAgent(name)
   }
 
-  restartManager(afterMs = 300): void {
-    this.killAgent(managerId)
-    this.host.after(afterMs, () => this.startAgent(managerId))
+  restartManager(afterMs = 300, name = this.leader()): void {
+    this.killAgent(name)
+    this.host.after(afterMs, () => this.startAgent(name))
   }
 
-  /** The manager loses the lead for a moment, without dying. */
+  /** The node's process is stopped for a while, as by SIGSTOP, and goes on where it was. */
+  freeze(name: string, forMs: number): void {
+    const life = this.machine(name).process?.life
+    if (life === undefined || life.paused) return
+    this.note(`fault: the process of ${name} is frozen`)
+    life.pause()
+    this.host.after(forMs, () => {
+      if (!life.paused) return
+      this.note(`the process of ${name} goes on`)
+      life.resume()
+    })
+  }
+
+  /** The manager loses the lead without dying: for a moment where it is alone, else to another one. */
   deposeLeader(forMs = 700): void {
     this.note("fault: the leader is deposed")
     this.log.stepDown(forMs)
@@ -295,9 +337,10 @@ export class World {
     this.note("healed")
     this.network.heal()
     this.log.doubt = 0
-    for (const { engine } of this.machines.values()) {
+    for (const { engine, process } of this.machines.values()) {
       engine.slowness = 1
       engine.moodiness = 0
+      process?.life.resume()
     }
   }
 
@@ -433,7 +476,30 @@ export class World {
     this.machines.set(name, { name, engine, secrets: new Set(), ports: [], process: undefined })
   }
 
-  #startProcess(name: string, works: boolean): void {
+  /** A machine is let into the cluster, and its process starts. */
+  #join(name: string): void {
+    const isManager = this.isManager(name)
+    this.write(() => ({
+      type: "node.register",
+      v: 1,
+      node: {
+        ID: name,
+        Spec: {
+          Role: isManager ? "manager" : "worker",
+          Availability: isManager && !this.#works ? "drain" : "active",
+          Labels: {}
+        },
+        Description: this.machine(name).engine.describe(),
+        Status: { State: "unknown" },
+        ...(isManager && {
+          ManagerStatus: { Reachability: "unknown" as const, Addr: `${name}.local:2377`, Ports: somePorts }
+        })
+      }
+    }))
+    this.#startProcess(name)
+  }
+
+  #startProcess(name: string): void {
     const machine = this.machine(name)
     const life = new Life(this.host)
     const transport = life.transport(this.bus.connect(name))
@@ -449,7 +515,8 @@ export class World {
       },
       deciding: (self, message) => this.#hear(showAddress(self), message)
     })
-    machine.process = { life, transport, system }
+    const process: Process = { life, transport, system }
+    machine.process = process
     const services = Context.empty().pipe(
       Context.add(Executor, executorOf(machine.engine, life)),
       Context.add(SecretStore, this.#secretsOf(machine)),
@@ -464,14 +531,14 @@ export class World {
         performer: effectPerformer(context as Context.Context<never>)
       })
     }
-    if (name !== managerId) {
+    if (!this.isManager(name)) {
       startNode()
       return
     }
     Effect.runForkWith(context)(
-      this.#manage(life, system, works).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()))
+      this.#manage(name, process).pipe(Effect.provideService(Scope.Scope, Scope.makeUnsafe()))
     ).addObserver((exit) => {
-      if (exit._tag === "Failure") this.crashes.push(`the manager: ${String(exit.cause)}`)
+      if (exit._tag === "Failure") this.crashes.push(`${name}: ${String(exit.cause)}`)
       else startNode()
     })
   }
@@ -479,47 +546,63 @@ export class World {
   /** The manager's part of the daemon: the ledger, a new cluster if there is none, and leadership. */
   readonly #manage = Effect.fnUntraced(
     { self: this as World },
-    function* (this: World, life: Life, system: LocalSystem, works: boolean) {
+    function* (this: World, name: string, process: Process) {
+      const { life, system } = process
       this.#boots++
       const ledger = yield* openLedger({
-        openRaft: this.log.openIn(life),
+        openRaft: this.#openRaft(name, life),
         directory: "",
         clusterId,
-        nodeId: managerId,
+        nodeId: name,
         host: life.host,
         boot: `boot-${this.#boots}`,
         onDefect: (defect) => this.crashes.push(`a follower of the ledger: ${String(defect)}`)
       })
-      this.#ledger = ledger
-      this.laws.opened(ledger.read)
-      ledger.follow((set) => this.#follow(set))
-      if (ledger.read.cluster() === undefined) {
-        const commands = foundingCommands({
-          clusterId,
-          ingressId: "ingress",
-          addrPool: ["10.0.0.0/8"],
-          node: {
-            id: managerId,
-            addr: "manager.local",
-            keys: someKeys,
-            ports: somePorts,
-            availability: works ? "active" : "drain",
-            description: this.machine(managerId).engine.describe()
-          },
-          roots: someRoots,
-          tokens: { Worker: "worker", Manager: "manager" }
-        })
-        for (const command of commands) yield* ledger.propose(command, { who: "local", why: "a new cluster" })
-      }
+      process.ledger = ledger
+      if (name === founderId && !this.#isFounded) yield* this.#found(ledger)
       system.claim("manager")
       Effect.runForkWith(life.context)(
-        Effect.scoped(leadership({ clusterId, nodeId: managerId })).pipe(
+        Effect.scoped(leadership({ clusterId, nodeId: name })).pipe(
           Effect.provideService(Ledger, ledger),
           Effect.provideService(System, system)
         )
       )
     }
   )
+
+  /** The log as a manager opens it, with everything that it applies witnessed. */
+  #openRaft(name: string, life: Life): OpenRaft<never> {
+    const open = this.log.openIn(life)
+    return (options) =>
+      open({ ...options, machine: this.#witness.watch(name, options.machine as LedgerMachine) })
+  }
+
+  readonly #found = Effect.fnUntraced(
+    { self: this as World },
+    function* (this: World, ledger: LedgerService) {
+      yield* ledger.readIndex.pipe(Effect.retry(Schedule.spaced("100 millis")))
+      const commands = foundingCommands({
+        clusterId,
+        ingressId: "ingress",
+        addrPool: ["10.0.0.0/8"],
+        node: {
+          id: founderId,
+          addr: `${founderId}.local`,
+          keys: someKeys,
+          ports: somePorts,
+          availability: this.#works ? "active" : "drain",
+          description: this.machine(founderId).engine.describe()
+        },
+        roots: someRoots,
+        tokens: { Worker: "worker", Manager: "manager" }
+      })
+      for (const command of commands) yield* ledger.propose(command, { who: "local", why: "a new cluster" })
+    }
+  )
+
+  get #isFounded(): boolean {
+    return this.ledger.get("network", "ingress") !== undefined
+  }
 
   #secretsOf(machine: Machine): SecretStore["Service"] {
     return {
@@ -582,6 +665,13 @@ export class World {
     if (!routine.has(tag)) this.#stir(`${self} ← ${tag}`)
   }
 
+  #reachable(): number {
+    let reachable = 0
+    for (const node of this.ledger.all("node"))
+      if (node.ManagerStatus?.Reachability === "reachable") reachable++
+    return reachable
+  }
+
   #readyNodes(): number {
     let ready = 0
     for (const node of this.ledger.all("node")) if (node.Status.State === "ready") ready++
@@ -606,6 +696,8 @@ const routine = new Set([
   "PingAgain",
   "Pinged",
   "Surveyed",
+  // No logs are imitated: whoever follows them comes to their end.
+  "Followed",
   "Observed",
   "Reported"
 ])

@@ -46,6 +46,20 @@ describe("history", () => {
     expect(historyOf(stage.book.tables, stage.service("web"))).toBe(8)
   })
 
+  test("TR-11 what the limit is counted by stays, however many other tasks the slot has", () => {
+    const tasks = failing(web(new Stage(), 2), 3)
+    const older = tasks.map((task, at) => ({
+      ...task,
+      ID: `older-${at}`,
+      CreatedAt: "2020-01-01T00:00:00Z",
+      SpecVersion: 0
+    }))
+    expect(tasks.length).toBe(3)
+    expect(prune([...older, ...tasks], 3, 2).map(({ ID }) => ID)).toEqual(older.map(({ ID }) => ID))
+    const lost = { ...tasks[2], ID: "lost", Status: { ...tasks[2]?.Status, State: "shutdown" } } as Task
+    expect(prune([...tasks, lost], 3, 2)).toEqual([lost])
+  })
+
   test("TR-12 the cluster's limit counts as it is now; Swarm's five where it does not say", () => {
     const stage = web(new Stage())
     expect(historyOf(stage.book.tables, stage.service("web"))).toBe(5)

@@ -18,6 +18,12 @@ export class Batch {
   committed = 0
   readonly failed: Array<readonly [number, string]> = []
   readonly marks = new Marks()
+  readonly #names: ReadonlyArray<string>
+
+  /** `names` are the marks that many seeds must have come to. */
+  constructor(names: ReadonlyArray<string> = markNames) {
+    this.#names = names
+  }
 
   add(report: Report): void {
     this.seeds += report.seeds
@@ -29,7 +35,7 @@ export class Batch {
 
   /** What no seed ever came to. */
   get missed(): ReadonlyArray<string> {
-    return markNames.filter((name) => !this.marks.counts.has(name))
+    return this.#names.filter((name) => !this.marks.counts.has(name))
   }
 
   /** No seed failed, and so many seeds came everywhere that there is to come to. */
@@ -38,11 +44,11 @@ export class Batch {
   }
 
   show(): string {
-    const lines = markNames.map((name) => `${`${this.marks.counts.get(name) ?? 0}`.padStart(10)}  ${name}`)
-    const hit = markNames.length - this.missed.length
+    const lines = this.#names.map((name) => `${`${this.marks.counts.get(name) ?? 0}`.padStart(10)}  ${name}`)
+    const hit = this.#names.length - this.missed.length
     lines.push(
       "",
-      `${this.seeds} seeds, ${this.committed} entries committed, ${hit} of ${markNames.length} marks hit`
+      `${this.seeds} seeds, ${this.committed} entries committed, ${hit} of ${this.#names.length} marks hit`
     )
     if (this.missed.length > 0) lines.push(`never: ${this.missed.join(", ")}`)
     if (this.failed.length > 0) lines.push(`failed: ${this.failed.map(([seed]) => seed).join(" ")}`)
