@@ -128,7 +128,7 @@ const get = (path: string): Promise<{ status: number; type: string; body: Buffer
       .on("error", reject)
   })
 
-test("lines of all tasks of a service, each with its task's name, on its own stream", async () => {
+test("DI-24 lines of all tasks of a service, each with its task's name, on its own stream", async () => {
   const name = uniqueName("web")
   const id = await service(name)
   const first = await task(id, 1, "echo one; echo wrong >&2")
@@ -292,7 +292,7 @@ test("a log that nobody reads fast is not gathered in memory", async () => {
   expect(handled() - before).toBeGreaterThan(stalled + 50)
 }, 60_000)
 
-test("what cannot be read is named at the end, as Swarm does", async () => {
+test("DI-24 what cannot be read is named at the end, as Swarm does", async () => {
   const name = uniqueName("gone")
   const id = await service(name)
   await task(id, 1, "echo here")

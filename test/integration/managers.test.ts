@@ -56,7 +56,7 @@ const expectNothingLost = async (): Promise<void> => {
   }
 }
 
-test("what one manager acknowledges, every other one shows at once", async () => {
+test("RF-01 RF-04 what one manager acknowledges, every other one shows at once", async () => {
   for (const [at, by] of managers.all.entries()) {
     const name = uniqueName("web")
     const created = await by.api("POST", "/services/create", {
@@ -77,7 +77,7 @@ test("what one manager acknowledges, every other one shows at once", async () =>
   }
 })
 
-test("the leader is killed: another accepts writes, a follower answers all along, and the killed one catches up", async () => {
+test("RF-02 RF-10 the leader is killed: another accepts writes, a follower answers all along, and the killed one catches up", async () => {
   for (const one of managers.all) await write(one)
   const leader = await managers.leader()
   const [near, far] = managers.others(leader) as [Cluster, Cluster]
@@ -109,7 +109,7 @@ test("the leader ends in order: no write fails or hangs while another takes over
   await expectNothingLost()
 })
 
-test("a manager without a majority says at once that there is no leader, and what it knows of itself", async () => {
+test("RF-05 a manager without a majority says at once that there is no leader, and what it knows of itself", async () => {
   const [left, ...gone] = managers.all as [Cluster, Cluster, Cluster]
   await Promise.all(gone.map((one) => one.kill9()))
   const noLeader =
@@ -119,7 +119,8 @@ test("a manager without a majority says at once that there is no leader, and wha
     async () => (await raftOf(left)).leader === undefined,
     "the one that is left knows that it has no leader"
   )
-  const refused = await writeConfig(left, uniqueName("lost"))
+  const lost = uniqueName("lost")
+  const refused = await writeConfig(left, lost)
   expect({ status: refused.status, message: refused.body.message }).toEqual({
     status: 503,
     message: noLeader
@@ -133,9 +134,10 @@ test("a manager without a majority says at once that there is no leader, and wha
   await write(left)
   await managers.agreed()
   await expectNothingLost()
+  expect(await configNames(left)).not.toContain(lost)
 })
 
-test("all managers end and start again: everything is there", async () => {
+test("RF-11 all managers end and start again: everything is there", async () => {
   await Promise.all(managers.all.map((one) => one.stop()))
   await Promise.all(managers.all.map((one) => one.restart()))
   await managers.settled()

@@ -111,7 +111,7 @@ describe("roles of running nodes", () => {
     await becomes(first, "first manager reachable", "second manager reachable", "third worker ready")
   })
 
-  test("a leader that is demoted hands over and becomes a worker; nothing is lost", async () => {
+  test("RF-08 a leader that is demoted hands over and becomes a worker; nothing is lost", async () => {
     await first.must("node", "promote", "third")
     await becomes(second, "first manager reachable", "second manager reachable", "third manager reachable")
     await second.must("node", "demote", "first")

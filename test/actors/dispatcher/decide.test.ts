@@ -122,6 +122,23 @@ test("a session that it does not know, or that is ahead of it, is declared over"
   expect(desk.expired).toEqual(["n2", "n1"])
 })
 
+test("DI-09 what is said anew of a secret or a config is no message to any node", () => {
+  const stage = published(new Stage())
+  for (const kind of ["secret", "config"] as const) {
+    const Spec = { Name: kind, Labels: {}, Data: "eA==" }
+    stage.book.must({ type: `${kind}.create`, v: 1, [kind]: { ID: kind, Spec } } as never)
+  }
+  const desk = new Desk(stage).open("a")
+  const before = desk.told.length
+  for (const kind of ["secret", "config"] as const) {
+    const version = stage.book.tables.get(kind, kind)?.Version.Index ?? 0
+    const labels = { now: "another" }
+    stage.book.must({ type: `${kind}.update`, v: 1, id: kind, version, name: kind, labels } as never)
+    stage.book.must({ type: `${kind}.remove`, v: 1, id: kind } as never)
+  }
+  expect(desk.hear().told.length).toBe(before)
+})
+
 describe("a node that is missed", () => {
   const nodes = ["a", "b", "c", "d", "e"]
   /** Five nodes that were all heard of; then only these are, for so long. */

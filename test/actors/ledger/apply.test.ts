@@ -106,7 +106,7 @@ test("a spec version is kept while a task points at it, and forgotten after", ()
   expect(book.tables.taskSpec("web", old)).toBeUndefined()
 })
 
-test("what a node reports only moves a task forward, and only its own", () => {
+test("DI-12 DI-13 what a node reports only moves a task forward, and only its own", () => {
   const book = new Book().cluster().node("n1").node("n2")
   book.service("web")
   const [id = ""] = book.tasks("web", 1, { NodeID: "n1", Status: { Timestamp: "", State: "assigned" } })

@@ -179,7 +179,7 @@ describe("heartbeats", () => {
     expect(session.tags("task/t1")).toEqual([])
   })
 
-  test("to a leader who does not know the session lead to a new one, with everything kept", () => {
+  test("DI-20 to a leader who does not know the session lead to a new one, with everything kept", () => {
     const session = holding("t1").tell(reported("t1", "running"))
     session.answer("Heartbeat", { _tag: "SessionInvalid" })
     expect(session.timer("register")).toBeLessThanOrEqual(200)
@@ -421,7 +421,7 @@ describe("a survey", () => {
     }
   })
 
-  test("puts away containers of no task, once the leader has said which tasks there are", () => {
+  test("DI-21 puts away containers of no task, once the leader has said which tasks there are", () => {
     const session = joined().tell({ _tag: "Surveyed", containers: [stray] })
     expect(session.asked).toEqual([])
     session.tell(assign(1, { tasks: tasks("t1") }))

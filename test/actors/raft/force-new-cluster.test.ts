@@ -67,7 +67,7 @@ const nodesBy = async (by: Cluster): Promise<Readonly<Record<string, string>>> =
     )
   )
 
-test("E17, L1: the one survivor of three keeps every entry and every task, and the others are kept out when they come back", async () => {
+test("E17, L1, RF-13: the one survivor of three keeps every entry and every task, and the others are kept out when they come back", async () => {
   managers = await Managers.start(3)
   const service = await serve(managers.all[0] as Cluster, 3)
   const written: Array<string> = []

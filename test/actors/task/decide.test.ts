@@ -87,7 +87,7 @@ describe("a task on its way up", () => {
     ])
   })
 
-  test("goes through Swarm's states in Swarm's words", () => {
+  test("DI-22 goes through Swarm's states in Swarm's words", () => {
     const task = new Subject().tell(aPursuit())
     expect(task.asks("Pull")).toEqual({ _tag: "Pull", image: "busybox:1" })
     task.tell(pulled)
@@ -164,7 +164,7 @@ describe("a task on its way up", () => {
     expect(task.last).toMatchObject({ State: "rejected", Err: "Pool overlaps with other one" })
   })
 
-  test("is rejected with the Engine's words when the image is missing", () => {
+  test("DI-22 is rejected with the Engine's words when the image is missing", () => {
     const task = new Subject().tell(aPursuit(), refused("Pull", "No such image: nosuch:latest"))
     expect(task.last).toMatchObject({
       State: "rejected",
@@ -334,7 +334,7 @@ describe("a task with a health check", () => {
 })
 
 describe("a task that is to stop", () => {
-  test("is shut down, whatever the exit code, and keeps its container", () => {
+  test("DI-23 is shut down, whatever the exit code, and keeps its container", () => {
     const task = running().tell(aPursuit({ desired: "shutdown" }))
     expect(task.asks("Stop")).toEqual({ _tag: "Stop", container: "k1", graceMs: 10_000 })
     task.tell({ _tag: "Ceased", container: exited(143) })

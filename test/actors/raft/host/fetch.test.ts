@@ -52,7 +52,7 @@ describe("I5: a snapshot that is fetched", () => {
     ])
   })
 
-  test("is given up when a chunk is spoilt, or of another snapshot of the same name", () => {
+  test("RF-23: is given up when a chunk is spoilt, or of another snapshot of the same name", () => {
     for (const wrong of [
       { ...two, data: dataOf("twO") },
       chunksOf("eins", "two", "three")[1] as SnapshotChunk
@@ -64,7 +64,7 @@ describe("I5: a snapshot that is fetched", () => {
     }
   })
 
-  test("takes no chunk of another sender, index or term, and none beyond those it asked for", () => {
+  test("RF-23: takes no chunk of another sender, index or term, and none beyond those it asked for", () => {
     const fetch = begun()
     for (const other of [{ from: "c" }, { index: 8 }, { snapshotTerm: 3 }])
       fetch.received({ ...one, ...other }, 1)

@@ -318,7 +318,7 @@ describe("leadership", () => {
 describe("snapshots", () => {
   const small = { host: { snapshotEntries: 10, snapshotBytes: 1e9 }, core: { trailingEntries: 3 } }
 
-  test("I7: bring back a member that the log no longer reaches, while writes go on", () => {
+  test("I7, RF-18: bring back a member that the log no longer reaches, while writes go on", () => {
     const members = new Members(["a", "b", "c"], small)
     const leader = members.elect()
     const away = ["a", "b", "c"].find((id) => id !== leader) as string
@@ -370,7 +370,7 @@ describe("snapshots", () => {
 })
 
 describe("the group", () => {
-  test("E5: takes in a machine as a learner, by a snapshot if need be, and makes it a voter once it keeps up", () => {
+  test("E5, RF-09: takes in a machine as a learner, by a snapshot if need be, and makes it a voter once it keeps up", () => {
     const members = new Members(["a"], { host: { snapshotEntries: 10 }, core: { trailingEntries: 2 } })
     members.elect()
     const told = Array.from({ length: 40 }, (_, i) => members.propose("a", `${i}`))

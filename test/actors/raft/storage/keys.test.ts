@@ -75,7 +75,7 @@ const namedIn = (image: Image, id: string): ReadonlyArray<string> =>
   [...image].filter(([, bytes]) => Buffer.from(bytes).includes(Buffer.from(id, "hex"))).map(([path]) => path)
 
 describe("the data key", () => {
-  test("M4, M2: changes while the log is open; every power loss on the way is recovered; the old key goes with its last file", () => {
+  test("M4, M2, RF-20: changes while the log is open; every power loss on the way is recovered; the old key goes with its last file", () => {
     const cipher = new WatchedCipher()
     const vfs = new SimVfs()
     const trace = log(vfs, cipher)

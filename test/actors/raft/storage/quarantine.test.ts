@@ -83,7 +83,7 @@ describe("leaving service while running", () => {
 })
 
 describe("coming back as a new member", () => {
-  test("D8, E9: the damaged log is set aside whole, and its id never begins again", () => {
+  test("D8, E9, RF-12: the damaged log is set aside whole, and its id never begins again", () => {
     let vfs = new SimVfs()
     log(vfs).storage.quarantine(reason, () => {})
     const before = vfs.image()
