@@ -41,6 +41,8 @@ export function fromMemory(memory: LogMemoryService, task: string, request: LogR
   const wanted = select(request)
   const until = request.until === 0 ? undefined : toTimestamp(request.until)
   let cursor = begin(log, request)
+  // Who does not follow reads what there is now, however fast more comes.
+  const stop = request.follow ? undefined : log.end
   let isOver = false
 
   const step = (): { readonly lines: Part; readonly isLast: boolean } => {
@@ -48,10 +50,14 @@ export function fromMemory(memory: LogMemoryService, task: string, request: LogR
     const comes = request.follow && memory.about(task)?.state === "following"
     const lines: Array<LogLine> = []
     while (lines.length === 0 && !isOver) {
-      const { lines: read, next } = log.read(cursor)
-      if (read.length === 0 && next.block === cursor.block) break
+      // What the reader had before it may be gone.
+      const from = cursor.block < log.start.block ? log.start : cursor
+      const { lines: found, next } = log.read(from)
+      if (found.length === 0 && next.block === from.block) break
       cursor = next
-      isOver = until !== undefined && read.some(({ timestamp }) => timestamp > until)
+      const isLastBlock = stop !== undefined && from.block >= stop.block
+      const read = isLastBlock ? found.slice(0, Math.max(0, stop.line - from.line)) : found
+      isOver = isLastBlock || (until !== undefined && read.some(({ timestamp }) => timestamp > until))
       for (const line of read) if (wanted(line)) lines.push(line)
     }
     return { lines, isLast: isOver || !comes }
