@@ -6,6 +6,7 @@ import { allow, deny } from "#cli/commands/allow.ts"
 import { backup, restore } from "#cli/commands/backup.ts"
 import { doctor } from "#cli/commands/doctor.ts"
 import { log } from "#cli/commands/log.ts"
+import { logs } from "#cli/commands/logs.ts"
 import { natsCreds } from "#cli/commands/nats-creds.ts"
 import { recover } from "#cli/commands/recover.ts"
 import { recorder, replay } from "#cli/commands/replay.ts"
@@ -35,6 +36,7 @@ const troupe = Command.make("troupe").pipe(
     recorder,
     replay,
     doctor,
+    logs,
     log,
     backup,
     restore,

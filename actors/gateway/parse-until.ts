@@ -22,6 +22,15 @@ function parseDuration(text: string): number | undefined {
   return ms
 }
 
+/** A point in time in milliseconds since the epoch, or `undefined`. */
+export function parseMoment(text: string, now: number): number | undefined {
+  const duration = parseDuration(text)
+  if (duration !== undefined) return now - duration
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000
+  const date = toMs(text)
+  return date > 0 ? date : undefined
+}
+
 /** The one `until` of a filter in milliseconds since the epoch; `now` likewise. */
 export function parseUntil(
   values: ReadonlyArray<string>,
@@ -30,9 +39,8 @@ export function parseUntil(
   const [text] = values
   if (text === undefined) return {}
   if (values.length > 1) return refuse("invalidArgument", "more than one until filter specified")
-  const duration = parseDuration(text)
-  if (duration !== undefined) return { before: now - duration }
-  if (/^\d+(\.\d+)?$/.test(text)) return { before: Number(text) * 1000 }
-  const date = toMs(text)
-  return date > 0 ? { before: date } : refuse("invalidArgument", `invalid value for until filter: ${text}`)
+  const before = parseMoment(text, now)
+  return before !== undefined
+    ? { before }
+    : refuse("invalidArgument", `invalid value for until filter: ${text}`)
 }

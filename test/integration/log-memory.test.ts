@@ -1,5 +1,7 @@
 /** What a node remembers of its tasks' output, with the real docker CLI and a real Engine. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { spawn } from "node:child_process"
+import process from "node:process"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
@@ -113,4 +115,52 @@ test("tasks that the cluster has forgotten are read as well: of their service, b
   const { code, stderr } = await cluster.docker("service", "logs", "nosuchtask")
   expect(code).toBe(1)
   expect(stderr.trim()).toBe("no such task or service: nosuchtask")
+})
+
+test("troupe logs searches several services at once, in order of time, also where containers are gone", async () => {
+  const json = `echo '{"level":"warn","at":{"n":'$i'}}'`
+  const first = await create("one", `for i in 1 2 3; do ${json}; sleep 0.05; done; exec sleep 1000`)
+  const second = await create("two", `for i in 4 5 6; do ${json}; sleep 0.05; done; exec sleep 1000`)
+  for (const id of [first, second])
+    await eventually(async () => (await logs(id)).length === 3, "all is written")
+  await engine()
+    .getContainer(await containerOf("one"))
+    .remove({ force: true })
+  const troupe = async (...args: ReadonlyArray<string>) =>
+    (await cluster.troupeAnywhere("logs", "--socket", cluster.socket, ...args)).trim().split("\n")
+  const lines = (await troupe("--json", "--task", first.slice(0, 10), "one")).map((line) => JSON.parse(line))
+  expect(lines.map(({ service, task, name, text }) => [service, task, name, JSON.parse(text).at.n])).toEqual(
+    [1, 2, 3].map((n) => ["one", first, `one.1.${first.slice(0, 12)}`, n])
+  )
+  const both = (await troupe("--json", "one", "two")).map((line) => JSON.parse(line).time as string)
+  expect(both.length).toBeGreaterThanOrEqual(6)
+  expect(both).toEqual([...both].sort())
+  expect(await troupe("--field", "at.n=5", "--grep", "warn", "--since", "1h", "one", "two")).toEqual([
+    expect.stringMatching(
+      new RegExp(`^two\\.1\\.${second.slice(0, 12)}@\\S+ \\| \\{"level":"warn","at":\\{"n":5\\}\\}$`)
+    )
+  ])
+  expect(troupe("--since", "soon", "one")).rejects.toThrow("--since 'soon': expected 10m")
+  expect(troupe("nosuch")).rejects.toThrow("service nosuch not found")
+})
+
+test("troupe logs --follow outlives the daemon, and shows no line twice", async () => {
+  await create("tick", "i=0; while :; do echo n$i; i=$((i+1)); sleep 0.02; done")
+  const child = spawn(process.execPath, ["cli/main.ts", "logs", "--socket", cluster.socket, "-f", "tick"])
+  let text = ""
+  child.stdout.on("data", (part) => {
+    text += String(part)
+  })
+  const numbers = () => [...text.matchAll(/\| (n\d+)\n/g)].map(([, number = ""]) => number)
+  try {
+    await eventually(() => numbers().length > 20, "it follows")
+    await cluster.kill9()
+    await cluster.restart()
+    const before = numbers().length
+    await eventually(() => numbers().length > before + 50, "it goes on")
+    const seen = numbers()
+    expect(seen).toEqual([...range(0, seen.length)])
+  } finally {
+    child.kill("SIGKILL")
+  }
 })

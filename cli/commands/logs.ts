@@ -1,0 +1,200 @@
+/** `troupe logs`: what tasks of several services write and wrote, searched and in order of time. */
+import process from "node:process"
+import { type Cause, Effect, Fiber, Option, Queue, Schema, Stream } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { parseMoment } from "#actors/gateway/parse-until.ts"
+import { get, socketFlag } from "#cli/client.ts"
+import { type RawLine, streamLogs } from "#cli/log-stream.ts"
+import { LinePrinter, type LogSearch, matches, type ShownLine } from "#cli/print/log-lines.ts"
+
+export class LogsError extends Schema.TaggedError<LogsError>()("LogsError", { message: Schema.String }) {}
+
+const wanted = (name: string, what: string) =>
+  Flag.String(name).pipe(Flag.withDescription(what), Flag.optional)
+const onOff = (name: string, what: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(what), Flag.withDefault(false))
+
+const flags = {
+  socket: socketFlag,
+  services: Argument.String("service").pipe(
+    Argument.withDescription("names or ids"),
+    Argument.variadic({ min: 1 })
+  ),
+  since: wanted("since", "from then on: 10m, 1h30m, seconds since the epoch or a date"),
+  until: wanted("until", "up to then"),
+  tail: Flag.Int("tail").pipe(
+    Flag.withDescription("so many lines from the end of each task's log, before the search"),
+    Flag.optional
+  ),
+  follow: onOff("follow", "go on as lines come; taken up again when the connection is lost").pipe(
+    Flag.withAlias("f")
+  ),
+  timestamps: onOff("timestamps", "show when each line was written").pipe(Flag.withAlias("t")),
+  grep: wanted("grep", "lines that have this text"),
+  regex: wanted("regex", "lines that match this regular expression"),
+  field: Flag.String("field").pipe(
+    Flag.withDescription("lines of JSON with this field, NAME=VALUE or A.B=VALUE; all of several must hold"),
+    Flag.between(0, 32)
+  ),
+  task: wanted("task", "one task, by its name or the beginning of its id"),
+  node: wanted("node", "tasks of one node, by its name or the beginning of its id"),
+  noColor: onOff("no-color", "no colours, also in a terminal [NO_COLOR]"),
+  json: onOff("json", "one JSON object a line: time, service, task, name, node, stream, text")
+}
+
+interface NodeJson {
+  readonly ID: string
+  readonly Description?: { readonly Hostname?: string }
+}
+interface TaskJson {
+  readonly Slot?: number
+}
+interface ServiceJson {
+  readonly ID: string
+  readonly Spec: { readonly Name: string }
+}
+
+const given = Option.getOrUndefined
+
+const momentOf = (flag: string, text: string | undefined): Effect.Effect<number | undefined, LogsError> => {
+  if (text === undefined) return Effect.succeed(undefined)
+  const ms = parseMoment(text, Date.now())
+  return ms === undefined
+    ? refuse(`--${flag} '${text}': expected 10m, 1h30m, seconds since the epoch or a date`)
+    : Effect.succeed(ms / 1000)
+}
+
+const refuse = (message: string): Effect.Effect<never, LogsError> => Effect.fail(new LogsError({ message }))
+
+const searchOf = Effect.fnUntraced(function* (
+  raw: Pick<Raw, "grep" | "regex" | "field" | "task" | "node">
+): Effect.fn.Return<LogSearch, LogsError> {
+  const fields: Array<readonly [string, string]> = []
+  for (const text of raw.field) {
+    const at = text.indexOf("=")
+    if (at <= 0) return yield* refuse(`--field '${text}': expected NAME=VALUE`)
+    fields.push([text.slice(0, at), text.slice(at + 1)])
+  }
+  const pattern = given(raw.regex)
+  const regex =
+    pattern === undefined
+      ? undefined
+      : yield* Effect.try({
+          try: () => new RegExp(pattern, "u"),
+          catch: (error) =>
+            new LogsError({
+              message: `--regex '${pattern}': expected a regular expression: ${(error as Error).message}`
+            })
+        })
+  const [grep, task, node] = [given(raw.grep), given(raw.task), given(raw.node)]
+  return {
+    fields,
+    ...(grep !== undefined && { grep }),
+    ...(regex !== undefined && { regex }),
+    ...(task !== undefined && { task }),
+    ...(node !== undefined && { node })
+  }
+})
+
+type Raw = Command.Command.Config.Infer<typeof flags>
+
+/** Beyond this lines are shown as they come: they are not gathered for ever. */
+const mostSorted = 200_000
+
+export const logs = Command.make(
+  "logs",
+  flags,
+  Effect.fn(function* (raw) {
+    const { socket, follow } = raw
+    const search = yield* searchOf(raw)
+    const since = yield* momentOf("since", given(raw.since))
+    const until = yield* momentOf("until", given(raw.until))
+    const tail = given(raw.tail)
+    if (tail !== undefined && tail < 0) yield* refuse(`--tail '${tail}': expected a number of lines`)
+    const services = yield* Effect.forEach(raw.services, (name) =>
+      get<ServiceJson>(socket, `/services/${encodeURIComponent(name)}`)
+    )
+    const nodes = new Map(
+      (yield* get<ReadonlyArray<NodeJson>>(socket, "/nodes")).map((node) => [
+        node.ID,
+        node.Description?.Hostname ?? node.ID
+      ])
+    )
+    const isColoured =
+      !raw.noColor && !raw.json && process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === ""
+    const printer = new LinePrinter(isColoured)
+    const show = (line: ShownLine): void => {
+      process.stdout.write(`${raw.json ? JSON.stringify(line) : printer.print(line, raw.timestamps)}\n`)
+    }
+    const problems = new Set<string>()
+    let gathered: Array<ShownLine> | undefined = follow ? undefined : []
+    const take = (line: ShownLine): void => {
+      if (gathered === undefined) show(line)
+      else if (gathered.push(line) > mostSorted) {
+        for (const one of byTime(gathered)) show(one)
+        gathered = undefined
+      }
+    }
+    yield* Effect.forEach(
+      services,
+      Effect.fnUntraced(function* (service) {
+        const lines = yield* Queue.unbounded<RawLine, Cause.Done>()
+        const name = namer(socket, service)
+        const shown = yield* Stream.fromQueue(lines).pipe(
+          Stream.runForEach((line) =>
+            Effect.map(name(line.task, line.node), (called) => {
+              const { node, ...rest } = line
+              const named = {
+                service: service.Spec.Name,
+                name: called,
+                ...rest,
+                node: nodes.get(node) ?? node
+              }
+              if (matches(named, node, search)) take(named)
+            })
+          ),
+          Effect.forkScoped
+        )
+        yield* streamLogs({
+          socket,
+          service: service.ID,
+          follow,
+          ...(since !== undefined && { since }),
+          ...(until !== undefined && { until }),
+          ...(tail !== undefined && { tail }),
+          onLine: (line) => Queue.offerUnsafe(lines, line),
+          onProblem: (text) => {
+            problems.add(text)
+            process.stderr.write(`${text}\n`)
+          }
+        })
+        yield* Queue.end(lines)
+        yield* Fiber.join(shown)
+      }),
+      { concurrency: "unbounded", discard: true }
+    )
+    for (const line of byTime(gathered ?? [])) show(line)
+    if (problems.size > 0 && !follow) return yield* refuse("Not all lines could be read")
+  }, Effect.scoped)
+).pipe(Command.withDescription("What tasks write and wrote, of several services, searched"))
+
+/** `web.1.4i7n5x6wlpdd`; each task is looked up once, also one that the cluster has forgotten. */
+function namer(socket: string, { Spec: { Name } }: ServiceJson) {
+  const names = new Map<string, string>()
+  return (task: string, node: string): Effect.Effect<string> => {
+    const known = names.get(task)
+    if (known !== undefined) return Effect.succeed(known)
+    return get<TaskJson>(socket, `/tasks/${task}`).pipe(
+      Effect.map(({ Slot }) => Slot ?? node),
+      Effect.catch(() => Effect.succeed("?")),
+      Effect.map((slot) => {
+        const name = `${Name}.${slot}.${task.slice(0, 12)}`
+        names.set(task, name)
+        return name
+      })
+    )
+  }
+}
+
+const byTime = (lines: ReadonlyArray<ShownLine>): ReadonlyArray<ShownLine> =>
+  [...lines].sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))

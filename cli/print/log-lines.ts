@@ -1,0 +1,129 @@
+/** Lines of tasks' logs: which are looked for, and how they are shown. */
+import { Buffer } from "node:buffer"
+
+/** One line of one task. */
+export interface ShownLine {
+  readonly service: string
+  readonly task: string
+  /** `web.1.4i7n5x6wlpdd` */
+  readonly name: string
+  readonly node: string
+  readonly stream: "stdout" | "stderr"
+  readonly time: string
+  /** Without its newline. */
+  readonly text: string
+}
+
+export interface LogSearch {
+  /** Part of the line. */
+  readonly grep?: string
+  readonly regex?: RegExp
+  /** Of lines that are JSON objects: a field, by its path with dots, and its value as text; all must hold. */
+  readonly fields: ReadonlyArray<readonly [path: string, value: string]>
+  /** The beginning of a task's id, or its name. */
+  readonly task?: string
+  /** A node's name, or the beginning of its id. */
+  readonly node?: string
+}
+
+export function matches(line: ShownLine, nodeId: string, search: LogSearch): boolean {
+  const { grep, regex, fields, task, node } = search
+  if (task !== undefined && !line.task.startsWith(task) && !line.name.startsWith(task)) return false
+  if (node !== undefined && line.node !== node && !nodeId.startsWith(node)) return false
+  if (grep !== undefined && !line.text.includes(grep)) return false
+  if (regex !== undefined && !regex.test(line.text)) return false
+  if (fields.length === 0) return true
+  const object = parseObject(line.text)
+  return object !== undefined && fields.every(([path, value]) => fieldOf(object, path) === value)
+}
+
+function parseObject(text: string): object | undefined {
+  if (!text.trimStart().startsWith("{")) return undefined
+  try {
+    return JSON.parse(text) as object
+  } catch {
+    return undefined
+  }
+}
+
+/** A name with dots in it counts as well as a path. */
+function fieldOf(object: object, path: string): string | undefined {
+  let value: unknown = (object as Record<string, unknown>)[path]
+  if (value === undefined) {
+    value = object
+    for (const name of path.split(".")) {
+      if (typeof value !== "object" || value === null) return undefined
+      value = (value as Record<string, unknown>)[name]
+    }
+  }
+  if (value === undefined) return undefined
+  return typeof value === "string" ? value : JSON.stringify(value)
+}
+
+const colours = [36, 33, 32, 35, 34, 96, 93, 92, 95, 94]
+
+/** `name@node | text`, each task in a colour of its own. */
+export class LinePrinter {
+  readonly #isColoured: boolean
+  readonly #colourOf = new Map<string, number>()
+  #width = 0
+
+  constructor(isColoured: boolean) {
+    this.#isColoured = isColoured
+  }
+
+  print({ name, node, task, time, text, stream }: ShownLine, withTime: boolean): string {
+    const head = `${name}@${node}`
+    this.#width = Math.max(this.#width, head.length)
+    const said = `${withTime ? `${time} ` : ""}${head.padEnd(this.#width)} |`
+    if (!this.#isColoured) return `${said} ${text}`
+    const colour = this.#colourOf.get(task) ?? colours[this.#colourOf.size % colours.length] ?? 0
+    this.#colourOf.set(task, colour)
+    return `\x1b[${colour}m${said}\x1b[0m ${stream === "stderr" ? `\x1b[31m${text}\x1b[0m` : text}`
+  }
+}
+
+/** A log as the API sends it, cut into what belongs to one line; `system` is not a line but why some are missing. */
+export class LogFrames {
+  readonly #framed: boolean
+  #rest = Buffer.alloc(0)
+
+  constructor(framed: boolean) {
+    this.#framed = framed
+  }
+
+  push(chunk: Buffer): ReadonlyArray<readonly [stream: "stdout" | "stderr" | "system", text: string]> {
+    const bytes = Buffer.concat([this.#rest, chunk])
+    const found: Array<readonly ["stdout" | "stderr" | "system", string]> = []
+    let at = 0
+    for (;;) {
+      const end = this.#framed ? frameEnd(bytes, at) : bytes.indexOf(0x0a, at) + 1
+      if (end <= at || end > bytes.length) break
+      const begin = this.#framed ? at + 8 : at
+      const stream = this.#framed ? (streams[bytes[at] ?? 1] ?? "stdout") : "stdout"
+      found.push([stream, bytes.toString("utf8", begin, end).replace(/\r?\n$/, "")])
+      at = end
+    }
+    this.#rest = bytes.subarray(at)
+    return found
+  }
+}
+
+// Engine API, "Stream format".
+const streams = ["stdout", "stdout", "stderr", "system"] as const
+const frameEnd = (bytes: Buffer, at: number): number =>
+  bytes.length - at < 8 ? 0 : at + 8 + bytes.readUInt32BE(at + 4)
+
+/** The time, node and task before a line that was asked for with both; `undefined` when it has none. */
+export function parseContext(
+  text: string
+):
+  | { readonly time: string; readonly node: string; readonly task: string; readonly text: string }
+  | undefined {
+  const [, time = "", details = "", line = ""] = /^(\S+) (\S+) ([\s\S]*)$/.exec(text) ?? []
+  const of = (key: string) =>
+    new RegExp(`(?:^|,)com\\.docker\\.swarm\\.${key}\\.id=([^,]*)`).exec(details)?.[1]
+  const node = of("node")
+  const task = of("task")
+  return node === undefined || task === undefined ? undefined : { time, node, task, text: line }
+}
