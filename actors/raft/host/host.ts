@@ -279,10 +279,12 @@ class Host implements RaftHost {
     this.#forwarding.restart()
     this.#reads.requeueSent()
     if (soft.role !== "leader") {
-      for (const { ticket } of this.#changes) {
-        this.#settle(ticket, { _tag: "Change", result: { _tag: "Unknown" } })
+      // What is committed stays: a leader that takes itself out of the group leads no longer once that is so.
+      const { commit } = this.#core.status()
+      for (const { ticket, index } of this.#changes) {
+        if (index > commit) this.#settle(ticket, { _tag: "Change", result: { _tag: "Unknown" } })
       }
-      this.#changes = []
+      this.#changes = this.#changes.filter(({ index }) => index <= commit)
       this.#catchUps = new Map()
       this.#toldLeading = 0
       this.#effects.push({

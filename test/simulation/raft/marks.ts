@@ -62,7 +62,6 @@ export const markNames = [
   "snapshot chunk sent",
   "snapshot gone",
   "snapshot installed",
-  "snapshot installed over a longer log",
   "snapshot installed behind a write",
   "no room for a snapshot",
   // disks and lives

@@ -281,8 +281,6 @@ export class Observer {
     }
     const isInstalled = watched.written.lines[meta.index - 1] !== last
     if (isInstalled) this.marks.hit("snapshot installed")
-    if (isInstalled && watched.written.lines.length > meta.index)
-      this.marks.hit("snapshot installed over a longer log")
     if (isInstalled && watched.pending.length > 0) this.marks.hit("snapshot installed behind a write")
     this.#change(watched, ({ hard, lines }) => ({
       hard,
@@ -484,6 +482,7 @@ export class Observer {
     for (const peer of status.peers) {
       if (peer.inFlight > core.inFlightMessages)
         throw new Broken("I14", `${id} has ${peer.inFlight} appends on their way to ${peer.id}`)
+      if (peer.inFlight === core.inFlightMessages) this.marks.hit("window full")
       if (peer.match > status.lastIndex)
         throw new Broken("P", `${id} believes that ${peer.id} has ${peer.match}`)
     }

@@ -408,6 +408,18 @@ describe("the group", () => {
     expect(voters()).toEqual(["a"])
   })
 
+  test("B13: a leader that takes itself out of the group says that it is done, and another one leads", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    let told: string | undefined
+    members.member(leader).change({ _tag: "Remove", node: leader }, false, ({ _tag }) => {
+      told = _tag
+    })
+    members.until("an end", () => told !== undefined)
+    expect(told).toBe("Appended")
+    members.until("another leader", () => ![undefined, leader].includes(members.leader()))
+  })
+
   test("B13: hears nothing of a member that it removed, which is told so and campaigns no more", () => {
     const members = new Members(["a", "b", "c"])
     const leader = members.elect()
