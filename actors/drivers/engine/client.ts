@@ -193,7 +193,8 @@ export function explain(operation: string, dockerHost: string, error: unknown): 
   return new ExecutorError({
     operation,
     status: statusCode,
-    temporary: statusCode === 429 || (statusCode >= 500 && !ourMistake.test(words)),
+    // 501 is a log driver that cannot be read, or a feature that this Engine lacks.
+    temporary: statusCode === 429 || (statusCode >= 500 && statusCode !== 501 && !ourMistake.test(words)),
     message: words === "" ? `the Engine answered ${statusCode}` : words
   })
 }
