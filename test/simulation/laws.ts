@@ -24,6 +24,8 @@ export class Laws {
   readonly #downAt = new Map<string, number>()
   /** Tasks that were seen to run. */
   readonly #ran = new Set<string>()
+  /** Services with the versions that had failures while an update was under way. */
+  readonly #triedAnew = new Set<string>()
   /** How far each task came, also after it was deleted. */
   readonly #furthest = new Map<string, Task>()
   readonly #engines: () => Iterable<Engine>
@@ -127,9 +129,11 @@ export class Laws {
     const { ledger } = this
     const policy = ledger?.taskSpec(task.ServiceID, task.SpecVersion)?.RestartPolicy
     if (policy?.MaxAttempts === undefined || policy.MaxAttempts === 0 || (policy.Window ?? 0) > 0) return
-    // An update gives each slot a fresh start, and so does going back to the spec before it.
+    // An update gives each slot a fresh start, and so does going back to the spec before it: what fails under one counts never.
     const update = ledger?.get("service", task.ServiceID)?.UpdateStatus?.State
-    if (update !== undefined && update !== "completed") return
+    const version = `${task.ServiceID} ${task.SpecVersion}`
+    if (update !== undefined && update !== "completed") this.#triedAnew.add(version)
+    if (this.#triedAnew.has(version)) return
     let failed = 0
     let others = 0
     for (const other of this.#furthest.values()) {
