@@ -22,6 +22,10 @@ export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError>
 export const post = <A>(socket: string, path: string, body: unknown): Effect.Effect<A, ApiError> =>
   call(socket, "POST", path, JSON.stringify(body))
 
+/** One DELETE, answered and failing as `get` is. */
+export const remove = (socket: string, path: string): Effect.Effect<void, ApiError> =>
+  call(socket, "DELETE", path)
+
 const call = <A>(socket: string, method: string, path: string, body?: string): Effect.Effect<A, ApiError> =>
   Effect.callback<A, ApiError>((resume) => {
     const fail = (status: number, message: string) => resume(Effect.fail(new ApiError({ status, message })))

@@ -13,6 +13,7 @@ import { recorder, replay } from "#cli/commands/replay.ts"
 import { status } from "#cli/commands/status.ts"
 import { trace } from "#cli/commands/trace.ts"
 import { tree } from "#cli/commands/tree.ts"
+import { down, plan, up } from "#cli/commands/up.ts"
 import { why } from "#cli/commands/why.ts"
 import { nodeFlags } from "#cli/node-options.ts"
 import { runMain } from "#runtime/main.ts"
@@ -29,6 +30,9 @@ const troupe = Command.make("troupe").pipe(
   Command.withDescription("What the docker CLI has no word for; everything else is docker -H unix://…"),
   Command.withSubcommands([
     node,
+    up,
+    plan,
+    down,
     status,
     why,
     tree,

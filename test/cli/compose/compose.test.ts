@@ -1,0 +1,126 @@
+/** Compose files as they are read, translated and compared: plain calls on files of a folder of their own. */
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: Compose writes its variables so
+import { afterAll, expect, test } from "bun:test"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fill } from "#cli/compose/interpolate.ts"
+import { loadProject } from "#cli/compose/load.ts"
+import { diff, plan } from "#cli/compose/plan.ts"
+import { translate } from "#cli/compose/translate.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "compose-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+function load(files: Readonly<Record<string, string>>, names = ["compose.yaml"]) {
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+  return loadProject({
+    files: names,
+    projectName: "shop",
+    profiles: [],
+    environment: { SET: "yes", EMPTY: "" },
+    workingDirectory: folder
+  })
+}
+const desired = (text: string, more: Readonly<Record<string, string>> = {}, names?: Array<string>) =>
+  translate(load({ "compose.yaml": text, ...more }, names))
+const nobody = { networks: [], secrets: [], configs: [], services: [], nodes: [], tasks: [] }
+
+test.each([
+  ["$SET", "yes"],
+  ["${SET}", "yes"],
+  ["${EMPTY:-d}", "d"],
+  ["${EMPTY-d}", ""],
+  ["${NONE-d${SET}}", "dyes"],
+  ["${SET:+x}", "x"],
+  ["${EMPTY:+x}", ""],
+  ["${EMPTY+x}", "x"],
+  ["$$SET", "$SET"]
+])("%s is %s", (text, expected) => {
+  expect(fill(text, { SET: "yes", EMPTY: "" }, () => {})).toBe(expected)
+})
+
+test("a variable that is required and missing says what it is for", () => {
+  expect(fill("${NONE:?name it}", {}, () => {})).toEqual({
+    problem: "required variable NONE is missing a value: name it"
+  })
+})
+
+test("unknown keys and wrong values are all told, with line, column, path and what is expected", () => {
+  const text = "services:\n  web:\n    image: a\n    scael: 2\n    deploy:\n      replicas: many\n"
+  expect(() => load({ "compose.yaml": text })).toThrow(
+    /compose\.yaml:4:5: services\.web\.scael: unknown key "scael": expected scale\ncompose\.yaml:6:17: services\.web\.deploy\.replicas: "many": expected a whole number/
+  )
+})
+
+test("what means nothing in a cluster is a warning with its line", () => {
+  const { warnings } = load({ "compose.yaml": "services:\n  web:\n    image: a\n    build: .\n" })
+  expect(warnings.map(({ at, path }) => [at.line, path])).toEqual([[4, "services.web.build"]])
+})
+
+test("a service becomes what docker stack deploy sends", () => {
+  const { services, networks } = desired(
+    "services:\n  web:\n    image: a:1\n    command: sh -c 'a b'\n    environment: {B: 2, A: 1.10}\n" +
+      "    ports: ['8080:80']\n    restart: on-failure:3\n    shm_size: 64m\n"
+  )
+  expect(networks).toEqual([
+    { Name: "shop_default", Driver: "overlay", Labels: { "com.docker.stack.namespace": "shop" } }
+  ])
+  expect(services[0]).toMatchObject({
+    Name: "shop_web",
+    Labels: { "com.docker.stack.image": "a:1", "com.docker.stack.namespace": "shop" },
+    TaskTemplate: {
+      ContainerSpec: {
+        Args: ["sh", "-c", "a b"],
+        Env: ["A=1.10", "B=2"],
+        Labels: { "com.docker.stack.namespace": "shop", "troupe.shm_size": "67108864" }
+      },
+      RestartPolicy: { Condition: "on-failure", MaxAttempts: 3 },
+      Networks: [{ Target: "shop_default", Aliases: ["web"] }]
+    },
+    Mode: { Replicated: { Replicas: 1 } },
+    EndpointSpec: {
+      Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080, PublishMode: "ingress" }]
+    }
+  })
+})
+
+test("later files add to earlier ones; extends and anchors fill in", () => {
+  const { services } = desired(
+    "x-all: &all\n  environment: [A=1, B=1]\nservices:\n  base:\n    <<: *all\n    image: a\n    command: [one]\n" +
+      "  web:\n    extends: base\n    command: [two]\n",
+    { "more.yaml": "services:\n  web:\n    environment: {B: 2}\n    image: b\n" },
+    ["compose.yaml", "more.yaml"]
+  )
+  const container = services.find(({ Name }) => Name === "shop_web")?.TaskTemplate?.ContainerSpec
+  expect(container).toMatchObject({ Image: "b", Args: ["two"], Env: ["A=1", "B=2"] })
+})
+
+test("services come after those that they depend on, and circles are refused", () => {
+  const text = "services:\n  a:\n    image: i\n    depends_on: [b]\n  b:\n    image: i\n"
+  expect(desired(text).services.map(({ Name }) => Name)).toEqual(["shop_b", "shop_a"])
+  expect(() => desired(`${text}    depends_on: [a]\n`)).toThrow(/a circle: a → b → a/)
+})
+
+test("an image's digest stays while its name does, and one changed field is one difference", () => {
+  const before = desired("services:\n  web:\n    image: a\n").services[0]
+  if (before === undefined) throw new Error("no service")
+  const there = structuredClone(before) as typeof before & {
+    TaskTemplate: { ContainerSpec: { Image: string } }
+  }
+  there.TaskTemplate.ContainerSpec.Image = "a:latest@sha256:1"
+  const present = { ...nobody, services: [{ ID: "1", Version: { Index: 7 }, Spec: there }] }
+  const steps = (text: string) =>
+    plan(desired(text), present, () => false, false).filter(({ kind }) => kind === "service")
+  expect(steps("services:\n  web:\n    image: a\n")[0]?.action).toBe("unchanged")
+  expect(steps("services:\n  web:\n    image: a\n    scale: 2\n")[0]).toMatchObject({
+    action: "update",
+    version: 7,
+    differences: [{ field: "Mode.Replicated.Replicas", before: 1, after: 2 }]
+  })
+})
+
+test("an absent field and its zero are one, except where zero says something", () => {
+  expect(diff({ a: 0, b: [] }, { c: null })).toEqual([])
+  expect(diff({ Replicas: 0 }, {})).toHaveLength(1)
+})

@@ -1,0 +1,67 @@
+/** `troupe up` and `plan` beside `docker stack deploy`, on a real cluster of one node. */
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { ensureTestImage, testImage } from "#test/support/engine.ts"
+
+let cluster: Cluster
+beforeAll(async () => {
+  await ensureTestImage()
+  cluster = await startCluster({ name: "alpha" })
+}, 90_000)
+afterAll(() => cluster.cleanUp(), 60_000)
+
+async function file(image: string): Promise<string> {
+  const path = join(cluster.folder, "compose.yaml")
+  const text = `services:
+  web:
+    image: ${image}
+    command: ["sleep", "1000"]
+    environment: {A: "1"}
+    stop_grace_period: 0s
+    secrets: [key]
+    deploy: {replicas: 2, restart_policy: {condition: none}}
+secrets:
+  key: {file: ./compose.yaml}
+configs:
+  rules: {file: ./compose.yaml}
+`
+  await writeFile(path, text.replace("    secrets:", "    configs: [rules]\n    secrets:"))
+  return path
+}
+/** Its output, or what the command said and ended with when it failed. */
+const troupe = (...args: ReadonlyArray<string>) =>
+  cluster.troupeAnywhere(...args, "--socket", cluster.socket).then(
+    (stdout) => ({ code: 0, text: stdout }),
+    (error) => ({ code: error.code as number, text: `${error.stdout}${error.stderr}` })
+  )
+const version = async (name: string): Promise<number> =>
+  (await cluster.get(`/services/${name}`)).Version.Index
+
+test("what docker stack deploy made is unchanged to troupe, and the other way round", async () => {
+  const path = await file(testImage)
+  await cluster.must("stack", "deploy", "--detach=false", "-c", path, "one")
+  const before = await version("one_web")
+  const planned = await troupe("plan", "-f", path, "-p", "one", "--detailed-exitcode")
+  expect(planned).toEqual({ code: 0, text: "nothing to do; 4 unchanged\n" })
+  expect(await troupe("up", "-f", path, "-p", "one")).toMatchObject({ code: 0 })
+  expect(await version("one_web")).toBe(before)
+
+  const made = await troupe("plan", "-f", path, "-p", "two", "--detailed-exitcode")
+  expect(made.code).toBe(2)
+  expect(made.text).toContain("two_web: 2 on alpha")
+  expect(await troupe("up", "-f", path, "-p", "two")).toMatchObject({ code: 0 })
+  const tasks = await cluster.must("stack", "ps", "-q", "two")
+  await cluster.must("stack", "deploy", "--detach=false", "-c", path, "two")
+  expect(await cluster.must("stack", "ps", "-q", "two")).toBe(tasks)
+  expect(await troupe("down", "two")).toMatchObject({ code: 0 })
+  expect(await cluster.must("stack", "ls", "--format", "{{.Name}}")).toBe("one")
+}, 60_000)
+
+test("an image that is not there ends with 1 and the Engine's words", async () => {
+  const path = await file("acceptance-no-such-image:1")
+  const { code, text } = await troupe("up", "-f", path, "-p", "lost", "--timeout", "8")
+  expect(code).toBe(1)
+  expect(text).toMatch(/lost_web did not converge: 0 of 2 tasks\n +rejected: No such image/)
+}, 60_000)
