@@ -49,7 +49,12 @@ export const openLedger = Effect.fnUntraced(function* <E>(
   })
   let seq = 0
 
-  const send = (command: Command, origin: Origin, done: (outcome: WriteOutcome) => void): void => {
+  const send = (
+    command: Command,
+    origin: Origin,
+    done: (outcome: WriteOutcome) => void,
+    onlyInTerm?: number
+  ): void => {
     seq += 1
     const entry: Entry = {
       command,
@@ -64,14 +69,16 @@ export const openLedger = Effect.fnUntraced(function* <E>(
     const giveUp = options.host.after(patienceMs, () =>
       done({ _tag: "Unknown", message: `No answer from the log within ${patienceMs} ms` })
     )
-    raft.propose(encodeEntry(entry), { proposer: options.nodeId, boot: options.boot, seq }, (outcome) => {
+    const ended = (outcome: ProposeOutcome): void => {
       giveUp()
       done(toWriteOutcome(outcome))
-    })
+    }
+    const id = { proposer: options.nodeId, boot: options.boot, seq }
+    raft.propose(encodeEntry(entry), id, ended, onlyInTerm)
   }
-  const propose = (command: Command, origin: Origin): Effect.Effect<WriteOutcome> =>
+  const propose: LedgerService["propose"] = (command, origin, onlyInTerm) =>
     Effect.callback<WriteOutcome>((resume) =>
-      send(command, origin, (outcome) => resume(Effect.succeed(outcome)))
+      send(command, origin, (outcome) => resume(Effect.succeed(outcome)), onlyInTerm)
     )
 
   const tell = ({ index, digest }: Mark): void =>

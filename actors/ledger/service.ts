@@ -47,8 +47,8 @@ export interface LedgerSnapshot {
 
 export interface LedgerService {
   readonly read: LedgerReader
-  /** Never fails: every way to end is a `WriteOutcome`. */
-  readonly propose: (command: Command, origin: Origin) => Effect.Effect<WriteOutcome>
+  /** Never fails: every way to end is a `WriteOutcome`. `onlyInTerm`: see `RaftService`. */
+  readonly propose: (command: Command, origin: Origin, onlyInTerm?: number) => Effect.Effect<WriteOutcome>
   /** Completes when reads are linearizable with everything acknowledged before. One round serves a whole turn. */
   readonly readIndex: Effect.Effect<number, NoLeader>
   /** Every change from now on, in order, synchronously after it was applied. */

@@ -1,6 +1,6 @@
 /** Starts the leader's tree when this manager comes to lead, stops it when it no longer does; carries the term. */
 import { Effect, Queue, type Scope } from "effect"
-import { Ledger } from "#actors/ledger/service.ts"
+import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { leaderTree } from "#actors/manager/tree.ts"
 import type { Leadership } from "#actors/raft/protocol.ts"
 import { System } from "#runtime/system.ts"
@@ -46,6 +46,12 @@ const newWord = Effect.fnUntraced(function* (words: Queue.Dequeue<Leadership>, k
   }
 })
 
+/** What the leader's actors decided in `term` is not written in a later one, where others have decided since. */
+const fenced = (ledger: LedgerService, term: number): LedgerService => ({
+  ...ledger,
+  propose: (command, origin) => ledger.propose(command, origin, term)
+})
+
 /** Leads until interrupted. */
 const lead = (options: LeadershipOptions, term: number): Effect.Effect<never, never, Ledger | System> =>
   Effect.scoped(
@@ -62,7 +68,9 @@ const lead = (options: LeadershipOptions, term: number): Effect.Effect<never, ne
         (claim) => Effect.sync(() => claim.release())
       )
       const raftId = ledger.status().nodeId
-      const tree = yield* system.run(leaderTree({ ledger: ledger.read, term, raftId, ...options }), "leader")
+      const tree = yield* system
+        .run(leaderTree({ ledger: ledger.read, term, raftId, ...options }), "leader")
+        .pipe(Effect.provideService(Ledger, fenced(ledger, term)))
       return yield* tree.ended
     })
   ).pipe(

@@ -219,7 +219,8 @@ const chance = (): FreshState => {
 
 /** A member as those see it who use the log. */
 export const serviceOf = (member: Member): RaftService => ({
-  propose: (data, id, done) => member.propose(data, id, done),
+  propose: (data, id, done, onlyInTerm) =>
+    member.propose(data, id, done, onlyInTerm === undefined ? {} : { onlyInTerm }),
   readIndex: Effect.callback<number, NoLeader>((resume) =>
     member.readIndex((answer) =>
       resume(typeof answer === "number" ? Effect.succeed(answer) : Effect.fail(answer))

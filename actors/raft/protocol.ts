@@ -109,8 +109,16 @@ export interface GroupService {
 }
 
 export interface RaftService {
-  /** Calls `done` once, after the entry is durable on a quorum and applied here, or has failed. */
-  readonly propose: (data: Uint8Array, id: ProposalId, done: (outcome: ProposeOutcome) => void) => void
+  /**
+   * Calls `done` once, after the entry is durable on a quorum and applied here, or has failed. With `onlyInTerm` it
+   * counts only as an entry of that term: what this member decided as its leader, nobody takes over.
+   */
+  readonly propose: (
+    data: Uint8Array,
+    id: ProposalId,
+    done: (outcome: ProposeOutcome) => void,
+    onlyInTerm?: number
+  ) => void
   /** Completes when this member has applied everything that was committed when it was asked. */
   readonly readIndex: Effect.Effect<number, NoLeader>
   readonly status: () => RaftStatus

@@ -39,15 +39,20 @@ export function faultyRaft(
     },
     raft: {
       ...inner,
-      propose: (data, id, done) => {
+      propose: (data, id, done, onlyInTerm) => {
         const fate = script.shift() ?? choose?.() ?? "pass"
         counts[fate]++
         switch (fate) {
           case "pass":
-            inner.propose(data, id, done)
+            inner.propose(data, id, done, onlyInTerm)
             return
           case "unknown-applied":
-            inner.propose(data, id, (outcome) => done(outcome._tag === "Applied" ? unknown : outcome))
+            inner.propose(
+              data,
+              id,
+              (outcome) => done(outcome._tag === "Applied" ? unknown : outcome),
+              onlyInTerm
+            )
             return
           case "unknown-lost":
             defer(() => done(unknown))

@@ -245,7 +245,12 @@ export class Members {
     this.cuts.clear()
   }
 
-  propose(id: NodeId, text: string, deadlineTicks?: number): { outcome: ProposeOutcome | undefined } {
+  propose(
+    id: NodeId,
+    text: string,
+    deadlineTicks?: number,
+    onlyInTerm?: number
+  ): { outcome: ProposeOutcome | undefined } {
     const place = this.place(id)
     const told: { outcome: ProposeOutcome | undefined } = { outcome: undefined }
     const name: ProposalId = { proposer: id, boot: `${id}${place.life}`, seq: ++place.seq }
@@ -259,7 +264,10 @@ export class Members {
         if (told.outcome !== undefined) throw new Error(`"${text}" ends twice`)
         told.outcome = outcome
       },
-      deadlineTicks
+      {
+        ...(deadlineTicks !== undefined && { deadlineTicks }),
+        ...(onlyInTerm !== undefined && { onlyInTerm })
+      }
     )
     return told
   }

@@ -54,6 +54,7 @@ export function openCore(options: CoreOptions): RaftCore {
     ready: (holdCommit = false) => ready(state, holdCommit),
     holdsCommit: () => state.role === "leader" && holdsCommit(state),
     isLeader: () => state.role === "leader",
+    term: () => state.term,
     wasRemoved: (node) => wasRemoved(committedConfigurationOf(state), node),
     status: () => statusOf(state)
   }

@@ -169,6 +169,7 @@ export interface RaftCore {
   /** Somebody was not told yet how far it may apply. */
   holdsCommit(): boolean
   isLeader(): boolean
+  term(): number
   /** Its removal is committed: it is not heard any more. */
   wasRemoved(node: NodeId): boolean
   status(): CoreStatus

@@ -69,9 +69,18 @@ export class Forwarding {
   }
 
   #flush(pending: ReadonlyArray<Pending>, moment: Moment): void {
-    if (pending.length === 0) return
-    if (this.#core.isLeader()) this.#append(pending, moment)
-    else this.#forward(pending, moment)
+    const fresh = pending.filter((one) => this.#isOfThisTerm(one))
+    if (fresh.length === 0) return
+    if (this.#core.isLeader()) this.#append(fresh, moment)
+    else this.#forward(fresh, moment)
+  }
+
+  /** What a leader meant for its own term ends with it: its successor decides anew, from what was committed till then. */
+  #isOfThisTerm(pending: Pending): boolean {
+    const { onlyInTerm } = pending
+    if (onlyInTerm === undefined || (this.#core.isLeader() && this.#core.term() === onlyInTerm)) return true
+    this.#proposals.giveUp(pending, `Term ${onlyInTerm} is over`)
+    return false
   }
 
   #append(pending: ReadonlyArray<Pending>, moment: Moment): void {

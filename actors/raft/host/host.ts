@@ -175,7 +175,7 @@ class Host implements RaftHost {
         if (data.length > maxEntryBytes) {
           const message = `Cannot propose ${data.length} bytes: one entry carries at most ${maxEntryBytes}`
           this.#settle(ticket, { _tag: "Proposal", outcome: { _tag: "Overloaded", message } })
-        } else this.#proposals.add(ticket, id, data, this.#now + deadlineTicks)
+        } else this.#proposals.add(ticket, id, data, this.#now + deadlineTicks, event.onlyInTerm)
         return
       }
       case "Read":

@@ -150,14 +150,17 @@ export class Member {
     data: Uint8Array,
     id: ProposalId,
     done: (outcome: ProposeOutcome) => void,
-    deadlineTicks?: number
+    { deadlineTicks, onlyInTerm }: { readonly deadlineTicks?: number; readonly onlyInTerm?: number } = {}
   ): void {
     const ticket = this.#ticket((settlement) => {
       if (settlement?._tag === "Proposal") done(settlement.outcome)
       else done({ _tag: "Unknown", message: this.#problem ?? "This member is closing" })
     })
-    const deadline = deadlineTicks === undefined ? {} : { deadlineTicks }
-    this.#offer({ _tag: "Propose", ticket, id, data, ...deadline })
+    this.#offer({
+      ...{ _tag: "Propose", ticket, id, data },
+      ...(deadlineTicks !== undefined && { deadlineTicks }),
+      ...(onlyInTerm !== undefined && { onlyInTerm })
+    })
   }
 
   readIndex(done: (answer: number | NoLeader) => void): void {

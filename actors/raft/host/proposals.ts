@@ -9,6 +9,8 @@ export interface Pending {
   readonly id: ProposalId
   readonly data: Uint8Array
   readonly deadline: number
+  /** It counts only as an entry of this term, which this member led when it was made. */
+  readonly onlyInTerm: number | undefined
   /** The term in which it was last appended or sent; 0 for never. */
   sentTerm: number
   sentAt: number
@@ -48,7 +50,13 @@ export class Proposals {
     return this.#ended
   }
 
-  add(ticket: Ticket, id: ProposalId, command: Uint8Array, deadline: number): void {
+  add(
+    ticket: Ticket,
+    id: ProposalId,
+    command: Uint8Array,
+    deadline: number,
+    onlyInTerm?: number | undefined
+  ): void {
     assert(Number.isSafeInteger(id.seq) && id.seq >= 0, "proposals are numbered")
     const { pendingProposals, pendingBytes } = this.#settings
     if (
@@ -66,6 +74,7 @@ export class Proposals {
       id,
       data: encodeEnvelope(id, command),
       deadline,
+      onlyInTerm,
       sentTerm: 0,
       sentAt: 0,
       doubtful: false,
@@ -146,9 +155,14 @@ export class Proposals {
   expire(now: number, leaderless: boolean): void {
     for (const pending of this.#all.values()) {
       if (!leaderless && now < pending.deadline) continue
-      const message = "No answer in time: it may have been applied, or may be yet"
-      this.end(pending, pending.doubtful ? { _tag: "Unknown", message } : { _tag: "NotLeader" })
+      this.giveUp(pending, "No answer in time")
     }
+  }
+
+  /** Ends it for certain where it never left this member. */
+  giveUp(pending: Pending, why: string): void {
+    const message = `${why}: it may have been applied, or may be yet`
+    this.end(pending, pending.doubtful ? { _tag: "Unknown", message } : { _tag: "NotLeader" })
   }
 
   #enqueue(pending: Pending): void {

@@ -82,6 +82,8 @@ export type HostEvent =
       readonly id: ProposalId
       readonly data: Uint8Array
       readonly deadlineTicks?: number
+      /** Ends unless it becomes an entry of this term. */
+      readonly onlyInTerm?: number
     }
   | { readonly _tag: "Read"; readonly ticket: Ticket; readonly deadlineTicks?: number }
   | {

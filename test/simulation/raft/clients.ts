@@ -169,7 +169,7 @@ export class Clients {
             })()
         }
       },
-      20 + chance.below(60)
+      { deadlineTicks: 20 + chance.below(60) }
     )
   }
 

@@ -130,6 +130,36 @@ describe("proposals", () => {
     expect(members.place(members.elect()).notes.texts).not.toContain("certain")
   })
 
+  test("what a leader meant for its own term is never written in a later one", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const { term } = members.member(leader).inspect()
+    const timely = members.propose(leader, "timely", undefined, term)
+    members.until("its result", () => applied(timely))
+    // Said by one who leads no longer, or not yet.
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    for (const [id, when] of [
+      [follower, term],
+      [leader, term - 1]
+    ] as const) {
+      const late = members.propose(id, "late", undefined, when)
+      members.until("an end", () => late.outcome !== undefined, 100)
+      expect(late.outcome).toEqual({ _tag: "NotLeader" })
+    }
+    // Caught by the change of leader: it is not handed to the next one.
+    members.isolate(leader)
+    const doubtful = members.propose(leader, "doubtful", undefined, term)
+    const usual = members.propose(leader, "usual")
+    members.until("another leader", () => members.leader() !== undefined && members.leader() !== leader)
+    members.heal()
+    members.until("both ends", () => [doubtful, usual].every(({ outcome }) => outcome !== undefined), 10_000)
+    members.world.advance(5_000)
+    const texts = members.place(members.elect()).notes.texts
+    expect(texts).toContain("timely")
+    for (const text of ["late", "doubtful"]) expect(texts).not.toContain(text)
+    expect(doubtful.outcome?._tag).toBe("Unknown")
+  })
+
   test("G10: one proposal on an idle group is applied without any other traffic", () => {
     const members = new Members(["a", "b", "c"])
     members.elect()
