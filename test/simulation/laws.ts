@@ -24,6 +24,8 @@ export class Laws {
   readonly #downAt = new Map<string, number>()
   /** Tasks that were seen to run. */
   readonly #ran = new Set<string>()
+  /** Tasks that ended by themselves while they were wanted. */
+  readonly #tried = new Set<string>()
   /** Services with the versions that had failures while an update was under way. */
   readonly #triedAnew = new Set<string>()
   /** How far each task came, also after it was deleted. */
@@ -82,7 +84,11 @@ export class Laws {
     const known = this.#furthest.get(after.ID)
     this.#furthest.set(after.ID, after)
     if (after.Status.State === "running") this.#ran.add(after.ID)
-    if (endedItself(after) && (known === undefined || !endedItself(known))) this.#checkBudget(after)
+    if (endedItself(after) && (known === undefined || !endedItself(known))) {
+      // One that was given up before has been replaced for another reason, however it ends.
+      if (known === undefined || isWanted(known)) this.#tried.add(after.ID)
+      this.#checkBudget(after)
+    }
     if (known === undefined) return
     const name = showTask(after)
     const step = `${name} from ${known.Status.State} to ${after.Status.State}`
@@ -139,7 +145,7 @@ export class Laws {
     for (const other of this.#furthest.values()) {
       if (!sameSlot(task, other) || other.SpecVersion !== task.SpecVersion) continue
       if (!isBefore(other.DesiredState, "remove")) return
-      if (endedItself(other)) failed++
+      if (this.#tried.has(other.ID)) failed++
       else others++
     }
     if (failed > policy.MaxAttempts + 1 + others)
