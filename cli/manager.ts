@@ -23,6 +23,8 @@ import { openGroup } from "#actors/raft/group.ts"
 import { firstIncarnation, type Incarnation, showIncarnation, supersedes } from "#actors/raft/incarnation.ts"
 import { followDepartures } from "#actors/raft/wire/departures.ts"
 import { openNatsWire } from "#actors/raft/wire/nats.ts"
+import { queue } from "#actors/scheduler/queue.ts"
+import { rooms } from "#actors/scheduler/rooms.ts"
 import { freshFromMachine } from "#cli/identity.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
 import { bytesOf, followLock, type Keyring } from "#cli/lock.ts"
@@ -61,7 +63,8 @@ export const openManager = Effect.fn("cli.openManager")(function* (
     nodeId,
     raftId,
     host,
-    boot: randomBytes(8).toString("hex")
+    boot: randomBytes(8).toString("hex"),
+    views: [rooms, queue]
   })
   const ledger = yield* Effect.raceFirst(lookout.leftBehind, opening)
   const settling = settle(options, held, executor, ledger, incarnation)

@@ -6,7 +6,7 @@ import { encodeEntry } from "#actors/ledger/encode.ts"
 import { levelOf } from "#actors/ledger/features.ts"
 import { Machine } from "#actors/ledger/machine.ts"
 import type { Mark } from "#actors/ledger/marks.ts"
-import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { LedgerReader, MakeView, View } from "#actors/ledger/reader.ts"
 import type { LedgerService, Origin, WriteOutcome } from "#actors/ledger/service.ts"
 import type { OpenRaft, ProposeOutcome } from "#actors/raft/protocol.ts"
 import type { Host } from "#runtime/host.ts"
@@ -23,6 +23,8 @@ export interface LedgerOptions<E> {
   readonly boot: string
   /** Called with what a listener of the feed threw; the feed goes on. */
   readonly onDefect?: (defect: unknown) => void
+  /** Kept from the start on, so that whoever leads next has them: made late they cost a look at every task at once. */
+  readonly views?: ReadonlyArray<MakeView<View>>
   /** Told when managers' states differ and it cannot be told whose is wrong; the console by default. */
   readonly onDoubt?: (words: string) => void
 }
@@ -41,6 +43,7 @@ export const openLedger = Effect.fnUntraced(function* <E>(
   const machine = new Machine(
     options.onDefect ?? ((defect) => console.error("ledger follower failed", defect))
   )
+  for (const make of options.views ?? []) machine.tables.view(make)
   const raft = yield* options.openRaft({
     directory: options.directory,
     clusterId: options.clusterId,

@@ -69,7 +69,7 @@ export class Machine implements StateMachine {
 
   *restoreInSteps(chunks: Iterable<Uint8Array>): Generator<void, void> {
     const recent = new Recent()
-    const tables = yield* decodeInSteps(chunks, recent)
+    const tables = yield* decodeInSteps(chunks, recent, this.tables.views)
     const changes = this.#listeners.size === 0 ? undefined : yield* compareInSteps(this.tables, tables)
     this.tables = tables
     this.recent = recent

@@ -14,7 +14,7 @@ import { Buffer } from "node:buffer"
 import { crc32 } from "node:zlib"
 import { digestOf } from "#actors/ledger/digest.ts"
 import { Packer, Unpacker } from "#actors/ledger/pack.ts"
-import type { Kind, Tables } from "#actors/ledger/reader.ts"
+import type { Kind, MakeView, Tables, View } from "#actors/ledger/reader.ts"
 import { Recent, type SavedProposer } from "#actors/ledger/recent.ts"
 import { decodeLines, isLines } from "#actors/ledger/snapshot-lines.ts"
 import { kinds, LedgerTables, lesserKinds } from "#actors/ledger/tables.ts"
@@ -146,8 +146,12 @@ export function decodeSnapshot(chunks: Iterable<Uint8Array>, recent: Recent): Le
   for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value
 }
 
-/** The same, a block at a time: a millisecond or two each. */
-export function* decodeInSteps(chunks: Iterable<Uint8Array>, recent: Recent): Generator<void, LedgerTables> {
+/** The same, a block at a time: a millisecond or two each. The tables come with `views`. */
+export function* decodeInSteps(
+  chunks: Iterable<Uint8Array>,
+  recent: Recent,
+  views: Iterable<MakeView<View>> = []
+): Generator<void, LedgerTables> {
   const pieces = new Pieces(chunks)
   const mark = pieces.peek(markBytes)
   if (isLines(mark)) return decodeLines(pieces.rest(), recent)
@@ -158,7 +162,7 @@ export function* decodeInSteps(chunks: Iterable<Uint8Array>, recent: Recent): Ge
     throw new BrokenInvariant(`The snapshot has format ${mark[7]}, this release reads 1 to ${snapshotFormat}`)
   }
   pieces.take(markBytes)
-  const tables = new LedgerTables()
+  const tables = new LedgerTables(views)
   const saved: Array<SavedProposer> = []
   let objects = 0
   let end: End | undefined

@@ -91,6 +91,16 @@ export class LedgerTables implements LedgerReader {
   #changes: Array<Change> = []
   readonly #views = new Map<MakeView<View>, View>()
 
+  /** `views` are made at once, and so are there for what is put back from a snapshot. */
+  constructor(views: Iterable<MakeView<View>> = []) {
+    for (const make of views) this.view(make)
+  }
+
+  /** What makes the views that there are. */
+  get views(): Iterable<MakeView<View>> {
+    return this.#views.keys()
+  }
+
   cluster(): Cluster | undefined {
     return this.#cluster
   }
@@ -250,6 +260,9 @@ export class LedgerTables implements LedgerReader {
       this.#pointAt(service, version)
       count++
     })
+    if (this.#views.size > 0) {
+      for (const after of this.#tasks.restored(bytes, start)) this.#tellViews({ kind: "task", after })
+    }
     return count
   }
 
@@ -278,8 +291,12 @@ export class LedgerTables implements LedgerReader {
       ...(before === undefined ? {} : { before }),
       ...(after === undefined ? {} : { after })
     } as Change
-    for (const view of this.#views.values()) view.changed(change)
+    this.#tellViews(change)
     if (!quietly) this.#changes.push(change)
+  }
+
+  #tellViews(change: Change): void {
+    for (const view of this.#views.values()) view.changed(change)
   }
 
   /** Counts on the spec version that a task points at now, and no longer on the one that it pointed at. */

@@ -197,6 +197,11 @@ export class TaskTable {
     }
   }
 
+  /** The tasks of a block that was restored. */
+  *restored(bytes: Buffer, start: number): IterableIterator<Task> {
+    for (let at = start; at < bytes.length; at += recordLength(bytes, at)) yield this.#codec.decode(bytes, at)
+  }
+
   /** Leaves the task's hash in `#one`. Nothing is read of a record that it would be a waste to make an object of. */
   #restoreRecord(row: number, bytes: Buffer, at: number, restored: Restored): void {
     const head = this.#codec.plainHead(bytes, at)
