@@ -50,11 +50,16 @@ export function route(to: Route, set: ChangeSet): ReadonlyArray<CommonAction> {
   const actions: Array<CommonAction> = [...audience.started, ...audience.failures]
   if (audience.allocator) actions.push(tell(allocatorAt, { _tag: "Look" }))
   if (audience.scheduler) actions.push(toScheduler({ _tag: "Look" }))
-  actions.push(toDispatcher({ _tag: "Changed", changes: set.changes }))
+  const changes = set.changes.filter(concernsDispatcher)
+  if (changes.length > 0) actions.push(toDispatcher({ _tag: "Changed", changes }))
   for (const id of audience.services) actions.push(tell(serviceAt(id), look))
   if (audience.reaped.length > 0) actions.push(toReaper({ _tag: "Touched", tasks: audience.reaped }))
   return actions
 }
+
+/** Of the cluster's roots and keys, secrets and configs it reads what it needs from the ledger; a message would be recorded. */
+const concernsDispatcher = ({ kind }: Change): boolean =>
+  kind !== "cluster" && kind !== "secret" && kind !== "config"
 
 function hear(to: Route, change: Change, audience: Audience): void {
   switch (change.kind) {

@@ -36,7 +36,7 @@ const running = (service: string, count: number): Promise<void> => {
   }, `${count} tasks of ${service} run`)
 }
 
-test("a task costs a create, a start and a look after each; a list or a look at its image costs a deploy", async () => {
+test("a task costs a create, a start and a look after each, and its log; a list or a look at its image costs a deploy", async () => {
   proxy.reset()
   const spec = {
     Name: "twelve",
@@ -45,13 +45,22 @@ test("a task costs a create, a start and a look after each; a list or a look at 
   }
   expect((await cluster.api("POST", "/services/create", spec)).status).toBe(201)
   await running("twelve", replicas)
-  const { "GET /images/{id}/json": looks = 0, ...counts } = Object.fromEntries(proxy.counts())
+  const log = "GET /containers/{id}/logs"
+  await eventually(() => proxy.counts().get(log) === replicas, "every log is followed")
+  // That the Engine answers at all is asked by the clock.
+  const {
+    "GET /images/{id}/json": looks = 0,
+    "GET /_ping": _pings,
+    ...counts
+  } = Object.fromEntries(proxy.counts())
   // One attempt at the registry, unless it was tried a moment ago; a look before it, and one more when it failed.
   const { "POST /images/create": pulls = 0, ...each } = counts
   expect(each).toEqual({
     "POST /containers/create": replicas,
     "POST /containers/{id}/start": replicas,
-    "GET /containers/{id}/json": 2 * replicas
+    // Once more before its log is read: only that says whether it has a terminal.
+    "GET /containers/{id}/json": 3 * replicas,
+    [log]: replicas
   })
   expect(pulls).toBeLessThanOrEqual(1)
   expect(looks).toBeLessThanOrEqual(3)
