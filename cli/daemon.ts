@@ -184,6 +184,8 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
   if (waitsForOrders(options) && (yield* readHeld(options.dataDir)) === undefined)
     return yield* serveIdle(options, lives)
   const held: Held = yield* becomeMember(options, Date.now())
+  // What it had as a manager may be of another cluster, or not be the key any more when it is one again.
+  if (held.membership.role === "worker") lives.keyring.unlockKey = undefined
   const opened = openHeld(options.dataDir, held, lives.keyring)
   if (opened === undefined) return yield* serveLocked(options, held, lives)
   if (held.leftBehind !== undefined) return yield* serveLeftBehind(options, held, held.leftBehind, lives)
@@ -219,6 +221,7 @@ const alone = ({ nodeId, clusterId }: Identity) => {
 
 /** What a node without a cluster does: it answers for its Engine, and waits to be told what to become. */
 const serveIdle = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
+  lives.keyring.unlockKey = undefined
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
   const ends = yield* Deferred.make<End>()

@@ -13,6 +13,7 @@ import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { canOpen } from "#actors/raft/storage/inspect.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import type { WrapWith } from "#actors/raft/storage.ts"
+import { caughtUp, newsOf } from "#cli/ledger-news.ts"
 
 /** The key that opens this node's disk, as long as its process lives; absent where a file beside it does. */
 export interface Keyring {
@@ -46,23 +47,13 @@ export const followLock = Effect.fn("cli.followLock")(function* (
 ) {
   const { wrapKeys } = ledger
   if (wrapKeys === undefined) return
-  const looks = yield* Queue.sliding<"look">(1)
-  const look = (): void => void Queue.offerUnsafe(looks, "look")
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      ledger.follow(({ changes }) => {
-        if (changes.some(({ kind }) => kind === "cluster")) look()
-      })
-    ),
-    (following) => Effect.sync(() => following.unsubscribe())
-  )
-  const wanted = (): string | undefined => ledger.read.cluster()?.UnlockKey
+  const news = yield* newsOf(ledger, ({ kind }) => kind === "cluster")
   const lockedBy = (lock: ReadonlyArray<string>) =>
     credentials.change(({ lock: _former, ...held }) => (lock.length === 0 ? held : { ...held, lock }))
-  const follow = Effect.gen(function* () {
-    yield* Queue.take(looks)
-    if (ledger.read.cluster() === undefined) return
-    const next = wanted()
+  const settle = Effect.gen(function* () {
+    const cluster = ledger.read.cluster()
+    if (cluster === undefined) return
+    const next = cluster.UnlockKey
     const before = credentials.held().lock ?? []
     const isSettled = before.length === (next === undefined ? 0 : 1) && before[0] === next
     if (keyring.unlockKey === next && isSettled) return
@@ -77,12 +68,12 @@ export const followLock = Effect.fn("cli.followLock")(function* (
         ? "This manager's disk is locked no longer"
         : "This manager's disk is locked by the cluster's unlock key"
     )
-  }).pipe(
-    Effect.catch((error) => Effect.logError(error.message)),
-    Effect.forever
+  }).pipe(Effect.catch((error) => Effect.logError(error.message)))
+  // A ledger that is behind may not know yet that there is a lock, or know a key that people have thrown away.
+  yield* caughtUp(ledger).pipe(
+    Effect.andThen(Effect.forever(Effect.andThen(Queue.take(news), settle))),
+    Effect.forkScoped
   )
-  look()
-  yield* Effect.forkScoped(follow)
 })
 
 function wrapOf(unlockKey: string | undefined): WrapWith {

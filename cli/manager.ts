@@ -26,6 +26,7 @@ import { openNatsWire } from "#actors/raft/wire/nats.ts"
 import { queue } from "#actors/scheduler/queue.ts"
 import { rooms } from "#actors/scheduler/rooms.ts"
 import { freshFromMachine } from "#cli/identity.ts"
+import { caughtUp, newsOf } from "#cli/ledger-news.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
 import { bytesOf, followLock, type Keyring } from "#cli/lock.ts"
 import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
@@ -102,16 +103,7 @@ const followPeers = Effect.fnUntraced(function* (
   nats: ManagerNats,
   ledger: LedgerService
 ) {
-  const looks = yield* Queue.sliding<"look">(1)
-  const look = (): void => void Queue.offerUnsafe(looks, "look")
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      ledger.follow(({ changes }) => {
-        if (changes.some(changesPeers)) look()
-      })
-    ),
-    (following) => Effect.sync(() => following.unsubscribe())
-  )
+  const news = yield* newsOf(ledger, changesPeers)
   let known = ""
   let isCurrent = false
   const isWithin = (managers: ReadonlyArray<Peer>): boolean =>
@@ -119,7 +111,7 @@ const followPeers = Effect.fnUntraced(function* (
       .held()
       .membership.managers.every(({ nodeId }) => managers.some((peer) => peer.nodeId === nodeId))
   const follow = Effect.gen(function* () {
-    yield* Queue.take(looks)
+    yield* Queue.take(news)
     const managers = peersOf(ledger.read)
     const workers = workersOf(ledger.read)
     const roots = ledger.read.cluster()?.Roots
@@ -133,15 +125,12 @@ const followPeers = Effect.fnUntraced(function* (
     Effect.catch((error) => Effect.logError(error.message)),
     Effect.forever
   )
-  look()
   yield* Effect.forkScoped(follow)
-  yield* ledger.readIndex.pipe(
-    Effect.tapError(() => Effect.sleep("1 second")),
-    Effect.eventually,
+  yield* caughtUp(ledger).pipe(
     Effect.andThen(
       Effect.sync(() => {
         isCurrent = true
-        look()
+        Queue.offerUnsafe(news, "look")
       })
     ),
     Effect.forkScoped

@@ -59,7 +59,7 @@ export const followRole = Effect.fn("cli.followRole")(function* (
 
 const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<Membership, Error> {
   const { options, credentials } = role
-  const { ports } = credentials.held()
+  const { ports, lock } = credentials.held()
   const request = yield* newRequest
   const answer = yield* askLeader(role, {
     _tag: "Renew",
@@ -71,7 +71,13 @@ const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<
     return yield* Effect.fail(new Error(answer._tag === "NotRenewed" ? answer.reason : answer._tag))
   }
   const { membership } = answer
-  yield* credentials.supersede({ origin: "joined", ports, membership, key: request.key })
+  yield* credentials.supersede({
+    origin: "joined",
+    ports,
+    membership,
+    key: request.key,
+    ...(lock && { lock })
+  })
   return membership
 })
 

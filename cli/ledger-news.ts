@@ -1,0 +1,30 @@
+/** What parts of a manager hear of its ledger: that something of theirs has changed, and when it is not behind any more. */
+import { Effect, Queue, type Scope } from "effect"
+import type { Change } from "#actors/ledger/reader.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
+
+/** Has one word in it whenever there is something to look at: at first, and after each change that `isNews`. */
+export const newsOf = Effect.fnUntraced(function* (
+  ledger: LedgerService,
+  isNews: (change: Change) => boolean
+): Effect.fn.Return<Queue.Queue<"look">, never, Scope.Scope> {
+  const looks = yield* Queue.sliding<"look">(1)
+  const look = (): void => void Queue.offerUnsafe(looks, "look")
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      ledger.follow(({ changes }) => {
+        if (changes.some(isNews)) look()
+      })
+    ),
+    (following) => Effect.sync(() => following.unsubscribe())
+  )
+  look()
+  return looks
+})
+
+/** Completes when all that was acknowledged before is known here, for which there must be a leader. */
+export const caughtUp = ({ readIndex }: LedgerService): Effect.Effect<unknown> =>
+  readIndex.pipe(
+    Effect.tapError(() => Effect.sleep("1 second")),
+    Effect.eventually
+  )
