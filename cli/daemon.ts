@@ -14,6 +14,7 @@ import { Credentials, type CredentialsService, openCredentials } from "#actors/a
 import { keepJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { newUnlockKey } from "#actors/authority/lock.ts"
+import { joinAddress } from "#actors/authority/peers.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import { type Held, type LeftBehind, readHeld } from "#actors/authority/store.ts"
@@ -26,6 +27,7 @@ import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
+import type { Whereabouts } from "#actors/gateway/gateway.ts"
 import { openGateway } from "#actors/gateway/open.ts"
 import type { Doors } from "#actors/gateway/server.ts"
 import { ledgerMetrics } from "#actors/ledger/metrics.ts"
@@ -404,6 +406,7 @@ const serveMember = Effect.fnUntraced(function* (
     manager,
     system,
     executor,
+    whereabouts: () => whereaboutsOf(options, credentials.held()),
     leave: leaving(options, lives, parting),
     forceNewCluster: nextLife(lives, Deferred.succeed(asked, "begin anew"))
   })
@@ -517,6 +520,7 @@ interface Parts {
   readonly manager: { readonly ledger: LedgerService; readonly nats: ManagerNats } | undefined
   readonly system: System["Service"]
   readonly executor: ExecutorService
+  readonly whereabouts: () => Whereabouts
   readonly leave: Effect.Effect<void, Refused>
   readonly forceNewCluster: Effect.Effect<string, Refused>
 }
@@ -526,6 +530,14 @@ const doorsOf = ({ socket, http, dataDir }: NodeOptions) => ({
   http,
   dataDir,
   version: packageJson.version
+})
+
+const whereaboutsOf = ({ advertiseAddr }: NodeOptions, { membership }: Held): Whereabouts => ({
+  address: advertiseAddr,
+  managers: membership.managers.map(({ nodeId, address, ports }) => ({
+    nodeId,
+    joinAddress: joinAddress(address, ports)
+  }))
 })
 
 const sharedOf = ({ nodeId }: Identity, root: () => string) => ({
@@ -549,6 +561,7 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     executor,
     ledger: () => manager?.ledger,
     membership: () => (manager ? "active/manager" : "active/worker"),
+    whereabouts: parts.whereabouts,
     system,
     control: { leave: () => parts.leave, ...(manager && { forceNewCluster: parts.forceNewCluster }) }
   })

@@ -10,7 +10,7 @@ import { Deferred, Effect, Schema } from "effect"
 import { isOtherLife, renewAtDoor } from "#actors/authority/certificate/renewal.ts"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { askStanding } from "#actors/authority/joining.ts"
-import { peersOf } from "#actors/authority/peers.ts"
+import { joinAddress, peersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { type Held, type LeftBehind, writeHeld } from "#actors/authority/store.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -28,7 +28,7 @@ import { names, raftDirectory } from "#actors/raft/storage/layout.ts"
 import { encodeMark } from "#actors/raft/storage/quarantine-mark.ts"
 import { placeWhole, readWhole } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
-import { bracketed, raftIdOf } from "#cli/manager-nats.ts"
+import { raftIdOf } from "#cli/manager-nats.ts"
 
 /** The managers are of a later incarnation than this one: it takes part in nothing any more. */
 export class WentOnWithout extends Schema.TaggedError<WentOnWithout>()("WentOnWithout", {
@@ -103,7 +103,7 @@ export const lookOut = Effect.fnUntraced(function* (
     )
   })
   const askOne = (peer: Peer) =>
-    Effect.suspend(() => askStanding(addressOf(peer), held().membership.root)).pipe(
+    Effect.suspend(() => askStanding(joinAddress(peer.address, peer.ports), held().membership.root)).pipe(
       Effect.tap((said) =>
         Effect.sync(() => (said.clusterId === clusterId ? met(said.incarnation, said.raftId) : undefined))
       ),
@@ -127,8 +127,6 @@ export const lookOut = Effect.fnUntraced(function* (
   }
   return lookout
 })
-
-const addressOf = ({ address, ports }: Peer): string => `${bracketed(address)}:${ports.join}`
 
 const askEvery = "2 seconds"
 

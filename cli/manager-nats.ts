@@ -13,6 +13,7 @@ import type { NatsKeys } from "#actors/model/trust.ts"
 import type { NatsCluster, NatsTls } from "#actors/nats/configure.ts"
 import type { NatsCredentials } from "#actors/nats/creds.ts"
 import { type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
+import { bracketed } from "#actors/network/ip.ts"
 import { bulkConnectionName, connectionName } from "#actors/raft/wire/departures.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
@@ -182,7 +183,6 @@ export const raftIdOf = ({ membership }: Held): string => membership.raftId ?? m
 const hostOf = (listenAddr: string): string =>
   listenAddr === "0.0.0.0" ? "127.0.0.1" : listenAddr === "::" ? "[::1]" : bracketed(listenAddr)
 /** As it stands before a port. */
-export const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address)
 const routeOf = ({ address, ports }: Peer): string => `${bracketed(address)}:${ports.route}`
 export const serverOf = ({ address, ports }: Peer): string => `nats://${bracketed(address)}:${ports.nats}`
 

@@ -2,10 +2,15 @@
 import type { Peer } from "#actors/authority/protocol.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Node } from "#actors/model/objects.ts"
-import type { NatsKeys } from "#actors/model/trust.ts"
+import type { ManagerPorts, NatsKeys } from "#actors/model/trust.ts"
+import { bracketed } from "#actors/network/ip.ts"
 
 /** A node's name in the Raft group: its own where its log has never begun anew. */
 export const raftIdOf = ({ ManagerStatus, ID }: Node): string => ManagerStatus?.RaftId ?? ID
+
+/** Where a manager lets nodes join, `host:port`. */
+export const joinAddress = (address: string, { join }: ManagerPorts): string =>
+  `${bracketed(address)}:${join}`
 
 /** Where a cluster's managers are reached. */
 export function peersOf(reader: LedgerReader): ReadonlyArray<Peer> {

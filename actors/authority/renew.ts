@@ -1,7 +1,7 @@
 /** What the leader does for a node whose role has changed: a new certificate, and for a manager a name in the Raft group. */
 import { Effect } from "effect"
 import { issueMembership } from "#actors/authority/membership.ts"
-import { peersOf } from "#actors/authority/peers.ts"
+import { joinAddress, peersOf } from "#actors/authority/peers.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
 import { expiryMs, trustOf } from "#actors/authority/welcome.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
@@ -53,7 +53,7 @@ const takePlace = Effect.fnUntraced(function* (
   const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...node } = known
   const ManagerStatus = {
     Reachability: "unknown" as const,
-    Addr: `${addr}:${ports.join}`,
+    Addr: joinAddress(addr, ports),
     Ports: ports,
     RaftId: raftId
   }

@@ -4,7 +4,7 @@ import { admit } from "#actors/authority/admit.ts"
 import { shortestMs, usualExpiryMs } from "#actors/authority/certify.ts"
 import { isSameToken } from "#actors/authority/join-token.ts"
 import { issueMembership } from "#actors/authority/membership.ts"
-import { peersOf } from "#actors/authority/peers.ts"
+import { joinAddress, peersOf } from "#actors/authority/peers.ts"
 import type { JoinRequest, Membership, Role } from "#actors/authority/protocol.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -89,7 +89,7 @@ function newcomer(id: string, role: Role, raftId: string | undefined, request: J
     ...(raftId !== undefined && {
       ManagerStatus: {
         Reachability: "unknown",
-        Addr: `${address}:${ports.join}`,
+        Addr: joinAddress(address, ports),
         Ports: ports,
         RaftId: raftId
       }

@@ -19,6 +19,12 @@ import type { Fresh } from "#runtime/ids.ts"
 /** Where this node stands, as `Swarm:` in the answer to `/_ping` says it. */
 export type Membership = "inactive" | "pending" | "locked" | "error" | "active/worker" | "active/manager"
 
+/** Where a member is, as it knows itself: its own address, and where managers let nodes join (`host:port`). */
+export interface Whereabouts {
+  readonly address: string
+  readonly managers: ReadonlyArray<{ readonly nodeId: string; readonly joinAddress: string }>
+}
+
 /** What a node without a cluster can be asked, and a node that is to leave its cluster. */
 export interface MembershipControl {
   /** Starts a cluster and gives this node's id. */
@@ -37,6 +43,8 @@ export interface Gateway {
   readonly membership: () => Membership
   /** Why this node is of no use to its cluster, where its membership is `error`. */
   readonly problem?: string
+  /** Of a member that has no ledger to look into. */
+  readonly whereabouts?: () => Whereabouts
   readonly control: Partial<MembershipControl>
   readonly engine: EngineClientService
   readonly nodeId: string

@@ -9,7 +9,7 @@ import { answerHeaders } from "#actors/gateway/answer-headers.ts"
 import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { makeEventFeed } from "#actors/gateway/event-feed.ts"
-import type { Gateway } from "#actors/gateway/gateway.ts"
+import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
 import { backupRoutes } from "#actors/gateway/routes/backup.ts"
@@ -34,6 +34,8 @@ export interface OpenOptions
   /** Absent on a node that runs its tasks as processes. */
   readonly engine: EngineAddress | undefined
   readonly executor: Pick<ExecutorService, "ensureNetwork">
+  /** See `Gateway.whereabouts`. */
+  readonly whereabouts?: () => Whereabouts
   /** `undefined` as long as this node is no manager. */
   readonly ledger: () => LedgerService | undefined
   readonly membership: NonNullable<AppOptions["membership"]>
@@ -46,7 +48,7 @@ export interface OpenOptions
 export const openGateway = Effect.fn("gateway.open")(function* (
   options: OpenOptions
 ): Effect.fn.Return<Doors & { readonly link: EngineLink }, CannotListen | HttpTokenError, Scope.Scope> {
-  const { nodeId, ledger, membership, clock, executor, system } = options
+  const { nodeId, ledger, membership, clock, executor, system, whereabouts } = options
   const link = yield* connectEngine(options.engine)
   const headers = (): Record<string, string> => answerHeaders(link)
 
@@ -76,7 +78,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     ...(options.control === undefined ? {} : { control: options.control }),
     ...(options.onDefect === undefined ? {} : { onDefect: options.onDefect })
   })
-  const gateway: Gateway = { ...known, control: options.control ?? {} }
+  const gateway: Gateway = { ...known, control: options.control ?? {}, ...(whereabouts && { whereabouts }) }
 
   const doors = yield* serveGateway({
     ...(options.socket === undefined ? {} : { socket: options.socket }),

@@ -2,6 +2,7 @@
  * The gateway's two doors: a unix socket for the docker CLI, guarded by its file mode, and HTTP on a loopback
  * address, guarded by a token. What stands behind them is in `listener.ts`.
  */
+
 import { Buffer } from "node:buffer"
 import fs from "node:fs/promises"
 import http, { type IncomingMessage, type Server } from "node:http"
@@ -16,6 +17,7 @@ import { type Admission, type ListenerOptions, makeListener } from "#actors/gate
 import { offeredVersion, splitVersion } from "#actors/gateway/negotiate.ts"
 import { type HostPort, isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { makeProxy, type PassThrough } from "#actors/gateway/proxy.ts"
+import { bracketed } from "#actors/network/ip.ts"
 
 /** A door cannot be opened. `flag` is the option to change, `value` what it was. */
 export class CannotListen extends Schema.TaggedError<CannotListen>()("CannotListen", {
@@ -112,7 +114,7 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
       (made, ready) => made.listen(port, host, ready)
     )
     here.port = (server.address() as AddressInfo).port
-    doors.url = `http://${host.includes(":") ? `[${host}]` : host}:${here.port}`
+    doors.url = `http://${bracketed(host)}:${here.port}`
     doors.token = token
   }
   // Finalizers run last to first: this one comes before the doors close.

@@ -1,4 +1,5 @@
 /** What a new cluster begins with: itself, its first node, and the network that published ports come in by. */
+import { joinAddress } from "#actors/authority/peers.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
@@ -58,7 +59,7 @@ export const firstNode = (node: Founding["node"]) => ({
   ManagerStatus: {
     Leader: true,
     Reachability: "reachable",
-    Addr: `${node.addr}:${node.ports.join}`,
+    Addr: joinAddress(node.addr, node.ports),
     Ports: node.ports
   } as const,
   Keys: node.keys

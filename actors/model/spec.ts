@@ -184,6 +184,8 @@ export const ServiceSpec = shape({
   EndpointSpec
 })
 
+/** As it is asked for: what is no role and no availability is refused in the Engine's words. */
+export const NodeSpecRequest = shape({ Name: text, Labels, Role: text, Availability: text })
 export const NodeSpec = shape({
   Name: text,
   Labels,
@@ -291,6 +293,7 @@ export type EndpointSpec = typeof EndpointSpec.Type
 export type ServiceMode = typeof ServiceMode.Type
 export type ServiceSpec = typeof ServiceSpec.Type
 export type NodeSpec = typeof NodeSpec.Type
+export type NodeSpecRequest = typeof NodeSpecRequest.Type
 export type SecretSpec = typeof SecretSpec.Type
 export type ConfigSpec = typeof ConfigSpec.Type
 export type IpamConfig = typeof IpamConfig.Type

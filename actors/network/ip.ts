@@ -23,6 +23,9 @@ const widthOf = (family: 4 | 6): number => (family === 4 ? 32 : 128)
 const joined = (bytes: ReadonlyArray<number>): bigint =>
   bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n)
 
+/** `10.0.0.1`, `[fd00::1]`: an address as it stands before a port. */
+export const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address)
+
 /** Reads `10.0.0.1` or `fd00::1`; `undefined` when it is neither. */
 export function parseAddress(text: string): Address | undefined {
   const parsed = NetAddress.ipFromString(text)

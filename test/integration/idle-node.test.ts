@@ -135,7 +135,13 @@ test("CA-01 CA-05 docker swarm join makes it a worker, docker swarm leave frees 
   expect(await said(second, "node", "ls")).toContain(
     "Worker nodes can't be used to view or modify cluster state."
   )
-  const { NodeID } = await swarmOf(second)
+  const { NodeID, ...told } = await swarmOf(second)
+  expect(told).toMatchObject({
+    LocalNodeState: "active",
+    ControlAvailable: false,
+    NodeAddr: "127.0.0.1",
+    RemoteManagers: [{ NodeID: (await swarmOf(first)).NodeID, Addr: address }]
+  })
   expect(await second.must("swarm", "leave")).toBe("Node left the swarm.")
   expect(await swarmOf(second)).toMatchObject({ LocalNodeState: "inactive" })
   expect(existsSync(join(second.dataDir, "trust"))).toBe(false)

@@ -4,7 +4,8 @@ import type { CertificateFacts } from "#actors/authority/certificate/protocol.ts
 import { backDateMs } from "#actors/authority/certify.ts"
 import { Credentials } from "#actors/authority/credentials.ts"
 import { type JoinError, renewMembership } from "#actors/authority/joining.ts"
-import type { Membership, Peer } from "#actors/authority/protocol.ts"
+import { joinAddress } from "#actors/authority/peers.ts"
+import type { Membership } from "#actors/authority/protocol.ts"
 import type { Held } from "#actors/authority/store.ts"
 import { type CertificateError, newRequest, readCertificate, signWords } from "#actors/authority/x509.ts"
 import { ownSeeds, signWithSeed } from "#actors/nats/creds.ts"
@@ -66,7 +67,7 @@ export const renewAtDoor = Effect.fn("certificate.renewAtDoor")(function* (
   const doors = membership.managers
     .filter(({ nodeId }) => nodeId !== membership.nodeId)
     .map((peer) =>
-      renewMembership(doorOf(peer), membership.root, {
+      renewMembership(joinAddress(peer.address, peer.ports), membership.root, {
         certificate: membership.certificate,
         csr: request.pem,
         signature: signWords(request.pem, key),
@@ -89,9 +90,6 @@ const firstOf = Effect.fnUntraced(function* (doors: ReadonlyArray<Effect.Effect<
   }
   return yield* Effect.fail(problem ?? new Error("nobody was asked"))
 })
-
-const doorOf = ({ address: host, ports }: Peer): string =>
-  `${host.includes(":") ? `[${host}]` : host}:${ports.join}`
 
 function withMembership(held: Held, membership: Membership, key: string): Held {
   const next = { ...held, membership, key }

@@ -19,14 +19,13 @@ import {
 import { hasLabels, hasPrefix, isOneOf, valuesOf } from "#actors/gateway/parse-filters.ts"
 import { isOn, parseVersionIndex } from "#actors/gateway/parse-query.ts"
 import { type Answer, done, isRefusal, list, okText } from "#actors/gateway/response.ts"
-import { nodeSpec } from "#actors/gateway/shape/layouts.ts"
 import { nodeText } from "#actors/gateway/shape/node.ts"
-import { render } from "#actors/gateway/shape/render.ts"
+import { completeNode } from "#actors/gateway/validate/check-node.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
-import { NodeSpec } from "#actors/model/spec.ts"
+import { type NodeSpec, NodeSpecRequest } from "#actors/model/spec.ts"
 
 const acceptedFilters = ["name", "id", "label", "node.label", "role", "membership"]
 const roles = ["worker", "manager"]
@@ -72,13 +71,11 @@ function checkDemotion(reader: LedgerReader, node: Node, spec: NodeSpec): Refusa
 
 const updateNode = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
-    const asked = yield* readBody(call.request, NodeSpec)
+    const asked = yield* readBody(call.request, NodeSpecRequest)
     const { version } = yield* orRefuse(parseVersionIndex(call.query, "node"))
     const reader = yield* current(gateway)
     const node = yield* findOrRefuse(reader, "node", call.param("id"))
-    // The Engine's zero values: a worker that takes tasks.
-    const complete: NodeSpec = { Role: "worker", Availability: "active", ...asked }
-    const spec = render(nodeSpec, complete, "in") as NodeSpec
+    const spec = yield* orRefuse(completeNode(asked))
     yield* allow(checkDemotion(reader, node, spec))
     if (version !== node.Version.Index) return yield* Refused.of(outOfSequence)
     yield* write(gateway, call, { type: "node.update", v: 1, id: node.ID, version, spec }, (after) => {

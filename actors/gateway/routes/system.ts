@@ -12,11 +12,17 @@ import { mergeEvents, openEvents } from "#actors/gateway/merge-events.ts"
 import { splitVersion } from "#actors/gateway/negotiate.ts"
 import { parseEvents } from "#actors/gateway/parse-events.ts"
 import { isRefusal, ok, problem, refused, toResponse } from "#actors/gateway/response.ts"
-import { infoWithoutEngine, type MachineFacts, swarmBlock, versionBlock } from "#actors/gateway/shape/info.ts"
+import {
+  infoWithoutEngine,
+  type MachineFacts,
+  type SwarmSource,
+  swarmBlock,
+  versionBlock
+} from "#actors/gateway/shape/info.ts"
 import { runtimeName } from "#runtime/platform.ts"
 
 export interface SystemRoutesOptions {
-  readonly gateway: Pick<Gateway, "ledger" | "membership" | "nodeId" | "clock" | "problem">
+  readonly gateway: SwarmSource & Pick<Gateway, "clock">
   readonly link: EngineLink
   readonly feed: EventFeed
   /** Ours, for `/version`. */
@@ -62,13 +68,7 @@ export function systemRoutes(options: SystemRoutesOptions): RouteSet {
         if (status !== 200 || typeof body !== "object" || body === null) {
           return toResponse(problem(status, messageOf(body)), headers())
         }
-        const Swarm = swarmBlock(
-          gateway.nodeId,
-          gateway.membership(),
-          gateway.ledger()?.read,
-          gateway.problem
-        )
-        return toResponse(ok({ ...body, Swarm }), headers())
+        return toResponse(ok({ ...body, Swarm: swarmBlock(gateway) }), headers())
       })
     )
 

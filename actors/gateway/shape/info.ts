@@ -1,27 +1,33 @@
 /** What `GET /info` and `GET /version` say of the cluster and of us; the rest of them is the Engine's own. */
-import type { Membership } from "#actors/gateway/gateway.ts"
+import type { Gateway } from "#actors/gateway/gateway.ts"
 import { compareVersions, offeredVersion, oldestVersion } from "#actors/gateway/negotiate.ts"
 import { clusterInfo } from "#actors/gateway/shape/swarm.ts"
-import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-/** `Swarm` of `GET /info`. A node that is no manager knows no counts; `reader` is absent there. */
-export function swarmBlock(
-  nodeId: string,
-  membership: Membership,
-  reader: LedgerReader | undefined,
-  problem = ""
-): Record<string, unknown> {
-  const [state = "inactive"] = membership.split("/")
-  const isMember = state === "active"
+export type SwarmSource = Pick<Gateway, "nodeId" | "membership" | "ledger" | "problem" | "whereabouts">
+
+/** `Swarm` of `GET /info`. A node that is no manager knows no counts. */
+export function swarmBlock({
+  nodeId,
+  membership,
+  ledger,
+  problem = "",
+  whereabouts
+}: SwarmSource): Record<string, unknown> {
+  const [state = "inactive"] = membership().split("/")
+  const reader = ledger()?.read
+  const place = reader === undefined ? whereabouts?.() : undefined
   const base = {
-    NodeID: isMember ? nodeId : "",
-    NodeAddr: reader?.get("node", nodeId)?.Status.Addr ?? "",
+    NodeID: state === "active" ? nodeId : "",
+    NodeAddr: reader?.get("node", nodeId)?.Status.Addr ?? place?.address ?? "",
     LocalNodeState: state,
-    ControlAvailable: membership === "active/manager",
+    ControlAvailable: membership() === "active/manager",
     Error: problem
   }
-  if (reader === undefined || membership !== "active/manager") return { ...base, RemoteManagers: null }
+  if (reader === undefined || !base.ControlAvailable) {
+    const managers = place?.managers.map(({ nodeId: NodeID, joinAddress: Addr }) => ({ NodeID, Addr }))
+    return { ...base, RemoteManagers: managers ?? null }
+  }
   const managers: Array<Node> = []
   for (const node of reader.all("node")) if (node.ManagerStatus !== undefined) managers.push(node)
   const cluster = reader.cluster()

@@ -99,9 +99,29 @@ test("a node's spec is replaced, under its version", async () => {
   expect((await gateway.post(`/nodes/w1/update?version=${version}`, drained)).status).toBe(200)
   expect((await gateway.get("/nodes/w1")).body.Spec).toEqual(drained)
   expect((await gateway.post(`/nodes/w1/update?version=${version}`, drained)).status).toBe(500)
-  expect((await gateway.post("/nodes/w1/update?version=1", { Availability: "rest" })).body.message).toBe(
-    'invalid JSON: Availability: expected "active" | "pause" | "drain", got "rest"'
-  )
+  const louder = { Role: "Worker", Availability: "ACTIVE" }
+  const next = gateway.ledger.read.get("node", "w1")?.Version.Index
+  expect((await gateway.post(`/nodes/w1/update?version=${next}`, louder)).status).toBe(200)
+  expect((await gateway.get("/nodes/w1")).body.Spec).toEqual({
+    Labels: {},
+    Role: "worker",
+    Availability: "active"
+  })
+})
+
+test("who names no role or no availability of a node is told so, and a manager is not demoted by it", async () => {
+  const gateway = await TestGateway.start()
+  const before = gateway.ledger.read.get("node", nodeId)
+  for (const [spec, message] of [
+    [{ Availability: "active" }, 'invalid Role: ""'],
+    [{ Role: "boss", Availability: "active" }, 'invalid Role: "boss"'],
+    [{ Role: "manager" }, 'invalid Availability: ""'],
+    [{ Role: "manager", Availability: "rest" }, 'invalid Availability: "rest"']
+  ] as const) {
+    const path = `/nodes/${nodeId}/update?version=${before?.Version.Index}`
+    expect(await gateway.post(path, spec)).toMatchObject({ status: 400, body: { message } })
+  }
+  expect(gateway.ledger.read.get("node", nodeId)).toEqual(before as never)
 })
 
 test("a task is shown with the spec it carries out, also after its service has moved on", async () => {
