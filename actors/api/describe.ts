@@ -11,10 +11,11 @@ import { toIso } from "#actors/model/time.ts"
 /** The events of one entry, in its order. `last` is the event before them. */
 export function describe(changeSet: ChangeSet, last: Sequence): ReadonlyArray<ClusterEvent> {
   const { index, changes } = changeSet
+  const { after, of } = changeSet.part ?? { after: 0, of: changes.length }
   const time = toIso(changeSet.time)
   let previous = last
   return changes.map((change, at) => {
-    const sequence = { index, position: at + 1, of: changes.length }
+    const sequence = { index, position: after + at + 1, of }
     const event = describeChange(change, sequence, previous, time)
     previous = sequence
     return event

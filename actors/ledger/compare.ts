@@ -1,37 +1,64 @@
 /**
  * What is different between two states: a member that got a snapshot in place of the entries it missed tells its followers
- * of the way from one to the other, in one step.
+ * of the way from one to the other, a few changes at a time.
  */
 import type { Change, ChangeSet, Kind, LedgerReader, Tables } from "#actors/ledger/reader.ts"
 import { kinds } from "#actors/ledger/tables.ts"
 
-/** Objects looked at in one step: well below a millisecond. */
+/** Objects looked at in one step, and so the most that followers are told at once: a millisecond or two. */
 const objectsPerStep = 256
 
 /**
  * Objects that are gone, then those that are new or at another version, kind by kind. An object never goes back to a
  * version that it had, so equal versions are equal objects. Both stay as they are until the last step.
+ *
+ * Looked at twice, so that each set says how many changes there are in all: to keep a million of them for that would cost
+ * more than to find them again.
  */
-export function* compareInSteps(before: LedgerReader, after: LedgerReader): Generator<void, ChangeSet> {
+export function* compareInSteps(
+  before: LedgerReader,
+  after: LedgerReader
+): Generator<ChangeSet | undefined, void> {
+  let of = 0
+  for (const found of differences(before, after)) {
+    of += found.length
+    yield undefined
+  }
+  const { index, time } = after
+  let told = 0
+  for (const changes of differences(before, after)) {
+    yield changes.length === 0 ? undefined : { index, time, changes, part: { after: told, of } }
+    told += changes.length
+  }
+}
+
+/** Of so many objects each time, none where they are alike. */
+function* differences(before: LedgerReader, after: LedgerReader): Generator<ReadonlyArray<Change>, void> {
   let looked = 0
-  const changes: Array<Change> = []
+  let changes: Array<Change> = []
+  const isDue = (): boolean => ++looked % objectsPerStep === 0
+  const take = (): ReadonlyArray<Change> => {
+    const taken = changes
+    changes = []
+    return taken
+  }
   const [old, now] = [before.cluster(), after.cluster()]
   if (old?.Version.Index !== now?.Version.Index)
     changes.push({ kind: "cluster", ...(old && { before: old }), ...(now && { after: now }) })
   for (const kind of [...kinds].reverse()) {
     for (const object of before.all(kind)) {
-      if (++looked % objectsPerStep === 0) yield
+      if (isDue()) yield take()
       if (after.get(kind, object.ID) === undefined) changes.push(changeOf(kind, object, undefined))
     }
   }
   for (const kind of kinds) {
     for (const object of after.all(kind)) {
-      if (++looked % objectsPerStep === 0) yield
+      if (isDue()) yield take()
       const known = before.get(kind, object.ID)
       if (known?.Version.Index !== object.Version.Index) changes.push(changeOf(kind, known, object))
     }
   }
-  return { index: after.index, time: after.time, changes }
+  yield take()
 }
 
 const changeOf = (kind: Kind, before: Tables[Kind] | undefined, after: Tables[Kind] | undefined): Change =>

@@ -58,21 +58,28 @@ export function keepHistory(
   kept = usuallyKept
 ): SharedState & { readonly stop: () => void } {
   const { read } = ledger
-  const base = new LedgerTables()
   let recent: Array<ChangeSet> = []
-  const count = kinds.reduce((sum, kind) => sum + read.count(kind), 0)
-  if (count <= mostObjects) copy(read, base)
+  /** As of the last change; once they are too many, nothing is kept any more. */
+  let objects = countOf(read)
+  let base = objects > mostObjects ? undefined : new LedgerTables()
+  if (base !== undefined) copy(read, base)
 
   const following = ledger.follow((set) => {
+    if (base === undefined) return
+    objects = countOf(read)
+    if (objects > mostObjects) {
+      base = undefined
+      recent = []
+      return
+    }
     recent.push({ ...set, changes: set.changes.map(withoutSecrets) })
     if (recent.length <= kept * 1.25) return
     for (const oldest of recent.splice(0, recent.length - kept)) carryOut(base, oldest)
   })
 
   function* lines(): Iterable<LedgerLine> {
-    const objects = kinds.reduce((sum, kind) => sum + base.count(kind), 0)
-    if (count > mostObjects || objects > mostObjects) {
-      yield { _tag: "TooLarge", objects: Math.max(count, objects) }
+    if (base === undefined) {
+      yield { _tag: "TooLarge", objects }
       return
     }
     yield { _tag: "Base", index: base.index, time: base.time }
@@ -148,6 +155,8 @@ export class RecordedLedger {
     }
   }
 }
+
+const countOf = (read: LedgerReader): number => kinds.reduce((sum, kind) => sum + read.count(kind), 0)
 
 /** In an order in which nothing comes before what it points at; the tasks of a service in the service's own order. */
 function copy(read: LedgerReader, base: LedgerTables): void {

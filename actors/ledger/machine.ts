@@ -62,7 +62,7 @@ export class Machine implements StateMachine {
     return encodeSnapshot(this.tables, this.recent)
   }
 
-  /** Whoever follows is told, as one set, of all that is different now. */
+  /** Whoever follows is told of all that is different now. */
   restore(chunks: Iterable<Uint8Array>): void {
     for (const _ of this.restoreInSteps(chunks));
   }
@@ -70,12 +70,18 @@ export class Machine implements StateMachine {
   *restoreInSteps(chunks: Iterable<Uint8Array>): Generator<void, void> {
     const recent = new Recent()
     const tables = yield* decodeInSteps(chunks, recent, this.tables.views)
-    const changes = this.#listeners.size === 0 ? undefined : yield* compareInSteps(this.tables, tables)
+    const before = this.tables
     this.tables = tables
     this.recent = recent
     this.#marks.clear()
     this.#mark()
-    if (changes !== undefined) this.#tell(changes)
+    // Who follows from now on reads the new state.
+    const listeners = [...this.#listeners]
+    if (listeners.length === 0) return
+    for (const changes of compareInSteps(before, tables)) {
+      if (changes !== undefined) this.#tell(changes, listeners)
+      yield
+    }
   }
 
   /** The digests at the latest entries that all members remember theirs of, to compare members from outside. */
@@ -122,9 +128,10 @@ export class Machine implements StateMachine {
     this.#tell(this.tables.takeChanges())
   }
 
-  #tell(changes: ChangeSet): void {
+  #tell(changes: ChangeSet, listeners: Iterable<(changes: ChangeSet) => void> = this.#listeners): void {
     if (changes.changes.length === 0) return
-    for (const listen of this.#listeners) {
+    for (const listen of listeners) {
+      if (!this.#listeners.has(listen)) continue
       // One follower's defect is not the state machine's: halting here would stop every member alike.
       try {
         listen(changes)

@@ -72,9 +72,14 @@ export type Change = {
   }
 }[Kind | "cluster"]
 
-/** All changes of one entry, atomically. */
+/**
+ * All changes of one entry, atomically; or some of those that a snapshot made which came in place of entries, once the state
+ * has all of them.
+ */
 export interface ChangeSet {
   readonly index: number
   readonly time: number
   readonly changes: ReadonlyArray<Change>
+  /** Where these are some of the `of` changes up to `index`: so many were told before. */
+  readonly part?: { readonly after: number; readonly of: number }
 }

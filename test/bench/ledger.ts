@@ -9,9 +9,8 @@
 
 import { Buffer } from "node:buffer"
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs"
+import { cpSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { performance } from "node:perf_hooks"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
@@ -26,6 +25,7 @@ import type { RaftService } from "#actors/raft/protocol.ts"
 import { noWire } from "#actors/raft/wire.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
+import { now, showTurns, type Turns, watchTurns } from "#test/bench/ledger/turns.ts"
 
 const total = Number(process.argv.find((word) => /^\d+$/.test(word)) ?? 1_000_000)
 const nodeCount = Math.max(1, total / 100)
@@ -36,25 +36,6 @@ const replayed = 49_000
 const mib = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`
 const line = (what: string, measured: string, target = ""): void =>
   console.log(`${what.padEnd(52)}${measured.padEnd(44)}${target}`)
-/**
- * Milliseconds by the clock, less those in which this thread was ready and other programs ran: the kernel counts them.
- * On a machine to itself the two clocks are one.
- */
-const now = (): number => performance.now() - thread().waited
-const schedstat = openSync("/proc/self/schedstat", "r")
-const read = Buffer.alloc(128)
-/** How long this thread ran, and how long it waited for a processor, in milliseconds since it began. */
-function thread(): { readonly ran: number; readonly waited: number } {
-  // Two numbers, without the garbage of reading a file: this is asked at every turn.
-  const length = readSync(schedstat, read, 0, read.length, 0)
-  const found = [0, 0]
-  for (let at = 0, which = 0; at < length && which < 2; at++) {
-    const digit = (read[at] ?? 0) - 48
-    if (digit < 0) which++
-    else found[which] = (found[which] ?? 0) * 10 + digit
-  }
-  return { ran: (found[0] ?? 0) / 1e6, waited: (found[1] ?? 0) / 1e6 }
-}
 const since = (start: number): number => now() - start
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`
 const rate = (count: number, ms: number): string =>
@@ -235,40 +216,6 @@ async function writeAll(ledger: LedgerService, commands: Iterator<Command>, open
 
 function* map<A>(count: number, each: number, make: (from: number) => A): IterableIterator<A> {
   for (let from = 0; from < count; from += each) yield make(from)
-}
-
-interface Turns {
-  /** The longest time between two turns, and how long this thread ran in the busiest. */
-  readonly longest: number
-  readonly busiest: number
-  readonly over10: number
-}
-const showTurns = ({ longest, busiest, over10 }: Turns): string =>
-  `${longest.toFixed(1)} ms, busy ${busiest.toFixed(1)} ms; ${over10} busy over 10 ms`
-
-/** Turns the event loop without a rest and measures what lies between two turns. */
-function watchTurns(): { readonly stop: () => Turns } {
-  let longest = 0
-  let busiest = 0
-  let over10 = 0
-  let last = { at: now(), ran: thread().ran }
-  let going = true
-  const turn = (): void => {
-    const { ran, waited } = thread()
-    const at = performance.now() - waited
-    longest = Math.max(longest, at - last.at)
-    busiest = Math.max(busiest, ran - last.ran)
-    if (ran - last.ran > 10) over10++
-    last = { at, ran }
-    if (going) setImmediate(turn)
-  }
-  setImmediate(turn)
-  return {
-    stop: () => {
-      going = false
-      return { longest, busiest, over10 }
-    }
-  }
 }
 
 /** 100 status changes a second until `until` is done. */

@@ -1,10 +1,14 @@
 /** What followers of the ledger are told: enough to have the whole state, whatever happens to their member. */
 import { expect, setDefaultTimeout, test } from "bun:test"
+import { describe } from "#actors/api/describe.ts"
+import type { ClusterEvent } from "#actors/api/events.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { encodeEntry } from "#actors/ledger/encode.ts"
 import { Machine } from "#actors/ledger/machine.ts"
 import type { ChangeSet } from "#actors/ledger/reader.ts"
 import { kinds } from "#actors/ledger/tables.ts"
+import { Book } from "#test/support/ledger.ts"
+import { loud } from "#test/support/ledger-life.ts"
 import { Members } from "#test/support/raft-members.ts"
 
 // Imitated time, on a machine that may be busy.
@@ -14,12 +18,19 @@ setDefaultTimeout(60_000)
 class Follower {
   readonly objects = new Map<string, object>()
   index = 0
+  /** Sets that are not part of another. */
   sets = 0
+  /** Changes of this entry that are to come. */
+  left = 0
 
-  readonly take = ({ index, changes }: ChangeSet): void => {
-    expect(index).toBeGreaterThan(this.index)
+  readonly take = ({ index, changes, part }: ChangeSet): void => {
+    if (part === undefined || part.after === 0) {
+      expect(this.left).toBe(0)
+      expect(index).toBeGreaterThan(this.index)
+      this.sets++
+    } else expect([index, part.of - part.after]).toEqual([this.index, this.left])
     this.index = index
-    this.sets++
+    this.left = part === undefined ? 0 : part.of - part.after - changes.length
     for (const { kind, before, after } of changes) {
       const name = `${kind} ${(after ?? before)?.ID}`
       expect(this.objects.get(name)).toEqual(before)
@@ -113,4 +124,37 @@ test("H8: followers of every member are told of every change once and in order, 
     expect(index).toBe(machine.tables.index)
     expect(new Map([...objects].sort())).toEqual(new Map([...stateOf(machine)].sort()))
   }
+})
+
+test("H8: what a snapshot changed is told a few objects at a time, and where in the stream each of them stands", () => {
+  const wanted = new Machine(loud)
+  const book = new Book().cluster()
+  for (const id of ["s0", "s1", "s2", "s3", "s4"]) {
+    book.service(id)
+    book.tasks(id, 200)
+  }
+  wanted.tables = book.tables
+  const machine = new Machine(loud)
+  const follower = new Follower()
+  const sizes: Array<number> = []
+  const events: Array<ClusterEvent> = []
+  let late: Follower | undefined
+  machine.follow((set) => {
+    follower.take(set)
+    sizes.push(set.changes.length)
+    events.push(...describe(set, events.at(-1)?.sequence ?? { index: 0, position: 0, of: 0 }))
+    if (late !== undefined) return
+    late = new Follower()
+    machine.follow(late.take)
+  })
+  for (const _ of machine.restoreInSteps([...wanted.snapshot()]));
+  expect(sizes.length).toBeGreaterThan(3)
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(256)
+  expect(new Map([...follower.objects].sort())).toEqual(new Map([...stateOf(wanted)].sort()))
+  const of = events.length
+  expect(events.map(({ sequence }) => sequence)).toEqual(
+    events.map((_, at) => ({ index: wanted.tables.index, position: at + 1, of }))
+  )
+  // Who comes in the middle of it reads the new state.
+  expect(late?.sets).toBe(0)
 })
