@@ -23,6 +23,8 @@ import { founding } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import type { RaftService } from "#actors/raft/protocol.ts"
 import { noWire } from "#actors/raft/wire.ts"
+import { queue } from "#actors/scheduler/queue.ts"
+import { rooms } from "#actors/scheduler/rooms.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { now, showTurns, type Turns, watchTurns } from "#test/bench/ledger/turns.ts"
@@ -186,7 +188,8 @@ const opened = <A>(directory: string, use: (opened: Opened) => Promise<A>): Prom
           clusterId: "bench",
           nodeId: "n1",
           host: makeLiveHost(),
-          boot: `b${process.pid}`
+          boot: `b${process.pid}`,
+          views: [rooms, queue]
         })
         if (raft === undefined || machine === undefined) throw new Error("the log did not open")
         return yield* Effect.promise(() =>

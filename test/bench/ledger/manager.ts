@@ -9,6 +9,8 @@ import { founding, nobody } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import { firstIncarnation } from "#actors/raft/incarnation.ts"
 import { openNatsWire } from "#actors/raft/wire/nats.ts"
+import { queue } from "#actors/scheduler/queue.ts"
+import { rooms } from "#actors/scheduler/rooms.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
 import { now, showTurns, watchTurns } from "#test/bench/ledger/turns.ts"
@@ -55,7 +57,8 @@ const open = Effect.gen(function* () {
     clusterId: "bench",
     nodeId: me,
     host: makeLiveHost(),
-    boot: `b${process.pid}`
+    boot: `b${process.pid}`,
+    views: [rooms, queue]
   })
 })
 
