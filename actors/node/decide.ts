@@ -108,6 +108,8 @@ export interface NodeState {
   readonly session?: string
   /** Milliseconds since the epoch. For a node that may take its time at the start, ahead of now. */
   readonly heardAt: number
+  /** The heartbeat that it was told last, in milliseconds; the cluster's may be another one by now. */
+  readonly beatMs: number
   /** When it last beat or registered. */
   readonly beatAt: number
   /** By how much it was late lately, in milliseconds; fades as it is in time. */
@@ -158,8 +160,8 @@ export function heartbeatMs(ledger: LedgerReader): number {
 }
 
 /** How long a node may be silent: who was late before is given as much again, up to twice the usual time. */
-function patienceMs({ ledger, latenessMs }: NodeState): number {
-  const usual = heartbeatMs(ledger) * heartbeatsMissed
+function patienceMs({ beatMs, latenessMs }: NodeState): number {
+  const usual = beatMs * heartbeatsMissed
   return usual + Math.min(latenessMs, usual)
 }
 
@@ -183,6 +185,7 @@ export function start(props: NodeProps, moment: Moment): NodeStep {
     id,
     writing: idle,
     heardAt,
+    beatMs: heartbeatMs(ledger),
     beatAt: moment.now,
     latenessMs: 0,
     registeredAt: [],
@@ -295,16 +298,20 @@ function heartbeat(
   if (session !== state.session) {
     return stay(state, ...(asker === undefined ? [] : [answer(asker, { _tag: "SessionInvalid" })]))
   }
-  const lateMs = Math.max(0, moment.now - state.beatAt - heartbeatMs(state.ledger))
+  const lateMs = Math.max(0, moment.now - state.beatAt - state.beatMs)
   const latenessMs = Math.max(lateMs, state.latenessMs * fading)
+  const beatMs = asker === undefined ? state.beatMs : heartbeatMs(state.ledger)
+  const heard = heardNow({ ...state, beatAt: moment.now, beatMs, latenessMs }, moment)
+  const listening = beatMs === state.beatMs ? stay(heard) : listen(heard, moment)
   return stay(
-    heardNow({ ...state, beatAt: moment.now, latenessMs }, moment),
+    listening.state,
+    ...listening.actions,
     ...(asker === undefined
       ? []
       : [
           answer(asker, {
             _tag: "Beat",
-            heartbeatMs: heartbeatMs(state.ledger),
+            heartbeatMs: beatMs,
             ...standingOf(state),
             ...trustOf(state)
           })
@@ -391,7 +398,7 @@ function issued(
   moment: Moment
 ): NodeStep {
   if (said._tag !== "Renewed") return stay(state, answer(asker, said))
-  const limit = heartbeatMs(state.ledger) * heartbeatsMissed
+  const limit = state.beatMs * heartbeatsMissed
   const heardAt = Math.max(state.heardAt, moment.now + renewalGraceMs - limit)
   return stay({ ...state, heardAt, suspect: false, changingRole: true }, answer(asker, said))
 }
@@ -476,9 +483,10 @@ function finished(state: NodeState, moment: Moment): NodeStep {
   for (const asker of report?.askers ?? []) actions.push(answer(asker, { _tag: "Noted" }))
   if (registration !== undefined) {
     const session = moment.fresh.id()
-    next = { ...next, session }
+    const beatMs = heartbeatMs(state.ledger)
+    next = { ...next, session, beatMs }
     for (const asker of registration.askers) {
-      const heartbeat = { heartbeatMs: heartbeatMs(state.ledger), ...standingOf(state) }
+      const heartbeat = { heartbeatMs: beatMs, ...standingOf(state) }
       actions.push(answer(asker, { _tag: "Registered", session, ...heartbeat }))
     }
     actions.push(toDispatcher({ _tag: "SessionOpened", nodeId: state.id, session }))
@@ -511,12 +519,11 @@ function check(state: NodeState, moment: Moment): NodeStep {
   const node = state.ledger.get("node", state.id)
   // A node that has never come is not missed, and one that is down is waited for without a clock.
   if (node === undefined || node.Status.State !== "ready" || state.writing.halted) return stay(state)
-  const beat = heartbeatMs(state.ledger)
   const silentMs = moment.now - state.heardAt
   if (silentMs < patienceMs(state) - confirmMs) return listen(state, moment)
   // We were held up, so the silence may be ours: a heartbeat's time for what has piled up to come in.
   if (moment.now - state.dueAt > lateMs)
-    return checkIn({ ...state, suspect: false }, beat + confirmMs, moment)
+    return checkIn({ ...state, suspect: false }, state.beatMs + confirmMs, moment)
   const again = checkIn({ ...state, suspect: true }, confirmMs, moment)
   if (!state.suspect) return again
   return stay(again.state, ...again.actions, toDispatcher({ _tag: "Missed", nodeId: state.id, silentMs }))

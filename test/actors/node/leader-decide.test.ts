@@ -85,6 +85,12 @@ class Desk {
     return this.say({ _tag: "Proposed", why: asked.why, outcome: outcome ?? applied })
   }
 
+  beatsEvery(seconds: number): void {
+    const version = this.book.tables.cluster()?.Version.Index ?? 0
+    const spec = { Dispatcher: { HeartbeatPeriod: seconds * 1_000_000_000 } }
+    this.book.must({ type: "cluster.update", v: 1, version, spec })
+  }
+
   register(): string {
     this.say({ _tag: "Register", boot: "b", description, addr: "192.168.0.1" })
     if (this.asked.length > 0) this.write()
@@ -154,13 +160,25 @@ describe("sessions", () => {
 
   test("DI-18 the period is the cluster's as it is now; Swarm's default stands for ours", () => {
     const desk = new Desk()
-    const set = (HeartbeatPeriod: number) => {
-      const version = desk.book.tables.cluster()?.Version.Index ?? 0
-      desk.book.must({ type: "cluster.update", v: 1, version, spec: { Dispatcher: { HeartbeatPeriod } } })
-      return heartbeatMs(desk.book.tables)
-    }
-    expect(set(5_000_000_000)).toBe(1_000)
-    expect(set(2_000_000_000)).toBe(2_000)
+    desk.beatsEvery(5)
+    expect(heartbeatMs(desk.book.tables)).toBe(1_000)
+    desk.beatsEvery(2)
+    expect(heartbeatMs(desk.book.tables)).toBe(2_000)
+  })
+
+  test("DI-18 a node is missed by the period that it was told, until it beats and is told another one", () => {
+    const desk = new Desk()
+    desk.beatsEvery(30)
+    const session = desk.register()
+    desk.pass(85_000).say({ _tag: "Heartbeat", session, applied: 0 })
+    desk.beatsEvery(1)
+    desk.pass(20_000)
+    expect(tags(desk.told)).not.toContain("Missed")
+    desk.say({ _tag: "Heartbeat", session, applied: 0 })
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Beat", heartbeatMs: 1_000 })
+    // It was in time by what it had been told before.
+    desk.say({ _tag: "Heartbeat", session, applied: 0 }).pass(7_000)
+    expect(tags(desk.told)).toContain("Missed")
   })
 
   test("a session that the dispatcher forgot has to be opened again", () => {
