@@ -8,6 +8,7 @@ import { Machine } from "#actors/ledger/machine.ts"
 import type { Mark } from "#actors/ledger/marks.ts"
 import type { LedgerReader, MakeView, View } from "#actors/ledger/reader.ts"
 import type { LedgerService, Origin, WriteOutcome } from "#actors/ledger/service.ts"
+import type { Cluster } from "#actors/model/objects.ts"
 import type { OpenRaft, ProposeOutcome } from "#actors/raft/protocol.ts"
 import type { Host } from "#runtime/host.ts"
 
@@ -111,6 +112,13 @@ export const openLedger = Effect.fnUntraced(function* <E>(
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => following.unsubscribe()))
 
+  const pace = (): void => raft.snapshotEvery?.(snapshotEntries(machine.tables.cluster()))
+  const pacing = machine.follow(({ changes }) => {
+    if (changes.some(({ kind }) => kind === "cluster")) pace()
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => pacing.unsubscribe()))
+  pace()
+
   return {
     read: readerOf(machine),
     propose,
@@ -132,6 +140,15 @@ export const openLedger = Effect.fnUntraced(function* <E>(
     ...(raft.wrapKeys === undefined ? {} : { wrapKeys: raft.wrapKeys })
   }
 })
+
+/** Swarm writes its own default into the spec; it stands for ours. */
+const swarmSnapshotInterval = 10_000
+
+/** After how many entries managers take a snapshot; undefined for as many as is usual. */
+function snapshotEntries(cluster: Cluster | undefined): number | undefined {
+  const entries = cluster?.Spec.Raft?.SnapshotInterval ?? 0
+  return entries === 0 || entries === swarmSnapshotInterval ? undefined : entries
+}
 
 function toWriteOutcome(outcome: ProposeOutcome): WriteOutcome {
   switch (outcome._tag) {

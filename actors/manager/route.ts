@@ -2,7 +2,7 @@
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Change, ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { ReaperMessage } from "#actors/manager/reaper.ts"
-import type { Node, Task } from "#actors/model/objects.ts"
+import type { Cluster, Node, Task } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
@@ -90,10 +90,18 @@ function hear(to: Route, change: Change, audience: Audience): void {
           audience.services.add(service.ID)
       }
       return
+    case "cluster":
+      // Tasks that ended long ago may be more than are to be kept.
+      if (historyLimit(change.before) !== historyLimit(change.after))
+        audience.started.push(toReaper({ _tag: "Scan" }))
+      return
     default:
       return
   }
 }
+
+const historyLimit = (cluster: Cluster | undefined): number | undefined =>
+  cluster?.Spec.Orchestration?.TaskHistoryRetentionLimit
 
 function hearTask(to: Route, before: Task | undefined, after: Task | undefined, audience: Audience): void {
   const task = after ?? before

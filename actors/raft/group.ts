@@ -230,6 +230,7 @@ export const serviceOf = (member: Member): RaftService => ({
   leadership: () => member.leadership(),
   onLeadership: (listen) => member.onLeadership(listen),
   compact: Effect.callback<void>((resume) => member.compact(() => resume(Effect.void))),
+  snapshotEvery: (entries) => member.snapshotEvery(entries),
   group: groupOf(member)
 })
 

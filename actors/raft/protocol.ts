@@ -127,6 +127,11 @@ export interface RaftService {
   readonly onLeadership: (listen: (leadership: Leadership) => void) => { readonly unsubscribe: () => void }
   /** Takes a snapshot now and drops the log it covers. */
   readonly compact: Effect.Effect<void>
+  /**
+   * Takes a snapshot after so many entries from now on, as its own settings say where that is undefined. Absent where
+   * there are none.
+   */
+  readonly snapshotEvery?: (entries: number | undefined) => void
   /** Lets another key open the log on disk. Absent where there is none. */
   readonly wrapKeys?: (wrap: WrapWith) => Effect.Effect<void>
   /** Absent where there is nothing to measure: no disk, or no part in the group. */

@@ -197,6 +197,9 @@ class Host implements RaftHost {
       case "Compact":
         this.#snapshots.ask(event.ticket)
         return
+      case "SnapshotEvery":
+        this.#snapshots.every(event.entries)
+        return
       case "Tell":
         this.#tellLater = false
         this.#holding = false

@@ -194,6 +194,11 @@ export class Member {
     this.#offer({ _tag: "Compact", ticket })
   }
 
+  /** Takes one after so many entries from now on; as its settings say where it is undefined. */
+  snapshotEvery(entries: number | undefined): void {
+    this.#offer({ _tag: "SnapshotEvery", entries })
+  }
+
   leadership(): Leadership {
     return this.#leadership
   }

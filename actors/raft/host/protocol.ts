@@ -95,6 +95,8 @@ export type HostEvent =
   | { readonly _tag: "Transfer"; readonly ticket: Ticket; readonly to?: NodeId }
   /** Take a snapshot now; settled when it is durable, or when there is nothing to add to the last. */
   | { readonly _tag: "Compact"; readonly ticket: Ticket }
+  /** A snapshot is due after so many entries; as the settings say where it is undefined. */
+  | { readonly _tag: "SnapshotEvery"; readonly entries: number | undefined }
   /** The turn that `TellLater` asked for. */
   | { readonly _tag: "Tell" }
   | { readonly _tag: "PeerGone"; readonly node: NodeId }

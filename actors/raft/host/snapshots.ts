@@ -18,6 +18,7 @@ export class Snapshots {
   readonly #effect: (effect: HostEffect) => void
   /** Of the newest durable one. */
   index: number
+  #entries: number
   #saving: { readonly meta: SnapshotMeta; readonly tickets: ReadonlyArray<Ticket> } | undefined
   #asked: Array<Ticket> = []
   #notBefore = 0
@@ -33,11 +34,16 @@ export class Snapshots {
     this.#core = core
     this.#effect = effect
     this.index = index
+    this.#entries = settings.snapshotEntries
   }
 
   /** A fetched snapshot is about to take the place of log and state: nothing is applied until it has. */
   get isInstalling(): boolean {
     return this.#install !== undefined || this.#fetched !== undefined
+  }
+
+  every(entries = this.#settings.snapshotEntries): void {
+    this.#entries = entries
   }
 
   ask(ticket: Ticket): void {
@@ -47,9 +53,9 @@ export class Snapshots {
   /** Takes one if it is due or was asked for. The state machine must stand exactly at `applied`. */
   takeIfDue(applied: number, appliedTerm: number, storage: StorageStatus): void {
     if (this.#saving !== undefined || this.isInstalling) return
-    const { snapshotEntries, snapshotBytes, snapshotBytesAtMost } = this.#settings
+    const { snapshotBytes, snapshotBytesAtMost } = this.#settings
     const bytes = Math.min(Math.max(snapshotBytes, 2 * storage.snapshotBytes), snapshotBytesAtMost)
-    const isDue = applied - this.index >= snapshotEntries || storage.logBytes >= bytes
+    const isDue = applied - this.index >= this.#entries || storage.logBytes >= bytes
     if (this.#asked.length === 0 && (!isDue || applied < this.#notBefore)) return
     const tickets = this.#asked
     this.#asked = []

@@ -84,6 +84,23 @@ describe("a group of one", () => {
     expect(machine.lines).toHaveLength(200)
   })
 
+  test("takes snapshots as often as it is told, until it is told nothing any more", async () => {
+    const raft = await open(new Journal())
+    const write = async () => {
+      for (let i = 0; i < 40; i++) await propose(raft, `entry ${i}`)
+    }
+    await write()
+    expect(raft.status().snapshotIndex).toBe(0)
+    raft.snapshotEvery?.(10)
+    await write()
+    expect(raft.status().snapshotIndex).toBeGreaterThan(60)
+    raft.snapshotEvery?.(undefined)
+    await Effect.runPromise(raft.compact)
+    const { snapshotIndex } = raft.status()
+    await write()
+    expect(raft.status().snapshotIndex).toBe(snapshotIndex)
+  })
+
   test("answers a read index at least as new as every acknowledged entry", async () => {
     const raft = await open(new Journal())
     const outcome = await propose(raft, "a")
