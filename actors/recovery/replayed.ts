@@ -16,6 +16,7 @@ export interface Replayed {
   readonly cluster: Cluster
   readonly counts: Readonly<Record<Kind, number>>
   /** Who was a manager, by node id. */
+  /** In the order of their names. */
   readonly managers: ReadonlyArray<{ readonly id: string; readonly name: string }>
 }
 
@@ -45,6 +46,8 @@ export function replay(snapshot: Iterable<Uint8Array> | undefined, entries: Read
     digest: machine.digest(),
     cluster,
     counts: Object.fromEntries(kinds.map((kind) => [kind, tables.count(kind)])) as Record<Kind, number>,
-    managers: managers.map(({ ID, Description }) => ({ id: ID, name: Description?.Hostname ?? ID }))
+    managers: managers
+      .map(({ ID, Description }) => ({ id: ID, name: Description?.Hostname ?? ID }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 }
