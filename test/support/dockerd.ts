@@ -62,9 +62,10 @@ export class PrivateEngine {
     return this.#process?.pid
   }
 
-  /** Starts dockerd again on the same data, and waits until it answers. */
-  async start(): Promise<void> {
-    const { liveRestore = false, iptables = false, labels = [], genericResources = [] } = this.#options
+  /** Starts dockerd again on the same data, with what is `changed` for this life, and waits until it answers. */
+  async start(changed: Pick<PrivateEngineOptions, "labels" | "genericResources"> = {}): Promise<void> {
+    const { liveRestore = false, iptables = false } = this.#options
+    const { labels = [], genericResources = [] } = { ...this.#options, ...changed }
     const log = openSync(join(this.folder, "dockerd.log"), "a")
     const child = spawn(
       "dockerd",
