@@ -15,7 +15,7 @@ import { keepJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { newUnlockKey } from "#actors/authority/lock.ts"
 import { joinAddress } from "#actors/authority/peers.ts"
-import type { Membership } from "#actors/authority/protocol.ts"
+import type { Membership as Certified } from "#actors/authority/protocol.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import { type Held, type LeftBehind, readHeld } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
@@ -27,9 +27,8 @@ import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
-import type { Whereabouts } from "#actors/gateway/gateway.ts"
+import type { Membership, MembershipControl, Whereabouts } from "#actors/gateway/gateway.ts"
 import { openGateway } from "#actors/gateway/open.ts"
-import type { Doors } from "#actors/gateway/server.ts"
 import { ledgerMetrics } from "#actors/ledger/metrics.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
@@ -77,7 +76,7 @@ function firstAddress(): string {
   return "127.0.0.1"
 }
 
-type Identity = Pick<Membership, "nodeId" | "clusterId">
+type Identity = Pick<Certified, "nodeId" | "clusterId">
 
 /** Runs a node until it is interrupted, or until it leaves its cluster. */
 export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
@@ -204,22 +203,47 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
   )
 })
 
-/** What runs here, without a NATS to ask it by. */
-const announce = ({ dataDir, socket }: NodeOptions, { nodeId, clusterId }: Identity, doors: Doors) =>
-  announceRunning(dataDir, { pid: process.pid, nodeId, clusterId, socket, http: doors.url ?? "", nats: "" })
-
 const nobody: Identity = { nodeId: "", clusterId: "" }
 
-/** A system without anybody to speak to. */
-const alone = ({ nodeId, clusterId }: Identity) => {
-  const host = makeLiveHost((error) => console.error("a turn failed", error))
-  return makeSystem({
-    cluster: clusterId,
-    nodeId,
-    host,
-    transport: new MemoryBus(host).connect(nodeId)
-  })
+/** What tells apart the lives in which a node takes part in no cluster. */
+interface Alone {
+  readonly membership: () => Membership
+  readonly problem?: string
+  readonly root: () => string
+  readonly executor: Pick<ExecutorService, "ensureNetwork">
+  readonly control: Partial<MembershipControl>
+  /** What people are told once it answers. */
+  readonly said: Effect.Effect<void>
 }
+
+/** Answers on the node's socket without a ledger and with nobody to speak to, until it leaves or `ends`. */
+const serveAlone = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  identity: Identity,
+  lives: Lives,
+  ends: Deferred.Deferred<End>,
+  { root, said, ...alone }: Alone
+) {
+  const host = makeLiveHost((error) => console.error("a turn failed", error))
+  const { nodeId, clusterId } = identity
+  // A subject has a word in each of its places, also where nobody will ever hear it.
+  const [node, cluster] = [nodeId || "idle", clusterId || "none"]
+  const doors = yield* openGateway({
+    ...sharedOf(identity, root),
+    ...doorsOf(options),
+    engine: yield* engineAddress(options),
+    ledger: () => undefined,
+    system: makeSystem({ cluster, nodeId: node, host, transport: new MemoryBus(host).connect(node) }),
+    ...alone
+  })
+  const { dataDir, socket } = options
+  const running = { pid: process.pid, nodeId, clusterId, socket, http: doors.url ?? "", nats: "" }
+  yield* announceRunning(dataDir, running)
+  yield* said
+  yield* tellAsked(lives, nodeId)
+  const over = Effect.as(Deferred.await(lives.left), "over" as End)
+  return yield* Effect.raceFirst(over, Deferred.await(ends))
+})
 
 /** What a node without a cluster does: it answers for its Engine, and waits to be told what to become. */
 const serveIdle = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
@@ -232,29 +256,39 @@ const serveIdle = Effect.fnUntraced(function* (options: NodeOptions, lives: Live
     return Deferred.succeed(ends, "another role")
   })
   const { control, isBeginning } = idle(options, nextLife(lives, begin))
-  const doors = yield* openGateway({
-    ...sharedOf(nobody, () => ""),
-    ...doorsOf(options),
-    engine: yield* engineAddress(options),
-    executor: { ensureNetwork: () => Effect.die("no cluster, no network of it") },
-    ledger: () => undefined,
+  return yield* serveAlone(options, nobody, lives, ends, {
     membership: () => (isBeginning() ? "pending" : "inactive"),
-    system: alone({ nodeId: "idle", clusterId: "none" }),
-    control
+    root: () => "",
+    executor: { ensureNetwork: () => Effect.die("no cluster, no network of it") },
+    control,
+    said: Effect.logInfo(
+      `This node is in no cluster: it waits for docker swarm init or join at unix://${options.socket}`
+    )
   })
-  yield* announce(options, nobody, doors)
-  yield* Effect.logInfo(
-    `This node is in no cluster: it waits for docker swarm init or join at unix://${options.socket}`
-  )
-  yield* tellAsked(lives, "")
-  return yield* Deferred.await(ends)
+})
+
+/** A member that takes no part: it can be asked, and told to leave with all that it runs. */
+const serveAside = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  held: Held,
+  lives: Lives,
+  ends: Deferred.Deferred<End>,
+  life: Pick<Alone, "membership" | "problem" | "control" | "said">
+) {
+  const identity: Identity = held.membership
+  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+  const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
+  const leave = () => leaving(options, lives, Effect.orDie(removeTasks(executor)))
+  return yield* serveAlone(options, identity, lives, ends, {
+    ...life,
+    root: () => held.membership.root,
+    executor,
+    control: { ...life.control, leave }
+  })
 })
 
 /** What a manager does whose disk people have locked: its tasks go on, and it waits for the key. */
 const serveLocked = Effect.fnUntraced(function* (options: NodeOptions, held: Held, lives: Lives) {
-  const identity: Identity = held.membership
-  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
-  const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
   const ends = yield* Deferred.make<End>()
   const unlock = (unlockKey: string) =>
     Effect.gen(function* () {
@@ -265,25 +299,13 @@ const serveLocked = Effect.fnUntraced(function* (options: NodeOptions, held: Hel
       lives.keyring.unlockKey = unlockKey
       yield* nextLife(lives, Deferred.succeed(ends, "another role"))
     })
-  const doors = yield* openGateway({
-    ...sharedOf(identity, () => held.membership.root),
-    ...doorsOf(options),
-    engine: yield* engineAddress(options),
-    executor,
-    ledger: () => undefined,
+  return yield* serveAside(options, held, lives, ends, {
     membership: () => "locked",
-    system: alone(identity),
-    control: {
-      unlock,
-      leave: () => leaving(options, lives, Effect.orDie(removeTasks(executor)))
-    }
+    control: { unlock },
+    said: Effect.logWarning(
+      `This manager's disk is locked: it waits for docker swarm unlock at unix://${options.socket}`
+    )
   })
-  yield* announce(options, identity, doors)
-  yield* Effect.logWarning(
-    `This manager's disk is locked: it waits for docker swarm unlock at unix://${options.socket}`
-  )
-  const over = Effect.as(Deferred.await(lives.left), "over" as End)
-  return yield* Effect.raceFirst(over, Deferred.await(ends))
 })
 
 /** What a member does that was left behind: says so, and leaves when it is told to. */
@@ -294,28 +316,14 @@ const serveLeftBehind = Effect.fnUntraced(function* (
   lives: Lives
 ) {
   const problem = leftBehindText(leftBehind)
-  yield* Effect.logError(problem)
-  const identity: Identity = held.membership
-  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
-  const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
-  const asked = yield* Deferred.make<End>()
-  const doors = yield* openGateway({
-    ...sharedOf(identity, () => held.membership.root),
-    ...doorsOf(options),
-    engine: yield* engineAddress(options),
-    executor,
-    ledger: () => undefined,
+  const ends = yield* Deferred.make<End>()
+  const forceNewCluster = nextLife(lives, Deferred.succeed(ends, "begin anew"))
+  return yield* serveAside(options, held, lives, ends, {
     membership: () => "error",
     problem,
-    system: alone(identity),
-    control: {
-      leave: () => leaving(options, lives, Effect.orDie(removeTasks(executor))),
-      forceNewCluster: nextLife(lives, Deferred.succeed(asked, "begin anew"))
-    }
+    control: { forceNewCluster },
+    said: Effect.logError(problem)
   })
-  yield* announce(options, identity, doors)
-  const over = Effect.as(Deferred.await(lives.left), "over" as End)
-  return yield* Effect.raceFirst(over, Deferred.await(asked))
 })
 
 /** Leaves the cluster after `parting`; a node that then waits for orders is waited for. */

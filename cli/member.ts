@@ -5,12 +5,11 @@
  */
 import { Effect, Schedule } from "effect"
 import { factsOf, renewAtDoor } from "#actors/authority/certificate/renewal.ts"
-import { usualExpiryMs } from "#actors/authority/certify.ts"
 import { JoinError, joinCluster } from "#actors/authority/joining.ts"
 import { issueMembership, newRoots } from "#actors/authority/membership.ts"
 import { type Held, readHeld, readRoots, type Wish, writeHeld, writeRoots } from "#actors/authority/store.ts"
+import { expiryMs } from "#actors/authority/welcome.ts"
 import { newRequest } from "#actors/authority/x509.ts"
-import { nanosToMs } from "#actors/model/time.ts"
 import type { ManagerPorts } from "#actors/model/trust.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { freePort } from "#cli/free-port.ts"
@@ -62,9 +61,6 @@ const revive = Effect.fnUntraced(function* (options: NodeOptions, held: Held, no
   return renewed
 })
 
-const expiryOf = (wish: Wish | undefined): number =>
-  wish?.spec.CAConfig?.NodeCertExpiry ? nanosToMs(wish.spec.CAConfig.NodeCertExpiry) : usualExpiryMs
-
 /** A new cluster's first member. Its roots lie in the data directory until they are in the ledger, as does `wish`. */
 export const found = Effect.fn("cli.found")(function* (options: NodeOptions, now: number, wish?: Wish) {
   const { nodeId, clusterId } = yield* openIdentity(options.dataDir, new Date(now).toISOString())
@@ -76,7 +72,7 @@ export const found = Effect.fn("cli.found")(function* (options: NodeOptions, now
     csr: request.pem,
     managers: [],
     now,
-    expiryMs: expiryOf(wish)
+    expiryMs: expiryMs({ Spec: wish?.spec ?? {} })
   })
   const ports = yield* choosePorts(options)
   return {

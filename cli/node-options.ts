@@ -11,6 +11,7 @@ import { parseJoinToken } from "#actors/authority/join-token.ts"
 import { roles } from "#actors/authority/protocol.ts"
 import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
+import { usualSubnetSize } from "#actors/manager/found.ts"
 import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { runDirOf, usualDataDir, usualSocketOf } from "#cli/places.ts"
 
@@ -68,9 +69,6 @@ export interface LogMemoryOptions {
   /** Kept of each task; `Infinity` for all. */
   readonly linesPerSecond: number
 }
-
-/** Each network gets a /24 of the pool, as in Swarm. */
-const networkPrefix = 24
 
 const environmentName = (flag: string): string => `TROUPE_${flag.toUpperCase().replaceAll("-", "_")}`
 
@@ -254,8 +252,12 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   const addrPool = (given("defaultAddrPool") ?? "10.0.0.0/8").split(",").map((pool) => pool.trim())
   for (const pool of addrPool) {
     const subnet = parseSubnet(pool)
-    if (subnet?.family !== 4 || subnet.prefix > networkPrefix) {
-      return yield* BadOption.of("default-addr-pool", pool, `an IPv4 subnet of at least a /${networkPrefix}`)
+    if (subnet?.family !== 4 || subnet.prefix > usualSubnetSize) {
+      return yield* BadOption.of(
+        "default-addr-pool",
+        pool,
+        `an IPv4 subnet of at least a /${usualSubnetSize}`
+      )
     }
   }
   return {

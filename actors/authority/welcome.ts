@@ -72,8 +72,8 @@ export const welcome = ({ ledger, fresh, clock }: WelcomeOptions) =>
   })
 
 /** How long certificates are good, in milliseconds; as usual where what is asked for is too short to renew in. */
-export function expiryMs(cluster: Cluster): number {
-  const wanted = nanosToMs(cluster.Spec.CAConfig?.NodeCertExpiry ?? 0)
+export function expiryMs({ Spec }: Pick<Cluster, "Spec">): number {
+  const wanted = nanosToMs(Spec.CAConfig?.NodeCertExpiry ?? 0)
   return wanted < shortestMs ? usualExpiryMs : wanted
 }
 
