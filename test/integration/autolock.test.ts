@@ -1,31 +1,18 @@
 /** Managers whose disks people lock, by the docker CLI: what a locked one says, does and keeps. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { existsSync, readFileSync, watch } from "node:fs"
-import { mkdtemp } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Cluster } from "#test/support/cluster.ts"
+import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
-import { noEngine } from "#test/support/managers.ts"
+import { onLoopback, startIdle } from "#test/support/idle-node.ts"
 
-const here = ["--listen-addr", "127.0.0.1:0", "--advertise-addr", "127.0.0.1"]
-const nodes: Array<Cluster> = []
+let nodes: ReadonlyArray<Cluster> = []
 let first: Cluster
 let second: Cluster
 
-async function newNode(name: string): Promise<Cluster> {
-  const folder = await mkdtemp(join(tmpdir(), "troupe-locked-"))
-  const args = ["--executor", "process"]
-  const node = new Cluster(folder, { name, role: "none", args, dockerHost: noEngine })
-  nodes.push(node)
-  await node.start()
-  return node
-}
-
 beforeAll(async () => {
-  const made = await Promise.all([newNode("n1"), newNode("n2")])
-  first = made[0]
-  second = made[1]
+  nodes = await Promise.all([startIdle("n1"), startIdle("n2")])
+  ;[first, second] = nodes as [Cluster, Cluster]
 }, 60_000)
 afterAll(() => Promise.all(nodes.map((node) => node.cleanUp())), 60_000)
 
@@ -48,13 +35,13 @@ const isWhole = async (node: Cluster, services: number): Promise<boolean> => {
 let key = ""
 
 test("RF-28 docker swarm init --autolock prints the key, and seals the manager's disk and those of who joins", async () => {
-  const printed = await first.must("swarm", "init", "--autolock", ...here)
+  const printed = await first.must("swarm", "init", "--autolock", ...onLoopback)
   key = await keyOf(first)
   expect(printed).toContain(key)
   await first.must("service", "create", "-d", "--no-resolve-image", "--name", "calm", "host", "sleep", "1000")
   const address = (await first.get("/info")).Swarm.RemoteManagers[0].Addr
   const token = await first.must("swarm", "join-token", "-q", "manager")
-  await second.must("swarm", "join", ...here, "--token", token, address)
+  await second.must("swarm", "join", ...onLoopback, "--token", token, address)
   await eventually(() => isSealed(first) && isSealed(second), "both disks are sealed")
 }, 60_000)
 

@@ -1,32 +1,19 @@
 /** Nodes that begin without a cluster, and get one, lose it and get another by the docker CLI, in one process. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { existsSync } from "node:fs"
-import { mkdtemp } from "node:fs/promises"
 import { createServer } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Cluster } from "#test/support/cluster.ts"
+import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
-import { noEngine } from "#test/support/managers.ts"
+import { onLoopback, startIdle } from "#test/support/idle-node.ts"
 
-const here = ["--listen-addr", "127.0.0.1:0", "--advertise-addr", "127.0.0.1"]
-const nodes: Array<Cluster> = []
+let nodes: ReadonlyArray<Cluster> = []
 let first: Cluster
 let second: Cluster
 
-async function newNode(name: string): Promise<Cluster> {
-  const folder = await mkdtemp(join(tmpdir(), "troupe-idle-"))
-  const args = ["--executor", "process"]
-  const node = new Cluster(folder, { name, role: "none", args, dockerHost: noEngine })
-  nodes.push(node)
-  await node.start()
-  return node
-}
-
 beforeAll(async () => {
-  const made = await Promise.all([newNode("n1"), newNode("n2")])
-  first = made[0]
-  second = made[1]
+  nodes = await Promise.all([startIdle("n1"), startIdle("n2")])
+  ;[first, second] = nodes as [Cluster, Cluster]
 }, 60_000)
 afterAll(() => Promise.all(nodes.map((node) => node.cleanUp())), 60_000)
 
@@ -93,7 +80,7 @@ test("where it cannot listen it says so, and is without a cluster again", async 
 
 test("docker swarm init founds a cluster as it was asked to, which outlives the process", async () => {
   const printed = await first.must(
-    ...["swarm", "init", ...here, "--availability", "drain"],
+    ...["swarm", "init", ...onLoopback, "--availability", "drain"],
     ...["--task-history-limit", "3", "--cert-expiry", "48h", "--dispatcher-heartbeat", "2s"],
     ...["--default-addr-pool", "10.77.0.0/16", "--default-addr-pool-mask-length", "26"]
   )
@@ -126,7 +113,7 @@ test("CA-01 CA-05 docker swarm join makes it a worker, docker swarm leave frees 
   const joined = await second.must(
     "swarm",
     "join",
-    ...here,
+    ...onLoopback,
     "--token",
     await tokenOf(first, "worker"),
     address
@@ -148,7 +135,7 @@ test("CA-01 CA-05 docker swarm join makes it a worker, docker swarm leave frees 
   const again = await second.must(
     "swarm",
     "join",
-    ...here,
+    ...onLoopback,
     "--token",
     await tokenOf(first, "manager"),
     address
@@ -167,7 +154,7 @@ test("a manager leaves only by force, and a left node can found a cluster of its
   )
   expect(await second.must("swarm", "leave", "--force")).toBe("Node left the swarm.")
   expect(await swarmOf(second)).toMatchObject({ LocalNodeState: "inactive" })
-  await second.must("swarm", "init", ...here)
+  await second.must("swarm", "init", ...onLoopback)
   expect(await second.get("/nodes")).toHaveLength(1)
   await second.must("swarm", "leave", "--force")
 }, 60_000)

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import type { TreeNode } from "#runtime/system.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
+import { noEngine } from "#test/support/managers.ts"
 import { readOpenMetrics } from "#test/support/openmetrics.ts"
 
 setDefaultTimeout(90_000)
@@ -14,7 +15,7 @@ let service = ""
 
 beforeAll(async () => {
   cluster = await startCluster({
-    dockerHost: "unix:///nonexistent/docker.sock",
+    dockerHost: noEngine,
     args: ["--executor", "process"]
   })
   const brisk = ["--restart-delay", "0s", "--stop-grace-period", "1s", "--replicas", "2"]

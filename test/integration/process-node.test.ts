@@ -6,6 +6,7 @@ import process from "node:process"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
+import { noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(60_000)
 
@@ -14,7 +15,7 @@ let cluster: Cluster
 beforeAll(async () => {
   cluster = await startCluster({
     // Where nothing listens: whatever asked an Engine would fail.
-    dockerHost: "unix:///nonexistent/docker.sock",
+    dockerHost: noEngine,
     args: ["--executor", "process"]
   })
 }, 90_000)

@@ -7,10 +7,10 @@ import process from "node:process"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
+import { noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(60_000)
 
-const dockerHost = "unix:///nonexistent/docker.sock"
 const local = ["--executor", "process", "--advertise-addr", "127.0.0.1", "--recorder", "off"]
 
 let first: Cluster
@@ -23,7 +23,7 @@ async function joined(name: string, role: "Worker" | "Manager"): Promise<Cluster
   const node = await first.get(`/nodes/${first.nodeId}`)
   const folder = await mkdtemp(join(tmpdir(), "troupe-cluster-"))
   const args = [...local, "--join", node.ManagerStatus.Addr, "--token", JoinTokens[role]]
-  const cluster = new Cluster(folder, { name, dockerHost, args })
+  const cluster = new Cluster(folder, { name, dockerHost: noEngine, args })
   await cluster.start()
   return cluster
 }
@@ -68,7 +68,7 @@ const isWorker = (node: Cluster): Promise<void> =>
   )
 
 beforeAll(async () => {
-  first = await startCluster({ name: "first", dockerHost, args: local })
+  first = await startCluster({ name: "first", dockerHost: noEngine, args: local })
   ;[second, third] = await Promise.all([joined("second", "Manager"), joined("third", "Worker")])
 }, 120_000)
 afterAll(async () => {

@@ -4,6 +4,7 @@ import { hostname } from "node:os"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { PrivateEngine } from "#test/support/dockerd.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(90_000)
 
@@ -37,7 +38,7 @@ describe("a node whose labels change", () => {
 
   beforeAll(async () => {
     cluster = await startCluster({
-      dockerHost: "unix:///nonexistent/docker.sock",
+      dockerHost: noEngine,
       args: ["--executor", "process"]
     })
   }, 90_000)

@@ -7,6 +7,7 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
+import { noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(150_000)
 
@@ -59,7 +60,7 @@ describe.each([
     async () => {
       const cluster = await startCluster({
         runtime,
-        dockerHost: "unix:///nonexistent/docker.sock",
+        dockerHost: noEngine,
         args: ["--executor", "process", "--stuck-after", "2"]
       })
       try {

@@ -7,6 +7,7 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
+import { noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(90_000)
 
@@ -16,7 +17,7 @@ let cluster: Cluster
 beforeAll(async () => {
   if (!isHere) return
   cluster = await startCluster({
-    dockerHost: "unix:///nonexistent/docker.sock",
+    dockerHost: noEngine,
     args: ["--executor", "process"]
   })
 }, 120_000)
