@@ -5,7 +5,7 @@
  * for a last write that nobody reads. So we ask for a sign of life ourselves, and close the socket under the client.
  */
 import type { Socket } from "node:net"
-import type { Msg, MsgHdrs, NatsConnection, Subscription as NatsSubscription, PublishOptions } from "nats"
+import type { Msg, MsgHdrs, NatsConnection, PublishOptions } from "nats"
 import type { Host } from "#runtime/host.ts"
 import { hostPortOf } from "#runtime/transport/nats-options.ts"
 
@@ -30,6 +30,15 @@ interface Inner {
   }
 }
 
+type Heard = (error: Error | null, message: Msg) => void
+
+/** What somebody hears alone: every message, not one of a group's share. */
+interface Sole {
+  readonly pattern: string
+  readonly heard: Heard
+  stop: () => void
+}
+
 export class NatsLine {
   readonly #connection: NatsConnection
   readonly #inner: Inner
@@ -45,6 +54,8 @@ export class NatsLine {
   #silences = 0
   #heardBefore = -1
   #behindBefore = 0
+  readonly #soles = new Set<Sole>()
+  #group: string
 
   constructor(connection: NatsConnection, servers: ReadonlyArray<string>, host: Host, events: LineEvents) {
     this.#connection = connection
@@ -53,6 +64,7 @@ export class NatsLine {
     this.#host = host
     this.#events = events
     this.#server = connection.getServer()
+    this.#group = this.#newGroup()
     this.#maxPayload = connection.info?.max_payload ?? 1_048_576
     this.#lineUp()
     this.#askLater()
@@ -87,12 +99,43 @@ export class NatsLine {
     this.#connection.publish(subject, body, options)
   }
 
-  subscribe(
-    pattern: string,
-    queue: string | undefined,
-    heard: (error: Error | null, message: Msg) => void
-  ): NatsSubscription {
-    return this.#connection.subscribe(pattern, { ...(queue !== undefined && { queue }), callback: heard })
+  /** Every message of the pattern, or this member's share of the group `queue`. Gives what ends it. */
+  subscribe(pattern: string, queue: string | undefined, heard: Heard): () => void {
+    if (queue !== undefined) return this.#listen(pattern, queue, heard)
+    const sole: Sole = { pattern, heard, stop: this.#listen(pattern, this.#group, heard) }
+    this.#soles.add(sole)
+    return () => {
+      this.#soles.delete(sole)
+      sole.stop()
+    }
+  }
+
+  /** For answers, by a pattern that nobody had before: only such a subscription hears that there is nobody to answer. */
+  hearAnswers(pattern: string, heard: Heard): () => void {
+    return this.#listen(pattern, undefined, heard)
+  }
+
+  #listen(pattern: string, queue: string | undefined, heard: Heard): () => void {
+    const options = { ...(queue !== undefined && { queue }), callback: heard }
+    const subscription = this.#connection.subscribe(pattern, options)
+    return () => subscription.unsubscribe()
+  }
+
+  /**
+   * Who hears alone is a group of one, of another name on every connection. nats-server up to 2.9 at least loses count of
+   * who hears a plain subject where clients come or go while it takes a new configuration, for good: it does not tell the
+   * other servers then that somebody hears it, or never that nobody does any more. Of a new group it always tells.
+   */
+  #newGroup(): string {
+    return `sole-${Math.floor(this.#host.random() * 2 ** 48).toString(36)}`
+  }
+
+  #regroup(): void {
+    this.#group = this.#newGroup()
+    for (const sole of this.#soles) {
+      sole.stop()
+      sole.stop = this.#listen(sole.pattern, this.#group, sole.heard)
+    }
   }
 
   /** Completes once the server has taken everything said before, with whether it has: not so when it is silent. */
@@ -185,6 +228,7 @@ export class NatsLine {
           this.#server = status.server
           this.#lineUp()
           this.#maxPayload = this.#connection.info?.max_payload ?? this.#maxPayload
+          this.#regroup()
           this.#events.up(this)
           break
         case "ldm":

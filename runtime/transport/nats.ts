@@ -6,7 +6,7 @@
  * own, keeps both connections for a moment, so that it loses nothing (`overlap.ts`).
  */
 import { Effect, Schedule, type Scope } from "effect"
-import type { Msg, NatsConnection, Subscription as NatsSubscription, TlsOptions } from "nats"
+import type { Msg, NatsConnection, TlsOptions } from "nats"
 import { isToken } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
 import { largestMessage, partHeader, Reassembly, split } from "#runtime/chunks.ts"
@@ -64,7 +64,14 @@ interface Wanted {
   readonly pattern: string
   readonly queue: string | undefined
   readonly deliver: (delivery: Delivery) => void
-  readonly lines: Map<NatsLine, NatsSubscription>
+  /** What ends it, for each connection that hears it. */
+  readonly lines: Map<NatsLine, () => void>
+}
+
+/** Where answers come to; it outlives the connection that it was made for, as questions do. */
+interface Inbox {
+  readonly subject: string
+  readonly stops: Array<() => void>
 }
 
 interface Held extends Arrival {
@@ -87,6 +94,8 @@ const flushWithinMs = 500
 const overlapMs = 150
 /** How long a message may be under way over a slow route, and still be known for one that came over the other connection. */
 const lateWithinMs = 10_000
+/** Answers that are still under way to an inbox of before come to it, over the new connection. */
+const inboxesAtMost = 3
 /** How often a client that is away from home looks whether home takes connections again. */
 const lookHomeEveryMs = 1_000
 /** Twice the largest message, so that one of those never waits for another. */
@@ -156,14 +165,15 @@ class NatsTransport implements NatsTransportService {
   readonly #listeners = new Set<(status: TransportStatus) => void>()
   readonly #calls = new Map<string, Call>()
   readonly #deadlines: Deadlines<string>
-  readonly #inbox: string
+  /** The newest last. */
+  readonly #inboxes: Array<Inbox> = []
   readonly #boot: string
   readonly #wanted = new Set<Wanted>()
   readonly #parts = new Reassembly()
   readonly #bufferBytes: number
   readonly #counted = { disconnects: 0, moves: 0, problems: 0, refusals: 0, lostParts: 0 }
   #servers: ReadonlyArray<string>
-  #line: NatsLine
+  #line!: NatsLine
   #move: Move | undefined
   /** What the connection before this one brought during the last move. */
   #late: { readonly line: NatsLine; readonly overlap: Overlap<Held>; readonly until: number } | undefined
@@ -182,7 +192,6 @@ class NatsTransport implements NatsTransportService {
     this.#bufferBytes = options.bufferBytes ?? usualBufferBytes
     this.#deadlines = new Deadlines(host, (token) => this.#expire(token))
     this.#boot = Math.floor(host.random() * 2 ** 32).toString(36)
-    this.#inbox = `${inboxOf(options)}.${this.#boot}`
     this.#line = this.#open(connection)
     if (options.inOrder) this.#lookHomeLater()
   }
@@ -222,7 +231,7 @@ class NatsTransport implements NatsTransportService {
     const call: Call = { subject, withinMs, deadline, done }
     this.#calls.set(token, call)
     try {
-      this.#send(subject, headers, body, `${this.#inbox}.${token}`)
+      this.#send(subject, headers, body, `${this.#inboxes.at(-1)?.subject}.${token}`)
       this.#deadlines.add(token, deadline)
     } catch (error) {
       if (!(error instanceof Unreachable)) {
@@ -293,10 +302,26 @@ class NatsTransport implements NatsTransportService {
         void this.moveTo(this.#servers.filter((url) => hostPortOf(url) !== which.server))
       }
     })
-    line.subscribe(`${this.#inbox}.*`, undefined, (error, message) =>
-      error ? this.#problem(error) : this.#answered(message)
-    )
+    for (const inbox of this.#inboxes) this.#listen(inbox, line)
+    this.#newInbox(this.#line === undefined ? [line] : [this.#line, line])
     return line
+  }
+
+  /** Each connection has one of its own, of whose subject no server has an opinion yet; see `NatsLine`. */
+  #newInbox(lines: ReadonlyArray<NatsLine>): void {
+    const inbox = { subject: `${inboxOf(this.#options)}.${this.#boot}-${this.#count++}`, stops: [] }
+    for (const line of lines) this.#listen(inbox, line)
+    this.#inboxes.push(inbox)
+    for (const stop of this.#inboxes.length > inboxesAtMost ? (this.#inboxes.shift()?.stops ?? []) : [])
+      stop()
+  }
+
+  #listen({ subject, stops }: Inbox, line: NatsLine): void {
+    stops.push(
+      line.hearAnswers(`${subject}.*`, (error, message) =>
+        error ? this.#problem(error) : this.#answered(message)
+      )
+    )
   }
 
   /** From one living connection to another one. */
@@ -337,7 +362,7 @@ class NatsTransport implements NatsTransportService {
   }
 
   #attach(wanted: Wanted, line: NatsLine): void {
-    const subscription = line.subscribe(wanted.pattern, wanted.queue, (error, message) => {
+    const detached = line.subscribe(wanted.pattern, wanted.queue, (error, message) => {
       if (error) return this.#problem(error)
       // An exception here would end the client's reader, and with it every subscription.
       try {
@@ -346,7 +371,7 @@ class NatsTransport implements NatsTransportService {
         this.#problem(thrown)
       }
     })
-    wanted.lines.set(line, subscription)
+    wanted.lines.set(line, detached)
   }
 
   #arrived(wanted: Wanted, line: NatsLine, message: Msg): void {
@@ -463,7 +488,7 @@ class NatsTransport implements NatsTransportService {
   }
 
   #answered(message: Msg): void {
-    const token = message.subject.slice(this.#inbox.length + 1)
+    const token = message.subject.slice(message.subject.lastIndexOf(".") + 1)
     const call = this.#calls.get(token)
     if (!call) return
     try {
@@ -518,6 +543,7 @@ class NatsTransport implements NatsTransportService {
 
   #onUp(line: NatsLine): void {
     if (line !== this.#line || this.#closing) return
+    this.#newInbox([line])
     this.#unlooked = lookAtBufferEvery
     this.#tell({ _tag: "Connected", server: line.server })
   }
@@ -542,6 +568,6 @@ class NatsTransport implements NatsTransportService {
 }
 
 function detach(wanted: Wanted, line: NatsLine): void {
-  wanted.lines.get(line)?.unsubscribe()
+  wanted.lines.get(line)?.()
   wanted.lines.delete(line)
 }

@@ -1,6 +1,6 @@
 /** Three managers' nats-servers as one cluster: joined by routes at run time, restarted in turn under load. */
 import { afterEach, expect, test } from "bun:test"
-import { appendFileSync, readFileSync, rmSync } from "node:fs"
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import process from "node:process"
 import { Effect, Exit, Schema, Scope } from "effect"
 import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
@@ -163,6 +163,57 @@ test("a server that says it has forgotten what others' clients hear is restarted
   expect(transport.counters()).toMatchObject({ disconnects: 0 })
   expect(transport.counters().moves).toBeGreaterThan(0)
 }, 30_000)
+
+test("who comes and goes while a server takes its configuration is heard, and hears, through the other one", async () => {
+  const managers = await Promise.all(["n1", "n2"].map((nodeId) => start(nodeId)))
+  await join(managers)
+  const [own, other] = managers as [Manager, Manager]
+  const far = await connect([other], 0)
+  far.subscribe("troupe.v1.c1.n2.task.hello.in", {}, (delivery) => delivery.respond?.({}, delivery.body))
+  const open = (scope: Scope.Closeable): Promise<NatsTransportService> =>
+    Effect.runPromise(
+      natsTransport({
+        servers: [own.server.url],
+        nodeId: "n1",
+        seed: own.server.credentials.daemon.seed
+      }).pipe(Effect.provideService(Scope.Scope, scope))
+    )
+  const asks = (from: NatsTransportService, subject: string): Promise<boolean> =>
+    Effect.runPromise(
+      from
+        .request(subject, {}, new Uint8Array(1), 1_000)
+        .pipe(Effect.match({ onSuccess: () => true, onFailure: () => false }))
+    )
+  const pid = own.server.status().pid ?? 0
+  const configuration = natsPaths(own.dataDir).config
+  const written = readFileSync(configuration, "utf8")
+  for (let round = 0; round < 40; round++) {
+    // Its accounts are compared with what it has: a user more or less makes it take them anew.
+    const stranger = `{ user: u${round}, password: "$2a$04$${"x".repeat(53)}" }, `
+    writeFileSync(configuration, written.replace("users: [", `users: [ ${stranger}`))
+    const scope = Effect.runSync(Scope.make())
+    const near = await open(scope)
+    near.subscribe("troupe.v1.c1.n1.task.hello.in", {}, (delivery) => delivery.respond?.({}, delivery.body))
+    process.kill(pid, "SIGHUP")
+    // Anywhere within what a reload takes.
+    await new Promise((resolve) => setTimeout(resolve, round % 12))
+    await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+  writeFileSync(configuration, written)
+  process.kill(pid, "SIGHUP")
+  const scope = Effect.runSync(Scope.make())
+  endings.push(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  const near = await open(scope)
+  near.subscribe("troupe.v1.c1.n1.task.hello.in", {}, (delivery) => delivery.respond?.({}, delivery.body))
+  await until("it hears answers", () => {
+    stir(near)
+    return asks(near, "troupe.v1.c1.n2.task.hello.in")
+  })
+  await until("it is heard", () => {
+    stir(far)
+    return asks(far, "troupe.v1.c1.n1.task.hello.in")
+  })
+}, 60_000)
 
 test("all three restarted in turn under load: no question is lost, none is handled twice, all come home", async () => {
   const managers = await three()
