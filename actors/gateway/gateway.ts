@@ -186,6 +186,34 @@ export const write = Effect.fnUntraced(function* (
   }
 })
 
+/**
+ * A write that `attempt` decides over what this manager knows, without asking the others first: applying judges again
+ * whatever must hold. What it knows may be old, so a refusal counts only over the present state, and is decided there
+ * anew. `suffices` says no where the decision rests on what applying does not judge.
+ */
+export const deciding = (
+  gateway: Gateway,
+  attempt: (reader: LedgerReader) => Effect.Effect<Answer, Refused>,
+  suffices: (reader: LedgerReader) => boolean = () => true
+): Effect.Effect<Answer, Refused> =>
+  Effect.flatMap(ledgerOf(gateway), ({ read }) => {
+    const anew = Effect.flatMap(current(gateway), attempt)
+    if (!suffices(read)) return anew
+    // Who could not say whether it was written must not try again.
+    return Effect.catchIf(
+      attempt(read),
+      ({ refusal }) => refusal.code !== "unavailable",
+      () => anew
+    )
+  })
+
+/** Whether `input` is an object's whole id or its name, which mean the same object for as long as it lives. */
+export const isKnown = (
+  reader: LedgerReader,
+  kind: "service" | "network" | "secret" | "config",
+  input: string
+): boolean => reader.get(kind, input) !== undefined || reader.byName(kind, input) !== undefined
+
 /** `?filters=`, or a refusal. */
 export const filtersOf = (call: Call, accepted: ReadonlyArray<string>): Filters | Refusal =>
   parseFilters(call.query.get("filters") ?? undefined, accepted)

@@ -9,7 +9,7 @@ export class MemoryRaft {
   answer: ProposeOutcome | undefined
   /** Proposals are applied, but the proposer is told that nobody knows. */
   forgetful = false
-  /** Reads fail at once, as without a leader. */
+  /** Reads and proposals fail at once, as without a leader. */
   leaderless = false
   /** Reads never end, as on a member that lost its majority and has not noticed. */
   silent = false
@@ -34,6 +34,7 @@ export class MemoryRaft {
     return Effect.succeed({
       propose: (data, _id, done) => {
         if (this.answer !== undefined) return done(this.answer)
+        if (this.leaderless) return done({ _tag: "NotLeader" })
         this.index += 1
         const result = machine.apply(this.index, data)
         done(

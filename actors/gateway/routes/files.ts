@@ -9,11 +9,12 @@ import {
   allow,
   byId,
   type Call,
-  current,
+  deciding,
   filtersOf,
   findOrRefuse,
   type Gateway,
   type Handled,
+  isKnown,
   orRefuse,
   type Route,
   reading,
@@ -65,46 +66,56 @@ export function fileRoutes<K extends "secret" | "config">(file: FileKind<K>): Re
   const create = (gateway: Gateway, call: Call): Handled =>
     Effect.gen(function* () {
       const asked = yield* readBody(call.request, file.spec)
-      yield* current(gateway)
-      yield* allow(file.check(asked))
       const id = gateway.fresh.id()
       const command = file.create(id, { ...asked, Labels: asked.Labels ?? {} })
-      yield* write(gateway, call, command, (after) => after.get(kind, id) !== undefined)
-      return created({ ID: id })
+      return yield* deciding(gateway, () =>
+        allow(file.check(asked)).pipe(
+          Effect.andThen(write(gateway, call, command, (after) => after.get(kind, id) !== undefined)),
+          Effect.as(created({ ID: id }))
+        )
+      )
     })
 
   const update = (gateway: Gateway, call: Call): Handled =>
     Effect.gen(function* () {
       const asked = yield* readBody(call.request, file.spec)
       const { version } = yield* orRefuse(parseVersionIndex(call.query, kind))
-      const reader = yield* current(gateway)
-      const object = yield* findOrRefuse(reader, kind, call.param("id"))
-      yield* allow(checkFileUpdate(object.Spec, asked))
-      if (version !== object.Version.Index) return yield* Refused.of(outOfSequence)
+      const input = call.param("id")
       const labels = asked.Labels ?? {}
-      const command: Command = {
-        type: `${kind}.update` as "secret.update" | "config.update",
-        v: 1,
-        id: object.ID,
-        version,
-        name: asked.Name ?? "",
-        labels
-      }
-      yield* write(gateway, call, command, (after) => {
-        const found = after.get(kind, object.ID)
-        return found !== undefined && found.Version.Index > version && equal(found.Spec.Labels, labels)
+      const relabel = Effect.fnUntraced(function* (reader: LedgerReader): Effect.fn.Return<Answer, Refused> {
+        const object = yield* findOrRefuse(reader, kind, input)
+        yield* allow(checkFileUpdate(object.Spec, asked))
+        if (version !== object.Version.Index) return yield* Refused.of(outOfSequence)
+        const command: Command = {
+          type: `${kind}.update` as "secret.update" | "config.update",
+          v: 1,
+          id: object.ID,
+          version,
+          name: asked.Name ?? "",
+          labels
+        }
+        yield* write(gateway, call, command, (after) => {
+          const found = after.get(kind, object.ID)
+          return found !== undefined && found.Version.Index > version && equal(found.Spec.Labels, labels)
+        })
+        return done
       })
-      return done
+      return yield* deciding(gateway, relabel, (reader) => isKnown(reader, kind, input))
     })
 
-  const remove = (gateway: Gateway, call: Call): Handled =>
-    Effect.gen(function* () {
-      const reader = yield* current(gateway)
-      const { ID: id } = yield* findOrRefuse(reader, kind, call.param("id"))
-      const type = `${kind}.remove` as "secret.remove" | "config.remove"
-      yield* write(gateway, call, { type, v: 1, id }, (after) => after.get(kind, id) === undefined)
-      return gone
-    })
+  const remove = (gateway: Gateway, call: Call): Handled => {
+    const input = call.param("id")
+    const type = `${kind}.remove` as "secret.remove" | "config.remove"
+    return deciding(
+      gateway,
+      Effect.fnUntraced(function* (reader: LedgerReader): Effect.fn.Return<Answer, Refused> {
+        const { ID: id } = yield* findOrRefuse(reader, kind, input)
+        yield* write(gateway, call, { type, v: 1, id }, (after) => after.get(kind, id) === undefined)
+        return gone
+      }),
+      (reader) => isKnown(reader, kind, input)
+    )
+  }
 
   return [
     { method: "GET", path: `/${kind}s`, handle: reading(listAll) },

@@ -6,10 +6,12 @@ import {
   byId,
   type Call,
   current,
+  deciding,
   filtersOf,
   findOrRefuse,
   type Gateway,
   type Handled,
+  isKnown,
   orRefuse,
   type Route,
   reading,
@@ -27,6 +29,7 @@ import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
+import { askedExtras } from "#actors/model/extras.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { equal, modeOf } from "#actors/model/service-facts.ts"
 import { ServiceSpec } from "#actors/model/spec.ts"
@@ -104,35 +107,41 @@ const authOf = (call: Call): { readonly text?: string } => {
   return text === null || text === "" ? {} : { text }
 }
 
+/** What only the cluster can allow is decided over what it allows now. */
+const asksExtras = ({ TaskTemplate: template }: ServiceSpec): boolean =>
+  Object.keys(askedExtras(template?.ContainerSpec?.Labels)).length > 0
+
 const createService = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     const asked = yield* readBody(call.request, ServiceSpec)
-    const reader = yield* current(gateway)
-    const name =
-      asked.Name || inventName(gateway.fresh, (taken) => reader.byName("service", taken) !== undefined)
-    const spec = yield* prepare(gateway, reader, { ...asked, Name: name })
     const id = gateway.fresh.id()
     const { text: auth } = authOf(call)
-    const isJob = modeOf(spec).endsWith("job")
-    yield* write(
-      gateway,
-      call,
-      {
-        type: "service.create",
-        v: 1,
-        service: {
-          ID: id,
-          Spec: spec,
-          SpecVersion: 1,
-          ...(isJob
-            ? { JobStatus: { JobIteration: { Index: 0 }, LastExecution: toIso(gateway.clock()) } }
-            : {}),
-          ...(auth === undefined ? {} : { RegistryAuth: auth })
-        }
-      },
-      (after) => after.get("service", id) !== undefined
-    )
-    return created({ ID: id, Warnings: null })
+    const create = Effect.fnUntraced(function* (reader: LedgerReader): Effect.fn.Return<Answer, Refused> {
+      const name =
+        asked.Name || inventName(gateway.fresh, (taken) => reader.byName("service", taken) !== undefined)
+      const spec = yield* prepare(gateway, reader, { ...asked, Name: name })
+      const isJob = modeOf(spec).endsWith("job")
+      yield* write(
+        gateway,
+        call,
+        {
+          type: "service.create",
+          v: 1,
+          service: {
+            ID: id,
+            Spec: spec,
+            SpecVersion: 1,
+            ...(isJob
+              ? { JobStatus: { JobIteration: { Index: 0 }, LastExecution: toIso(gateway.clock()) } }
+              : {}),
+            ...(auth === undefined ? {} : { RegistryAuth: auth })
+          }
+        },
+        (after) => after.get("service", id) !== undefined
+      )
+      return created({ ID: id, Warnings: null })
+    })
+    return yield* deciding(gateway, create, () => !asksExtras(asked))
   })
 
 /** What an update must not do to the service that is there. */
@@ -174,43 +183,50 @@ const updateService = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     const asked = yield* readBody(call.request, ServiceSpec)
     const { version } = yield* orRefuse(parseVersionIndex(call.query, "service"))
-    const reader = yield* current(gateway)
-    const service = yield* findOrRefuse(reader, "service", call.param("id"))
-    const options = yield* orRefuse(optionsOf(call, service))
-    const spec = yield* prepare(gateway, reader, asked)
-    yield* allow(checkUpdateOf(service, spec))
-    if (options.rollback && service.PreviousSpec === undefined) {
-      return yield* Refused.of(
-        rpc("failedPrecondition", `service ${service.ID} does not have a previous spec`)
-      )
-    }
-    if (version !== service.Version.Index) return yield* Refused.of(outOfSequence)
     const { text: auth } = authOf(call)
-    const wanted = options.rollback ? service.PreviousSpec : spec
-    yield* write(
-      gateway,
-      call,
-      {
-        type: "service.update",
-        v: 1,
-        id: service.ID,
-        version,
-        spec,
-        ...(auth === undefined ? { registryAuthFrom: options.from } : { registryAuth: auth }),
-        ...(options.rollback ? { rollback: "previous" } : {})
-      },
-      (after) => {
-        const found = after.get("service", service.ID)
-        return found !== undefined && found.Version.Index > version && equal(found.Spec, wanted)
+    const input = call.param("id")
+    const update = Effect.fnUntraced(function* (reader: LedgerReader): Effect.fn.Return<Answer, Refused> {
+      const service = yield* findOrRefuse(reader, "service", input)
+      const options = yield* orRefuse(optionsOf(call, service))
+      const spec = yield* prepare(gateway, reader, asked)
+      yield* allow(checkUpdateOf(service, spec))
+      if (options.rollback && service.PreviousSpec === undefined) {
+        return yield* Refused.of(
+          rpc("failedPrecondition", `service ${service.ID} does not have a previous spec`)
+        )
       }
+      if (version !== service.Version.Index) return yield* Refused.of(outOfSequence)
+      const wanted = options.rollback ? service.PreviousSpec : spec
+      yield* write(
+        gateway,
+        call,
+        {
+          type: "service.update",
+          v: 1,
+          id: service.ID,
+          version,
+          spec,
+          ...(auth === undefined ? { registryAuthFrom: options.from } : { registryAuth: auth }),
+          ...(options.rollback ? { rollback: "previous" } : {})
+        },
+        (after) => {
+          const found = after.get("service", service.ID)
+          return found !== undefined && found.Version.Index > version && equal(found.Spec, wanted)
+        }
+      )
+      return ok({ Warnings: null })
+    })
+    return yield* deciding(
+      gateway,
+      update,
+      (reader) => isKnown(reader, "service", input) && !asksExtras(asked)
     )
-    return ok({ Warnings: null })
   })
 
-const removeService = (gateway: Gateway, call: Call): Handled =>
-  Effect.gen(function* () {
-    const reader = yield* current(gateway)
-    const { ID: id } = yield* findOrRefuse(reader, "service", call.param("id"))
+const removeService = (gateway: Gateway, call: Call): Handled => {
+  const input = call.param("id")
+  const remove = Effect.fnUntraced(function* (reader: LedgerReader): Effect.fn.Return<Answer, Refused> {
+    const { ID: id } = yield* findOrRefuse(reader, "service", input)
     yield* write(
       gateway,
       call,
@@ -219,6 +235,8 @@ const removeService = (gateway: Gateway, call: Call): Handled =>
     )
     return done
   })
+  return deciding(gateway, remove, (reader) => isKnown(reader, "service", input))
+}
 
 export const serviceRoutes: ReadonlyArray<Route> = [
   { method: "GET", path: "/services", handle: reading(listServices) },
