@@ -42,8 +42,9 @@ type Difference = "none" | "constraints" | "all"
 /**
  * True when a task must be replaced for its service to be up to date.
  *
- * A task whose template differs in placement constraints alone stays, if its node meets the new ones. One that
- * was made before its service published a port, or joined a network, has not the addresses for it.
+ * A task whose template differs in placement constraints alone stays, if its node meets the new ones; one that has
+ * no node yet would go on looking for one by the old ones. One that was made before its service published a port,
+ * or joined a network, has not the addresses for it.
  */
 export function dirtyTest(view: View): (task: Task) => boolean {
   const { ledger, service } = view
@@ -75,7 +76,7 @@ export function dirtyTest(view: View): (task: Task) => boolean {
         return false
       case "constraints": {
         const node = nodeOf(ledger, task)
-        return node !== undefined && !fits(node)
+        return node === undefined || !fits(node)
       }
       case "all":
         return true

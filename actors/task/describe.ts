@@ -149,8 +149,17 @@ function host(spec: ContainerSpec): Fields {
 
 function security(privileges: ContainerSpec["Privileges"]): Fields {
   if (privileges === undefined) return {}
-  const { SELinuxContext: selinux, Seccomp: seccomp, AppArmor: appArmor } = privileges
+  const {
+    CredentialSpec: credential,
+    SELinuxContext: selinux,
+    Seccomp: seccomp,
+    AppArmor: appArmor
+  } = privileges
   const options: string[] = []
+  // For Windows alone; an Engine on Linux refuses it, and the task says why.
+  for (const source of ["Config", "File", "Registry"] as const) {
+    if (credential?.[source]) options.push(`credentialspec=${source.toLowerCase()}://${credential[source]}`)
+  }
   if (selinux?.Disable) options.push("label=disable")
   for (const part of ["User", "Role", "Type", "Level"] as const) {
     if (selinux?.[part]) options.push(`label=${part.toLowerCase()}:${selinux[part]}`)

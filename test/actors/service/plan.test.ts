@@ -241,6 +241,33 @@ describe("what is no update", () => {
     }))
   })
 
+  test("a task that found no node by the old constraints looks by the new ones", () => {
+    const nowhere = { Constraints: ["node.labels.zone == nowhere"] }
+    const stage = new Stage().create("web", {
+      Mode: { Replicated: { Replicas: 2 } },
+      TaskTemplate: { ContainerSpec: { Image: "one" }, Placement: nowhere }
+    })
+    expect(stage.running("web")).toEqual([])
+    stage
+      .update("web", (spec) => ({ ...spec, TaskTemplate: { ...spec.TaskTemplate, Placement: {} } }))
+      .pass(20_000)
+    expect(stage.running("web")).toHaveLength(2)
+  })
+
+  test("UP-06 other registry credentials replace no running task; one that stopped is replaced", () => {
+    const stage = stageOf()
+    const before = stage.running("web").map((task) => task.ID)
+    const { Version, Spec } = stage.service("web")
+    const changed = { v: 1, id: "web", version: Version.Index, spec: Spec } as const
+    stage.book.must({ type: "service.update", ...changed, registryAuth: "others" })
+    stage.pass(20_000)
+    expect(stage.running("web").map((task) => task.ID)).toEqual(before)
+    expect(status(stage)).toBeUndefined()
+    stage.report(before[0] ?? "", "failed").pass(20_000)
+    expect(stage.running("web")).toHaveLength(3)
+    expect(stage.running("web").map((task) => task.ID)).not.toContain(before[0])
+  })
+
   test("UP-20 scaling starts no update", () => {
     const stage = stageOf()
     stage.scale("web", 5).pass(10_000)

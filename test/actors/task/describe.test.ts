@@ -80,6 +80,7 @@ suite("the container of a task", () => {
     OomScoreAdj: 100,
     Labels: { a: "b", "com.docker.swarm.task.id": "forged" },
     Privileges: {
+      CredentialSpec: { File: "spec.json" },
       SELinuxContext: { Disable: true, User: "u", Level: "s0" },
       Seccomp: { Mode: "custom", Profile: "e30=" },
       AppArmor: { Mode: "disabled" },
@@ -141,6 +142,7 @@ suite("the container of a task", () => {
         OomScoreAdj: 100,
         Ulimits: [{ Name: "nofile", Soft: 10, Hard: 20 }],
         SecurityOpt: [
+          "credentialspec=file://spec.json",
           "label=disable",
           "label=user:u",
           "label=level:s0",

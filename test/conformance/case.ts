@@ -1,0 +1,52 @@
+/** What a case of the flag sweep is: how a flag is used, where its effect is looked for, and what is to be seen there. */
+import type Docker from "dockerode"
+
+/** `unsupported` quotes the Engine's own refusal; `network issue` is seen only with several nodes. */
+export type Status = "supported" | "unsupported" | "network issue"
+
+export interface Case {
+  /** `service create`: what follows `docker`. */
+  readonly command: string
+  /** The flags that it proves, as the help writes them: `--cap-add`. */
+  readonly flags: ReadonlyArray<string>
+  /** What is to be seen, as half a sentence: `CapAdd of the container holds NET_ADMIN`. */
+  readonly says: string
+  /** Default: supported. */
+  readonly status?: Status
+  /** Uses the flags, looks, and fails where the effect is not there. What it gives is compared between targets. */
+  readonly run: (bench: Bench) => Promise<unknown>
+}
+
+/** What a case works on: a cluster of one node and the Engine under it. */
+export interface Bench {
+  readonly target: Target
+  /** A name that no other case has. */
+  readonly name: string
+  /** A folder for files that the CLI reads; goes with the sweep. */
+  readonly folder: string
+  /** Runs `docker <args>` on the cluster; fails with what it said unless it ended with 0. */
+  readonly docker: (...args: ReadonlyArray<string>) => Promise<string>
+  /** The same, and gives what it said and ended with. */
+  readonly attempt: (...args: ReadonlyArray<string>) => Promise<{ code: number | null; said: string }>
+  /** The JSON of `docker <args>`. */
+  // biome-ignore lint/suspicious/noExplicitAny: cases look into whatever the API answers
+  readonly json: (...args: ReadonlyArray<string>) => Promise<any>
+  /** The Engine's own inspect of the newest running container of a service. */
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  readonly container: (service?: string) => Promise<any>
+  /** What a command prints inside that container. */
+  readonly inside: (script: string, service?: string) => Promise<string>
+  /** Waits until looking gives what is wanted; fails with what was seen last. */
+  readonly until: <T>(look: () => Promise<T>, wanted: (seen: T) => boolean) => Promise<T>
+  /** Has something done when the case is over, whatever became of it. */
+  readonly after: (work: () => Promise<unknown>) => void
+}
+
+export interface Target {
+  readonly kind: "troupe" | "swarm"
+  /** For `docker -H` of the cluster. */
+  readonly host: string
+  /** The Engine itself, which knows nothing of Troupe. */
+  readonly engine: Docker
+  readonly close: () => Promise<void>
+}

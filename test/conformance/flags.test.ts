@@ -1,0 +1,58 @@
+/** Every flag of the installed docker CLI has a case, and a quarter of the cases is run: another one every hour. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import type { Target } from "#test/conformance/case.ts"
+import { cases, commandsOf } from "#test/conformance/cases.ts"
+import { parseHelp } from "#test/conformance/help.ts"
+import { uncovered } from "#test/conformance/results.ts"
+import { partOf, sweep } from "#test/conformance/sweep.ts"
+import { openTarget } from "#test/conformance/target.ts"
+import { clis } from "#test/support/docker-cli.ts"
+
+const hour = 3_600_000
+
+test("flags are read from a command's help, with a letter or without, over several lines", () => {
+  const help = `
+Options:
+      --config-add config                  Add or update a config file on
+                                           a service, as --config does
+  -d, --detach                             Exit immediately
+      --rollback-max-failure-ratio float   Failure rate
+  -u, --user string`
+  expect(parseHelp(help)).toEqual([
+    { name: "--config-add", value: "config" },
+    { name: "--detach", value: "" },
+    { name: "--rollback-max-failure-ratio", value: "float" },
+    { name: "--user", value: "string" }
+  ])
+})
+
+test.each([...clis])("docker $version has no flag without a case", ({ path, version }) => {
+  // A newer CLI may offer what an older one does not know yet; only the newest must offer all.
+  const missing = uncovered(commandsOf(path), cases)
+  expect(version === clis[0]?.version ? missing : missing.filter((one) => one.endsWith("no case"))).toEqual(
+    []
+  )
+})
+
+test("no more than ten flags are unsupported", () => {
+  const unsupported = cases.filter(({ status }) => status === "unsupported").flatMap(({ flags }) => flags)
+  expect(unsupported.length).toBeLessThanOrEqual(10)
+})
+
+describe("a quarter of all flags", () => {
+  let target: Target
+  beforeAll(async () => {
+    target = await openTarget("troupe")
+  }, 120_000)
+  afterAll(() => target.close(), 60_000)
+
+  test("shows its effects on the Engine", async () => {
+    const part = partOf(cases, 4, Math.floor(Date.now() / hour))
+    const outcomes = await sweep(target, part, clis[0]?.path ?? "docker")
+    const failures = outcomes
+      .filter(({ failure }) => failure !== undefined)
+      .map(({ tried, failure }) => `docker ${tried.command} ${tried.flags.join(" ")}: ${failure}`)
+    expect(failures).toEqual([])
+    expect(outcomes.length).toBe(part.length)
+  }, 170_000)
+})

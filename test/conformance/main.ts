@@ -1,0 +1,62 @@
+/**
+ * The whole flag sweep: `bun test/conformance/main.ts [--target troupe|swarm|both] [--only words] [--write]`.
+ *
+ * `both` runs each case on Troupe and on Docker's Swarm and lists where they differ; `--write` makes `RESULTS.md` anew.
+ */
+import { writeFile } from "node:fs/promises"
+import process from "node:process"
+import { parseArgs } from "node:util"
+import type { Target } from "#test/conformance/case.ts"
+import { cases, commandsOf } from "#test/conformance/cases.ts"
+import { resultsOf, uncovered } from "#test/conformance/results.ts"
+import { type Outcome, sweep } from "#test/conformance/sweep.ts"
+import { openTarget } from "#test/conformance/target.ts"
+import { clis } from "#test/support/docker-cli.ts"
+
+const { values } = parseArgs({
+  options: {
+    target: { type: "string", default: "troupe" },
+    only: { type: "string" },
+    write: { type: "boolean", default: false }
+  }
+})
+const kinds: ReadonlyArray<Target["kind"]> =
+  values.target === "both" ? ["troupe", "swarm"] : values.target === "swarm" ? ["swarm"] : ["troupe"]
+const cli = clis[0]
+if (cli === undefined) throw new Error("No docker CLI is installed")
+const { only = "" } = values
+const wanted = cases.filter((one) => titleOf(one).includes(only))
+
+function titleOf({ command, flags }: Outcome["tried"]): string {
+  return `docker ${command} ${flags.join(" ")}`
+}
+
+const seen = new Map<string, Array<string>>()
+let failed = 0
+for (const kind of kinds) {
+  const target = await openTarget(kind)
+  const began = performance.now()
+  try {
+    await sweep(target, wanted, cli.path, ({ tried, failure, seen: value }) => {
+      if (failure !== undefined) failed++
+      const title = `${titleOf(tried)}: ${tried.says}`
+      console.log(`${kind} ${failure === undefined ? "ok  " : "FAIL"} ${title}`)
+      if (failure !== undefined) console.log(`       ${failure}`)
+      seen.set(title, [...(seen.get(title) ?? []), failure === undefined ? JSON.stringify(value) : "fails"])
+    })
+  } finally {
+    await target.close()
+  }
+  console.log(`${kind}: ${wanted.length} cases, ${((performance.now() - began) / 1000).toFixed(0)} s`)
+}
+for (const [title, [first, second]] of seen) {
+  if (kinds.length === 2 && first !== second)
+    console.log(`differs: ${title}\n  troupe ${first}\n  swarm  ${second}`)
+}
+const missing = uncovered(commandsOf(cli.path), cases)
+for (const one of missing) console.log(one)
+if (values.write && failed + missing.length === 0 && only === "") {
+  await writeFile(new URL("RESULTS.md", import.meta.url), resultsOf(commandsOf(cli.path), cases, cli.version))
+}
+console.log(`${failed} failed, ${missing.length} flags without a case`)
+process.exit(failed + missing.length > 0 ? 1 : 0)

@@ -1,0 +1,118 @@
+/** Runs cases a few at a time side by side on one cluster, and tells what became of each. */
+import { randomBytes } from "node:crypto"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Bench, Case, Target } from "#test/conformance/case.ts"
+import { docker } from "#test/support/docker-cli.ts"
+
+export interface Outcome {
+  readonly tried: Case
+  /** What the case saw. */
+  readonly seen?: unknown
+  /** Why it failed, if it did. */
+  readonly failure?: string
+}
+
+/** How many cases run beside each other. */
+const sideBySide = 4
+/** How long an effect may take to show, in milliseconds. */
+const patience = 25_000
+
+export async function sweep(
+  target: Target,
+  cases: ReadonlyArray<Case>,
+  cli: string,
+  tell: (outcome: Outcome) => void = () => {}
+): Promise<ReadonlyArray<Outcome>> {
+  const folder = await mkdtemp(join(tmpdir(), "troupe-conformance-"))
+  const waiting = [...cases]
+  const outcomes: Array<Outcome> = []
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const outcome = await runOne(target, next, cli, folder)
+      outcomes.push(outcome)
+      tell(outcome)
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: sideBySide }, work))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+  return outcomes
+}
+
+/** The part of the cases whose turn it is: each of `parts` runs in a row covers all of them. */
+export const partOf = (cases: ReadonlyArray<Case>, parts: number, turn: number): ReadonlyArray<Case> =>
+  cases.filter((_, at) => at % parts === turn % parts)
+
+async function runOne(target: Target, tried: Case, cli: string, folder: string): Promise<Outcome> {
+  const after: Array<() => Promise<unknown>> = []
+  const bench = makeBench(target, cli, folder, after)
+  try {
+    return { tried, seen: await tried.run(bench) }
+  } catch (error) {
+    return { tried, failure: error instanceof Error ? error.message : String(error) }
+  } finally {
+    await bench.attempt("service", "rm", bench.name)
+    for (const last of after.reverse()) await last().catch(() => {})
+  }
+}
+
+function makeBench(target: Target, cli: string, folder: string, after: Array<() => Promise<unknown>>): Bench {
+  const name = `case-${randomBytes(4).toString("hex")}`
+
+  const attempt: Bench["attempt"] = async (...args) => {
+    const { code, text, stderr } = await docker(target.host, args, { cli })
+    return { code, said: `${text}\n${stderr}`.trim() }
+  }
+  const must: Bench["docker"] = async (...args) => {
+    const { code, text, stderr } = await docker(target.host, args, { cli })
+    if (code !== 0) throw new Error(`docker ${args.join(" ")} ended with ${code}: ${text} ${stderr}`.trim())
+    return text
+  }
+
+  const until: Bench["until"] = async (look, wanted) => {
+    const end = Date.now() + patience
+    for (;;) {
+      let seen: Awaited<ReturnType<typeof look>> | undefined
+      let failure = ""
+      try {
+        seen = await look()
+        if (wanted(seen)) return seen
+      } catch (error) {
+        failure = error instanceof Error ? error.message : String(error)
+      }
+      if (Date.now() > end) throw new Error(`Seen last: ${failure === "" ? JSON.stringify(seen) : failure}`)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+
+  /** Lists are in the order of creation, the newest first. */
+  const newest = async (service: string): Promise<string> => {
+    const filters = { label: [`com.docker.swarm.service.name=${service}`], status: ["running"] }
+    const [found] = await target.engine.listContainers({ filters })
+    if (found === undefined) throw new Error(`no container of ${service} runs`)
+    return found.Id
+  }
+
+  return {
+    target,
+    name,
+    folder,
+    attempt,
+    docker: must,
+    until,
+    json: async (...args) => JSON.parse(await must(...args)),
+    container: async (service = name) => target.engine.getContainer(await newest(service)).inspect(),
+    inside: async (script, service = name) => {
+      const container = target.engine.getContainer(await newest(service))
+      const exec = await container.exec({ Cmd: ["sh", "-c", script], AttachStdout: true, Tty: true })
+      let text = ""
+      for await (const part of await exec.start({ Tty: true })) text += String(part)
+      return text.replaceAll("\r", "").trim()
+    },
+    after: (work) => void after.push(work)
+  }
+}
