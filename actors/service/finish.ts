@@ -4,7 +4,7 @@
  * A job's tasks are wanted `complete`. Those of an earlier iteration go when the job is started again.
  */
 import type { NewTask } from "#actors/ledger/commands.ts"
-import type { Task } from "#actors/model/objects.ts"
+import type { Node, Task } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isTerminal } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
@@ -115,6 +115,7 @@ function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft, hol
 function finishOnNodes(view: View, slots: ReadonlyArray<Slot>, draft: Draft, holds: Fits): void {
   const fits = fitTest(view)
   const byNode = new Map(slots.map((slot) => [slot.key, slot]))
+  const isLate = lateTest(view, slots)
   for (const node of view.ledger.all("node")) {
     const slot = byNode.get(node.ID)
     byNode.delete(node.ID)
@@ -123,11 +124,23 @@ function finishOnNodes(view: View, slots: ReadonlyArray<Slot>, draft: Draft, hol
       for (const task of slot?.wanted ?? []) if (!isTerminal(task.Status.State)) draft.want(task, "shutdown")
       continue
     }
-    if (node.Spec.Availability === "pause") continue
+    if (node.Spec.Availability === "pause" || (slot === undefined && isLate(node))) continue
     if (slot === undefined || tendJob(view, slot, draft, holds) === "free")
       draft.fill(node.ID, jobTask(view, node.ID))
   }
   for (const slot of byNode.values()) for (const task of slot.wanted) draft.want(task, "shutdown")
+}
+
+/** A node that joined when the job had ended everywhere has nothing to do with it until it is started again. */
+function lateTest(view: View, slots: ReadonlyArray<Slot>): (node: Node) => boolean {
+  const started = view.service.JobStatus?.LastExecution
+  const isOver =
+    slots.length > 0 &&
+    slots.every(
+      (slot) =>
+        isDone(slot) || (isTerminal(slot.newest.Status.State) && !mayRestart(view, slot.tasks, slot.newest))
+    )
+  return (node) => isOver && started !== undefined && toMs(node.CreatedAt) > toMs(started)
 }
 
 function jobTask(view: View, key: SlotKey): NewTask {

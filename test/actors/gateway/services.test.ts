@@ -195,7 +195,7 @@ test("CT-04: neither name nor mode of a service changes", async () => {
   })
 })
 
-test("rolls back to the previous spec, when there is one", async () => {
+test("UP-19 rolls back to the previous spec, when there is one", async () => {
   const gateway = await TestGateway.start()
   const id = await gateway.made("/services/create", serviceBody("web"))
   const version = async () => (await gateway.get("/services/web")).body.Version.Index
@@ -322,6 +322,32 @@ test("CT-19: statuses count what runs and what should, for clients that know of 
   expect(listed.ServiceStatus).toEqual({ RunningTasks: 1, DesiredTasks: 2, CompletedTasks: 0 })
   expect((await gateway.get("/v1.41/services")).body[0].ServiceStatus).toBeUndefined()
   expect((await gateway.get("/v1.40/services?status=true")).body[0].ServiceStatus).toBeUndefined()
+})
+
+test("JB-26 a job's status counts what its present iteration completed, and wants what may run at once", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made(
+    "/services/create",
+    serviceBody("job", { Mode: { ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 5 } } })
+  )
+  const task = (ID: string, iteration: number, State: "running" | "complete") => ({
+    ID,
+    ServiceID: id,
+    SpecVersion: 1,
+    Slot: 1,
+    JobIteration: { Index: iteration },
+    Status: { Timestamp: "", State },
+    DesiredState: "complete" as const
+  })
+  await gateway.write({
+    type: "tasks.change",
+    v: 1,
+    create: [task("t1", 0, "running"), task("t2", 0, "complete"), task("t3", 1, "complete")],
+    update: [],
+    remove: []
+  })
+  const [listed] = (await gateway.get("/v1.41/services?status=true")).body
+  expect(listed.ServiceStatus).toEqual({ RunningTasks: 1, DesiredTasks: 2, CompletedTasks: 1 })
 })
 
 test("a shown service changes with the service", async () => {

@@ -82,6 +82,38 @@ describe("replicated jobs", () => {
     expect(slots(stage)).toEqual([0, 1, 2, 3, 4])
   })
 
+  test("JB-07 of a service that is gone nothing is asked for", () => {
+    const stage = job(new Stage(), 2, 2)
+    end(stage, "complete")
+    stage.book.must({ type: "service.remove", v: 1, id: "job" })
+    const before = stage.tasks("job").length
+    stage.look("job")
+    expect(stage.tasks("job")).toHaveLength(before)
+    expect(stage.desired("job")).not.toContain("complete")
+  })
+
+  test("JB-20 a job that cannot go on holds up no other", () => {
+    const stage = new Stage().create("stuck", {
+      Mode: { ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 1 } },
+      TaskTemplate: { Placement: { Constraints: ["node.labels.zone == nowhere"] } }
+    })
+    job(stage, 1, 2)
+    for (let round = 0; round < 2; round++) end(stage, "complete")
+    expect(stage.tasks("job").map((task) => task.Status.State)).toEqual(["complete", "complete"])
+    expect(stage.tasks("stuck").map((task) => task.Status.State)).toEqual(["pending"])
+  })
+
+  test("JB-22 nothing is asked for until a task has ended", () => {
+    const stage = job(new Stage(), 1, 3)
+    stage.place()
+    const [task] = stage.tasks("job")
+    for (const state of ["accepted", "preparing", "ready", "starting", "running"] as const) {
+      expect(stage.report(task?.ID ?? "", state).look("job")).toBe(0)
+    }
+    expect(stage.report(task?.ID ?? "", "complete").look("job")).toBeGreaterThan(0)
+    expect(slots(stage)).toEqual([0, 1])
+  })
+
   test("JB-05 what failed is tried again in its slot", () => {
     const stage = job(new Stage(), 1, 1)
     end(stage, "failed")
@@ -234,6 +266,32 @@ describe("global jobs", () => {
       stage.look("job")
       expect(stage.desired("job")).toEqual([desired])
     }
+  })
+
+  test("JB-25 a node that joins when the job is over does not run it, until it is started again", () => {
+    const stage = make(["n1"])
+    const again = (count: number) =>
+      stage.update("job", (spec) => ({
+        ...spec,
+        TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: count }
+      }))
+    again(1).look("job")
+    stage.book.time += 1_000
+    stage.book.node("n2")
+    stage.look("job")
+    const nodes = () =>
+      stage
+        .tasks("job")
+        .filter((task) => task.DesiredState === "complete")
+        .map(({ NodeID }) => NodeID)
+        .sort()
+    expect(nodes()).toEqual(["n1", "n2"])
+    end(stage, "complete")
+    stage.book.time += 1_000
+    stage.book.node("n3")
+    expect(stage.look("job")).toBe(0)
+    again(2).look("job")
+    expect(nodes()).toEqual(["n1", "n2", "n3"])
   })
 
   test("JB-12 JB-18 completed ones count, failed ones are tried again as often as the policy says", () => {
