@@ -1,5 +1,5 @@
 /**
- * The whole flag sweep: `bun test/conformance/main.ts [--target troupe|swarm|both] [--only words] [--write]`.
+ * The whole flag sweep: `bun test/conformance/main.ts [--target troupe|swarm|both] [--cli version] [--only words] [--write]`.
  *
  * `both` runs each case on Troupe and on Docker's Swarm and lists where they differ; `--write` makes `RESULTS.md` anew.
  */
@@ -16,14 +16,15 @@ import { clis } from "#test/support/docker-cli.ts"
 const { values } = parseArgs({
   options: {
     target: { type: "string", default: "troupe" },
+    cli: { type: "string", default: "" },
     only: { type: "string" },
     write: { type: "boolean", default: false }
   }
 })
 const kinds: ReadonlyArray<Target["kind"]> =
   values.target === "both" ? ["troupe", "swarm"] : values.target === "swarm" ? ["swarm"] : ["troupe"]
-const cli = clis[0]
-if (cli === undefined) throw new Error("No docker CLI is installed")
+const cli = clis.find(({ version }) => version.startsWith(values.cli))
+if (cli === undefined) throw new Error(`--cli ${values.cli}: expected the version of an installed docker CLI`)
 const { only = "" } = values
 const wanted = cases.filter((one) => titleOf(one).includes(only))
 

@@ -33,10 +33,18 @@ export function resultsOf(
     const rows = flags.map((flag) => {
       const proving = cases.filter(({ command, flags }) => command === name && flags.includes(flag.name))
       const status = proving.find((one) => one.status !== undefined)?.status ?? "supported"
-      return `| \`${flag.name}\` | ${status} | ${proving.map(({ says }) => says.replaceAll("|", "\\|")).join("; ")} |`
+      return [`\`${flag.name}\``, status, proving.map(({ says }) => says.replaceAll("|", "\\|")).join("; ")]
     })
-    return `## docker ${name}\n\n| flag | status | what its case sees |\n| --- | --- | --- |\n${rows.join("\n")}\n`
+    return `## docker ${name}\n\n${table([["flag", "status", "what its case sees"], ...rows])}\n`
   })
   const opening = `# Every flag, and what it does\n\nMade by \`npm run conformance -- --write\` from the help of docker ${version} and the cases beside this file, all of which passed.\n`
   return `${opening}\n${tables.join("\n")}`
+}
+
+/** Its first row is the head; columns are as wide as the formatter wants them. */
+function table([head = [], ...rows]: ReadonlyArray<ReadonlyArray<string>>): string {
+  const widths = head.map((cell, at) => Math.max(cell.length, ...rows.map((row) => (row[at] ?? "").length)))
+  const line = (row: ReadonlyArray<string>) =>
+    `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`
+  return [head, widths.map((width) => "-".repeat(width)), ...rows].map(line).join("\n")
 }
