@@ -35,9 +35,11 @@ function keepWriting(by: Cluster): { readonly end: () => Promise<ReadonlyArray<n
   const writing = (async () => {
     while (!ended) {
       const name = uniqueName("kept")
-      const { status } = await writeConfig(by, name)
+      // Whoever is killed meanwhile takes the question with it, and refuses the next ones at once.
+      const { status } = await writeConfig(by, name).catch(() => ({ status: 0 }))
       statuses.push(status)
       if (status === 201) written.push(name)
+      else await Bun.sleep(20)
     }
   })()
   return {
@@ -77,7 +79,7 @@ test("RF-01 RF-04 what one manager acknowledges, every other one shows at once",
   }
 })
 
-test("RF-02 RF-10 the leader is killed: another accepts writes, a follower answers all along, and the killed one catches up", async () => {
+test("RF-02 RF-10 RF-27 the leader is killed: another accepts writes, a follower answers all along, and the killed one catches up, a follower", async () => {
   for (const one of managers.all) await write(one)
   const leader = await managers.leader()
   const [near, far] = managers.others(leader) as [Cluster, Cluster]
@@ -88,7 +90,36 @@ test("RF-02 RF-10 the leader is killed: another accepts writes, a follower answe
   expect(next).not.toBe(leader)
   await leader.restart()
   await write(leader)
+  expect((await raftOf(leader)).role).toBe("follower")
   await managers.settled()
+  await managers.agreed()
+  await expectNothingLost()
+})
+
+test("RF-03 a follower is killed: the leader stays, and writes go on", async () => {
+  const leader = await managers.leader()
+  const { term } = await raftOf(leader)
+  const [killed, other] = managers.others(leader) as [Cluster, Cluster]
+  await killed.kill9()
+  await write(leader)
+  await write(other)
+  expect(await raftOf(leader)).toMatchObject({ role: "leader", term })
+  await killed.restart()
+  await managers.settled()
+  await expectNothingLost()
+})
+
+test("RF-19 leaders are killed one after the other under writes: nothing that was acknowledged is missing anywhere", async () => {
+  const writers = managers.all.map((one) => keepWriting(one))
+  for (let round = 0; round < 3; round++) {
+    const leader = await managers.leader()
+    const before = written.length
+    await eventually(() => written.length > before + 10, "writes are under way")
+    await leader.kill9()
+    await leader.restart()
+    await managers.settled()
+  }
+  await Promise.all(writers.map(({ end }) => end()))
   await managers.agreed()
   await expectNothingLost()
 })
@@ -146,6 +177,33 @@ test("RF-11 all managers end and start again: everything is there", async () => 
   await expectNothingLost()
 })
 
+test("RF-07 a follower leaves: the others are two managers, and go on", async () => {
+  const leader = await managers.leader()
+  const [leaving, other] = managers.others(leader) as [Cluster, Cluster]
+  expect((await leaving.docker("swarm", "leave")).stderr).toContain(
+    "You are attempting to leave the swarm on a node that is participating as a manager."
+  )
+  await leaving.must("swarm", "leave", "--force")
+  await eventually(
+    async () => {
+      const { ManagerStatus, Status } = await leader.get(`/nodes/${leaving.nodeId}`)
+      return Status.State === "down" && ManagerStatus?.Reachability !== "reachable"
+    },
+    "whoever left is seen to be gone",
+    30_000
+  )
+  await write(leader)
+  await write(other)
+  await leader.must("node", "demote", leaving.nodeId)
+  await eventually(
+    async () => (await leader.docker("node", "rm", leaving.nodeId)).code === 0,
+    "it is removed",
+    30_000
+  )
+  expect((await other.get("/nodes")).length).toBe(2)
+  expect((await other.get("/info")).Swarm).toMatchObject({ Managers: 2, Nodes: 2 })
+})
+
 test("a token of another cluster lets nobody in", async () => {
   const { address } = await invitation(managers.all[0] as Cluster)
   const other = await Effect.runPromise(newRoot(Date.now()))
@@ -156,5 +214,5 @@ test("a token of another cluster lets nobody in", async () => {
   } finally {
     await stranger.cleanUp()
   }
-  expect((await (managers.all[0] as Cluster).get("/nodes")).length).toBe(3)
+  expect((await (managers.all[0] as Cluster).get("/nodes")).length).toBe(2)
 })

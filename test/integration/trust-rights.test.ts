@@ -203,7 +203,7 @@ describe("the credentials of a worker", () => {
     expect(await joinsRoutes(cluster.first, manager, manager.membership.routePassword ?? "")).toBe(true)
   })
 
-  test("open nothing without its certificate, nor its certificate without its nkey", async () => {
+  test("DI-03 open nothing without its certificate, nor its certificate without its nkey", async () => {
     const own = heldBy(w1)
     await expect(
       connectWith(

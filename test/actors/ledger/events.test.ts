@@ -54,7 +54,7 @@ const config = (n: number): Command => ({
   config: { ID: `c${n}`, Spec: { Name: `name-${n}`, Data: "" } }
 })
 
-test("H8: followers of every member are told of every change once and in order, across leaders that die and a snapshot in place of entries", () => {
+test("H8, RF-22: followers of every member are told of every change once and in order, across leaders that die and a snapshot in place of entries", () => {
   const machines = new Map<string, Machine>()
   const followers = new Map<string, Follower>()
   const members = new Members(["a", "b", "c"], {

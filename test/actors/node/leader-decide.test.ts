@@ -199,6 +199,44 @@ describe("sessions", () => {
   })
 })
 
+describe("where managers are", () => {
+  const manager = (port: number) => ({
+    ManagerStatus: {
+      Reachability: "reachable" as const,
+      Addr: "",
+      Ports: { join: port, nats: port + 1, route: port + 2 }
+    },
+    Keys: { daemon: `D${port}`, api: `A${port}`, raft: `R${port}`, system: `S${port}` }
+  })
+
+  test("DI-17 is told to a node that asks, with the address and key of each, and as it is by now", () => {
+    const desk = new Desk()
+    const asked = () => desk.say({ _tag: "AskManagers" }).answers.at(-1)
+    expect(asked()).toEqual({ _tag: "Managers", managers: [] })
+    desk.book.node("m1", manager(100))
+    desk.book.node("m2", { ...manager(200), Status: { State: "ready", Addr: "192.168.0.2" } })
+    expect(asked()).toEqual({
+      _tag: "Managers",
+      managers: [
+        {
+          nodeId: "m1",
+          raftId: "m1",
+          address: "192.168.0.1",
+          ports: { join: 100, nats: 101, route: 102 },
+          keys: { daemon: "D100", api: "A100", raft: "R100", system: "S100" }
+        },
+        {
+          nodeId: "m2",
+          raftId: "m2",
+          address: "192.168.0.2",
+          ports: { join: 200, nats: 201, route: 202 },
+          keys: { daemon: "D200", api: "A200", raft: "R200", system: "S200" }
+        }
+      ]
+    })
+  })
+})
+
 describe("reports", () => {
   const report = (session: string, ...ids: ReadonlyArray<string>): NodeMessage => ({
     _tag: "Report",

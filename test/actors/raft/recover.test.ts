@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import type { Cluster } from "#test/support/cluster.ts"
+import { eventually } from "#test/support/engine.ts"
 import { configNames, Managers, mustWriteConfig, newManager, raftOf } from "#test/support/managers.ts"
 import { lastIndexOf, rot } from "#test/support/rot.ts"
 
@@ -101,10 +102,18 @@ test("with --yes the best survivor goes on with all of it, keeps what it had, an
   expect(await recover(best.dataDir, left.dataDir)).toContain("leave out what was left behind")
 })
 
-test("a daemon that is down begins anew with --force-new-cluster", async () => {
+test("RF-14 a daemon that is down begins anew with --force-new-cluster, from a snapshot, where others left the group before", async () => {
   const node = managers.all.find(({ dataDir }) => existsSync(join(dataDir, "raft.damaged-1"))) as Cluster
+  const snapshots = (): number => readdirSync(join(node.dataDir, "raft", "snap")).length
+  const before = snapshots()
+  await node.must("swarm", "update", "--snapshot-interval", "5")
+  for (let i = 0; i < 12; i++) {
+    await mustWriteConfig(node, `later-${i}`)
+    written.push(`later-${i}`)
+  }
+  await eventually(() => snapshots() > before, "a snapshot is taken")
   await node.stop()
   await node.start(["--force-new-cluster"])
-  expect([...(await configNames(node))].sort()).toEqual(["after", ...written])
+  expect([...(await configNames(node))].sort()).toEqual(["after", ...written].sort())
   expect((await raftOf(node)).term).toBeGreaterThan(2_000_000_000)
 })
