@@ -10,6 +10,7 @@
  * 2.04 ×, 100,000 spawned in 278 ms (0.27 ×), an idle actor 422 bytes resident (0.16 ×). Beside the bare NATS client: tells
  * 1.74 ×, of one actor to one 2.14 ×, to 64 in turn 0.29 ×, ask p50 1.00 ×.
  */
+
 import { execFileSync, fork, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -31,6 +32,7 @@ import { runtimeName, selfCommand } from "#runtime/platform.ts"
 import { many, permanent, supervisor } from "#runtime/supervisor.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
+import { median } from "#test/bench/raft/figures.ts"
 import { startNatsServer } from "#test/support/nats-server.ts"
 
 const Message = Schema.Union([
@@ -122,8 +124,6 @@ const boss = actor<undefined, { made: number; wanted: number }, { wanted: number
 const host = makeLiveHost()
 const to = address("n1", "counter", "main")
 
-const median = (numbers: ReadonlyArray<number>): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 const quantile = (numbers: ReadonlyArray<number>, share: number): number =>
   [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length * share)] ?? Number.NaN
 

@@ -4,6 +4,7 @@
  *
  *     bun test/bench/executor.ts [rounds]
  */
+
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -13,6 +14,7 @@ import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { type ContainerRequest, Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
+import { median } from "#test/bench/raft/figures.ts"
 import { cleanUp, dockerHost, engine, ensureTestImage, testImage, uniqueName } from "#test/support/engine.ts"
 import { endProcesses } from "#test/support/processes.ts"
 
@@ -27,8 +29,6 @@ const timed = async (work: () => Promise<unknown>): Promise<number> => {
   await work()
   return performance.now() - start
 }
-const median = (numbers: ReadonlyArray<number>): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0
 const shown = (ms: number): string => `${ms.toFixed(0)} ms`
 
 /** 30 × create and start with so many in flight, nothing in between. */

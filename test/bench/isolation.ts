@@ -3,6 +3,7 @@
  *
  * Each beside the same without, in turns within one run.
  */
+
 import { performance } from "node:perf_hooks"
 import process from "node:process"
 import { Context, Effect } from "effect"
@@ -16,11 +17,9 @@ import { lookoutOn } from "#runtime/lookout.ts"
 import { asPerformer } from "#runtime/strays.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
+import { median } from "#test/bench/raft/figures.ts"
 
 const rounds = 9
-const median = (values: ReadonlyArray<number>): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number
-
 /** Nanoseconds per unit of each, taken in turns. */
 async function beside(units: number, runs: Record<string, () => unknown>): Promise<Record<string, number>> {
   const taken = Object.fromEntries(Object.keys(runs).map((name) => [name, [] as number[]]))

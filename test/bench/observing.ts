@@ -7,6 +7,7 @@
  * and what is printed is the median over the rounds of processor time per tell, and of its ratio to that round's
  * `neither`.
  */
+
 import process from "node:process"
 import { type CommonAction, tell } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
@@ -17,6 +18,7 @@ import { makeSystem, type SystemOptions } from "#runtime/live.ts"
 import { FlightRecorder } from "#runtime/recorder.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
+import { median } from "#test/bench/raft/figures.ts"
 
 const tells = 1_000_000
 const batch = 100
@@ -69,9 +71,6 @@ const variants: ReadonlyArray<readonly [string, () => Partial<SystemOptions>]> =
   ["traced and recorded, as the daemon is", () => ({ trace: {}, recorder: recorder() })],
   ["every tell traced", () => ({ trace: { rootsPerSecond: 1e9 } })]
 ]
-
-const median = (numbers: ReadonlyArray<number>): number =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 
 const rounds = Number(process.argv[2] ?? 9)
 const taken = new Map<string, number[]>(variants.map(([name]) => [name, []]))

@@ -2,7 +2,9 @@
  * A rolling update of 12 tasks, 4 at a time, started first and watched for 1 s each: Troupe beside Docker's Swarm, each
  * alone with an Engine of its own. `bun test/bench/rolling-update.ts [rounds]`.
  */
+
 import process from "node:process"
+import { median } from "#test/bench/raft/figures.ts"
 import type { Target } from "#test/conformance/case.ts"
 import { idle } from "#test/conformance/service-case.ts"
 import { openTarget } from "#test/conformance/target.ts"
@@ -47,9 +49,6 @@ async function measure(kind: Target["kind"]): Promise<ReadonlyArray<number>> {
     await target.close()
   }
 }
-
-const median = (values: ReadonlyArray<number>): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 
 const troupe = await measure("troupe")
 const swarm = await measure("swarm")

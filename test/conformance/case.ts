@@ -31,6 +31,8 @@ export interface Bench {
   /** The JSON of `docker <args>`. */
   // biome-ignore lint/suspicious/noExplicitAny: cases look into whatever the API answers
   readonly json: (...args: ReadonlyArray<string>) => Promise<any>
+  /** The ids of a service's running containers, as the Engine lists them: the newest first. */
+  readonly containers: (service?: string) => Promise<ReadonlyArray<string>>
   /** The Engine's own inspect of the newest running container of a service. */
   // biome-ignore lint/suspicious/noExplicitAny: as above
   readonly container: (service?: string) => Promise<any>

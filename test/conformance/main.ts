@@ -6,7 +6,6 @@
 import { writeFile } from "node:fs/promises"
 import process from "node:process"
 import { parseArgs } from "node:util"
-import type { Target } from "#test/conformance/case.ts"
 import { cases, commandsOf } from "#test/conformance/cases.ts"
 import { resultsOf, uncovered } from "#test/conformance/results.ts"
 import { type Outcome, sweep } from "#test/conformance/sweep.ts"
@@ -21,8 +20,8 @@ const { values } = parseArgs({
     write: { type: "boolean", default: false }
   }
 })
-const kinds: ReadonlyArray<Target["kind"]> =
-  values.target === "both" ? ["troupe", "swarm"] : values.target === "swarm" ? ["swarm"] : ["troupe"]
+const kinds = (["troupe", "swarm"] as const).filter((one) => [one, "both"].includes(values.target))
+if (kinds.length === 0) throw new Error(`--target '${values.target}': expected troupe, swarm or both`)
 const cli = clis.find(({ version }) => version.startsWith(values.cli))
 if (cli === undefined) throw new Error(`--cli ${values.cli}: expected the version of an installed docker CLI`)
 const { only = "" } = values

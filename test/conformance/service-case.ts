@@ -117,6 +117,16 @@ export function listed(list: ListField): ReadonlyArray<Case> {
   ]
 }
 
+/** A case of `command` that no field or list says. */
+export const ownOf =
+  (command: string) =>
+  (flag: string, says: string, run: Case["run"]): Case => ({ command, flags: [flag], says, run })
+
+/** Fails unless it holds. */
+export function expectThat(holds: boolean, seen: unknown): void {
+  if (!holds) throw new Error(`Seen: ${JSON.stringify(seen)}`)
+}
+
 const headOf = ({ flags, says, status }: Pick<Field, "flags" | "says" | "status">) => ({
   flags,
   says,
@@ -147,7 +157,4 @@ export const errors = async (bench: Bench): Promise<ReadonlyArray<string>> =>
     .sort()
 
 /** How many containers of the service run on the Engine. */
-export const running = async ({ target, name }: Bench): Promise<number> => {
-  const filters = { label: [`com.docker.swarm.service.name=${name}`], status: ["running"] }
-  return (await target.engine.listContainers({ filters })).length
-}
+export const running = async (bench: Bench): Promise<number> => (await bench.containers()).length

@@ -1,22 +1,22 @@
 /** The cases of `docker service create`. */
 import { writeFile } from "node:fs/promises"
 import type { Case } from "#test/conformance/case.ts"
-import { create, created, idle, listed, running, runs, service } from "#test/conformance/service-case.ts"
+import {
+  create,
+  created,
+  expectThat,
+  idle,
+  listed,
+  ownOf,
+  running,
+  runs,
+  service
+} from "#test/conformance/service-case.ts"
 import { fields } from "#test/conformance/service-fields.ts"
 import { lists } from "#test/conformance/service-lists.ts"
 import { testImage } from "#test/support/engine.ts"
 
-const own = (flag: string, says: string, run: Case["run"]): Case => ({
-  command: "service create",
-  flags: [flag],
-  says,
-  run
-})
-
-/** Fails unless it holds. */
-export function expectThat(holds: boolean, seen: unknown): void {
-  if (!holds) throw new Error(`Seen: ${JSON.stringify(seen)}`)
-}
+const own = ownOf("service create")
 
 /** What `service ls` says of a job: `0/1 (1/1 completed)`. */
 const jobOf = (name: string, mode: string, replicas: string) =>
@@ -30,25 +30,9 @@ const jobOf = (name: string, mode: string, replicas: string) =>
     wanted: replicas
   })
 
-const forCreate = fields.filter(({ flags }) => !flags.includes("--with-registry-auth")).map(created)
-
 export const serviceCreate: ReadonlyArray<Case> = [
-  ...forCreate,
+  ...fields.map(created),
   ...lists.flatMap(listed).filter(({ command }) => command === "service create"),
-  created({
-    flags: ["--cap-add"],
-    args: ["--cap-add", "NET_ADMIN"],
-    says: "CapAdd of the container has it",
-    read: async (bench) => (await bench.container()).HostConfig.CapAdd,
-    wanted: ["CAP_NET_ADMIN"]
-  }),
-  created({
-    flags: ["--cap-drop"],
-    args: ["--cap-drop", "CHOWN"],
-    says: "CapDrop of the container has it",
-    read: async (bench) => (await bench.container()).HostConfig.CapDrop,
-    wanted: ["CAP_CHOWN"]
-  }),
   own("--env-file", "the variables of the file are set inside", async (bench) => {
     const file = `${bench.folder}/${bench.name}.env`
     await writeFile(file, "COLOUR=blue\n")

@@ -144,6 +144,20 @@ export const fields: ReadonlyArray<Field> = [
     wanted: ["env", "X=y"]
   },
   {
+    flags: ["--cap-add"],
+    args: ["--cap-add", "NET_ADMIN"],
+    says: "CapAdd of the container has it",
+    read: host("CapAdd"),
+    wanted: ["CAP_NET_ADMIN"]
+  },
+  {
+    flags: ["--cap-drop"],
+    args: ["--cap-drop", "CHOWN"],
+    says: "CapDrop of the container has it",
+    read: host("CapDrop"),
+    wanted: ["CAP_CHOWN"]
+  },
+  {
     flags: ["--limit-cpu"],
     args: ["--limit-cpu", "0.5"],
     says: "NanoCpus of the container is half a processor",
@@ -237,16 +251,6 @@ export const fields: ReadonlyArray<Field> = [
     rollout(which, "order", "start-first", "Order", "start-first"),
     rollout(which, "parallelism", "3", "Parallelism", 3)
   ]),
-  {
-    flags: ["--with-registry-auth"],
-    args: ["--with-registry-auth", "--label-add", "sent=yes"],
-    says: "the service is taken, and no credentials are told again",
-    read: async (bench) => {
-      const { Spec } = await service(bench)
-      return [Spec.Labels.sent, Object.keys(Spec.TaskTemplate.ContainerSpec).includes("PullOptions")]
-    },
-    wanted: ["yes", false]
-  },
   refused("--isolation", "hyperv", { Isolation: "hyperv" }, "hyperv"),
   refused(
     "--credential-spec",

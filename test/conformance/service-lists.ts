@@ -1,4 +1,5 @@
 /** The lists that `service create` fills and `service update` adds to and takes from. */
+import { writeFile } from "node:fs/promises"
 import type { Bench } from "#test/conformance/case.ts"
 import { errors, type ListField, service, template } from "#test/conformance/service-case.ts"
 
@@ -12,7 +13,6 @@ const line = (script: string, wanted: string) => async (bench: Bench) =>
 const stored = (kind: "secret" | "config") => async (bench: Bench) => {
   const { folder, name, docker, after } = bench
   const file = `${folder}/${name}`
-  const { writeFile } = await import("node:fs/promises")
   await writeFile(file, `${kind} of the case`)
   await docker(kind, "create", name, file)
   after(async () => {

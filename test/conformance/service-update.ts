@@ -2,25 +2,21 @@
 import type { Bench, Case } from "#test/conformance/case.ts"
 import {
   create,
+  expectThat,
   idle,
   listed,
+  ownOf,
   runs,
   service,
   template,
   update,
   updated
 } from "#test/conformance/service-case.ts"
-import { expectThat } from "#test/conformance/service-create.ts"
 import { fields } from "#test/conformance/service-fields.ts"
 import { lists } from "#test/conformance/service-lists.ts"
 import { testImage } from "#test/support/engine.ts"
 
-const own = (flag: string, says: string, run: Case["run"]): Case => ({
-  command: "service update",
-  flags: [flag],
-  says,
-  run
-})
+const own = ownOf("service update")
 
 const variable = (bench: Bench): Promise<string> => bench.inside("echo [$COLOUR]")
 
@@ -35,18 +31,14 @@ export const serviceUpdate: ReadonlyArray<Case> = [
     wanted: ["sleep", "4321"]
   }),
   updated({
-    flags: ["--cap-add"],
-    args: ["--cap-add", "NET_ADMIN"],
-    says: "CapAdd of the container has it",
-    read: async (bench) => (await bench.container()).HostConfig.CapAdd,
-    wanted: ["CAP_NET_ADMIN"]
-  }),
-  updated({
-    flags: ["--cap-drop"],
-    args: ["--cap-drop", "CHOWN"],
-    says: "CapDrop of the container has it",
-    read: async (bench) => (await bench.container()).HostConfig.CapDrop,
-    wanted: ["CAP_CHOWN"]
+    flags: ["--with-registry-auth"],
+    args: ["--with-registry-auth", "--label-add", "sent=yes"],
+    says: "the service is taken, and no credentials are told again",
+    read: async (bench) => {
+      const { Spec } = await service(bench)
+      return [Spec.Labels.sent, Object.keys(Spec.TaskTemplate.ContainerSpec).includes("PullOptions")]
+    },
+    wanted: ["yes", false]
   }),
   own("--image", "the container is made from the other image", async (bench) => {
     const [repository, tag] = [bench.name, "2"]

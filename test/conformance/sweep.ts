@@ -89,12 +89,14 @@ function makeBench(target: Target, cli: string, folder: string, after: Array<() 
     }
   }
 
-  /** Lists are in the order of creation, the newest first. */
-  const newest = async (service: string): Promise<string> => {
+  const containers: Bench["containers"] = async (service = name) => {
     const filters = { label: [`com.docker.swarm.service.name=${service}`], status: ["running"] }
-    const [found] = await target.engine.listContainers({ filters })
-    if (found === undefined) throw new Error(`no container of ${service} runs`)
-    return found.Id
+    return (await target.engine.listContainers({ filters })).map(({ Id }) => Id)
+  }
+  const newest = async (service: string): Promise<string> => {
+    const [id] = await containers(service)
+    if (id === undefined) throw new Error(`no container of ${service} runs`)
+    return id
   }
 
   return {
@@ -105,6 +107,7 @@ function makeBench(target: Target, cli: string, folder: string, after: Array<() 
     docker: must,
     until,
     json: async (...args) => JSON.parse(await must(...args)),
+    containers,
     container: async (service = name) => target.engine.getContainer(await newest(service)).inspect(),
     inside: async (script, service = name) => {
       const container = target.engine.getContainer(await newest(service))

@@ -110,16 +110,20 @@ test("RF-03 a follower is killed: the leader stays, and writes go on", async () 
 })
 
 test("RF-19 leaders are killed one after the other under writes: nothing that was acknowledged is missing anywhere", async () => {
-  const writers = managers.all.map((one) => keepWriting(one))
-  for (let round = 0; round < 3; round++) {
-    const leader = await managers.leader()
-    const before = written.length
-    await eventually(() => written.length > before + 10, "writes are under way")
-    await leader.kill9()
-    await leader.restart()
-    await managers.settled()
+  const writers = managers.all.map(keepWriting)
+  try {
+    for (let round = 0; round < 3; round++) {
+      const leader = await managers.leader()
+      const before = written.length
+      await eventually(() => written.length > before + 10, "writes are under way")
+      await leader.kill9()
+      await leader.restart()
+      await managers.settled()
+    }
+  } finally {
+    // Writers that nobody ends would write into the tests that follow.
+    await Promise.all(writers.map(({ end }) => end()))
   }
-  await Promise.all(writers.map(({ end }) => end()))
   await managers.agreed()
   await expectNothingLost()
 })
