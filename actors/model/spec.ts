@@ -75,7 +75,7 @@ export const ContainerSpec = shape({
   User: text,
   Groups: texts,
   Privileges: shape({
-    CredentialSpec: shape({ Config: text, File: text, Registry: text }),
+    CredentialSpec: Schema.Unknown,
     SELinuxContext: shape({ Disable: truth, User: text, Role: text, Type: text, Level: text }),
     Seccomp: shape({ Mode: text, Profile: text }),
     AppArmor: shape({ Mode: text }),

@@ -157,8 +157,11 @@ function security(privileges: ContainerSpec["Privileges"]): Fields {
   } = privileges
   const options: string[] = []
   // For Windows alone; an Engine on Linux refuses it, and the task says why.
-  for (const source of ["Config", "File", "Registry"] as const) {
-    if (credential?.[source]) options.push(`credentialspec=${source.toLowerCase()}://${credential[source]}`)
+  // Older logs hold whatever was sent in its place, so nothing is known of its form.
+  const asked = (credential ?? {}) as Readonly<Record<string, unknown>>
+  for (const source of ["Config", "File", "Registry"]) {
+    if (typeof asked[source] === "string" && asked[source] !== "")
+      options.push(`credentialspec=${source.toLowerCase()}://${asked[source]}`)
   }
   if (selinux?.Disable) options.push("label=disable")
   for (const part of ["User", "Role", "Type", "Level"] as const) {

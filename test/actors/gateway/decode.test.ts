@@ -76,7 +76,9 @@ test("names that mean something to the language are only names", () => {
 
 test("parts without a schema have a bounded depth", () => {
   const deep = (levels: number): unknown => JSON.parse("[".repeat(levels) + "]".repeat(levels))
-  const body = (levels: number) => ({ TaskTemplate: { PluginSpec: deep(levels) } })
+  const body = (levels: number) => ({
+    TaskTemplate: { ContainerSpec: { Privileges: { CredentialSpec: deep(levels) } } }
+  })
   expect(refusal(body(30))).toBe("fits")
   expect(refusal(body(5000))).toBe("invalid JSON: exceeded max depth")
 })
