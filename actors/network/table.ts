@@ -1,65 +1,87 @@
 /**
  * What a node knows of the overlays it takes part in: who is on them and where, what answers to which name, and who
- * stands behind a virtual address. The leader works it out of the ledger; on the node the bridges, the forwarding
- * entries, the names and the nftables rules are all made from it and compared with it.
+ * stands behind a virtual address. The leader works it out of the ledger (`tabulate.ts`); on the node the bridges, the
+ * forwarding entries, the names and the nftables rules are all made from it and compared with it.
  *
  * Addresses carry no prefix length; lists are sorted by id, so that equal tables are equal as JSON.
  */
+import { Schema } from "effect"
 
-/** One overlay, as the node that reads it sees it. */
-export interface OverlayTable {
-  readonly networkId: string
-  readonly name: string
-  /** VXLAN network id. */
-  readonly vni: number
-  /** `gateway` is this node's own address on the subnet: its bridge's, and the source of what it masquerades. */
-  readonly subnets: ReadonlyArray<{ readonly subnet: string; readonly gateway: string }>
-  readonly internal: boolean
-  readonly encrypted: boolean
-  readonly ingress: boolean
-  readonly peers: ReadonlyArray<Peer>
-  readonly services: ReadonlyArray<ServiceRow>
-}
+const text = Schema.String
+const whole = Schema.Int
+const truth = Schema.Boolean
+const optional = Schema.optionalKey
+const list = Schema.Array
 
 /** Another node on the network. */
-export interface Peer {
-  readonly nodeId: string
+export const Peer = Schema.Struct({
+  nodeId: text,
   /** Where its VXLAN packets go (`--data-path-addr`). */
-  readonly dataPath: string
+  dataPath: text,
   /** Its own addresses on the subnets, one per family. */
-  readonly gateways: ReadonlyArray<string>
-}
+  gateways: list(text)
+})
+export type Peer = typeof Peer.Type
 
-/** A service on one network, with all its tasks there that have an address and have not ended. */
-export interface ServiceRow {
-  readonly serviceId: string
-  readonly name: string
-  /** Names beside its own by which it is found on this network alone. */
-  readonly aliases: ReadonlyArray<string>
-  /** Virtual addresses, one per family; none under `endpoint_mode: dnsrr`. */
-  readonly vips: ReadonlyArray<string>
-  readonly ports: ReadonlyArray<ServedPort>
-  readonly tasks: ReadonlyArray<TaskRow>
-}
-
-export interface ServedPort {
-  readonly protocol: "tcp" | "udp"
-  readonly targetPort: number
+export const ServedPort = Schema.Struct({
+  protocol: Schema.Literals(["tcp", "udp"]),
+  targetPort: whole,
   /** The cluster's port, where it is published in ingress mode. */
-  readonly publishedPort?: number
-}
+  publishedPort: optional(whole)
+})
+export type ServedPort = typeof ServedPort.Type
 
 /** One task's place on the network. */
-export interface TaskRow {
-  readonly taskId: string
-  readonly nodeId: string
+export const TaskRow = Schema.Struct({
+  taskId: text,
+  nodeId: text,
   /** The container's name, `web.1.<task id>`. */
-  readonly name: string
-  readonly hostname?: string
+  name: text,
+  hostname: optional(text),
   /** One per family. */
-  readonly addresses: ReadonlyArray<string>
+  addresses: list(text),
   /** Runs, is healthy, and is wanted: whoever asks by the service's name, its VIP or a published port may get it. */
-  readonly serving: boolean
+  serving: truth
+})
+export type TaskRow = typeof TaskRow.Type
+
+/** A service on one network, with all its tasks there that have an address and a node, and have not ended. */
+export const ServiceRow = Schema.Struct({
+  serviceId: text,
+  /** Its id, once it is removed and only its last tasks are left. */
+  name: text,
+  /** Names beside its own by which it is found on this network alone. */
+  aliases: list(text),
+  /** Virtual addresses, one per family; none under `endpoint_mode: dnsrr`. */
+  vips: list(text),
+  ports: list(ServedPort),
+  tasks: list(TaskRow)
+})
+export type ServiceRow = typeof ServiceRow.Type
+
+/** An overlay but for who is on it, as the node that reads it sees it. */
+export const OverlayHead = Schema.Struct({
+  networkId: text,
+  name: text,
+  /** VXLAN network id. */
+  vni: whole,
+  /** The UDP port of VXLAN packets, on every node. */
+  port: whole,
+  /** Where this node's own VXLAN packets come from, and the others' arrive. */
+  dataPath: text,
+  /** `gateway` is this node's own address on the subnet: its bridge's, and the source of what it masquerades. */
+  subnets: list(Schema.Struct({ subnet: text, gateway: text })),
+  internal: truth,
+  attachable: truth,
+  encrypted: truth,
+  ingress: truth
+})
+export type OverlayHead = typeof OverlayHead.Type
+
+/** One overlay, as the node that reads it sees it. */
+export interface OverlayTable extends OverlayHead {
+  readonly peers: ReadonlyArray<Peer>
+  readonly services: ReadonlyArray<ServiceRow>
 }
 
 /** The hardware address of an IPv4 address's owner, as Docker derives it: `02:42:` and the address in hex. */
