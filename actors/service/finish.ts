@@ -60,7 +60,7 @@ function tendJob(view: View, slot: Slot, draft: Draft, fits: Fits): Progress {
   }
   const failed = isTerminal(task.Status.State)
   const unfit = !failed && !fits(task)
-  const lost = unfit || (!failed && standing(view.ledger, task) !== "fine")
+  const lost = unfit || (!failed && standing(view, task) !== "fine")
   if (!failed && !lost) return "busy"
   const status = unfit ? rejected(view.now) : undefined
   if (!mayRestart(view, slot.tasks, task)) {
@@ -74,13 +74,13 @@ function tendJob(view: View, slot: Slot, draft: Draft, fits: Fits): Progress {
     return "busy"
   }
   draft.want(task, "shutdown", status)
-  return unfit || isOutOfTheWay(view.ledger, task) ? "free" : "busy"
+  return unfit || isOutOfTheWay(view, task) ? "free" : "busy"
 }
 
 /** The work of a slot is not done by two at a time, unless the first takes too long to stop. */
 function hasLeft(view: View, task: Task, draft: Draft): boolean {
   const patience = toMs(task.UpdatedAt) + stopPatienceMs
-  if (isOutOfTheWay(view.ledger, task) || view.now >= patience) return true
+  if (isOutOfTheWay(view, task) || view.now >= patience) return true
   draft.wake(patience)
   return false
 }

@@ -4,10 +4,11 @@
  * How far an update has come is read off the tasks it made: those of the service's present spec that were
  * created, into a slot that had another, since the update began. So any leader can carry it on.
  */
+import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Service, Task, UpdateStatus } from "#actors/model/objects.ts"
 import { isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
-import { isOutOfTheWay } from "#actors/service/retry.ts"
+import { isTaken } from "#actors/service/retry.ts"
 import { type Draft, newTask, type Slot, type View } from "#actors/service/slot.ts"
 
 export interface Pace {
@@ -40,7 +41,7 @@ function paceOf(service: Service, rollsBack: boolean): Pace {
     // A delay that outlasts the watch would hide failures of the slot before.
     monitorMs: delayMs >= monitorMs ? delayMs + 1_000 : monitorMs,
     maxFailureRatio: asked?.MaxFailureRatio ?? 0,
-    order: asked?.Order ?? "stop-first"
+    order: isExclusive(service.Spec) ? "stop-first" : (asked?.Order ?? "stop-first")
   }
 }
 
@@ -209,7 +210,7 @@ function renew(view: View, slot: Slot, pace: Pace, draft: Draft): void {
     draft.fill(slot.key, newTask(view, slot.key, "running", view.now))
     return
   }
-  const mustStop = slot.tasks.some((task) => !isOutOfTheWay(view.ledger, task))
+  const mustStop = isTaken(view, slot.key, slot)
   for (const task of slot.wanted) draft.want(task, "shutdown")
   draft.fill(slot.key, newTask(view, slot.key, mustStop ? "ready" : "running", view.now))
 }

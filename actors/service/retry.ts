@@ -6,7 +6,7 @@
  * before it has really stopped.
  */
 import type { NewTask } from "#actors/ledger/commands.ts"
-import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Task, TaskStatus } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
@@ -19,6 +19,7 @@ import {
   nodeOf,
   type Slot,
   type SlotKey,
+  slotKeyOf,
   specOf,
   type View
 } from "#actors/service/slot.ts"
@@ -77,11 +78,12 @@ export function mayRestart(view: View, slot: ReadonlyArray<Task>, task: Task): b
 /** Why a task cannot stay where it is, or that it can. */
 export type Standing = "fine" | "gone" | "down" | "drained"
 
-export function standing(ledger: LedgerReader, task: Task): Standing {
+export function standing(view: View, task: Task): Standing {
   if (task.NodeID === undefined) return "fine"
-  const node = nodeOf(ledger, task)
+  const node = nodeOf(view.ledger, task)
   if (node === undefined) return "gone"
-  if (node.Status.State === "down") return "down"
+  // Silence does not say that it runs no more.
+  if (node.Status.State === "down" && !isExclusive(view.service.Spec)) return "down"
   return node.Spec.Availability === "drain" ? "drained" : "fine"
 }
 
@@ -92,13 +94,28 @@ export const rejected = (now: number): TaskStatus => ({
   Message: "task rejected by constraint enforcer",
   Err: "assigned node no longer meets constraints"
 })
+/** Where two must never run, a task has ended when its node says so, and not before. */
+const rejectedBy = (view: View): TaskStatus | undefined =>
+  isExclusive(view.service.Spec) ? undefined : rejected(view.now)
 
 /** Nobody will hear of this task again, or it has ended: nothing of it can be in the way of another. */
-export const isOutOfTheWay = (ledger: LedgerReader, task: Task): boolean => {
-  if (!isLive(task.Status.State) || isBefore(task.Status.State, "assigned")) return true
-  const where = standing(ledger, task)
-  return where === "gone" || where === "down"
+export const isOutOfTheWay = (view: View, task: Task): boolean => {
+  const where = standing(view, task)
+  if (where === "gone" || where === "down" || isBefore(task.Status.State, "assigned")) return true
+  // One that was given up with its node was not seen to end.
+  if (task.Status.State === "orphaned") return !isExclusive(view.service.Spec)
+  return !isLive(task.Status.State)
 }
+
+/** Who may still be in a slot: where two must never run, also those that are on their way out for good. */
+const occupantsOf = (view: View, key: SlotKey, slot: Slot | undefined): ReadonlyArray<Task> =>
+  isExclusive(view.service.Spec)
+    ? [...view.ledger.tasksOfService(view.service.ID)].filter((task) => slotKeyOf(task) === key)
+    : (slot?.tasks ?? [])
+
+/** True while something in the slot, wanted or not, has yet to stop. */
+export const isTaken = (view: View, key: SlotKey, slot: Slot | undefined): boolean =>
+  occupantsOf(view, key, slot).some((task) => !isOutOfTheWay(view, task))
 
 /**
  * Ends `task` and puts another into its slot where the policy says so.
@@ -114,21 +131,23 @@ export function retry(
   draft: Draft,
   { unfit, isDirty }: { readonly unfit: boolean; readonly isDirty: boolean }
 ): void {
-  const { ledger, now } = view
+  const { now } = view
   const mayTry = mayRestart(view, slot.tasks, task) && !draft.fills(slot.key)
-  const lostItsPlace = unfit || standing(ledger, task) !== "fine"
+  const lostItsPlace = unfit || standing(view, task) !== "fine"
   const wait =
     !mayTry || isDirty || lostItsPlace
       ? { delayMs: 0, backsOff: false }
       : waitAfter(slot.tasks, task, policyOf(specOf(view, task)), now)
-  draft.want(task, "shutdown", unfit ? rejected(now) : told(task, wait))
+  draft.want(task, "shutdown", unfit ? rejectedBy(view) : told(task, wait))
   if (!mayTry) return
   if (isDirty && !lostItsPlace) {
     draft.fill(slot.key, newTask(view, slot.key, "ready", now))
     return
   }
   const { delayMs } = wait
-  const isFree = (unfit || isOutOfTheWay(ledger, task)) && !isTakenBeside(ledger, slot, task)
+  const isFree =
+    (isOutOfTheWay(view, task) || (unfit && !isExclusive(view.service.Spec))) &&
+    !isTakenBeside(view, slot, task)
   if (delayMs === 0 && isFree) {
     draft.fill(slot.key, newTask(view, slot.key, "running"))
     return
@@ -144,16 +163,14 @@ const told = ({ Status }: Task, { backsOff, delayMs }: Wait): TaskStatus | undef
 }
 
 /** True while another task of the slot that is to stop has not stopped. */
-const isTakenBeside = (ledger: LedgerReader, slot: Slot, task: Task): boolean =>
-  slot.tasks.some(
-    (other) =>
-      other.ID !== task.ID && isBefore("running", other.DesiredState) && !isOutOfTheWay(ledger, other)
+const isTakenBeside = (view: View, slot: Slot, task: Task): boolean =>
+  occupantsOf(view, slot.key, slot).some(
+    (other) => other.ID !== task.ID && isBefore("running", other.DesiredState) && !isOutOfTheWay(view, other)
   )
 
 /** A task for a place where none is wanted. It may run at once, unless one that is to stop there has yet to. */
 export function filler(view: View, key: SlotKey, slot: Slot | undefined): NewTask {
-  const mustWait = slot?.tasks.some((task) => !isOutOfTheWay(view.ledger, task)) ?? false
-  return newTask(view, key, mustWait ? "ready" : "running")
+  return newTask(view, key, isTaken(view, key, slot) ? "ready" : "running")
 }
 
 /** Lets a task that waits in `ready` run, once its time has come and its slot is free. */
@@ -163,9 +180,13 @@ function release(view: View, slot: Slot, task: Task, draft: Draft): void {
     draft.wake(startAfter)
     return
   }
-  const inTheWay = isTakenBeside(view.ledger, slot, task)
+  if (!isTakenBeside(view, slot, task)) {
+    draft.want(task, "running")
+    return
+  }
+  if (isExclusive(view.service.Spec)) return
   const patience = Math.max(startAfter, toMs(task.CreatedAt)) + stopPatienceMs
-  if (inTheWay && view.now < patience) draft.wake(patience)
+  if (view.now < patience) draft.wake(patience)
   else draft.want(task, "running")
 }
 
@@ -184,11 +205,11 @@ export function tend(
     return
   }
   const unfit = !ended && !is.fit(task)
-  if (ended || unfit || standing(view.ledger, task) !== "fine") {
+  if (ended || unfit || standing(view, task) !== "fine") {
     const standIn = slot.wanted.some(
       (other) => other.ID !== task.ID && !isTerminal(other.Status.State) && !is.dirty(other)
     )
-    if (standIn) draft.want(task, "shutdown", unfit ? rejected(view.now) : undefined)
+    if (standIn) draft.want(task, "shutdown", unfit ? rejectedBy(view) : undefined)
     else retry(view, slot, task, draft, { unfit, isDirty: is.dirty(task) })
     return
   }

@@ -4,6 +4,7 @@
  */
 import { taskLabel } from "#actors/drivers/labels.ts"
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
+import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { endedItself, isBefore, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
@@ -205,7 +206,8 @@ export class Laws {
         if (other.byHand) continue
         const rival = this.#furthest.get(other.labels[taskLabel] ?? "")
         if (rival === undefined || rival.ID === task.ID || !sameSlot(task, rival)) continue
-        if (this.#isExcused(rival) || this.#isExcused(task)) continue
+        const mayNever = isExclusive(service.Spec)
+        if (!mayNever && (this.#isExcused(rival) || this.#isExcused(task))) continue
         this.#break(
           "a container starts when the one before it in its slot has stopped",
           `${showTask(task)} on ${engine.name} beside ${showTask(rival)} on ${elsewhere.name}`
@@ -264,6 +266,7 @@ const sameSlot = (a: Task, b: Task): boolean =>
   (a.Slot === undefined ? b.Slot === undefined && a.NodeID === b.NodeID : a.Slot === b.Slot)
 
 const startsFirst = (service: Service): boolean =>
+  !isExclusive(service.Spec) &&
   [service.Spec, service.PreviousSpec].some(
     (spec) => spec?.UpdateConfig?.Order === "start-first" || spec?.RollbackConfig?.Order === "start-first"
   )

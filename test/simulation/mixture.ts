@@ -2,6 +2,7 @@
  * A random life of a cluster: services that come, change and go while everything breaks that may break. Everything is
  * drawn from the seed; at the end all is mended, and the cluster must come to what was asked for last.
  */
+import { exclusiveLabel } from "#actors/model/exclusive.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { calm } from "#runtime/transport/network.ts"
@@ -33,11 +34,14 @@ class Mixture {
   /** Requests that are not acknowledged yet. */
   #open = 0
   #version = 1
+  /** Whether two tasks of one slot of `web` may never run. Not drawn, so that seeds stay what they were. */
+  readonly #exclusive: boolean
   /** What was to be mended later is mended now, or never. */
   #mending = false
 
   constructor(seed: number) {
     this.#chance = Fresh.from(seed * 7_919 + 1)
+    this.#exclusive = seed % 3 === 0
     this.world = new World({
       seed,
       managers: this.#isLikely(0.5) ? 3 : 1,
@@ -70,7 +74,9 @@ class Mixture {
   /** Everything works again, or is lost for good, and what cannot work is corrected. */
   mend(): void {
     const { world } = this
-    const lost = world.workers.length > 2 && this.#isLikely(0.3) ? this.#one(world.workers) : undefined
+    const drawn = world.workers.length > 2 && this.#isLikely(0.3) ? this.#one(world.workers) : undefined
+    // What runs there keeps its slot until somebody removes the node.
+    const lost = this.#exclusive ? undefined : drawn
     if (lost !== undefined) world.killNode(lost)
     this.#mending = true
     for (const [name, machine] of world.machines) {
@@ -173,6 +179,7 @@ class Mixture {
         return {
           ...usual,
           Mode: { Replicated: { Replicas: 1 + this.#below(8) } },
+          ...(this.#exclusive && { Labels: { [exclusiveLabel]: "true" } }),
           EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8080, PublishMode: "ingress" }] }
         }
     }

@@ -6,6 +6,7 @@
  */
 import { checkName, isReference } from "#actors/gateway/validate/check-name.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
+import { checkExclusive } from "#actors/model/exclusive.ts"
 import { isIngress, modeOf, protocolOf } from "#actors/model/service-facts.ts"
 import type {
   ConfigReference,
@@ -70,8 +71,14 @@ export function checkService(spec: ServiceSpec): Refusal | undefined {
           : invalid("Jobs may not have an update config")
         : checkUpdate("UpdateConfig", spec.UpdateConfig),
     () => checkUpdate("RollbackConfig", spec.RollbackConfig),
-    () => checkEndpoint(spec.EndpointSpec)
+    () => checkEndpoint(spec.EndpointSpec),
+    () => checkLabels(spec)
   )
+}
+
+function checkLabels(spec: ServiceSpec): Refusal | undefined {
+  const problem = checkExclusive(spec)
+  return problem === undefined ? undefined : plain(problem)
 }
 
 function checkTask(task: TaskSpec): Refusal | undefined {
