@@ -37,7 +37,7 @@ import { leadership } from "#actors/manager/leadership.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import { NatsServer } from "#actors/nats/server.ts"
 import { StandingListener } from "#actors/node/session/actor.ts"
-import type { Standing } from "#actors/node/session/protocol.ts"
+import type { SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { setFormerLogAside } from "#actors/raft/former-log.ts"
 import { raftMetrics } from "#actors/raft/metrics.ts"
@@ -56,6 +56,7 @@ import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/
 import { followManagers, followRole } from "#cli/role.ts"
 import { announceRunning } from "#cli/running.ts"
 import { connectWorker } from "#cli/worker-nats.ts"
+import { address } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
@@ -334,6 +335,9 @@ const leaving = (options: NodeOptions, lives: Lives, parting: Effect.Effect<void
     yield* waitsForOrders(options) ? nextLife(lives, end) : end
   })
 
+/** What a node that leaves waits for its leader to be told. */
+const goodbyeMs = 500
+
 /** A member's life: the actors, the doors, and what a manager has beside them. */
 const serveMember = Effect.fnUntraced(function* (
   options: NodeOptions,
@@ -404,7 +408,13 @@ const serveMember = Effect.fnUntraced(function* (
     )
     .pipe(Effect.provideContext(natsServer ? Context.add(shared, NatsServer, natsServer) : shared))
 
-  const parting = Effect.andThen(node.stop, removeTasks(executor)).pipe(Effect.orDie)
+  // The leader need not find out by silence.
+  const goodbye = system
+    .ask(address(identity.nodeId, "session", "main"), { _tag: "Leave" } satisfies SessionMessage, goodbyeMs)
+    .pipe(Effect.ignore)
+  const parting = Effect.all([goodbye, node.stop, removeTasks(executor)], { discard: true }).pipe(
+    Effect.orDie
+  )
   const asked = yield* Deferred.make<End>()
   const doors = yield* openDoors({
     options,

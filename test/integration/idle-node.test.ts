@@ -122,6 +122,10 @@ test("CA-01 CA-05 docker swarm join makes it a worker, docker swarm leave frees 
   expect(await said(second, "node", "ls")).toContain(
     "Worker nodes can't be used to view or modify cluster state."
   )
+  await eventually(async () => {
+    const { body } = await first.api("GET", "/nodes")
+    return body.filter(({ Status }: { Status: { State: string } }) => Status.State === "ready").length === 2
+  }, "both nodes are ready")
   const { NodeID, ...told } = await swarmOf(second)
   expect(told).toMatchObject({
     LocalNodeState: "active",
@@ -132,6 +136,11 @@ test("CA-01 CA-05 docker swarm join makes it a worker, docker swarm leave frees 
   expect(await second.must("swarm", "leave")).toBe("Node left the swarm.")
   expect(await swarmOf(second)).toMatchObject({ LocalNodeState: "inactive" })
   expect(existsSync(join(second.dataDir, "trust"))).toBe(false)
+  await eventually(async () => {
+    const { body } = await first.api("GET", `/nodes/${NodeID}`)
+    return body.Status.State === "down"
+  }, "the node is down")
+  expect((await first.api("GET", `/nodes/${NodeID}`)).body.Status.Message).toBe("node left the swarm")
   const again = await second.must(
     "swarm",
     "join",

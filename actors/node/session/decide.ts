@@ -25,7 +25,7 @@ import {
 } from "#actors/node/session/holdings.ts"
 import type { Assign, SessionAction, SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import type { Place } from "#actors/task/protocol.ts"
-import { type CommonAction, dismiss, later, spawn, tell } from "#runtime/actions.ts"
+import { type CommonAction, dismiss, later, reply, spawn, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { never } from "#runtime/assert.ts"
 import type { Moment, Step } from "#runtime/behaviour.ts"
@@ -150,6 +150,10 @@ function follow(turn: Turn, message: SessionMessage): void {
       break
     case "ExecutorSilent":
       executorSilent(turn, message.reason)
+      break
+    case "Leave":
+      executorSilent(turn, "node left the swarm")
+      if (turn.moment.asker !== undefined) turn.actions.push(reply(turn.moment.asker, { _tag: "Left" }))
       break
     case "ExecutorAnswers":
       if (session.phase === "without executor") registerAgain(turn)

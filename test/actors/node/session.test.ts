@@ -465,6 +465,15 @@ describe("an executor that does not answer", () => {
     expect(session.tags("task/t2")).toEqual(["Pursue"])
   })
 
+  test("is what a node that leaves its cluster says at once, and who asked it to hears when it has", () => {
+    const session = holding("t1").tell({ _tag: "Leave" })
+    expect(session.told("node/n1")).toEqual([
+      { _tag: "Unable", session: "s1", reason: "node left the swarm" }
+    ])
+    session.tell({ _tag: "BeatNow" }, { _tag: "RegisterNow" }, described)
+    expect(session.asked.map(({ _tag }) => _tag)).not.toContain("Ask")
+  })
+
   test("is no news to a node that registered meanwhile", () => {
     const session = joined().tell({ _tag: "ExecutorAnswers" })
     expect(session.asked).toEqual([])
