@@ -17,6 +17,7 @@ import type { LedgerService } from "#actors/ledger/service.ts"
 import { firstNode, foundingCommands, usualSpec } from "#actors/manager/found.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
+import { reach } from "#actors/network/reach.ts"
 import { type Configuration, founding, nobody } from "#actors/raft/core/configuration.ts"
 import { setFormerLogAside } from "#actors/raft/former-log.ts"
 import { openGroup } from "#actors/raft/group.ts"
@@ -65,7 +66,7 @@ export const openManager = Effect.fn("cli.openManager")(function* (
     raftId,
     host,
     boot: randomBytes(8).toString("hex"),
-    views: [rooms, queue]
+    views: [rooms, queue, reach]
   })
   const ledger = yield* Effect.raceFirst(lookout.leftBehind, opening)
   const settling = settle(options, held, executor, ledger, incarnation)

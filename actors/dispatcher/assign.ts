@@ -6,8 +6,10 @@ import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Attachment, Service, Task } from "#actors/model/objects.ts"
 import { equal, isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
 import type { SecretSpec, TaskSpec } from "#actors/model/spec.ts"
-import { isBefore, isLive, isWanted } from "#actors/model/task-state.ts"
+import { isBefore, isLive } from "#actors/model/task-state.ts"
+import { waitsForGateway } from "#actors/network/allot-gateways.ts"
 import { planOf } from "#actors/network/plan.ts"
+import { takesTraffic } from "#actors/network/tabulate.ts"
 import type {
   AssignedFile,
   AssignedNetwork,
@@ -34,22 +36,29 @@ export type Assignment = Omit<Extract<FromLeader, { _tag: "Assign" }>, "_tag" | 
 
 /**
  * What `nodeId` should hold. Tasks are there from `assigned` until they are deleted, ended ones included, because
- * their containers are their history. `before` is what it held: tasks of a removed service keep what they had.
+ * their containers are their history. `before` is what it held: tasks of a removed service keep what they had. One that
+ * was only just placed waits until the node has an address of its own on each of its networks.
  */
 export function goalOf(ledger: LedgerReader, nodeId: string, before: Goal = nothing): Goal {
   const tasks = new Map<string, AssignedTask>()
   const networks = new Map<string, typeof AssignedNetwork.Type>()
   const secrets = new Map<string, AssignedFile>()
   const configs = new Map<string, AssignedFile>()
+  const node = ledger.get("node", nodeId)
+  const addNetwork = (id: string): void => {
+    const network = networks.has(id) ? undefined : ledger.get("network", id)
+    if (network !== undefined) networks.set(id, planOf(network, node))
+  }
+  // The ingress network may be there without a task.
+  for (const { NetworkID } of node?.Gateways ?? []) addNetwork(NetworkID)
   for (const task of ledger.tasksOfNode(nodeId)) {
     if (isBefore(task.Status.State, "assigned")) continue
+    const isNew = task.Status.State === "assigned" && !before.tasks.has(task.ID)
+    if (isNew && node !== undefined && waitsForGateway(ledger, node, task)) continue
     const assigned = assignedTask(ledger, task, before.tasks.get(task.ID))
     tasks.set(task.ID, assigned)
     if (!isLive(task.Status.State)) continue
-    for (const { NetworkID: id } of task.Attachments ?? []) {
-      const network = networks.has(id) ? undefined : ledger.get("network", id)
-      if (network !== undefined) networks.set(id, planOf(network))
-    }
+    for (const { NetworkID } of task.Attachments ?? []) addNetwork(NetworkID)
     // A task that is on its way out has read its files; a new one must not find them here.
     if (isBefore("complete", task.DesiredState)) continue
     for (const { SecretID: id } of assigned.spec.ContainerSpec?.Secrets ?? []) {
@@ -127,7 +136,9 @@ export function differenceOf(before: Goal, after: Goal): Assignment | undefined 
     const known = before.tasks.get(id)
     if (known === undefined || !isSameTask(known, task)) tasks.push(task)
   }
-  const networks = newcomers(before.networks, after.networks)
+  const networks = [...after.networks].flatMap(([id, network]) =>
+    equal(before.networks.get(id), network) ? [] : [network]
+  )
   const secrets = newcomers(before.secrets, after.secrets)
   const configs = newcomers(before.configs, after.configs)
   const removed = leavers(before.tasks, after.tasks)
@@ -148,7 +159,7 @@ function isSameTask(a: AssignedTask, b: AssignedTask): boolean {
   return equal(left, right)
 }
 
-/** Files and networks keep their content as long as they have their id, so one that is known is not sent again. */
+/** Files keep their content as long as they have their id, so one that is known is not sent again. */
 const newcomers = <T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): ReadonlyArray<T> =>
   [...after].filter(([id]) => !before.has(id)).map(([, value]) => value)
 
@@ -185,9 +196,6 @@ function backendsOf(ledger: LedgerReader, service: Service): Backends {
   }
   return backends.sort((a, b) => (a.taskId < b.taskId ? -1 : 1))
 }
-
-/** Observed to run, and wanted to. */
-export const takesTraffic = (task: Task): boolean => task.Status.State === "running" && isWanted(task)
 
 /** Where published traffic reaches a task: on the ingress network, else on its first; without prefix length. */
 function addressOf(ledger: LedgerReader, attachments: ReadonlyArray<Attachment>): string | undefined {

@@ -9,9 +9,9 @@ import {
   type Goal,
   goalOf,
   nothing,
-  portsOf,
-  takesTraffic
+  portsOf
 } from "#actors/dispatcher/assign.ts"
+import { Overlays, type Told, toldNothing } from "#actors/dispatcher/overlays.ts"
 import type { DispatcherAction, DispatcherMessage, DispatcherProps } from "#actors/dispatcher/protocol.ts"
 import type { Change, LedgerReader } from "#actors/ledger/reader.ts"
 import { propose } from "#actors/ledger/writer.ts"
@@ -19,6 +19,7 @@ import type { Service, Task } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isBefore, isLive } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
+import { takesTraffic } from "#actors/network/tabulate.ts"
 import { type Expire, heartbeatMs, type Lost } from "#actors/node/decide.ts"
 import type { AssignedPort, FromLeader } from "#actors/node/protocol.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"
@@ -32,6 +33,7 @@ interface Session {
   sentAt: number
   heardAt: number
   held: Goal
+  told: Told
 }
 
 /** Belongs to this actor alone and changes in place. */
@@ -46,6 +48,7 @@ export interface DispatcherState {
   readonly ports: Map<string, ReadonlyArray<typeof AssignedPort.Type>>
   /** Services whose ports may have changed. */
   readonly stalePorts: Set<string>
+  readonly overlays: Overlays
   flushing: boolean
   readonly heard: Map<string, number>
   /** When nodes were last counted, and when it last was found that more than half of them are silent. */
@@ -80,6 +83,7 @@ export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
     lost: new Set(),
     ports: new Map(),
     stalePorts: new Set(),
+    overlays: new Overlays(props.ledger),
     flushing: false,
     heard: new Map(),
     countedAt: Number.NEGATIVE_INFINITY,
@@ -97,7 +101,8 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
         seq: 0,
         sentAt: 0,
         heardAt: moment.now,
-        held: nothing
+        held: nothing,
+        told: toldNothing
       })
       state.lost.add(message.nodeId)
       state.heard.set(message.nodeId, moment.now)
@@ -115,9 +120,13 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
       state.lost.add(message.nodeId)
       return flush(state, moment)
     case "Changed":
-      for (const change of message.changes) note(state, change)
+      for (const change of message.changes) {
+        note(state, change)
+        if (state.overlays.note(change)) noteNode(state, change)
+      }
       return gather(state)
     case "Refresh":
+      state.overlays.refresh()
       for (const nodeId of state.sessions.keys()) state.dirty.add(nodeId)
       for (const serviceId of state.ports.keys()) state.stalePorts.add(serviceId)
       for (const service of state.ledger.all("service")) state.stalePorts.add(service.ID)
@@ -217,6 +226,11 @@ function note(state: DispatcherState, change: Change): void {
   }
 }
 
+/** A node that has another address of its own waits for nothing that was held back for it. */
+function noteNode(state: DispatcherState, change: Change): void {
+  if (change.kind === "node" && change.after !== undefined) state.dirty.add(change.after.ID)
+}
+
 /** False for what the node itself has said: how far a task has come. */
 function concernsNode(before: Task | undefined, after: Task | undefined): boolean {
   if (before === undefined || after === undefined) return true
@@ -240,7 +254,8 @@ function noteService(state: DispatcherState, before: Service | undefined, after:
 }
 
 function gather(state: DispatcherState): DispatcherStep {
-  if (state.flushing || (state.dirty.size === 0 && state.stalePorts.size === 0)) return stay(state)
+  const isQuiet = state.dirty.size === 0 && state.stalePorts.size === 0 && !state.overlays.isStale
+  if (state.flushing || isQuiet) return stay(state)
   state.flushing = true
   return stay(state, later("flush", gatherMs, { _tag: "Flush" } satisfies DispatcherMessage))
 }
@@ -250,7 +265,8 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
   const portsChanged = refreshPorts(state)
   const all = portsChanged || state.lost.size > 0 ? [...state.ports.values()].flat() : []
   const actions: Array<CommonAction> = []
-  for (const nodeId of portsChanged ? [...state.sessions.keys()] : [...state.lost, ...state.dirty]) {
+  const news = state.overlays.takeNews()
+  for (const nodeId of portsChanged ? [...state.sessions.keys()] : concerned(state, news.keys())) {
     const session = state.sessions.get(nodeId)
     if (session === undefined) continue
     const isLost = state.lost.delete(nodeId)
@@ -258,7 +274,10 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
     const goal = isLost || isDirty ? goalOf(state.ledger, nodeId, session.held) : session.held
     const change = isLost ? completeAssignment(goal) : differenceOf(session.held, goal)
     session.held = goal
-    if (change === undefined && !portsChanged) continue
+    const { told, ...said } = state.overlays.say(nodeId, isLost ? toldNothing : session.told, news)
+    session.told = told
+    const isTold = said.overlays.length > 0 || said.overlaysGone.length > 0
+    if (change === undefined && !portsChanged && !isTold) continue
     session.seq += 1
     session.sentAt = moment.now
     const message: FromLeader = {
@@ -266,13 +285,21 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
       session: session.session,
       seq: session.seq,
       ...(change ?? emptyChange),
-      ...(portsChanged || isLost ? { ports: all } : {})
+      ...(portsChanged || isLost ? { ports: all } : {}),
+      ...(isTold || isLost ? said : {})
     }
     actions.push(tell(address(nodeId, "session", "main"), message))
   }
   state.lost.clear()
   state.dirty.clear()
   return stay(state, ...actions)
+}
+
+/** The nodes that may hear something new; those on the `networks` of which there are news among them. */
+function concerned(state: DispatcherState, networks: Iterable<string>): ReadonlySet<string> {
+  const nodes = new Set([...state.lost, ...state.dirty])
+  for (const networkId of networks) for (const nodeId of state.overlays.nodesOn(networkId)) nodes.add(nodeId)
+  return nodes
 }
 
 const emptyChange = {

@@ -16,7 +16,13 @@ import {
 } from "#actors/ledger/apply/apply-cluster.ts"
 import { createNamed, relabel, removeUsable } from "#actors/ledger/apply/apply-files.ts"
 import { allotNetworks, createNetwork, removeNetwork } from "#actors/ledger/apply/apply-networks.ts"
-import { observeNodes, registerNode, removeNode, updateNode } from "#actors/ledger/apply/apply-nodes.ts"
+import {
+  observeNodes,
+  placeGateways,
+  registerNode,
+  removeNode,
+  updateNode
+} from "#actors/ledger/apply/apply-nodes.ts"
 import {
   allotServices,
   createService,
@@ -76,6 +82,8 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return updateNode(tables, at, command)
     case "node.observe":
       return observeNodes(tables, at, command)
+    case "node.gateways":
+      return placeGateways(tables, command)
     case "node.remove":
       return removeNode(tables, at, command)
     case "service.create":

@@ -10,6 +10,7 @@ import {
   Cluster,
   Config,
   Endpoint,
+  Gateway,
   Network,
   Node,
   NodeDescription,
@@ -127,6 +128,10 @@ export const Command = Schema.Union([
         retired: optional(Schema.Literal(true))
       })
     )
+  }),
+  /** The addresses that nodes themselves have on overlays from now on; does not count as a change of their version. */
+  command("node.gateways", {
+    nodes: Schema.Array(Schema.Struct({ id: text, gateways: Schema.Array(Gateway) }))
   }),
   command("node.remove", { id: text, force: Schema.Boolean }),
 

@@ -17,6 +17,7 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "node.register": 1,
   "node.update": 1,
   "node.observe": 1,
+  "node.gateways": 1,
   "node.remove": 1,
   "service.create": 1,
   "service.update": 1,

@@ -7,13 +7,19 @@
  *     3  `cluster.refound`, which a group of one writes and which raises the level itself
  *     4  `ledger.digest` of every manager: earlier releases halt where it is not their own, whoever says it
  *     5  `cluster.rotate`, `cluster.rotated`, `cluster.routes`
+ *     6  `node.gateways`
  */
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 5
+export const featureLevel = 6
 
-/** The level from which on something may be written: digests by the leader, and by every manager; keys in rotation. */
-export const levelOf = { "ledger.digest": 2, "ledger.digest of all": 4, "cluster.rotate": 5 } as const
+/** The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes' own addresses. */
+export const levelOf = {
+  "ledger.digest": 2,
+  "ledger.digest of all": 4,
+  "cluster.rotate": 5,
+  "node.gateways": 6
+} as const
 
 /** What a node has said that it can; those of before there were levels say nothing. */
 export const featureLevelOf = (node: Node): number => node.Description?.FeatureLevel ?? 1

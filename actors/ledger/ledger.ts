@@ -181,6 +181,7 @@ function readerOf(machine: Machine): LedgerReader {
     tasksOfService: (serviceId) => machine.tables.tasksOfService(serviceId),
     tasksOfNode: (nodeId) => machine.tables.tasksOfNode(nodeId),
     tasksInSlot: (serviceId, slot) => machine.tables.tasksInSlot(serviceId, slot),
+    tasksOnNetwork: (networkId) => machine.tables.tasksOnNetwork(networkId),
     tasksInState: (state) => machine.tables.tasksInState(state),
     servicesOfTasks: () => machine.tables.servicesOfTasks(),
     servicesUsing: (kind, id) => machine.tables.servicesUsing(kind, id),

@@ -46,6 +46,8 @@ export interface LedgerReader {
   readonly tasksOfService: (serviceId: string) => IterableIterator<Task>
   readonly tasksOfNode: (nodeId: string) => IterableIterator<Task>
   readonly tasksInSlot: (serviceId: string, slot: number) => IterableIterator<Task>
+  /** Tasks with an address on a network, wanted or not. */
+  readonly tasksOnNetwork: (networkId: string) => IterableIterator<Task>
   readonly tasksInState: (state: TaskState) => IterableIterator<Task>
   /** The services that tasks name, by id: also those that are gone. */
   readonly servicesOfTasks: () => Iterable<string>

@@ -7,6 +7,8 @@ import { modeOf } from "#actors/model/service-facts.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
 import { hasPlace } from "#actors/network/allot.ts"
+import { gatewayOn, waitsForGateway } from "#actors/network/allot-gateways.ts"
+import { isPlaced, reach } from "#actors/network/reach.ts"
 import type { SchedulerMessage } from "#actors/scheduler/protocol.ts"
 import { look } from "#actors/service/protocol.ts"
 import { type CommonAction, dismiss, spawn, tell } from "#runtime/actions.ts"
@@ -94,6 +96,8 @@ function hear(to: Route, change: Change, audience: Audience): void {
       // Tasks that ended long ago may be more than are to be kept.
       if (historyLimit(change.before) !== historyLimit(change.after))
         audience.started.push(toReaper({ _tag: "Scan" }))
+      // What may be given depends on it.
+      if (change.before?.FeatureLevel !== change.after?.FeatureLevel) audience.allocator = true
       return
     default:
       return
@@ -129,10 +133,24 @@ function hearTask(to: Route, before: Task | undefined, after: Task | undefined, 
     )
   }
   const isReapable = after !== undefined && (ended || !isWanted(after) || before === undefined)
+  if (concernsGateways(to.ledger, before, after)) audience.allocator = true
   if (isReapable) audience.reaped.push(after)
   if (concernsService(before, after, ended, released)) {
     if (to.ledger.get("service", task.ServiceID) !== undefined) audience.services.add(task.ServiceID)
   }
+}
+
+/** Its node lacks an address of its own on one of the task's networks, or has one that nothing needs any more. */
+function concernsGateways(ledger: LedgerReader, before: Task | undefined, after: Task | undefined): boolean {
+  const was = before !== undefined && isPlaced(before)
+  const is = after !== undefined && isPlaced(after)
+  const node = ledger.get("node", (is ? after.NodeID : before?.NodeID) ?? "")
+  if (was === is || node === undefined) return false
+  if (is) return waitsForGateway(ledger, node, after)
+  return (before?.Attachments ?? []).some(
+    ({ NetworkID }) =>
+      gatewayOn(node, NetworkID) !== undefined && !ledger.view(reach).of(NetworkID).has(node.ID)
+  )
 }
 
 /** Its service decides nothing by how far a task has come on its way to running. */
@@ -152,6 +170,9 @@ function hearNode(to: Route, before: Node | undefined, after: Node | undefined, 
   if (before === undefined) audience.started.push(spawn("node", id, to.nodeProps))
   if (after === undefined) audience.started.push(dismiss("node", id))
   audience.scheduler = true
+  // The ingress network is on every node that can have it.
+  if (before === undefined || before.Description?.Executor !== after?.Description?.Executor)
+    audience.allocator = true
   if (before !== undefined && after !== undefined && isSameToServices(before, after)) return
   for (const serviceId of to.everywhere) audience.services.add(serviceId)
   for (const task of to.ledger.tasksOfNode(id)) {

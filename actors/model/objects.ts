@@ -155,7 +155,9 @@ export const NodeDescription = Schema.Struct({
   /** Which executor runs tasks there: `docker` or `process`. */
   Executor: optional(text),
   /** The newest entries of the log that it understands; 1 where it does not say. See `Cluster.FeatureLevel`. */
-  FeatureLevel: optional(whole)
+  FeatureLevel: optional(whole),
+  /** Where VXLAN packets reach it, where that is not its address. */
+  DataPath: optional(text)
 })
 export type NodeDescription = typeof NodeDescription.Type
 
@@ -165,6 +167,10 @@ export const NodeStatus = Schema.Struct({
   Addr: optional(text)
 })
 export type NodeStatus = typeof NodeStatus.Type
+
+/** A node's own addresses on one overlay, without prefix length, one per subnet: its bridge's. */
+export const Gateway = Schema.Struct({ NetworkID: text, Addresses: Schema.Array(text) })
+export type Gateway = typeof Gateway.Type
 
 export const Node = Schema.Struct({
   ...Meta,
@@ -184,7 +190,9 @@ export const Node = Schema.Struct({
   /** Public keys of its connections to NATS, for renewal and for shutting it out. */
   Keys: optional(NatsKeys),
   /** When the leader last heard of it (RFC 3339), replicated so that a new leader goes on from there. */
-  LastSeen: optional(text)
+  LastSeen: optional(text),
+  /** On every overlay that it takes part in. */
+  Gateways: optional(Schema.Array(Gateway))
 })
 export type Node = typeof Node.Type
 

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Executor } from "#actors/drivers/executor.ts"
+import { Kernel } from "#actors/drivers/kernel.ts"
 import { decide, idle, type Networks } from "#actors/network/decide.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
@@ -19,9 +20,12 @@ export const network = actor({
     ),
   decide,
   perform,
-  summary: ({ dropped, underway, ports, problems }: Networks) =>
+  summary: ({ dropped, underway, ports, problems, overlays }: Networks) =>
     [
       `${ports?.length ?? 0} published ports`,
+      ...(overlays.tables.length > 0 ? [`${overlays.tables.length} overlays`] : []),
+      ...(overlays.repairs > 0 ? [`${overlays.repairs} repairs`] : []),
+      ...overlays.problems,
       ...problems.map(({ protocol, publishedPort, message }) =>
         protocol === "" ? message : `${protocol}/${publishedPort}: ${message}`
       ),
@@ -53,6 +57,17 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
         problems: yield* dataPlane.publish(action.ports)
       } satisfies NetworkMessage
     }
+    case "Lay": {
+      const kernel = yield* Kernel
+      return {
+        _tag: "Laid",
+        round: action.round,
+        report: yield* kernel.lay(action.tables)
+      } satisfies NetworkMessage
+    }
+    case "Warn":
+      for (const problem of action.problems) yield* Effect.logWarning(problem)
+      return undefined
     case "Complain":
       for (const { protocol, publishedPort, message } of action.problems) {
         yield* Effect.logWarning(

@@ -57,6 +57,10 @@ export class AddressBook {
         if (born > newest) newest = born
       }
     }
+    for (const { Gateways } of this.#ledger.all("node")) {
+      const own = Gateways?.find((candidate) => candidate.NetworkID === network.ID)
+      for (const address of own?.Addresses ?? []) for (const range of ranges) mark(range, address)
+    }
     this.#ranges.set(network.ID, ranges)
     return ranges
   }

@@ -1,6 +1,6 @@
 /**
  * What the allocator gives: subnets and VXLAN ids to networks, published ports and virtual addresses to
- * services, addresses to tasks, which then wait for a node.
+ * services, addresses to tasks, which then wait for a node, and to nodes, which then carry the task.
  *
  * Everything is worked out from the ledger, so a new leader goes on where the last one stopped and nothing is
  * given twice. Addresses are given in turn: one that became free is used again as late as possible.
@@ -13,6 +13,7 @@ import type { NetworkAttachmentConfig, PortConfig, TaskSpec } from "#actors/mode
 import { isWanted } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
 import { AddressBook } from "#actors/network/address-book.ts"
+import { allotGateways, explainFull } from "#actors/network/allot-gateways.ts"
 import { overlap, parseSubnet, type Subnet, showAddress, showSubnet } from "#actors/network/ip.ts"
 
 /** Swarm's range for ports that the cluster chooses. */
@@ -32,7 +33,9 @@ export function allot(ledger: LedgerReader): ReadonlyArray<Command> {
   const services = allotServices(ledger, addresses)
   if (services.length > 0) commands.push({ type: "service.allot", v: 1, services })
   const given = new Map(services.map((service) => [service.id, service.endpoint]))
-  const update = allotTasks(ledger, addresses, given)
+  const { nodes, full } = allotGateways(ledger, addresses)
+  if (nodes.length > 0) commands.push({ type: "node.gateways", v: 1, nodes })
+  const update = [...allotTasks(ledger, addresses, given), ...explainFull(ledger, full)]
   if (update.length > 0) commands.push({ type: "tasks.change", v: 1, create: [], update, remove: [] })
   return commands
 }

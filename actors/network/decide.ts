@@ -1,5 +1,6 @@
-/** Which bridge to make or remove next, who waits for it, and which ports shall answer. */
+/** Which bridge to make or remove next, who waits for it and for the kernel behind it, and which ports shall answer. */
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
+import { isLaid, laid, lay, look, noOverlays, type Overlays } from "#actors/network/lay.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
@@ -19,11 +20,13 @@ interface Waiter {
   readonly taskId: string
   readonly missing: ReadonlySet<string>
   readonly bridges: Readonly<Record<string, string>>
+  /** Once nothing is missing: the kernel must be as it was to be in this round. */
+  readonly round: number
 }
 
 export interface Networks {
-  /** Ids of the networks that tasks here may need; a network outside it goes when nobody uses it. */
-  readonly wanted: ReadonlySet<string>
+  /** The networks that tasks here may need; one that is not among them goes when nobody uses it. */
+  readonly wanted: ReadonlyMap<string, NetworkPlan>
   /** What is underway per network, one thing at a time. */
   readonly underway: ReadonlyMap<string, "ensure" | "remove">
   /** To be ensured once a removal that is underway has ended. */
@@ -31,6 +34,7 @@ export interface Networks {
   readonly waiters: ReadonlyArray<Waiter>
   /** To be removed, and how often that was tried. */
   readonly dropped: ReadonlyMap<string, number>
+  readonly overlays: Overlays
   readonly ports: ReadonlyArray<PublishedPort> | undefined
   readonly publishing: boolean
   /** The ports changed while others were being published. */
@@ -40,11 +44,12 @@ export interface Networks {
 }
 
 export const idle: Networks = {
-  wanted: new Set(),
+  wanted: new Map(),
   underway: new Map(),
   next: new Map(),
   waiters: [],
   dropped: new Map(),
+  overlays: noOverlays,
   ports: undefined,
   publishing: false,
   stale: false,
@@ -84,6 +89,15 @@ export function decide(state: Networks, message: NetworkMessage, moment: Moment)
       return kept(state, message.id, moment)
     case "RemoveAgain":
       return state.dropped.has(message.id) ? drop(state, [message.id]) : stay(state)
+    case "Tables":
+      return resume(state, lay({ ...state.overlays, tables: message.tables }))
+    case "LookAgain":
+      return lookAgain(state)
+    case "Laid": {
+      const step = resume(state, laid(state.overlays, message.round, message.report))
+      const freed = free(step.state, moment)
+      return { state: freed.state, actions: [...step.actions, ...freed.actions] }
+    }
     case "Publish":
       return publish({ ...state, ports: message.ports, publishAttempt: 0 })
     case "PublishAgain":
@@ -98,26 +112,26 @@ export function decide(state: Networks, message: NetworkMessage, moment: Moment)
 }
 
 function want(state: Networks, plans: ReadonlyArray<NetworkPlan>): Result {
-  const wanted = new Set(state.wanted)
-  for (const { id } of plans) wanted.add(id)
+  const wanted = new Map(state.wanted)
+  for (const plan of plans) wanted.set(plan.id, plan)
   return ensure({ ...state, wanted }, plans)
 }
 
 /** What exists here beyond these was left by an earlier life, or dropped while nobody listened. */
 function keep(state: Networks, plans: ReadonlyArray<NetworkPlan>): Result {
   const added = plans.filter(({ id }) => !state.wanted.has(id))
-  const step = ensure({ ...state, wanted: new Set(plans.map(({ id }) => id)) }, added)
+  const step = ensure({ ...state, wanted: new Map(plans.map((plan) => [plan.id, plan])) }, added)
   return { state: step.state, actions: [...step.actions, { _tag: "ListNetworks" }] }
 }
 
 function unwant(state: Networks, ids: ReadonlyArray<string>): Result {
-  const wanted = new Set(state.wanted)
+  const wanted = new Map(state.wanted)
   for (const id of ids) wanted.delete(id)
   return drop({ ...state, wanted }, ids)
 }
 
 function need(state: Networks, taskId: string, plans: ReadonlyArray<NetworkPlan>): Result {
-  const waiter: Waiter = { taskId, missing: new Set(plans.map(({ id }) => id)), bridges: {} }
+  const waiter: Waiter = { taskId, missing: new Set(plans.map(({ id }) => id)), bridges: {}, round: 0 }
   const waiters = [...state.waiters.filter((other) => other.taskId !== taskId), waiter]
   return ensure({ ...state, waiters }, plans)
 }
@@ -153,21 +167,40 @@ function drop(state: Networks, ids: ReadonlyArray<string>): Result {
   return { state: { ...state, underway, dropped }, actions }
 }
 
-function ensured(state: Networks, id: string, bridge: string, { self }: Moment): Result {
-  const waiters: Waiter[] = []
-  const actions: Action[] = []
-  for (const waiter of state.waiters) {
-    if (!waiter.missing.has(id)) {
-      waiters.push(waiter)
-      continue
-    }
+function ensured(before: Networks, id: string, bridge: string, moment: Moment): Result {
+  const step = isLaid(before.overlays, id)
+    ? stay<Networks, NetworkAction>(before)
+    : resume(before, lay(before.overlays))
+  const { state } = step
+  const waiters = state.waiters.map((waiter): Waiter => {
+    if (!waiter.missing.has(id)) return waiter
     const missing = new Set(waiter.missing)
     missing.delete(id)
-    const bridges = { ...waiter.bridges, [id]: bridge }
-    if (missing.size > 0) waiters.push({ ...waiter, missing, bridges })
-    else actions.push(tellTask(self.home, waiter.taskId, { _tag: "Networked", bridges }))
-  }
-  return afterEnsure({ ...state, waiters }, id, actions)
+    return { ...waiter, missing, bridges: { ...waiter.bridges, [id]: bridge }, round: state.overlays.round }
+  })
+  const freed = free({ ...state, waiters }, moment)
+  return afterEnsure(freed.state, id, [...step.actions, ...freed.actions])
+}
+
+/** Answers those whose bridges are there and reach the other nodes. */
+function free(state: Networks, { self }: Moment): Result {
+  const isFree = ({ missing, round }: Waiter): boolean => missing.size === 0 && round <= state.overlays.done
+  const actions = state.waiters
+    .filter(isFree)
+    .map(({ taskId, bridges }) => tellTask(self.home, taskId, { _tag: "Networked", bridges }))
+  return { state: { ...state, waiters: state.waiters.filter((waiter) => !isFree(waiter)) }, actions }
+}
+
+/** A bridge that the Engine could not make, or lost, is asked for again. */
+function lookAgain(before: Networks): Result {
+  const { state, actions } = resume(before, look(before.overlays))
+  const missing = [...state.overlays.bridgeless].flatMap((id) => state.wanted.get(id) ?? [])
+  const step = ensure(state, missing)
+  return { state: step.state, actions: [...actions, ...step.actions] }
+}
+
+function resume(state: Networks, { overlays, actions }: ReturnType<typeof lay>): Result {
+  return { state: { ...state, overlays }, actions }
 }
 
 function notEnsured(

@@ -1,7 +1,9 @@
 /** What a node is told of a network, and what it makes of it. */
-import type { Network } from "#actors/model/objects.ts"
+import type { Network, Node } from "#actors/model/objects.ts"
+import { gatewayOn } from "#actors/network/allot-gateways.ts"
+import { subnetsOf } from "#actors/network/tabulate.ts"
 
-/** One overlay as a node builds it: until it is stretched over several nodes, a bridge of this Engine. */
+/** One overlay as a node's Engine has it: a bridge, whose gateway is the node's own address on the network. */
 export interface NetworkPlan {
   readonly id: string
   readonly name: string
@@ -13,19 +15,30 @@ export interface NetworkPlan {
   readonly options: Readonly<Record<string, string>>
 }
 
-/** The part of a network that a node needs to know; subnets that are not allotted yet are left out. */
-export const planOf = (network: Network): NetworkPlan => ({
+/**
+ * The part of a network that a node needs to know; subnets that are not allotted yet are left out. A node without an
+ * address of its own there takes the network's.
+ */
+export const planOf = (network: Network, node?: Node): NetworkPlan => ({
   id: network.ID,
   name: network.Name,
-  subnets: (network.IPAM.Config ?? []).flatMap(({ Subnet, Gateway }) =>
-    Subnet === undefined || Gateway === undefined ? [] : [{ subnet: Subnet, gateway: Gateway }]
-  ),
+  subnets: ownSubnets(network, node) ?? networkSubnets(network),
   internal: network.Internal,
   attachable: network.Attachable,
   ipv6: network.EnableIPv6,
   labels: network.Labels,
   options: network.Options
 })
+
+const ownSubnets = (network: Network, node: Node | undefined): NetworkPlan["subnets"] | undefined => {
+  const own = gatewayOn(node, network.ID)
+  return own && subnetsOf(network, own.Addresses)
+}
+
+const networkSubnets = (network: Network): NetworkPlan["subnets"] =>
+  (network.IPAM.Config ?? []).flatMap(({ Subnet, Gateway }) =>
+    Subnet === undefined || Gateway === undefined ? [] : [{ subnet: Subnet, gateway: Gateway }]
+  )
 
 /** One task that takes traffic for a service. `address` has no prefix length. */
 export interface Backend {

@@ -5,7 +5,9 @@
  * network at once make one.
  */
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
+import type { LayReport } from "#actors/drivers/kernel.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
+import type { OverlayTable } from "#actors/network/table.ts"
 
 export type NetworkMessage =
   /** Told by a task before it creates its container; answered to it by `Networked` or `Unnetworked`. */
@@ -16,6 +18,8 @@ export type NetworkMessage =
   | { readonly _tag: "Keep"; readonly plans: ReadonlyArray<NetworkPlan> }
   /** Told by the session: no task here needs them any more; each goes when its last container is gone. */
   | { readonly _tag: "Drop"; readonly networks: ReadonlyArray<string> }
+  /** Told by the session: the overlays that this node takes part in, all of them. */
+  | { readonly _tag: "Tables"; readonly tables: ReadonlyArray<OverlayTable> }
   /** Told by the session: all published ports of the cluster. The newest replaces the ones before. */
   | { readonly _tag: "Publish"; readonly ports: ReadonlyArray<PublishedPort> }
   /** Results of own actions. */
@@ -32,10 +36,12 @@ export type NetworkMessage =
   | { readonly _tag: "NotListed"; readonly message: string }
   | { readonly _tag: "Published"; readonly problems: ReadonlyArray<PortProblem> }
   | { readonly _tag: "NotPublished"; readonly message: string }
+  | { readonly _tag: "Laid"; readonly round: number; readonly report: LayReport }
   /** Own timers. */
   | { readonly _tag: "RemoveAgain"; readonly id: string }
   | { readonly _tag: "PublishAgain" }
   | { readonly _tag: "ListAgain" }
+  | { readonly _tag: "LookAgain" }
 
 export type NetworkAction =
   /** Makes the bridge if it is missing. Answered by `Ensured` or `NotEnsured`. */
@@ -46,5 +52,9 @@ export type NetworkAction =
   | { readonly _tag: "ListNetworks" }
   /** Makes exactly these ports answer. Answered by `Published` or `NotPublished`. */
   | { readonly _tag: "PublishPorts"; readonly ports: ReadonlyArray<PublishedPort> }
+  /** Makes the kernel as the tables say, or repairs it. Answered by `Laid`. */
+  | { readonly _tag: "Lay"; readonly round: number; readonly tables: ReadonlyArray<OverlayTable> }
+  /** Says in the log what could not be made right. Not answered. */
+  | { readonly _tag: "Warn"; readonly problems: ReadonlyArray<string> }
   /** Says in the log what only this node suffers from. Not answered. */
   | { readonly _tag: "Complain"; readonly problems: ReadonlyArray<PortProblem> }

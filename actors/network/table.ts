@@ -84,6 +84,17 @@ export interface OverlayTable extends OverlayHead {
   readonly services: ReadonlyArray<ServiceRow>
 }
 
+/** What is new of one overlay. With a head it is all there is; without one, rows that are not named stay. */
+export const OverlayChange = Schema.Struct({
+  networkId: text,
+  head: optional(OverlayHead),
+  peers: list(Peer),
+  peersGone: list(text),
+  services: list(ServiceRow),
+  servicesGone: list(text)
+})
+export type OverlayChange = typeof OverlayChange.Type
+
 /** The hardware address of an IPv4 address's owner, as Docker derives it: `02:42:` and the address in hex. */
 export const macOf = (ipv4: string): string =>
   ["02", "42", ...ipv4.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0"))].join(":")

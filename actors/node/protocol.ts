@@ -9,6 +9,7 @@ import { Membership, Peer, roles } from "#actors/authority/protocol.ts"
 import { Attachment, NodeDescription, TaskStatus, taskStates } from "#actors/model/objects.ts"
 import { GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { ManagerPorts } from "#actors/model/trust.ts"
+import { OverlayChange } from "#actors/network/table.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -154,7 +155,11 @@ export const FromLeader = Schema.Union([
     /** Networks, secrets and configs that no task here needs any more. */
     dropped: Schema.Array(text),
     /** All published ports of the cluster, whenever any changed; absent otherwise. */
-    ports: optional(Schema.Array(AssignedPort))
+    ports: optional(Schema.Array(AssignedPort)),
+    /** What is new of the overlays that the node takes part in; when `complete`, all of them. */
+    overlays: optional(Schema.Array(OverlayChange)),
+    /** Overlays in which it takes no part any more. */
+    overlaysGone: optional(Schema.Array(text))
   })
 ])
 export type FromLeader = typeof FromLeader.Type

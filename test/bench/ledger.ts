@@ -19,6 +19,7 @@ import { encodeEntry } from "#actors/ledger/encode.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { Machine } from "#actors/ledger/machine.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { reach } from "#actors/network/reach.ts"
 import { founding } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import type { RaftService } from "#actors/raft/protocol.ts"
@@ -189,7 +190,7 @@ const opened = <A>(directory: string, use: (opened: Opened) => Promise<A>): Prom
           nodeId: "n1",
           host: makeLiveHost(),
           boot: `b${process.pid}`,
-          views: [rooms, queue]
+          views: [rooms, queue, reach]
         })
         if (raft === undefined || machine === undefined) throw new Error("the log did not open")
         return yield* Effect.promise(() =>

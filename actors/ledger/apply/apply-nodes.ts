@@ -95,6 +95,21 @@ function observeManager(
   return { ...before, Leader, Reachability }
 }
 
+/** Keeps the version: people who change a node meanwhile are not in its way. */
+export function placeGateways(tables: LedgerTables, command: Of<"node.gateways">): Verdict {
+  const skipped: Array<string> = []
+  for (const { id, gateways } of command.nodes) {
+    const node = tables.get("node", id)
+    if (node === undefined) {
+      skipped.push(id)
+      continue
+    }
+    const { Gateways: _before, ...rest } = node
+    tables.put("node", gateways.length === 0 ? rest : { ...rest, Gateways: gateways })
+  }
+  return { skipped }
+}
+
 export function removeNode(tables: LedgerTables, at: At, command: Of<"node.remove">): Verdict {
   const node = tables.get("node", command.id)
   if (node === undefined) return notFound("node", command.id)

@@ -1,9 +1,12 @@
 /** What the leader gave a node to hold, and what each change of it means to the actors of its tasks and networks. */
 import type { TaskStatus } from "#actors/model/objects.ts"
+import { equal } from "#actors/model/service-facts.ts"
 import { newest } from "#actors/model/task-state.ts"
 import { nanosToMs } from "#actors/model/time.ts"
+import { merge } from "#actors/network/merge.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import type { NetworkMessage } from "#actors/network/protocol.ts"
+import type { OverlayTable } from "#actors/network/table.ts"
 import type { AssignedFile, AssignedTask } from "#actors/node/protocol.ts"
 import type { Assign } from "#actors/node/session/protocol.ts"
 import type { Place, Pursue, TaskMessage } from "#actors/task/protocol.ts"
@@ -27,6 +30,8 @@ export interface Holdings {
   readonly tasks: Map<string, Held>
   readonly leaving: Map<string, Leaving>
   readonly networks: Map<string, NetworkPlan>
+  /** What is known of each overlay that this node takes part in. */
+  readonly overlays: Map<string, OverlayTable>
   readonly secrets: Map<string, AssignedFile>
   readonly configs: Map<string, AssignedFile>
   /** Ids of containers by task, as the last survey found them. */
@@ -39,6 +44,7 @@ export const noHoldings = (): Holdings => ({
   tasks: new Map(),
   leaving: new Map(),
   networks: new Map(),
+  overlays: new Map(),
   secrets: new Map(),
   configs: new Map(),
   found: new Map(),
@@ -62,10 +68,11 @@ export function take(holdings: Holdings, message: Assign, place: Place): Array<C
     secrets.clear()
     configs.clear()
   }
-  const added = message.networks.filter(({ id }) => !networks.has(id))
+  const added = message.networks.filter((network) => !equal(networks.get(network.id), network))
   for (const network of message.networks) networks.set(network.id, network)
   for (const secret of message.secrets) secrets.set(secret.id, secret)
   for (const config of message.configs) configs.set(config.id, config)
+  if (takeOverlays(holdings, message)) actions.push(tables(holdings, home))
   if (added.length > 0 && !message.complete) actions.push(toNetwork(home, { _tag: "Want", plans: added }))
   for (const assigned of message.tasks) {
     const held = tasks.get(assigned.id)
@@ -91,10 +98,27 @@ export function take(holdings: Holdings, message: Assign, place: Place): Array<C
   return actions
 }
 
+/** True when there is anything new to know of this node's overlays. */
+function takeOverlays({ overlays }: Holdings, message: Assign): boolean {
+  const { complete, overlays: changes = [], overlaysGone = [] } = message
+  const news = complete || changes.length > 0 || overlaysGone.length > 0
+  if (complete) overlays.clear()
+  for (const id of overlaysGone) overlays.delete(id)
+  for (const change of changes) {
+    const table = merge(overlays.get(change.networkId), change)
+    if (table !== undefined) overlays.set(change.networkId, table)
+  }
+  return news
+}
+
+const tables = ({ overlays }: Holdings, home: string): CommonAction =>
+  toNetwork(home, { _tag: "Tables", tables: [...overlays.values()] })
+
 /** All that the network actor must know, for one that begins again. */
-export const remindNetwork = ({ networks, ports }: Holdings, home: string): ReadonlyArray<CommonAction> => [
-  toNetwork(home, { _tag: "Keep", plans: [...networks.values()] }),
-  ...(ports === undefined ? [] : [toNetwork(home, { _tag: "Publish", ports })])
+export const remindNetwork = (holdings: Holdings, home: string): ReadonlyArray<CommonAction> => [
+  tables(holdings, home),
+  toNetwork(home, { _tag: "Keep", plans: [...holdings.networks.values()] }),
+  ...(holdings.ports === undefined ? [] : [toNetwork(home, { _tag: "Publish", ports: holdings.ports })])
 ]
 
 function missingFrom(

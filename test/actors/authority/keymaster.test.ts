@@ -8,7 +8,7 @@ import {
   start
 } from "#actors/authority/keymaster/decide.ts"
 import type { KeymasterAction, KeymasterMessage } from "#actors/authority/keymaster/protocol.ts"
-import { featureLevel } from "#actors/ledger/features.ts"
+import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import type { Node } from "#actors/model/objects.ts"
 import type { Authority, Roots } from "#actors/model/trust.ts"
 import type { CommonAction } from "#runtime/actions.ts"
@@ -160,7 +160,7 @@ test("CA-15 a new leader goes on from what the ledger says", () => {
 })
 
 test("nothing is written that an older manager does not understand", () => {
-  const desk = new Desk({ rotation: next }, featureLevel - 1)
+  const desk = new Desk({ rotation: next }, levelOf["cluster.rotate"] - 1)
   expect(desk.look().asked).toEqual([])
 })
 

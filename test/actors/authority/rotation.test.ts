@@ -7,7 +7,7 @@ import { certify } from "#actors/authority/certify.ts"
 import { newRoots } from "#actors/authority/membership.ts"
 import { planRootChange } from "#actors/authority/rotation.ts"
 import { crossSign, issuerOf, newRequest, newRoot, readCertificate, sign } from "#actors/authority/x509.ts"
-import { featureLevel } from "#actors/ledger/features.ts"
+import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import type { Cluster } from "#actors/model/objects.ts"
 import type { Authority } from "#actors/model/trust.ts"
 
@@ -168,7 +168,7 @@ test("what cannot sign is refused, and why", async () => {
     `${invalid}the key is neither RSA nor ECDSA on P-256, P-384 or P-521`
   )
   expect(await refusal(asking({ certificate: "nonsense", key: own.key }))).toStartWith(invalid)
-  expect(await refusal({ ForceRotate: 3 }, cluster({ FeatureLevel: featureLevel - 1 }))).toContain(
-    "before all managers run this release"
-  )
+  expect(
+    await refusal({ ForceRotate: 3 }, cluster({ FeatureLevel: levelOf["cluster.rotate"] - 1 }))
+  ).toContain("before all managers run this release")
 })

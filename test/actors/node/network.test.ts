@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test"
+import type { LayReport } from "#actors/drivers/kernel.ts"
 import { decide, idle, type Networks } from "#actors/network/decide.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
+import type { OverlayTable } from "#actors/network/table.ts"
 import type { CommonAction } from "#runtime/actions.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { aMoment } from "#test/actors/task/build.ts"
@@ -151,5 +153,55 @@ describe("published ports", () => {
     const network = new Subject().tell(publish(80)).tell({ _tag: "NotPublished", message: "gone" })
     expect(network.tags).toEqual(["Complain", "Later"])
     expect(network.tell({ _tag: "PublishAgain" }).tags).toEqual(["PublishPorts"])
+  })
+})
+
+describe("overlays over several nodes", () => {
+  const table = (networkId: string) => ({ networkId }) as OverlayTable
+  const laid = (round: number, more: Partial<LayReport> = {}): NetworkMessage => ({
+    _tag: "Laid",
+    round,
+    report: { bridgeless: [], changed: 0, problems: [], ...more }
+  })
+  const networked = tellTask("t1", { _tag: "Networked", bridges: { a: "e-a" } })
+  const made: NetworkMessage = { _tag: "Ensured", id: "a", bridge: "e-a" }
+
+  test("a task is told of its bridge once the kernel knows the way to the others", () => {
+    const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] })
+    expect(network.asked).toEqual([{ _tag: "Lay", round: 1, tables: [table("a")] }])
+    expect(network.tell(need("t1", "a")).tags).toEqual(["EnsureNetwork"])
+    // The round under way began without the bridge.
+    expect(network.tell(made).asked).toEqual([])
+    expect(network.tell(laid(1, { bridgeless: ["a"] })).tags).toEqual(["Lay"])
+    expect(network.tell(laid(2)).asked[1] as unknown).toEqual(networked)
+    // From then on the way is there.
+    expect(network.tell(need("t1", "a")).tell(made).asked as unknown).toEqual([networked])
+  })
+
+  test("what is told while the kernel is made is made right after, as it is by then", () => {
+    const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] })
+    network.tell({ _tag: "Tables", tables: [table("b")] }).tell({ _tag: "Tables", tables: [table("c")] })
+    expect(network.asked).toEqual([])
+    expect(network.tell(laid(1)).asked).toEqual([{ _tag: "Lay", round: 3, tables: [table("c")] }])
+  })
+
+  test("the kernel is looked at again and again, and what differed is counted as repaired", () => {
+    const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] }).tell(laid(1, { changed: 9 }))
+    expect(network.asked).toMatchObject([{ _tag: "Later", afterMs: 2_000, message: { _tag: "LookAgain" } }])
+    expect(network.state.overlays.repairs).toBe(0)
+    expect(network.tell({ _tag: "LookAgain" }).tags).toEqual(["Lay"])
+    expect(network.tell(laid(2, { changed: 3 })).state.overlays.repairs).toBe(3)
+    network.tell({ _tag: "Tables", tables: [] })
+    expect(network.tell(laid(3)).asked).toEqual([])
+  })
+
+  test("a bridge that is not there is asked for again, and a problem is told once", () => {
+    const network = new Subject().tell({ _tag: "Want", plans: [plan("a")] })
+    network.tell({ _tag: "NotEnsured", id: "a", message: "no", temporary: true })
+    network.tell({ _tag: "Tables", tables: [table("a")] })
+    const poor = { bridgeless: ["a"], problems: ["no vxlan"] }
+    expect(network.tell(laid(1, poor)).tags).toEqual(["Warn", "Later"])
+    expect(network.tell({ _tag: "LookAgain" }).tags).toEqual(["Lay", "EnsureNetwork"])
+    expect(network.tell(laid(2, poor)).tags).toEqual(["Later"])
   })
 })

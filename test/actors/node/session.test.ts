@@ -244,7 +244,7 @@ describe("assignments", () => {
       configs: [{ id: "z" }],
       place: { clusterId: "c1", nodeId: "n1", hostname: "host-1", os: "linux", architecture: "x86_64" }
     })
-    expect(session.tags("network/main")).toEqual(["Keep"])
+    expect(session.tags("network/main")).toEqual(["Tables", "Keep"])
   })
 
   test("are taken in order; one that comes twice or late changes nothing", () => {
@@ -305,7 +305,7 @@ describe("assignments", () => {
       { _tag: "Drop", networks: ["net1"] },
       { _tag: "Publish", ports: [] }
     ])
-    expect(session.tell({ _tag: "NetworkAwake" }).tags("network/main")).toEqual(["Keep", "Publish"])
+    expect(session.tell({ _tag: "NetworkAwake" }).tags("network/main")).toEqual(["Tables", "Keep", "Publish"])
   })
 
   test("in any order, with losses and repetitions, end at what the leader last said (300 seeds)", () => {

@@ -5,6 +5,7 @@ import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import { keepHistory } from "#actors/ledger/history.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { reach } from "#actors/network/reach.ts"
 import { founding, nobody } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import { firstIncarnation } from "#actors/raft/incarnation.ts"
@@ -58,7 +59,7 @@ const open = Effect.gen(function* () {
     nodeId: me,
     host: makeLiveHost(),
     boot: `b${process.pid}`,
-    views: [rooms, queue]
+    views: [rooms, queue, reach]
   })
 })
 

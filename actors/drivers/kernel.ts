@@ -1,0 +1,25 @@
+/** The part of the kernel that stretches overlays over nodes: VXLAN devices, forwarding and neighbour entries. */
+import { Context, Effect } from "effect"
+import type { OverlayTable } from "#actors/network/table.ts"
+
+/** How a look at the kernel ended. */
+export interface LayReport {
+  /** Networks whose bridge the Engine has not made yet. */
+  readonly bridgeless: ReadonlyArray<string>
+  /** How many things of the kernel's were not as they should be, and were changed. */
+  readonly changed: number
+  /** What could not be made right, in words. */
+  readonly problems: ReadonlyArray<string>
+}
+
+export const nothingLaid: LayReport = { bridgeless: [], changed: 0, problems: [] }
+
+export interface KernelService {
+  /** Compares the kernel with the tables, which are all there are, and changes what differs. */
+  readonly lay: (tables: ReadonlyArray<OverlayTable>) => Effect.Effect<LayReport>
+}
+
+/** By default there is no kernel to change: overlays end at their bridges. */
+export const Kernel = Context.Reference<KernelService>("troupe/actors/drivers/Kernel", {
+  defaultValue: () => ({ lay: () => Effect.succeed(nothingLaid) })
+})

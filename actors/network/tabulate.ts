@@ -1,0 +1,174 @@
+/** Overlays as nodes are told of them, worked out of the ledger; made by network and service, so that each is one row. */
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Network, Node, Service, Task } from "#actors/model/objects.ts"
+import { isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
+import { isWanted } from "#actors/model/task-state.ts"
+import { gatewayOn } from "#actors/network/allot-gateways.ts"
+import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
+import { isPlaced } from "#actors/network/reach.ts"
+import type {
+  OverlayHead,
+  OverlayTable,
+  Peer,
+  ServedPort,
+  ServiceRow,
+  TaskRow
+} from "#actors/network/table.ts"
+
+/** Docker's name for the option that asks for encryption, whatever its value. */
+const encryptedOption = "encrypted"
+
+/** Observed to run, and wanted to. */
+export const takesTraffic = (task: Task): boolean => task.Status.State === "running" && isWanted(task)
+
+const bare = (cidr: string): string => cidr.split("/")[0] ?? ""
+const byId = <T>(idOf: (row: T) => string, rows: Iterable<T>): ReadonlyArray<T> =>
+  [...rows].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
+
+/** Where other nodes send what is for this one. */
+export const dataPathOf = (node: Node): string => node.Description?.DataPath ?? node.Status.Addr ?? ""
+
+/** The overlay as `node` sees it; `undefined` where it takes no part in it. */
+export function headOf(ledger: LedgerReader, node: Node, networkId: string): OverlayHead | undefined {
+  const network = ledger.get("network", networkId)
+  const own = gatewayOn(node, networkId)
+  if (network?.Vni === undefined || own === undefined) return undefined
+  return {
+    networkId,
+    name: network.Name,
+    vni: network.Vni,
+    port: ledger.cluster()?.DataPathPort ?? 0,
+    dataPath: dataPathOf(node),
+    subnets: subnetsOf(network, own.Addresses),
+    internal: network.Internal,
+    attachable: network.Attachable,
+    encrypted: encryptedOption in network.Options,
+    ingress: network.Ingress
+  }
+}
+
+/** The network's subnets, each with the address that a node itself has there. */
+export function subnetsOf(
+  network: Network,
+  own: ReadonlyArray<string>
+): ReadonlyArray<{ readonly subnet: string; readonly gateway: string }> {
+  return (network.IPAM.Config ?? []).flatMap(({ Subnet }) => {
+    const subnet = parseSubnet(Subnet ?? "")
+    if (Subnet === undefined || subnet === undefined) return []
+    const gateway = own.find((text) => {
+      const address = parseAddress(text)
+      if (address === undefined || address.family !== subnet.family) return false
+      return address.value >= subnet.base && address.value < subnet.base + subnet.size
+    })
+    return gateway === undefined ? [] : [{ subnet: Subnet, gateway }]
+  })
+}
+
+/** The node as others on the network reach it; `undefined` where it takes no part. */
+export function peerOf(node: Node, networkId: string): Peer | undefined {
+  const own = gatewayOn(node, networkId)
+  if (own === undefined || dataPathOf(node) === "") return undefined
+  return { nodeId: node.ID, dataPath: dataPathOf(node), gateways: own.Addresses }
+}
+
+/** The service's row on every network that it or one of its tasks is on. */
+export function rowsOf(ledger: LedgerReader, serviceId: string): ReadonlyMap<string, ServiceRow> {
+  const service = ledger.get("service", serviceId)
+  const name = service?.Spec.Name ?? serviceId
+  const tasks = new Map<string, Array<TaskRow>>()
+  for (const { NetworkID, Addr } of service?.Endpoint?.VirtualIPs ?? [])
+    if (Addr !== "") tasks.set(NetworkID, [])
+  for (const task of ledger.tasksOfService(serviceId)) {
+    if (!isPlaced(task)) continue
+    for (const attachment of task.Attachments ?? []) {
+      if (attachment.Addresses.length === 0) continue
+      const rows = tasks.get(attachment.NetworkID) ?? []
+      rows.push(taskRow(ledger, name, task, attachment.Addresses))
+      tasks.set(attachment.NetworkID, rows)
+    }
+  }
+  const rows = new Map<string, ServiceRow>()
+  for (const [networkId, own] of tasks) {
+    rows.set(networkId, {
+      serviceId,
+      name,
+      aliases: service === undefined ? [] : aliasesOf(service, networkId),
+      vips: (service?.Endpoint?.VirtualIPs ?? [])
+        .filter((vip) => vip.NetworkID === networkId && vip.Addr !== "")
+        .map(({ Addr }) => bare(Addr)),
+      ports: service === undefined ? [] : portsOf(service),
+      tasks: byId(({ taskId }) => taskId, own)
+    })
+  }
+  return rows
+}
+
+function taskRow(
+  ledger: LedgerReader,
+  serviceName: string,
+  task: Task,
+  addresses: ReadonlyArray<string>
+): TaskRow {
+  const hostname = ledger.taskSpec(task.ServiceID, task.SpecVersion)?.ContainerSpec?.Hostname
+  return {
+    taskId: task.ID,
+    nodeId: task.NodeID ?? "",
+    name: nameOfTask(serviceName, task),
+    // What stands in braces is filled in on the node alone.
+    ...(hostname === undefined || hostname === "" || hostname.includes("{{") ? {} : { hostname }),
+    addresses: addresses.map(bare),
+    serving: takesTraffic(task)
+  }
+}
+
+function aliasesOf({ Spec }: Service, networkId: string): ReadonlyArray<string> {
+  const attachments = Spec.TaskTemplate?.Networks ?? Spec.Networks ?? []
+  return attachments.find(({ Target }) => Target === networkId)?.Aliases ?? []
+}
+
+function portsOf({ Endpoint }: Service): ReadonlyArray<ServedPort> {
+  const ports: Array<ServedPort> = []
+  for (const port of Endpoint?.Ports ?? []) {
+    const protocol = protocolOf(port)
+    const { TargetPort: targetPort = 0, PublishedPort: publishedPort = 0 } = port
+    if (protocol === "sctp" || targetPort === 0) continue
+    ports.push({ protocol, targetPort, ...(isIngress(port) && publishedPort !== 0 ? { publishedPort } : {}) })
+  }
+  return ports
+}
+
+/** All that a node knows of its overlays. */
+export function tablesFor(ledger: LedgerReader, nodeId: string): ReadonlyArray<OverlayTable> {
+  const node = ledger.get("node", nodeId)
+  const tables: Array<OverlayTable> = []
+  for (const { NetworkID } of node?.Gateways ?? []) {
+    const head = node && headOf(ledger, node, NetworkID)
+    if (head === undefined) continue
+    const peers: Array<Peer> = []
+    for (const other of ledger.all("node")) {
+      const peer = other.ID === nodeId ? undefined : peerOf(other, NetworkID)
+      if (peer !== undefined) peers.push(peer)
+    }
+    const services: Array<ServiceRow> = []
+    for (const serviceId of servicesOn(ledger, NetworkID)) {
+      const row = rowsOf(ledger, serviceId).get(NetworkID)
+      if (row !== undefined) services.push(row)
+    }
+    tables.push({
+      ...head,
+      peers: byId((peer) => peer.nodeId, peers),
+      services: byId((row) => row.serviceId, services)
+    })
+  }
+  return byId((table) => table.networkId, tables)
+}
+
+/** Services that may have a row on the network: those that name it, and those of tasks that are on it. */
+export function servicesOn(ledger: LedgerReader, networkId: string): ReadonlySet<string> {
+  const found = new Set<string>()
+  for (const service of ledger.all("service")) {
+    if (service.Endpoint?.VirtualIPs?.some(({ NetworkID }) => NetworkID === networkId)) found.add(service.ID)
+  }
+  for (const { ServiceID } of ledger.tasksOnNetwork(networkId)) found.add(ServiceID)
+  return found
+}
