@@ -24,6 +24,7 @@ import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/a
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
+import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
@@ -36,6 +37,7 @@ import { LogReaders } from "#actors/logs/readers.ts"
 import { leadership } from "#actors/manager/leadership.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import { NatsServer } from "#actors/nats/server.ts"
+import type { FromNode } from "#actors/node/protocol.ts"
 import { StandingListener } from "#actors/node/session/actor.ts"
 import type { SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import { nodeTree } from "#actors/node/tree.ts"
@@ -337,6 +339,8 @@ const leaving = (options: NodeOptions, lives: Lives, parting: Effect.Effect<void
 
 /** What a node that leaves waits for its leader to be told. */
 const goodbyeMs = 500
+/** What a process that ended in order has to be begun again before its tasks are replaced. */
+const awayMs = 15_000
 
 /** A member's life: the actors, the doors, and what a manager has beside them. */
 const serveMember = Effect.fnUntraced(function* (
@@ -408,13 +412,10 @@ const serveMember = Effect.fnUntraced(function* (
     )
     .pipe(Effect.provideContext(natsServer ? Context.add(shared, NatsServer, natsServer) : shared))
 
-  // The leader need not find out by silence.
-  const goodbye = system
-    .ask(address(identity.nodeId, "session", "main"), { _tag: "Leave" } satisfies SessionMessage, goodbyeMs)
-    .pipe(Effect.ignore)
-  const parting = Effect.all([goodbye, node.stop, removeTasks(executor)], { discard: true }).pipe(
-    Effect.orDie
-  )
+  const parting = Effect.all(
+    [sayGoodbye(system, identity.nodeId, "node left the swarm"), node.stop, removeTasks(executor)],
+    { discard: true }
+  ).pipe(Effect.orDie)
   const asked = yield* Deferred.make<End>()
   const doors = yield* openDoors({
     options,
@@ -469,12 +470,36 @@ const serveMember = Effect.fnUntraced(function* (
   yield* tellAsked(lives, identity.nodeId)
   const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(lives.left)), "over" as End)
   const changed = Effect.as(followRole({ options, credentials, system }, standings), "another role" as End)
-  const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked))
+  const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked)).pipe(
+    Effect.ensuring(announceAbsence(lives, system, identity.nodeId))
+  )
   if (manager === undefined) return yield* ended
   // Before anything else ends: who waits for a write here is answered by the next leader.
   return yield* Effect.raceFirst(ended, manager.leftBehind).pipe(
     Effect.ensuring(manager.ledger.group.handOver)
   )
+})
+
+/** The leader need not find out by silence that nothing runs here any more. */
+const sayGoodbye = (system: System["Service"], nodeId: string, reason: string) =>
+  Effect.ignore(
+    system.ask(
+      address(nodeId, "session", "main"),
+      { _tag: "Leave", reason } satisfies SessionMessage,
+      goodbyeMs
+    )
+  )
+
+/** A process that is begun again leaves its tasks where they are; a machine that shuts down has them moved at once. */
+const announceAbsence = Effect.fnUntraced(function* (
+  lives: Lives,
+  system: System["Service"],
+  nodeId: string
+) {
+  if (yield* Deferred.isDone(lives.left)) return
+  if (yield* isShuttingDown) return yield* sayGoodbye(system, nodeId, "the machine is shutting down")
+  const message = { _tag: "Away", forMs: awayMs } satisfies FromNode
+  yield* Effect.ignore(system.ask(address("leader", "node", nodeId), message, goodbyeMs))
 })
 
 /** A worker has no log; one that it kept as a manager must not begin again. */

@@ -126,7 +126,11 @@ export const openLedger = Effect.fnUntraced(function* <E>(
     follow: (listen) => machine.follow(listen),
     onLeadership: raft.onLeadership,
     leadership: raft.leadership,
-    status: () => ({ ...raft.status(), digest: machine.digest() }),
+    status: () => ({
+      ...raft.status(),
+      digest: machine.digest(),
+      featureLevel: machine.tables.cluster()?.FeatureLevel ?? 0
+    }),
     group: raft.group,
     snapshot: () => ({
       cluster: machine.tables.cluster(),

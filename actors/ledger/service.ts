@@ -34,6 +34,8 @@ export type WriteOutcome =
 export interface LedgerStatus extends RaftStatus {
   /** 16 hexadecimal digits over the whole state: members with the same `applied` that differ here have diverged. */
   readonly digest: string
+  /** What all managers have reached, and so may be written; see `features.ts`. 0 before there is a cluster. */
+  readonly featureLevel: number
 }
 
 /** The whole state at entry `index`; `term` is this member's, and at least that of the entry. */

@@ -87,6 +87,12 @@ interface Registration {
   readonly askers: ReadonlyArray<ReplyTo>
 }
 
+/** Its process is being begun again: until `until` (milliseconds since the epoch) nobody misses it. */
+interface Absence {
+  readonly until: number
+  readonly askers: ReadonlyArray<ReplyTo>
+}
+
 interface Report {
   readonly statuses: ReadonlyArray<{ readonly id: string; readonly status: TaskStatus }>
   readonly askers: ReadonlyArray<ReplyTo>
@@ -98,6 +104,7 @@ interface Wanted {
   readonly description?: NodeDescription
   /** Why it is down. */
   readonly down?: string
+  readonly away?: Absence
   readonly report?: Report
 }
 
@@ -150,6 +157,9 @@ const graceHeartbeats = 2
 const ownGraceMs = 30_000
 /** What a node has to begin another life in its new role: nobody should replace tasks that go on meanwhile. */
 const renewalGraceMs = 30_000
+/** The longest that a node may be away to be begun again, and what is shown of it meanwhile. */
+const awayAtMostMs = 30_000
+const awayMessage = "restarting"
 // Swarm's: a task of a node that has been away this long is not waited for.
 const orphanAfterMs = 24 * 60 * 60_000
 
@@ -176,10 +186,11 @@ export function start(props: NodeProps, moment: Moment): NodeStep {
   const limit = heartbeatMs(ledger) * heartbeatsMissed
   const grace = id === ownId ? ownGraceMs : heartbeatMs(ledger) * graceHeartbeats
   // A new leader goes on from what the last one wrote down, but gives everyone time to find it.
+  const latest = moment.now + (node?.Status.Message === awayMessage ? awayAtMostMs - limit : 0)
   const heardAt =
     id === ownId
       ? moment.now + grace - limit
-      : Math.min(moment.now, Math.max(toMs(node?.LastSeen), moment.now - limit + grace))
+      : Math.min(latest, Math.max(toMs(node?.LastSeen), moment.now - limit + grace))
   const state: NodeState = {
     ledger,
     id,
@@ -209,6 +220,8 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return write(want(state, { description: message.description }), moment)
     case "Report":
       return report(state, message, moment)
+    case "Away":
+      return away(state, message.forMs, moment)
     case "Unable":
       return message.session === state.session ? lose(state, message.reason, moment) : stay(state)
     case "Lost":
@@ -333,6 +346,15 @@ function report(state: NodeState, message: Extract<FromNode, { _tag: "Report" }>
   return write(want(heardNow(state, moment), { report: gathered }), moment)
 }
 
+/** It is heard of ahead of time, as far as it asks for; the next leader knows, too. */
+function away(state: NodeState, forMs: number, moment: Moment): NodeStep {
+  const { asker, now } = moment
+  const until = now + Math.min(forMs, awayAtMostMs)
+  const heardAt = Math.max(state.heardAt, until - patienceMs(state))
+  const askers = asker === undefined ? [] : [asker]
+  return write(want({ ...state, heardAt, suspect: false }, { away: { until, askers } }), moment)
+}
+
 /**
  * What the node is to be, by what the ledger says of it. Who is demoted stays a manager until it is out of the Raft
  * group; who is promoted has no name in it before it asks for one.
@@ -418,7 +440,7 @@ function write(state: NodeState, moment: Moment): NodeStep {
 }
 
 function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
-  const { registration, description, down, report } = state.wanted
+  const { registration, description, down, away: absence, report } = state.wanted
   const commands: Array<Command> = []
   const node = state.ledger.get("node", state.id)
   if (node === undefined) return commands
@@ -442,6 +464,11 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
     const status = { ...node.Status, State: "down" as const, Message: down }
     commands.push({ type: "node.observe", v: 1, nodes: [{ id: state.id, status }] })
   }
+  if (registration === undefined && absence !== undefined && node.Status.State === "ready") {
+    const status = { ...node.Status, Message: awayMessage }
+    const lastSeen = toIso(absence.until - patienceMs(state))
+    commands.push({ type: "node.observe", v: 1, nodes: [{ id: state.id, status, lastSeen }] })
+  }
   if (report !== undefined && report.statuses.length > 0) {
     commands.push({ type: "tasks.report", v: 1, node: state.id, statuses: report.statuses })
   }
@@ -451,6 +478,7 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
 /** Nothing of the registration is new: many nodes that find a new leader at once need no entry each. */
 const isKnownAs = (node: Node, registration: Registration): boolean =>
   node.Status.State === "ready" &&
+  node.Status.Message === undefined &&
   node.Status.Addr === registration.addr &&
   equal(node.Description, registration.description)
 
@@ -477,10 +505,11 @@ function merge(first: Wanted, second: Wanted): Wanted {
 
 /** What was under way is in the ledger: those who asked are told, and what has come in meanwhile is next. */
 function finished(state: NodeState, moment: Moment): NodeStep {
-  const { registration, down, report } = state.underWay
+  const { registration, down, away: absence, report } = state.underWay
   const actions: Array<CommonAction> = []
   let next: NodeState = { ...state, underWay: {} }
-  for (const asker of report?.askers ?? []) actions.push(answer(asker, { _tag: "Noted" }))
+  for (const asker of [...(report?.askers ?? []), ...(absence?.askers ?? [])])
+    actions.push(answer(asker, { _tag: "Noted" }))
   if (registration !== undefined) {
     const session = moment.fresh.id()
     const beatMs = heartbeatMs(state.ledger)

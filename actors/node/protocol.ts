@@ -36,6 +36,11 @@ export const FromNode = Schema.Union([
    * Told: what runs this node's tasks does not answer; ends the session. Nothing more is heard of the node until it does.
    */
   message("Unable", { session: text, reason: text }),
+  /**
+   * Asked; answered by `Noted` once it is in the ledger. The node's process ends and will be begun again, within
+   * `forMs` or it is missed; its tasks go on meanwhile.
+   */
+  message("Away", { forMs: whole }),
   /** Told: a gap was seen, or the node has nothing; answered by a complete `Assign`. */
   message("Resync", { session: text }),
   /**

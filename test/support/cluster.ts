@@ -39,7 +39,6 @@ export interface ApiAnswer {
 }
 
 const repository = fileURLToPath(new URL("../..", import.meta.url))
-const program = join(repository, "cli/main.ts")
 const run = promisify(execFile)
 
 /** Starts a new cluster and waits until it serves and its node is ready. `cleanUp` must follow. */
@@ -65,6 +64,8 @@ export class Cluster {
   nodeId = ""
   /** The address over TCP, `http://127.0.0.1:port`. */
   http = ""
+  /** The folder whose `cli/main.ts` the next life runs: this repository, unless another release is tried. */
+  release = repository
   readonly #options: ClusterOptions
   /** Apart from what a cluster takes by itself, so that one may run on the same Engine meanwhile. */
   readonly #addrPool = `10.${100 + Math.floor(Math.random() * 100)}.0.0/16`
@@ -284,7 +285,7 @@ export class Cluster {
   }
 
   #runtime(): ReadonlyArray<string> {
-    return [...(this.#options.runtime ?? [process.execPath]), program]
+    return [...(this.#options.runtime ?? [process.execPath]), join(this.release, "cli/main.ts")]
   }
 
   #mustRun(): void {

@@ -17,6 +17,8 @@ export interface RaftView {
   readonly commit: number
   readonly applied: number
   readonly digest: string
+  /** Absent in releases before 27 November 2026. */
+  readonly featureLevel?: number
 }
 
 const loopback = "127.0.0.1"
@@ -40,18 +42,20 @@ export class Managers {
   /** `count` managers, each of them a voter of the group. `cleanUp` must follow. */
   static async start(
     count: number,
-    options: Pick<ClusterOptions, "args"> & { readonly address?: string } = {}
+    options: Pick<ClusterOptions, "args"> & { readonly address?: string; readonly release?: string } = {}
   ): Promise<Managers> {
     const made: Array<Cluster> = []
     const managers = new Managers(made)
+    const release = <One extends Cluster>(one: One): One =>
+      options.release === undefined ? one : Object.assign(one, { release: options.release })
     try {
-      const founder = await newManager("m1", options.args ?? [], options.address)
+      const founder = release(await newManager("m1", options.args ?? [], options.address))
       made.push(founder)
       await founder.restart()
       const { address, token } = await invitation(founder)
       for (let at = 2; at <= count; at++) {
         const args = [...(options.args ?? []), "--join", address, "--token", token]
-        made.push(await newManager(`m${at}`, args, options.address))
+        made.push(release(await newManager(`m${at}`, args, options.address)))
       }
       await Promise.all(made.slice(1).map((joining) => joining.restart()))
       await managers.settled()

@@ -152,7 +152,7 @@ function follow(turn: Turn, message: SessionMessage): void {
       executorSilent(turn, message.reason)
       break
     case "Leave":
-      executorSilent(turn, "node left the swarm")
+      executorSilent(turn, message.reason)
       if (turn.moment.asker !== undefined) turn.actions.push(reply(turn.moment.asker, { _tag: "Left" }))
       break
     case "ExecutorAnswers":

@@ -24,8 +24,8 @@ export type SessionMessage =
   /** Told by the engine watch: for a while now nothing could be run here, nor ended; and when that is over. */
   | { readonly _tag: "ExecutorSilent"; readonly reason: string }
   | { readonly _tag: "ExecutorAnswers" }
-  /** Asked by the daemon that leaves its cluster, before it ends all tasks; answered when the leader was told. */
-  | { readonly _tag: "Leave" }
+  /** Asked by the daemon before all tasks here end, with why; answered when the leader was told. */
+  | { readonly _tag: "Leave"; readonly reason: string }
   /** Told by the network actor at every start: it has no memory. */
   | { readonly _tag: "NetworkAwake" }
   /** Results of own actions. `session` is the one in which it was asked. */

@@ -51,6 +51,13 @@ class Desk {
     return this.book.time
   }
 
+  /** Another manager begins to lead, and with it another actor. */
+  handOver(): this {
+    this.checkAt = undefined
+    this.#follow(start({ ledger: this.book.tables, ownId: "other" }, this.#moment()))
+    return this
+  }
+
   #moment(asker?: ReplyTo) {
     const self = address("leader", "node", "n1")
     return { now: this.now, fresh: this.fresh, self, ...(asker && { asker }) }
@@ -364,6 +371,43 @@ describe("silence", () => {
     expect(tags(desk.told)).toContain("SessionClosed")
     desk.register()
     expect(desk.status).toBe("ready")
+  })
+
+  test("a node that restarts is not missed for as long as it asked for, and no longer, also by the next leader", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.say({ _tag: "Away", forMs: 15_000 })
+    expect(tags(desk.answers)).not.toContain("Noted")
+    desk.write()
+    expect(desk.answers.at(-1)).toEqual({ _tag: "Noted" })
+    expect(desk.book.tables.get("node", "n1")?.Status).toMatchObject({
+      State: "ready",
+      Message: "restarting"
+    })
+    desk.pass(5_000).handOver().pass(9_000)
+    expect(desk.asked).toEqual([])
+    desk.pass(1_100).write()
+    expect(desk.status).toBe("down")
+  })
+
+  test("a node that restarted is missed like any other again", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.say({ _tag: "Away", forMs: 600_000 }).write()
+    desk.pass(2_000).register()
+    expect(desk.book.tables.get("node", "n1")?.Status).toEqual({ State: "ready", Addr: "192.168.0.1" })
+    desk.handOver().pass(5_100).write()
+    expect(desk.status).toBe("down")
+  })
+
+  test("a node that restarts is waited for half a minute at most", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.say({ _tag: "Away", forMs: 600_000 }).write()
+    desk.pass(29_900)
+    expect(desk.asked).toEqual([])
+    desk.pass(200).write()
+    expect(desk.status).toBe("down")
   })
 
   test("DI-02 a node that registers again and again is put off for a while", () => {

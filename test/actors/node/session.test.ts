@@ -466,7 +466,7 @@ describe("an executor that does not answer", () => {
   })
 
   test("is what a node that leaves its cluster says at once, and who asked it to hears when it has", () => {
-    const session = holding("t1").tell({ _tag: "Leave" })
+    const session = holding("t1").tell({ _tag: "Leave", reason: "node left the swarm" })
     expect(session.told("node/n1")).toEqual([
       { _tag: "Unable", session: "s1", reason: "node left the swarm" }
     ])
