@@ -23,6 +23,7 @@ import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
+import { LiveKernel } from "#actors/drivers/kernel/live.ts"
 import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
@@ -551,7 +552,11 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
       ? LogMemory.none
       : LogMemory.layer({ folder: `${options.dataDir}/logs`, ...options.logMemory })
   const readers = LogReaders.layer.pipe(Layer.provideMerge(memory), Layer.provideMerge(executor))
-  return Layer.mergeAll(readers, secrets, DataPlaneLive.layer(options))
+  const kernel =
+    options.executor === "docker"
+      ? LiveKernel.layer({ nodeId: identity.nodeId, dockerHost: options.dockerHost })
+      : Layer.empty
+  return Layer.mergeAll(readers, secrets, kernel, DataPlaneLive.layer(options))
 }
 
 interface Parts {

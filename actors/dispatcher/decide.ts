@@ -237,7 +237,7 @@ function concernsNode(before: Task | undefined, after: Task | undefined): boolea
   return (
     before.NodeID !== after.NodeID ||
     before.DesiredState !== after.DesiredState ||
-    before.Attachments !== after.Attachments ||
+    !equal(before.Attachments, after.Attachments) ||
     isBefore(before.Status.State, "assigned") !== isBefore(after.Status.State, "assigned") ||
     isLive(before.Status.State) !== isLive(after.Status.State)
   )

@@ -192,7 +192,7 @@ function concernsRow(before: Task | undefined, after: Task | undefined): boolean
   if (before === undefined || after === undefined) return isPlaced((before ?? after) as Task)
   return (
     before.NodeID !== after.NodeID ||
-    before.Attachments !== after.Attachments ||
+    !equal(before.Attachments, after.Attachments) ||
     isPlaced(before) !== isPlaced(after) ||
     takesTraffic(before) !== takesTraffic(after)
   )

@@ -30,6 +30,16 @@ export const planOf = (network: Network, node?: Node): NetworkPlan => ({
   options: network.Options
 })
 
+export const mtuOption = "com.docker.network.driver.mtu"
+/** An Ethernet packet of 1500 bytes less what VXLAN puts around another: IPv4 20, UDP 8, VXLAN 8, Ethernet 14. */
+const usualMtu = 1450
+
+/** How large a packet on the overlay may be. */
+export function mtuOf(options: Readonly<Record<string, string>>): number {
+  const asked = Number(options[mtuOption])
+  return Number.isInteger(asked) && asked > 0 ? asked : usualMtu
+}
+
 const ownSubnets = (network: Network, node: Node | undefined): NetworkPlan["subnets"] | undefined => {
   const own = gatewayOn(node, network.ID)
   return own && subnetsOf(network, own.Addresses)

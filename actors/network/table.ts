@@ -69,6 +69,8 @@ export const OverlayHead = Schema.Struct({
   port: whole,
   /** Where this node's own VXLAN packets come from, and the others' arrive. */
   dataPath: text,
+  /** Of a packet on the overlay. */
+  mtu: whole,
   /** `gateway` is this node's own address on the subnet: its bridge's, and the source of what it masquerades. */
   subnets: list(Schema.Struct({ subnet: text, gateway: text })),
   internal: truth,

@@ -5,6 +5,7 @@ import { isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.t
 import { isWanted } from "#actors/model/task-state.ts"
 import { gatewayOn } from "#actors/network/allot-gateways.ts"
 import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
+import { mtuOf } from "#actors/network/plan.ts"
 import { isPlaced } from "#actors/network/reach.ts"
 import type {
   OverlayHead,
@@ -39,6 +40,7 @@ export function headOf(ledger: LedgerReader, node: Node, networkId: string): Ove
     vni: network.Vni,
     port: ledger.cluster()?.DataPathPort ?? 0,
     dataPath: dataPathOf(node),
+    mtu: mtuOf(network.Options),
     subnets: subnetsOf(network, own.Addresses),
     internal: network.Internal,
     attachable: network.Attachable,

@@ -17,6 +17,7 @@ import { type AskedExtras, askedExtras } from "#actors/model/extras.ts"
 import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
+import { macOf } from "#actors/network/table.ts"
 import { decodeBase64 } from "#actors/task/base64.ts"
 import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
 import { fill } from "#actors/task/fill.ts"
@@ -253,6 +254,7 @@ function endpoints(pursuit: Pursue, bridges: Readonly<Record<string, string>>): 
       endpoint: {
         Aliases: [...new Set(aliases)],
         ...ipam(attachment),
+        ...hardwareAddress(attachment),
         ...(asked?.DriverOpts && { DriverOpts: asked.DriverOpts })
       }
     })
@@ -267,6 +269,15 @@ function ipam({ Addresses }: Attachment): Fields {
     if (ip !== "") config[ip.includes(":") ? "IPv6Address" : "IPv4Address"] ??= ip
   }
   return Object.keys(config).length > 0 ? { IPAMConfig: config } : {}
+}
+
+/**
+ * Other nodes have written it down before the container is there. Up to API 1.43 the Engine does not read it here: its
+ * bridges derive the same from the address. What can be said there is said for all of a container's networks at once.
+ */
+function hardwareAddress({ Addresses }: Attachment): Fields {
+  const ipv4 = Addresses.map((cidr) => cidr.split("/")[0] ?? "").find((ip) => ip !== "" && !ip.includes(":"))
+  return ipv4 === undefined ? {} : { MacAddress: macOf(ipv4) }
 }
 
 /** `DOCKER_RESOURCE_GPU=uuid1,uuid2` for named resources, `DOCKER_RESOURCE_SSD=3` for counted ones. */

@@ -693,6 +693,7 @@ const routine = new Set([
   "DescribeAgain",
   "Described",
   "LookAgain",
+  "Laid",
   "PingAgain",
   "Pinged",
   "Surveyed",

@@ -8,17 +8,14 @@ import { asFilters } from "#actors/drivers/engine/containers.ts"
 import { Created, type EngineNetwork, EngineNetworks, Listed } from "#actors/drivers/engine/shapes.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
 import { ExecutorError } from "#actors/drivers/executor.ts"
+import { bridgeName } from "#actors/drivers/kernel/names.ts"
 import { networkLabel } from "#actors/drivers/labels.ts"
 import { parseSubnet, showSubnet } from "#actors/network/ip.ts"
 import { manualRange } from "#actors/network/manual-range.ts"
-import type { NetworkPlan } from "#actors/network/plan.ts"
-
-/** The Linux device of an overlay's bridge; device names have at most 15 characters. */
-export const bridgeName = (networkId: string): string => `br-t${networkId.slice(0, 10)}`
+import { mtuOf, mtuOption, type NetworkPlan } from "#actors/network/plan.ts"
 
 /** Options of an overlay that mean the same on a bridge; others, such as `encrypted`, are not the bridge's. */
-const isBridgeOption = (key: string): boolean =>
-  key === "com.docker.network.driver.mtu" || key.startsWith("com.docker.network.bridge.")
+const isBridgeOption = (key: string): boolean => key.startsWith("com.docker.network.bridge.")
 
 const bridgeOption = "com.docker.network.bridge.name"
 
@@ -111,6 +108,7 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
           },
           Options: {
             ...Object.fromEntries(Object.entries(plan.options).filter(([key]) => isBridgeOption(key))),
+            [mtuOption]: String(mtuOf(plan.options)),
             [bridgeOption]: bridgeName(plan.id)
           },
           Labels: { ...plan.labels, ...own, [networkLabel]: plan.id }
@@ -121,8 +119,16 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
   const ensure = Effect.fn("engine.ensureNetwork")(function* (plan: NetworkPlan) {
     const there = yield* ours
     for (const network of there.filter((network) => idOf(network) === plan.id)) {
-      if (hasSubnets(network, plan)) return network.Id
-      yield* removeUnused(network)
+      if (hasGateways(network, plan)) return network.Id
+      // One with another gateway goes with its last container; until then the bridge has both addresses.
+      const isGone = yield* removeUnused(network).pipe(
+        Effect.as(true),
+        Effect.catchIf(
+          (error) => isInUse(error) && hasSubnets(network, plan),
+          () => Effect.succeed(false)
+        )
+      )
+      if (!isGone) return network.Id
     }
     // Left over from an overlay of this name that was removed and made anew.
     for (const network of there.filter(({ Name }) => Name === plan.name)) {
@@ -160,10 +166,15 @@ const rangeOf = (plan: NetworkPlan, text: string): { readonly IPRange?: string }
   return range === undefined ? {} : { IPRange: showSubnet(range) }
 }
 
+const hasGateways = (network: EngineNetwork, plan: NetworkPlan): boolean => {
+  const actual = (network.IPAM?.Config ?? []).map(({ Subnet, Gateway }) => `${Subnet} ${Gateway}`)
+  return plan.subnets.every(({ subnet, gateway }) => actual.includes(`${subnet} ${gateway}`))
+}
+
+/** Whatever the gateways. */
 const hasSubnets = (network: EngineNetwork, plan: NetworkPlan): boolean => {
-  const actual = (network.IPAM?.Config ?? []).map(({ Subnet }) => Subnet ?? "").sort()
-  const wanted = plan.subnets.map(({ subnet }) => subnet).sort()
-  return wanted.every((subnet) => actual.includes(subnet))
+  const actual = (network.IPAM?.Config ?? []).map(({ Subnet }) => Subnet ?? "")
+  return plan.subnets.every(({ subnet }) => actual.includes(subnet))
 }
 
 const inUse = (network: EngineNetwork, why: string) =>

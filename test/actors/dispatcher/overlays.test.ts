@@ -156,8 +156,8 @@ test("a task serves from the moment that it runs until it is no longer wanted", 
   cluster.hear()
   const serving = () => cluster.tables("n1")[0]?.services[0]?.tasks.map((task) => task.serving)
   expect(serving()).toEqual([true])
-  cluster.stage.stubborn.add(id)
-  cluster.stage.scale("web", 0).look("web")
+  const shut = [{ id, DesiredState: "shutdown" as const }]
+  cluster.stage.book.must({ type: "tasks.change", v: 1, create: [], update: shut, remove: [] })
   cluster.hear()
   expect(serving()).toEqual([false])
   cluster.stage.report(id, "shutdown")

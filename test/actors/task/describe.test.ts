@@ -218,7 +218,8 @@ suite("the container of a task", () => {
         networkId: "engine-1",
         endpoint: {
           Aliases: ["web", "tasks.web", "www", "abcdefghijkl"],
-          IPAMConfig: { IPv4Address: "10.0.1.5", IPv6Address: "fd00::5" }
+          IPAMConfig: { IPv4Address: "10.0.1.5", IPv6Address: "fd00::5" },
+          MacAddress: "02:42:0a:00:01:05"
         }
       }
     ])

@@ -1,0 +1,186 @@
+/** Overlays over three machines with Engines of their own: what only kernels, bridges and real packets show. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { execFileSync } from "node:child_process"
+import process from "node:process"
+import type { Machine } from "#test/lab/machines.ts"
+import { docker } from "#test/support/docker-cli.ts"
+
+setDefaultTimeout(90_000)
+
+// A lab of its own: read once, when the lab's modules are.
+process.env.TROUPE_LAB = "to"
+process.env.TROUPE_LAB_NET = "10.78.0"
+const { call, containersOf, elapsed, specOf } = await import("#test/bench/vs-swarm/api.ts")
+const { openSite } = await import("#test/bench/vs-swarm/site.ts")
+const { engineOf, namespaceOf, socketOf } = await import("#test/lab/machines.ts")
+const { startAgain } = await import("#test/lab/raise.ts")
+const { signal, isAlive } = await import("#test/lab/processes.ts")
+
+type Site = Awaited<ReturnType<typeof openSite>>
+let site: Site
+const machine = (at: number): Machine => site.machines[at] as Machine
+const door = (): string => socketOf(machine(0).name)
+const engine = ({ name }: Machine): string => `unix://${engineOf(name)}`
+
+/** In the machine's network, as its administrator. */
+const on = ({ name }: Machine, ...command: ReadonlyArray<string>): string =>
+  execFileSync("nsenter", [`--net=/run/netns/${namespaceOf(name)}`, ...command], { encoding: "utf8" })
+const devices = (at: Machine): ReadonlyArray<string> =>
+  on(at, "ip", "-o", "link", "show", "type", "vxlan").match(/vx-t\w+/g) ?? []
+
+interface Endpoint {
+  readonly IPAddress: string
+  readonly MacAddress: string
+  readonly Gateway: string
+}
+interface Place {
+  readonly machine: Machine
+  readonly id: string
+  readonly networks: Readonly<Record<string, Endpoint>>
+}
+
+/** The service's one container on a machine. */
+async function placeOf(service: string, at: Machine): Promise<Place> {
+  const [found] = (await containersOf(engineOf(at.name), service)).filter(({ State }) => State === "running")
+  const id = found?.Id ?? ""
+  const seen = await call<{
+    NetworkSettings: { Networks: Readonly<Record<string, Endpoint>> }
+  }>(engineOf(at.name), "GET", `/containers/${id}/json`)
+  return { machine: at, id, networks: seen.NetworkSettings.Networks }
+}
+
+const inside = ({ machine: at, id }: Place, ...command: ReadonlyArray<string>) =>
+  docker(engine(at), ["exec", id, ...command])
+const reaches = async (from: Place, address: string): Promise<boolean> =>
+  (await inside(from, "ping", "-c", "1", "-W", "1", address)).code === 0
+
+const runsEverywhere = (service: string): Promise<number> =>
+  elapsed(
+    `${service} on every machine`,
+    async () => {
+      for (const at of site.machines) {
+        const found = await containersOf(engineOf(at.name), service)
+        if (!found.some(({ State }) => State === "running")) return false
+      }
+      return true
+    },
+    100,
+    60_000
+  )
+
+async function deployEverywhere(service: string, ...networks: ReadonlyArray<string>): Promise<void> {
+  const spec = specOf(service, 1)
+  const serve = ["sh", "-c", "trap exit TERM; httpd -p 8080 -h /bin; while :; do sleep 1 & wait; done"]
+  await call(door(), "POST", "/services/create", {
+    ...spec,
+    Mode: { Global: {} },
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      ContainerSpec: { ...spec.TaskTemplate.ContainerSpec, Command: serve },
+      Networks: networks.map((Target) => ({ Target }))
+    }
+  })
+  await runsEverywhere(service)
+}
+
+const address = (place: Place, network: string): string => place.networks[network]?.IPAddress ?? ""
+
+beforeAll(async () => {
+  site = await openSite("troupe", 3, 1)
+  for (const Name of ["front", "back"]) {
+    await call(door(), "POST", "/networks/create", { Name, Driver: "overlay" })
+  }
+  await deployEverywhere("web", "front")
+  await deployEverywhere("db", "back")
+  await deployEverywhere("both", "front", "back")
+}, 240_000)
+afterAll(async () => {
+  await site?.close()
+}, 60_000)
+
+test("containers on different machines reach each other by address, with large packets, from the first one on", async () => {
+  const places = await Promise.all(site.machines.map((at) => placeOf("web", at)))
+  for (const from of places) {
+    for (const to of places) {
+      if (from === to) continue
+      expect(await reaches(from, address(to, "front"))).toBe(true)
+      const { code, stdout } = await inside(
+        from,
+        ...["sh", "-c", `timeout 5 wget -qO- http://${address(to, "front")}:8080/busybox | wc -c`]
+      )
+      expect(code).toBe(0)
+      expect(Number(stdout.toString())).toBeGreaterThan(500_000)
+    }
+    const mtu = await inside(from, "cat", "/sys/class/net/eth0/mtu")
+    expect(mtu.text).toBe("1450")
+  }
+})
+
+test("AL-10 each machine has an address of its own, which the others' containers reach, too", async () => {
+  const places = await Promise.all(site.machines.map((at) => placeOf("web", at)))
+  const gateways = places.map(({ networks }) => networks.front?.Gateway ?? "")
+  expect(new Set(gateways).size).toBe(3)
+  for (const from of places) for (const to of gateways) expect(await reaches(from, to)).toBe(true)
+})
+
+test("a container on two networks reaches both, and from one of them the other is not reached", async () => {
+  const [web, db] = [await placeOf("web", machine(0)), await placeOf("db", machine(1))]
+  const both = await placeOf("both", machine(2))
+  expect(await reaches(both, address(web, "front"))).toBe(true)
+  expect(await reaches(both, address(db, "back"))).toBe(true)
+  for (const at of site.machines) {
+    expect(await reaches(web, address(await placeOf("db", at), "back"))).toBe(false)
+  }
+})
+
+test("hardware addresses are the ones that were written down ahead", async () => {
+  const both = await placeOf("both", machine(1))
+  for (const { IPAddress, MacAddress } of Object.values(both.networks)) {
+    const bytes = IPAddress.split(".").map((byte) => Number(byte).toString(16).padStart(2, "0"))
+    expect(MacAddress).toBe(`02:42:${bytes.join(":")}`)
+  }
+})
+
+test("what is deleted by hand is there again within five seconds", async () => {
+  const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(1))]
+  for (const device of devices(machine(0))) on(machine(0), "ip", "link", "delete", device)
+  expect(await reaches(from, address(to, "front"))).toBe(false)
+  const back = () => reaches(from, address(to, "front"))
+  expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
+  on(machine(1), "sh", "-c", `for d in ${devices(machine(1)).join(" ")}; do bridge fdb flush dev $d; done`)
+  expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
+})
+
+/** Pings once a second for as long; says how many of a hundred were lost. */
+const losses = async (from: Place, to: string, seconds: number): Promise<string> => {
+  const { text } = await inside(from, "ping", "-q", "-c", String(seconds), to)
+  return /(\d+)% packet loss/.exec(text)?.[1] ?? text
+}
+
+test("an Engine that ends and begins again leaves traffic alone, and what it carries is as it was", async () => {
+  const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(2))]
+  const lost = losses(from, address(to, "front"), 8)
+  signal(to.machine.enginePid, "SIGTERM")
+  await elapsed("its end", async () => !isAlive(to.machine.enginePid), 20, 10_000)
+  await startAgain(to.machine)
+  expect(await lost).toBe("0")
+  expect((await placeOf("web", machine(2))).id).toBe(to.id)
+})
+
+test("a node that is killed leaves traffic alone, and takes up where it was when it is back", async () => {
+  const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(2))]
+  signal(to.machine.nodePid, "SIGKILL")
+  await elapsed("its end", async () => !isAlive(to.machine.nodePid), 20, 10_000)
+  expect(await losses(from, address(to, "front"), 8)).toBe("0")
+  await startAgain(to.machine)
+  const again = async () => reaches(from, address(await placeOf("web", machine(2)), "front"))
+  await elapsed("a way again", again, 200, 30_000)
+})
+
+test("nothing of a network is left when it is gone", async () => {
+  for (const service of ["web", "db", "both"]) await call(door(), "DELETE", `/services/${service}`)
+  const isBare = async (): Promise<boolean> =>
+    site.machines.every((at) => devices(at).length === 0 && !on(at, "ip", "-o", "link").includes("br-t"))
+  await elapsed("bare machines", isBare, 200, 60_000)
+  for (const network of ["front", "back"]) await call(door(), "DELETE", `/networks/${network}`)
+})
