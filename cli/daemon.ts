@@ -24,6 +24,7 @@ import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/a
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { LiveKernel } from "#actors/drivers/kernel/live.ts"
+import { Kernel } from "#actors/drivers/kernel.ts"
 import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
@@ -197,7 +198,8 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
   const credentials = yield* openCredentials(options.dataDir, opened)
   // The next life may be due before this one has come up: a manager may wait for others that it is no longer one of.
   const superseded = Effect.as(credentials.superseded, "another role" as End)
-  const placed = options.isPlaced ? options : { ...options, ...held.place }
+  const dataPathAddr = options.dataPathAddr ?? held.place?.dataPathAddr
+  const placed = { ...options, ...(options.isPlaced ? {} : held.place), dataPathAddr }
   return yield* Effect.raceFirst(Effect.scoped(serveMember(placed, credentials, lives)), superseded).pipe(
     Effect.catchIf(
       (error) => error instanceof WentOnWithout,
@@ -281,8 +283,10 @@ const serveAside = Effect.fnUntraced(function* (
 ) {
   const identity: Identity = held.membership
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
-  const executor = Context.get(yield* Layer.build(driversOf(options, identity)), Executor)
-  const leave = () => leaving(options, lives, Effect.orDie(removeTasks(executor)))
+  const drivers = yield* Layer.build(driversOf(options, identity))
+  const executor = Context.get(drivers, Executor)
+  const leave = () =>
+    leaving(options, lives, Effect.orDie(removeTasks(executor, Context.get(drivers, Kernel))))
   return yield* serveAlone(options, identity, lives, ends, {
     ...life,
     root: () => held.membership.root,
@@ -405,6 +409,7 @@ const serveMember = Effect.fnUntraced(function* (
       nodeTree({
         ...identity,
         addr: options.advertiseAddr,
+        ...(options.dataPathAddr !== undefined && { dataPath: options.dataPathAddr }),
         name: options.name,
         certified: true,
         ...(natsServer && { nats: natsServer.status() })
@@ -414,7 +419,11 @@ const serveMember = Effect.fnUntraced(function* (
     .pipe(Effect.provideContext(natsServer ? Context.add(shared, NatsServer, natsServer) : shared))
 
   const parting = Effect.all(
-    [sayGoodbye(system, identity.nodeId, "node left the swarm"), node.stop, removeTasks(executor)],
+    [
+      sayGoodbye(system, identity.nodeId, "node left the swarm"),
+      node.stop,
+      removeTasks(executor, Context.get(drivers, Kernel))
+    ],
     { discard: true }
   ).pipe(Effect.orDie)
   const asked = yield* Deferred.make<End>()

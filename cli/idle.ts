@@ -28,7 +28,7 @@ export interface Idle {
 export function idle(options: NodeOptions, begun: Effect.Effect<string, Refused>): Idle {
   let isBusy = false
   const begin = (
-    asked: Pick<SwarmInitRequest, "ListenAddr" | "AdvertiseAddr" | "Availability">,
+    asked: Pick<SwarmInitRequest, "ListenAddr" | "AdvertiseAddr" | "DataPathAddr" | "Availability">,
     become: (options: NodeOptions) => Effect.Effect<Held, Error>
   ): Effect.Effect<string, Refused> =>
     Effect.gen(function* () {
@@ -36,10 +36,10 @@ export function idle(options: NodeOptions, begun: Effect.Effect<string, Refused>
       const place = placeOf(asked, machineOf(options))
       if (isRefusal(place)) return yield* Refused.of(place)
       isBusy = true
-      const { listenAddr, advertiseAddr } = place
+      const { joinPort: _kept, ...reached } = place
       const availability = availabilityOf(asked.Availability, options)
       const held = yield* become({ ...options, ...place, availability })
-      yield* writeHeld(options.dataDir, { ...held, place: { listenAddr, advertiseAddr } })
+      yield* writeHeld(options.dataDir, { ...held, place: reached })
       return yield* begun
     }).pipe(
       Effect.catch((error) => Effect.fail(error instanceof Refused ? error : refusalOf(error))),

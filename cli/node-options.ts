@@ -45,6 +45,8 @@ export interface NodeOptions {
   readonly natsPort: number
   readonly routePort: number
   readonly advertiseAddr: string
+  /** Where VXLAN packets come in and go out; undefined: at `advertiseAddr`. */
+  readonly dataPathAddr: string | undefined
   /** Subnets that a new cluster's networks are cut from. */
   readonly addrPool: ReadonlyArray<string>
   readonly availability: "active" | "pause" | "drain"
@@ -99,6 +101,7 @@ export const nodeFlags = {
   natsPort: text("nats-port", "nats-server's client port; 0 for any; default 4222"),
   routePort: text("route-port", "nats-server's port for other nats-servers; 0 for any; default 6222"),
   advertiseAddr: text("advertise-addr", "the address other nodes are told; default: of the first interface"),
+  dataPathAddr: text("data-path-addr", "the address for traffic of overlays; default: --advertise-addr"),
   availability: text("availability", "active, pause or drain; default active"),
   defaultAddrPool: text(
     "default-addr-pool",
@@ -245,6 +248,10 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   if (parseAddress(advertiseAddr) === undefined) {
     return yield* BadOption.of("advertise-addr", advertiseAddr, "an IPv4 or IPv6 address")
   }
+  const dataPathAddr = given("dataPathAddr")
+  if (dataPathAddr !== undefined && parseAddress(dataPathAddr) === undefined) {
+    return yield* BadOption.of("data-path-addr", dataPathAddr, "an IPv4 or IPv6 address")
+  }
   const dockerHost = given("dockerHost") ?? process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock"
   if (parseEngineAddress(dockerHost) instanceof Error) {
     return yield* BadOption.of("docker-host", dockerHost, "unix:///path or tcp://host:port")
@@ -277,6 +284,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     natsPort: yield* portOf("nats-port", given("natsPort") ?? "4222"),
     routePort: yield* portOf("route-port", given("routePort") ?? "6222"),
     advertiseAddr,
+    dataPathAddr,
     availability: yield* oneOf("availability", given("availability") ?? "active", [
       "active",
       "pause",

@@ -31,7 +31,11 @@ const Wish = Schema.Struct({
 })
 export type Wish = typeof Wish.Type
 
-const Place = Schema.Struct({ listenAddr: Schema.String, advertiseAddr: Schema.String })
+const Place = Schema.Struct({
+  listenAddr: Schema.String,
+  advertiseAddr: Schema.String,
+  dataPathAddr: Schema.optionalKey(Schema.String)
+})
 
 const Held = Schema.Struct({
   format: Schema.Literal(1),

@@ -15,6 +15,8 @@ export interface NodeTreeOptions {
   readonly clusterId: string
   /** Where other nodes reach this one; shown as the node's address. */
   readonly addr?: string
+  /** Where VXLAN packets reach it, where that is not `addr`. */
+  readonly dataPath?: string
   /** What the node is called; the machine's own name unless given. */
   readonly name?: string
   /** How the node's own nats-server fares, where it has one. */
@@ -33,6 +35,7 @@ export interface NodeTreeOptions {
 export const nodeTree = ({
   clusterId,
   addr = "127.0.0.1",
+  dataPath,
   name,
   nats,
   certified = false
@@ -49,7 +52,15 @@ export const nodeTree = ({
       permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
-      permanent(session, { props: { clusterId, addr, certified, ...(name !== undefined && { name }) } }),
+      permanent(session, {
+        props: {
+          clusterId,
+          addr,
+          certified,
+          ...(name !== undefined && { name }),
+          ...(dataPath !== undefined && { dataPath })
+        }
+      }),
       permanent(logs),
       // What it has read is written as it is read; the rest is read again.
       permanent(logKeeper, { stopWithin: 0 })

@@ -55,6 +55,7 @@ describe("a bad value is an error that names the flag, the value and what is exp
       "10.1.0.0/16,10.2.0.0/30",
       "--default-addr-pool '10.2.0.0/30': expected an IPv4 subnet of at least a /24"
     ],
+    ["dataPathAddr", "eth1", "--data-path-addr 'eth1': expected an IPv4 or IPv6 address"],
     ["natsPort", "-1", "--nats-port '-1': expected a port from 0 to 65535"],
     ["availability", "busy", "--availability 'busy': expected one of active, pause, drain"]
   ])("%s %s", (flag, value, message) => {

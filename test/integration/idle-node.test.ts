@@ -44,6 +44,8 @@ test("what cannot be meant is refused by name, and nothing has begun", async () 
   for (const [flags, text] of [
     [["--listen-addr", "nowhere0"], "listen address must be an IP address or network interface"],
     [["--advertise-addr", "0.0.0.0"], "advertise address must be a non-zero IP address or network interface"],
+    [["--data-path-addr", "0.0.0.0"], "data path address must be a non-zero IP address or network interface"],
+    [["--data-path-addr", "127.0.0.1:99"], "(without a port number), got 127.0.0.1:99"],
     [["--data-path-port", "80"], "Datapath port number (80) is not in valid range (1024-49151)"],
     [["--cert-expiry", "1m"], "minimum certificate expiry time is: 1h0m0s"],
     [

@@ -25,7 +25,13 @@ import { type Filters, hasLabels, hasPrefix, isOneOf, valuesOf } from "#actors/g
 import { parseSwitch } from "#actors/gateway/parse-query.ts"
 import { parseUntil } from "#actors/gateway/parse-until.ts"
 import { type Answer, created, gone, isRefusal, ok, refused, refusing } from "#actors/gateway/response.ts"
-import { type EndpointInfo, isUsed, networkResource, networkUse } from "#actors/gateway/shape/network.ts"
+import {
+  type EndpointInfo,
+  isUsed,
+  networkPeers,
+  networkResource,
+  networkUse
+} from "#actors/gateway/shape/network.ts"
 import { checkNetwork, isOurs } from "#actors/gateway/validate/check-network.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
@@ -108,7 +114,7 @@ const describe = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Answer, Refused> {
   const { on: verbose } = yield* orRefuse(parseSwitch(call.query, "verbose"))
   const containers = yield* containersOf(gateway, network)
-  const resource = networkResource(network, containers)
+  const resource = { ...networkResource(network, containers), ...networkPeers(reader, network) }
   return ok(verbose ? { ...resource, ...networkUse(reader, network) } : resource)
 })
 

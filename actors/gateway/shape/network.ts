@@ -2,8 +2,10 @@
 import { ipam as ipamLayout } from "#actors/gateway/shape/layouts.ts"
 import { render } from "#actors/gateway/shape/render.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import type { Network, Node, Task } from "#actors/model/objects.ts"
+import type { Network, Task } from "#actors/model/objects.ts"
 import { nameOfTask } from "#actors/model/service-facts.ts"
+import { gatewayOn } from "#actors/network/allot-gateways.ts"
+import { dataPathOf } from "#actors/network/tabulate.ts"
 
 /** What the Engine calls the VXLAN ids of an overlay, one per subnet. */
 const vniOption = "com.docker.network.driver.overlay.vxlanid_list"
@@ -47,27 +49,43 @@ export function networkResource(
   }
 }
 
-/** Nodes with a live task on the network, and the services on it with their tasks: `?verbose=true`. */
+interface PeerInfo {
+  readonly Name: string
+  readonly IP: string
+}
+
+/** The nodes that take part in the network, and where its packets reach them; absent when there are none. */
+export function networkPeers(
+  reader: LedgerReader,
+  network: Network
+): { readonly Peers?: ReadonlyArray<PeerInfo> } {
+  const nodes = [...reader.all("node")].filter((node) => gatewayOn(node, network.ID) !== undefined)
+  if (nodes.length === 0) return {}
+  const Peers = nodes
+    .sort((a, b) => (a.ID < b.ID ? -1 : 1))
+    .map((node) => ({
+      Name: node.ID.slice(0, 12),
+      IP: dataPathOf(node)
+    }))
+  return { Peers }
+}
+
+/** The services on the network with their tasks: `?verbose=true`. */
 export function networkUse(
   reader: LedgerReader,
   network: Network
-): {
-  readonly Peers?: ReadonlyArray<{ readonly Name: string; readonly IP: string }>
-  readonly Services?: Readonly<Record<string, unknown>>
-} {
-  const nodes = new Map<string, Node>()
+): { readonly Services?: Readonly<Record<string, unknown>> } {
   const services: Record<string, unknown> = {}
   for (const service of reader.servicesUsing("network", network.ID)) {
     const tasks: Array<Record<string, unknown>> = []
     for (const task of reader.tasksOfService(service.ID)) {
       if (task.Status.State !== "running") continue
       const node = task.NodeID === undefined ? undefined : reader.get("node", task.NodeID)
-      if (node !== undefined) nodes.set(node.ID, node)
       tasks.push({
         Name: nameOfTask(service.Spec.Name ?? service.ID, task),
         EndpointID: "",
         EndpointIP: addressOn(task, network.ID),
-        Info: { "Host IP": node?.Status.Addr ?? "" }
+        Info: { "Host IP": node === undefined ? "" : dataPathOf(node) }
       })
     }
     const vip = service.Endpoint?.VirtualIPs?.find((candidate) => candidate.NetworkID === network.ID)
@@ -80,14 +98,7 @@ export function networkUse(
       Tasks: tasks
     }
   }
-  const peers = [...nodes.values()].map((node) => ({
-    Name: node.ID.slice(0, 12),
-    IP: node.Status.Addr ?? ""
-  }))
-  return {
-    ...(peers.length === 0 ? {} : { Peers: peers }),
-    ...(Object.keys(services).length === 0 ? {} : { Services: services })
-  }
+  return Object.keys(services).length === 0 ? {} : { Services: services }
 }
 
 const addressOn = (task: Task, networkId: string): string =>

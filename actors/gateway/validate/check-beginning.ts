@@ -11,6 +11,8 @@ export interface Place {
   readonly listenAddr: string
   readonly joinPort: number
   readonly advertiseAddr: string
+  /** Absent: `advertiseAddr`. */
+  readonly dataPathAddr?: string
 }
 
 /** What the machine has: the first IPv4 address of each interface by its name, and the one it is usually reached by. */
@@ -25,9 +27,16 @@ const badListen = "listen address must be an IP address or network interface (wi
 const badAdvertise =
   "advertise address must be a non-zero IP address or network interface (with optional port number)"
 
+const badDataPath =
+  "data path address must be a non-zero IP address or network interface (without a port number)"
+
 /** Where the node is to listen, and what it is to tell others. */
 export function placeOf(
-  { ListenAddr = "", AdvertiseAddr = "" }: Pick<SwarmInitRequest, "ListenAddr" | "AdvertiseAddr">,
+  {
+    ListenAddr = "",
+    AdvertiseAddr = "",
+    DataPathAddr = ""
+  }: Pick<SwarmInitRequest, "ListenAddr" | "AdvertiseAddr" | "DataPathAddr">,
   machine: Machine
 ): Place | Refusal {
   const listen = resolve(ListenAddr === "" ? "0.0.0.0" : ListenAddr, machine)
@@ -36,10 +45,14 @@ export function placeOf(
   const advertised = resolve(AdvertiseAddr === "" ? usual : AdvertiseAddr, machine)
   if (advertised === undefined || isUnspecified(advertised.host))
     return refuse("invalidArgument", `${badAdvertise}, got ${AdvertiseAddr}`)
+  const dataPath = DataPathAddr === "" ? undefined : resolve(DataPathAddr, machine)
+  if (DataPathAddr !== "" && (dataPath?.port !== undefined || isUnspecified(dataPath?.host ?? "::")))
+    return refuse("invalidArgument", `${badDataPath}, got ${DataPathAddr}`)
   return {
     listenAddr: listen.host,
     joinPort: listen.port ?? machine.usualJoinPort,
-    advertiseAddr: advertised.host
+    advertiseAddr: advertised.host,
+    ...(dataPath === undefined ? {} : { dataPathAddr: dataPath.host })
   }
 }
 

@@ -34,6 +34,12 @@ export function checkNetwork(request: NetworkCreateRequest): Refusal | undefined
   if (driver !== "" && driver !== "overlay") {
     return refuse("notImplemented", `network driver ${driver} is not supported in the swarm: use overlay`)
   }
+  if ("encrypted" in (request.Options ?? {})) {
+    return refuse(
+      "notImplemented",
+      `network ${request.Name}: option encrypted is not supported yet: expected an overlay without it, as nothing here encrypts what it carries`
+    )
+  }
   const ipam = request.IPAM?.Driver ?? ""
   if (ipam !== "" && ipam !== "default") {
     return refuse("notImplemented", `IPAM driver ${ipam} is not supported in the swarm: use default`)

@@ -49,6 +49,8 @@ export interface SessionProps {
   readonly clusterId: string
   /** Where other nodes reach this one. */
   readonly addr: string
+  /** Where VXLAN packets reach it, where that is not `addr`. */
+  readonly dataPath?: string
   /** What the node is called, where that is not what its machine says. */
   readonly name?: string
   /** Whether it has a certificate, whose actor knows of what kind. */
@@ -206,10 +208,11 @@ function follow(turn: Turn, message: SessionMessage): void {
 
 function described(turn: Turn, description: NodeDescription): void {
   const { session } = turn
-  const { name } = session.props
+  const { name, dataPath } = session.props
   session.description = {
     ...description,
     ...(name === undefined ? {} : { Hostname: name }),
+    ...(dataPath === undefined ? {} : { DataPath: dataPath }),
     ...(session.certificate && { TLSInfo: session.certificate }),
     FeatureLevel: featureLevel
   }

@@ -143,6 +143,16 @@ test("inspect has the containers of this node, and on request who else is on the
     status: 200,
     body: { ...here, Containers: { c1: endpoint } }
   })
+  const { body: alone } = await gateway.get("/networks/net1")
+  expect([alone.Peers, alone.Services]).toEqual([undefined, undefined])
+  const gateways = [{ NetworkID: id, Addresses: ["10.0.1.4"] }]
+  await gateway.write({
+    type: "node.gateways",
+    v: 1,
+    nodes: [{ id: "oyqb8ci8oz67mq8otvbjcb0md", gateways }]
+  })
+  const { body: plain } = await gateway.get("/networks/net1")
+  expect([plain.Peers, plain.Services]).toEqual([[{ Name: "oyqb8ci8oz67", IP: "10.78.0.11" }], undefined])
   const { body } = await gateway.get("/networks/net1?verbose=true")
   expect(body.Containers).toEqual({ c1: endpoint })
   expect(body.Peers).toEqual([{ Name: "oyqb8ci8oz67", IP: "10.78.0.11" }])
@@ -245,4 +255,11 @@ test("an overlay needs a manager: 403, where all else is 503", async () => {
   const reply = await gateway.post("/networks/create", overlay("net1"))
   expect(reply.status).toBe(403)
   expect(reply.body.message).toStartWith('This node is not a swarm manager. Use "docker swarm init"')
+})
+
+test("an encrypted overlay is refused rather than made without what was asked for", async () => {
+  const gateway = await TestGateway.start()
+  const answer = await gateway.post("/networks/create", overlay("safe", { Options: { encrypted: "" } }))
+  expect(answer.status).toBe(501)
+  expect(answer.body.message).toStartWith("network safe: option encrypted is not supported yet")
 })

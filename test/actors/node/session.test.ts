@@ -23,7 +23,9 @@ class Subject {
   readonly #fresh = Fresh.from(3)
   readonly #self = { home: "n1", kind: "session", id: "main" }
 
-  constructor(props: { readonly name?: string; readonly certified?: boolean } = {}) {
+  constructor(
+    props: { readonly name?: string; readonly dataPath?: string; readonly certified?: boolean } = {}
+  ) {
     const moment = aMoment(this.now, this.#fresh, this.#self)
     const step = start({ clusterId: "c1", addr: "10.0.0.1", ...props }, moment)
     this.state = step.state
@@ -496,6 +498,13 @@ describe("a machine that changes", () => {
         { _tag: "Describe", session: "s1", description: { ...more, FeatureLevel: featureLevel } }
       ])
     }
+  })
+
+  test("says where the traffic of overlays reaches it, where that is elsewhere", () => {
+    const asked = new Subject({ dataPath: "10.9.0.1" }).tell(described).asked
+    expect(asked).toMatchObject([
+      { _tag: "Ask", message: { _tag: "Register", addr: "10.0.0.1", description: { DataPath: "10.9.0.1" } } }
+    ])
   })
 
   test("that has another certificate says so, and keeps saying it with whatever else changes", () => {
