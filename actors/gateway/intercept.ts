@@ -19,13 +19,13 @@ import {
 } from "#actors/gateway/name-networks.ts"
 import { splitVersion } from "#actors/gateway/negotiate.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import type { Network } from "#actors/model/objects.ts"
+import type { Network, Node } from "#actors/model/objects.ts"
 import { holds, parseAddress, parseSubnet, showSubnet } from "#actors/network/ip.ts"
 import { manualRange } from "#actors/network/manual-range.ts"
 import { planOf } from "#actors/network/plan.ts"
 
 export interface InterceptOptions {
-  readonly gateway: Pick<Gateway, "ledger">
+  readonly gateway: Pick<Gateway, "ledger" | "nodeId">
   readonly engine: Pick<EngineClientService, "call">
   readonly executor: Pick<ExecutorService, "ensureNetwork">
 }
@@ -39,6 +39,8 @@ const answer = (status: number, message: string): Verdict => ({ _tag: "Answer", 
 
 export function makeInterceptor({ gateway, engine, executor }: InterceptOptions): Interceptor {
   const reader = (): LedgerReader | undefined => gateway.ledger()?.read
+  /** Its bridges have its own addresses. */
+  const here = (): Node | undefined => reader()?.get("node", gateway.nodeId)
 
   /** What the Engine calls the bridge of each network that is ours, or why it may not be used. */
   const resolve = (
@@ -69,7 +71,7 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
    */
   const bridgeOf = (network: Network) =>
     Effect.gen(function* () {
-      const id = yield* executor.ensureNetwork(planOf(network))
+      const id = yield* executor.ensureNetwork(planOf(network, here()))
       const { status, body } = yield* engine.call("GET", "/networks")
       if (status !== 200 || !Array.isArray(body)) return id
       const there = body as ReadonlyArray<{ readonly Id: string; readonly Name: string }>
@@ -116,7 +118,7 @@ export function makeInterceptor({ gateway, engine, executor }: InterceptOptions)
       for (const [name, endpoint] of Object.entries(endpointsOf(body))) {
         const network = findExactly(reader(), name)
         if (network?.Attachable !== true) continue
-        const bridge = yield* executor.ensureNetwork(planOf(network))
+        const bridge = yield* executor.ensureNetwork(planOf(network, here()))
         const { NetworkID, IPAMConfig, Aliases, Links, DriverOpts } = endpoint
         if (NetworkID === bridge) continue
         yield* engine.call("POST", `/networks/${encodeURIComponent(name)}/disconnect`, {

@@ -15,6 +15,7 @@ import { makeInterceptor } from "#actors/gateway/intercept.ts"
 import { backupRoutes } from "#actors/gateway/routes/backup.ts"
 import { logRoutes } from "#actors/gateway/routes/logs.ts"
 import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
+import { nodeNetworkRoutes } from "#actors/gateway/routes/node-network.ts"
 import { raftRoutes } from "#actors/gateway/routes/raft.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
 import { type CannotListen, type Doors, serveGateway } from "#actors/gateway/server.ts"
@@ -92,6 +93,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       logRoutes({ gateway, system, headers }),
       metricsRoutes({ text: system.metrics, headers }),
       backupRoutes({ ledger, nodeId, version: options.version, clock, headers }),
+      nodeNetworkRoutes({ nodeId, system, headers }),
       raftRoutes({ status: () => ledger()?.status() ?? outOfService(options), headers }),
       { fetch: (request) => app.fetch(request), owns }
     ],

@@ -3,10 +3,10 @@ import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import { isLaid, laid, lay, look, noOverlays, type Overlays } from "#actors/network/lay.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
-import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
+import type { NetworkAction, NetworkMessage, NetworkView } from "#actors/network/protocol.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { TaskMessage } from "#actors/task/protocol.ts"
-import { type CommonAction, later, tell } from "#runtime/actions.ts"
+import { type CommonAction, later, reply, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { never } from "#runtime/assert.ts"
 import { type Moment, type Step, stay } from "#runtime/behaviour.ts"
@@ -93,6 +93,8 @@ export function decide(state: Networks, message: NetworkMessage, moment: Moment)
       return resume(state, lay({ ...state.overlays, tables: message.tables }))
     case "LookAgain":
       return lookAgain(state)
+    case "Show":
+      return moment.asker === undefined ? stay(state) : stay(state, reply(moment.asker, view(state)))
     case "Laid": {
       const step = resume(state, laid(state.overlays, message.round, message.report))
       const freed = free(step.state, moment)
@@ -190,6 +192,13 @@ function free(state: Networks, { self }: Moment): Result {
     .map(({ taskId, bridges }) => tellTask(self.home, taskId, { _tag: "Networked", bridges }))
   return { state: { ...state, waiters: state.waiters.filter((waiter) => !isFree(waiter)) }, actions }
 }
+
+const view = ({ overlays: { tables, done, repairs, problems } }: Networks): NetworkView => ({
+  tables,
+  rounds: done,
+  repairs,
+  problems
+})
 
 /** A bridge that the Engine could not make, or lost, is asked for again. */
 function lookAgain(before: Networks): Result {

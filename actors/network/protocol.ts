@@ -22,6 +22,8 @@ export type NetworkMessage =
   | { readonly _tag: "Tables"; readonly tables: ReadonlyArray<OverlayTable> }
   /** Told by the session: all published ports of the cluster. The newest replaces the ones before. */
   | { readonly _tag: "Publish"; readonly ports: ReadonlyArray<PublishedPort> }
+  /** Asked by whoever shows it; answered by a `NetworkView`. */
+  | { readonly _tag: "Show" }
   /** Results of own actions. */
   | { readonly _tag: "Ensured"; readonly id: string; readonly bridge: string }
   | {
@@ -42,6 +44,16 @@ export type NetworkMessage =
   | { readonly _tag: "PublishAgain" }
   | { readonly _tag: "ListAgain" }
   | { readonly _tag: "LookAgain" }
+
+/** What a node knows of its overlays, and how its kernel was found. */
+export interface NetworkView {
+  readonly tables: ReadonlyArray<OverlayTable>
+  /** How often the kernel was looked at. */
+  readonly rounds: number
+  /** Changes that a look found necessary although nothing new had been told. */
+  readonly repairs: number
+  readonly problems: ReadonlyArray<string>
+}
 
 export type NetworkAction =
   /** Makes the bridge if it is missing. Answered by `Ensured` or `NotEnsured`. */

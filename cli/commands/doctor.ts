@@ -3,11 +3,15 @@ import { execFile } from "node:child_process"
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs"
 import { dirname } from "node:path"
 import process from "node:process"
-import { Console, Effect, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
+import { Console, Effect, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { readKernel } from "#actors/drivers/kernel/live.ts"
+import { reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { tmpfsMagic } from "#actors/drivers/secret-store/tmpfs.ts"
 import { warnOfVersion } from "#actors/nats/configure.ts"
+import type { NetworkView } from "#actors/network/protocol.ts"
 import { get } from "#cli/client.ts"
+import { showNetwork } from "#cli/print/network.ts"
 import { connectAs, dataDirFlag, findRunning } from "#cli/running.ts"
 import { inspector } from "#runtime/inspect.ts"
 import type { TreeNode } from "#runtime/system.ts"
@@ -175,6 +179,21 @@ const daemon = Effect.fnUntraced(function* (dataDir: string) {
   return found
 }, Effect.scoped)
 
+/** Reads the kernel of this machine beside what the node knows; fails where they differ. */
+const ofNetwork = Effect.fnUntraced(function* (dataDir: string) {
+  const { nodeId, socket } = yield* findRunning(dataDir)
+  const view = yield* get<NetworkView>(socket, "/network")
+  const state = process.getuid?.() === 0 ? yield* readKernel.pipe(Effect.option) : Option.none()
+  const repair = Option.map(state, (kernel) => reconcile(view.tables, kernel, nodeId))
+  yield* Console.log(showNetwork(view, Option.getOrUndefined(repair)))
+  const differences = Option.match(repair, {
+    onNone: () => 0,
+    onSome: ({ ip, bridge }) => ip.length + bridge.length
+  })
+  const count = differences + view.problems.length
+  if (count > 0) return yield* new NeedsMending({ message: `${count} of these must be mended` })
+})
+
 class NeedsMending extends Schema.TaggedError<NeedsMending>()("NeedsMending", { message: Schema.String }) {}
 
 const signs = { good: "ok  ", warning: "warn", bad: "BAD " } as const
@@ -182,13 +201,18 @@ const signs = { good: "ok  ", warning: "warn", bad: "BAD " } as const
 export const doctor = Command.make(
   "doctor",
   {
+    what: Argument.Literals("what", ["network"]).pipe(
+      Argument.withDescription("network: this node's overlays beside what is in its kernel"),
+      Argument.optional
+    ),
     dataDir: dataDirFlag,
     dockerHost: Flag.String("docker-host").pipe(
       Flag.withDescription("the Engine to look at [DOCKER_HOST]"),
       Flag.withDefault(process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock")
     )
   },
-  Effect.fn(function* ({ dataDir, dockerHost }) {
+  Effect.fn(function* ({ what, dataDir, dockerHost }) {
+    if (Option.isSome(what)) return yield* ofNetwork(dataDir)
     const findings: ReadonlyArray<Finding> = [
       yield* natsServer,
       ...(yield* engine(dockerHost)),

@@ -1,6 +1,7 @@
 /** Overlays over three machines with Engines of their own: what only kernels, bridges and real packets show. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync } from "node:child_process"
+import { join } from "node:path"
 import process from "node:process"
 import type { Machine } from "#test/lab/machines.ts"
 import { docker } from "#test/support/docker-cli.ts"
@@ -12,7 +13,8 @@ process.env.TROUPE_LAB = "to"
 process.env.TROUPE_LAB_NET = "10.78.0"
 const { call, containersOf, elapsed, specOf } = await import("#test/bench/vs-swarm/api.ts")
 const { openSite } = await import("#test/bench/vs-swarm/site.ts")
-const { engineOf, namespaceOf, socketOf } = await import("#test/lab/machines.ts")
+const { dataOf, engineOf, namespaceOf, socketOf } = await import("#test/lab/machines.ts")
+const { root } = await import("#test/lab/engine.ts")
 const { startAgain } = await import("#test/lab/raise.ts")
 const { signal, isAlive } = await import("#test/lab/processes.ts")
 
@@ -149,6 +151,19 @@ test("what is deleted by hand is there again within five seconds", async () => {
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
   on(machine(1), "sh", "-c", `for d in ${devices(machine(1)).join(" ")}; do bridge fdb flush dev $d; done`)
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
+  const said = on(
+    machine(0),
+    ...[
+      process.execPath,
+      join(root, "cli/main.ts"),
+      "doctor",
+      "network",
+      "--data-dir",
+      dataOf(machine(0).name)
+    ]
+  )
+  expect(said).toMatch(/[1-9]\d* repair/)
+  expect(said).toEndWith("the kernel is as it should be\n")
 })
 
 /** Pings once a second for as long; says how many of a hundred were lost. */

@@ -87,7 +87,7 @@ test("jobs have no update config (JB-24)", () => {
   )
 })
 
-test("CT-08: dnsrr excludes ingress, and a port is published once per protocol", () => {
+test("CT-08 AL-12: dnsrr excludes ingress, and a port is published once per protocol", () => {
   const ports = (...Ports: NonNullable<NonNullable<ServiceSpec["EndpointSpec"]>["Ports"]>) =>
     said(spec({ EndpointSpec: { Ports } }))
   expect(

@@ -212,7 +212,7 @@ test("predefined names, second ingress networks and odd drivers are refused", as
   expect((await said({ Name: "m", Driver: "macvlan", Scope: "swarm" }))[0]).toBe(501)
 })
 
-test("CT-17: a subnet contains its range and its gateway", async () => {
+test("CT-17 AL-20: a subnet contains its range and its gateway", async () => {
   const gateway = await TestGateway.start()
   const said = async (config: unknown) => {
     const reply = await gateway.post("/networks/create", overlay("n", { IPAM: { Config: [config] } }))

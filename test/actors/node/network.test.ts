@@ -205,3 +205,21 @@ describe("overlays over several nodes", () => {
     expect(network.tell(laid(2, poor)).tags).toEqual(["Later"])
   })
 })
+
+test("whoever asks is shown what is known of overlays, and how the kernel was found", () => {
+  const report = { bridgeless: [], changed: 2, problems: ["no vxlan"] }
+  const table = { networkId: "a" } as OverlayTable
+  const network = new Subject()
+    .tell({ _tag: "Tables", tables: [table] })
+    .tell({ _tag: "Laid", round: 1, report })
+  const asker = { to: "somebody" } as never
+  expect(
+    decide(network.state, { _tag: "Show" }, { ...aMoment(1_000, Fresh.from(2)), asker }).actions
+  ).toEqual([
+    {
+      _tag: "Reply",
+      to: asker,
+      message: { tables: [table], rounds: 1, repairs: 0, problems: ["no vxlan"] }
+    }
+  ])
+})
