@@ -24,6 +24,8 @@ export const Peer = Schema.Struct({
 export type Peer = typeof Peer.Type
 
 export const ServedPort = Schema.Struct({
+  /** As the service calls it, for SRV records. */
+  name: optional(text),
   protocol: Schema.Literals(["tcp", "udp"]),
   targetPort: whole,
   /** The cluster's port, where it is published in ingress mode. */
@@ -41,7 +43,9 @@ export const TaskRow = Schema.Struct({
   /** One per family. */
   addresses: list(text),
   /** Runs, is healthy, and is wanted: whoever asks by the service's name, its VIP or a published port may get it. */
-  serving: truth
+  serving: truth,
+  /** Where it wants names that are not the cluster's looked up (`--dns`), if not at its node's resolvers. */
+  resolvers: optional(list(text))
 })
 export type TaskRow = typeof TaskRow.Type
 

@@ -111,7 +111,9 @@ function taskRow(
   task: Task,
   addresses: ReadonlyArray<string>
 ): TaskRow {
-  const hostname = ledger.taskSpec(task.ServiceID, task.SpecVersion)?.ContainerSpec?.Hostname
+  const spec = ledger.taskSpec(task.ServiceID, task.SpecVersion)?.ContainerSpec
+  const hostname = spec?.Hostname
+  const resolvers = spec?.DNSConfig?.Nameservers ?? []
   return {
     taskId: task.ID,
     nodeId: task.NodeID ?? "",
@@ -119,7 +121,8 @@ function taskRow(
     // What stands in braces is filled in on the node alone.
     ...(hostname === undefined || hostname === "" || hostname.includes("{{") ? {} : { hostname }),
     addresses: addresses.map(bare),
-    serving: takesTraffic(task)
+    serving: takesTraffic(task),
+    ...(resolvers.length > 0 && { resolvers })
   }
 }
 
@@ -132,9 +135,14 @@ function portsOf({ Endpoint }: Service): ReadonlyArray<ServedPort> {
   const ports: Array<ServedPort> = []
   for (const port of Endpoint?.Ports ?? []) {
     const protocol = protocolOf(port)
-    const { TargetPort: targetPort = 0, PublishedPort: publishedPort = 0 } = port
+    const { Name: name = "", TargetPort: targetPort = 0, PublishedPort: publishedPort = 0 } = port
     if (protocol === "sctp" || targetPort === 0) continue
-    ports.push({ protocol, targetPort, ...(isIngress(port) && publishedPort !== 0 ? { publishedPort } : {}) })
+    ports.push({
+      ...(name !== "" && { name }),
+      protocol,
+      targetPort,
+      ...(isIngress(port) && publishedPort !== 0 ? { publishedPort } : {})
+    })
   }
   return ports
 }
