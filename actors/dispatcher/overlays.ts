@@ -7,7 +7,7 @@ import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isPlaced } from "#actors/network/reach.ts"
 import type { OverlayChange, OverlayHead, Peer, ServiceRow } from "#actors/network/table.ts"
-import { dataPathOf, headOf, peerOf, rowsOf, takesTraffic } from "#actors/network/tabulate.ts"
+import { attachedRows, dataPathOf, headOf, peerOf, rowsOf, takesTraffic } from "#actors/network/tabulate.ts"
 
 interface Known {
   readonly services: Map<string, ServiceRow>
@@ -28,6 +28,8 @@ export const toldNothing: Told = new Map()
 export class Overlays {
   readonly #ledger: LedgerReader
   readonly #known = new Map<string, Known>()
+  /** Networks of the containers beside all tasks, by node. */
+  readonly #attached = new Map<string, Map<string, string>>()
   readonly #staleServices = new Set<string>()
   readonly #staleNodes = new Set<string>()
 
@@ -49,7 +51,7 @@ export class Overlays {
       for (const id of peers.keys()) this.#staleNodes.add(id)
     }
     for (const node of this.#ledger.all("node")) {
-      if (node.Gateways !== undefined) this.#staleNodes.add(node.ID)
+      if (node.Gateways !== undefined || node.Attached !== undefined) this.#staleNodes.add(node.ID)
     }
   }
 
@@ -99,6 +101,7 @@ export class Overlays {
 
   #takeNode(id: string, news: Map<string, News>): void {
     const node = this.#ledger.get("node", id)
+    this.#takeAttached(id, node, news)
     const here = new Set(node?.Gateways?.map(({ NetworkID }) => NetworkID))
     for (const [networkId, { peers }] of this.#known) {
       if (!here.has(networkId) && peers.delete(id)) newsOf(news, networkId).peers.add(id)
@@ -109,6 +112,24 @@ export class Overlays {
       if (peer === undefined || equal(peers.get(id), peer)) continue
       peers.set(id, peer)
       newsOf(news, networkId).peers.add(id)
+    }
+  }
+
+  #takeAttached(nodeId: string, node: Node | undefined, news: Map<string, News>): void {
+    const rows = new Map(
+      (node === undefined ? [] : attachedRows(node)).map((entry) => [entry[1].serviceId, entry])
+    )
+    for (const [id, networkId] of this.#attached.get(nodeId) ?? []) {
+      if (!rows.has(id) && this.#known.get(networkId)?.services.delete(id))
+        newsOf(news, networkId).services.add(id)
+    }
+    this.#attached.set(nodeId, new Map([...rows].map(([id, [networkId]]) => [id, networkId])))
+    if (rows.size === 0) this.#attached.delete(nodeId)
+    for (const [id, [networkId, row]] of rows) {
+      const { services } = this.#of(networkId)
+      if (equal(services.get(id), row)) continue
+      services.set(id, row)
+      newsOf(news, networkId).services.add(id)
     }
   }
 
@@ -203,4 +224,5 @@ const concernsRows = (before: Service | undefined, after: Service | undefined): 
 
 const concernsPeers = (before: Node | undefined, after: Node | undefined): boolean =>
   !equal(before?.Gateways, after?.Gateways) ||
+  !equal(before?.Attached, after?.Attached) ||
   (after?.Gateways !== undefined && before !== undefined && dataPathOf(before) !== dataPathOf(after))

@@ -7,6 +7,7 @@ import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import { answerHeaders } from "#actors/gateway/answer-headers.ts"
 import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
+import { makeAttachments } from "#actors/gateway/attachments.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
@@ -81,6 +82,9 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   })
   const gateway: Gateway = { ...known, control: options.control ?? {}, ...(whereabouts && { whereabouts }) }
 
+  const attachments = makeAttachments({ nodeId, fresh: options.fresh, engine: link, system })
+  yield* Effect.forkScoped(attachments.tend)
+
   const doors = yield* serveGateway({
     ...(options.socket === undefined ? {} : { socket: options.socket }),
     ...(options.http === undefined ? {} : { http: options.http }),
@@ -97,7 +101,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       raftRoutes({ status: () => ledger()?.status() ?? outOfService(options), headers }),
       { fetch: (request) => app.fetch(request), owns }
     ],
-    interceptor: makeInterceptor({ gateway, engine: link, executor }),
+    interceptor: makeInterceptor({ gateway, engine: link, executor, attachments }),
     onStop: () => stopping.abort()
   })
   return { ...doors, link }

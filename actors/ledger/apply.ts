@@ -4,6 +4,8 @@
  *
  * A refusal changes nothing. Texts are the Engine's, because scripts and people read them.
  */
+
+import { attachContainer, detachContainers } from "#actors/ledger/apply/apply-attached.ts"
 import {
   createCluster,
   endRotation,
@@ -84,6 +86,10 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return observeNodes(tables, at, command)
     case "node.gateways":
       return placeGateways(tables, command)
+    case "node.attach":
+      return attachContainer(tables, command)
+    case "node.detach":
+      return detachContainers(tables, command)
     case "node.remove":
       return removeNode(tables, at, command)
     case "service.create":

@@ -6,6 +6,7 @@
  */
 import { Schema } from "effect"
 import {
+  Attached,
   Attachment,
   Cluster,
   Config,
@@ -133,6 +134,10 @@ export const Command = Schema.Union([
   command("node.gateways", {
     nodes: Schema.Array(Schema.Struct({ id: text, gateways: Schema.Array(Gateway) }))
   }),
+  /** A container that people attach to a network has these addresses from now on; refused where one of them is taken. */
+  command("node.attach", { id: text, attached: Attached }),
+  /** Containers that have left their networks, by what `ID` they were attached as. */
+  command("node.detach", { id: text, attached: Schema.Array(text) }),
   command("node.remove", { id: text, force: Schema.Boolean }),
 
   command("service.create", { service: fresh(Service.fields) }),

@@ -18,6 +18,8 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "node.update": 1,
   "node.observe": 1,
   "node.gateways": 1,
+  "node.attach": 1,
+  "node.detach": 1,
   "node.remove": 1,
   "service.create": 1,
   "service.update": 1,

@@ -171,8 +171,8 @@ function hearNode(to: Route, before: Node | undefined, after: Node | undefined, 
   if (after === undefined) audience.started.push(dismiss("node", id))
   audience.scheduler = true
   // The ingress network is on every node that can have it.
-  if (before === undefined || before.Description?.Executor !== after?.Description?.Executor)
-    audience.allocator = true
+  const isOther = before?.Description?.Executor !== after?.Description?.Executor
+  if (before === undefined || isOther || before.Attached !== after?.Attached) audience.allocator = true
   if (before !== undefined && after !== undefined && isSameToServices(before, after)) return
   for (const serviceId of to.everywhere) audience.services.add(serviceId)
   for (const task of to.ledger.tasksOfNode(id)) {

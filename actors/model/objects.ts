@@ -172,6 +172,17 @@ export type NodeStatus = typeof NodeStatus.Type
 export const Gateway = Schema.Struct({ NetworkID: text, Addresses: Schema.Array(text) })
 export type Gateway = typeof Gateway.Type
 
+/** A container beside all tasks that people attached to a network, with the addresses that it was given; without prefix length. */
+export const Attached = Schema.Struct({
+  ID: text,
+  NetworkID: text,
+  /** The container's name, by which it is found on the network, and others like it. */
+  Name: text,
+  Aliases: optional(Schema.Array(text)),
+  Addresses: Schema.Array(text)
+})
+export type Attached = typeof Attached.Type
+
 export const Node = Schema.Struct({
   ...Meta,
   Spec: NodeSpec,
@@ -192,7 +203,9 @@ export const Node = Schema.Struct({
   /** When the leader last heard of it (RFC 3339), replicated so that a new leader goes on from there. */
   LastSeen: optional(text),
   /** On every overlay that it takes part in. */
-  Gateways: optional(Schema.Array(Gateway))
+  Gateways: optional(Schema.Array(Gateway)),
+  /** Containers that are no tasks. */
+  Attached: optional(Schema.Array(Attached))
 })
 export type Node = typeof Node.Type
 

@@ -193,11 +193,13 @@ function free(state: Networks, { self }: Moment): Result {
   return { state: { ...state, waiters: state.waiters.filter((waiter) => !isFree(waiter)) }, actions }
 }
 
-const view = ({ overlays: { tables, done, repairs, problems } }: Networks): NetworkView => ({
-  tables,
-  rounds: done,
-  repairs,
-  problems
+const view = ({ overlays }: Networks): NetworkView => ({
+  tables: overlays.tables,
+  rounds: overlays.done,
+  repairs: overlays.repairs,
+  problems: overlays.problems,
+  isLaying: overlays.isLaying,
+  bridgeless: [...overlays.bridgeless]
 })
 
 /** A bridge that the Engine could not make, or lost, is asked for again. */

@@ -1,9 +1,9 @@
 /**
  * Which addresses of an attachable network are for containers that people attach themselves.
  *
- * The Engine picks those addresses, the allocator picks the tasks', and neither knows the other's: so they never
- * choose from the same range. The last quarter of every subnet of an attachable network is the Engine's (the
- * bridge's `IPRange`), the rest is the allocator's. Once a leader gives out both, this division can go.
+ * Those addresses are given beside the allocator, at the moment somebody waits for one (`allot-attached.ts`; by the
+ * Engine itself where managers cannot yet), so they are never of the range that tasks get theirs from. The last quarter
+ * of every subnet of an attachable network is theirs, the bridge's `IPRange`; the rest is the allocator's.
  */
 import type { Subnet } from "#actors/network/ip.ts"
 

@@ -53,6 +53,10 @@ export interface NetworkView {
   /** Changes that a look found necessary although nothing new had been told. */
   readonly repairs: number
   readonly problems: ReadonlyArray<string>
+  /** The kernel is being made as it should be. */
+  readonly isLaying: boolean
+  /** Networks whose bridge is not there yet. */
+  readonly bridgeless: ReadonlyArray<string>
 }
 
 export type NetworkAction =

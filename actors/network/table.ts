@@ -49,7 +49,10 @@ export const TaskRow = Schema.Struct({
 })
 export type TaskRow = typeof TaskRow.Type
 
-/** A service on one network, with all its tasks there that have an address and a node, and have not ended. */
+/**
+ * A service on one network, with all its tasks there that have an address and a node, and have not ended. A container
+ * that people attached to the network is a service of one.
+ */
 export const ServiceRow = Schema.Struct({
   serviceId: text,
   /** Its id, once it is removed and only its last tasks are left. */

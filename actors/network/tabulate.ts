@@ -105,6 +105,24 @@ export function rowsOf(ledger: LedgerReader, serviceId: string): ReadonlyMap<str
   return rows
 }
 
+/** A container that people attached is a service of one, by network. */
+export function attachedRows({
+  ID: nodeId,
+  Attached = []
+}: Node): ReadonlyArray<readonly [string, ServiceRow]> {
+  return Attached.map(({ ID, NetworkID, Name, Aliases = [], Addresses }) => [
+    NetworkID,
+    {
+      serviceId: ID,
+      name: Name,
+      aliases: Aliases,
+      vips: [],
+      ports: [],
+      tasks: [{ taskId: ID, nodeId, name: Name, addresses: Addresses, serving: true }]
+    }
+  ])
+}
+
 function taskRow(
   ledger: LedgerReader,
   serviceName: string,
@@ -155,11 +173,12 @@ export function tablesFor(ledger: LedgerReader, nodeId: string): ReadonlyArray<O
     const head = node && headOf(ledger, node, NetworkID)
     if (head === undefined) continue
     const peers: Array<Peer> = []
+    const services: Array<ServiceRow> = []
     for (const other of ledger.all("node")) {
+      for (const [networkId, row] of attachedRows(other)) if (networkId === NetworkID) services.push(row)
       const peer = other.ID === nodeId ? undefined : peerOf(other, NetworkID)
       if (peer !== undefined) peers.push(peer)
     }
-    const services: Array<ServiceRow> = []
     for (const serviceId of servicesOn(ledger, NetworkID)) {
       const row = rowsOf(ledger, serviceId).get(NetworkID)
       if (row !== undefined) services.push(row)

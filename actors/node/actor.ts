@@ -6,6 +6,7 @@ import { renew } from "#actors/authority/renew.ts"
 import { carryOut } from "#actors/ledger/proposer.ts"
 import { Ledger } from "#actors/ledger/service.ts"
 import type { Refused } from "#actors/model/errors.ts"
+import { attach, detach } from "#actors/node/attach.ts"
 import {
   decide,
   type NodeAction,
@@ -22,8 +23,16 @@ import type { Address } from "#runtime/address.ts"
 const perform = Effect.fn("node.perform")(function* (
   action: NodeAction,
   self: Address
-): Effect.fn.Return<NodeMessage, never, Ledger> {
+): Effect.fn.Return<NodeMessage | undefined, never, Ledger> {
   if (action._tag === "Propose") return yield* carryOut(action, self)
+  if (action._tag === "Attach") {
+    const answer = yield* attach(action.nodeId, action.request)
+    return { _tag: "Certified", asker: action.asker, answer }
+  }
+  if (action._tag === "Detach") {
+    yield* detach(action.nodeId, action.attached)
+    return undefined
+  }
   if (action._tag === "Certify") return yield* certify(action)
   const answer = yield* renew(action.request).pipe(
     Effect.match({ onSuccess: renewed, onFailure: notRenewed })

@@ -25,6 +25,7 @@ import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts
 import { equal } from "#actors/model/service-facts.ts"
 import { isTerminal } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import type { AttachRequest } from "#actors/node/attach.ts"
 import type { FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { type CommonAction, later, reply, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
@@ -64,7 +65,7 @@ export type NodeMessage =
   | { readonly _tag: "WriteAgain" }
   /** How an `Issue` ended, for the one who asked. */
   | { readonly _tag: "Issued"; readonly asker: ReplyTo; readonly answer: ToNodeAnswer }
-  /** How a `Certify` ended, likewise. */
+  /** How a `Certify` or an `Attach` ended, likewise. */
   | { readonly _tag: "Certified"; readonly asker: ReplyTo; readonly answer: ToNodeAnswer }
   | Proposed
 
@@ -80,6 +81,15 @@ export type NodeAction =
       readonly now: number
       readonly asker: ReplyTo
     }
+  /** Gives a container addresses. Answered by `Certified`. */
+  | {
+      readonly _tag: "Attach"
+      readonly nodeId: string
+      readonly request: AttachRequest
+      readonly asker: ReplyTo
+    }
+  /** Takes containers' addresses back. Not answered. */
+  | { readonly _tag: "Detach"; readonly nodeId: string; readonly attached: ReadonlyArray<string> }
 
 interface Registration {
   readonly description: NodeDescription
@@ -237,6 +247,11 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return stay(state, answer(message.asker, message.answer))
     case "Recertify":
       return stay({ ...state, issuer: message.issuer })
+    case "Attach":
+      if (moment.asker === undefined) return stay(state)
+      return stay(state, { _tag: "Attach", nodeId: state.id, request: message, asker: moment.asker })
+    case "Detach":
+      return stay(state, { _tag: "Detach", nodeId: state.id, attached: message.attached })
     case "AskManagers":
       return stay(
         state,

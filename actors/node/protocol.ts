@@ -6,6 +6,7 @@
  */
 import { Schema } from "effect"
 import { Membership, Peer, roles } from "#actors/authority/protocol.ts"
+import { Refusal } from "#actors/model/errors.ts"
 import { Attachment, NodeDescription, TaskStatus, taskStates } from "#actors/model/objects.ts"
 import { GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { ManagerPorts } from "#actors/model/trust.ts"
@@ -53,6 +54,19 @@ export const FromNode = Schema.Union([
    * an issuer that the leader wants no longer. `csr` is PEM.
    */
   message("Certify", { csr: text, role: Schema.Literals(roles) }),
+  /**
+   * Asked; answered by `AttachedAt` or `NotAttached`. A container that is no task is to join `network`, which may be a
+   * name; it is known by `id` from now on.
+   */
+  message("Attach", {
+    id: text,
+    network: text,
+    name: text,
+    aliases: optional(Schema.Array(text)),
+    ipv4: optional(text)
+  }),
+  /** Told, again and again: these have left their networks. */
+  message("Detach", { attached: Schema.Array(text) }),
   /** Asked; answered by `Managers`. */
   message("AskManagers", {})
 ])
@@ -79,6 +93,9 @@ export const Unavailable = message("Unavailable", { reason: text })
 export const Noted = message("Noted", {})
 export const Renewed = message("Renewed", { membership: Membership })
 export const NotRenewed = message("NotRenewed", { reason: text })
+/** Addresses have no prefix length, and are this container's until it is said to have left. */
+export const AttachedAt = message("AttachedAt", { networkId: text, addresses: Schema.Array(text) })
+export const NotAttached = message("NotAttached", { code: Refusal.fields.code, reason: text })
 /** The managers that a node may connect to. */
 export const Managers = message("Managers", { managers: Schema.Array(Peer) })
 export const ToNodeAnswer = Schema.Union([
@@ -89,6 +106,8 @@ export const ToNodeAnswer = Schema.Union([
   Noted,
   Renewed,
   NotRenewed,
+  AttachedAt,
+  NotAttached,
   Managers
 ])
 export type ToNodeAnswer = typeof ToNodeAnswer.Type

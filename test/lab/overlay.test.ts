@@ -192,6 +192,46 @@ test("a node that is killed leaves traffic alone, and takes up where it was when
   await elapsed("a way again", again, 200, 30_000)
 })
 
+test("containers that people attach, on nodes of any role, reach each other and tasks, and give their addresses back", async () => {
+  const made = await call<{ Id: string }>(door(), "POST", "/networks/create", {
+    ...{ Name: "tools", Driver: "overlay", Attachable: true }
+  })
+  await deployEverywhere("tool", "tools")
+  const run = (at: Machine, name: string, ...args: ReadonlyArray<string>) =>
+    docker(`unix://${socketOf(at.name)}`, [
+      ...["run", "-d", "--network", "tools", "--name", name, ...args],
+      ...[specOf("", 1).TaskTemplate.ContainerSpec.Image, "sleep", "600"]
+    ])
+  const [first, second] = await Promise.all([run(machine(1), "one"), run(machine(2), "two")])
+  expect([first.stderr, second.stderr]).toEqual(["", ""])
+  const placed = async ({ text: id }: typeof first, at: Machine): Promise<Place> => {
+    const { NetworkSettings } = await call<{ NetworkSettings: { Networks: Place["networks"] } }>(
+      ...([engineOf(at.name), "GET", `/containers/${id}/json`] as const)
+    )
+    return { machine: at, id, networks: NetworkSettings.Networks }
+  }
+  const [one, two] = [await placed(first, machine(1)), await placed(second, machine(2))]
+  expect(address(one, "tools")).not.toBe(address(two, "tools"))
+  const task = await placeOf("tool", machine(0))
+  expect(await reaches(one, address(two, "tools"))).toBe(true)
+  expect(await reaches(two, address(task, "tools"))).toBe(true)
+  expect(await reaches(task, address(one, "tools"))).toBe(true)
+  const same = await run(machine(0), "same", "--ip", address(one, "tools"))
+  expect(same.stderr).toContain("Address already in use")
+  await call(door(), "DELETE", "/services/tool")
+  const isOver = async () => (await containersOf(engineOf(machine(0).name), "tool")).length === 0
+  await elapsed("its tasks' end", isOver, 100, 30_000)
+  // Two are left, on two machines.
+  expect(await reaches(one, address(two, "tools"))).toBe(true)
+  await docker(engine(machine(1)), ["rm", "-f", "one"])
+  await docker(engine(machine(2)), ["rm", "-f", "two"])
+  const remove = async () => {
+    await call(door(), "DELETE", `/networks/${made.Id}`)
+    return true
+  }
+  await elapsed("an unused network", remove, 500, 40_000)
+})
+
 test("nothing of a network is left when it is gone", async () => {
   for (const service of ["web", "db", "both"]) await call(door(), "DELETE", `/services/${service}`)
   const isBare = async (): Promise<boolean> =>

@@ -80,7 +80,8 @@ export class TestGateway {
   static async start(
     options: Partial<AppOptions> = {},
     engine = fakeEngine(),
-    trust: Partial<Pick<Founding, "roots" | "tokens">> = {}
+    trust: Partial<Pick<Founding, "roots" | "tokens">> = {},
+    level?: number
   ): Promise<TestGateway> {
     const gateway = new TestGateway(engine)
     gateway.ledger = await Effect.runPromise(
@@ -101,7 +102,10 @@ export class TestGateway {
         })
       )
     )
-    await gateway.write(foundingCommands({ ...founding, ...trust })[0] as Command)
+    const [first] = foundingCommands({ ...founding, ...trust })
+    if (first?.type !== "cluster.create") throw new Error("a cluster is created first")
+    const FeatureLevel = level ?? first.cluster.FeatureLevel
+    await gateway.write({ ...first, cluster: { ...first.cluster, FeatureLevel } })
     gateway.app = makeApp({
       ledger: gateway.ledger,
       run: Effect.runPromise,

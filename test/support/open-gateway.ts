@@ -33,6 +33,8 @@ export interface OpenTestGateway extends Doors {
 
 export interface OpenTestOptions extends Partial<Pick<OpenOptions, "http" | "membership">> {
   readonly engine?: string
+  /** What all managers can; what this release can, unless told. */
+  readonly level?: number
 }
 
 export async function openTestGateway(options: OpenTestOptions = {}): Promise<OpenTestGateway> {
@@ -40,7 +42,7 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
   const engineHost = options.engine ?? dockerHost
   const engine = parseEngineAddress(engineHost)
   if ("message" in engine) throw engine
-  const cluster = await TestGateway.start()
+  const cluster = await TestGateway.start({}, undefined, {}, options.level)
   const host = makeLiveHost()
   const transport = new MemoryBus(host).connect("node")
   const system = makeSystem({ cluster: "test", nodeId, host, transport })

@@ -61,6 +61,12 @@ export function removeNetwork(tables: LedgerTables, id: string): Verdict {
     return !leaves && !isTerminal(task.Status.State)
   })
   if (holder !== undefined) return failedPrecondition(`network ${id} is in use by task ${holder}`)
+  const attached = least(tables.all("node"), ({ Attached }) =>
+    (Attached ?? []).some(({ NetworkID }) => NetworkID === id)
+  )
+  if (attached !== undefined) {
+    return failedPrecondition(`network ${id} is in use by a container on node ${attached}`)
+  }
   tables.remove("network", id)
   return { id }
 }

@@ -197,6 +197,12 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
           v: 1,
           nodes: [{ id: nodeId, status: { State: "ready", Addr } }]
         })
+      } else if (what === 5 && pick(2) === 0) {
+        const nodeId = nodes[pick(3)] ?? ""
+        const [held] = stage.book.tables.get("node", nodeId)?.Attached ?? []
+        const attached = { ID: `c${turn}`, NetworkID: "front", Name: "tool", Addresses: [`10.9.9.${turn}`] }
+        if (held === undefined) stage.book.must({ type: "node.attach", v: 1, id: nodeId, attached })
+        else stage.book.must({ type: "node.detach", v: 1, id: nodeId, attached: [held.ID] })
       } else cluster.say({ _tag: "SessionOpened", nodeId: nodes[pick(3)] ?? "", session: `again-${turn}` })
       if (pick(3) > 0) stage.converge()
       cluster.hear()

@@ -219,7 +219,14 @@ test("whoever asks is shown what is known of overlays, and how the kernel was fo
     {
       _tag: "Reply",
       to: asker,
-      message: { tables: [table], rounds: 1, repairs: 0, problems: ["no vxlan"] }
+      message: {
+        tables: [table],
+        rounds: 1,
+        repairs: 0,
+        problems: ["no vxlan"],
+        isLaying: false,
+        bridgeless: []
+      }
     }
   ])
 })

@@ -11,7 +11,14 @@ const table = {
   peers: [{}, {}],
   services: [{ tasks: [{}, {}, {}] }]
 } as unknown as OverlayTable
-const view: NetworkView = { tables: [table], rounds: 7, repairs: 1, problems: [] }
+const view: NetworkView = {
+  tables: [table],
+  rounds: 7,
+  repairs: 1,
+  problems: [],
+  isLaying: false,
+  bridgeless: []
+}
 const right = { ip: [], bridge: [], bridgeless: [], problems: [] }
 
 test("a node's overlays, how often they were looked at, and that nothing differs", () => {
