@@ -34,6 +34,7 @@ interface Endpoint {
   readonly IPAddress: string
   readonly MacAddress: string
   readonly Gateway: string
+  readonly GlobalIPv6Address: string
 }
 interface Place {
   readonly machine: Machine
@@ -95,6 +96,8 @@ beforeAll(async () => {
   await deployEverywhere("web", "front")
   await deployEverywhere("db", "back")
   await deployEverywhere("both", "front", "back")
+  await call(door(), "POST", "/networks/create", { Name: "six", Driver: "overlay", EnableIPv6: true })
+  await deployEverywhere("six", "six")
 }, 240_000)
 afterAll(async () => {
   await site?.close()
@@ -132,6 +135,33 @@ test("a container on two networks reaches both, and from one of them the other i
   expect(await reaches(both, address(db, "back"))).toBe(true)
   for (const at of site.machines) {
     expect(await reaches(web, address(await placeOf("db", at), "back"))).toBe(false)
+  }
+})
+
+test("containers reach each other by IPv6, too", async () => {
+  const [from, to] = [await placeOf("six", machine(0)), await placeOf("six", machine(2))]
+  const address6 = to.networks.six?.GlobalIPv6Address ?? ""
+  expect(address6).toStartWith("fd00:")
+  expect((await inside(from, "ping", "-6", "-c", "2", "-W", "2", address6)).code).toBe(0)
+})
+
+test("a published port answers on every machine, also where no task of it runs", async () => {
+  const spec = specOf("site", 1)
+  const serve = ["sh", "-c", "trap exit TERM; httpd -p 80 -h /bin; while :; do sleep 1 & wait; done"]
+  await call(door(), "POST", "/services/create", {
+    ...spec,
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      ContainerSpec: { ...spec.TaskTemplate.ContainerSpec, Command: serve }
+    },
+    EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8088 }] }
+  })
+  for (const at of site.machines) {
+    const answers = async () => {
+      on(at, "curl", "-fsS", "-o", "/dev/null", "--max-time", "15", `http://${at.address}:8088/busybox`)
+      return true
+    }
+    await elapsed(`an answer of ${at.name}`, answers, 200, 30_000)
   }
 })
 
@@ -233,9 +263,10 @@ test("containers that people attach, on nodes of any role, reach each other and 
 })
 
 test("nothing of a network is left when it is gone", async () => {
-  for (const service of ["web", "db", "both"]) await call(door(), "DELETE", `/services/${service}`)
+  for (const service of ["web", "db", "both", "six", "site"])
+    await call(door(), "DELETE", `/services/${service}`)
   const isBare = async (): Promise<boolean> =>
     site.machines.every((at) => devices(at).length === 0 && !on(at, "ip", "-o", "link").includes("br-t"))
   await elapsed("bare machines", isBare, 200, 60_000)
-  for (const network of ["front", "back"]) await call(door(), "DELETE", `/networks/${network}`)
+  for (const network of ["front", "back", "six"]) await call(door(), "DELETE", `/networks/${network}`)
 })
