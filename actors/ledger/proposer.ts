@@ -5,7 +5,10 @@ import type { Propose, Proposed } from "#actors/ledger/writer.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
 import { CurrentCause } from "#runtime/performer.ts"
 
-/** Carries out a `Propose`. Never fails: every way to end is an outcome. */
+/**
+ * Carries out a `Propose`. Never fails: every way to end is an outcome. Without commands it writes nothing, and is applied
+ * once this manager is known to lead still, which one that was held up for long may only believe.
+ */
 export const carryOut = Effect.fnUntraced(function* (
   action: Propose,
   self: Address
@@ -16,9 +19,18 @@ export const carryOut = Effect.fnUntraced(function* (
   const why = cause === undefined ? action.why : `${action.why} [message ${cause.id}]`
   const origin = { who: showAddress(self), why }
   let outcome: WriteOutcome = { _tag: "Applied", applied: { index: ledger.read.index } }
+  if (action.commands.length === 0) outcome = yield* stillLeads(ledger)
   for (const command of action.commands) {
     outcome = yield* ledger.propose(command, origin)
     if (outcome._tag !== "Applied") break
   }
   return { _tag: "Proposed", why: action.why, outcome }
 })
+
+const stillLeads = (ledger: Ledger["Service"]): Effect.Effect<WriteOutcome> =>
+  ledger.readIndex.pipe(
+    Effect.match({
+      onSuccess: (index): WriteOutcome => ({ _tag: "Applied", applied: { index } }),
+      onFailure: ({ message }): WriteOutcome => ({ _tag: "Unknown", message })
+    })
+  )

@@ -447,8 +447,9 @@ function write(state: NodeState, moment: Moment): NodeStep {
   if (!mayWrite(state.writing)) return stay(state)
   const commands = commandsFor(state, moment)
   const next = { ...state, wanted: {}, underWay: state.wanted }
-  if (commands.length > 0) {
-    const why = commands.map((command) => command.type).join(", ")
+  // A node that comes with nothing new is given a session only by who leads still: it would take old goals for new.
+  if (commands.length > 0 || state.wanted.registration !== undefined) {
+    const why = commands.map((command) => command.type).join(", ") || "whether this manager leads still"
     return stay({ ...next, writing: writing(state.writing) }, propose(why, commands))
   }
   return finished(next, moment)

@@ -84,6 +84,7 @@ export class Laws {
     }
     const known = this.#furthest.get(after.ID)
     this.#furthest.set(after.ID, after)
+    if (known === undefined) this.#noteUpdate(after)
     if (after.Status.State === "running") this.#ran.add(after.ID)
     if (endedItself(after) && (known === undefined || !endedItself(known))) {
       // One that was given up before has been replaced for another reason, however it ends.
@@ -136,11 +137,8 @@ export class Laws {
     const { ledger } = this
     const policy = ledger?.taskSpec(task.ServiceID, task.SpecVersion)?.RestartPolicy
     if (policy?.MaxAttempts === undefined || policy.MaxAttempts === 0 || (policy.Window ?? 0) > 0) return
-    // An update gives each slot a fresh start, and so does going back to the spec before it: what fails under one counts never.
-    const update = ledger?.get("service", task.ServiceID)?.UpdateStatus?.State
-    const version = `${task.ServiceID} ${task.SpecVersion}`
-    if (update !== undefined && update !== "completed") this.#triedAnew.add(version)
-    if (this.#triedAnew.has(version)) return
+    this.#noteUpdate(task)
+    if (this.#triedAnew.has(`${task.ServiceID} ${task.SpecVersion}`)) return
     let failed = 0
     let others = 0
     for (const other of this.#furthest.values()) {
@@ -154,6 +152,16 @@ export class Laws {
         "a slot is tried no more often than its policy allows",
         `${showTask(task)}: ${failed} failed`
       )
+  }
+
+  /**
+   * An update gives each slot a fresh start, and so does going back to the spec before it: what is made or fails under one
+   * counts never.
+   */
+  #noteUpdate(task: Task): void {
+    const update = this.ledger?.get("service", task.ServiceID)?.UpdateStatus?.State
+    if (update !== undefined && update !== "completed")
+      this.#triedAnew.add(`${task.ServiceID} ${task.SpecVersion}`)
   }
 
   /** What the tasks of a node reserve fits into it. */

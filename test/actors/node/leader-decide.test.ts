@@ -148,10 +148,13 @@ describe("sessions", () => {
     expect(tags(desk.told)).toEqual(["SessionOpened"])
   })
 
-  test("a node that says nothing new registers without an entry in the log", () => {
+  test("a node that says nothing new registers without an entry in the log, with a manager that leads still", () => {
     const desk = new Desk()
-    desk.register()
-    expect(desk.asked).toEqual([])
+    desk.say({ _tag: "Register", boot: "b", description, addr: "192.168.0.1" })
+    expect(desk.asked.map(({ commands }) => commands)).toEqual([[]])
+    desk.write({ _tag: "Unknown", message: "nobody answers" })
+    expect(desk.answers).toEqual([])
+    desk.say({ _tag: "WriteAgain" }).write()
     expect(tags(desk.answers)).toEqual(["Registered"])
   })
 

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import type { Task } from "#actors/model/objects.ts"
 import type { ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
+import { toIso } from "#actors/model/time.ts"
+import { Draft } from "#actors/service/slot.ts"
 import { Stage, seconds } from "#test/support/stage.ts"
 
 const image = (spec: ServiceSpec, Image: string): ServiceSpec => ({
@@ -134,6 +136,21 @@ describe("a rolling update", () => {
         change.kind === "task" && change.after?.ID === waiting?.ID ? [change.after?.DesiredState] : []
       )
     expect(wishes).toEqual(["shutdown"])
+  })
+
+  test("what is replaced because no node has it is not, where a node was given it meanwhile", () => {
+    const stage = new Stage([]).create("web", { Mode: { Replicated: { Replicas: 1 } } })
+    const [pending] = stage.tasks("web")
+    if (pending === undefined) throw new Error("there is no task")
+    const draft = new Draft()
+    draft.want(pending, "shutdown")
+    const assigned = { Timestamp: toIso(stage.now), State: "assigned" as const }
+    const change = { type: "tasks.change", v: 1, create: [], remove: [] } as const
+    stage.book.must({ ...change, update: [{ id: pending.ID, NodeID: "n1", Status: assigned }] })
+    expect(stage.book.write({ ...change, update: draft.update })._tag).toBe("Refused")
+    const again = new Draft()
+    again.want(stage.task(pending.ID), "shutdown")
+    expect(stage.book.write({ ...change, update: again.update })._tag).toBe("Applied")
   })
 
   test("start-first keeps one old task of a slot when one update overtakes another", () => {
