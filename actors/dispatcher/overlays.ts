@@ -1,22 +1,43 @@
 /**
- * The overlays' rows as nodes were told of them last, by network: services with their tasks, and the nodes that take
- * part. All nodes on a network are told the same of it, so a change is worked out once, whatever their number.
+ * The overlays' rows as nodes were told of them last, by network: services, their tasks, and the nodes that take part.
+ * All nodes on a network are told the same of it, so a change is worked out once, whatever their number; and of a task
+ * without looking at the others of its service.
  */
+import { concernsPeers, concernsRow, concernsRows } from "#actors/dispatcher/concern.ts"
 import type { Change, LedgerReader } from "#actors/ledger/reader.ts"
-import type { Node, Service, Task } from "#actors/model/objects.ts"
+import type { Node } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
-import { isPlaced } from "#actors/network/reach.ts"
-import type { OverlayChange, OverlayHead, Peer, ServiceRow } from "#actors/network/table.ts"
-import { attachedRows, dataPathOf, headOf, peerOf, rowsOf, takesTraffic } from "#actors/network/tabulate.ts"
+import type {
+  OverlayChange,
+  OverlayHead,
+  Peer,
+  ServiceRow,
+  TaskRow,
+  TasksChange
+} from "#actors/network/table.ts"
+import {
+  attachedRows,
+  headOf,
+  peerOf,
+  type RowHead,
+  rowHead,
+  taskRows,
+  vipNetworks
+} from "#actors/network/tabulate.ts"
 
+interface Row {
+  head: RowHead
+  readonly tasks: Map<string, TaskRow>
+}
 interface Known {
-  readonly services: Map<string, ServiceRow>
+  readonly services: Map<string, Row>
   readonly peers: Map<string, Peer>
 }
 
-/** What is new of a network, for all that are on it. */
+/** What is new of a network, for all that are on it; of `services` all there is, and of others some tasks. */
 interface News {
   readonly services: Set<string>
+  readonly tasks: Map<string, Set<string>>
   readonly peers: Set<string>
 }
 
@@ -28,8 +49,12 @@ export const toldNothing: Told = new Map()
 export class Overlays {
   readonly #ledger: LedgerReader
   readonly #known = new Map<string, Known>()
+  /** The networks that a task was told to be on. */
+  readonly #placed = new Map<string, ReadonlyArray<string>>()
   /** Networks of the containers beside all tasks, by node. */
   readonly #attached = new Map<string, Map<string, string>>()
+  /** Services by the ids of their tasks. */
+  readonly #staleTasks = new Map<string, string>()
   readonly #staleServices = new Set<string>()
   readonly #staleNodes = new Set<string>()
 
@@ -44,25 +69,31 @@ export class Overlays {
       if (service.Endpoint?.VirtualIPs !== undefined) this.#staleServices.add(service.ID)
     }
     for (const network of this.#ledger.all("network")) {
-      for (const { ServiceID } of this.#ledger.tasksOnNetwork(network.ID)) this.#staleServices.add(ServiceID)
+      for (const { ID, ServiceID } of this.#ledger.tasksOnNetwork(network.ID))
+        this.#staleTasks.set(ID, ServiceID)
     }
     for (const { services, peers } of this.#known.values()) {
-      for (const id of services.keys()) this.#staleServices.add(id)
+      for (const [id, { tasks }] of services) {
+        this.#staleServices.add(id)
+        for (const taskId of tasks.keys()) this.#staleTasks.set(taskId, id)
+      }
       for (const id of peers.keys()) this.#staleNodes.add(id)
     }
+    for (const nodeId of this.#attached.keys()) this.#staleNodes.add(nodeId)
     for (const node of this.#ledger.all("node")) {
       if (node.Gateways !== undefined || node.Attached !== undefined) this.#staleNodes.add(node.ID)
     }
   }
 
   get isStale(): boolean {
-    return this.#staleServices.size > 0 || this.#staleNodes.size > 0
+    return this.#staleTasks.size + this.#staleServices.size + this.#staleNodes.size > 0
   }
 
   /** Whose rows a change may touch; true for a node that is to be told something else from now on. */
   note(change: Change): boolean {
     if (change.kind === "task" && concernsRow(change.before, change.after)) {
-      this.#staleServices.add((change.after ?? change.before)?.ServiceID ?? "")
+      const task = change.after ?? change.before
+      if (task !== undefined) this.#staleTasks.set(task.ID, task.ServiceID)
     } else if (change.kind === "service" && concernsRows(change.before, change.after)) {
       this.#staleServices.add((change.after ?? change.before)?.ID ?? "")
     } else if (change.kind === "node" && concernsPeers(change.before, change.after)) {
@@ -75,28 +106,70 @@ export class Overlays {
   /** Works the stale rows out again. What differs from what was said last, by network. */
   takeNews(): ReadonlyMap<string, News> {
     const news = new Map<string, News>()
-    for (const id of this.#staleServices) {
-      const rows = rowsOf(this.#ledger, id)
-      for (const [networkId, known] of this.#known) {
-        if (known.services.has(id) && !rows.has(networkId)) {
-          known.services.delete(id)
-          newsOf(news, networkId).services.add(id)
-        }
-      }
-      for (const [networkId, row] of rows) {
-        const { services } = this.#of(networkId)
-        if (equal(services.get(id), row)) continue
-        services.set(id, row)
-        newsOf(news, networkId).services.add(id)
-      }
-    }
+    for (const id of this.#staleServices) this.#renameTasks(id)
+    for (const [id, serviceId] of this.#staleTasks) this.#takeTask(id, serviceId, news)
+    for (const id of this.#staleServices) this.#takeService(id, news)
     for (const id of this.#staleNodes) this.#takeNode(id, news)
+    this.#staleTasks.clear()
     this.#staleServices.clear()
     this.#staleNodes.clear()
     for (const networkId of this.#known.keys()) {
       if (this.#ledger.get("network", networkId) === undefined) this.#known.delete(networkId)
     }
     return news
+  }
+
+  /** Tasks are called after their service, and after its id once it is gone. */
+  #renameTasks(serviceId: string): void {
+    const name = this.#ledger.get("service", serviceId)?.Spec.Name ?? serviceId
+    for (const { services } of this.#known.values()) {
+      const row = services.get(serviceId)
+      if (row === undefined || row.head.name === name) continue
+      for (const taskId of row.tasks.keys()) this.#staleTasks.set(taskId, serviceId)
+    }
+  }
+
+  #takeTask(id: string, serviceId: string, news: Map<string, News>): void {
+    const task = this.#ledger.get("task", id)
+    const rows = new Map(task === undefined ? [] : taskRows(this.#ledger, task))
+    for (const networkId of this.#placed.get(id) ?? []) {
+      const row = this.#known.get(networkId)?.services.get(serviceId)
+      if (rows.has(networkId) || row?.tasks.delete(id) !== true) continue
+      noteTask(news, networkId, serviceId, id)
+      // It may have been the last that kept the row.
+      if (row.tasks.size === 0) this.#staleServices.add(serviceId)
+    }
+    if (rows.size === 0) this.#placed.delete(id)
+    else this.#placed.set(id, [...rows.keys()])
+    for (const [networkId, row] of rows) {
+      const { services } = this.#of(networkId)
+      const known = services.get(serviceId)
+      if (known === undefined) {
+        const head = rowHead(this.#ledger, serviceId, networkId)
+        services.set(serviceId, { head, tasks: new Map([[id, row]]) })
+        newsOf(news, networkId).services.add(serviceId)
+      } else if (!equal(known.tasks.get(id), row)) {
+        known.tasks.set(id, row)
+        noteTask(news, networkId, serviceId, id)
+      }
+    }
+  }
+
+  #takeService(id: string, news: Map<string, News>): void {
+    const addressed = new Set(vipNetworks(this.#ledger.get("service", id)))
+    const before = [...this.#known].flatMap(([networkId, { services }]) =>
+      services.has(id) ? [networkId] : []
+    )
+    for (const networkId of new Set([...addressed, ...before])) {
+      const { services } = this.#of(networkId)
+      const row = services.get(id)
+      const head = rowHead(this.#ledger, id, networkId)
+      if (row !== undefined && row.tasks.size === 0 && !addressed.has(networkId)) services.delete(id)
+      else if (row === undefined) services.set(id, { head, tasks: new Map() })
+      else if (equal(row.head, head)) continue
+      else row.head = head
+      newsOf(news, networkId).services.add(id)
+    }
   }
 
   #takeNode(id: string, news: Map<string, News>): void {
@@ -125,10 +198,11 @@ export class Overlays {
     }
     this.#attached.set(nodeId, new Map([...rows].map(([id, [networkId]]) => [id, networkId])))
     if (rows.size === 0) this.#attached.delete(nodeId)
-    for (const [id, [networkId, row]] of rows) {
+    for (const [id, [networkId, { tasks, ...head }]] of rows) {
       const { services } = this.#of(networkId)
-      if (equal(services.get(id), row)) continue
-      services.set(id, row)
+      const row = services.get(id)
+      if (row !== undefined && equal(row.head, head) && equal([...row.tasks.values()], tasks)) continue
+      services.set(id, { head, tasks: new Map(tasks.map((task) => [task.taskId, task])) })
       newsOf(news, networkId).services.add(id)
     }
   }
@@ -180,7 +254,7 @@ export class Overlays {
       networkId,
       peers: inOrder(peers).filter((peer) => peer.nodeId !== nodeId),
       peersGone: [],
-      services: inOrder(services),
+      services: inOrder(services).map(wholeRow),
       servicesGone: []
     }
   }
@@ -188,41 +262,44 @@ export class Overlays {
   #change(nodeId: string, networkId: string, news: News): OverlayChange | undefined {
     const { services, peers } = this.#of(networkId)
     const others = [...news.peers].filter((id) => id !== nodeId)
-    if (others.length === 0 && news.services.size === 0) return undefined
+    const tasks: Array<TasksChange> = []
+    for (const [serviceId, ids] of news.tasks) {
+      const row = news.services.has(serviceId) ? undefined : services.get(serviceId)
+      if (row === undefined) continue
+      tasks.push({
+        serviceId,
+        tasks: [...ids].flatMap((id) => row.tasks.get(id) ?? []),
+        gone: [...ids].filter((id) => !row.tasks.has(id))
+      })
+    }
+    if (others.length + news.services.size + tasks.length === 0) return undefined
     return {
       networkId,
       peers: others.flatMap((id) => peers.get(id) ?? []),
       peersGone: others.filter((id) => !peers.has(id)),
-      services: [...news.services].flatMap((id) => services.get(id) ?? []),
-      servicesGone: [...news.services].filter((id) => !services.has(id))
+      services: [...news.services].flatMap((id) => {
+        const row = services.get(id)
+        return row === undefined ? [] : [wholeRow(row)]
+      }),
+      servicesGone: [...news.services].filter((id) => !services.has(id)),
+      ...(tasks.length > 0 ? { tasks } : {})
     }
   }
 }
+
+const wholeRow = ({ head, tasks }: Row): ServiceRow => ({ ...head, tasks: inOrder(tasks) })
 
 const inOrder = <T>(rows: ReadonlyMap<string, T>): ReadonlyArray<T> =>
   [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
 
 function newsOf(news: Map<string, News>, networkId: string): News {
-  const found = news.get(networkId) ?? { services: new Set(), peers: new Set() }
+  const found = news.get(networkId) ?? { services: new Set(), tasks: new Map(), peers: new Set() }
   news.set(networkId, found)
   return found
 }
 
-function concernsRow(before: Task | undefined, after: Task | undefined): boolean {
-  if (before?.Attachments === undefined && after?.Attachments === undefined) return false
-  if (before === undefined || after === undefined) return isPlaced((before ?? after) as Task)
-  return (
-    before.NodeID !== after.NodeID ||
-    !equal(before.Attachments, after.Attachments) ||
-    isPlaced(before) !== isPlaced(after) ||
-    takesTraffic(before) !== takesTraffic(after)
-  )
+function noteTask(news: Map<string, News>, networkId: string, serviceId: string, taskId: string): void {
+  const { tasks } = newsOf(news, networkId)
+  const ids = tasks.get(serviceId) ?? new Set<string>()
+  tasks.set(serviceId, ids.add(taskId))
 }
-
-const concernsRows = (before: Service | undefined, after: Service | undefined): boolean =>
-  before?.Endpoint !== after?.Endpoint || before?.Spec !== after?.Spec
-
-const concernsPeers = (before: Node | undefined, after: Node | undefined): boolean =>
-  !equal(before?.Gateways, after?.Gateways) ||
-  !equal(before?.Attached, after?.Attached) ||
-  (after?.Gateways !== undefined && before !== undefined && dataPathOf(before) !== dataPathOf(after))

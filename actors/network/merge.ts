@@ -1,5 +1,5 @@
 /** A node's overlays with what is new of them: what is held, and what the leader says of it. */
-import type { OverlayChange, OverlayTable } from "#actors/network/table.ts"
+import type { OverlayChange, OverlayTable, TasksChange } from "#actors/network/table.ts"
 
 /** The overlay after the change; `undefined` where nothing is known that it could be a change of. */
 export function merge(before: OverlayTable | undefined, change: OverlayChange): OverlayTable | undefined {
@@ -8,8 +8,24 @@ export function merge(before: OverlayTable | undefined, change: OverlayChange): 
   return {
     ...before,
     peers: mergeRows(before.peers, change.peers, change.peersGone, ({ nodeId }) => nodeId),
-    services: mergeRows(before.services, change.services, change.servicesGone, ({ serviceId }) => serviceId)
+    services: mergeTasks(
+      mergeRows(before.services, change.services, change.servicesGone, ({ serviceId }) => serviceId),
+      change.tasks ?? []
+    )
   }
+}
+
+function mergeTasks(
+  services: OverlayTable["services"],
+  changes: ReadonlyArray<TasksChange>
+): OverlayTable["services"] {
+  if (changes.length === 0) return services
+  const byService = new Map(changes.map((change) => [change.serviceId, change]))
+  return services.map((row) => {
+    const change = byService.get(row.serviceId)
+    if (change === undefined) return row
+    return { ...row, tasks: mergeRows(row.tasks, change.tasks, change.gone, ({ taskId }) => taskId) }
+  })
 }
 
 /** In the order of their ids, as all rows are. */

@@ -93,6 +93,10 @@ export interface OverlayTable extends OverlayHead {
   readonly services: ReadonlyArray<ServiceRow>
 }
 
+/** What is new of a service's tasks; those that are not named stay, and so does the rest of its row. */
+export const TasksChange = Schema.Struct({ serviceId: text, tasks: list(TaskRow), gone: list(text) })
+export type TasksChange = typeof TasksChange.Type
+
 /** What is new of one overlay. With a head it is all there is; without one, rows that are not named stay. */
 export const OverlayChange = Schema.Struct({
   networkId: text,
@@ -100,7 +104,8 @@ export const OverlayChange = Schema.Struct({
   peers: list(Peer),
   peersGone: list(text),
   services: list(ServiceRow),
-  servicesGone: list(text)
+  servicesGone: list(text),
+  tasks: optional(list(TasksChange))
 })
 export type OverlayChange = typeof OverlayChange.Type
 

@@ -73,36 +73,52 @@ export function peerOf(node: Node, networkId: string): Peer | undefined {
   return { nodeId: node.ID, dataPath: dataPathOf(node), gateways: own.Addresses }
 }
 
-/** The service's row on every network that it or one of its tasks is on. */
-export function rowsOf(ledger: LedgerReader, serviceId: string): ReadonlyMap<string, ServiceRow> {
+/** A service on one network, but for its tasks. */
+export type RowHead = Omit<ServiceRow, "tasks">
+
+/** The networks on which the service has a virtual address. */
+export const vipNetworks = (service: Service | undefined): ReadonlyArray<string> =>
+  (service?.Endpoint?.VirtualIPs ?? []).flatMap(({ NetworkID, Addr }) => (Addr === "" ? [] : [NetworkID]))
+
+export function rowHead(ledger: LedgerReader, serviceId: string, networkId: string): RowHead {
   const service = ledger.get("service", serviceId)
-  const name = service?.Spec.Name ?? serviceId
+  return {
+    serviceId,
+    name: service?.Spec.Name ?? serviceId,
+    aliases: service === undefined ? [] : aliasesOf(service, networkId),
+    vips: (service?.Endpoint?.VirtualIPs ?? [])
+      .filter((vip) => vip.NetworkID === networkId && vip.Addr !== "")
+      .map(({ Addr }) => bare(Addr)),
+    ports: service === undefined ? [] : portsOf(service)
+  }
+}
+
+/** The task's place on each of its networks, by network; none before it has a node, nor once it has ended. */
+export function taskRows(ledger: LedgerReader, task: Task): ReadonlyArray<readonly [string, TaskRow]> {
+  if (!isPlaced(task)) return []
+  const name = ledger.get("service", task.ServiceID)?.Spec.Name ?? task.ServiceID
+  return (task.Attachments ?? [])
+    .filter(({ Addresses }) => Addresses.length > 0)
+    .map(({ NetworkID, Addresses }) => [NetworkID, taskRow(ledger, name, task, Addresses)])
+}
+
+/** The service's row on every network that it or one of its tasks is on. */
+function rowsOf(ledger: LedgerReader, serviceId: string): ReadonlyMap<string, ServiceRow> {
   const tasks = new Map<string, Array<TaskRow>>()
-  for (const { NetworkID, Addr } of service?.Endpoint?.VirtualIPs ?? [])
-    if (Addr !== "") tasks.set(NetworkID, [])
+  for (const networkId of vipNetworks(ledger.get("service", serviceId))) tasks.set(networkId, [])
   for (const task of ledger.tasksOfService(serviceId)) {
-    if (!isPlaced(task)) continue
-    for (const attachment of task.Attachments ?? []) {
-      if (attachment.Addresses.length === 0) continue
-      const rows = tasks.get(attachment.NetworkID) ?? []
-      rows.push(taskRow(ledger, name, task, attachment.Addresses))
-      tasks.set(attachment.NetworkID, rows)
+    for (const [networkId, row] of taskRows(ledger, task)) {
+      const rows = tasks.get(networkId) ?? []
+      rows.push(row)
+      tasks.set(networkId, rows)
     }
   }
-  const rows = new Map<string, ServiceRow>()
-  for (const [networkId, own] of tasks) {
-    rows.set(networkId, {
-      serviceId,
-      name,
-      aliases: service === undefined ? [] : aliasesOf(service, networkId),
-      vips: (service?.Endpoint?.VirtualIPs ?? [])
-        .filter((vip) => vip.NetworkID === networkId && vip.Addr !== "")
-        .map(({ Addr }) => bare(Addr)),
-      ports: service === undefined ? [] : portsOf(service),
-      tasks: byId(({ taskId }) => taskId, own)
-    })
-  }
-  return rows
+  return new Map(
+    [...tasks].map(([networkId, own]) => [
+      networkId,
+      { ...rowHead(ledger, serviceId, networkId), tasks: byId(({ taskId }) => taskId, own) }
+    ])
+  )
 }
 
 /** A container that people attached is a service of one, by network. */

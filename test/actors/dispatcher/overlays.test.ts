@@ -21,6 +21,7 @@ class Listeners {
   readonly held = new Map<string, Map<string, OverlayTable>>()
   readonly tasks = new Map<string, Set<string>>()
   rows = 0
+  tasksTold = 0
   whole = 0
   #state: DispatcherState
 
@@ -59,7 +60,9 @@ class Listeners {
     for (const { id } of message.tasks) tasks.add(id)
     for (const id of message.overlaysGone ?? []) tables.delete(id)
     for (const change of message.overlays ?? []) {
+      const tasks = (change.tasks ?? []).flatMap((one) => [...one.tasks, ...one.gone])
       this.rows += change.services.length + change.peers.length
+      this.tasksTold += tasks.length
       if (change.head !== undefined) this.whole += 1
       const table = merge(tables.get(change.networkId), change)
       if (table !== undefined) tables.set(change.networkId, table)
@@ -126,17 +129,18 @@ test("a task is sent only once its node has an address of its own on each of its
   expect(cluster.tables("n1")[0]?.services[0]?.tasks).toMatchObject([{ taskId: id, serving: false }])
 })
 
-test("a change is one row to each node on the network, and nothing to the others", () => {
+test("a change of a task is that task to each node on the network, and nothing to the others", () => {
   const cluster = new Listeners(nodes)
   cluster.stage.book.network("front").network("back")
   for (let n = 0; n < 20; n++) cluster.stage.create(`s${n}`, on("front", 3))
   cluster.stage.create("db", on("back", 1))
   cluster.hear()
   cluster.rows = 0
+  cluster.tasksTold = 0
   cluster.whole = 0
   cluster.stage.scale("s3", 2).converge()
   cluster.hear()
-  expect([cluster.rows, cluster.whole]).toEqual([3, 0])
+  expect([cluster.tasksTold, cluster.rows, cluster.whole]).toEqual([3, 0, 0])
   cluster.rows = 0
   cluster.stage.update("db", (spec) => ({ ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: 1 } }))
   cluster.stage.converge()
@@ -181,7 +185,10 @@ for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
       const what = pick(6)
       if (service === undefined) {
         const EndpointSpec = pick(2) === 0 ? { Ports: [{ TargetPort: 80 }] } : { Mode: "dnsrr" as const }
-        stage.create(id, on(pick(2) === 0 ? "front" : "back", 1 + pick(4), { EndpointSpec }))
+        stage.create(
+          id,
+          on(pick(2) === 0 ? "front" : "back", 1 + pick(4), { Name: `the-${id}`, EndpointSpec })
+        )
       } else if (what === 0) stage.book.must({ type: "service.remove", v: 1, id })
       else if (what === 1) stage.scale(id, pick(5))
       else if (what === 2)
