@@ -10,7 +10,7 @@ import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Task, TaskStatus } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
-import { endedItself, isBefore, isLive, isTerminal } from "#actors/model/task-state.ts"
+import { endedItself, isBefore, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
 import { type Wait, waitAfter } from "#actors/service/back-off.ts"
 import {
@@ -101,7 +101,9 @@ const rejectedBy = (view: View): TaskStatus | undefined =>
 /** Nobody will hear of this task again, or it has ended: nothing of it can be in the way of another. */
 export const isOutOfTheWay = (view: View, task: Task): boolean => {
   const where = standing(view, task)
-  if (where === "gone" || where === "down" || isBefore(task.Status.State, "assigned")) return true
+  if (where === "gone" || where === "down") return true
+  // While it is wanted, a node may be given it before what is decided now is written.
+  if (isBefore(task.Status.State, "assigned")) return !isWanted(task)
   // One that was given up with its node was not seen to end.
   if (task.Status.State === "orphaned") return !isExclusive(view.service.Spec)
   return !isLive(task.Status.State)

@@ -57,8 +57,6 @@ export class Draft {
     this.update[at] = {
       ...this.update[at],
       id: task.ID,
-      // Who replaces a task that no node has counts on that: a node may be given it before this is written.
-      ...(isBefore(task.Status.State, "assigned") && { version: task.Version.Index }),
       DesiredState: desired,
       ...(status === undefined ? {} : { Status: status })
     }

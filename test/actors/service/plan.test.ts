@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import type { Task } from "#actors/model/objects.ts"
 import type { ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
-import { toIso } from "#actors/model/time.ts"
-import { Draft } from "#actors/service/slot.ts"
+import { reconcile } from "#actors/service/reconcile.ts"
+import { Fresh } from "#runtime/ids.ts"
 import { Stage, seconds } from "#test/support/stage.ts"
 
 const image = (spec: ServiceSpec, Image: string): ServiceSpec => ({
@@ -138,19 +138,20 @@ describe("a rolling update", () => {
     expect(wishes).toEqual(["shutdown"])
   })
 
-  test("what is replaced because no node has it is not, where a node was given it meanwhile", () => {
-    const stage = new Stage([]).create("web", { Mode: { Replicated: { Replicas: 1 } } })
-    const [pending] = stage.tasks("web")
-    if (pending === undefined) throw new Error("there is no task")
-    const draft = new Draft()
-    draft.want(pending, "shutdown")
-    const assigned = { Timestamp: toIso(stage.now), State: "assigned" as const }
-    const change = { type: "tasks.change", v: 1, create: [], remove: [] } as const
-    stage.book.must({ ...change, update: [{ id: pending.ID, NodeID: "n1", Status: assigned }] })
-    expect(stage.book.write({ ...change, update: draft.update })._tag).toBe("Refused")
-    const again = new Draft()
-    again.want(stage.task(pending.ID), "shutdown")
-    expect(stage.book.write({ ...change, update: again.update })._tag).toBe("Applied")
+  test("the successor of a task that no node has waits, because a node may be given it meanwhile", () => {
+    const stage = to(new Stage([]).create("web", { Mode: { Replicated: { Replicas: 1 } } }), "two")
+    expect(stage.tasks("web").map(({ Status }) => Status.State)).toEqual(["pending"])
+    const view = {
+      ledger: stage.book.tables,
+      service: stage.service("web"),
+      now: stage.now,
+      fresh: Fresh.from(1),
+      sightings: new Map(),
+      watchingSince: stage.now
+    }
+    expect(reconcile(view).create.map(({ DesiredState }) => DesiredState)).toEqual(["ready"])
+    stage.look("web")
+    expect(stage.tasks("web").map(({ DesiredState }) => DesiredState)).toEqual(["shutdown", "running"])
   })
 
   test("start-first keeps one old task of a slot when one update overtakes another", () => {
