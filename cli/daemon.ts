@@ -563,10 +563,18 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
   const readers = LogReaders.layer.pipe(Layer.provideMerge(memory), Layer.provideMerge(executor))
   const kernel =
     options.executor === "docker"
-      ? LiveKernel.layer({ nodeId: identity.nodeId, dockerHost: options.dockerHost })
+      ? LiveKernel.layer({
+          nodeId: identity.nodeId,
+          dockerHost: options.dockerHost,
+          controlPorts: controlPortsOf(options)
+        })
       : Layer.empty
   return Layer.mergeAll(readers, secrets, kernel, DataPlaneLive.layer(options))
 }
+
+/** Those that are known ahead: 0 stands for any. */
+const controlPortsOf = ({ joinPort, natsPort, routePort, http }: NodeOptions): ReadonlyArray<number> =>
+  [joinPort, natsPort, routePort, Number(/:(\d+)$/.exec(http)?.[1] ?? 0)].filter((port) => port > 0)
 
 interface Parts {
   readonly options: NodeOptions

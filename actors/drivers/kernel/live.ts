@@ -1,6 +1,8 @@
 /** This machine's kernel: read, compared with the tables, and changed where it differs. */
 import process from "node:process"
 import { Effect, Layer } from "effect"
+import { describe, type Facts, tableName } from "#actors/drivers/firewall/describe.ts"
+import { OwnTable } from "#actors/drivers/firewall/table.ts"
 import { isStretched, reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { batch, question } from "#actors/drivers/kernel/run.ts"
 import { ForwardingEntries, type KernelState, Links, Neighbours } from "#actors/drivers/kernel/state.ts"
@@ -21,8 +23,10 @@ export const readKernel = Effect.gen(function* () {
   return { links: devices, forwarding: entries, neighbours: met } satisfies KernelState
 })
 
-const layOn = (nodeId: string) =>
-  Effect.fn("kernel.lay")(function* (tables: ReadonlyArray<OverlayTable>) {
+function layOn(facts: Facts) {
+  const { nodeId } = facts
+  const firewall = new OwnTable(tableName(nodeId))
+  return Effect.fn("kernel.lay")(function* (tables: ReadonlyArray<OverlayTable>) {
     const repair = reconcile(tables, yield* readKernel, nodeId)
     const problems = [...repair.problems]
     for (const [command, lines] of [
@@ -33,12 +37,19 @@ const layOn = (nodeId: string) =>
         Effect.catch(({ message }) => Effect.sync(() => void problems.push(`overlays: ${message}`)))
       )
     }
+    const isMended = yield* firewall.bring(describe(tables, facts)).pipe(
+      Effect.catch(({ message }) => {
+        problems.push(`overlays are not kept apart: ${message}`)
+        return Effect.succeed(false)
+      })
+    )
     return {
       bridgeless: repair.bridgeless,
-      changed: repair.ip.length + repair.bridge.length,
+      changed: repair.ip.length + repair.bridge.length + Number(isMended),
       problems
     } satisfies LayReport
   })
+}
 
 /** Why no device of this machine can be changed from here, or whose change would not be the Engine's. */
 function hindrance(dockerHost: string): string | undefined {
@@ -59,10 +70,10 @@ const helpless = (why: string): KernelService => ({
 })
 
 export const LiveKernel = {
-  layer: ({ nodeId, dockerHost }: { readonly nodeId: string; readonly dockerHost: string }) => {
+  layer: ({ dockerHost, ...facts }: Facts & { readonly dockerHost: string }) => {
     const why = hindrance(dockerHost)
     if (why !== undefined) return Layer.succeed(Kernel, helpless(why))
-    const lay = layOn(nodeId)
+    const lay = layOn(facts)
     return Layer.succeed(Kernel, {
       lay: (tables) =>
         lay(tables).pipe(

@@ -1,4 +1,4 @@
-/** Runs `ip` and `bridge`: questions with JSON for an answer, and batches, of which each line is tried. */
+/** Runs `ip`, `bridge` and `nft`: questions with JSON for an answer, and batches, of which each line is tried. */
 import process from "node:process"
 import { Effect, Schema } from "effect"
 import { spawn } from "#runtime/platform.ts"
@@ -12,7 +12,8 @@ export class KernelError extends Schema.TaggedError<KernelError>()("KernelError"
 const path = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`
 const withinMs = 10_000
 
-const run = (
+/** What `command` says; fails with its complaint. */
+export const run = (
   command: string,
   args: ReadonlyArray<string>,
   input: string
