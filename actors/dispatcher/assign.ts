@@ -131,6 +131,8 @@ export const completeAssignment = (goal: Goal): Assignment => ({
 
 /** What turns `before` into `after`; `undefined` when the node would hear nothing new. */
 export function differenceOf(before: Goal, after: Goal): Assignment | undefined {
+  // Of most nodes only ports or overlays have changed, which the goal does not have.
+  if (before === after) return undefined
   const tasks: Array<AssignedTask> = []
   for (const [id, task] of after.tasks) {
     const known = before.tasks.get(id)

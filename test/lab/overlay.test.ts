@@ -90,9 +90,8 @@ const address = (place: Place, network: string): string => place.networks[networ
 
 beforeAll(async () => {
   site = await openSite("troupe", 3, 1)
-  for (const Name of ["front", "back"]) {
-    await call(door(), "POST", "/networks/create", { Name, Driver: "overlay" })
-  }
+  await call(door(), "POST", "/networks/create", { Name: "front", Driver: "overlay" })
+  await call(door(), "POST", "/networks/create", { Name: "back", Driver: "overlay", Internal: true })
   await deployEverywhere("web", "front")
   await deployEverywhere("db", "back")
   await deployEverywhere("both", "front", "back")
@@ -163,6 +162,34 @@ test("a published port answers on every machine, also where no task of it runs",
     }
     await elapsed(`an answer of ${at.name}`, answers, 200, 30_000)
   }
+})
+
+test("a container whose first instruction speaks to another machine is answered, every time", async () => {
+  const to = address(await placeOf("web", machine(0)), "front")
+  const spec = specOf("first", 1)
+  const words = ["sh", "-c", `timeout 2 wget -qO /dev/null http://${to}:8080/busybox`]
+  await call(door(), "POST", "/services/create", {
+    ...spec,
+    Mode: { ReplicatedJob: { MaxConcurrent: 6, TotalCompletions: 12 } },
+    TaskTemplate: {
+      ContainerSpec: { ...spec.TaskTemplate.ContainerSpec, Command: words },
+      RestartPolicy: { Condition: "none" },
+      Networks: [{ Target: "front" }]
+    }
+  })
+  const states = async (): Promise<ReadonlyArray<string>> => {
+    const filters = encodeURIComponent(JSON.stringify({ service: ["first"] }))
+    const tasks = await call<ReadonlyArray<{ Status: { State: string } }>>(
+      ...([door(), "GET", `/tasks?filters=${filters}`] as const)
+    )
+    return tasks.map(({ Status }) => Status.State)
+  }
+  const areOver = async () => {
+    const all = await states()
+    return all.length >= 12 && all.every((state) => state === "complete" || state === "failed")
+  }
+  await elapsed("twelve tasks", areOver, 200, 60_000)
+  expect((await states()).filter((state) => state !== "complete")).toEqual([])
 })
 
 test("hardware addresses are the ones that were written down ahead", async () => {
@@ -263,7 +290,7 @@ test("containers that people attach, on nodes of any role, reach each other and 
 })
 
 test("nothing of a network is left when it is gone", async () => {
-  for (const service of ["web", "db", "both", "six", "site"])
+  for (const service of ["web", "db", "both", "six", "site", "first"])
     await call(door(), "DELETE", `/services/${service}`)
   const isBare = async (): Promise<boolean> =>
     site.machines.every((at) => devices(at).length === 0 && !on(at, "ip", "-o", "link").includes("br-t"))
