@@ -23,6 +23,7 @@ import { hasLabels, hasPrefix, isOneOf } from "#actors/gateway/parse-filters.ts"
 import { parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
 import { type Answer, created, done, isRefusal, list, ok, okText } from "#actors/gateway/response.ts"
 import { countTasks, serviceText } from "#actors/gateway/shape/service.ts"
+import { checkAutoscale } from "#actors/gateway/validate/check-autoscale.ts"
 import { checkExtras } from "#actors/gateway/validate/check-extras.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"
@@ -82,6 +83,7 @@ const prepare = Effect.fnUntraced(function* (
   yield* allow(checkShape(spec))
   const completed = completeService(spec)
   yield* allow(checkService(completed))
+  yield* allow(checkAutoscale(completed))
   yield* allow(checkExtras(completed, reader.cluster()?.Spec))
   if ("refusal" in resolved) return yield* Refused.of(resolved.refusal)
   yield* allow(checkFiles(reader, completed))

@@ -414,3 +414,21 @@ test("what only labels ask for is refused unless the cluster allows it, and wher
     }
   })
 })
+
+test("labels that ask for scaling and cannot be meant are refused at create and update, by name", async () => {
+  const gateway = await TestGateway.start()
+  const labels = (max: string) => ({ Labels: { "troupe.autoscale.cpu": "70%", "troupe.autoscale.max": max } })
+  const refused = await gateway.post("/services/create", serviceBody("web", labels("none")))
+  expect(refused.status).toBe(400)
+  expect(refused.body.message).toBe(
+    'label troupe.autoscale.max "none": expected a whole number from 1 to 100000'
+  )
+  const id = await gateway.made("/services/create", serviceBody("web", labels("5")))
+  const { Version } = (await gateway.get(`/services/${id}`)).body
+  const update = await gateway.post(
+    `/services/${id}/update?version=${Version.Index}`,
+    serviceBody("web", labels("0"))
+  )
+  expect(update.status).toBe(400)
+  expect(update.body.message).toStartWith('label troupe.autoscale.max "0": expected')
+})
