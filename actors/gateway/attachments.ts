@@ -49,12 +49,13 @@ export function makeAttachments({ nodeId, fresh, engine, system }: AttachmentOpt
     const table = view.tables.find((one) => one.networkId === networkId)
     const isKnown = table?.services.some(({ serviceId }) => serviceId === id) === true
     const isLaid = !view.isLaying && !view.bridgeless.includes(networkId)
-    const { body } = yield* engine.call("GET", "/networks")
-    const there = Array.isArray(body) ? (body as ReadonlyArray<EngineNetwork>) : []
-    const bridge = there.find(({ Labels }) => Labels?.[networkLabel] === networkId)
-    if (isKnown && isLaid && bridge !== undefined) {
+    if (isKnown && isLaid) {
+      const { body } = yield* engine.call("GET", "/networks")
+      const there = Array.isArray(body) ? (body as ReadonlyArray<EngineNetwork>) : []
+      const bridge = there.find(({ Labels }) => Labels?.[networkLabel] === networkId)
       // The name is what a container remembers and `docker inspect` shows; two networks may share it.
-      return there.filter(({ Name }) => Name === bridge.Name).length === 1 ? bridge.Name : bridge.Id
+      const isAlone = there.filter(({ Name }) => Name === bridge?.Name).length === 1
+      if (bridge !== undefined) return isAlone ? bridge.Name : bridge.Id
     }
     const problem = view.problems[0] ?? "its bridge is not there yet"
     return yield* Refused.of(refuse("unavailable", `Could not attach to network ${networkId}: ${problem}`))
@@ -72,12 +73,7 @@ export function makeAttachments({ nodeId, fresh, engine, system }: AttachmentOpt
         ...(aliases === undefined || aliases.length === 0 ? {} : { aliases }),
         ...(ipv4 === undefined ? {} : { ipv4 })
       }
-      const answer = yield* system.ask(
-        leader,
-        request,
-        leaderWithinMs,
-        ToNodeAnswer as never
-      ) as Effect.Effect<ToNodeAnswer, Error>
+      const answer = yield* system.ask<ToNodeAnswer>(leader, request, leaderWithinMs, ToNodeAnswer)
       if (answer._tag === "NotAttached") return yield* Refused.of(refuse(answer.code, answer.reason))
       if (answer._tag !== "AttachedAt") return yield* Refused.of(refuse("unknown", answer._tag))
       const bridge = yield* bridgeOf(answer.networkId, id).pipe(
