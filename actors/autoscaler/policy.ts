@@ -1,6 +1,15 @@
 /** What a service's labels ask of the autoscaler, read and complete. */
 
+import type { ServiceSpec } from "#actors/model/spec.ts"
+
 export const labelPrefix = "troupe.autoscale."
+
+/** Whether any of its labels speaks of scaling. */
+export const asksForScaling = ({
+  Labels: labels
+}: {
+  readonly Labels?: ServiceSpec["Labels"] | undefined
+}): boolean => labels !== undefined && Object.keys(labels).some((label) => label.startsWith(labelPrefix))
 
 /**
  * What is measured. `level` is one figure of the whole service that more tasks bring down; all others add up over its

@@ -5,6 +5,7 @@
  * again, everyone looks at everything, so nothing that happened in between is missed.
  */
 import { Effect } from "effect"
+import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import { carryOut } from "#actors/ledger/proposer.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger } from "#actors/ledger/service.ts"
@@ -84,6 +85,7 @@ function lookEverywhere(state: FeedState): FeedStep {
   for (const service of ledger.all("service")) {
     if (modeOf(service.Spec).startsWith("global")) state.everywhere.add(service.ID)
     actions.push(spawn("service", service.ID, state.serviceProps), tell(serviceAt(service.ID), look))
+    if (asksForScaling(service.Spec)) actions.push(spawn("autoscaler", service.ID, state.serviceProps))
   }
   actions.push(
     tell(allocatorAt, { _tag: "Look" }),

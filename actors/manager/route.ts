@@ -1,4 +1,5 @@
 /** Which actors of the leader hear of which changes of the ledger, and what they are told. */
+import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Change, ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { ReaperMessage } from "#actors/manager/reaper.ts"
@@ -76,6 +77,9 @@ function hear(to: Route, change: Change, audience: Audience): void {
         audience.allocator = true
       if (after !== undefined && modeOf(after.Spec).startsWith("global")) to.everywhere.add(id)
       else to.everywhere.delete(id)
+      // One that is there goes on; one that is not wanted any more ends by itself.
+      if (after !== undefined && asksForScaling(after.Spec))
+        audience.started.push(spawn("autoscaler", id, to.serviceProps))
       // A service's actor starts by looking.
       if (before === undefined) audience.started.push(spawn("service", id, to.serviceProps))
       else audience.services.add(id)

@@ -1,5 +1,7 @@
 /** What runs on a manager only while it leads. */
+
 import { keymaster } from "#actors/authority/keymaster/actor.ts"
+import { autoscaler } from "#actors/autoscaler/actor.ts"
 import { dispatcher } from "#actors/dispatcher/actor.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { feed } from "#actors/manager/feed.ts"
@@ -40,6 +42,7 @@ export const leaderTree = ({ ledger, nodeId, raftId, term }: LeaderProps): Super
       many(node, { stopWithin }),
       permanent(dispatcher, { props: { ledger, nodeId }, stopWithin }),
       many(service, { stopWithin }),
+      many(autoscaler, { stopWithin }),
       permanent(reaper, { props: { ledger }, stopWithin }),
       // What it does never ends by itself.
       permanent(feed, { props: { ledger, nodeId }, stopWithin: 0 })

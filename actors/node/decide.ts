@@ -8,6 +8,7 @@
 import { peersOf, raftIdOf } from "#actors/authority/peers.ts"
 import type { Role } from "#actors/authority/protocol.ts"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
+import type { AutoscalerMessage, Usage } from "#actors/autoscaler/protocol.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
@@ -187,6 +188,20 @@ function patienceMs({ beatMs, latenessMs }: NodeState): number {
 
 const toDispatcher = (message: DispatcherMessage): CommonAction =>
   tell(address("leader", "dispatcher", "main"), message)
+/** What tasks use goes to their services' autoscalers. A node speaks of its own tasks only. */
+function passOn({ ledger, id }: NodeState, tasks: ReadonlyArray<Usage>): ReadonlyArray<CommonAction> {
+  const byService = new Map<string, Array<Usage>>()
+  for (const usage of tasks) {
+    const task = ledger.get("task", usage.id)
+    if (task?.NodeID !== id) continue
+    const known = byService.get(task.ServiceID)
+    if (known === undefined) byService.set(task.ServiceID, [usage])
+    else known.push(usage)
+  }
+  return [...byService].map(([service, used]) =>
+    tell(address("leader", "autoscaler", service), { _tag: "Used", tasks: used } satisfies AutoscalerMessage)
+  )
+}
 const answer = (to: ReplyTo, message: ToNodeAnswer): CommonAction => reply(to, message)
 
 export function start(props: NodeProps, moment: Moment): NodeStep {
@@ -230,6 +245,8 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return write(want(state, { description: message.description }), moment)
     case "Report":
       return report(state, message, moment)
+    case "Used":
+      return message.session === state.session ? stay(state, ...passOn(state, message.tasks)) : stay(state)
     case "Away":
       return away(state, message.forMs, moment)
     case "Unable":

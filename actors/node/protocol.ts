@@ -42,6 +42,11 @@ export const FromNode = Schema.Union([
    * `forMs` or it is missed; its tasks go on meanwhile.
    */
   message("Away", { forMs: whole }),
+  /** Told, once a second: what its tasks of services that follow their load use, in cores and bytes. */
+  message("Used", {
+    session: text,
+    tasks: Schema.Array(Schema.Struct({ id: text, cpu: Schema.Number, memory: Schema.Number }))
+  }),
   /** Told: a gap was seen, or the node has nothing; answered by a complete `Assign`. */
   message("Resync", { session: text }),
   /**

@@ -7,6 +7,7 @@ import type { NatsServerStatus } from "#actors/nats/server.ts"
 import { network } from "#actors/network/actor.ts"
 import { engineWatch } from "#actors/node/engine-watch/actor.ts"
 import { session } from "#actors/node/session/actor.ts"
+import { stats } from "#actors/node/stats/actor.ts"
 import { task } from "#actors/task/actor.ts"
 import { many, permanent, type SupervisorSpec, supervisor } from "#runtime/supervisor.ts"
 
@@ -52,6 +53,7 @@ export const nodeTree = ({
       permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
+      permanent(stats, { stopWithin: 0 }),
       permanent(session, {
         props: {
           clusterId,

@@ -226,6 +226,10 @@ export class FakeNode {
     })
   }
 
+  say(message: Extract<FromNode, { _tag: "Used" }>): void {
+    this.#system.tell(address("leader", "node", this.id), message)
+  }
+
   register(): void {
     const node = this.#world.ledger.get("node", this.id)
     if (node?.Description === undefined) throw new Error(`no node ${this.id}`)

@@ -1,9 +1,20 @@
-/** Whether the labels by which a service asks to be scaled can be meant. */
+/** Whether the labels by which a service asks to be scaled can be meant, and whether what they name is measured. */
 import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
+import { labelPrefix, type Metric } from "#actors/autoscaler/policy.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
+const measured: ReadonlyArray<Metric> = ["cpu", "memory"]
+
 export function checkAutoscale(spec: ServiceSpec): Refusal | undefined {
   const policy = parsePolicy(spec)
-  return policy !== undefined && "problem" in policy ? refuse("invalidArgument", policy.problem) : undefined
+  if (policy === undefined) return undefined
+  if ("problem" in policy) return refuse("invalidArgument", policy.problem)
+  const unmeasured = policy.targets.find(({ metric }) => !measured.includes(metric))
+  if (unmeasured === undefined) return undefined
+  const known = [...measured, "schedule"].map((name) => `${labelPrefix}${name}`).join(", ")
+  return refuse(
+    "notImplemented",
+    `label ${labelPrefix}${unmeasured.name}: nothing measures it in this version, expected one of ${known}`
+  )
 }

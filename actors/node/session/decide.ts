@@ -21,9 +21,11 @@ import {
   pursuitOf,
   remindNetwork,
   take,
-  toTask
+  toTask,
+  watched
 } from "#actors/node/session/holdings.ts"
 import type { Assign, SessionAction, SessionMessage, Standing } from "#actors/node/session/protocol.ts"
+import type { StatsMessage } from "#actors/node/stats/protocol.ts"
 import type { Place } from "#actors/task/protocol.ts"
 import { type CommonAction, dismiss, later, reply, spawn, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
@@ -80,6 +82,8 @@ export interface Session {
   surveyed: boolean
   /** A complete assignment came in this life: what it does not name is nobody's. */
   settled: boolean
+  /** There was something to measure at the last heartbeat. */
+  measuring: boolean
   attempt: number
   misses: number
   reportAttempt: number
@@ -117,6 +121,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     behind: true,
     surveyed: false,
     settled: false,
+    measuring: false,
     attempt: 0,
     misses: 0,
     reportAttempt: 0,
@@ -338,6 +343,13 @@ function takeEarly(turn: Turn): void {
 
 function beat({ session, actions, moment }: Turn): void {
   session.beatAt = moment.now
+  const tasks = watched(session.holdings)
+  // Said once more when there is nothing left to measure, and again in the next life: it costs nothing.
+  if (tasks.length > 0 || session.measuring) {
+    session.measuring = tasks.length > 0
+    const measure: StatsMessage = { _tag: "Measure", session: session.session, tasks }
+    actions.push(tell(address(moment.self.home, "stats", "main"), measure))
+  }
   actions.push({
     _tag: "Ask",
     message: { _tag: "Heartbeat", session: session.session, applied: session.applied },

@@ -1,4 +1,5 @@
 /** What the leader gave a node to hold, and what each change of it means to the actors of its tasks and networks. */
+import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import type { TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { newest } from "#actors/model/task-state.ts"
@@ -9,6 +10,7 @@ import type { NetworkMessage } from "#actors/network/protocol.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import type { AssignedFile, AssignedTask } from "#actors/node/protocol.ts"
 import type { Assign } from "#actors/node/session/protocol.ts"
+import type { Watched } from "#actors/node/stats/protocol.ts"
 import type { Place, Pursue, TaskMessage } from "#actors/task/protocol.ts"
 import { type CommonAction, spawn, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
@@ -50,6 +52,17 @@ export const noHoldings = (): Holdings => ({
   found: new Map(),
   ports: undefined
 })
+
+/** Tasks that run, of services that follow their load. */
+export function watched({ tasks }: Holdings): ReadonlyArray<Watched> {
+  const found: Array<Watched> = []
+  for (const [id, { assigned, status }] of tasks) {
+    if (status?.State !== "running" || !asksForScaling({ Labels: assigned.labels })) continue
+    const { ContainerID: container = "", PID: pid = 0 } = status.ContainerStatus ?? {}
+    if (container !== "") found.push({ id, container, pid })
+  }
+  return found
+}
 
 export const toTask = (home: string, id: string, message: TaskMessage): CommonAction =>
   tell(address(home, "task", id), message)

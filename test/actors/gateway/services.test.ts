@@ -423,6 +423,10 @@ test("labels that ask for scaling and cannot be meant are refused at create and 
   expect(refused.body.message).toBe(
     'label troupe.autoscale.max "none": expected a whole number from 1 to 100000'
   )
+  const unmeasured = { Labels: { "troupe.autoscale.rps": "9", "troupe.autoscale.max": "5" } }
+  const early = await gateway.post("/services/create", serviceBody("web", unmeasured))
+  expect(early.status).toBe(501)
+  expect(early.body.message).toStartWith("label troupe.autoscale.rps: nothing measures it in this version")
   const id = await gateway.made("/services/create", serviceBody("web", labels("5")))
   const { Version } = (await gateway.get(`/services/${id}`)).body
   const update = await gateway.post(

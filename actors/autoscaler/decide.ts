@@ -1,0 +1,162 @@
+/**
+ * One service's autoscaler: gathers what its tasks use, asks the control law once a second, and writes what follows the
+ * way `docker service scale` does. It remembers nothing in the ledger: a new leader's watches anew, and takes no task
+ * away before it has watched for as long as it has to look back.
+ */
+import { choose, type Decision } from "#actors/autoscaler/choose.ts"
+import { blank, type Memory } from "#actors/autoscaler/memory.ts"
+import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
+import type { Policy } from "#actors/autoscaler/policy.ts"
+import type {
+  AutoscalerAction,
+  AutoscalerMessage,
+  AutoscalerProps,
+  Explained,
+  Usage
+} from "#actors/autoscaler/protocol.ts"
+import { room } from "#actors/autoscaler/room.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/ledger/writer.ts"
+import type { Service } from "#actors/model/objects.ts"
+import { replicasOf } from "#actors/model/service-facts.ts"
+import type { ServiceSpec } from "#actors/model/spec.ts"
+import { later, reply } from "#runtime/actions.ts"
+import { end, type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
+
+/** Its maps change in place; they belong to this actor alone. */
+export interface AutoscalerState {
+  readonly ledger: LedgerReader
+  readonly id: string
+  readonly writing: Writing
+  /** The spec that was read last, and what it asks for; or what the last good one did. */
+  readonly spec?: ServiceSpec
+  readonly policy?: Policy
+  readonly problem?: string
+  readonly memory: Memory
+  /** By task, what its node said last, and when. */
+  readonly used: Map<string, Usage & { readonly at: number }>
+  readonly last?: Decision
+  readonly changes: ReadonlyArray<Decision>
+}
+
+type AutoscalerStep = Step<AutoscalerState, AutoscalerAction>
+const stay = stayWith<AutoscalerState, AutoscalerAction>
+
+const everyMs = 1_000
+/** What was said longer ago says nothing of now: five words missed. */
+const staleMs = 5_000
+/** One task that has only begun, and a tenth of them, may be missing from the sum. */
+const mostMissing = (running: number): number => 1 + running / 10
+const keptChanges = 50
+const next = later("decide", everyMs, { _tag: "Decide" } satisfies AutoscalerMessage)
+
+export function start({ ledger }: AutoscalerProps, { self, now }: Moment): AutoscalerStep {
+  return stay({ ledger, id: self.id, writing: idle, memory: blank(now), used: new Map(), changes: [] }, next)
+}
+
+export function decide(state: AutoscalerState, message: AutoscalerMessage, moment: Moment): AutoscalerStep {
+  switch (message._tag) {
+    case "Used":
+      for (const task of message.tasks) state.used.set(task.id, { ...task, at: moment.now })
+      return stay(state)
+    case "Explain":
+      return moment.asker === undefined ? stay(state) : stay(state, reply(moment.asker, explained(state)))
+    case "Proposed":
+      return stay({ ...state, writing: settle(state.writing, message.outcome).writing })
+    case "Decide":
+      return decideNow(state, moment)
+  }
+}
+
+function decideNow(before: AutoscalerState, { now }: Moment): AutoscalerStep {
+  const service = before.ledger.get("service", before.id)
+  if (service === undefined) return end(before)
+  const state = before.spec === service.Spec ? before : read(before, service.Spec)
+  const { policy } = state
+  if (policy === undefined) return state.problem === undefined ? end(state) : stay(state, next)
+  if (!mayWrite(state.writing)) return stay(state, next)
+  const { running, figures } = measure(state, now)
+  const decision = choose(policy, state.memory, {
+    now,
+    replicas: replicasOf(service.Spec),
+    running,
+    figures,
+    rollout: isRollingOut(service),
+    room: () => room(state.ledger, service)
+  })
+  const decided: AutoscalerState = { ...state, last: decision }
+  if (decision.to === decision.from) return stay(decided, next)
+  const changes = [decision, ...state.changes].slice(0, keptChanges)
+  return stay({ ...decided, changes, writing: writing(state.writing) }, scale(service, decision), next)
+}
+
+/** Labels that cannot be meant change nothing; without any, there is nothing to do any more. */
+function read({ problem: _before, ...state }: AutoscalerState, spec: ServiceSpec): AutoscalerState {
+  const policy = parsePolicy(spec)
+  if (policy !== undefined && "problem" in policy) return { ...state, spec, problem: policy.problem }
+  const { policy: _old, ...rest } = state
+  return { ...rest, spec, ...(policy !== undefined && { policy }) }
+}
+
+/** A paused update is under way, too: which of two specs its tasks have is for people to say. */
+const isRollingOut = ({ UpdateStatus: status }: Service): boolean =>
+  status !== undefined && ["updating", "paused", "rollback_started", "rollback_paused"].includes(status.State)
+
+function measure(
+  { ledger, id, used }: AutoscalerState,
+  now: number
+): { readonly running: number; readonly figures: ReadonlyMap<string, number> } {
+  let [running, known, cpu, memory] = [0, 0, 0, 0]
+  const present = new Set<string>()
+  for (const task of ledger.tasksOfService(id)) {
+    if (task.Status.State !== "running" || task.DesiredState !== "running") continue
+    running += 1
+    present.add(task.ID)
+    const usage = used.get(task.ID)
+    if (usage === undefined || usage.at < now - staleMs) continue
+    known += 1
+    cpu += usage.cpu
+    memory += usage.memory
+  }
+  for (const taskId of used.keys()) if (!present.has(taskId)) used.delete(taskId)
+  const isKnown = known > 0 && running - known <= mostMissing(running)
+  return {
+    running,
+    figures: new Map(
+      isKnown
+        ? [
+            ["cpu", cpu],
+            ["memory", memory]
+          ]
+        : []
+    )
+  }
+}
+
+function scale({ ID, Version, Spec }: Service, { from, to, why }: Decision): AutoscalerAction {
+  return propose(`autoscaler: ${from} → ${to}, ${why}`, [
+    {
+      type: "service.update",
+      v: 1,
+      id: ID,
+      version: Version.Index,
+      spec: { ...Spec, Mode: { Replicated: { Replicas: to } } },
+      registryAuthFrom: "spec"
+    }
+  ])
+}
+
+const explained = ({ id, policy, problem, last, changes }: AutoscalerState): Explained => ({
+  _tag: "Explained",
+  service: id,
+  min: policy?.min ?? 0,
+  max: policy?.max ?? 0,
+  ...(problem !== undefined && { problem }),
+  ...(last !== undefined && { now: last }),
+  changes
+})
+
+/** One line for the tree. */
+export const summary = ({ last, problem, policy }: AutoscalerState): string =>
+  problem ??
+  (last === undefined ? "watches" : `${last.from} → ${last.to} of ${policy?.max ?? 0}: ${last.why}`)

@@ -1,0 +1,143 @@
+/** The autoscaler in the leader's tree, on imitated time. */
+import { expect, test } from "bun:test"
+import { address } from "#runtime/address.ts"
+import type { TreeNode } from "#runtime/system.ts"
+import { LeaderWorld } from "#test/support/leader.ts"
+
+const labels = (more: Record<string, string> = {}) => ({
+  "troupe.autoscale.max": "6",
+  "troupe.autoscale.cpu": "50%",
+  "troupe.autoscale.stabilise": "30s",
+  ...more
+})
+
+/** For a machine that others keep busy. */
+const patience = 60_000
+
+function scaled(asked = labels(), replicas = 2): LeaderWorld {
+  const world = new LeaderWorld(["n1"]).lead()
+  world.join("n1")
+  world.write({
+    type: "service.create",
+    v: 1,
+    service: {
+      ID: "web",
+      SpecVersion: 1,
+      Spec: { Name: "web", Labels: asked, Mode: { Replicated: { Replicas: replicas } }, TaskTemplate: {} }
+    }
+  })
+  world.until("its tasks run", () => world.running("web") === replicas)
+  return world
+}
+
+/** Each second the node says that all tasks together use so much. */
+function use(world: LeaderWorld, cores: number, seconds: number): void {
+  const node = world.nodes.get("n1")
+  for (let second = 0; second < seconds; second++) {
+    const ids = [...(node?.tasks ?? [])].flatMap(([id, { state }]) => (state === "running" ? [id] : []))
+    node?.say({
+      _tag: "Used",
+      session: node.session,
+      tasks: ids.map((id) => ({ id, cpu: cores / ids.length, memory: 1 }))
+    })
+    world.host.advance(1_000)
+  }
+}
+
+const replicas = (world: LeaderWorld) => world.ledger.get("service", "web")?.Spec.Mode?.Replicated?.Replicas
+const update = (world: LeaderWorld, change: (spec: object) => object): void => {
+  const service = world.ledger.get("service", "web")
+  const spec = change(service?.Spec ?? {})
+  world.write({ type: "service.update", v: 1, id: "web", version: service?.Version.Index ?? 0, spec })
+}
+const autoscalers = (world: LeaderWorld): number => {
+  const all = (node: TreeNode): ReadonlyArray<TreeNode> => [node, ...node.children.flatMap(all)]
+  return world.system
+    .trees()
+    .flatMap(all)
+    .filter(({ address: at }) => at?.kind === "autoscaler").length
+}
+
+test(
+  "load is followed up within two seconds, and down when the stabilisation time has passed",
+  () => {
+    const world = scaled()
+    use(world, 1, 5)
+    expect(replicas(world)).toBe(2)
+    use(world, 2.4, 2)
+    expect(replicas(world)).toBeGreaterThan(2)
+    use(world, 2.4, 5)
+    expect(world.running("web")).toBe(5)
+    use(world, 0.2, 25)
+    expect(replicas(world)).toBe(5)
+    use(world, 0.2, 60)
+    expect(world.running("web")).toBe(1)
+    expect(world.crashes).toEqual([])
+  },
+  patience
+)
+
+test(
+  "each change is written with its reason, and shown with all that was known",
+  () => {
+    const world = scaled()
+    use(world, 2.4, 8)
+    let answer: unknown
+    world.system.askThen(address("leader", "autoscaler", "web"), { _tag: "Explain" }, 1_000, (outcome) => {
+      answer = outcome._tag === "Answer" ? outcome.value : outcome
+    })
+    world.host.advance(10)
+    expect(answer).toMatchObject({
+      _tag: "Explained",
+      max: 6,
+      now: { to: 5, votes: [{ target: "cpu", goal: 0.5, wants: 5 }] },
+      changes: [{ from: 2, to: 5, why: "cpu 2.4 with 0.5 a task, rising fast" }]
+    })
+  },
+  patience
+)
+
+test(
+  "without news of what tasks use nothing goes down",
+  () => {
+    const world = scaled(labels(), 4)
+    use(world, 0.2, 5)
+    world.host.advance(120_000)
+    expect(replicas(world)).toBe(4)
+  },
+  patience
+)
+
+test(
+  "a label that was spoilt behind our back changes nothing; labels that are gone end it, and come back with it",
+  () => {
+    const world = scaled()
+    use(world, 1, 2)
+    update(world, (spec) => ({ ...spec, Labels: labels({ "troupe.autoscale.max": "many" }) }))
+    use(world, 2.4, 8)
+    expect(replicas(world)).toBe(5)
+    update(world, (spec) => ({ ...spec, Labels: {} }))
+    world.host.advance(3_000)
+    expect(autoscalers(world)).toBe(0)
+    update(world, (spec) => ({ ...spec, Labels: labels({ "troupe.autoscale.min": "6" }) }))
+    world.host.advance(3_000)
+    expect(world.running("web")).toBe(6)
+  },
+  patience
+)
+
+test(
+  "the next leader goes on, and watches before it takes anything away",
+  () => {
+    const world = scaled(labels(), 4)
+    use(world, 0.2, 20)
+    world.stepDown().lead(2)
+    world.host.advance(1_000)
+    expect(autoscalers(world)).toBe(1)
+    use(world, 0.2, 25)
+    expect(replicas(world)).toBe(4)
+    use(world, 0.2, 15)
+    expect(replicas(world)).toBe(1)
+  },
+  patience
+)
