@@ -38,7 +38,7 @@ export async function startEngine(machine: Machine): Promise<void> {
   ].join(" ")
   const log = join(folder, "engine.log")
   const pid = background(log, root, "nsenter", inside(machine, command))
-  await untilReady(`the Engine of ${name}`, 60, pid, log, async () => {
+  await untilReady(`the Engine of ${name}`, 180, pid, log, async () => {
     const answer = await request(engineOf(name), "GET", "/_ping").catch(() => undefined)
     return answer?.status === 200 && existsSync(pidFile)
   })

@@ -44,9 +44,9 @@ export function thaw(machine: Machine): void {
   for (const pid of pidsOf(machine)) signal(pid, "SIGCONT")
 }
 
-/** Whatever still lives on it: left-over servers, shims, containers. */
+/** Whatever still lives on it: left-over servers, shims, containers; at a load of forty their ends take a while. */
 const endRest = (machine: Machine): Promise<void> =>
-  until(`the end of everything on ${machine.name}`, 15, () => {
+  until(`the end of everything on ${machine.name}`, 60, () => {
     const left = pidsOf(machine)
     for (const pid of left) signal(pid, "SIGKILL")
     return left.length === 0

@@ -32,7 +32,12 @@ export const isFrozen = (pid: number): boolean => stateOf(pid) === "T"
 
 /** Says nothing where there is no such process (any more). */
 export function signal(pid: number, name: NodeJS.Signals): void {
-  if (isAlive(pid)) quietly("kill", `-${name}`, String(pid))
+  if (!isAlive(pid)) return
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error
+  }
 }
 
 /** Processes below this control group. */

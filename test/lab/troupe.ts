@@ -40,7 +40,7 @@ export async function startNode(machine: Machine, invitation?: Invitation): Prom
     role === "manager"
       ? ["/nodes", () => true]
       : ["/info", (info: InfoView) => info.Swarm?.LocalNodeState === "active"]
-  await untilReady(`the node of ${name}`, 60, machine.nodePid, log, async () => {
+  await untilReady(`the node of ${name}`, 180, machine.nodePid, log, async () => {
     const answer = await request(socketOf(name), "GET", path).catch(() => undefined)
     return answer?.status === 200 && isReady(answer.body)
   })
@@ -69,7 +69,7 @@ export async function invitationOf({ name, address }: Machine): Promise<Invitati
 export async function untilWhole(machines: ReadonlyArray<Machine>): Promise<void> {
   const managers = machines.filter(({ role }) => role === "manager")
   for (const { name } of managers) {
-    await until(`${machines.length} nodes, as ${name} says`, 60, async () => {
+    await until(`${machines.length} nodes, as ${name} says`, 180, async () => {
       const answer = await request(socketOf(name), "GET", "/nodes").catch(() => undefined)
       const nodes: ReadonlyArray<NodeView> = answer?.status === 200 ? answer.body : []
       const reachable = nodes.filter(({ ManagerStatus }) => ManagerStatus?.Reachability === "reachable")
