@@ -210,7 +210,7 @@ export const crossSign = (
   })
 
 /** A node's certificate, read. Times are milliseconds since the epoch. */
-export interface NodeCertificateFacts extends Omit<Member, "addresses"> {
+export interface NodeCertificateFacts extends Member {
   readonly notBefore: number
   readonly notAfter: number
   /** Who signed it, as the Engine shows that. */
@@ -255,11 +255,19 @@ export const readCertificate = (
     if (member === undefined) throw new Error(`its subject is not a node's: ${certificate.subject}`)
     return {
       ...member,
+      addresses: addressesIn(certificate),
       notBefore: Date.parse(certificate.validFrom),
       notAfter: Date.parse(certificate.validTo),
       issuer: issuerOf(issuer)
     }
   })
+
+const addressName = "IP Address:"
+const addressesIn = ({ subjectAltName }: NodeCertificate): ReadonlyArray<string> =>
+  (subjectAltName ?? "")
+    .split(", ")
+    .filter((name) => name.startsWith(addressName))
+    .map((name) => name.slice(addressName.length))
 
 const isSignedBy = (pem: string, authority: string): boolean =>
   new NodeCertificate(pem).verify(new NodeCertificate(authority).publicKey)

@@ -36,6 +36,12 @@ export function parseAddress(text: string): Address | undefined {
     : { family: 6, value: joined(NetAddress.ipv6ToOctets(ip)) }
 }
 
+/** Whether both name one address, however it is written; what is no address is like nothing. */
+export function isSameAddress(left: string, right: string): boolean {
+  const [one, other] = [parseAddress(left), parseAddress(right)]
+  return one !== undefined && one.family === other?.family && one.value === other.value
+}
+
 /** Reads `10.0.1.0/24`, host bits allowed and dropped; `undefined` when it is no subnet. */
 export function parseSubnet(text: string): Subnet | undefined {
   const slash = text.indexOf("/")

@@ -41,13 +41,11 @@ const perform = Effect.fn("node.perform")(function* (
 })
 
 const certify = Effect.fn("node.certify")(function* ({
-  csr,
-  nodeId,
-  now,
-  asker
+  asker,
+  ...request
 }: Extract<NodeAction, { _tag: "Certify" }>): Effect.fn.Return<NodeMessage, never, Ledger> {
   const { read } = yield* Ledger
-  const answer = yield* reissue(read, { nodeId, csr, now }).pipe(
+  const answer = yield* reissue(read, request).pipe(
     Effect.match({ onSuccess: renewed, onFailure: notRenewed })
   )
   return { _tag: "Certified", asker, answer }

@@ -5,7 +5,7 @@
  * when it has been silent for too long. Silence that may be our own fault is listened to once more, and the
  * dispatcher, which hears all nodes, has the last word on it.
  */
-import { peersOf, raftIdOf } from "#actors/authority/peers.ts"
+import { joinAddress, peersOf, raftIdOf } from "#actors/authority/peers.ts"
 import type { Role } from "#actors/authority/protocol.ts"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { AutoscalerMessage, Usage } from "#actors/autoscaler/protocol.ts"
@@ -79,6 +79,7 @@ export type NodeAction =
       readonly _tag: "Certify"
       readonly nodeId: string
       readonly csr: string
+      readonly addr?: string
       readonly now: number
       readonly asker: ReplyTo
     }
@@ -412,12 +413,16 @@ function trustOf({ ledger, id, issuer }: NodeState): { readonly issuer?: string;
 
 function certify(
   state: NodeState,
-  { csr, role }: Extract<FromNode, { _tag: "Certify" }>,
+  { csr, role, addr }: Extract<FromNode, { _tag: "Certify" }>,
   { asker, now }: Moment
 ): NodeStep {
   if (asker === undefined) return stay(state)
   const known = standingOf(state).role
-  if (known === role) return stay(state, { _tag: "Certify", nodeId: state.id, csr, now, asker })
+  if (known === role) {
+    // A worker is reached by nobody: it could only take the place of somebody who is.
+    const reached = role === "manager" && addr !== undefined ? { addr } : {}
+    return stay(state, { _tag: "Certify", nodeId: state.id, csr, ...reached, now, asker })
+  }
   const reason =
     known === undefined
       ? "this node is not of this cluster"
@@ -486,6 +491,9 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
         ...known,
         Description: registration.description,
         Status: { State: "ready", Addr: registration.addr },
+        ...(node.ManagerStatus !== undefined && {
+          ManagerStatus: { ...node.ManagerStatus, Addr: doorOf(node.ManagerStatus, registration) }
+        }),
         LastSeen: toIso(moment.now)
       }
     })
@@ -513,7 +521,13 @@ const isKnownAs = (node: Node, registration: Registration): boolean =>
   node.Status.State === "ready" &&
   node.Status.Message === undefined &&
   node.Status.Addr === registration.addr &&
+  (node.ManagerStatus === undefined ||
+    node.ManagerStatus.Addr === doorOf(node.ManagerStatus, registration)) &&
   equal(node.Description, registration.description)
+
+/** Where a manager lets others join: its address may be another one than in its life before. */
+const doorOf = (known: NonNullable<Node["ManagerStatus"]>, { addr }: Registration): string =>
+  known.Ports === undefined ? known.Addr : joinAddress(addr, known.Ports)
 
 function written(state: NodeState, message: Proposed, moment: Moment): NodeStep {
   const { writing: settled, afterMs } = settle(state.writing, message.outcome)

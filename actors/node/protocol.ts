@@ -56,9 +56,9 @@ export const FromNode = Schema.Union([
   message("Renew", { csr: text, addr: text, ports: ManagerPorts }),
   /**
    * Asked; answered by `Renewed` or `NotRenewed`. Another certificate for the same role: the one before ends, or is of
-   * an issuer that the leader wants no longer. `csr` is PEM.
+   * an issuer that the leader wants no longer, or does not name where a manager is reached, which is `addr`. `csr` is PEM.
    */
-  message("Certify", { csr: text, role: Schema.Literals(roles) }),
+  message("Certify", { csr: text, role: Schema.Literals(roles), addr: optional(text) }),
   /**
    * Asked; answered by `AttachedAt` or `NotAttached`. A container that is no task is to join `network`, which may be a
    * name; it is known by `id` from now on.

@@ -47,7 +47,7 @@ export const nodeTree = ({
     children: [
       // Following a server never ends by itself.
       ...(nats ? [permanent(natsServer, { props: { status: nats }, stopWithin: 0 })] : []),
-      ...(certified ? [permanent(certificate)] : []),
+      ...(certified ? [permanent(certificate, { props: { addr } })] : []),
       permanent(network),
       // Following the Engine never ends by itself.
       permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),

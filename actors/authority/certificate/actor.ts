@@ -13,7 +13,7 @@ const perform = Effect.fn("certificate.perform")(function* (
   const { held } = yield* Credentials
   const work =
     action._tag === "Renew"
-      ? renewCertificate
+      ? renewCertificate(action.addr)
       : action._tag === "Trust"
         ? trustRoot(action.root)
         : Effect.void

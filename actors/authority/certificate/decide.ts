@@ -1,6 +1,7 @@
 /**
  * When a node renews its certificate: at a random point of 50 to 80 % of its life, so that nodes that joined together do
- * not come back together; at once when the leader wants another issuer; and again, ever later, where it fails.
+ * not come back together; at once when the leader wants another issuer, or a manager is reached at an address that the
+ * certificate does not name; and again, ever later, where it fails.
  */
 import type {
   CertificateAction,
@@ -8,13 +9,20 @@ import type {
   CertificateMessage
 } from "#actors/authority/certificate/protocol.ts"
 import { toIso } from "#actors/model/time.ts"
+import { isSameAddress } from "#actors/network/ip.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
 
+export interface CertificateProps {
+  /** Where others reach the node. */
+  readonly addr: string
+}
+
 export interface Certificate {
+  readonly addr: string
   /** Absent until it was read. */
   readonly facts: CertificateFacts | undefined
   /** Milliseconds since the epoch. */
@@ -38,9 +46,9 @@ const longestPauseMs = 10 * 60_000
 /** However long it fails, it tries some more times before the certificate ends. */
 const triesLeft = 10
 
-export const start = (_props: unknown, _moment: Moment): CertificateStep =>
+export const start = ({ addr }: CertificateProps, _moment: Moment): CertificateStep =>
   stay(
-    { facts: undefined, dueAt: Number.POSITIVE_INFINITY, busy: true, attempt: 0, problem: undefined },
+    { addr, facts: undefined, dueAt: Number.POSITIVE_INFINITY, busy: true, attempt: 0, problem: undefined },
     { _tag: "Read" }
   )
 
@@ -74,7 +82,8 @@ function wanted(state: Certificate, { issuer, root }: Extract<CertificateMessage
   return stay({ ...state, busy: true }, { _tag: "Trust", root })
 }
 
-const renew = (state: Certificate): CertificateStep => stay({ ...state, busy: true }, { _tag: "Renew" })
+const renew = (state: Certificate): CertificateStep =>
+  stay({ ...state, busy: true }, { _tag: "Renew", addr: state.addr })
 
 function look(state: Certificate, moment: Moment): CertificateStep {
   if (state.busy) return stay(state)
@@ -85,9 +94,20 @@ function look(state: Certificate, moment: Moment): CertificateStep {
 function holds(state: Certificate, facts: CertificateFacts, moment: Moment): CertificateStep {
   const isSame = state.facts?.notAfter === facts.notAfter && state.facts.issuedAt === facts.issuedAt
   const dueAt = isSame ? state.dueAt : renewalOf(facts, moment.fresh.fraction())
-  const next: Certificate = { facts, dueAt, busy: false, attempt: 0, problem: undefined }
-  return stay(next, ...certified(next, moment), lookLater(dueAt - moment.now))
+  const next: Certificate = { ...state, facts, dueAt, busy: false, attempt: 0, problem: undefined }
+  const told = certified(next, moment)
+  if (isNamedIn(facts, state.addr)) return stay(next, ...told, lookLater(dueAt - moment.now))
+  // Managers that led before did not ask where a node is reached, and give the address that it had: they are asked again.
+  const { state: after, actions } =
+    state.facts === undefined
+      ? renew(next)
+      : failed({ ...next, attempt: state.attempt }, `it does not name ${state.addr}`, moment)
+  return stay(after, ...told, ...actions)
 }
+
+/** Whether others know this manager by the address at which they reach it; nobody reaches a worker. */
+const isNamedIn = ({ role, addresses }: CertificateFacts, addr: string): boolean =>
+  role === "worker" || addresses.some((one) => isSameAddress(one, addr))
 
 function failed(state: Certificate, problem: string, moment: Moment): CertificateStep {
   const attempt = state.attempt + 1

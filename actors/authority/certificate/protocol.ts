@@ -5,6 +5,8 @@ import type { Issuer } from "#actors/authority/x509.ts"
 /** What the node holds. Times are milliseconds since the epoch; `root` is PEM, the one it trusts. */
 export interface CertificateFacts {
   readonly role: Role
+  /** IP addresses by which it can be reached. */
+  readonly addresses: ReadonlyArray<string>
   readonly issuedAt: number
   readonly notAfter: number
   readonly issuer: Issuer
@@ -25,7 +27,7 @@ export type CertificateMessage =
 export type CertificateAction =
   /** Answered by `Holds`. */
   | { readonly _tag: "Read" }
-  /** Asks the leader for another certificate, and uses it. Answered by `Holds` or `NotRenewed`. */
-  | { readonly _tag: "Renew" }
+  /** Asks the leader for another certificate, for a node that is reached at `addr`, and uses it. Answered by `Holds` or `NotRenewed`. */
+  | { readonly _tag: "Renew"; readonly addr: string }
   /** Trusts this root if it leads to the node's own certificate. Answered by `Holds` or `NotRenewed`. */
   | { readonly _tag: "Trust"; readonly root: string }

@@ -18,8 +18,9 @@ const answerWithinMs = 10_000
 export const factsOf = ({ membership }: Held): Effect.Effect<CertificateFacts, CertificateError> =>
   Effect.map(
     readCertificate(membership.certificate, membership.root),
-    ({ role, notBefore, notAfter, issuer }) => ({
+    ({ role, addresses, notBefore, notAfter, issuer }) => ({
       role,
+      addresses,
       issuedAt: notBefore + backDateMs,
       notAfter,
       issuer,
@@ -28,12 +29,14 @@ export const factsOf = ({ membership }: Held): Effect.Effect<CertificateFacts, C
   )
 
 /** Asks whoever leads; a node whose certificate has ended knocks at the managers' doors instead. */
-export const renewCertificate: Effect.Effect<void, Error, Credentials | System> = Effect.gen(function* () {
+export const renewCertificate = Effect.fn("certificate.renew")(function* (
+  addr: string
+): Effect.fn.Return<void, Error, Credentials | System> {
   const { held, change, supersede, dataDir } = yield* Credentials
   const before = held()
   const { notAfter } = yield* factsOf(before)
   const isExpired = notAfter <= Date.now()
-  const next = yield* isExpired ? renewAtDoor(dataDir, before) : askLeader(before)
+  const next = yield* isExpired ? renewAtDoor(dataDir, before) : askLeader(before, addr)
   if (isOtherLife(before, next)) return yield* supersede(next)
   yield* change(() => next)
 })
@@ -44,13 +47,14 @@ const placeOf = ({ membership }: Held): string =>
 export const isOtherLife = (before: Held, after: Held): boolean => placeOf(before) !== placeOf(after)
 
 const askLeader = Effect.fn("certificate.askLeader")(function* (
-  held: Held
+  held: Held,
+  addr: string
 ): Effect.fn.Return<Held, Error, System> {
   const { role, nodeId } = held.membership
   const request = yield* newRequest
   const system = yield* System
   const answer = yield* system
-    .ask(address("leader", "node", nodeId), { _tag: "Certify", csr: request.pem, role }, answerWithinMs)
+    .ask(address("leader", "node", nodeId), { _tag: "Certify", csr: request.pem, role, addr }, answerWithinMs)
     .pipe(Effect.flatMap(Schema.decodeUnknownEffect(ToNodeAnswer)))
   if (answer._tag === "Renewed") return withMembership(held, answer.membership, request.key)
   return yield* Effect.fail(new Error(answer._tag === "NotRenewed" ? answer.reason : answer._tag))

@@ -1,10 +1,11 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import { type Certificate, decide, renewalOf, start } from "#actors/authority/certificate/decide.ts"
 import type {
   CertificateAction,
   CertificateFacts,
   CertificateMessage
 } from "#actors/authority/certificate/protocol.ts"
+import { isSameAddress } from "#actors/network/ip.ts"
 import type { CommonAction } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -12,11 +13,13 @@ import { Fresh } from "#runtime/ids.ts"
 const day = 86_400_000
 const facts: CertificateFacts = {
   role: "worker",
+  addresses: ["127.0.0.1"],
   issuedAt: 0,
   notAfter: 90 * day,
   issuer: { subject: "swarm-ca", publicKey: "k1" },
   root: "root 1"
 }
+const renewal: CertificateAction = { _tag: "Renew", addr: "10.0.0.5" }
 type Action = CertificateAction | CommonAction
 
 /** A certificate's actor whose clock and timer a test moves. */
@@ -31,7 +34,7 @@ class Keeper {
   constructor(seed = 1) {
     this.fresh = Fresh.from(seed)
     this.state = undefined as never
-    this.#follow(start(undefined, this.#moment()))
+    this.#follow(start({ addr: "10.0.0.5" }, this.#moment()))
   }
 
   #moment() {
@@ -80,7 +83,7 @@ test("the timer never waits longer than timers can, and a clock that was set is 
   const keeper = new Keeper().say({ _tag: "Holds", facts })
   expect(keeper.lookAfterMs).toBeLessThanOrEqual(day / 2)
   keeper.now = 89 * day
-  expect(keeper.say({ _tag: "LookAgain" }).asked).toEqual([{ _tag: "Renew" }])
+  expect(keeper.say({ _tag: "LookAgain" }).asked).toEqual([renewal])
 })
 
 test("CA-08 a renewal that nobody answers is asked for again, ever later, and never too late", () => {
@@ -105,7 +108,7 @@ test("CA-08 a renewal that nobody answers is asked for again, ever later, and ne
 test("CA-12 it is renewed at once when the leader wants another issuer, once", () => {
   const keeper = new Keeper().say({ _tag: "Holds", facts })
   expect(keeper.say({ _tag: "Wanted", issuer: "k1" }).asked).toEqual([])
-  expect(keeper.say({ _tag: "Wanted", issuer: "k2" }).asked).toEqual([{ _tag: "Renew" }])
+  expect(keeper.say({ _tag: "Wanted", issuer: "k2" }).asked).toEqual([renewal])
   expect(keeper.say({ _tag: "Wanted", issuer: "k2" }).asked).toEqual([])
   const renewed = { ...facts, issuedAt: 1, issuer: { subject: "swarm-ca", publicKey: "k2" } }
   expect(keeper.say({ _tag: "Holds", facts: renewed }).asked).toEqual([])
@@ -119,7 +122,7 @@ test("what failed is tried again by its own clock, however often the leader want
   for (let beat = 0; beat < 5; beat++) expect(keeper.say({ _tag: "Wanted", issuer: "k2" }).asked).toEqual([])
   expect(keeper.lookAfterMs).toBeLessThanOrEqual(1_000)
   keeper.waitUntilAsked()
-  expect(keeper.asked).toEqual([{ _tag: "Renew" }])
+  expect(keeper.asked).toEqual([renewal])
 })
 
 test("another root is looked at, and the session hears what the node holds", () => {
@@ -143,4 +146,39 @@ test("trusting another root does not put off the renewal", () => {
   expect(dueAt).toBe(renewalOf(facts, Fresh.from(1).fraction()))
   keeper.now = 40 * day
   expect(keeper.say({ _tag: "Holds", facts: { ...facts, root: "root 2" } }).state.dueAt).toBe(dueAt)
+})
+
+describe("RF-15 a manager that is reached at another address than its certificate names", () => {
+  const before: CertificateFacts = { ...facts, role: "manager", addresses: ["10.0.0.4", "127.0.0.1"] }
+  const after: CertificateFacts = { ...before, issuedAt: 1, addresses: ["10.0.0.5", "127.0.0.1"] }
+
+  test("asks for another one at once, and once", () => {
+    const keeper = new Keeper().say({ _tag: "Holds", facts: before })
+    expect(keeper.asked).toEqual([renewal])
+    expect(keeper.told).toHaveLength(1)
+    keeper.say({ _tag: "Holds", facts: after })
+    expect(keeper.asked).toEqual([])
+    expect(keeper.state).toMatchObject({ busy: false, attempt: 0, problem: undefined })
+  })
+
+  test("asks ever later where a leader of an earlier release gives the same again", () => {
+    const keeper = new Keeper().say({ _tag: "Holds", facts: before })
+    const pauses: Array<number> = []
+    for (let times = 0; times < 8; times++) {
+      keeper.say({ _tag: "Holds", facts: { ...before, issuedAt: times + 1 } })
+      expect(keeper.asked).toEqual([])
+      expect(keeper.state.problem).toBe("it does not name 10.0.0.5")
+      const from = keeper.now
+      pauses.push(keeper.waitUntilAsked() - from)
+    }
+    expect(pauses[0]).toBeLessThanOrEqual(1_000)
+    expect(pauses.at(-1)).toBeGreaterThan(20_000)
+  })
+
+  test("takes an address for the same however it is written; a worker is reached by nobody", () => {
+    expect(isSameAddress("FD00:0:0:0:0:0:0:2", "fd00::2")).toBe(true)
+    expect(isSameAddress("10.0.0.5", "10.0.0.4")).toBe(false)
+    expect(isSameAddress("", "")).toBe(false)
+    expect(new Keeper().say({ _tag: "Holds", facts: { ...before, role: "worker" } }).asked).toEqual([])
+  })
 })

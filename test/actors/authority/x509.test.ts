@@ -23,6 +23,7 @@ test("a certificate says who a node is, in which role, where it is reached, and 
     nodeId: "n1",
     clusterId: "blue",
     role: "manager",
+    addresses: ["10.77.0.11", "127.0.0.1", "0:0:0:0:0:0:0:1"],
     notBefore: now - 3_600_000,
     notAfter: now + 90 * day,
     issuer: issuerOf(root.pem)

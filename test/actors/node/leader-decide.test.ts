@@ -16,6 +16,7 @@ import { address } from "#runtime/address.ts"
 import type { ReplyTo, Step } from "#runtime/behaviour.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { Book } from "#test/support/ledger.ts"
+import { somePorts } from "#test/support/trust.ts"
 
 const description: NodeDescription = {
   Hostname: "n1",
@@ -35,6 +36,8 @@ class Desk {
   readonly asked: Array<Propose> = []
   readonly issued: Array<RenewalRequest> = []
   readonly certified: Array<string> = []
+  /** Where those were to be reached who asked for a certificate, in the same order. */
+  readonly named: Array<string | undefined> = []
   state: NodeState
   checkAt: number | undefined
   /** What the dispatcher makes of a node that is missed: lost, unless nobody else is heard either. */
@@ -69,8 +72,10 @@ class Desk {
       if (action._tag === "Reply") this.answers.push(action.message)
       else if (action._tag === "Tell") this.told.push(action.message)
       else if (action._tag === "Propose") this.asked.push(action)
-      else if (action._tag === "Certify") this.certified.push(action.csr)
-      else if (action._tag === "Issue") this.issued.push(action.request)
+      else if (action._tag === "Certify") {
+        this.certified.push(action.csr)
+        this.named.push(action.addr)
+      } else if (action._tag === "Issue") this.issued.push(action.request)
       else if (action._tag === "Later" && action.key === "check") this.checkAt = this.now + action.afterMs
     }
   }
@@ -156,6 +161,26 @@ describe("sessions", () => {
     expect(desk.answers).toEqual([])
     desk.say({ _tag: "WriteAgain" }).write()
     expect(tags(desk.answers)).toEqual(["Registered"])
+  })
+
+  test("RF-15 a manager that registers from another address is known by it, and its join port, too", () => {
+    const desk = new Desk()
+    const status = { Reachability: "reachable", Addr: "192.168.0.1:2377", Ports: somePorts } as const
+    desk.book.node("n1", { Description: description, ManagerStatus: status })
+    desk.say({ _tag: "Register", boot: "b", description, addr: "10.1.1.1" }).write()
+    const { Status, ManagerStatus } = desk.book.tables.get("node", "n1") ?? {}
+    expect(Status?.Addr).toBe("10.1.1.1")
+    expect(ManagerStatus).toEqual({ ...status, Addr: `10.1.1.1:${somePorts.join}` })
+    // Those of earlier releases left the door where it was.
+    desk.book.node("n1", {
+      Description: description,
+      Status: { State: "ready", Addr: "10.1.1.1" },
+      ManagerStatus: status
+    })
+    desk.say({ _tag: "Register", boot: "b", description, addr: "10.1.1.1" }).write()
+    expect(desk.book.tables.get("node", "n1")?.ManagerStatus?.Addr).toBe(`10.1.1.1:${somePorts.join}`)
+    desk.say({ _tag: "Register", boot: "b", description, addr: "10.1.1.1" })
+    expect(desk.asked).toEqual([])
   })
 
   test("DI-04 a valid heartbeat is answered with the period, a wrong one with SessionInvalid", () => {
@@ -559,6 +584,15 @@ describe("what a node is to be", () => {
     expect(desk.answers).toHaveLength(before)
     // Nothing else of it changes: it is not given time for another life.
     expect(desk.state.changingRole).toBe(false)
+  })
+
+  test("RF-15 a manager's certificate names where it says it is reached, a worker's never does", () => {
+    const [worker, manager] = [told("worker"), told("manager")]
+    worker.say({ _tag: "Certify", csr: "a request", role: "worker", addr: "10.0.0.1" })
+    manager.say({ _tag: "Certify", csr: "a request", role: "manager", addr: "10.0.0.5" })
+    manager.say({ _tag: "Certify", csr: "a request of an earlier release", role: "manager" })
+    expect(worker.named).toEqual([undefined])
+    expect(manager.named).toEqual(["10.0.0.5", undefined])
   })
 
   test("CA-04 a node that was removed is given no certificate", () => {
