@@ -1,5 +1,6 @@
 /**
- * Join tokens in Swarm's form: `SWMTKN-1-<digest, 50 characters>-<secret, 25 characters>`, all of base 36.
+ * Join tokens in Swarm's form: `SWMTKN-1-<digest, 50 characters>-<secret, 25 characters>`, all of base 36. A second form,
+ * `SWMTKN-2-<0 or 1>-…`, says whether every node of the cluster must compute by FIPS 140.
  *
  * The digest is of the cluster's root certificate, so that a joining node can tell the right cluster before it says
  * the secret: https://github.com/moby/swarmkit/blob/master/ca/config.go
@@ -9,12 +10,14 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 export interface JoinToken {
   readonly digest: string
   readonly secret: string
+  /** Whether who is not FIPS-enabled may not join; no build of Troupe is. */
+  readonly fips: boolean
 }
 
 /** 256 bits and 128 bits in base 36. */
 const digestLength = 50
 const secretLength = 25
-const form = /^SWMTKN-1-([0-9a-z]{50})-([0-9a-z]{25})$/
+const form = /^SWMTKN-(?:1|2-([01]))-([0-9a-z]{50})-([0-9a-z]{25})$/
 
 const asBase36 = (bytes: Uint8Array, characters: number): string =>
   bytes
@@ -32,8 +35,8 @@ export const newJoinToken = (rootPem: string): string =>
 
 /** The parts of a token, or `undefined` when it has not their form. */
 export function parseJoinToken(text: string): JoinToken | undefined {
-  const [, digest, secret] = form.exec(text) ?? []
-  return digest === undefined || secret === undefined ? undefined : { digest, secret }
+  const [, fips, digest, secret] = form.exec(text) ?? []
+  return digest === undefined || secret === undefined ? undefined : { digest, secret, fips: fips === "1" }
 }
 
 /** Compares two tokens in a time that tells nothing of where they differ. */

@@ -80,6 +80,9 @@ export const fetchRoot = Effect.fn("authority.fetchRoot")(function* (
 ): Effect.fn.Return<string, JoinError> {
   const parsed = parseJoinToken(token)
   if (parsed === undefined) return yield* Effect.fail(fail("invalid join token", true))
+  if (parsed.fips) {
+    return yield* Effect.fail(fail("node is not FIPS-enabled but cluster requires FIPS", true))
+  }
   const { status, body } = yield* ask(address, "/v1/ca", {})
   if (status !== 200) {
     return yield* Effect.fail(

@@ -113,6 +113,29 @@ test("a malformed token is refused before anybody is asked", async () => {
   expect(error).toMatchObject({ message: "invalid join token", final: true })
 })
 
+test("CA-20 a cluster that demands FIPS of its nodes is not joined, and nobody is asked", async () => {
+  const token = tokens.Worker.replace("SWMTKN-1-", "SWMTKN-2-1-")
+  const { error, seen } = await knock(await identityOf("manager"), token)
+  expect(error).toMatchObject({
+    message: "node is not FIPS-enabled but cluster requires FIPS",
+    final: true
+  })
+  expect(seen).toEqual([])
+})
+
+test("CA-20 the token of a cluster that mixes is one like any other: the manager judges it", async () => {
+  const { error, seen } = await knock(
+    await identityOf("manager"),
+    tokens.Worker.replace("SWMTKN-1-", "SWMTKN-2-0-")
+  )
+  expect(seen).toHaveLength(1)
+  expect(error?.message).toContain("A valid join token is necessary to join this cluster")
+  for (const wrong of ["SWMTKN-2-2-", "SWMTKN-2-", "SWMTKN-3-0-"]) {
+    const refused = await knock(await identityOf("manager"), tokens.Worker.replace("SWMTKN-1-", wrong))
+    expect(refused).toMatchObject({ error: { message: "invalid join token" }, seen: [] })
+  }
+})
+
 test("a name or an address that cannot be one is refused by name", () => {
   const door = { tokens, isSame: isSameToken }
   const request = requestWith(tokens.Worker)
