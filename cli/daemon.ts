@@ -28,6 +28,8 @@ import { Kernel } from "#actors/drivers/kernel.ts"
 import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
+import { secretPlugins } from "#actors/drivers/secret-providers/plugins.ts"
+import { SecretProviders } from "#actors/drivers/secret-providers.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import type { Membership, MembershipControl, Whereabouts } from "#actors/gateway/gateway.ts"
@@ -531,6 +533,7 @@ const lead = Effect.fnUntraced(function* (
   yield* leadership(identity).pipe(
     Effect.provideService(Ledger, ledger),
     Effect.provideService(System, system),
+    Effect.provideService(SecretProviders, secretPlugins()),
     Effect.forkScoped
   )
 })

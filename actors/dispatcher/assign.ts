@@ -2,6 +2,7 @@
  * What a node should hold now, joined from tasks, services, networks, secrets and configs; what differs between
  * two such goals; and who answers a published port.
  */
+import { ownSecretId, Provisions, readingOwn } from "#actors/dispatcher/provide.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Attachment, Service, Task } from "#actors/model/objects.ts"
 import { equal, isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
@@ -37,9 +38,15 @@ export type Assignment = Omit<Extract<FromLeader, { _tag: "Assign" }>, "_tag" | 
 /**
  * What `nodeId` should hold. Tasks are there from `assigned` until they are deleted, ended ones included, because
  * their containers are their history. `before` is what it held: tasks of a removed service keep what they had. One that
- * was only just placed waits until the node has an address of its own on each of its networks.
+ * was only just placed waits until the node has an address of its own on each of its networks, and until the drivers of
+ * its secrets have answered; `provisions` is what they gave, and hears what is to be asked.
  */
-export function goalOf(ledger: LedgerReader, nodeId: string, before: Goal = nothing): Goal {
+export function goalOf(
+  ledger: LedgerReader,
+  nodeId: string,
+  before: Goal = nothing,
+  provisions: Provisions = new Provisions()
+): Goal {
   const tasks = new Map<string, AssignedTask>()
   const networks = new Map<string, typeof AssignedNetwork.Type>()
   const secrets = new Map<string, AssignedFile>()
@@ -55,22 +62,64 @@ export function goalOf(ledger: LedgerReader, nodeId: string, before: Goal = noth
     if (isBefore(task.Status.State, "assigned")) continue
     const isNew = task.Status.State === "assigned" && !before.tasks.has(task.ID)
     if (isNew && node !== undefined && waitsForGateway(ledger, node, task)) continue
-    const assigned = assignedTask(ledger, task, before.tasks.get(task.ID))
+    const known = assignedTask(ledger, task, before.tasks.get(task.ID))
+    const provided = providedTo(ledger, task, known, before, provisions)
+    if (isNew && provided.isAwaited) continue
+    const assigned = { ...known, spec: readingOwn(known.spec, task.ID, provided.own) }
     tasks.set(task.ID, assigned)
     if (!isLive(task.Status.State)) continue
     for (const { NetworkID } of task.Attachments ?? []) addNetwork(NetworkID)
     // A task that is on its way out has read its files; a new one must not find them here.
     if (isBefore("complete", task.DesiredState)) continue
-    for (const { SecretID: id } of assigned.spec.ContainerSpec?.Secrets ?? []) {
+    for (const { SecretID: id } of known.spec.ContainerSpec?.Secrets ?? []) {
       const secret = id === undefined || secrets.has(id) ? undefined : ledger.get("secret", id)
-      if (secret !== undefined) secrets.set(secret.ID, assignedFile(secret))
+      if (secret !== undefined && secret.Spec.Driver === undefined)
+        secrets.set(secret.ID, assignedFile(secret))
     }
+    for (const file of provided.files) if (!secrets.has(file.id)) secrets.set(file.id, file)
     for (const { ConfigID: id } of assigned.spec.ContainerSpec?.Configs ?? []) {
       const config = id === undefined || configs.has(id) ? undefined : ledger.get("config", id)
       if (config !== undefined) configs.set(config.ID, assignedFile(config))
     }
   }
   return { tasks, networks, secrets, configs }
+}
+
+interface Provided {
+  readonly files: ReadonlyArray<AssignedFile>
+  /** Secrets, by their ids, of which the task has a value of its own. */
+  readonly own: ReadonlySet<string>
+  readonly isAwaited: boolean
+}
+
+/**
+ * What drivers gave a task. What a node has of them already is good for its other tasks, too, unless it is one task's own;
+ * where a driver gave nothing the task goes without, and the node says so.
+ */
+function providedTo(
+  ledger: LedgerReader,
+  task: Task,
+  { spec }: AssignedTask,
+  before: Goal,
+  provisions: Provisions
+): Provided {
+  const files: Array<AssignedFile> = []
+  const own = new Set<string>()
+  let isAwaited = false
+  for (const { SecretID = "" } of spec.ContainerSpec?.Secrets ?? []) {
+    const secret = ledger.get("secret", SecretID)
+    if (secret?.Spec.Driver === undefined || !isLive(task.Status.State)) continue
+    const shared = before.secrets.get(secret.ID)
+    const provision = shared === undefined ? provisions.ask(ledger, task, secret) : undefined
+    if (shared !== undefined) files.push(shared)
+    else if (provision === undefined) isAwaited = true
+    else if ("data" in provision) {
+      if (provision.own) own.add(secret.ID)
+      const id = provision.own ? ownSecretId(secret.ID, task.ID) : secret.ID
+      files.push({ ...assignedFile(secret), id, data: provision.data })
+    }
+  }
+  return { files, own, isAwaited }
 }
 
 function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | undefined): AssignedTask {

@@ -13,6 +13,7 @@ import {
 } from "#actors/dispatcher/assign.ts"
 import { Overlays, type Told, toldNothing } from "#actors/dispatcher/overlays.ts"
 import type { DispatcherAction, DispatcherMessage, DispatcherProps } from "#actors/dispatcher/protocol.ts"
+import { Provisions } from "#actors/dispatcher/provide.ts"
 import type { Change, LedgerReader } from "#actors/ledger/reader.ts"
 import { propose } from "#actors/ledger/writer.ts"
 import type { Service, Task } from "#actors/model/objects.ts"
@@ -49,6 +50,7 @@ export interface DispatcherState {
   /** Services whose ports may have changed. */
   readonly stalePorts: Set<string>
   readonly overlays: Overlays
+  readonly provisions: Provisions
   flushing: boolean
   readonly heard: Map<string, number>
   /** When nodes were last counted, and when it last was found that more than half of them are silent. */
@@ -84,6 +86,7 @@ export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
     ports: new Map(),
     stalePorts: new Set(),
     overlays: new Overlays(props.ledger),
+    provisions: new Provisions(),
     flushing: false,
     heard: new Map(),
     countedAt: Number.NEGATIVE_INFINITY,
@@ -130,6 +133,10 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
       for (const nodeId of state.sessions.keys()) state.dirty.add(nodeId)
       for (const serviceId of state.ports.keys()) state.stalePorts.add(serviceId)
       for (const service of state.ledger.all("service")) state.stalePorts.add(service.ID)
+      return gather(state)
+    case "Provided":
+      state.provisions.take(message.taskId, message.secretId, message.provision)
+      state.dirty.add(message.nodeId)
       return gather(state)
     case "Flush":
       return flush(state, moment)
@@ -198,6 +205,8 @@ function note(state: DispatcherState, change: Change): void {
   switch (change.kind) {
     case "task": {
       const { before, after } = change
+      if (before !== undefined && (after === undefined || !isLive(after.Status.State)))
+        state.provisions.forget(before.ID)
       if (concernsNode(before, after)) {
         for (const nodeId of [before?.NodeID, after?.NodeID])
           if (nodeId !== undefined) state.dirty.add(nodeId)
@@ -264,14 +273,15 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
   state.flushing = false
   const portsChanged = refreshPorts(state)
   const all = portsChanged || state.lost.size > 0 ? [...state.ports.values()].flat() : []
-  const actions: Array<CommonAction> = []
+  const actions: Array<DispatcherAction | CommonAction> = []
   const news = state.overlays.takeNews()
   for (const nodeId of portsChanged ? [...state.sessions.keys()] : concerned(state, news.keys())) {
     const session = state.sessions.get(nodeId)
     if (session === undefined) continue
     const isLost = state.lost.delete(nodeId)
     const isDirty = state.dirty.delete(nodeId)
-    const goal = isLost || isDirty ? goalOf(state.ledger, nodeId, session.held) : session.held
+    const goal =
+      isLost || isDirty ? goalOf(state.ledger, nodeId, session.held, state.provisions) : session.held
     const change = isLost ? completeAssignment(goal) : differenceOf(session.held, goal)
     session.held = goal
     const { told, ...said } = state.overlays.say(nodeId, isLost ? toldNothing : session.told, news)
@@ -292,6 +302,7 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
   }
   state.lost.clear()
   state.dirty.clear()
+  for (const wanted of state.provisions.takeWanted()) actions.push({ _tag: "Provide", ...wanted })
   return stay(state, ...actions)
 }
 

@@ -4,6 +4,8 @@
  * It knows which nodes have a session and what each was told, and tells them what changes: `Assign`, to
  * `<node>/session/main`.
  */
+import type { Wanted } from "#actors/dispatcher/provide.ts"
+import type { Provision } from "#actors/drivers/secret-providers.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Propose, Proposed } from "#actors/ledger/writer.ts"
 
@@ -31,9 +33,20 @@ export type DispatcherMessage =
   | { readonly _tag: "Changed"; readonly changes: ChangeSet["changes"] }
   /** Changes may have been missed: everything is looked at again. */
   | { readonly _tag: "Refresh" }
+  /** What a driver gave of a secret to a task on this node. Answers `Provide`. */
+  | {
+      readonly _tag: "Provided"
+      readonly taskId: string
+      readonly secretId: string
+      readonly nodeId: string
+      readonly provision: Provision
+    }
   /** Own timers. */
   | { readonly _tag: "Flush" }
   | { readonly _tag: "NoteSeen" }
   | Proposed
 
-export type DispatcherAction = Propose
+export type DispatcherAction =
+  | Propose
+  /** Asks a driver for a secret. Answered by `Provided`. */
+  | ({ readonly _tag: "Provide" } & Wanted)

@@ -19,11 +19,11 @@ const notBase64 = refuse("invalidArgument", "invalid JSON: Data: expected base64
 export function checkSecret(spec: SecretSpec): Refusal | undefined {
   const size = base64Size(spec.Data ?? "")
   if (size === undefined) return notBase64
-  if (spec.Driver !== undefined) {
-    return refuse("notImplemented", `secret drivers are not supported, got Driver ${spec.Driver.Name ?? ""}`)
-  }
   const refused = checkFileName(spec.Name) ?? checkTemplating(spec)
   if (refused !== undefined) return refused
+  if (spec.Driver !== undefined) {
+    return spec.Driver.Name ? undefined : rpc("invalidArgument", "secret driver must have a name")
+  }
   return size < 1 || size >= secretLimit
     ? rpc("invalidArgument", `secret data must be larger than 0 and less than ${secretLimit} bytes`)
     : undefined
