@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { addressesOn } from "#actors/ledger/addresses-on.ts"
 import { Book } from "#test/support/ledger.ts"
 
 const refusalOf = (result: ReturnType<Book["write"]>) =>
@@ -211,6 +212,31 @@ test("removing a node orphans its tasks; a manager or a ready node stays", () =>
   )
   book.must({ type: "node.remove", v: 1, id: "n1", force: true })
   expect(book.tables.get("task", id)?.Status.State).toBe("orphaned")
+})
+
+test("CT-20 a removed node's tasks are orphaned, those that ended stay as they are, and no address of theirs is taken any more", () => {
+  const book = new Book().cluster().network("net", "back").node("n1").node("n2")
+  book.service("web")
+  const taskOn = (node: string, at: number, state: "running" | "failed") => {
+    const Attachments = [{ NetworkID: "net", Addresses: [`10.0.0.${at}/24`] }]
+    return (
+      book.tasks("web", 1, { NodeID: node, Attachments, Status: { Timestamp: "", State: state } })[0] ?? ""
+    )
+  }
+  const [gone, ended, other] = [
+    taskOn("n1", 4, "running"),
+    taskOn("n1", 5, "failed"),
+    taskOn("n2", 6, "running")
+  ]
+  const attached = { ID: "c".repeat(64), NetworkID: "net", Name: "shell", Addresses: ["10.0.0.7/24"] }
+  book.must({ type: "node.attach", v: 1, id: "n1", attached })
+  expect(addressesOn(book.tables, "net")).toContain("10.0.0.4")
+  book.must({ type: "node.remove", v: 1, id: "n1", force: true })
+  const stateOf = (id: string) => book.tables.get("task", id)?.Status.State
+  expect([stateOf(gone), stateOf(ended), stateOf(other)]).toEqual(["orphaned", "failed", "running"])
+  const left = [...addressesOn(book.tables, "net")]
+  expect(left).toContain("10.0.0.6")
+  expect(left.filter((address) => /\.[457]$/.test(address))).toEqual([])
 })
 
 test("each entry's changes are told as one set, with what was before and after", () => {

@@ -71,10 +71,23 @@ describe("AL-10 a node's own addresses", () => {
     const given = ["n1", "n2", "p1"].map((id) => book.gateways(id)[net(9)])
     expect(given).toEqual([[expect.any(String)], [expect.any(String)], undefined])
     expect(new Set(given.flat()).size).toBe(3)
-    // AL-11: also one that comes later, whoever leads then.
+    // Also one that comes later.
     book.node("n3")
     book.settle()
     expect(book.gateways("n3")[net(9)]).toHaveLength(1)
+  })
+
+  test("AL-11 a node that the last leader gave only some is given the rest, and keeps what it has", () => {
+    const book = new Cluster().node("n1").network(net(1)).network(net(2), "two") as Cluster
+    book.service("web", { TaskTemplate: { Networks: [{ Target: net(1) }, { Target: net(2) }] } })
+    const ids = book.tasks("web", 1, fresh)
+    book.settle().tasksAre(ids, "assigned", "n1")
+    const all = book.gateways("n1")
+    expect(Object.keys(all).sort()).toEqual([net(1), net(2)])
+    const half = [{ NetworkID: net(2), Addresses: all[net(2)] ?? [] }]
+    book.must({ type: "node.gateways", v: 1, nodes: [{ id: "n1", gateways: half }] })
+    expect(Object.keys(book.gateways("n1"))).toEqual([net(2)])
+    expect(book.settle().gateways("n1")).toEqual(all)
   })
 
   test("they are never a task's or a service's, and AL-21 there is one on each of two subnets", () => {
