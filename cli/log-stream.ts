@@ -17,6 +17,8 @@ export interface RawLine {
 export interface StreamOptions {
   readonly socket: string
   readonly service: string
+  /** Only this task's, by its id. */
+  readonly task?: string
   readonly follow: boolean
   /** Seconds since the epoch. */
   readonly since?: number
@@ -78,7 +80,8 @@ const queryOf = ({ follow, since, until, tail }: StreamOptions): string =>
 /** One request to its end; `lost` when it was cut off. */
 const once = (options: StreamOptions): Effect.Effect<"over" | "lost", ApiError> =>
   Effect.callback((resume) => {
-    const path = `/services/${encodeURIComponent(options.service)}/logs?${queryOf(options)}`
+    const source = options.task === undefined ? `services/${options.service}` : `tasks/${options.task}`
+    const path = `/${encodeURI(source)}/logs?${queryOf(options)}`
     const request = http.get({ socketPath: options.socket, path, agent: false }, (response) => {
       if (response.statusCode !== 200) {
         let body = ""

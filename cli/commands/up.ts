@@ -11,6 +11,7 @@ import { loadProject } from "#cli/compose/load.ts"
 import { changes, plan as planSteps, type Step, showSteps } from "#cli/compose/plan.ts"
 import { type Desired, stackLabel, translate } from "#cli/compose/translate.ts"
 import { showProblem } from "#cli/compose/value.ts"
+import { type RawLine, streamLogs } from "#cli/log-stream.ts"
 
 /** What a stack came to instead, with the code to end with. */
 class Ended extends Error {
@@ -23,8 +24,18 @@ class Ended extends Error {
 
 const files = Flag.String("file").pipe(
   Flag.withAlias("f"),
-  Flag.withDescription("Compose file; several with commas between, later ones add to earlier ones"),
-  Flag.optional
+  Flag.withDescription(
+    "Compose file; may be given several times: later ones add to earlier ones [compose.yaml]"
+  ),
+  Flag.between(0, 64)
+)
+const profiles = Flag.String("profile").pipe(
+  Flag.withDescription("also services of this profile, * for all; may be given several times"),
+  Flag.between(0, 64)
+)
+const envFiles = Flag.String("env-file").pipe(
+  Flag.withDescription("file of variables instead of .env; may be given several times: later ones count"),
+  Flag.between(0, 64)
 )
 const projectName = Flag.String("project-name").pipe(
   Flag.withAlias("p"),
@@ -35,15 +46,25 @@ const switchFlag = (name: string, what: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(what), Flag.withDefault(false))
 const pruneFlag = switchFlag("prune", "remove what the stack has and the file does not")
 
-/** The file's wishes; what means nothing here is told on stderr. */
-const read = (file: Option.Option<string>, name: Option.Option<string>) =>
+const projectFlags = { file: files, projectName, profile: profiles, envFile: envFiles }
+
+interface ProjectFlags {
+  readonly file: ReadonlyArray<string>
+  readonly projectName: Option.Option<string>
+  readonly profile: ReadonlyArray<string>
+  readonly envFile: ReadonlyArray<string>
+}
+
+/** The files' wishes; what means nothing here is told on stderr. */
+const read = ({ file, projectName: name, profile, envFile }: ProjectFlags) =>
   Effect.gen(function* () {
     const project = yield* Effect.try({
       try: () =>
         loadProject({
-          files: Option.match(file, { onNone: () => [], onSome: (list) => list.split(",") }),
+          files: file,
           projectName: Option.getOrUndefined(name),
-          profiles: [],
+          profiles: profile,
+          envFiles: envFile,
           environment: process.env,
           workingDirectory: process.cwd()
         }),
@@ -65,14 +86,13 @@ export const plan = Command.make(
   "plan",
   {
     socket: socketFlag,
-    file: files,
-    projectName,
+    ...projectFlags,
     prune: pruneFlag,
     json: switchFlag("json", "as JSON, without what secrets hold"),
     detailed: switchFlag("detailed-exitcode", "end with 2 if there is something to do")
   },
   Effect.fn(function* (flags) {
-    const desired = yield* read(flags.file, flags.projectName)
+    const desired = yield* read(flags)
     const { steps, present } = yield* prepare(flags.socket, desired, flags.prune)
     const placement = foresee(steps, present, Date.now())
     if (flags.json) {
@@ -93,8 +113,7 @@ export const up = Command.make(
   "up",
   {
     socket: socketFlag,
-    file: files,
-    projectName,
+    ...projectFlags,
     prune: pruneFlag,
     detach: switchFlag("detach", "do not wait until tasks run"),
     timeout: Flag.Int("timeout").pipe(
@@ -103,7 +122,7 @@ export const up = Command.make(
     )
   },
   Effect.fn(function* (flags) {
-    const desired = yield* read(flags.file, flags.projectName)
+    const desired = yield* read(flags)
     const { steps } = yield* prepare(flags.socket, desired, flags.prune)
     const refused = refusals(steps)
     if (refused.length > 0) return yield* Effect.fail(new Ended(refused.join("\n"), 1))
@@ -116,11 +135,20 @@ export const up = Command.make(
     for (const step of steps.filter(({ kind, action }) => kind === "service" || action === "remove")) {
       yield* take(flags.socket, step, present)
     }
-    if (!flags.detach) yield* converge(flags.socket, desired.stack, flags.timeout)
+    const changed = new Set(changes(steps).map(({ id }) => id))
+    const earlier = new Set(
+      present.tasks.filter(({ ServiceID }) => changed.has(ServiceID)).map(({ ID }) => ID)
+    )
+    if (!flags.detach) yield* converge(flags.socket, desired.stack, flags.timeout, earlier)
   })
 ).pipe(Command.withDescription("Make the stack what the Compose file says, and wait until it runs"))
 
-const converge = Effect.fnUntraced(function* (socket: string, stack: string, seconds: number) {
+const converge = Effect.fnUntraced(function* (
+  socket: string,
+  stack: string,
+  seconds: number,
+  earlier: ReadonlySet<string>
+) {
   const filter = { label: [`${stackLabel}=${stack}`] }
   const deadline = Date.now() + seconds * 1000
   let told = ""
@@ -130,33 +158,53 @@ const converge = Effect.fnUntraced(function* (socket: string, stack: string, sec
       `${filtered("/services", filter)}&status=true`
     )
     const tasks = yield* get<ReadonlyArray<Task>>(socket, filtered("/tasks", filter))
-    const standings = services.map((service) => judge(service, tasks))
+    const standings = services.map((service) => judge(service, tasks, earlier))
     const line = standings.map(({ name, running, wanted }) => `${name} ${running}/${wanted}`).join("  ")
     if (line !== told) yield* Console.log(line)
     told = line
     const late = standings.filter(({ isThere }) => !isThere)
     if (late.length === 0) return
-    if (late.some(({ isStopped }) => isStopped) || Date.now() > deadline) {
-      return yield* Effect.fail(new Ended(explain(late), 1))
+    const isOver = Date.now() > deadline
+    if (late.some(({ isStopped }) => isStopped) || isOver) {
+      const said = new Map<string, ReadonlyArray<string>>()
+      for (const { failed } of late)
+        if (failed !== undefined) said.set(failed, yield* lastLines(socket, failed))
+      return yield* Effect.fail(new Ended(explain(late, said), 1))
     }
     yield* Effect.sleep("300 millis")
   }
 })
 
-const explain = (late: ReadonlyArray<Standing>): string =>
+const explain = (late: ReadonlyArray<Standing>, said: ReadonlyMap<string, ReadonlyArray<string>>): string =>
   late
-    .map(({ name, running, wanted, why }) =>
-      [`${name} did not converge: ${running} of ${wanted} tasks`, ...why.map((one) => `    ${one}`)].join(
-        "\n"
-      )
-    )
+    .flatMap(({ name, running, wanted, why, failed = "" }) => {
+      const lines = said.get(failed) ?? []
+      return [
+        `${name} did not converge: ${running} of ${wanted} tasks`,
+        ...why.map((one) => `    ${one}`),
+        ...(lines.length === 0
+          ? []
+          : [`    the last lines of ${failed}:`, ...lines.map((one) => `      ${one}`)])
+      ]
+    })
     .join("\n")
+
+/** What a task wrote last; nothing where its node does not answer. */
+const lastLines = Effect.fnUntraced(function* (socket: string, task: string) {
+  const lines: Array<string> = []
+  const onLine = ({ text }: RawLine): void => void lines.push(text)
+  yield* streamLogs({ socket, service: "", task, follow: false, tail: 10, onLine, onProblem: () => {} }).pipe(
+    Effect.timeout("5 seconds"),
+    Effect.ignore
+  )
+  return lines
+})
 
 export const down = Command.make(
   "down",
-  { socket: socketFlag, file: files, projectName, name: Argument.String("name").pipe(Argument.optional) },
-  Effect.fn(function* ({ socket, file, projectName, name }) {
-    const stack = Option.isSome(name) ? name.value : (yield* read(file, projectName)).stack
+  { socket: socketFlag, ...projectFlags, name: Argument.String("name").pipe(Argument.optional) },
+  Effect.fn(function* ({ socket, name, ...flags }) {
+    const stack = Option.isSome(name) ? name.value : (yield* read(flags)).stack
     const present = yield* readPresent(socket)
     const nothing: Desired = {
       stack,

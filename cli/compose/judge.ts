@@ -1,6 +1,6 @@
 /** How far a service has come, and why it has not. */
 import type { Task } from "#actors/model/objects.ts"
-import { isWanted } from "#actors/model/task-state.ts"
+import { endedItself, isLive, isWanted } from "#actors/model/task-state.ts"
 import type { PresentService } from "#cli/compose/plan.ts"
 
 export interface Standing {
@@ -8,9 +8,11 @@ export interface Standing {
   readonly running: number
   readonly wanted: number
   readonly isThere: boolean
-  /** It will not come by itself: its update was paused or rolled back. */
+  /** It will not come by itself: its update was paused or rolled back, its attempts are used, or no node is suitable for good. */
   readonly isStopped: boolean
   readonly why: ReadonlyArray<string>
+  /** The task that failed last, whose log may say more. */
+  readonly failed?: string
 }
 
 export type Counted = PresentService & {
@@ -21,23 +23,63 @@ export type Counted = PresentService & {
   }
 }
 
-export function judge(service: Counted, tasks: ReadonlyArray<Task>): Standing {
+/** `earlier` are tasks of the spec before: that they ended says nothing of this one. */
+export function judge(service: Counted, tasks: ReadonlyArray<Task>, earlier: ReadonlySet<string>): Standing {
   const { RunningTasks = 0, DesiredTasks = 0, CompletedTasks = 0 } = service.ServiceStatus ?? {}
   const { State: update = "completed", Message = "" } = service.UpdateStatus ?? {}
   const mode = service.Spec.Mode
   const isJob = mode?.ReplicatedJob !== undefined || mode?.GlobalJob !== undefined
   const running = isJob ? CompletedTasks : RunningTasks
   const wanted = isJob ? (mode?.ReplicatedJob?.TotalCompletions ?? DesiredTasks) : DesiredTasks
-  const isStopped = /paused|rollback/.test(update)
   const own = tasks.filter(({ ServiceID }) => ServiceID === service.ID)
+  const ended = own.filter((task) => endedItself(task) && !earlier.has(task.ID)).sort(byTime)
+  const isHeld = /paused|rollback/.test(update)
+  // Jobs go on in other slots, and an update has its own way of failing.
+  const isSpent =
+    !isJob && update === "completed" && own.filter(stands).length < wanted && isGivenUp(service, own, ended)
+  const isStopped = isHeld || isSpent || own.some(isUnplaceable)
+  const failed = ended.find(({ Status }) => Status.State === "failed")?.ID
   return {
     name: service.Spec.Name,
     running,
     wanted,
     isThere: update === "completed" && running >= wanted && (isJob || isSettled(own, wanted)),
     isStopped,
-    why: [...(isStopped ? [`${update}: ${Message}`] : []), ...reasons(own)]
+    why: [
+      ...(isHeld ? [`${update}: ${Message}`] : []),
+      ...reasons(own),
+      ...(isSpent ? ["its restart policy begins no more tasks"] : [])
+    ],
+    ...(failed === undefined ? {} : { failed })
   }
+}
+
+const stands = (task: Task): boolean => isWanted(task) && isLive(task.Status.State)
+const byTime = (a: Task, b: Task): number => (a.Status.Timestamp < b.Status.Timestamp ? 1 : -1)
+
+/** Whether a slot has ended that the restart policy leaves so. `ended`, the newest first. */
+function isGivenUp({ Spec }: Counted, own: ReadonlyArray<Task>, ended: ReadonlyArray<Task>): boolean {
+  const { Condition = "any", MaxAttempts = 0, Window = 0 } = Spec.TaskTemplate?.RestartPolicy ?? {}
+  const slotOf = (task: Task) => task.Slot ?? task.NodeID
+  const taken = new Set(own.filter(stands).map(slotOf))
+  const slots = new Map<number | string | undefined, Array<Task>>()
+  for (const task of ended) slots.set(slotOf(task), [...(slots.get(slotOf(task)) ?? []), task])
+  return [...slots].some(([slot, dead]) => {
+    if (taken.has(slot)) return false
+    if (Condition === "none") return true
+    if (Condition === "on-failure" && dead[0]?.Status.State === "complete") return true
+    // Within a window attempts are forgotten again.
+    return MaxAttempts > 0 && Window === 0 && dead.length > MaxAttempts
+  })
+}
+
+/** What no task that ends and no node that comes back changes. */
+const lasting = /^(scheduling constraints not satisfied|unsupported platform|missing plugin)/
+
+function isUnplaceable(task: Task): boolean {
+  const reasons = /^no suitable node \((.*)\)$/.exec(task.Status.Err ?? "")?.[1]?.split("; ") ?? []
+  const waits = isWanted(task) && task.Status.State === "pending"
+  return waits && reasons.length > 0 && reasons.every((reason) => lasting.test(reason))
 }
 
 const isSettled = (tasks: ReadonlyArray<Task>, wanted: number): boolean =>
@@ -47,7 +89,7 @@ const isSettled = (tasks: ReadonlyArray<Task>, wanted: number): boolean =>
 function reasons(tasks: ReadonlyArray<Task>): ReadonlyArray<string> {
   const told = tasks
     .filter(({ Status }) => (Status.Err ?? "") !== "")
-    .sort((a, b) => (a.Status.Timestamp < b.Status.Timestamp ? 1 : -1))
+    .sort(byTime)
     .map(({ Status }) => `${Status.State}: ${Status.Err}`)
   return [...new Set(told)].slice(0, 3)
 }

@@ -22,6 +22,8 @@ export interface LoadOptions {
   readonly files: ReadonlyArray<string>
   readonly projectName: string | undefined
   readonly profiles: ReadonlyArray<string>
+  /** Files of variables instead of `.env`; what later ones say counts, and the environment before all. */
+  readonly envFiles: ReadonlyArray<string>
   readonly environment: Variables
   readonly workingDirectory: string
 }
@@ -46,11 +48,7 @@ export function loadProject(options: LoadOptions): Project {
   const files = options.files.length > 0 ? options.files : [usualFile(options.workingDirectory)]
   const paths = files.map((file) => resolve(options.workingDirectory, file))
   const directory = dirname(paths[0] ?? options.workingDirectory)
-  const dotenv = join(directory, ".env")
-  const variables = {
-    ...(existsSync(dotenv) ? parseDotenv(dotenv, readFileSync(dotenv, "utf8"), options.environment) : {}),
-    ...options.environment
-  }
+  const variables = variablesOf(options, directory)
   const loader = new Loader(options.workingDirectory, variables)
   const value = paths
     .map((path) => loader.file(path, directory))
@@ -76,6 +74,23 @@ export function loadProject(options: LoadOptions): Project {
     warnings: [...loader.warnings, ...unique(warnings)],
     placeOf: (path) => placeIn(value, path)
   }
+}
+
+function variablesOf({ envFiles, environment, workingDirectory }: LoadOptions, directory: string): Variables {
+  const usualDotenv = join(directory, ".env")
+  const isGiven = envFiles.length > 0
+  const paths = isGiven
+    ? envFiles.map((file) => resolve(workingDirectory, file))
+    : [usualDotenv].filter((path) => existsSync(path))
+  let found: Variables = {}
+  for (const path of paths) {
+    if (!existsSync(path)) {
+      const at = { file: relative(workingDirectory, path), line: 1, column: 1 }
+      throw new ComposeError([{ at, path: "", text: "expected a file of variables that exists" }])
+    }
+    found = { ...found, ...parseDotenv(path, readFileSync(path, "utf8"), { ...found, ...environment }) }
+  }
+  return { ...found, ...environment }
 }
 
 function usualFile(directory: string): string {

@@ -65,3 +65,26 @@ test("an image that is not there ends with 1 and the Engine's words", async () =
   expect(code).toBe(1)
   expect(text).toMatch(/lost_web did not converge: 0 of 2 tasks\n +rejected: No such image/)
 }, 60_000)
+
+test("a task that keeps failing ends the wait once its attempts are used, with what it wrote last", async () => {
+  const path = join(cluster.folder, "failing.yaml")
+  const more = join(cluster.folder, "failing.more.yaml")
+  await writeFile(
+    path,
+    `services:
+  web:
+    image: ${testImage}
+    command: ["sh", "-c", "echo the disk is missing; exit 3"]
+  other: {image: ${testImage}, profiles: [other]}
+`
+  )
+  const policy = "{condition: any, delay: 0s, max_attempts: 1}"
+  await writeFile(more, `services: {web: {deploy: {restart_policy: ${policy}}}}\n`)
+  const { code, text } = await troupe("up", "-f", path, "-f", more, "-p", "failing")
+  expect(code).toBe(1)
+  expect(text).toContain("failing_web did not converge: 0 of 1 tasks")
+  expect(text).toContain("    its restart policy begins no more tasks")
+  expect(text).toContain("      the disk is missing")
+  expect(text).not.toContain("failing_other")
+  expect(await troupe("down", "failing")).toMatchObject({ code: 0 })
+}, 60_000)

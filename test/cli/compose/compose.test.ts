@@ -5,21 +5,27 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fill } from "#cli/compose/interpolate.ts"
-import { loadProject } from "#cli/compose/load.ts"
+import { type LoadOptions, loadProject } from "#cli/compose/load.ts"
 import { diff, plan } from "#cli/compose/plan.ts"
 import { translate } from "#cli/compose/translate.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "compose-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-function load(files: Readonly<Record<string, string>>, names = ["compose.yaml"]) {
+function load(
+  files: Readonly<Record<string, string>>,
+  names: ReadonlyArray<string> = ["compose.yaml"],
+  more: Partial<LoadOptions> = {}
+) {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   return loadProject({
     files: names,
     projectName: "shop",
     profiles: [],
+    envFiles: [],
     environment: { SET: "yes", EMPTY: "" },
-    workingDirectory: folder
+    workingDirectory: folder,
+    ...more
   })
 }
 const desired = (text: string, more: Readonly<Record<string, string>> = {}, names?: Array<string>) =>
@@ -94,6 +100,46 @@ test("later files add to earlier ones; extends and anchors fill in", () => {
   )
   const container = services.find(({ Name }) => Name === "shop_web")?.TaskTemplate?.ContainerSpec
   expect(container).toMatchObject({ Image: "b", Args: ["two"], Env: ["A=1", "B=2"] })
+})
+
+test("!reset takes away what earlier files say, !override says something else instead of more", () => {
+  const { model } = load(
+    {
+      "compose.yaml":
+        "services:\n  web:\n    image: a\n    ports: ['80:80']\n    user: me\n    dns: [1.1.1.1]\n",
+      "more.yaml":
+        "services:\n  web:\n    ports: !override ['81:81']\n    user: !reset null\n    dns: [8.8.8.8]\n"
+    },
+    ["compose.yaml", "more.yaml"]
+  )
+  expect(model.services.web).toEqual({ image: "a", ports: ["81:81"], dns: ["1.1.1.1", "8.8.8.8"] })
+})
+
+test("files of variables that are named stand for .env: later ones count, the environment before all", () => {
+  const files = {
+    "compose.yaml": "services:\n  web:\n    image: ${ONE}-${TWO}-${SET}-${THREE:-none}\n",
+    ".env": "THREE=dotenv\n",
+    "a.env": "ONE=a\nTWO=a\nSET=a\n",
+    "b.env": "TWO=${ONE}b\n"
+  }
+  const { model } = load(files, ["compose.yaml"], { envFiles: ["a.env", "b.env"] })
+  expect(model.services.web.image).toBe("a-ab-yes-none")
+  expect(() => load(files, ["compose.yaml"], { envFiles: ["gone.env"] })).toThrow(
+    "gone.env:1:1: expected a file of variables that exists"
+  )
+  rmSync(join(folder, ".env"))
+})
+
+test("services of a profile are there when it is asked for", () => {
+  const text = "services:\n  web: {image: a}\n  debug: {image: b, profiles: [tools]}\n"
+  const names = (profiles: ReadonlyArray<string>) =>
+    Object.keys(load({ "compose.yaml": text }, ["compose.yaml"], { profiles }).model.services)
+  expect([names([]), names(["tools"]), names(["*"]), names(["other"])]).toEqual([
+    ["web"],
+    ["web", "debug"],
+    ["web", "debug"],
+    ["web"]
+  ])
 })
 
 test("services come after those that they depend on, and circles are refused", () => {
