@@ -6,6 +6,7 @@ import { OwnTable } from "#actors/drivers/firewall/table.ts"
 import { isStretched, reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { batch, question } from "#actors/drivers/kernel/run.ts"
 import { ForwardingEntries, type KernelState, Links, Neighbours } from "#actors/drivers/kernel/state.ts"
+import { vipRules, vipTable } from "#actors/drivers/kernel/vips.ts"
 import { Kernel, type KernelService, type LayReport, nothingLaid } from "#actors/drivers/kernel.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -26,6 +27,7 @@ export const readKernel = Effect.gen(function* () {
 function layOn(facts: Facts) {
   const { nodeId } = facts
   const firewall = new OwnTable(tableName(nodeId))
+  const vips = new OwnTable(vipTable(nodeId))
   return Effect.fn("kernel.lay")(function* (tables: ReadonlyArray<OverlayTable>) {
     const repair = reconcile(tables, yield* readKernel, nodeId)
     const problems = [...repair.problems]
@@ -37,15 +39,20 @@ function layOn(facts: Facts) {
         Effect.catch(({ message }) => Effect.sync(() => void problems.push(`overlays: ${message}`)))
       )
     }
-    const isMended = yield* firewall.bring(describe(tables, facts)).pipe(
-      Effect.catch(({ message }) => {
-        problems.push(`overlays are not kept apart: ${message}`)
-        return Effect.succeed(false)
-      })
-    )
+    const bring = (table: OwnTable, rules: string | undefined, problem: string) =>
+      table.bring(rules).pipe(
+        Effect.catch(({ message }) => {
+          problems.push(`${problem}: ${message}`)
+          return Effect.succeed(false)
+        })
+      )
+    const mended = [
+      yield* bring(firewall, describe(tables, facts), "overlays are not kept apart"),
+      yield* bring(vips, vipRules(tables, nodeId), "virtual addresses lead nowhere")
+    ].filter((is) => is).length
     return {
       bridgeless: repair.bridgeless,
-      changed: repair.ip.length + repair.bridge.length + Number(isMended),
+      changed: repair.ip.length + repair.bridge.length + mended,
       problems
     } satisfies LayReport
   })

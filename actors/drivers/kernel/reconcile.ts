@@ -7,6 +7,7 @@
  */
 import { aliasOf, bridgeName, vxlanName } from "#actors/drivers/kernel/names.ts"
 import type { KernelState, Link } from "#actors/drivers/kernel/state.ts"
+import { vipsOf } from "#actors/drivers/kernel/vips.ts"
 import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { macOf, type OverlayTable } from "#actors/network/table.ts"
 
@@ -44,6 +45,7 @@ export function reconcile(
       continue
     }
     tendBridge(draft, table, bridge, nodeId)
+    tendVips(draft, table, bridge, links)
     if (!isStretched(table)) continue
     const name = vxlanName(table.networkId)
     const device = byName.get(name)
@@ -82,6 +84,27 @@ function tendBridge({ ip }: Draft, table: OverlayTable, bridge: Link, nodeId: st
     if (prefix !== undefined && !has.has(gateway)) ip.push(`address add ${gateway}/${prefix} dev ${ifname}`)
   }
   if (!bridge.flags.includes("UP")) ip.push(`link set dev ${ifname} up`)
+}
+
+/** Virtual addresses are the bridge's own, and what comes for them takes the way of address translation. */
+function tendVips({ ip }: Draft, table: OverlayTable, bridge: Link, links: ReadonlyArray<Link>): void {
+  const { ifname, linkinfo } = bridge
+  const wanted = new Set(vipsOf(table))
+  const has = bridge.addr_info?.flatMap(({ local, prefixlen }) => (prefixlen === 32 && local) || []) ?? []
+  for (const address of has) if (!wanted.has(address)) ip.push(`address delete ${address}/32 dev ${ifname}`)
+  for (const address of wanted) {
+    if (!has.includes(address)) ip.push(`address add ${address}/32 dev ${ifname}`)
+  }
+  if (wanted.size === 0) return
+  if (linkinfo?.info_data?.nf_call_iptables !== 1)
+    ip.push(`link set dev ${ifname} type bridge nf_call_iptables 1`)
+  // With IPv6, a container would take its own address for another's.
+  if (table.subnets.some(({ subnet }) => parseSubnet(subnet)?.family === 6)) return
+  for (const port of links) {
+    if (port.master !== ifname || port.linkinfo?.info_kind === "vxlan") continue
+    if (port.linkinfo?.info_slave_data?.hairpin !== true)
+      ip.push(`link set dev ${port.ifname} type bridge_slave hairpin on`)
+  }
 }
 
 /** True when the device is there and stays, with the entries that it has. */

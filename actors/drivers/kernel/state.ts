@@ -24,13 +24,16 @@ export const Links = list(
             local6: optional(text),
             port: optional(Schema.Number),
             learning: optional(Schema.Boolean),
-            proxy: optional(Schema.Boolean)
+            proxy: optional(Schema.Boolean),
+            nf_call_iptables: optional(Schema.Number)
           })
         ),
-        info_slave_data: optional(Schema.Struct({ learning: optional(Schema.Boolean) }))
+        info_slave_data: optional(
+          Schema.Struct({ learning: optional(Schema.Boolean), hairpin: optional(Schema.Boolean) })
+        )
       })
     ),
-    addr_info: optional(list(Schema.Struct({ local: optional(text) })))
+    addr_info: optional(list(Schema.Struct({ local: optional(text), prefixlen: optional(Schema.Number) })))
   })
 )
 export type Link = (typeof Links.Type)[number]

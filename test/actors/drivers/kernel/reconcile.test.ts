@@ -8,8 +8,11 @@ const bridge: Link = {
   flags: ["UP"],
   address: "02:42:0a:00:01:03",
   ifalias: "troupe n1",
-  linkinfo: { info_kind: "bridge" },
-  addr_info: [{ local: "10.0.1.3" }]
+  linkinfo: { info_kind: "bridge", info_data: { nf_call_iptables: 1 } },
+  addr_info: [
+    { local: "10.0.1.3", prefixlen: 24 },
+    { local: "10.0.1.2", prefixlen: 32 }
+  ]
 }
 const device: Link = {
   ifname: "vx-tnet1",
@@ -79,6 +82,7 @@ describe("the kernel of a node", () => {
         'link set dev br-tnet1 alias "troupe n1"',
         "link set dev br-tnet1 address 02:42:0a:00:01:03",
         "address add 10.0.1.3/24 dev br-tnet1",
+        "address add 10.0.1.2/32 dev br-tnet1",
         "link add vx-tnet1 mtu 1450 type vxlan id 4097 dstport 4789 local 192.168.0.1 nolearning proxy",
         'link set dev vx-tnet1 alias "troupe n1"',
         "link set dev vx-tnet1 master br-tnet1",
@@ -141,6 +145,7 @@ describe("the kernel of a node", () => {
       "fdb delete 02:42:0a:00:01:06 dev vx-tnet1 master"
     ])
     expect(gone.ip).toEqual([
+      "address delete 10.0.1.2/32 dev br-tnet1",
       "neighbour delete 10.0.1.6 dev vx-tnet1",
       "neighbour delete fd00::6 dev vx-tnet1"
     ])
@@ -180,5 +185,35 @@ describe("the kernel of a node", () => {
       ...nothing,
       problems: ["network front: device br-tnet1 is troupe n9's"]
     })
+  })
+
+  test("has virtual addresses on its bridges, takes what comes for them apart, and drops those that are no more", () => {
+    const plain = { info_kind: "bridge", info_data: { nf_call_iptables: 0 } }
+    const stale = [
+      { local: "10.0.1.3", prefixlen: 24 },
+      { local: "10.0.1.99", prefixlen: 32 }
+    ]
+    const port: Link = { ifname: "veth1", flags: ["UP"], master: "br-tnet1" }
+    const before = { ...bridge, linkinfo: plain, addr_info: stale }
+    expect(repair([table], { ...right, links: [before, device, port] })).toEqual({
+      ...nothing,
+      ip: [
+        "address delete 10.0.1.99/32 dev br-tnet1",
+        "address add 10.0.1.2/32 dev br-tnet1",
+        "link set dev br-tnet1 type bridge nf_call_iptables 1",
+        "link set dev veth1 type bridge_slave hairpin on"
+      ]
+    })
+    const looped = { ...port, linkinfo: { info_slave_data: { hairpin: true } } }
+    expect(repair([table], { ...right, links: [bridge, device, looped] })).toEqual(nothing)
+  })
+
+  test("leaves ports of a network with IPv6 as they are: a container would meet its own address", () => {
+    const port: Link = { ifname: "veth1", flags: ["UP"], master: "br-tnet1" }
+    const six = { subnet: "fd00::/64", gateway: "fd00::3" }
+    const both = { ...table, subnets: [...table.subnets, six] }
+    const addresses = [...(bridge.addr_info ?? []), { local: "fd00::3", prefixlen: 64 }]
+    const links = [{ ...bridge, addr_info: addresses }, device, port]
+    expect(repair([both], { ...right, links })).toEqual(nothing)
   })
 })

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test"
+import { vipRules } from "#actors/drivers/kernel/vips.ts"
+import type { OverlayTable, ServiceRow } from "#actors/network/table.ts"
+
+const task = (at: number, serving = true) => ({
+  taskId: `t${at}`,
+  nodeId: "n1",
+  name: `web.${at}.t${at}`,
+  addresses: [`10.0.1.1${at}`, `fd00::1${at}`],
+  serving
+})
+const service = (vips: ReadonlyArray<string>, tasks: ServiceRow["tasks"]): ServiceRow => ({
+  serviceId: "web",
+  name: "web",
+  aliases: [],
+  vips,
+  ports: [],
+  tasks
+})
+const network = (...services: ReadonlyArray<ServiceRow>): OverlayTable => ({
+  networkId: "net1",
+  name: "front",
+  vni: 4097,
+  port: 4789,
+  dataPath: "192.168.0.1",
+  mtu: 1450,
+  subnets: [{ subnet: "10.0.1.0/24", gateway: "10.0.1.3" }],
+  internal: false,
+  attachable: false,
+  encrypted: false,
+  ingress: false,
+  peers: [],
+  services
+})
+
+test("a virtual address leads to the tasks that serve, by chance, and one that gets itself sees its node", () => {
+  const rules = vipRules([network(service(["10.0.1.2"], [task(1), task(2, false), task(3)]))], "n1")
+  expect(rules).toContain(
+    "chain to_10_0_1_2 { dnat ip to numgen random mod 2 map { 0 : 10.0.1.11, 1 : 10.0.1.13 }; }"
+  )
+  expect(rules).toContain("add element inet troupe_vip_n1 services { 10.0.1.2 : goto to_10_0_1_2 }")
+  expect(rules).toContain("elements = { 10.0.1.11 . 10.0.1.11, 10.0.1.13 . 10.0.1.13 }")
+})
+
+test("where no task serves, connections are refused, and no rule leads anywhere", () => {
+  const rules = vipRules([network(service(["10.0.1.2"], [task(1, false)]))], "n1")
+  expect(rules).toContain("set vips { type ipv4_addr; elements = { 10.0.1.2 }; }")
+  expect(rules).toContain("ip daddr @vips meta l4proto tcp reject with tcp reset")
+  expect(rules).not.toContain("dnat to")
+})
+
+test("without virtual addresses there is no table, and one that was there goes", () => {
+  expect(vipRules([network(service([], [task(1)]))], "n1")).toBeUndefined()
+  expect(vipRules([], "n1")).toBeUndefined()
+})
