@@ -67,8 +67,8 @@ beforeAll(async () => {
   await elapsed(
     "web on every machine",
     async () => {
-      const ids = await Promise.all(site.machines.map((at) => containerOn(at, "web")))
-      return ids.every((id) => id !== "")
+      const names = await Promise.all(site.machines.map((at) => answers(at, "web", "127.0.0.1")))
+      return names.every((name) => name !== "")
     },
     100,
     60_000
@@ -103,7 +103,7 @@ test("rules that somebody deletes are back, and so are addresses", async () => {
   const on = (...command: ReadonlyArray<string>): string =>
     execFileSync("nsenter", [`--net=/run/netns/${namespaceOf(at.name)}`, ...command], { encoding: "utf8" })
   const table = on("nft", "list", "tables").match(/troupe_vip_\w+/)?.[0] ?? ""
-  on("nft", "flush", "table", "ip", table)
+  on("nft", "flush", "table", "inet", table)
   const bridge = on("ip", "-o", "address", "show", "to", vip).match(/br-t\w+/)?.[0] ?? ""
   on("ip", "address", "delete", `${vip}/32`, "dev", bridge)
   expect(on("ip", "-o", "address", "show", "to", vip)).toBe("")
