@@ -1,5 +1,5 @@
 /**
- * The process that carries published ports' traffic. The daemon starts it, and it stays when the daemon dies.
+ * The process that carries published ports' traffic and answers names. The daemon starts it, and it stays when the daemon dies.
  * It loads nothing but sockets and files, so that it is small and up at once.
  */
 import process from "node:process"

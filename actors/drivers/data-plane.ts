@@ -1,5 +1,6 @@
-/** The small process that carries published ports' traffic, so that a dead agent breaks no connection. */
+/** The small process that carries published ports' traffic and answers names, so that a dead agent breaks neither. */
 import { Context, type Effect, Schema } from "effect"
+import type { Zone } from "#actors/network/names/zone.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 
 export class DataPlaneError extends Schema.TaggedError<DataPlaneError>()("DataPlaneError", {
@@ -18,6 +19,8 @@ export interface DataPlaneService {
   readonly publish: (
     ports: ReadonlyArray<PublishedPort>
   ) => Effect.Effect<ReadonlyArray<PortProblem>, DataPlaneError>
+  /** Answers names from exactly these; the last ones survive a restart. Yields what keeps it from being asked. */
+  readonly name: (zones: ReadonlyArray<Zone>) => Effect.Effect<ReadonlyArray<string>, DataPlaneError>
 }
 
 export class DataPlane extends Context.Service<DataPlane, DataPlaneService>()(

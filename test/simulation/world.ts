@@ -622,6 +622,7 @@ export class World {
 
   #dataPlaneOf(machine: Machine, life: Life): DataPlane["Service"] {
     return {
+      name: () => Effect.succeed([]),
       publish: (ports) =>
         Effect.callback((resume) => {
           this.host.after(2, () => {

@@ -102,6 +102,7 @@ export class NodeSide {
       TmpfsSecretStore.layer({ root: this.secretRoot }),
       Layer.succeed(System, system),
       Layer.succeed(DataPlane, {
+        name: () => Effect.succeed([]),
         publish: (ports) =>
           Effect.sync(() => {
             this.published.push(ports)

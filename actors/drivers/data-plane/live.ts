@@ -24,11 +24,12 @@ import {
 import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
 import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
+import type { Zone } from "#actors/network/names/zone.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { selfCommand, spawn } from "#runtime/platform.ts"
 
 export interface DataPlaneOptions {
-  /** The last table, the process's identity and its log lie in `<dataDir>/data-plane/`. */
+  /** The last tables, the process's identity and its log lie in `<dataDir>/data-plane/`. */
   readonly dataDir: string
   /** Its control socket is `<runDir>/data-plane.sock`. */
   readonly runDir: string
@@ -69,7 +70,7 @@ export const startDataPlane = Effect.fn("dataPlane.start")(function* (
   }
   yield* Effect.try({ try: () => makeDirectories(paths, options.runDir), catch: failed })
 
-  const attended: Attended = { control: yield* obtain(paths, options), table: undefined }
+  const attended: Attended = { control: yield* obtain(paths, options), table: undefined, zones: undefined }
   yield* Effect.addFinalizer(() => Effect.sync(() => attended.control?.close()))
   yield* Effect.forkScoped(attend(attended, paths, options))
   return {
@@ -77,6 +78,10 @@ export const startDataPlane = Effect.fn("dataPlane.start")(function* (
       attended.table = ports
       // The newest table, also when this call had to wait and a later one overtook it.
       return whenReachable(attended, (control) => publish(control, attended.table ?? ports))
+    },
+    name: (zones) => {
+      attended.zones = zones
+      return whenReachable(attended, (control) => name(control, attended.zones ?? zones))
     },
     status: whenReachable(attended, (control) => askStatus(control, greetWithinMs))
   }
@@ -98,6 +103,7 @@ export const stopDataPlane = Effect.fn("dataPlane.stop")(function* (options: Dat
 interface Attended {
   control: Control | undefined
   table: ReadonlyArray<PublishedPort> | undefined
+  zones: ReadonlyArray<Zone> | undefined
 }
 
 /** Starts the process again whenever it dies; it takes up its last table by itself, and is told ours. */
@@ -117,6 +123,7 @@ const attend = Effect.fnUntraced(function* (
     yield* Effect.sleep(Duration.millis(delayMs))
     const next = yield* obtain(paths, options).pipe(
       Effect.tap((found) => (attended.table === undefined ? Effect.void : publish(found, attended.table))),
+      Effect.tap((found) => (attended.zones === undefined ? Effect.void : name(found, attended.zones))),
       Effect.catch((error) => Effect.as(Effect.logError(error.message), undefined))
     )
     attended.control = next
@@ -236,6 +243,16 @@ const publish = (
     )
   )
 
+const name = (
+  control: Control,
+  zones: ReadonlyArray<Zone>
+): Effect.Effect<ReadonlyArray<string>, DataPlaneError> =>
+  Effect.tryPromise({ try: () => control.ask({ ask: "names", zones }, answerWithinMs), catch: failed }).pipe(
+    Effect.flatMap((answer) =>
+      "named" in answer ? Effect.succeed(answer.named) : Effect.fail(failed("it answered something else"))
+    )
+  )
+
 const askStatus = (control: Control, withinMs: number): Effect.Effect<Status, DataPlaneError> =>
   Effect.tryPromise({ try: () => control.ask({ ask: "status" }, withinMs), catch: failed }).pipe(
     Effect.flatMap((answer) =>
@@ -245,7 +262,7 @@ const askStatus = (control: Control, withinMs: number): Effect.Effect<Status, Da
 
 const failed = (error: unknown): DataPlaneError =>
   new DataPlaneError({
-    message: `Cannot carry published ports: ${error instanceof Error ? error.message : String(error)}`
+    message: `The data plane fails: ${error instanceof Error ? error.message : String(error)}`
   })
 
 const Identity = Schema.Struct({ pid: Schema.Int, startTime: Schema.String })

@@ -6,14 +6,17 @@
  */
 import { isIP } from "node:net"
 import { join } from "node:path"
+import { parseObject, parsePortNumber, parseText, unexpected } from "#actors/drivers/data-plane/parse.ts"
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
+import type { Zone } from "#actors/network/names/zone.ts"
 import type { Backend, PublishedPort } from "#actors/network/plan.ts"
 
 /** Grows when the daemon needs another process than the one that may still run. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 export type Ask =
   | { readonly ask: "publish"; readonly ports: ReadonlyArray<PublishedPort> }
+  | { readonly ask: "names"; readonly zones: ReadonlyArray<Zone> }
   | { readonly ask: "status" }
   | { readonly ask: "stop" }
 
@@ -28,13 +31,24 @@ export interface PortStatus {
   readonly problem?: string
 }
 
+/** Counters of the questions for names. */
+export interface NamesStatus {
+  readonly networks: number
+  readonly answered: number
+  readonly forwarded: number
+  /** What keeps it from being asked. */
+  readonly problems: ReadonlyArray<string>
+}
+
 export interface Status {
   readonly version: number
   readonly pid: number
   readonly ports: ReadonlyArray<PortStatus>
+  readonly names: NamesStatus
 }
 
 export type Answer =
+  | { readonly named: ReadonlyArray<string> }
   | { readonly problems: ReadonlyArray<PortProblem> }
   | { readonly status: Status }
   | { readonly stopped: true }
@@ -42,12 +56,13 @@ export type Answer =
 
 export type Response = { readonly id: number } & Answer
 
-/** Where the process keeps its last table, who it is, and what it has to say. */
+/** Where the process keeps its last tables, who it is, and what it has to say. */
 export const dataPlanePaths = (dataDir: string, runDir: string) => {
   const root = join(dataDir, "data-plane")
   return {
     root,
     table: join(root, "table.json"),
+    names: join(root, "names.json"),
     process: join(root, "process.json"),
     log: join(root, "data-plane.log"),
     socket: join(runDir, "data-plane.sock")
@@ -88,26 +103,6 @@ function parseBackend(value: unknown, at: string): Backend {
     address
   }
 }
-
-function parseObject(value: unknown, at: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null) throw unexpected(at, value, "an object")
-  return value as Readonly<Record<string, unknown>>
-}
-
-function parseText(value: unknown, at: string): string {
-  if (typeof value !== "string") throw unexpected(at, value, "text")
-  return value
-}
-
-function parsePortNumber(value: unknown, at: string): number {
-  if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 65_535) {
-    throw unexpected(at, value, "a port from 1 to 65535")
-  }
-  return value
-}
-
-const unexpected = (field: string, value: unknown, expected: string): Error =>
-  new Error(`${field} is ${JSON.stringify(value) ?? "absent"}: expected ${expected}`)
 
 /** Calls `take` with every whole line that arrives. */
 export function eachLine(take: (line: string) => void): (chunk: string) => void {

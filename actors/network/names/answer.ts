@@ -44,8 +44,16 @@ export type Answer =
       readonly additionals: ReadonlyArray<NameRecord>
     }
   | { readonly _tag: "Nonexistent" }
-  /** Ask these, or the node's own resolvers if absent. */
-  | { readonly _tag: "Forward"; readonly resolvers?: ReadonlyArray<string> }
+  | {
+      readonly _tag: "Forward"
+      /** Ask these, or the node's own resolvers if absent. */
+      readonly resolvers?: ReadonlyArray<string>
+      /**
+       * It begins with one of our names (`web.corp.test`), as from a search list. Where nobody can tell, it does not
+       * exist: a failure would end the search of some resolvers (musl's) before they come to the name that is ours.
+       */
+      readonly beginsWithOurs: boolean
+    }
   /** The asker is on no network here. */
   | { readonly _tag: "Stranger" }
 
@@ -62,7 +70,9 @@ export function answer(directory: Directory, question: Question, asker: string, 
   const found = find(scope, name)
   if (found !== undefined) return answered(shuffle(addressesOf(question, found), seed))
   return (
-    answerService(scope, question, name, seed) ?? answerAddress(scope, question, name) ?? elsewhere(scope)
+    answerService(scope, question, name, seed) ??
+    answerAddress(scope, question, name) ??
+    elsewhere(scope, name)
   )
 }
 
@@ -71,8 +81,15 @@ const answered = (
   additionals: ReadonlyArray<NameRecord> = []
 ): Answer => ({ _tag: "Answered", records, additionals })
 
-const elsewhere = ({ isInternal, resolvers }: Scope): Answer =>
-  isInternal ? { _tag: "Nonexistent" } : { _tag: "Forward", ...(resolvers !== undefined && { resolvers }) }
+function elsewhere(scope: Scope, name: string): Answer {
+  const { isInternal, resolvers } = scope
+  if (isInternal) return { _tag: "Nonexistent" }
+  let beginsWithOurs = false
+  for (let dot = name.indexOf("."); dot > 0 && !beginsWithOurs; dot = name.indexOf(".", dot + 1)) {
+    beginsWithOurs = find(scope, name.slice(0, dot)) !== undefined
+  }
+  return { _tag: "Forward", beginsWithOurs, ...(resolvers !== undefined && { resolvers }) }
+}
 
 function addressesOf({ name, type }: Question, { holders }: Found): ReadonlyArray<NameRecord> {
   if (type !== "A" && type !== "AAAA" && type !== "ANY") return []

@@ -239,14 +239,21 @@ describe("who asks", () => {
 
 describe("other names", () => {
   test("are asked for elsewhere, also those of one label, as Docker does it", () => {
-    expect(ask("example.com", web1)).toEqual({ _tag: "Forward" })
-    expect(ask("intranet", web1)).toEqual({ _tag: "Forward" })
-    expect(ask(".", web1)).toEqual({ _tag: "Forward" })
+    for (const name of ["example.com", "intranet", "."]) {
+      expect(ask(name, web1)).toEqual({ _tag: "Forward", beginsWithOurs: false })
+    }
   })
 
   test("are asked for where the task's service wants it (--dns)", () => {
-    expect(ask("example.com", db1)).toEqual({ _tag: "Forward", resolvers: ["192.0.2.53"] })
-    expect(ask("example.com", "10.0.2.32")).toEqual({ _tag: "Forward" })
+    expect(ask("example.com", db1)).toMatchObject({ _tag: "Forward", resolvers: ["192.0.2.53"] })
+    expect(ask("example.com", "10.0.2.32")).not.toHaveProperty("resolvers")
+  })
+
+  test("that begin with one of ours, as from a search list, are told apart", () => {
+    for (const name of ["web.corp.test", "WEB.corp.test", "tasks.web.test", "web.shop_back.corp.test"]) {
+      expect(ask(name, web1)).toMatchObject({ _tag: "Forward", beginsWithOurs: true })
+    }
+    expect(ask("cache.corp.test", db1)).toMatchObject({ _tag: "Forward", beginsWithOurs: false })
   })
 
   test("do not exist for a task whose networks are all internal", () => {
