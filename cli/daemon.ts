@@ -27,6 +27,8 @@ import { LiveKernel } from "#actors/drivers/kernel/live.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
 import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
+import { LiveNames } from "#actors/drivers/names/live.ts"
+import { Names } from "#actors/drivers/names.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { secretPlugins } from "#actors/drivers/secret-providers/plugins.ts"
 import { SecretProviders } from "#actors/drivers/secret-providers.ts"
@@ -287,8 +289,7 @@ const serveAside = Effect.fnUntraced(function* (
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
   const drivers = yield* Layer.build(driversOf(options, identity))
   const executor = Context.get(drivers, Executor)
-  const leave = () =>
-    leaving(options, lives, Effect.orDie(removeTasks(executor, Context.get(drivers, Kernel))))
+  const leave = () => leaving(options, lives, Effect.orDie(removeTasks(executor, networkOf(drivers))))
   return yield* serveAlone(options, identity, lives, ends, {
     ...life,
     root: () => held.membership.root,
@@ -424,7 +425,7 @@ const serveMember = Effect.fnUntraced(function* (
     [
       sayGoodbye(system, identity.nodeId, "node left the swarm"),
       node.stop,
-      removeTasks(executor, Context.get(drivers, Kernel))
+      removeTasks(executor, networkOf(drivers))
     ],
     { discard: true }
   ).pipe(Effect.orDie)
@@ -572,12 +573,22 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
           controlPorts: controlPortsOf(options)
         })
       : Layer.empty
-  return Layer.mergeAll(readers, secrets, kernel, DataPlaneLive.layer(options))
+  const names =
+    options.executor === "docker"
+      ? LiveNames.layer({ nodeId: identity.nodeId, dockerHost: options.dockerHost })
+      : Layer.empty
+  const dataPlane = names.pipe(Layer.provideMerge(DataPlaneLive.layer(options)))
+  return Layer.mergeAll(readers, secrets, kernel, dataPlane)
 }
 
 /** Those that are known ahead: 0 stands for any. */
 const controlPortsOf = ({ joinPort, natsPort, routePort, http }: NodeOptions): ReadonlyArray<number> =>
   [joinPort, natsPort, routePort, Number(/:(\d+)$/.exec(http)?.[1] ?? 0)].filter((port) => port > 0)
+
+const networkOf = (drivers: Context.Context<never>) => ({
+  kernel: Context.get(drivers, Kernel),
+  names: Context.get(drivers, Names)
+})
 
 interface Parts {
   readonly options: NodeOptions

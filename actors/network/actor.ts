@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
+import { Names } from "#actors/drivers/names.ts"
 import { decide, idle, type Networks } from "#actors/network/decide.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
@@ -59,10 +60,14 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
     }
     case "Lay": {
       const kernel = yield* Kernel
+      const names = yield* Names
+      const report = yield* kernel.lay(action.tables)
+      // Whoever is found by name can be reached by then.
       return {
         _tag: "Laid",
         round: action.round,
-        report: yield* kernel.lay(action.tables)
+        report,
+        names: yield* names.serve(action.tables)
       } satisfies NetworkMessage
     }
     case "Warn":

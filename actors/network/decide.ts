@@ -1,6 +1,7 @@
 /** Which bridge to make or remove next, who waits for it and for the kernel behind it, and which ports shall answer. */
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import { isLaid, laid, lay, look, noOverlays, type Overlays } from "#actors/network/lay.ts"
+import { chooseResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import type { NetworkAction, NetworkMessage, NetworkView } from "#actors/network/protocol.ts"
@@ -96,7 +97,7 @@ export function decide(state: Networks, message: NetworkMessage, moment: Moment)
     case "Show":
       return moment.asker === undefined ? stay(state) : stay(state, reply(moment.asker, view(state)))
     case "Laid": {
-      const step = resume(state, laid(state.overlays, message.round, message.report))
+      const step = resume(state, laid(state.overlays, message.round, message.report, message.names))
       const freed = free(step.state, moment)
       return { state: freed.state, actions: [...step.actions, ...freed.actions] }
     }
@@ -187,9 +188,11 @@ function ensured(before: Networks, id: string, bridge: string, moment: Moment): 
 /** Answers those whose bridges are there and reach the other nodes. */
 function free(state: Networks, { self }: Moment): Result {
   const isFree = ({ missing, round }: Waiter): boolean => missing.size === 0 && round <= state.overlays.done
-  const actions = state.waiters
-    .filter(isFree)
-    .map(({ taskId, bridges }) => tellTask(self.home, taskId, { _tag: "Networked", bridges }))
+  const actions = state.waiters.filter(isFree).map(({ taskId, bridges }) => {
+    const { tables, host } = state.overlays
+    const resolver = chooseResolver(tables, new Set(Object.keys(bridges)), host)
+    return tellTask(self.home, taskId, { _tag: "Networked", bridges, ...(resolver && { resolver }) })
+  })
   return { state: { ...state, waiters: state.waiters.filter((waiter) => !isFree(waiter)) }, actions }
 }
 

@@ -1,5 +1,7 @@
 /** When the kernel is made as this node's overlays say: at once when they change, and looked at again and again. */
 import type { LayReport } from "#actors/drivers/kernel.ts"
+import type { NamesReport } from "#actors/drivers/names.ts"
+import type { ResolvConf } from "#actors/network/names/resolv-conf.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import { type CommonAction, later } from "#runtime/actions.ts"
@@ -19,6 +21,8 @@ export interface Overlays {
   /** What such looks found to be different, and changed. */
   readonly repairs: number
   readonly problems: ReadonlyArray<string>
+  /** The machine's resolv.conf, where tasks may ask the node for names. */
+  readonly host: ResolvConf | undefined
 }
 
 export const noOverlays: Overlays = {
@@ -29,7 +33,8 @@ export const noOverlays: Overlays = {
   look: 0,
   bridgeless: new Set(),
   repairs: 0,
-  problems: []
+  problems: [],
+  host: undefined
 }
 
 interface Laying {
@@ -53,17 +58,19 @@ const begin = (overlays: Overlays): Laying => ({
   actions: [{ _tag: "Lay", round: overlays.round, tables: overlays.tables }]
 })
 
-export function laid(before: Overlays, round: number, report: LayReport): Laying {
-  const isNews = JSON.stringify(report.problems) !== JSON.stringify(before.problems)
+export function laid(before: Overlays, round: number, report: LayReport, names: NamesReport): Laying {
+  const problems = [...report.problems, ...names.problems]
+  const isNews = JSON.stringify(problems) !== JSON.stringify(before.problems)
   const actions: Array<NetworkAction | CommonAction> =
-    isNews && report.problems.length > 0 ? [{ _tag: "Warn", problems: report.problems }] : []
+    isNews && problems.length > 0 ? [{ _tag: "Warn", problems }] : []
   const overlays: Overlays = {
     ...before,
     isLaying: false,
     done: round,
     bridgeless: new Set(report.bridgeless),
     repairs: before.repairs + (round === before.look ? report.changed : 0),
-    problems: report.problems
+    problems,
+    host: names.host
   }
   if (round < overlays.round) {
     const next = begin(overlays)

@@ -6,6 +6,7 @@
  */
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import type { LayReport } from "#actors/drivers/kernel.ts"
+import type { NamesReport } from "#actors/drivers/names.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -38,7 +39,12 @@ export type NetworkMessage =
   | { readonly _tag: "NotListed"; readonly message: string }
   | { readonly _tag: "Published"; readonly problems: ReadonlyArray<PortProblem> }
   | { readonly _tag: "NotPublished"; readonly message: string }
-  | { readonly _tag: "Laid"; readonly round: number; readonly report: LayReport }
+  | {
+      readonly _tag: "Laid"
+      readonly round: number
+      readonly report: LayReport
+      readonly names: NamesReport
+    }
   /** Own timers. */
   | { readonly _tag: "RemoveAgain"; readonly id: string }
   | { readonly _tag: "PublishAgain" }
@@ -68,7 +74,7 @@ export type NetworkAction =
   | { readonly _tag: "ListNetworks" }
   /** Makes exactly these ports answer. Answered by `Published` or `NotPublished`. */
   | { readonly _tag: "PublishPorts"; readonly ports: ReadonlyArray<PublishedPort> }
-  /** Makes the kernel as the tables say, or repairs it. Answered by `Laid`. */
+  /** Makes the kernel and the names as the tables say, or repairs them. Answered by `Laid`. */
   | { readonly _tag: "Lay"; readonly round: number; readonly tables: ReadonlyArray<OverlayTable> }
   /** Says in the log what could not be made right. Not answered. */
   | { readonly _tag: "Warn"; readonly problems: ReadonlyArray<string> }

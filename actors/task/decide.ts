@@ -86,6 +86,7 @@ function take(turn: Turn, message: TaskMessage): Turn {
       return observed(turn, message.container)
     case "Networked":
       task.bridges = { ...task.bridges, ...message.bridges }
+      task.resolver = message.resolver ?? task.resolver
       task.asking = false
       turn.actions.push(cancel("networks"))
       return turn
@@ -188,7 +189,7 @@ function prepare(turn: Turn, pursuit: Pursue): Turn {
     })
   }
   if (missing || task.pull !== "done") return turn
-  const described = describe(pursuit, task.bridges)
+  const described = describe(pursuit, task.bridges, task.resolver)
   if ("problem" in described) return fail(turn, described.problem)
   task.doing = "Create"
   actions.push({ _tag: "Create", name: assigned.name, request: described.request, files: described.files })

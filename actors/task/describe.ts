@@ -16,9 +16,11 @@ import {
 import { type AskedExtras, askedExtras } from "#actors/model/extras.ts"
 import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
+import { writeResolvConf } from "#actors/network/names/resolv-conf.ts"
+import type { TaskResolver } from "#actors/network/names/resolver.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import { macOf } from "#actors/network/table.ts"
-import { decodeBase64 } from "#actors/task/base64.ts"
+import { decodeBase64, encodeBase64 } from "#actors/task/base64.ts"
 import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
 import { fill } from "#actors/task/fill.ts"
 import type { Place, Pursue, TaskFile } from "#actors/task/protocol.ts"
@@ -31,7 +33,11 @@ export type Described =
 type Fields = Readonly<Record<string, unknown>>
 
 /** `bridges` holds the Engine's network id of every network in `pursuit.networks` that is not predefined. */
-export function describe(pursuit: Pursue, bridges: Readonly<Record<string, string>>): Described {
+export function describe(
+  pursuit: Pursue,
+  bridges: Readonly<Record<string, string>>,
+  resolver?: TaskResolver
+): Described {
   const { assigned, place } = pursuit
   const spec = assigned.spec.ContainerSpec
   if (spec === undefined) return { problem: "TaskTemplate.ContainerSpec: expected a container, found none" }
@@ -52,6 +58,7 @@ export function describe(pursuit: Pursue, bridges: Readonly<Record<string, strin
   if ("problem" in networks) return networks
   const files = filesOf(pursuit, spec)
   if ("problem" in files) return files
+  const ownFiles = [...files.files, ...resolvConfOf(spec, files.files, resolver)]
   const extras = askedExtras(spec.Labels)
   if ("problem" in extras) return extras
   const ports = assigned.hostPorts ?? []
@@ -83,10 +90,10 @@ export function describe(pursuit: Pursue, bridges: Readonly<Record<string, strin
     },
     Networks: networks.endpoints
   }
-  return { request, files: files.files }
+  return { request, files: ownFiles }
 }
 
-/** The request with its files mounted read-only; `paths` are their places on this machine by key. */
+/** The request with its files mounted, read-only but for those it may change; `paths` are their places on this machine by key. */
 export function withFiles(
   request: ContainerRequest,
   files: ReadonlyArray<TaskFile>,
@@ -94,11 +101,11 @@ export function withFiles(
 ): ContainerRequest {
   if (files.length === 0) return request
   const mounts = (request.HostConfig.Mounts as ReadonlyArray<unknown> | undefined) ?? []
-  const added = files.map(({ key, target }) => ({
+  const added = files.map(({ key, target, writable }) => ({
     Type: "bind",
     Source: paths[key] ?? "",
     Target: target,
-    ReadOnly: true
+    ReadOnly: writable !== true
   }))
   return { ...request, HostConfig: { ...request.HostConfig, Mounts: [...mounts, ...added] } }
 }
@@ -314,6 +321,34 @@ function filesOf(pursuit: Pursue, spec: ContainerSpec): Files {
     files.push(file)
   }
   return { files }
+}
+
+const resolvConfPath = "/etc/resolv.conf"
+
+/**
+ * Ours in place of the Engine's, whose server knows one machine's containers, and asks nobody else on internal networks.
+ * It can be written to like the Engine's, which images that bring their own resolver do. A service's own is let be.
+ */
+function resolvConfOf(
+  spec: ContainerSpec,
+  others: ReadonlyArray<TaskFile>,
+  resolver: TaskResolver | undefined
+): ReadonlyArray<TaskFile> {
+  if (resolver === undefined) return []
+  const taken = [...(spec.Mounts ?? []).map(({ Target }) => Target), ...others.map(({ target }) => target)]
+  if (taken.includes(resolvConfPath)) return []
+  const content = writeResolvConf(resolver.nameserver, spec.DNSConfig ?? {}, resolver.host)
+  return [
+    {
+      key: "resolv.conf",
+      data: encodeBase64(content),
+      uid: 0,
+      gid: 0,
+      mode: 0o644,
+      target: resolvConfPath,
+      writable: spec.ReadOnly !== true
+    }
+  ]
 }
 
 function fileOf(

@@ -7,6 +7,7 @@
  */
 import type { ContainerEvent, ContainerRequest, ContainerState } from "#actors/drivers/executor.ts"
 import type { TaskStatus } from "#actors/model/objects.ts"
+import type { TaskResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 import type { AssignedFile, AssignedTask } from "#actors/node/protocol.ts"
 
@@ -44,6 +45,8 @@ export interface TaskFile {
   readonly mode: number
   /** Absolute path in the container. */
   readonly target: string
+  /** The container may change its copy. */
+  readonly writable?: boolean
 }
 
 export type TaskMessage =
@@ -55,7 +58,12 @@ export type TaskMessage =
   /** What a survey of all containers found for this task; it may be older than what is known already. */
   | { readonly _tag: "Observed"; readonly container?: ContainerState }
   /** Engine network ids by network id, for everything in `Need`. */
-  | { readonly _tag: "Networked"; readonly bridges: Readonly<Record<string, string>> }
+  | {
+      readonly _tag: "Networked"
+      readonly bridges: Readonly<Record<string, string>>
+      /** Whom the task asks for names; absent where that is the Engine. */
+      readonly resolver?: TaskResolver
+    }
   | { readonly _tag: "Unnetworked"; readonly message: string; readonly temporary: boolean }
   /** Results of own actions. */
   | { readonly _tag: "Found"; readonly container?: ContainerState }

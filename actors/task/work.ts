@@ -2,6 +2,7 @@
 import type { ContainerState } from "#actors/drivers/executor.ts"
 import type { TaskState, TaskStatus } from "#actors/model/objects.ts"
 import { nanosToMs } from "#actors/model/time.ts"
+import type { TaskResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import type { Pursue, TaskAction } from "#actors/task/protocol.ts"
@@ -27,6 +28,8 @@ export interface TaskWork {
   readonly pull: "unasked" | "underway" | "done"
   /** Engine network ids by network id, once the network actor has told them. */
   readonly bridges: Readonly<Record<string, string>>
+  /** Whom the container asks for names, if not the Engine. */
+  readonly resolver: TaskResolver | undefined
   /** The network actor has been asked and has not answered. */
   readonly asking: boolean
   readonly container: ContainerState | undefined
@@ -55,6 +58,7 @@ export const unborn = (id: string): TaskWork => ({
   doing: undefined,
   pull: "unasked",
   bridges: {},
+  resolver: undefined,
   asking: false,
   container: undefined,
   searched: false,

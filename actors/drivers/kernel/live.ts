@@ -1,8 +1,8 @@
 /** This machine's kernel: read, compared with the tables, and changed where it differs. */
-import process from "node:process"
 import { Effect, Layer } from "effect"
 import { describe, type Facts, tableName } from "#actors/drivers/firewall/describe.ts"
 import { OwnTable } from "#actors/drivers/firewall/table.ts"
+import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
 import { isStretched, reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { batch, question } from "#actors/drivers/kernel/run.ts"
 import { ForwardingEntries, type KernelState, Links, Neighbours } from "#actors/drivers/kernel/state.ts"
@@ -56,13 +56,6 @@ function layOn(facts: Facts) {
       problems
     } satisfies LayReport
   })
-}
-
-/** Why no device of this machine can be changed from here, or whose change would not be the Engine's. */
-function hindrance(dockerHost: string): string | undefined {
-  if (process.platform !== "linux") return "this is not Linux"
-  if (!dockerHost.startsWith("unix://")) return `the Engine is elsewhere (${dockerHost})`
-  return process.getuid?.() === 0 ? undefined : "this is not root"
 }
 
 /** Overlays end at their bridges, which is said where another node takes part in one. */

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import type { LayReport } from "#actors/drivers/kernel.ts"
+import type { NamesReport } from "#actors/drivers/names.ts"
 import { decide, idle, type Networks } from "#actors/network/decide.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
@@ -158,10 +159,15 @@ describe("published ports", () => {
 
 describe("overlays over several nodes", () => {
   const table = (networkId: string) => ({ networkId }) as OverlayTable
-  const laid = (round: number, more: Partial<LayReport> = {}): NetworkMessage => ({
+  const laid = (
+    round: number,
+    more: Partial<LayReport> = {},
+    names: NamesReport = { problems: [] }
+  ): NetworkMessage => ({
     _tag: "Laid",
     round,
-    report: { bridgeless: [], changed: 0, problems: [], ...more }
+    report: { bridgeless: [], changed: 0, problems: [], ...more },
+    names
   })
   const networked = tellTask("t1", { _tag: "Networked", bridges: { a: "e-a" } })
   const made: NetworkMessage = { _tag: "Ensured", id: "a", bridge: "e-a" }
@@ -176,6 +182,19 @@ describe("overlays over several nodes", () => {
     expect(network.tell(laid(2)).asked[1] as unknown).toEqual(networked)
     // From then on the way is there.
     expect(network.tell(need("t1", "a")).tell(made).asked as unknown).toEqual([networked])
+  })
+
+  test("a task is told whom to ask for names, where this node answers them", () => {
+    const subnets = [
+      { subnet: "fd00::/64", gateway: "fd00::9" },
+      { subnet: "10.0.1.0/24", gateway: "10.0.1.9" }
+    ]
+    const host = { nameservers: [], search: ["example.test"], options: [] }
+    const network = new Subject().tell({ _tag: "Tables", tables: [{ ...table("a"), subnets }] })
+    network.tell(laid(1, {}, { host, problems: [] })).tell(need("t1", "a"))
+    const asked = network.tell(made).asked as unknown
+    const resolver = { nameserver: "10.0.1.9", host }
+    expect(asked).toEqual([tellTask("t1", { _tag: "Networked", bridges: { a: "e-a" }, resolver })])
   })
 
   test("what is told while the kernel is made is made right after, as it is by then", () => {
@@ -211,7 +230,7 @@ test("whoever asks is shown what is known of overlays, and how the kernel was fo
   const table = { networkId: "a" } as OverlayTable
   const network = new Subject()
     .tell({ _tag: "Tables", tables: [table] })
-    .tell({ _tag: "Laid", round: 1, report })
+    .tell({ _tag: "Laid", round: 1, report, names: { problems: ["no names"] } })
   const asker = { to: "somebody" } as never
   expect(
     decide(network.state, { _tag: "Show" }, { ...aMoment(1_000, Fresh.from(2)), asker }).actions
@@ -223,7 +242,7 @@ test("whoever asks is shown what is known of overlays, and how the kernel was fo
         tables: [table],
         rounds: 1,
         repairs: 0,
-        problems: ["no vxlan"],
+        problems: ["no vxlan", "no names"],
         isLaying: false,
         bridgeless: []
       }

@@ -352,3 +352,38 @@ test("labels ask for what Swarm's API has no field for", () => {
     problem: expect.stringContaining("troupe.gpus")
   })
 })
+
+suite("the resolv.conf of a task", () => {
+  const resolver = {
+    nameserver: "10.0.1.9",
+    host: { nameservers: ["192.0.2.53"], search: ["corp.test"], options: ["edns0"] }
+  }
+  const ownFile = (spec: ContainerSpec) => {
+    const described = describe(aPursuit({}, spec), {}, resolver)
+    if ("problem" in described) throw new Error(described.problem)
+    return described
+  }
+
+  test("asks the node, in a file of its own that it may write to unless its root is read-only", () => {
+    const { request, files } = ownFile({})
+    expect(files).toMatchObject([{ target: "/etc/resolv.conf", mode: 0o644, uid: 0, gid: 0 }])
+    expect(atob(files[0]?.data ?? "")).toBe("nameserver 10.0.1.9\nsearch corp.test\noptions edns0 ndots:0\n")
+    const mounted = (spec: ContainerSpec) =>
+      withFiles(request, ownFile(spec).files, { "resolv.conf": "/run/r" }).HostConfig.Mounts as unknown
+    const mount = { Type: "bind", Source: "/run/r", Target: "/etc/resolv.conf" }
+    expect(mounted({})).toEqual([{ ...mount, ReadOnly: false }])
+    expect(mounted({ ReadOnly: true })).toEqual([{ ...mount, ReadOnly: true }])
+  })
+
+  test("says what the service wants of it", () => {
+    const { files } = ownFile({ DNSConfig: { Search: ["shop.test"], Options: ["ndots:5"] } })
+    expect(atob(files[0]?.data ?? "")).toBe("nameserver 10.0.1.9\nsearch shop.test\noptions ndots:5\n")
+  })
+
+  test("is the service's own where it brings one, and the Engine's where the node answers no names", () => {
+    const own = { Type: "bind" as const, Source: "/srv/resolv.conf", Target: "/etc/resolv.conf" }
+    expect(ownFile({ Mounts: [own] }).files).toEqual([])
+    const described = describe(aPursuit({}, {}), {})
+    expect("files" in described && described.files).toEqual([])
+  })
+})
