@@ -21,15 +21,12 @@ export const LiveNames = {
     hindrance(dockerHost) === undefined ? Layer.effect(Names, served(nodeId)) : Layer.empty
 }
 
-/** Nothing on nodes makes virtual addresses answer yet. */
-const hasVirtual = false
-
 const served = Effect.fnUntraced(function* (nodeId: string) {
   const dataPlane = yield* DataPlane
   const redirect = new Redirect(nodeId)
   let told: string | undefined
   const serve = Effect.fnUntraced(function* (tables: ReadonlyArray<OverlayTable>) {
-    const zones = tables.map((table) => zoneOf(table, hasVirtual))
+    const zones = tables.map(zoneOf)
     const text = JSON.stringify(zones)
     if (text !== told) {
       // What goes wrong is tried again, and told, at the next look.

@@ -15,11 +15,8 @@ export interface Zone
 export type ZoneService = Zone["services"][number]
 export type ZoneTask = ZoneService["tasks"][number]
 
-/**
- * What the table says of names, and nothing else: what it says of nodes changes more often and is larger. Where no
- * virtual address leads anywhere, services have none here: their names give their tasks.
- */
-export const zoneOf = (table: OverlayTable, hasVirtual: boolean): Zone => ({
+/** What the table says of names, and nothing else: what it says of nodes changes more often and is larger. */
+export const zoneOf = (table: OverlayTable): Zone => ({
   networkId: table.networkId,
   name: table.name,
   subnets: table.subnets,
@@ -29,7 +26,7 @@ export const zoneOf = (table: OverlayTable, hasVirtual: boolean): Zone => ({
   services: table.services.map(({ name, aliases, vips, ports, tasks }) => ({
     name,
     aliases,
-    vips: hasVirtual ? vips : [],
+    vips,
     ports: ports.map((port) => ({
       protocol: port.protocol,
       targetPort: port.targetPort,
