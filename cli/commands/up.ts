@@ -143,6 +143,16 @@ export const up = Command.make(
   })
 ).pipe(Command.withDescription("Make the stack what the Compose file says, and wait until it runs"))
 
+const lookEvery = "300 millis"
+/** The same tasks are seen to run so often in a row: one that fails at once runs for a moment, too. */
+const steadyLooks = 5
+const runningOf = (tasks: ReadonlyArray<Task>): string =>
+  tasks
+    .filter(({ Status }) => Status.State === "running")
+    .map(({ ID }) => ID)
+    .sort()
+    .join()
+
 const converge = Effect.fnUntraced(function* (
   socket: string,
   stack: string,
@@ -152,6 +162,7 @@ const converge = Effect.fnUntraced(function* (
   const filter = { label: [`${stackLabel}=${stack}`] }
   const deadline = Date.now() + seconds * 1000
   let told = ""
+  let steady = { tasks: "", looks: 0 }
   while (true) {
     const services = yield* get<ReadonlyArray<Counted>>(
       socket,
@@ -163,7 +174,9 @@ const converge = Effect.fnUntraced(function* (
     if (line !== told) yield* Console.log(line)
     told = line
     const late = standings.filter(({ isThere }) => !isThere)
-    if (late.length === 0) return
+    const running = runningOf(tasks)
+    steady = { tasks: running, looks: late.length === 0 && running === steady.tasks ? steady.looks + 1 : 0 }
+    if (steady.looks >= steadyLooks) return
     const isOver = Date.now() > deadline
     if (late.some(({ isStopped }) => isStopped) || isOver) {
       const said = new Map<string, ReadonlyArray<string>>()
@@ -171,7 +184,7 @@ const converge = Effect.fnUntraced(function* (
         if (failed !== undefined) said.set(failed, yield* lastLines(socket, failed))
       return yield* Effect.fail(new Ended(explain(late, said), 1))
     }
-    yield* Effect.sleep("300 millis")
+    yield* Effect.sleep(lookEvery)
   }
 })
 
