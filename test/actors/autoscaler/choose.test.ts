@@ -251,7 +251,7 @@ test(
     const short = course.filter((instant) => instant.running * 1.3 < instant.load).length
     const spent = course.reduce((sum, { running }) => sum + running, 0)
     const used = course.reduce((sum, instant) => sum + instant.load, 0)
-    const file = join(process.env["TROUPE_ARTEFACTS"] ?? mkdtempSync(join(tmpdir(), "autoscale-")), "day.svg")
+    const file = join(process.env.TROUPE_ARTEFACTS ?? mkdtempSync(join(tmpdir(), "autoscale-")), "day.svg")
     writeFileSync(file, drawCourse(course))
     console.log(
       `a day: ${changes(course).length} changes, ${short} s short, ${(spent / used).toFixed(2)} × the load, ${file}`
