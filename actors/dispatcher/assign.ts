@@ -2,8 +2,10 @@
  * What a node should hold now, joined from tasks, services, networks, secrets and configs; what differs between
  * two such goals; and who answers a published port.
  */
+
 import { ownSecretId, Provisions, readingOwn } from "#actors/dispatcher/provide.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
 import type { Attachment, Service, Task } from "#actors/model/objects.ts"
 import { equal, isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
 import type { SecretSpec, TaskSpec } from "#actors/model/spec.ts"
@@ -251,5 +253,6 @@ function backendsOf(ledger: LedgerReader, service: Service): Backends {
 /** Where published traffic reaches a task: on the ingress network, else on its first; without prefix length. */
 function addressOf(ledger: LedgerReader, attachments: ReadonlyArray<Attachment>): string | undefined {
   const ingress = attachments.find(({ NetworkID }) => ledger.get("network", NetworkID)?.Ingress === true)
-  return (ingress ?? attachments[0])?.Addresses[0]?.split("/")[0]
+  const cidr = (ingress ?? attachments[0])?.Addresses[0]
+  return cidr && withoutPrefix(cidr)
 }

@@ -1,14 +1,14 @@
 /** Who has which address on a network: tasks that have not ended, services, nodes, and containers beside them. */
-import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { isTerminal } from "#actors/model/task-state.ts"
 
-const bare = (cidr: string): string => cidr.split("/")[0] ?? ""
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
+import { isTerminal } from "#actors/model/task-state.ts"
 
 /** All addresses in use, without prefix length; those of the container attached as `but` are left out. */
 export function addressesOn(ledger: LedgerReader, networkId: string, but = ""): ReadonlySet<string> {
   const taken = new Set<string>()
   const take = (addresses: Iterable<string>): void => {
-    for (const address of addresses) taken.add(bare(address))
+    for (const address of addresses) taken.add(withoutPrefix(address))
   }
   for (const { Gateway = "", AuxiliaryAddresses } of ledger.get("network", networkId)?.IPAM.Config ?? []) {
     take([Gateway, ...Object.values(AuxiliaryAddresses ?? {})])

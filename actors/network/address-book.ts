@@ -1,7 +1,9 @@
 /** The addresses of every network and who has them, for one turn of the allocator. */
+
+import { addressesOn } from "#actors/ledger/addresses-on.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
 import type { Network } from "#actors/model/objects.ts"
-import { isTerminal } from "#actors/model/task-state.ts"
 import { parseAddress, parseSubnet, type Subnet, showAddress } from "#actors/network/ip.ts"
 import { manualRange } from "#actors/network/manual-range.ts"
 
@@ -38,28 +40,22 @@ export class AddressBook {
     const known = this.#ranges.get(network.ID)
     if (known !== undefined) return known
     const ranges = (network.IPAM.Config ?? []).flatMap((config) => rangeOf(config, network.Attachable) ?? [])
-    let newest = ""
-    // Tasks of a service that has moved to other networks still hold their addresses: every service is asked.
-    for (const service of this.#ledger.all("service")) {
-      for (const vip of service.Endpoint?.VirtualIPs ?? []) {
-        if (vip.NetworkID === network.ID) for (const range of ranges) mark(range, vip.Addr)
-      }
-      for (const task of this.#ledger.tasksOfService(service.ID)) {
-        const attachment = task.Attachments?.find((candidate) => candidate.NetworkID === network.ID)
-        if (attachment === undefined) continue
-        const born = task.CreatedAt
-        for (const cidr of attachment.Addresses) {
-          for (const range of ranges) {
-            const value = isTerminal(task.Status.State) ? valueIn(range, cidr) : mark(range, cidr)
-            if (value !== undefined && born >= newest) range.next = value + 1n
-          }
-        }
-        if (born > newest) newest = born
+    for (const address of addressesOn(this.#ledger, network.ID)) {
+      for (const range of ranges) {
+        const value = valueIn(range, address)
+        if (value !== undefined) range.used.add(value)
       }
     }
-    for (const { Gateways } of this.#ledger.all("node")) {
-      const own = Gateways?.find((candidate) => candidate.NetworkID === network.ID)
-      for (const address of own?.Addresses ?? []) for (const range of ranges) mark(range, address)
+    let newest = ""
+    for (const { Attachments, CreatedAt: born } of this.#ledger.tasksOnNetwork(network.ID)) {
+      const attachment = Attachments?.find((candidate) => candidate.NetworkID === network.ID)
+      for (const cidr of attachment?.Addresses ?? []) {
+        for (const range of ranges) {
+          const value = valueIn(range, cidr)
+          if (value !== undefined && born >= newest) range.next = value + 1n
+        }
+      }
+      if (born > newest) newest = born
     }
     this.#ranges.set(network.ID, ranges)
     return ranges
@@ -74,12 +70,6 @@ function rangeOf(
   const subnet = parseSubnet(config.Subnet ?? "")
   if (subnet === undefined) return undefined
   const within = parseSubnet(config.IPRange ?? "") ?? subnet
-  const used = new Set<bigint>()
-  const reserved = [config.Gateway, ...Object.values(config.AuxiliaryAddresses ?? {})]
-  for (const text of reserved) {
-    const address = parseAddress(text ?? "")
-    if (address !== undefined) used.add(address.value)
-  }
   // IPv4 keeps its first address for the network and its last for broadcast.
   const last = within.base + within.size - 1n
   const broadcast = subnet.base + subnet.size - 1n
@@ -90,21 +80,15 @@ function rangeOf(
     subnet,
     first,
     last: manual !== undefined && highest >= manual.base ? manual.base - 1n : highest,
-    used,
+    used: new Set(),
     next: first
   }
 }
 
 function valueIn(range: Range, cidr: string): bigint | undefined {
-  const address = parseAddress(cidr.split("/")[0] ?? "")
+  const address = parseAddress(withoutPrefix(cidr))
   if (address === undefined || address.family !== range.subnet.family) return undefined
   return address.value >= range.first && address.value <= range.last ? address.value : undefined
-}
-
-function mark(range: Range, cidr: string): bigint | undefined {
-  const value = valueIn(range, cidr)
-  if (value !== undefined) range.used.add(value)
-  return value
 }
 
 function takeFrom(range: Range): bigint | undefined {

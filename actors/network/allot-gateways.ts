@@ -2,9 +2,11 @@
  * The addresses that nodes themselves have on overlays: on each that a live task of theirs is on, and on the ingress
  * network, once anything is published, all of them.
  */
+
 import type { Command } from "#actors/ledger/commands.ts"
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
 import type { Gateway, Network, Node, Task } from "#actors/model/objects.ts"
 import { isIngress } from "#actors/model/service-facts.ts"
 import { toIso } from "#actors/model/time.ts"
@@ -50,7 +52,7 @@ export function allotGateways(
     for (const network of hasBridges(node) ? networks : []) {
       if (network !== ingress && !use.of(network.ID).has(node.ID)) continue
       const kept = before.find(({ NetworkID }) => NetworkID === network.ID)
-      const found = kept?.Addresses ?? addresses.take(network)?.map((cidr) => cidr.split("/")[0] ?? "")
+      const found = kept?.Addresses ?? addresses.take(network)?.map(withoutPrefix)
       isNew ||= kept === undefined && found !== undefined
       if (found === undefined) full.set(node.ID, network)
       else after.push({ NetworkID: network.ID, Addresses: found })

@@ -1,10 +1,12 @@
 /** Overlays as nodes are told of them, worked out of the ledger; made by network and service, so that each is one row. */
+
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
 import type { Network, Node, Service, Task } from "#actors/model/objects.ts"
 import { isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
 import { isWanted } from "#actors/model/task-state.ts"
 import { gatewayOn } from "#actors/network/allot-gateways.ts"
-import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
+import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { mtuOf } from "#actors/network/plan.ts"
 import { isPlaced } from "#actors/network/reach.ts"
 import type {
@@ -22,7 +24,6 @@ const encryptedOption = "encrypted"
 /** Observed to run, and wanted to. */
 export const takesTraffic = (task: Task): boolean => task.Status.State === "running" && isWanted(task)
 
-const bare = (cidr: string): string => cidr.split("/")[0] ?? ""
 const byId = <T>(idOf: (row: T) => string, rows: Iterable<T>): ReadonlyArray<T> =>
   [...rows].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
 
@@ -59,8 +60,7 @@ export function subnetsOf(
     if (Subnet === undefined || subnet === undefined) return []
     const gateway = own.find((text) => {
       const address = parseAddress(text)
-      if (address === undefined || address.family !== subnet.family) return false
-      return address.value >= subnet.base && address.value < subnet.base + subnet.size
+      return address !== undefined && holds(subnet, address)
     })
     return gateway === undefined ? [] : [{ subnet: Subnet, gateway }]
   })
@@ -88,7 +88,7 @@ export function rowHead(ledger: LedgerReader, serviceId: string, networkId: stri
     aliases: service === undefined ? [] : aliasesOf(service, networkId),
     vips: (service?.Endpoint?.VirtualIPs ?? [])
       .filter((vip) => vip.NetworkID === networkId && vip.Addr !== "")
-      .map(({ Addr }) => bare(Addr)),
+      .map(({ Addr }) => withoutPrefix(Addr)),
     ports: service === undefined ? [] : portsOf(service)
   }
 }
@@ -154,7 +154,7 @@ function taskRow(
     name: nameOfTask(serviceName, task),
     // What stands in braces is filled in on the node alone.
     ...(hostname === undefined || hostname === "" || hostname.includes("{{") ? {} : { hostname }),
-    addresses: addresses.map(bare),
+    addresses: addresses.map(withoutPrefix),
     serving: takesTraffic(task),
     ...(resolvers.length > 0 && { resolvers })
   }

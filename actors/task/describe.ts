@@ -3,6 +3,7 @@
  *
  * Fields that are absent or zero in the spec are left out, so that the Engine's and the image's defaults hold.
  */
+
 import type { ContainerRequest } from "#actors/drivers/executor.ts"
 import {
   clusterLabel,
@@ -13,6 +14,7 @@ import {
   taskLabel,
   taskNameLabel
 } from "#actors/drivers/labels.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
 import { type AskedExtras, askedExtras } from "#actors/model/extras.ts"
 import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
@@ -283,7 +285,7 @@ function ipam({ Addresses }: Attachment): Fields {
  * bridges derive the same from the address. What can be said there is said for all of a container's networks at once.
  */
 function hardwareAddress({ Addresses }: Attachment): Fields {
-  const ipv4 = Addresses.map((cidr) => cidr.split("/")[0] ?? "").find((ip) => ip !== "" && !ip.includes(":"))
+  const ipv4 = Addresses.map(withoutPrefix).find((ip) => ip !== "" && !ip.includes(":"))
   return ipv4 === undefined ? {} : { MacAddress: macOf(ipv4) }
 }
 

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync, spawnSync } from "node:child_process"
 import process from "node:process"
 import { Effect } from "effect"
-import { describe as rulesFor, tableName } from "#actors/drivers/firewall/describe.ts"
-import { OwnTable } from "#actors/drivers/firewall/table.ts"
+import { describe as rulesFor } from "#actors/drivers/firewall/describe.ts"
+import { firewallTable } from "#actors/drivers/kernel/names.ts"
+import { OwnTable } from "#actors/drivers/kernel/own-table.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 setDefaultTimeout(60_000)
@@ -41,7 +42,7 @@ const overlay = (networkId: string, gateway: string, peer: string): OverlayTable
 })
 const facts = { nodeId: "n1", controlPorts: [2377] }
 const firewall = (peer: string): void => {
-  const table = `table inet ${tableName(facts.nodeId)}\n`
+  const table = `table inet ${firewallTable(facts.nodeId)}\n`
   const rules = rulesFor([overlay("front", "10.0.1.3", peer), overlay("back", "10.0.2.3", peer)], facts)
   expect(within(node, "nft -f -", `${table}delete ${table}${rules}`)).toBe(0)
 }
@@ -113,7 +114,7 @@ test("a VXLAN packet of a peer comes in, one of anybody else is dropped", () => 
 })
 
 test("a table that was deleted or changed by hand is written again, and nobody else's is touched", async () => {
-  const name = tableName(tag)
+  const name = firewallTable(tag)
   const table = new OwnTable(name)
   // In this machine's own network: of devices that are not there.
   const rules = `table inet ${name} {\n  chain input {\n    type filter hook input priority -10; policy accept;\n    iifname "br-t-none" udp dport 4789 counter drop\n  }\n}\n`

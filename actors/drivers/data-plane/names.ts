@@ -6,7 +6,6 @@ import dgram from "node:dgram"
 import net from "node:net"
 import { wordsOfBindError } from "#actors/drivers/data-plane/bind-error.ts"
 import { Forwarder, isFailure } from "#actors/drivers/data-plane/forward.ts"
-import { HostResolvers } from "#actors/drivers/data-plane/host-resolvers.ts"
 import {
   eachMessage,
   framed,
@@ -20,6 +19,7 @@ import {
 import { parseZones } from "#actors/drivers/data-plane/parse-zones.ts"
 import type { NamesStatus } from "#actors/drivers/data-plane/protocol.ts"
 import { readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
+import { HostResolvConf } from "#actors/drivers/machine/host-resolv-conf.ts"
 import { type Answer, answer } from "#actors/network/names/answer.ts"
 import { Directory } from "#actors/network/names/directory.ts"
 import { namesPort } from "#actors/network/names/port.ts"
@@ -43,7 +43,7 @@ export interface NamesOptions {
 export class Names {
   readonly #path: string
   readonly #port: number
-  readonly #host: HostResolvers
+  readonly #host: HostResolvConf
   readonly #forwarder: Forwarder
   #zones: ReadonlyArray<Zone> = []
   #directory = new Directory([])
@@ -60,7 +60,7 @@ export class Names {
   constructor(path: string, { port = namesPort, resolvConf, resolverPort }: NamesOptions = {}) {
     this.#path = path
     this.#port = port
-    this.#host = new HostResolvers(resolvConf)
+    this.#host = new HostResolvConf(resolvConf)
     this.#forwarder = new Forwarder(resolverPort)
   }
 
@@ -250,7 +250,9 @@ export class Names {
     over: Over,
     reply: Reply
   ): Promise<void> {
-    const resolvers = (asked ?? this.#host.now()).filter((resolver) => !this.#directory.isOwn(resolver))
+    const resolvers = (asked ?? this.#host.now().nameservers).filter(
+      (resolver) => !this.#directory.isOwn(resolver)
+    )
     // Where nobody else can be asked, there are no other names: an asker with a search list goes on to the next.
     if (resolvers.length === 0) {
       reply(writeAnswer(query, { code: nonexistent }, over))

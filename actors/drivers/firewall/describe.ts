@@ -5,7 +5,8 @@
  * A verdict of ours that lets a packet through is not the last one, a drop is: so these are only drops, and all of
  * Docker's and the administrator's rules stay in force.
  */
-import { bridgeName } from "#actors/drivers/kernel/names.ts"
+import { bridgeName, firewallTable } from "#actors/drivers/kernel/names.ts"
+import { families, oneOf } from "#actors/drivers/kernel/nft-text.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 export interface Facts {
@@ -13,9 +14,6 @@ export interface Facts {
   /** Ports of managers and daemons over TCP, which no container on an overlay has any business with. */
   readonly controlPorts: ReadonlyArray<number>
 }
-
-/** Each node has its own, also where several are on one machine. */
-export const tableName = (nodeId: string): string => `troupe_${nodeId.slice(0, 10)}`
 
 /** All bridges of overlays, of whichever node on this machine. */
 const anyBridge = `iifname "br-t*"`
@@ -47,7 +45,7 @@ export function describe(
       : families(peers).map(([family, nodes]) => `${anyBridge} ${family} daddr ${oneOf(nodes)} ${ports}`))
   ]
   return [
-    `table inet ${tableName(nodeId)} {`,
+    `table inet ${firewallTable(nodeId)} {`,
     ...chain("input", input),
     ...chain("forward", forward),
     "}",
@@ -78,17 +76,3 @@ const chain = (hook: "input" | "forward", drops: ReadonlyArray<string>): Readonl
   ...drops.map((match) => `    ${match} counter drop`),
   "  }"
 ]
-
-const oneOf = (values: ReadonlyArray<string | number>): string => `{ ${[...new Set(values)].join(", ")} }`
-
-/** The addresses by family, as nftables calls it; a family without one is left out. */
-function families(addresses: ReadonlyArray<string>): ReadonlyArray<["ip" | "ip6", ReadonlyArray<string>]> {
-  const some: Array<["ip" | "ip6", ReadonlyArray<string>]> = []
-  for (const family of ["ip", "ip6"] as const) {
-    const own = addresses
-      .filter((address) => address !== "" && address.includes(":") === (family === "ip6"))
-      .sort()
-    if (own.length > 0) some.push([family, own])
-  }
-  return some
-}

@@ -1,12 +1,13 @@
 /** This machine's kernel: read, compared with the tables, and changed where it differs. */
 import { Effect, Layer } from "effect"
-import { describe, type Facts, tableName } from "#actors/drivers/firewall/describe.ts"
-import { OwnTable } from "#actors/drivers/firewall/table.ts"
+import { describe, type Facts } from "#actors/drivers/firewall/describe.ts"
 import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
+import { firewallTable, vipTable } from "#actors/drivers/kernel/names.ts"
+import { OwnTable } from "#actors/drivers/kernel/own-table.ts"
 import { isStretched, reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { batch, question } from "#actors/drivers/kernel/run.ts"
 import { ForwardingEntries, type KernelState, Links, Neighbours } from "#actors/drivers/kernel/state.ts"
-import { vipRules, vipTable } from "#actors/drivers/kernel/vips.ts"
+import { vipRules } from "#actors/drivers/kernel/vips.ts"
 import { Kernel, type KernelService, type LayReport, nothingLaid } from "#actors/drivers/kernel.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -26,7 +27,7 @@ export const readKernel = Effect.gen(function* () {
 
 function layOn(facts: Facts) {
   const { nodeId } = facts
-  const firewall = new OwnTable(tableName(nodeId))
+  const firewall = new OwnTable(firewallTable(nodeId))
   const vips = new OwnTable(vipTable(nodeId))
   return Effect.fn("kernel.lay")(function* (tables: ReadonlyArray<OverlayTable>) {
     const repair = reconcile(tables, yield* readKernel, nodeId)

@@ -2,5 +2,11 @@
 export const bridgeName = (networkId: string): string => `br-t${networkId.slice(0, 10)}`
 export const vxlanName = (networkId: string): string => `vx-t${networkId.slice(0, 10)}`
 
+/** The nftables tables of this node alone: there may be others on the machine. */
+const tableOf = (prefix: string, nodeId: string): string => `${prefix}_${nodeId.slice(0, 10)}`
+export const firewallTable = (nodeId: string): string => tableOf("troupe", nodeId)
+export const vipTable = (nodeId: string): string => tableOf("troupe_vip", nodeId)
+export const namesTable = (nodeId: string): string => tableOf("troupe_names", nodeId)
+
 /** The alias of a device that this node has made or taken: other nodes on this machine leave it alone. */
 export const aliasOf = (nodeId: string): string => `troupe ${nodeId}`

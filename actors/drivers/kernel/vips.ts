@@ -6,10 +6,9 @@
  * cross the bridge through the kernel's address translation (`nf_call_iptables`), and ports take back what they sent
  * (`hairpin`), for a task that gets itself: it sees its node's address, everybody else the client's own.
  */
+import { vipTable } from "#actors/drivers/kernel/names.ts"
 import { parseAddress } from "#actors/network/ip.ts"
 import type { OverlayTable, ServiceRow } from "#actors/network/table.ts"
-
-export const vipTable = (nodeId: string): string => `troupe_vip_${nodeId}`
 
 const isIpv4 = (address: string): boolean => parseAddress(address)?.family === 4
 

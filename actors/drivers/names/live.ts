@@ -1,11 +1,12 @@
 /** Names as the data-plane process of this machine answers them. */
-import { readFileSync } from "node:fs"
 import { Effect, Layer } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
-import { Redirect } from "#actors/drivers/names/redirect.ts"
+import { namesTable } from "#actors/drivers/kernel/names.ts"
+import { OwnTable } from "#actors/drivers/kernel/own-table.ts"
+import { HostResolvConf } from "#actors/drivers/machine/host-resolv-conf.ts"
+import { gatewaysOf, rulesFor } from "#actors/drivers/names/redirect.ts"
 import { Names, type NamesReport } from "#actors/drivers/names.ts"
-import { parseResolvConf, type ResolvConf } from "#actors/network/names/resolv-conf.ts"
 import { zoneOf } from "#actors/network/names/zone.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -23,21 +24,19 @@ export const LiveNames = {
 
 const served = Effect.fnUntraced(function* (nodeId: string) {
   const dataPlane = yield* DataPlane
-  const redirect = new Redirect(nodeId)
-  let told: string | undefined
+  const redirect = new OwnTable(namesTable(nodeId))
+  const host = new HostResolvConf()
+  let told: ReadonlyArray<OverlayTable> | undefined
   const serve = Effect.fnUntraced(function* (tables: ReadonlyArray<OverlayTable>) {
-    const zones = tables.map(zoneOf)
-    const text = JSON.stringify(zones)
-    if (text !== told) {
+    if (tables !== told) {
       // What goes wrong is tried again, and told, at the next look.
       told = undefined
-      const problems = yield* dataPlane.name(zones)
+      const problems = yield* dataPlane.name(tables.map(zoneOf))
       if (problems.length > 0) return { problems } satisfies NamesReport
-      told = text
+      told = tables
     }
-    // A machine without `nft` lacks nothing while it has no overlays.
-    yield* tables.length === 0 ? Effect.ignore(redirect.lead([])) : redirect.lead(tables)
-    return { host: hostResolvConf(), problems: [] } satisfies NamesReport
+    yield* redirect.bring(rulesFor(nodeId, gatewaysOf(tables)))
+    return { host: host.now(), problems: [] } satisfies NamesReport
   })
   return {
     serve: (tables: ReadonlyArray<OverlayTable>) =>
@@ -55,11 +54,3 @@ const served = Effect.fnUntraced(function* (nodeId: string) {
       )
   }
 })
-
-function hostResolvConf(): ResolvConf {
-  try {
-    return parseResolvConf(readFileSync("/etc/resolv.conf", "utf8"))
-  } catch {
-    return parseResolvConf("")
-  }
-}

@@ -1,7 +1,9 @@
 /** Our networks as the Engine shows them: as resources of their own, and as attachments of tasks. */
+
 import { ipam as ipamLayout } from "#actors/gateway/shape/layouts.ts"
 import { render } from "#actors/gateway/shape/render.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
 import type { Network, Task } from "#actors/model/objects.ts"
 import { nameOfTask } from "#actors/model/service-facts.ts"
 import { gatewayOn } from "#actors/network/allot-gateways.ts"
@@ -90,7 +92,7 @@ export function networkUse(
     }
     const vip = service.Endpoint?.VirtualIPs?.find((candidate) => candidate.NetworkID === network.ID)
     services[service.Spec.Name ?? service.ID] = {
-      VIP: (vip?.Addr ?? "").split("/")[0],
+      VIP: withoutPrefix(vip?.Addr ?? ""),
       Ports: (service.Endpoint?.Ports ?? []).map(
         (port) => `Target: ${port.TargetPort ?? 0}, Publish: ${port.PublishedPort ?? 0}`
       ),
@@ -102,7 +104,7 @@ export function networkUse(
 }
 
 const addressOn = (task: Task, networkId: string): string =>
-  (task.Attachments?.find(({ NetworkID }) => NetworkID === networkId)?.Addresses[0] ?? "").split("/")[0] ?? ""
+  withoutPrefix(task.Attachments?.find(({ NetworkID }) => NetworkID === networkId)?.Addresses[0] ?? "")
 
 /** True when a service names the network, or every service that publishes a port relies on it. */
 export const isUsed = (reader: LedgerReader, network: Network): boolean =>

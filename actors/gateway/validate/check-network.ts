@@ -1,6 +1,8 @@
 /** Whether a network can be made as asked: its name, its driver, and addresses that fit into each other. */
+
 import { predefinedLabel } from "#actors/drivers/labels.ts"
 import { checkName } from "#actors/gateway/validate/check-name.ts"
+import { withoutPrefix } from "#actors/model/cidr.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import type { IpamConfig, NetworkCreateRequest } from "#actors/model/spec.ts"
 import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
@@ -59,7 +61,7 @@ function checkIpam({
   const whole = parseSubnet(subnet)
   if (whole === undefined) return invalid(`ipam configuration: invalid subnet ${subnet}`)
   if (range !== "") {
-    const first = parseAddress(range.split("/")[0] ?? "")
+    const first = parseAddress(withoutPrefix(range))
     if (first === undefined || parseSubnet(range) === undefined)
       return invalid(`ipam configuration: invalid range ${range}`)
     if (!holds(whole, first)) {

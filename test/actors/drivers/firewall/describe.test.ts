@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test"
-import { describe as rulesFor, tableName } from "#actors/drivers/firewall/describe.ts"
+import { describe as rulesFor } from "#actors/drivers/firewall/describe.ts"
+import { firewallTable } from "#actors/drivers/kernel/names.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 const facts = { nodeId: "n1", controlPorts: [2377, 4222] }
@@ -64,5 +65,5 @@ test("without overlays there is no table, and without control ports no rule abou
 })
 
 test("each node of a machine has a table of its own, with a name that nftables takes", () => {
-  expect(tableName("2kq1ld9w5fk3p0s7xq2m1ab4c")).toBe("troupe_2kq1ld9w5f")
+  expect(firewallTable("2kq1ld9w5fk3p0s7xq2m1ab4c")).toBe("troupe_2kq1ld9w5f")
 })

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test"
+import { namesTable } from "#actors/drivers/kernel/names.ts"
+import { replacing } from "#actors/drivers/kernel/nft-text.ts"
 import { gatewaysOf, rulesFor } from "#actors/drivers/names/redirect.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -12,7 +14,7 @@ test("port 53 of the node's addresses on overlays, of both families, leads to wh
       ]
     }
   ] as unknown as ReadonlyArray<OverlayTable>
-  expect(rulesFor("n1", gatewaysOf(tables))).toBe(`table inet troupe_names_n1
+  expect(replacing(namesTable("n1"), rulesFor("n1", gatewaysOf(tables)))).toBe(`table inet troupe_names_n1
 delete table inet troupe_names_n1
 table inet troupe_names_n1 {
   chain prerouting {
@@ -27,5 +29,7 @@ table inet troupe_names_n1 {
 })
 
 test("without overlays nothing of it is left", () => {
-  expect(rulesFor("n1", [])).toBe("table inet troupe_names_n1\ndelete table inet troupe_names_n1\n")
+  expect(replacing(namesTable("n1"), rulesFor("n1", []))).toBe(
+    "table inet troupe_names_n1\ndelete table inet troupe_names_n1\n"
+  )
 })

@@ -1,5 +1,6 @@
 /** One table of nftables that is ours alone: written all at once, and written again when somebody changed it. */
 import { Effect } from "effect"
+import { replacing } from "#actors/drivers/kernel/nft-text.ts"
 import { run } from "#actors/drivers/kernel/run.ts"
 
 /** Remembers how the kernel shows what was written, so that a look tells whether it still is so. */
@@ -15,15 +16,12 @@ export class OwnTable {
   /** Makes the table what `rules` say, or removes it; true when it was not so already. */
   readonly bring = Effect.fnUntraced(function* (this: OwnTable, rules: string | undefined) {
     const shown = yield* this.#look()
-    if (rules === undefined) {
+    if (rules === undefined && shown === "") {
       this.#written = undefined
-      if (shown === "") return false
-      yield* run("nft", ["delete", "table", "inet", this.#name], "")
-      return true
+      return false
     }
-    if (rules === this.#written && shown === this.#shown) return false
-    // Adding it first makes deleting it right in any case; nobody sees the moment between.
-    yield* run("nft", ["-f", "-"], `table inet ${this.#name}\ndelete table inet ${this.#name}\n${rules}`)
+    if (rules !== undefined && rules === this.#written && shown === this.#shown) return false
+    yield* run("nft", ["-f", "-"], replacing(this.#name, rules))
     this.#shown = yield* this.#look()
     this.#written = rules
     return true

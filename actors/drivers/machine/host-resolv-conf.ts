@@ -1,33 +1,33 @@
-/** The resolvers of the machine itself, read anew when its resolv.conf changes. */
+/** The machine's own resolv.conf, read anew when it changes. */
 import { readFileSync, statSync } from "node:fs"
-import { parseResolvConf } from "#actors/network/names/resolv-conf.ts"
+import { parseResolvConf, type ResolvConf } from "#actors/network/names/resolv-conf.ts"
 
 const lookEveryMs = 1_000
 
-export class HostResolvers {
+export class HostResolvConf {
   readonly #path: string
   #lookedMs = Number.NEGATIVE_INFINITY
   #changedMs = 0
-  #nameservers: ReadonlyArray<string> = []
+  #known: ResolvConf = parseResolvConf("")
 
   constructor(path = "/etc/resolv.conf") {
     this.#path = path
   }
 
   /** Looks at the file at most once a second. One that cannot be read leaves what was known. */
-  now(): ReadonlyArray<string> {
+  now(): ResolvConf {
     const now = performance.now()
-    if (now - this.#lookedMs < lookEveryMs) return this.#nameservers
+    if (now - this.#lookedMs < lookEveryMs) return this.#known
     this.#lookedMs = now
     try {
       const { mtimeMs } = statSync(this.#path)
       if (mtimeMs !== this.#changedMs) {
-        this.#nameservers = parseResolvConf(readFileSync(this.#path, "utf8")).nameservers
+        this.#known = parseResolvConf(readFileSync(this.#path, "utf8"))
         this.#changedMs = mtimeMs
       }
     } catch {
       // While it is being replaced, or on a machine without one.
     }
-    return this.#nameservers
+    return this.#known
   }
 }
