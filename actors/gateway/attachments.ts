@@ -6,8 +6,8 @@ import { Effect, Schedule } from "effect"
 import { networkLabel } from "#actors/drivers/labels.ts"
 import type { EngineClientService } from "#actors/gateway/engine-client.ts"
 import type { Gateway } from "#actors/gateway/gateway.ts"
+import { askNetworkView } from "#actors/gateway/network-view.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
-import type { NetworkMessage, NetworkView } from "#actors/network/protocol.ts"
 import { type FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { address } from "#runtime/address.ts"
 import type { SystemService } from "#runtime/system.ts"
@@ -37,11 +37,10 @@ const leaderWithinMs = 5_000
 /** The leader's word, a bridge, and the kernel. */
 const bridgeWithin = Schedule.spaced("25 millis").pipe(Schedule.upTo({ times: 400 }))
 const lookEvery = Schedule.spaced("5 seconds")
-const show: NetworkMessage = { _tag: "Show" }
 
 export function makeAttachments({ nodeId, fresh, engine, system }: AttachmentOptions) {
   const leader = address("leader", "node", nodeId)
-  const seen = () => system.ask<NetworkView>(address(nodeId, "network", "main"), show, leaderWithinMs)
+  const seen = () => askNetworkView(system, nodeId, leaderWithinMs)
 
   /** The Engine's name for the network's bridge, once it is there and reaches the other nodes. */
   const bridgeOf = Effect.fnUntraced(function* (networkId: string, id: string) {

@@ -46,6 +46,18 @@ export const isRefusal = (value: object): value is Refusal => "code" in value &&
 /** For Effect's error channel. */
 export const refusing = (code: Refusal["code"], message: string): Refused => Refused.of(refuse(code, message))
 
+/** What a node says of itself at this moment, to `GET` and `HEAD`. */
+export const statement = (
+  method: string,
+  common: Readonly<Record<string, string>>,
+  status: number,
+  body: unknown
+): Response =>
+  new Response(method === "HEAD" ? null : JSON.stringify(body), {
+    status,
+    headers: { ...common, "Content-Type": "application/json", "Cache-Control": "no-store" }
+  })
+
 /** The answer on the wire: JSON ends with a newline, as the Engine's does, and nothing else has a type. */
 export function toResponse(answer: Answer, common: Readonly<Record<string, string>>): Response {
   const headers = { ...common, ...answer.headers }

@@ -14,7 +14,10 @@ import type { Node } from "#actors/model/objects.ts"
 
 export const featureLevel = 7
 
-/** The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes' own addresses, and those of containers that people attach. */
+/**
+ * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
+ * own addresses, and those of containers that people attach.
+ */
 export const levelOf = {
   "ledger.digest": 2,
   "ledger.digest of all": 4,

@@ -9,23 +9,13 @@ import { gatewayOn } from "#actors/network/allot-gateways.ts"
 import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { mtuOf } from "#actors/network/plan.ts"
 import { isPlaced } from "#actors/network/reach.ts"
-import type {
-  OverlayHead,
-  OverlayTable,
-  Peer,
-  ServedPort,
-  ServiceRow,
-  TaskRow
-} from "#actors/network/table.ts"
+import type { OverlayHead, Peer, ServedPort, ServiceRow, TaskRow } from "#actors/network/table.ts"
 
 /** Docker's name for the option that asks for encryption, whatever its value. */
 const encryptedOption = "encrypted"
 
 /** Observed to run, and wanted to. */
 export const takesTraffic = (task: Task): boolean => task.Status.State === "running" && isWanted(task)
-
-const byId = <T>(idOf: (row: T) => string, rows: Iterable<T>): ReadonlyArray<T> =>
-  [...rows].sort((a, b) => (idOf(a) < idOf(b) ? -1 : 1))
 
 /** Where other nodes send what is for this one. */
 export const dataPathOf = (node: Node): string => node.Description?.DataPath ?? node.Status.Addr ?? ""
@@ -102,25 +92,6 @@ export function taskRows(ledger: LedgerReader, task: Task): ReadonlyArray<readon
     .map(({ NetworkID, Addresses }) => [NetworkID, taskRow(ledger, name, task, Addresses)])
 }
 
-/** The service's row on every network that it or one of its tasks is on. */
-function rowsOf(ledger: LedgerReader, serviceId: string): ReadonlyMap<string, ServiceRow> {
-  const tasks = new Map<string, Array<TaskRow>>()
-  for (const networkId of vipNetworks(ledger.get("service", serviceId))) tasks.set(networkId, [])
-  for (const task of ledger.tasksOfService(serviceId)) {
-    for (const [networkId, row] of taskRows(ledger, task)) {
-      const rows = tasks.get(networkId) ?? []
-      rows.push(row)
-      tasks.set(networkId, rows)
-    }
-  }
-  return new Map(
-    [...tasks].map(([networkId, own]) => [
-      networkId,
-      { ...rowHead(ledger, serviceId, networkId), tasks: byId(({ taskId }) => taskId, own) }
-    ])
-  )
-}
-
 /** A container that people attached is a service of one, by network. */
 export function attachedRows({
   ID: nodeId,
@@ -179,41 +150,4 @@ function portsOf({ Endpoint }: Service): ReadonlyArray<ServedPort> {
     })
   }
   return ports
-}
-
-/** All that a node knows of its overlays. */
-export function tablesFor(ledger: LedgerReader, nodeId: string): ReadonlyArray<OverlayTable> {
-  const node = ledger.get("node", nodeId)
-  const tables: Array<OverlayTable> = []
-  for (const { NetworkID } of node?.Gateways ?? []) {
-    const head = node && headOf(ledger, node, NetworkID)
-    if (head === undefined) continue
-    const peers: Array<Peer> = []
-    const services: Array<ServiceRow> = []
-    for (const other of ledger.all("node")) {
-      for (const [networkId, row] of attachedRows(other)) if (networkId === NetworkID) services.push(row)
-      const peer = other.ID === nodeId ? undefined : peerOf(other, NetworkID)
-      if (peer !== undefined) peers.push(peer)
-    }
-    for (const serviceId of servicesOn(ledger, NetworkID)) {
-      const row = rowsOf(ledger, serviceId).get(NetworkID)
-      if (row !== undefined) services.push(row)
-    }
-    tables.push({
-      ...head,
-      peers: byId((peer) => peer.nodeId, peers),
-      services: byId((row) => row.serviceId, services)
-    })
-  }
-  return byId((table) => table.networkId, tables)
-}
-
-/** Services that may have a row on the network: those that name it, and those of tasks that are on it. */
-export function servicesOn(ledger: LedgerReader, networkId: string): ReadonlySet<string> {
-  const found = new Set<string>()
-  for (const service of ledger.all("service")) {
-    if (service.Endpoint?.VirtualIPs?.some(({ NetworkID }) => NetworkID === networkId)) found.add(service.ID)
-  }
-  for (const { ServiceID } of ledger.tasksOnNetwork(networkId)) found.add(ServiceID)
-  return found
 }

@@ -7,6 +7,7 @@ import { describe as rulesFor } from "#actors/drivers/firewall/describe.ts"
 import { firewallTable } from "#actors/drivers/kernel/names.ts"
 import { OwnTable } from "#actors/drivers/kernel/own-table.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
+import { overlayTable } from "#test/support/overlay-table.ts"
 
 setDefaultTimeout(60_000)
 
@@ -25,21 +26,15 @@ const gets = (namespace: string, address: string, port: number): boolean =>
   within(namespace, `timeout 1 bash -c '</dev/tcp/${address}/${port}' 2>&1 | grep -q refused`) === 0
 const reaches = (namespace: string, address: string): boolean => gets(namespace, address, 9)
 
-const overlay = (networkId: string, gateway: string, peer: string): OverlayTable => ({
-  networkId,
-  name: networkId,
-  vni: networkId === "front" ? 4097 : 4098,
-  port: 4789,
-  dataPath: "192.168.77.1",
-  mtu: 1450,
-  subnets: [{ subnet: `${gateway}/24`, gateway }],
-  internal: false,
-  attachable: false,
-  encrypted: false,
-  ingress: false,
-  peers: [{ nodeId: "n2", dataPath: peer, gateways: [] }],
-  services: []
-})
+const overlay = (networkId: string, gateway: string, peer: string): OverlayTable =>
+  overlayTable({
+    networkId,
+    name: networkId,
+    vni: networkId === "front" ? 4097 : 4098,
+    dataPath: "192.168.77.1",
+    subnets: [{ subnet: `${gateway}/24`, gateway }],
+    peers: [{ nodeId: "n2", dataPath: peer, gateways: [] }]
+  })
 const facts = { nodeId: "n1", controlPorts: [2377] }
 const firewall = (peer: string): void => {
   const table = `table inet ${firewallTable(facts.nodeId)}\n`

@@ -5,24 +5,16 @@ import { join } from "node:path"
 import process from "node:process"
 import { createInterface } from "node:readline"
 import type { Machine } from "#test/lab/machines.ts"
-import { docker } from "#test/support/docker-cli.ts"
+import { ownLab } from "#test/lab/own-lab.ts"
 
 setDefaultTimeout(90_000)
 
-// A lab of its own: read once, when the lab's modules are.
-process.env.TROUPE_LAB = "tn"
-process.env.TROUPE_LAB_NET = "10.81.0"
+const { machines, machine, door, containerOn, inside, open, close } = await ownLab("tn", "10.81.0")
 const { call, containersOf, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
-const { openSite } = await import("#test/bench/vs-swarm/site.ts")
-const { engineOf, socketOf } = await import("#test/lab/machines.ts")
+const { engineOf } = await import("#test/lab/machines.ts")
 const { root } = await import("#test/lab/engine.ts")
 const { startAgain } = await import("#test/lab/raise.ts")
 const { signal, isAlive } = await import("#test/lab/processes.ts")
-
-type Site = Awaited<ReturnType<typeof openSite>>
-let site: Site
-const machine = (at: number): Machine => site.machines[at] as Machine
-const door = (): string => socketOf(machine(0).name)
 
 interface More {
   readonly mode?: unknown
@@ -48,15 +40,6 @@ async function create(service: string, networks: ReadonlyArray<string>, more: Mo
 const runs = (service: string, count: number): Promise<number> =>
   elapsed(service, async () => (await running(door(), service)).length === count, 50, 60_000)
 
-/** The service's container on a machine. */
-async function containerOf(service: string, at: Machine): Promise<string> {
-  const [found] = (await containersOf(engineOf(at.name), service)).filter(({ State }) => State === "running")
-  return found?.Id ?? ""
-}
-
-const inside = async (service: string, at: Machine, ...command: ReadonlyArray<string>) =>
-  docker(`unix://${engineOf(at.name)}`, ["exec", await containerOf(service, at), ...command])
-
 /** The addresses that a container finds for a name, sorted; none when there are none. */
 async function lookUp(service: string, at: Machine, name: string): Promise<ReadonlyArray<string>> {
   const { text } = await inside(service, at, "timeout", "10", "nslookup", name)
@@ -75,7 +58,7 @@ async function visible(
   cause: () => Promise<unknown>
 ): Promise<number> {
   const { State } = await call<{ readonly State: { readonly Pid: number } }>(
-    ...([engineOf(at.name), "GET", `/containers/${await containerOf("web", at)}/json`] as const)
+    ...([engineOf(at.name), "GET", `/containers/${await containerOn(at, "web")}/json`] as const)
   )
   const server =
     (await inside("web", at, "cat", "/etc/resolv.conf")).text.match(/nameserver (\S+)/)?.[1] ?? ""
@@ -93,7 +76,7 @@ async function visible(
 }
 
 beforeAll(async () => {
-  site = await openSite("troupe", 3, 1)
+  await open()
   for (const Name of ["front", "back"]) {
     await call(door(), "POST", "/networks/create", { Name, Driver: "overlay" })
   }
@@ -106,13 +89,11 @@ beforeAll(async () => {
   await create("keys", ["vault"], { dnsrr: true })
   await Promise.all(["web", "db", "both", "five", "keys"].map((service) => runs(service, 3)))
 }, 240_000)
-afterAll(async () => {
-  await site?.close()
-}, 60_000)
+afterAll(close, 60_000)
 
 test("containers find services, tasks and each other by name on every machine, and ping each other by it", async () => {
   const found = new Set<string>()
-  for (const at of site.machines) {
+  for (const at of machines()) {
     const own = await lookUp("web", at, "web")
     expect(own.length).toBeGreaterThan(0)
     found.add(own.join())
@@ -128,11 +109,11 @@ test("containers find services, tasks and each other by name on every machine, a
     ...([door(), "GET", "/tasks?filters=%7B%22service%22%3A%5B%22web%22%5D%7D"] as const)
   )
   const name = `web.${task?.NodeID}.${task?.ID}`
-  for (const at of site.machines) expect(await pings("web", at, name)).toBe(true)
+  for (const at of machines()) expect(await pings("web", at, name)).toBe(true)
 })
 
 test("a network's names are for those on it: of another's nothing is known, of two networks both are", async () => {
-  for (const at of site.machines) {
+  for (const at of machines()) {
     expect(await lookUp("web", at, "db")).toEqual([])
     expect(await lookUp("web", at, "keys")).toEqual([])
     expect((await lookUp("both", at, "web.front")).length).toBeGreaterThan(0)
@@ -143,7 +124,7 @@ test("a network's names are for those on it: of another's nothing is known, of t
 test("names resolve under ndots:5 and a search list, although nobody answers for those, and on internal networks", async () => {
   const { text } = await inside("five", machine(1), "cat", "/etc/resolv.conf")
   expect(text).toMatch(/^nameserver 10\.\S+\nsearch corp.test\noptions ndots:5$/)
-  for (const at of site.machines) {
+  for (const at of machines()) {
     expect(await pings("five", at, "db")).toBe(true)
     expect((await lookUp("keys", at, "keys")).length).toBe(3)
     expect(await pings("keys", at, "keys")).toBe(true)
@@ -165,7 +146,7 @@ test("a new service, and a task that has ended, are known on other machines at o
   await runs("short", 1)
   const gone = await visible(machine(2), "tasks.short", "0", async () => {
     const found = await Promise.all(
-      site.machines.map(async ({ name }) => {
+      machines().map(async ({ name }) => {
         const [container] = await containersOf(engineOf(name), "short")
         return container === undefined ? [] : [{ name, id: container.Id }]
       })

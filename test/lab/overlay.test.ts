@@ -1,32 +1,20 @@
 /** Overlays over three machines with Engines of their own: what only kernels, bridges and real packets show. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
-import { execFileSync } from "node:child_process"
 import { join } from "node:path"
 import process from "node:process"
 import type { Machine } from "#test/lab/machines.ts"
+import { ownLab } from "#test/lab/own-lab.ts"
 import { docker } from "#test/support/docker-cli.ts"
 
 setDefaultTimeout(90_000)
 
-// A lab of its own: read once, when the lab's modules are.
-process.env.TROUPE_LAB = "to"
-process.env.TROUPE_LAB_NET = "10.78.0"
+const { machines, machine, door, engine, on, containerOn, open, close } = await ownLab("to", "10.78.0")
 const { call, containersOf, elapsed, specOf } = await import("#test/bench/vs-swarm/api.ts")
-const { openSite } = await import("#test/bench/vs-swarm/site.ts")
-const { dataOf, engineOf, namespaceOf, socketOf } = await import("#test/lab/machines.ts")
+const { dataOf, engineOf, socketOf } = await import("#test/lab/machines.ts")
 const { root } = await import("#test/lab/engine.ts")
 const { startAgain } = await import("#test/lab/raise.ts")
 const { signal, isAlive } = await import("#test/lab/processes.ts")
 
-type Site = Awaited<ReturnType<typeof openSite>>
-let site: Site
-const machine = (at: number): Machine => site.machines[at] as Machine
-const door = (): string => socketOf(machine(0).name)
-const engine = ({ name }: Machine): string => `unix://${engineOf(name)}`
-
-/** In the machine's network, as its administrator. */
-const on = ({ name }: Machine, ...command: ReadonlyArray<string>): string =>
-  execFileSync("nsenter", [`--net=/run/netns/${namespaceOf(name)}`, ...command], { encoding: "utf8" })
 const devices = (at: Machine): ReadonlyArray<string> =>
   on(at, "ip", "-o", "link", "show", "type", "vxlan").match(/vx-t\w+/g) ?? []
 
@@ -42,15 +30,15 @@ interface Place {
   readonly networks: Readonly<Record<string, Endpoint>>
 }
 
-/** The service's one container on a machine. */
-async function placeOf(service: string, at: Machine): Promise<Place> {
-  const [found] = (await containersOf(engineOf(at.name), service)).filter(({ State }) => State === "running")
-  const id = found?.Id ?? ""
-  const seen = await call<{
-    NetworkSettings: { Networks: Readonly<Record<string, Endpoint>> }
-  }>(engineOf(at.name), "GET", `/containers/${id}/json`)
+async function placed(id: string, at: Machine): Promise<Place> {
+  const seen = await call<{ NetworkSettings: { Networks: Place["networks"] } }>(
+    ...([engineOf(at.name), "GET", `/containers/${id}/json`] as const)
+  )
   return { machine: at, id, networks: seen.NetworkSettings.Networks }
 }
+/** The service's one container on a machine. */
+const placeOf = async (service: string, at: Machine): Promise<Place> =>
+  placed(await containerOn(at, service), at)
 
 const inside = ({ machine: at, id }: Place, ...command: ReadonlyArray<string>) =>
   docker(engine(at), ["exec", id, ...command])
@@ -61,9 +49,8 @@ const runsEverywhere = (service: string): Promise<number> =>
   elapsed(
     `${service} on every machine`,
     async () => {
-      for (const at of site.machines) {
-        const found = await containersOf(engineOf(at.name), service)
-        if (!found.some(({ State }) => State === "running")) return false
+      for (const at of machines()) {
+        if ((await containerOn(at, service)) === "") return false
       }
       return true
     },
@@ -89,7 +76,7 @@ async function deployEverywhere(service: string, ...networks: ReadonlyArray<stri
 const address = (place: Place, network: string): string => place.networks[network]?.IPAddress ?? ""
 
 beforeAll(async () => {
-  site = await openSite("troupe", 3, 1)
+  await open()
   await call(door(), "POST", "/networks/create", { Name: "front", Driver: "overlay" })
   await call(door(), "POST", "/networks/create", { Name: "back", Driver: "overlay", Internal: true })
   await deployEverywhere("web", "front")
@@ -98,12 +85,10 @@ beforeAll(async () => {
   await call(door(), "POST", "/networks/create", { Name: "six", Driver: "overlay", EnableIPv6: true })
   await deployEverywhere("six", "six")
 }, 240_000)
-afterAll(async () => {
-  await site?.close()
-}, 60_000)
+afterAll(close, 60_000)
 
 test("containers on different machines reach each other by address, with large packets, from the first one on", async () => {
-  const places = await Promise.all(site.machines.map((at) => placeOf("web", at)))
+  const places = await Promise.all(machines().map((at) => placeOf("web", at)))
   for (const from of places) {
     for (const to of places) {
       if (from === to) continue
@@ -121,7 +106,7 @@ test("containers on different machines reach each other by address, with large p
 })
 
 test("AL-10 each machine has an address of its own, which the others' containers reach, too", async () => {
-  const places = await Promise.all(site.machines.map((at) => placeOf("web", at)))
+  const places = await Promise.all(machines().map((at) => placeOf("web", at)))
   const gateways = places.map(({ networks }) => networks.front?.Gateway ?? "")
   expect(new Set(gateways).size).toBe(3)
   for (const from of places) for (const to of gateways) expect(await reaches(from, to)).toBe(true)
@@ -132,7 +117,7 @@ test("a container on two networks reaches both, and from one of them the other i
   const both = await placeOf("both", machine(2))
   expect(await reaches(both, address(web, "front"))).toBe(true)
   expect(await reaches(both, address(db, "back"))).toBe(true)
-  for (const at of site.machines) {
+  for (const at of machines()) {
     expect(await reaches(web, address(await placeOf("db", at), "back"))).toBe(false)
   }
 })
@@ -155,7 +140,7 @@ test("a published port answers on every machine, also where no task of it runs",
     },
     EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8088 }] }
   })
-  for (const at of site.machines) {
+  for (const at of machines()) {
     const answers = async () => {
       on(at, "curl", "-fsS", "-o", "/dev/null", "--max-time", "15", `http://${at.address}:8088/busybox`)
       return true
@@ -202,8 +187,11 @@ test("hardware addresses are the ones that were written down ahead", async () =>
 
 test("what is deleted by hand is there again within five seconds", async () => {
   const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(1))]
+  // It must not mend what is not seen to be broken yet.
+  signal(machine(0).nodePid, "SIGSTOP")
   for (const device of devices(machine(0))) on(machine(0), "ip", "link", "delete", device)
   expect(await reaches(from, address(to, "front"))).toBe(false)
+  signal(machine(0).nodePid, "SIGCONT")
   const back = () => reaches(from, address(to, "front"))
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
   on(machine(1), "sh", "-c", `for d in ${devices(machine(1)).join(" ")}; do bridge fdb flush dev $d; done`)
@@ -261,13 +249,7 @@ test("containers that people attach, on nodes of any role, reach each other and 
     ])
   const [first, second] = await Promise.all([run(machine(1), "one"), run(machine(2), "two")])
   expect([first.stderr, second.stderr]).toEqual(["", ""])
-  const placed = async ({ text: id }: typeof first, at: Machine): Promise<Place> => {
-    const { NetworkSettings } = await call<{ NetworkSettings: { Networks: Place["networks"] } }>(
-      ...([engineOf(at.name), "GET", `/containers/${id}/json`] as const)
-    )
-    return { machine: at, id, networks: NetworkSettings.Networks }
-  }
-  const [one, two] = [await placed(first, machine(1)), await placed(second, machine(2))]
+  const [one, two] = [await placed(first.text, machine(1)), await placed(second.text, machine(2))]
   expect(address(one, "tools")).not.toBe(address(two, "tools"))
   const task = await placeOf("tool", machine(0))
   expect(await reaches(one, address(two, "tools"))).toBe(true)
@@ -293,7 +275,7 @@ test("nothing of a network is left when it is gone", async () => {
   for (const service of ["web", "db", "both", "six", "site", "first"])
     await call(door(), "DELETE", `/services/${service}`)
   const isBare = async (): Promise<boolean> =>
-    site.machines.every((at) => devices(at).length === 0 && !on(at, "ip", "-o", "link").includes("br-t"))
+    machines().every((at) => devices(at).length === 0 && !on(at, "ip", "-o", "link").includes("br-t"))
   await elapsed("bare machines", isBare, 200, 60_000)
   for (const network of ["front", "back", "six"]) await call(door(), "DELETE", `/networks/${network}`)
 })

@@ -13,6 +13,7 @@ import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { firewallTable, namesTable, vipTable } from "#actors/drivers/kernel/names.ts"
 import { isAlive, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { type CliOptions, type CliResult, docker } from "#test/support/docker-cli.ts"
 import { cleanUp, dockerHost as defaultDockerHost, engine, eventually } from "#test/support/engine.ts"
@@ -273,8 +274,10 @@ export class Cluster {
   async cleanUp(): Promise<void> {
     process.removeListener("exit", this.#endQuietly)
     if (this.clusterId === "") this.clusterId = this.#json("identity.json")?.clusterId ?? ""
+    if (this.nodeId === "") this.nodeId = this.#json("identity.json")?.nodeId ?? ""
     await this.kill9()
     await this.#endHelpers()
+    await this.#removeTables()
     endProcesses(join(this.dataDir, "processes"))
     if (this.clusterId !== "") {
       const label = `io.troupe.cluster=${this.clusterId}`
@@ -321,6 +324,14 @@ export class Cluster {
     ].filter((one) => one !== undefined)
     for (const one of left) signalProcess(one, "SIGKILL")
     await eventually(() => !left.some(isAlive), "what the daemon left is gone")
+  }
+
+  /** What a node that leaves takes away, and one that is killed does not. */
+  async #removeTables(): Promise<void> {
+    if (this.nodeId === "") return
+    for (const tableOf of [firewallTable, vipTable, namesTable]) {
+      await run("nft", ["delete", "table", "inet", tableOf(this.nodeId)]).catch(() => {})
+    }
   }
 
   async #removeRunDirectory(): Promise<void> {

@@ -3,6 +3,7 @@
  * leader, and where this manager takes no part.
  */
 import type { RouteSet } from "#actors/gateway/listener.ts"
+import { statement } from "#actors/gateway/response.ts"
 import type { LedgerStatus } from "#actors/ledger/service.ts"
 
 export interface RaftRoutesOptions {
@@ -16,10 +17,8 @@ export const raftRoutes = ({ status, headers }: RaftRoutesOptions): RouteSet => 
   owns: (method, path) => (method === "GET" || method === "HEAD") && path === "/raft",
   fetch: ({ method }) => {
     const known = status()
-    const body = known ?? { message: "This node is not a manager" }
-    return new Response(method === "HEAD" ? null : JSON.stringify(body), {
-      status: known === undefined ? 503 : 200,
-      headers: { ...headers(), "Content-Type": "application/json", "Cache-Control": "no-store" }
-    })
+    return known === undefined
+      ? statement(method, headers(), 503, { message: "This node is not a manager" })
+      : statement(method, headers(), 200, known)
   }
 })

@@ -1,6 +1,6 @@
 /** The control law: over single cases, over thousands of seeded courses of load, and over a day, which is drawn. */
 import { describe, expect, test } from "bun:test"
-import { mkdtempSync, writeFileSync } from "node:fs"
+import { mkdirSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { choose } from "#actors/autoscaler/choose.ts"
@@ -251,7 +251,9 @@ test(
     const short = course.filter((instant) => instant.running * 1.3 < instant.load).length
     const spent = course.reduce((sum, { running }) => sum + running, 0)
     const used = course.reduce((sum, instant) => sum + instant.load, 0)
-    const file = join(process.env.TROUPE_ARTEFACTS ?? mkdtempSync(join(tmpdir(), "autoscale-")), "day.svg")
+    const folder = process.env.TROUPE_ARTEFACTS ?? join(tmpdir(), "troupe-artefacts")
+    mkdirSync(folder, { recursive: true })
+    const file = join(folder, "day.svg")
     writeFileSync(file, drawCourse(course))
     console.log(
       `a day: ${changes(course).length} changes, ${short} s short, ${(spent / used).toFixed(2)} × the load, ${file}`

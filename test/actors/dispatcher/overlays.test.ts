@@ -6,12 +6,12 @@ import type { ServiceSpec } from "#actors/model/spec.ts"
 import { allot } from "#actors/network/allot.ts"
 import { merge } from "#actors/network/merge.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
-import { tablesFor } from "#actors/network/tabulate.ts"
 import type { FromLeader } from "#actors/node/protocol.ts"
 import { address } from "#runtime/address.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { Book } from "#test/support/ledger.ts"
 import { Stage } from "#test/support/stage.ts"
+import { tablesFor } from "#test/support/tables-for.ts"
 
 type Assign = Extract<FromLeader, { _tag: "Assign" }>
 

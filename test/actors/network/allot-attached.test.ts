@@ -3,8 +3,8 @@ import { featureLevel } from "#actors/ledger/features.ts"
 import { allot } from "#actors/network/allot.ts"
 import { attachedAddresses, keepsAttached } from "#actors/network/allot-attached.ts"
 import { reach } from "#actors/network/reach.ts"
-import { tablesFor } from "#actors/network/tabulate.ts"
 import { Book } from "#test/support/ledger.ts"
+import { tablesFor } from "#test/support/tables-for.ts"
 
 const net = (n: number): string => `net${String(n).padStart(22, "0")}`
 

@@ -2,26 +2,20 @@ import { expect, test } from "bun:test"
 import { describe as rulesFor } from "#actors/drivers/firewall/describe.ts"
 import { firewallTable } from "#actors/drivers/kernel/names.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
+import { overlayTable } from "#test/support/overlay-table.ts"
 
 const facts = { nodeId: "n1", controlPorts: [2377, 4222] }
-const overlay = (networkId: string, vni: number, own: ReadonlyArray<string>): OverlayTable => ({
-  networkId,
-  name: networkId,
-  vni,
-  port: 4789,
-  dataPath: "192.168.0.1",
-  mtu: 1450,
-  subnets: own.map((gateway) => ({ subnet: `${gateway}/24`, gateway })),
-  internal: false,
-  attachable: false,
-  encrypted: false,
-  ingress: false,
-  peers: [
-    { nodeId: "n2", dataPath: "192.168.0.2", gateways: [] },
-    { nodeId: "n3", dataPath: "192.168.0.3", gateways: [] }
-  ],
-  services: []
-})
+const overlay = (networkId: string, vni: number, own: ReadonlyArray<string>): OverlayTable =>
+  overlayTable({
+    networkId,
+    name: networkId,
+    vni,
+    subnets: own.map((gateway) => ({ subnet: `${gateway}/24`, gateway })),
+    peers: [
+      { nodeId: "n2", dataPath: "192.168.0.2", gateways: [] },
+      { nodeId: "n3", dataPath: "192.168.0.3", gateways: [] }
+    ]
+  })
 const [front, back] = [overlay("front", 4097, ["10.0.1.3"]), overlay("back", 4098, ["10.0.2.3", "fd00::3"])]
 
 test("two overlays are kept apart, from control ports, and from VXLAN packets of anybody but members", () => {

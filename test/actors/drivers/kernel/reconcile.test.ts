@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import type { KernelState, Link } from "#actors/drivers/kernel/state.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
+import { overlayTable } from "#test/support/overlay-table.ts"
 
 const bridge: Link = {
   ifname: "br-tnet1",
@@ -26,18 +27,7 @@ const device: Link = {
     info_slave_data: { learning: false }
   }
 }
-const table: OverlayTable = {
-  networkId: "net1",
-  name: "front",
-  vni: 4097,
-  port: 4789,
-  dataPath: "192.168.0.1",
-  mtu: 1450,
-  subnets: [{ subnet: "10.0.1.0/24", gateway: "10.0.1.3" }],
-  internal: false,
-  attachable: false,
-  encrypted: false,
-  ingress: false,
+const table = overlayTable({
   peers: [{ nodeId: "n2", dataPath: "192.168.0.2", gateways: ["10.0.1.4"] }],
   services: [
     {
@@ -52,7 +42,7 @@ const table: OverlayTable = {
       ]
     }
   ]
-}
+})
 const empty: KernelState = { links: [], forwarding: [], neighbours: [] }
 const right: KernelState = {
   links: [bridge, device],

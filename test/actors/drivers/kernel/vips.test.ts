@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import { vipRules } from "#actors/drivers/kernel/vips.ts"
 import type { OverlayTable, ServiceRow } from "#actors/network/table.ts"
+import { overlayTable } from "#test/support/overlay-table.ts"
 
 const task = (at: number, serving = true) => ({
   taskId: `t${at}`,
@@ -17,21 +18,7 @@ const service = (vips: ReadonlyArray<string>, tasks: ServiceRow["tasks"]): Servi
   ports: [],
   tasks
 })
-const network = (...services: ReadonlyArray<ServiceRow>): OverlayTable => ({
-  networkId: "net1",
-  name: "front",
-  vni: 4097,
-  port: 4789,
-  dataPath: "192.168.0.1",
-  mtu: 1450,
-  subnets: [{ subnet: "10.0.1.0/24", gateway: "10.0.1.3" }],
-  internal: false,
-  attachable: false,
-  encrypted: false,
-  ingress: false,
-  peers: [],
-  services
-})
+const network = (...services: ReadonlyArray<ServiceRow>): OverlayTable => overlayTable({ services })
 
 test("a virtual address leads to the tasks that serve, by chance, and one that gets itself sees its node", () => {
   const rules = vipRules([network(service(["10.0.1.2"], [task(1), task(2, false), task(3)]))], "n1")
