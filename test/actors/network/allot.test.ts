@@ -141,6 +141,29 @@ test("an exhausted network is told on the task, once", () => {
   expect(waiting[0]?.Status.Err).toBe("no address left in network tiny (10.1.0.0/29)")
 })
 
+test("what ended tasks had is given again; what tasks have that have yet to stop is not, also once their service is gone", () => {
+  const book = new Book()
+    .cluster()
+    .network(netId(1), "tiny", { IPAM: { Config: [{ Subnet: "10.1.0.0/29" }] } })
+  const spec = {
+    TaskTemplate: { Networks: [{ Target: netId(1) }] },
+    EndpointSpec: { Mode: "dnsrr" as const }
+  }
+  book.service("old", spec)
+  const [ended = ""] = book.tasks("old", 2, fresh)
+  settle(book)
+  const [free = "", held = ""] = addressesOf(book, "old")
+  const change = { type: "tasks.change", v: 1, create: [], remove: [] } as const
+  book.must({ ...change, update: [{ id: ended, Status: { Timestamp: "", State: "orphaned" } }] })
+  book.must({ type: "service.remove", v: 1, id: "old" })
+  book.service("new", spec)
+  book.tasks("new", 7, fresh)
+  settle(book)
+  expect(addressesOf(book, "new")).toContain(free)
+  expect(addressesOf(book, "new")).not.toContain(held)
+  expect(addressesOf(book, "new")).toHaveLength(4)
+})
+
 test("AL-08 a new leader gives nothing twice: what is allotted stays as it is", () => {
   const book = new Book().cluster().network(netId(1)).network(netId(9), "ingress", { Ingress: true })
   book.service("web", {

@@ -88,6 +88,8 @@ describe("a task's question", () => {
   test("that cannot be read is told so; what is none at all is passed over", async () => {
     const torn = Buffer.from("1267010000010000000000000377", "hex")
     expect(await askOverUdp(torn, at(web1))).toMatchObject({ id: 0x1267, rcode: "FORMERR", questions: [] })
+    // Whoever is on no network here does not even learn that somebody listens.
+    expect(await askOverUdp(torn, at("127.9.7.7"), 150)).toBeUndefined()
     expect(await askOverUdp(Buffer.from("1267"), at(web1), 100)).toBeUndefined()
     const answer = Buffer.from("126781000000000000000000", "hex")
     expect(await askOverUdp(answer, at(web1), 100)).toBeUndefined()
