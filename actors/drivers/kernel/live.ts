@@ -34,7 +34,8 @@ function layOn(facts: Facts) {
     const problems = [...repair.problems]
     for (const [command, lines] of [
       ["ip", repair.ip],
-      ["bridge", repair.bridge]
+      ["bridge", repair.bridge],
+      ["ip", repair.ports]
     ] as const) {
       yield* batch(command, lines).pipe(
         Effect.catch(({ message }) => Effect.sync(() => void problems.push(`overlays: ${message}`)))

@@ -15,6 +15,8 @@ export interface Repair {
   readonly ip: ReadonlyArray<string>
   /** Carried out after the others: its devices must be there. */
   readonly bridge: ReadonlyArray<string>
+  /** For `ip` as well: what new containers' ports lack. That is no repair, nobody has changed anything. */
+  readonly ports: ReadonlyArray<string>
   readonly bridgeless: ReadonlyArray<string>
   readonly problems: ReadonlyArray<string>
 }
@@ -22,6 +24,7 @@ export interface Repair {
 interface Draft {
   readonly ip: Array<string>
   readonly bridge: Array<string>
+  readonly ports: Array<string>
   readonly bridgeless: Array<string>
   readonly problems: Array<string>
 }
@@ -31,7 +34,7 @@ export function reconcile(
   { links, forwarding, neighbours }: KernelState,
   nodeId: string
 ): Repair {
-  const draft: Draft = { ip: [], bridge: [], bridgeless: [], problems: [] }
+  const draft: Draft = { ip: [], bridge: [], ports: [], bridgeless: [], problems: [] }
   const byName = new Map(links.map((link) => [link.ifname, link]))
   const wanted = new Set<string>()
   for (const table of tables) {
@@ -87,7 +90,7 @@ function tendBridge({ ip }: Draft, table: OverlayTable, bridge: Link, nodeId: st
 }
 
 /** Virtual addresses are the bridge's own, and what comes for them takes the way of address translation. */
-function tendVips({ ip }: Draft, table: OverlayTable, bridge: Link, links: ReadonlyArray<Link>): void {
+function tendVips({ ip, ports }: Draft, table: OverlayTable, bridge: Link, links: ReadonlyArray<Link>): void {
   const { ifname, linkinfo } = bridge
   const wanted = new Set(vipsOf(table))
   const has = bridge.addr_info?.flatMap(({ local, prefixlen }) => (prefixlen === 32 && local) || []) ?? []
@@ -103,7 +106,7 @@ function tendVips({ ip }: Draft, table: OverlayTable, bridge: Link, links: Reado
   for (const port of links) {
     if (port.master !== ifname || port.linkinfo?.info_kind === "vxlan") continue
     if (port.linkinfo?.info_slave_data?.hairpin !== true)
-      ip.push(`link set dev ${port.ifname} type bridge_slave hairpin on`)
+      ports.push(`link set dev ${port.ifname} type bridge_slave hairpin on`)
   }
 }
 

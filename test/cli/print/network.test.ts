@@ -19,7 +19,7 @@ const view: NetworkView = {
   isLaying: false,
   bridgeless: []
 }
-const right = { ip: [], bridge: [], bridgeless: [], problems: [] }
+const right = { ip: [], bridge: [], ports: [], bridgeless: [], problems: [] }
 
 test("a node's overlays, how often they were looked at, and that nothing differs", () => {
   expect(showNetwork(view, right)).toBe(

@@ -56,7 +56,7 @@ const right: KernelState = {
     { dst: "fd00::6", dev: "vx-tnet1", lladdr: "02:42:0a:00:01:06" }
   ]
 }
-const nothing = { ip: [], bridge: [], bridgeless: [], problems: [] }
+const nothing = { ip: [], bridge: [], ports: [], bridgeless: [], problems: [] }
 const repair = (tables: ReadonlyArray<OverlayTable>, state: KernelState) => reconcile(tables, state, "n1")
 
 describe("the kernel of a node", () => {
@@ -190,9 +190,9 @@ describe("the kernel of a node", () => {
       ip: [
         "address delete 10.0.1.99/32 dev br-tnet1",
         "address add 10.0.1.2/32 dev br-tnet1",
-        "link set dev br-tnet1 type bridge nf_call_iptables 1",
-        "link set dev veth1 type bridge_slave hairpin on"
-      ]
+        "link set dev br-tnet1 type bridge nf_call_iptables 1"
+      ],
+      ports: ["link set dev veth1 type bridge_slave hairpin on"]
     })
     const looped = { ...port, linkinfo: { info_slave_data: { hairpin: true } } }
     expect(repair([table], { ...right, links: [bridge, device, looped] })).toEqual(nothing)
