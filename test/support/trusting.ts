@@ -72,7 +72,22 @@ export class Trusting {
   }
 
   swarm = (by = this.first): Promise<Swarm> => by.get("/swarm")
-  nodes = (by = this.first): Promise<ReadonlyArray<Shown>> => by.get("/nodes")
+
+  /** Asked again for as long as nobody leads: busy machines have slow elections. */
+  async nodes(by = this.first): Promise<ReadonlyArray<Shown>> {
+    let nodes: ReadonlyArray<Shown> = []
+    await eventually(
+      async () => {
+        const { status, body } = await by.api("GET", "/nodes")
+        if (status === 200) nodes = body
+        else if (status !== 503) throw new Error(`GET /nodes answered ${status}: ${JSON.stringify(body)}`)
+        return status === 200
+      },
+      "somebody leads, who knows the nodes",
+      30_000
+    )
+    return nodes
+  }
 
   ready = (count: number): Promise<void> =>
     eventually(
