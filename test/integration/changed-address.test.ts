@@ -1,5 +1,6 @@
-/** Managers that show each other certificates, one of which comes back at another address; all of 127.0.0.0/8 is this machine. */
+/** Managers that show each other certificates, one of which comes back at another address of this machine. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { execFileSync } from "node:child_process"
 import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -20,8 +21,9 @@ async function newNode(name: string, role: "manager" | "worker"): Promise<Cluste
   return new Cluster(folder, { name, role: "none", dockerHost: noEngine, args: [...args, "--role", role] })
 }
 const reachedAt = (address: string): ReadonlyArray<string> => ["--advertise-addr", address]
-const before = ["127.0.1.1", "127.0.1.2", "127.0.1.3"] as const
-const after = "127.0.2.3"
+const before = ["10.89.0.1", "10.89.0.2", "10.89.0.3"] as const
+const after = "10.89.1.3"
+const worker = "10.89.0.9"
 const all: Array<Cluster> = []
 const third = (): Cluster => all[2] as Cluster
 
@@ -65,7 +67,15 @@ const areReady = (count: number): Promise<void> =>
     60_000
   )
 
+/** As a machine has them that was given others: clients of a loopback address would take it for a server without certificates. */
+const addresses = (change: "replace" | "delete"): void => {
+  for (const one of [...before, after, worker]) {
+    execFileSync("ip", ["address", change, `${one}/32`, "dev", "lo"])
+  }
+}
+
 beforeAll(async () => {
+  addresses("replace")
   const joining: Array<string> = []
   for (const [at, address] of before.entries()) {
     const made = await newNode(`m${at + 1}`, "manager")
@@ -78,6 +88,7 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(async () => {
   await Promise.all(all.map((one) => one.cleanUp()))
+  addresses("delete")
 }, 60_000)
 
 test("RF-15 a manager that comes back at another address is known by it everywhere, and its certificate names it", async () => {
@@ -94,8 +105,24 @@ test("RF-15 a manager that comes back at another address is known by it everywhe
   expect(await namedBy(third())).not.toContain(before[2])
 })
 
+test("RF-15 who joins at the new address finds a certificate that names it there", async () => {
+  await mustWriteConfig(third(), "someone-leads")
+  const { address } = await invitation(third())
+  expect(address).toStartWith(`${after}:`)
+  const { JoinTokens } = await third().get("/swarm")
+  const made = await newNode("w1", "worker")
+  try {
+    await made.start([...reachedAt(worker), "--join", address, "--token", JoinTokens.Worker])
+    await areReady(4)
+    const known = heldBy(made).membership.managers.map((manager) => manager.address)
+    expect(known.sort()).toEqual([before[0], before[1], after])
+  } finally {
+    await made.cleanUp()
+  }
+})
+
 test("RF-15 it is the same after all of them were begun again", async () => {
-  await mustWriteConfig(all[0] as Cluster, "before")
+  await mustWriteConfig(third(), "before")
   await Promise.all(all.map((one) => one.stop()))
   const now = [before[0], before[1], after]
   await Promise.all(all.map((one, at) => one.start(reachedAt(now[at] ?? after))))

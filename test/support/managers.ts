@@ -182,7 +182,8 @@ export const writeConfig = (manager: Cluster, name: string, withinMs = 15_000): 
 export const mustWriteConfig = (manager: Cluster, name: string): Promise<void> =>
   eventually(
     async () => {
-      const { status } = await writeConfig(manager, name).catch(() => ({ status: 0 }))
+      const { status, body } = await writeConfig(manager, name).catch(() => ({ status: 0, body: {} }))
+      if (status === 400) throw new Error(body.message)
       // Already there: the one before was taken, and only its answer was lost.
       return status === 201 || status === 409
     },
