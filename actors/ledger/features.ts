@@ -9,22 +9,37 @@
  *     5  `cluster.rotate`, `cluster.rotated`, `cluster.routes`
  *     6  `node.gateways`
  *     7  `node.attach`, `node.detach`
+ *     8  secrets whose driver keeps them; earlier leaders give tasks an empty file
  */
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 7
+export const featureLevel = 8
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
- * own addresses, and those of containers that people attach.
+ * own addresses, and those of containers that people attach; secrets that are kept elsewhere.
  */
 export const levelOf = {
   "ledger.digest": 2,
   "ledger.digest of all": 4,
   "cluster.rotate": 5,
   "node.gateways": 6,
-  "node.attach": 7
+  "node.attach": 7,
+  "secret.create with a driver": 8
 } as const
+
+/** Why something is refused until all managers can do it; `undefined` once they can. */
+export function refuseUntil(
+  ledger: Pick<LedgerReader, "cluster">,
+  what: keyof typeof levelOf,
+  words: string
+): Refusal | undefined {
+  return (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf[what]
+    ? undefined
+    : rpc("failedPrecondition", `${words}: expected managers of this release only; upgrade the others first`)
+}
 
 /** What a node has said that it can; those of before there were levels say nothing. */
 export const featureLevelOf = (node: Node): number => node.Description?.FeatureLevel ?? 1

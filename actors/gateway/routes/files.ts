@@ -34,6 +34,8 @@ export interface FileKind<K extends "secret" | "config"> {
   readonly spec: Schema.Decoder<Tables[K]["Spec"]>
   readonly filters: ReadonlyArray<string>
   readonly check: (spec: Tables[K]["Spec"]) => Refusal | undefined
+  /** Why the cluster cannot keep it yet. */
+  readonly postpone?: (reader: LedgerReader, spec: Tables[K]["Spec"]) => Refusal | undefined
   readonly text: (object: Tables[K]) => string
   readonly create: (id: string, spec: Tables[K]["Spec"]) => Command
 }
@@ -68,8 +70,8 @@ export function fileRoutes<K extends "secret" | "config">(file: FileKind<K>): Re
       const asked = yield* readBody(call.request, file.spec)
       const id = gateway.fresh.id()
       const command = file.create(id, { ...asked, Labels: asked.Labels ?? {} })
-      return yield* deciding(gateway, () =>
-        allow(file.check(asked)).pipe(
+      return yield* deciding(gateway, (reader) =>
+        allow(file.check(asked) ?? file.postpone?.(reader, asked)).pipe(
           Effect.andThen(write(gateway, call, command, (after) => after.get(kind, id) !== undefined)),
           Effect.as(created({ ID: id }))
         )

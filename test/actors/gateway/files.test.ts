@@ -1,6 +1,7 @@
 /** Secrets and configs. */
 import { expect, test } from "bun:test"
-import { serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { levelOf } from "#actors/ledger/features.ts"
+import { fakeEngine, serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 const canary = Buffer.from("the canary sings").toString("base64")
@@ -121,4 +122,22 @@ test("CT-18: lists filter by prefix of name and id, exact names, and labels", as
   expect(await names({ id: [id.slice(0, 8)] })).toEqual(["app"])
   expect(await names({ label: ["a=b"] })).toEqual(["app"])
   expect((await gateway.get('/configs?filters={"names":["x"]}')).body.message).toBe("invalid filter 'names'")
+})
+
+test("DI-15: a secret that a driver keeps waits until all managers know such secrets", async () => {
+  const before = levelOf["secret.create with a driver"] - 1
+  const gateway = await TestGateway.start({}, fakeEngine(), {}, before)
+  const kept = { Name: "s1", Driver: { Name: "vault" } }
+  expect(await gateway.post("/secrets/create", kept)).toMatchObject({
+    status: 400,
+    body: {
+      message: rpc(
+        "FailedPrecondition",
+        "secret driver vault: expected managers of this release only; upgrade the others first"
+      )
+    }
+  })
+  await gateway.made("/secrets/create", { Name: "s2", Data: canary })
+  await gateway.write({ type: "cluster.raise", v: 1, level: before + 1 })
+  await gateway.made("/secrets/create", kept)
 })
