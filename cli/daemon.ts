@@ -19,6 +19,7 @@ import type { Membership as Certified } from "#actors/authority/protocol.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import { type Held, type LeftBehind, readHeld } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
+import { Connections, procConnections } from "#actors/drivers/connections.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
@@ -578,7 +579,9 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
       ? LiveNames.layer({ nodeId: identity.nodeId, dockerHost: options.dockerHost })
       : Layer.empty
   const dataPlane = names.pipe(Layer.provideMerge(DataPlaneLive.layer(options)))
-  return Layer.mergeAll(readers, secrets, kernel, dataPlane)
+  const connections =
+    options.executor === "docker" ? Layer.succeed(Connections, procConnections) : Layer.empty
+  return Layer.mergeAll(readers, secrets, kernel, dataPlane, connections)
 }
 
 /** Those that are known ahead: 0 stands for any. */

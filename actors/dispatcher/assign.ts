@@ -3,6 +3,7 @@
  * two such goals; and who answers a published port.
  */
 
+import { Leaving } from "#actors/dispatcher/leaving.ts"
 import { ownSecretId, Provisions, readingOwn } from "#actors/dispatcher/provide.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
@@ -37,17 +38,24 @@ export const nothing: Goal = { tasks: new Map(), networks: new Map(), secrets: n
 /** The part of an `Assign` that the goals decide. */
 export type Assignment = Omit<Extract<FromLeader, { _tag: "Assign" }>, "_tag" | "session" | "seq" | "ports">
 
+/** What the dispatcher knows beside the ledger. */
+export interface Circumstances {
+  readonly provisions: Provisions
+  readonly leaving: Leaving
+}
+
 /**
  * What `nodeId` should hold. Tasks are there from `assigned` until they are deleted, ended ones included, because
  * their containers are their history. `before` is what it held: tasks of a removed service keep what they had. One that
  * was only just placed waits until the node has an address of its own on each of its networks, and until the drivers of
- * its secrets have answered; `provisions` is what they gave, and hears what is to be asked.
+ * its secrets have answered: `provisions` is what they gave, and hears what is to be asked. One that is `leaving` is not
+ * told to stop yet.
  */
 export function goalOf(
   ledger: LedgerReader,
   nodeId: string,
   before: Goal = nothing,
-  provisions: Provisions = new Provisions()
+  { provisions = new Provisions(), leaving = new Leaving() }: Partial<Circumstances> = {}
 ): Goal {
   const tasks = new Map<string, AssignedTask>()
   const networks = new Map<string, typeof AssignedNetwork.Type>()
@@ -64,7 +72,7 @@ export function goalOf(
     if (isBefore(task.Status.State, "assigned")) continue
     const isNew = task.Status.State === "assigned" && !before.tasks.has(task.ID)
     if (isNew && node !== undefined && waitsForGateway(ledger, node, task)) continue
-    const known = assignedTask(ledger, task, before.tasks.get(task.ID))
+    const known = assignedTask(ledger, task, before.tasks.get(task.ID), leaving)
     const provided = providedTo(ledger, task, known, before, provisions)
     if (isNew && provided.isAwaited) continue
     const assigned = { ...known, spec: readingOwn(known.spec, task.ID, provided.own) }
@@ -124,10 +132,15 @@ function providedTo(
   return { files, own, isAwaited }
 }
 
-function assignedTask(ledger: LedgerReader, task: Task, before: AssignedTask | undefined): AssignedTask {
+function assignedTask(
+  ledger: LedgerReader,
+  task: Task,
+  before: AssignedTask | undefined,
+  leaving: Leaving
+): AssignedTask {
   const service = ledger.get("service", task.ServiceID)
   const state = task.Status.State
-  const desired = task.DesiredState
+  const desired = leaving.has(task.ID) ? (before?.desired ?? "running") : task.DesiredState
   if (service === undefined && before !== undefined) return { ...before, desired, state }
   // Nobody knows the name of a service that is gone; the container is found by its task's id all the same.
   const serviceName = service?.Spec.Name ?? task.ServiceID

@@ -11,12 +11,14 @@ import {
   nothing,
   portsOf
 } from "#actors/dispatcher/assign.ts"
+import { Leaving } from "#actors/dispatcher/leaving.ts"
 import { Overlays, type Told, toldNothing } from "#actors/dispatcher/overlays.ts"
 import type { DispatcherAction, DispatcherMessage, DispatcherProps } from "#actors/dispatcher/protocol.ts"
 import { Provisions } from "#actors/dispatcher/provide.ts"
+import { featureLevelOf, levelOf } from "#actors/ledger/features.ts"
 import type { Change, LedgerReader } from "#actors/ledger/reader.ts"
 import { propose } from "#actors/ledger/writer.ts"
-import type { Service, Task } from "#actors/model/objects.ts"
+import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isBefore, isLive } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
@@ -50,6 +52,7 @@ export interface DispatcherState {
   /** Services whose ports may have changed. */
   readonly stalePorts: Set<string>
   readonly overlays: Overlays
+  readonly leaving: Leaving
   readonly provisions: Provisions
   flushing: boolean
   readonly heard: Map<string, number>
@@ -76,7 +79,7 @@ const returningHeartbeats = 3
 /** Thousands of nodes may be missed at once; all of them are counted only so often. */
 const countEveryMs = 100
 
-export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
+export function start(props: DispatcherProps, { now }: Moment): DispatcherStep {
   const state: DispatcherState = {
     ledger: props.ledger,
     nodeId: props.nodeId,
@@ -86,6 +89,7 @@ export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
     ports: new Map(),
     stalePorts: new Set(),
     overlays: new Overlays(props.ledger),
+    leaving: new Leaving(),
     provisions: new Provisions(),
     flushing: false,
     heard: new Map(),
@@ -93,6 +97,14 @@ export function start(props: DispatcherProps, _moment: Moment): DispatcherStep {
     massSilentAt: Number.NEGATIVE_INFINITY
   }
   for (const service of props.ledger.all("service")) state.stalePorts.add(service.ID)
+  const ready = [...props.ledger.all("node")].filter(
+    (node) => node.Status.State === "ready" && confirms(node)
+  )
+  state.leaving.begin(
+    props.ledger,
+    ready.map(({ ID }) => ID),
+    now
+  )
   return stay(state, later("seen", noteSeenMs, { _tag: "NoteSeen" }))
 }
 
@@ -107,13 +119,15 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
         held: nothing,
         told: toldNothing
       })
+      state.leaving.opened(message.nodeId)
       state.lost.add(message.nodeId)
       state.heard.set(message.nodeId, moment.now)
       return flush(state, moment)
     case "SessionClosed":
       state.sessions.delete(message.nodeId)
       state.heard.delete(message.nodeId)
-      return stay(state)
+      state.leaving.confirmed(message.nodeId)
+      return gather(state)
     case "Heard":
       return heard(state, message, moment)
     case "Missed":
@@ -122,8 +136,13 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
       if (state.sessions.get(message.nodeId)?.session !== message.session) return stay(state)
       state.lost.add(message.nodeId)
       return flush(state, moment)
+    case "Routed":
+      if (state.sessions.get(message.nodeId)?.session !== message.session) return stay(state)
+      state.leaving.confirmed(message.nodeId, message.seq)
+      return flush(state, moment)
     case "Changed":
       for (const change of message.changes) {
+        state.leaving.note(change, moment.now)
         note(state, change)
         if (state.overlays.note(change)) noteNode(state, change)
       }
@@ -274,19 +293,20 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
   const portsChanged = refreshPorts(state)
   const all = portsChanged || state.lost.size > 0 ? [...state.ports.values()].flat() : []
   const actions: Array<DispatcherAction | CommonAction> = []
+  for (const nodeId of state.leaving.takeFree(moment.now)) state.dirty.add(nodeId)
   const news = state.overlays.takeNews()
   for (const nodeId of portsChanged ? [...state.sessions.keys()] : concerned(state, news.keys())) {
     const session = state.sessions.get(nodeId)
     if (session === undefined) continue
     const isLost = state.lost.delete(nodeId)
     const isDirty = state.dirty.delete(nodeId)
-    const goal =
-      isLost || isDirty ? goalOf(state.ledger, nodeId, session.held, state.provisions) : session.held
+    const goal = isLost || isDirty ? goalOf(state.ledger, nodeId, session.held, state) : session.held
     const change = isLost ? completeAssignment(goal) : differenceOf(session.held, goal)
     session.held = goal
     const { told, ...said } = state.overlays.say(nodeId, isLost ? toldNothing : session.told, news)
     session.told = told
     const isTold = said.overlays.length > 0 || said.overlaysGone.length > 0
+    const isRouted = portsChanged || isTold || isLost
     if (change === undefined && !portsChanged && !isTold) continue
     session.seq += 1
     session.sentAt = moment.now
@@ -296,15 +316,34 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
       seq: session.seq,
       ...(change ?? emptyChange),
       ...(portsChanged || isLost ? { ports: all } : {}),
-      ...(isTold || isLost ? said : {})
+      ...(isTold || isLost ? said : {}),
+      ...(isRouted && isToConfirm(state, nodeId, session.seq, isLost) ? { confirm: true } : {})
     }
     actions.push(tell(address(nodeId, "session", "main"), message))
   }
   state.lost.clear()
   state.dirty.clear()
+  state.leaving.toldAll()
   for (const wanted of state.provisions.takeWanted()) actions.push({ _tag: "Provide", ...wanted })
+  if (state.leaving.isFree(moment.now)) {
+    const next = flush(state, moment)
+    return stay(next.state, ...actions, ...next.actions)
+  }
+  const { nextDeadline } = state.leaving
+  if (nextDeadline !== undefined) {
+    const waitMs = Math.max(0, nextDeadline - moment.now)
+    actions.push(later("leaving", waitMs, { _tag: "Flush" } satisfies DispatcherMessage))
+  }
   return stay(state, ...actions)
 }
+
+/** Notes that a node is told where traffic goes; true when it is to say that it has carried that out. */
+function isToConfirm({ ledger, leaving }: DispatcherState, nodeId: string, seq: number, isLost: boolean) {
+  const node = ledger.get("node", nodeId)
+  return node !== undefined && confirms(node) && leaving.told(nodeId, seq, isLost)
+}
+
+const confirms = (node: Node): boolean => featureLevelOf(node) >= levelOf.confirm
 
 /** The nodes that may hear something new; those on the `networks` of which there are news among them. */
 function concerned(state: DispatcherState, networks: Iterable<string>): ReadonlySet<string> {

@@ -26,6 +26,8 @@ export type DispatcherMessage =
       readonly session: string
       readonly applied: number
     }
+  /** A node has carried out where traffic goes as of its assignment `seq`. */
+  | { readonly _tag: "Routed"; readonly nodeId: string; readonly session: string; readonly seq: number }
   /** A node is not heard of any more. Answered by `Lost` to its actor, unless the silence may be our own fault. */
   | { readonly _tag: "Missed"; readonly nodeId: string; readonly silentMs: number }
   /** A node asks for everything. */

@@ -1,26 +1,7 @@
 /** Points in time as the Engine takes them: a duration back from now, seconds since the epoch, or a date. */
+import { parseDuration } from "#actors/model/duration.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import { toMs } from "#actors/model/time.ts"
-
-const units: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000
-}
-
-/** Go's `1h30m` in milliseconds, or `undefined`. */
-function parseDuration(text: string): number | undefined {
-  if (!/^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined
-  let ms = 0
-  for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)) {
-    ms += Number(count) * (units[unit ?? ""] ?? 0)
-  }
-  return ms
-}
 
 /** A point in time in milliseconds since the epoch, or `undefined`. */
 export function parseMoment(text: string, now: number): number | undefined {

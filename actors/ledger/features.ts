@@ -9,7 +9,8 @@
  *     5  `cluster.rotate`, `cluster.rotated`, `cluster.routes`
  *     6  `node.gateways`
  *     7  `node.attach`, `node.detach`
- *     8  secrets whose driver keeps them; earlier leaders give tasks an empty file
+ *     8  secrets whose driver keeps them; earlier leaders give tasks an empty file. `tasks.change` gives no ended task another
+ *        end. A node confirms where traffic goes
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
@@ -19,7 +20,8 @@ export const featureLevel = 8
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
- * own addresses, and those of containers that people attach; secrets that are kept elsewhere.
+ * own addresses, and those of containers that people attach; secrets that are kept elsewhere;
+ * or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -27,7 +29,9 @@ export const levelOf = {
   "cluster.rotate": 5,
   "node.gateways": 6,
   "node.attach": 7,
-  "secret.create with a driver": 8
+  "secret.create with a driver": 8,
+  "tasks.change leaves an end as it is": 8,
+  confirm: 8
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

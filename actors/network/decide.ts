@@ -6,6 +6,7 @@ import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import type { NetworkAction, NetworkMessage, NetworkView } from "#actors/network/protocol.ts"
 import { backOff } from "#actors/node/back-off.ts"
+import type { SessionMessage } from "#actors/node/session/protocol.ts"
 import type { TaskMessage } from "#actors/task/protocol.ts"
 import { type CommonAction, later, reply, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
@@ -25,6 +26,14 @@ interface Waiter {
   readonly round: number
 }
 
+/** Whoever waits until all of this is carried out. */
+interface Confirmation {
+  readonly session: string
+  readonly seq: number
+  readonly round: number
+  readonly publication: number
+}
+
 export interface Networks {
   /** The networks that tasks here may need; one that is not among them goes when nobody uses it. */
   readonly wanted: ReadonlyMap<string, NetworkPlan>
@@ -37,6 +46,11 @@ export interface Networks {
   readonly dropped: ReadonlyMap<string, number>
   readonly overlays: Overlays
   readonly ports: ReadonlyArray<PublishedPort> | undefined
+  /** Counts what was to be published: told, begun and done. */
+  readonly told: number
+  readonly begun: number
+  readonly done: number
+  readonly confirmations: ReadonlyArray<Confirmation>
   readonly publishing: boolean
   /** The ports changed while others were being published. */
   readonly stale: boolean
@@ -52,6 +66,10 @@ export const idle: Networks = {
   dropped: new Map(),
   overlays: noOverlays,
   ports: undefined,
+  told: 0,
+  begun: 0,
+  done: 0,
+  confirmations: [],
   publishing: false,
   stale: false,
   publishAttempt: 0,
@@ -61,7 +79,12 @@ export const idle: Networks = {
 type Result = Step<Networks, NetworkAction>
 type Action = NetworkAction | CommonAction
 
-export function decide(state: Networks, message: NetworkMessage, moment: Moment): Result {
+export function decide(before: Networks, message: NetworkMessage, moment: Moment): Result {
+  const step = follow(before, message, moment)
+  return step.state.confirmations.length === 0 ? step : confirm(step, moment)
+}
+
+function follow(state: Networks, message: NetworkMessage, moment: Moment): Result {
   switch (message._tag) {
     case "Need":
       return need(state, message.taskId, message.plans)
@@ -102,7 +125,12 @@ export function decide(state: Networks, message: NetworkMessage, moment: Moment)
       return { state: freed.state, actions: [...step.actions, ...freed.actions] }
     }
     case "Publish":
-      return publish({ ...state, ports: message.ports, publishAttempt: 0 })
+      return publish({ ...state, ports: message.ports, publishAttempt: 0, told: state.told + 1 })
+    case "Confirm": {
+      const { session, seq } = message
+      const confirmation = { session, seq, round: state.overlays.round, publication: state.told }
+      return stay({ ...state, confirmations: [...state.confirmations, confirmation] })
+    }
     case "PublishAgain":
       return publish(state)
     case "Published":
@@ -112,6 +140,19 @@ export function decide(state: Networks, message: NetworkMessage, moment: Moment)
     default:
       return never(message)
   }
+}
+
+/** Answers those whose wishes are carried out. */
+function confirm({ state, actions }: Result, { self }: Moment): Result {
+  const isDone = ({ round, publication }: Confirmation): boolean =>
+    round <= state.overlays.done && publication <= state.done
+  const done = state.confirmations.filter(isDone)
+  const routed = done.map(({ session, seq }) => {
+    const message: SessionMessage = { _tag: "Routed", session, seq }
+    return tell(address(self.home, "session", "main"), message)
+  })
+  const confirmations = state.confirmations.filter((one) => !isDone(one))
+  return { state: { ...state, confirmations }, actions: [...actions, ...routed] }
 }
 
 function want(state: Networks, plans: ReadonlyArray<NetworkPlan>): Result {
@@ -259,7 +300,7 @@ function publish(state: Networks): Result {
   if (state.ports === undefined) return stay(state)
   if (state.publishing) return stay({ ...state, stale: true })
   return stay<Networks, NetworkAction>(
-    { ...state, publishing: true, stale: false },
+    { ...state, publishing: true, stale: false, begun: state.told },
     { _tag: "PublishPorts", ports: state.ports }
   )
 }
@@ -267,7 +308,7 @@ function publish(state: Networks): Result {
 function published(before: Networks, problems: ReadonlyArray<PortProblem>, { fresh }: Moment): Result {
   const news = JSON.stringify(problems) !== JSON.stringify(before.problems)
   const attempt = problems.length > 0 ? before.publishAttempt + 1 : 0
-  const state = { ...before, publishing: false, problems, publishAttempt: attempt }
+  const state = { ...before, publishing: false, problems, publishAttempt: attempt, done: before.begun }
   const actions: Action[] = news && problems.length > 0 ? [{ _tag: "Complain", problems }] : []
   if (state.stale) {
     const step = publish(state)
@@ -282,7 +323,8 @@ function notPublished(before: Networks, message: string, { fresh }: Moment): Res
   const problems = [{ protocol: "", publishedPort: 0, message }]
   const news = before.problems[0]?.message !== message
   const attempt = before.publishAttempt + 1
-  const state = { ...before, publishing: false, publishAttempt: attempt, problems }
+  // Nothing answers here, so nobody is led astray.
+  const state = { ...before, publishing: false, publishAttempt: attempt, problems, done: before.begun }
   const actions: Action[] = news ? [{ _tag: "Complain", problems }] : []
   return { state, actions: [...actions, publishLater(attempt, fresh)] }
 }

@@ -23,6 +23,8 @@ export type NetworkMessage =
   | { readonly _tag: "Tables"; readonly tables: ReadonlyArray<OverlayTable> }
   /** Told by the session: all published ports of the cluster. The newest replaces the ones before. */
   | { readonly _tag: "Publish"; readonly ports: ReadonlyArray<PublishedPort> }
+  /** Told by the session; answered to it by `Routed` once everything that it told before is carried out. */
+  | { readonly _tag: "Confirm"; readonly session: string; readonly seq: number }
   /** Asked by whoever shows it; answered by a `NetworkView`. */
   | { readonly _tag: "Show" }
   /** Results of own actions. */

@@ -47,6 +47,8 @@ export const FromNode = Schema.Union([
     session: text,
     tasks: Schema.Array(Schema.Struct({ id: text, cpu: Schema.Number, memory: Schema.Number }))
   }),
+  /** Told, where an assignment asks for it: routes, names and published ports are as that one says. */
+  message("Routed", { session: text, seq: whole }),
   /** Told: a gap was seen, or the node has nothing; answered by a complete `Assign`. */
   message("Resync", { session: text }),
   /**
@@ -188,7 +190,9 @@ export const FromLeader = Schema.Union([
     /** What is new of the overlays that the node takes part in; when `complete`, all of them. */
     overlays: optional(Schema.Array(OverlayChange)),
     /** Overlays in which it takes no part any more. */
-    overlaysGone: optional(Schema.Array(text))
+    overlaysGone: optional(Schema.Array(text)),
+    /** The node says `Routed` once it has carried out ports and overlays. */
+    confirm: optional(Schema.Literal(true))
   })
 ])
 export type FromLeader = typeof FromLeader.Type

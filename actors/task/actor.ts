@@ -1,6 +1,7 @@
 /** How a task's actions touch the world: the executor for its container, the secret store for its files. */
 import { Buffer } from "node:buffer"
 import { Effect } from "effect"
+import { Connections } from "#actors/drivers/connections.ts"
 import {
   type ContainerState,
   Executor,
@@ -75,6 +76,9 @@ const carryOut = Effect.fn("task.perform")(function* (action: TaskAction, taskId
     case "Start":
       yield* executor.start(action.container)
       return { _tag: "Began", container: yield* present(executor, action.container) } satisfies TaskMessage
+    case "Drain":
+      yield* drained(action.pid, action.withinMs)
+      return { _tag: "Drained" } satisfies TaskMessage
     case "Stop":
       return answer("Ceased", yield* stop(executor, action.container, action.graceMs, taskId))
     case "Remove": {
@@ -92,6 +96,20 @@ const carryOut = Effect.fn("task.perform")(function* (action: TaskAction, taskId
       yield* Effect.ignore(store.forget(taskId))
       return undefined
   }
+})
+
+const lookEvery = "50 millis"
+
+/** Waits until the connections that `pid` has taken have ended. */
+const drained = Effect.fnUntraced(function* (pid: number, withinMs: number) {
+  const connections = yield* Connections
+  const someLeft = Effect.map(connections.count(pid), (count) => count > 0)
+  if (!(yield* someLeft)) return
+  yield* Effect.sleep(lookEvery).pipe(
+    Effect.andThen(someLeft),
+    Effect.repeat({ while: (left) => left }),
+    Effect.timeoutOption(withinMs)
+  )
 })
 
 const answer = (tag: "Found" | "Ceased", container: ContainerState | undefined): TaskMessage =>

@@ -13,6 +13,7 @@ import type { FromTask, Pursue, TaskAction, TaskMessage } from "#actors/task/pro
 import {
   containerStatus,
   type Doing,
+  drainingMs,
   graceMs,
   neededNetworks,
   rank,
@@ -103,6 +104,9 @@ function take(turn: Turn, message: TaskMessage): Turn {
       return done(turn, "Create") ? absorb(turn, message.container, true) : turn
     case "Began":
       return done(turn, "Start") ? absorb(turn, message.container, true) : turn
+    case "Drained":
+      if (done(turn, "Drain")) task.drained = true
+      return turn
     case "Ceased":
       return ceased(turn, message.container)
     case "Removed":
@@ -131,7 +135,7 @@ function advance(turn: Turn): Turn {
   const { pursuit } = task
   if (pursuit === undefined) return turn
   if (isTerminal(task.status.State)) return rest(turn)
-  if (isBefore("complete", task.goal)) return act(turn, "Stop")
+  if (isBefore("complete", task.goal)) return end(turn)
   const begun = !isBefore(task.status.State, "starting")
   if (task.container === undefined) {
     if (!begun) return prepare(turn, pursuit)
@@ -153,6 +157,16 @@ function advance(turn: Turn): Turn {
     case 2:
       return conclude(turn, container)
   }
+  return turn
+}
+
+/** Nobody sends it new work by now; what it has begun it may finish. */
+function end(turn: Turn): Turn {
+  const { task, actions } = turn
+  const withinMs = drainingMs(task)
+  if (withinMs === 0) return act(turn, "Stop")
+  task.doing = "Drain"
+  actions.push({ _tag: "Drain", pid: task.container?.pid ?? 0, withinMs })
   return turn
 }
 
@@ -205,7 +219,7 @@ function forget(turn: Turn): Turn {
 }
 
 /** Begins one of the actions that name the container. */
-function act(turn: Turn, doing: Exclude<Doing, "Create">): Turn {
+function act(turn: Turn, doing: Exclude<Doing, "Create" | "Drain">): Turn {
   const container = reference(turn.task)
   if (container === undefined) return turn
   turn.task.doing = doing

@@ -70,6 +70,7 @@ export type TaskMessage =
   | { readonly _tag: "Pulled" }
   | { readonly _tag: "Created"; readonly container: ContainerState }
   | { readonly _tag: "Began"; readonly container: ContainerState }
+  | { readonly _tag: "Drained" }
   | { readonly _tag: "Ceased"; readonly container?: ContainerState }
   | { readonly _tag: "Removed" }
   | {
@@ -104,6 +105,8 @@ export type TaskAction =
     }
   /** Answered by `Began` with what the container is right after its start. */
   | { readonly _tag: "Start"; readonly container: string }
+  /** Waits until the connections that it has taken have ended, `withinMs` at most. Answered by `Drained`. */
+  | { readonly _tag: "Drain"; readonly pid: number; readonly withinMs: number }
   /**
    * Stops within `graceMs`, then kills; also fine when it is gone or ended. Answered by `Ceased` with the ended
    * container, or without one when there is none.

@@ -1,5 +1,6 @@
 /** What a task's actor knows, and the small facts that its decision asks of it. */
 import type { ContainerState } from "#actors/drivers/executor.ts"
+import { drainMs } from "#actors/model/drain.ts"
 import type { TaskState, TaskStatus } from "#actors/model/objects.ts"
 import { nanosToMs } from "#actors/model/time.ts"
 import type { TaskResolver } from "#actors/network/names/resolver.ts"
@@ -41,6 +42,8 @@ export interface TaskWork {
   readonly givenUp: string | undefined
   /** Seen unhealthy once; there is no way back. */
   readonly unhealthy: boolean
+  /** Nobody's work is cut short any more by stopping it. */
+  readonly drained: boolean
   /** Refusals in a row. */
   readonly attempt: number
   /** Waits before it tries again. */
@@ -65,6 +68,7 @@ export const unborn = (id: string): TaskWork => ({
   unsure: false,
   givenUp: undefined,
   unhealthy: false,
+  drained: false,
   attempt: 0,
   resting: false,
   wiped: false
@@ -77,6 +81,13 @@ export function graceMs(task: TaskWork): number {
   const grace = task.pursuit?.assigned.spec.ContainerSpec?.StopGracePeriod
   if (grace !== undefined) return Math.max(0, Math.round(nanosToMs(grace)))
   return task.forgotten?.graceMs ?? usualGraceMs
+}
+
+/** How long it is left to what it has begun; of others than those that run on networks nobody can tell what that is. */
+export function drainingMs({ pursuit, container, unhealthy, drained }: TaskWork): number {
+  const isReached = pursuit !== undefined && pursuit.assigned.attachments.length > 0
+  if (drained || unhealthy || !isReached || container?.status !== "running" || container.pid === 0) return 0
+  return drainMs(pursuit.assigned.labels)
 }
 
 /** What the Engine knows the task's container by. */

@@ -5,6 +5,7 @@
  * named. What depends on other objects is checked where those are at hand, and again when the entry is applied.
  */
 import { checkName, isReference } from "#actors/gateway/validate/check-name.ts"
+import { checkDrain } from "#actors/model/drain.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import { checkExclusive } from "#actors/model/exclusive.ts"
 import { isIngress, modeOf, protocolOf } from "#actors/model/service-facts.ts"
@@ -77,7 +78,7 @@ export function checkService(spec: ServiceSpec): Refusal | undefined {
 }
 
 function checkLabels(spec: ServiceSpec): Refusal | undefined {
-  const problem = checkExclusive(spec)
+  const problem = checkExclusive(spec) ?? checkDrain(spec)
   return problem === undefined ? undefined : plain(problem)
 }
 

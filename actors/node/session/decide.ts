@@ -11,6 +11,7 @@ import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { isBefore } from "#actors/model/task-state.ts"
+import type { NetworkMessage } from "#actors/network/protocol.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { WatchMessage } from "#actors/node/engine-watch/protocol.ts"
 import { placeOf, sameDescription } from "#actors/node/facts.ts"
@@ -176,6 +177,10 @@ function follow(turn: Turn, message: SessionMessage): void {
       break
     case "Forgotten":
       forgotten(turn, message.id)
+      break
+    case "Routed":
+      if (message.session === session.session)
+        turn.actions.push(tell(leader(turn.moment), message satisfies FromNode))
       break
     case "NetworkAwake":
       if (session.settled) turn.actions.push(...remindNetwork(session.holdings, turn.moment.self.home))
@@ -413,6 +418,10 @@ function accept(turn: Turn, message: Assign): void {
   if (place === undefined) return
   session.applied = message.seq
   actions.push(...take(session.holdings, message, place))
+  if (message.confirm) {
+    const confirm: NetworkMessage = { _tag: "Confirm", session: message.session, seq: message.seq }
+    actions.push(tell(address(moment.self.home, "network", "main"), confirm))
+  }
   if (!message.complete) return
   session.behind = false
   for (const id of [...session.unreported.keys()]) {

@@ -26,6 +26,8 @@ export type SessionMessage =
   | { readonly _tag: "ExecutorAnswers" }
   /** Asked by the daemon before all tasks here end, with why; answered when the leader was told. */
   | { readonly _tag: "Leave"; readonly reason: string }
+  /** Told by the network actor, of the assignment that asked for it. */
+  | Extract<FromNode, { _tag: "Routed" }>
   /** Told by the network actor at every start: it has no memory. */
   | { readonly _tag: "NetworkAwake" }
   /** Results of own actions. `session` is the one in which it was asked. */

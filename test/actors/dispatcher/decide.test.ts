@@ -1,67 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { type DispatcherState, decide, start } from "#actors/dispatcher/decide.ts"
-import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
-import type { Propose } from "#actors/ledger/writer.ts"
-import type { FromLeader } from "#actors/node/protocol.ts"
-import { address } from "#runtime/address.ts"
-import { Fresh } from "#runtime/ids.ts"
+import { Desk, published } from "#test/support/desk.ts"
 import { Stage } from "#test/support/stage.ts"
-
-type Assign = Extract<FromLeader, { _tag: "Assign" }>
-
-class Desk {
-  readonly stage: Stage
-  state: DispatcherState
-  readonly told: Array<readonly [string, Assign]> = []
-  readonly expired: Array<string> = []
-  readonly asked: Array<Propose> = []
-  readonly lost: Array<string> = []
-
-  constructor(stage: Stage) {
-    this.stage = stage
-    this.state = start({ ledger: stage.book.tables, nodeId: "manager" }, this.#moment()).state
-    stage.book.changes()
-  }
-
-  #moment() {
-    return {
-      now: this.stage.now,
-      fresh: Fresh.from(1),
-      self: address("leader", "dispatcher", "main")
-    }
-  }
-
-  say(message: DispatcherMessage): this {
-    const step = decide(this.state, message, this.#moment())
-    this.state = step.state
-    for (const action of step.actions) {
-      if (action._tag === "Propose") this.asked.push(action)
-      if (action._tag !== "Tell") continue
-      if (action.to.kind === "session") this.told.push([action.to.home, action.message as Assign])
-      else if ((action.message as { _tag: string })._tag === "Lost") this.lost.push(action.to.id)
-      else this.expired.push(action.to.id)
-    }
-    return this
-  }
-
-  open(nodeId: string, session = `${nodeId}-session`): this {
-    return this.say({ _tag: "SessionOpened", nodeId, session })
-  }
-
-  /** What changed in the ledger since the last time is heard of, and sent. */
-  hear(): this {
-    const { changes } = this.stage.book.changes()
-    return this.say({ _tag: "Changed", changes }).say({ _tag: "Flush" })
-  }
-}
-
-const published = (stage: Stage): Stage => {
-  stage.book.network("ingress-id", "ingress", { Ingress: true })
-  return stage.create("web", {
-    Mode: { Replicated: { Replicas: 2 } },
-    EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] }
-  })
-}
 
 test("DI-07 a new session is told everything first, then what changes, in numbered steps", () => {
   const desk = new Desk(new Stage().create("web")).open("n1")
@@ -76,25 +15,14 @@ test("DI-07 a new session is told everything first, then what changes, in number
 test("published ports go to every node, and again only when they change", () => {
   const desk = new Desk(published(new Stage(["n1", "n2"]))).open("n1").open("n2")
   expect(desk.told.map(([, { ports }]) => ports?.[0]?.backends.length)).toEqual([2, 2])
-  desk.told.length = 0
+  desk.forget()
   desk.stage.create("other")
   desk.hear()
   expect(desk.told.map(([, { ports }]) => ports)).toEqual([undefined])
-  desk.told.length = 0
+  desk.forget()
   desk.stage.scale("web", 1).look("web")
   desk.hear()
   expect(desk.told.map(([, { ports }]) => ports?.[0]?.backends.length)).toEqual([1, 1])
-})
-
-test("a task leaves its port in the very message that tells it to stop", () => {
-  const desk = new Desk(published(new Stage())).open("n1")
-  desk.told.length = 0
-  desk.stage.scale("web", 1).look("web")
-  desk.hear()
-  expect(desk.told).toMatchObject([
-    ["n1", { tasks: [{ desired: "remove" }], ports: [{ backends: [expect.anything()] }] }]
-  ])
-  expect(desk.told[0]?.[1].ports?.[0]?.backends).toHaveLength(1)
 })
 
 test("a node that asks for everything is told everything under the next number", () => {

@@ -131,6 +131,20 @@ test("DI-12 DI-13 what a node reports only moves a task forward, and only its ow
   expect(state()).toBe("failed")
 })
 
+test("what ended before a decision about it was written is given no other end, once all managers hold to that", () => {
+  const endOf = (FeatureLevel: number, state: "rejected" | "orphaned"): string | undefined => {
+    const book = new Book().cluster({ FeatureLevel }).node("n1")
+    book.service("web")
+    const [id = ""] = book.tasks("web", 1, { NodeID: "n1", Status: { Timestamp: "", State: "failed" } })
+    const update = [{ id, Status: { Timestamp: "", State: state } }]
+    book.must({ type: "tasks.change", v: 1, create: [], update, remove: [] })
+    return book.tables.get("task", id)?.Status.State
+  }
+  expect(endOf(7, "rejected")).toBe("rejected")
+  expect(endOf(8, "rejected")).toBe("failed")
+  expect(endOf(8, "orphaned")).toBe("orphaned")
+})
+
 test("a published port has one owner in ingress mode; host ports may repeat, but not beside ingress", () => {
   const book = new Book().cluster()
   const port = (mode: "ingress" | "host", protocol: "tcp" | "udp" = "tcp") => ({

@@ -225,6 +225,36 @@ describe("overlays over several nodes", () => {
   })
 })
 
+test("where traffic goes is confirmed once both the kernel and the published ports are as they were told by then", () => {
+  const routed = (network: Subject) => network.asked.filter(({ _tag }) => _tag === "Tell")
+  const laid = (round: number): NetworkMessage => ({
+    _tag: "Laid",
+    round,
+    report: { bridgeless: [], changed: 0, problems: [] },
+    names: { problems: [] }
+  })
+  const published: NetworkMessage = { _tag: "Published", problems: [] }
+  const tables: NetworkMessage = { _tag: "Tables", tables: [{ networkId: "a" } as OverlayTable] }
+  const publish: NetworkMessage = { _tag: "Publish", ports: [] }
+  const confirm = (seq: number): NetworkMessage => ({ _tag: "Confirm", session: "s", seq })
+  const network = new Subject().tell(tables).tell(publish)
+  // These are already under way: what is told now comes after.
+  network.tell(tables).tell(publish).tell(confirm(7))
+  expect(routed(network.tell(laid(1)))).toEqual([])
+  expect(routed(network.tell(published))).toEqual([])
+  expect(routed(network.tell(laid(2)))).toEqual([])
+  const answer = (seq: number) => ({
+    _tag: "Tell",
+    to: { home: "n1", kind: "session", id: "main" },
+    message: { _tag: "Routed", session: "s", seq }
+  })
+  expect(routed(network.tell(published)) as unknown).toEqual([answer(7)])
+  expect(routed(network.tell(confirm(8))) as unknown).toEqual([answer(8)])
+  // A data plane that does not answer leads nobody astray.
+  network.tell(publish).tell(confirm(9))
+  expect(routed(network.tell({ _tag: "NotPublished", message: "gone" })) as unknown).toEqual([answer(9)])
+})
+
 test("whoever asks is shown what is known of overlays, and how the kernel was found", () => {
   const report = { bridgeless: [], changed: 2, problems: ["no vxlan"] }
   const table = { networkId: "a" } as OverlayTable

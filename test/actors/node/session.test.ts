@@ -109,6 +109,17 @@ const nothingFound: SessionMessage = { _tag: "Surveyed", containers: [] }
 const joined = (): Subject => new Subject().tell(described, nothingFound).answer("Register", registered)
 const holding = (...ids: ReadonlyArray<string>): Subject => joined().tell(assign(1, { tasks: tasks(...ids) }))
 
+test("where an assignment asks for it, the leader is told that traffic goes as that one says", () => {
+  const session = holding()
+  session.tell(assign(2, { ports: [], confirm: true }))
+  expect(session.tags("network/main")).toEqual(["Publish", "Confirm"])
+  expect(session.told("network/main")[1]).toMatchObject({ session: "s1", seq: 2 })
+  session.tell({ _tag: "Routed", session: "s1", seq: 2 })
+  expect(session.told("node/n1")).toEqual([{ _tag: "Routed", session: "s1", seq: 2 }])
+  session.tell({ _tag: "Routed", session: "the one before", seq: 2 })
+  expect(session.told("node/n1")).toEqual([])
+})
+
 describe("a session that begins", () => {
   test("registers as soon as it knows what the machine is", () => {
     const session = new Subject()

@@ -353,6 +353,44 @@ describe("a task that is to stop", () => {
     expect(task.tell(pulled).asks("Create")).toBeUndefined()
   })
 
+  test("is left to the connections that it has taken before it is stopped, for as long as its service says", () => {
+    const reached = { attachments: [{ NetworkID: "net", Addresses: ["10.0.1.5/24"] }] }
+    const plan = {
+      id: "net",
+      name: "net",
+      subnets: [],
+      internal: false,
+      attachable: false,
+      ipv6: false,
+      labels: {},
+      options: {}
+    }
+    const up = (labels: Record<string, string>) =>
+      new Subject().tell(
+        aPursuit({ ...reached, labels }, {}, { networks: [plan] }),
+        { _tag: "Networked", bridges: { net: "br" } },
+        pulled,
+        created(),
+        began()
+      )
+    const task = up({}).tell(aPursuit({ ...reached, desired: "shutdown" }))
+    expect(task.asked).toMatchObject([{ _tag: "Drain", pid: 77, withinMs: 5_000 }])
+    task.tell({ _tag: "Drained" })
+    expect(task.asks("Stop")).toBeDefined()
+    // Asked once: what refuses to stop is stopped again, not waited for again.
+    task.tell(refused("Stop", "busy", true), { _tag: "Again" })
+    expect(task.asks("Stop")).toBeDefined()
+    const labels = { "troupe.drain.timeout": "1m" }
+    expect(up(labels).tell(aPursuit({ ...reached, labels, desired: "shutdown" })).asked).toMatchObject([
+      { withinMs: 60_000 }
+    ])
+    const none = { "troupe.drain.timeout": "0s" }
+    const hasty = up(none).tell(aPursuit({ ...reached, labels: none, desired: "shutdown" }))
+    expect(hasty.asks("Stop")).toBeDefined()
+    const sick = up({}).tell(health("unhealthy"))
+    expect(sick.asks("Stop")).toBeDefined()
+  })
+
   test("stops the container that was being made meanwhile", () => {
     const task = new Subject().tell(aPursuit(), pulled, aPursuit({ desired: "shutdown" }))
     expect(task.asks("Stop")).toBeUndefined()
@@ -510,7 +548,10 @@ describe("whatever comes in whatever order", () => {
   })
 
   test("one action is underway at a time, beside a pull (300 seeds)", () => {
-    const answers = { Find: "Found", Create: "Created", Start: "Began", Stop: "Ceased", Remove: "Removed" }
+    const answers = {
+      ...{ Find: "Found", Create: "Created", Start: "Began" },
+      ...{ Drain: "Drained", Stop: "Ceased", Remove: "Removed" }
+    }
     for (let seed = 1; seed <= 300; seed++) {
       const fresh = Fresh.from(seed)
       const task = new Subject()
