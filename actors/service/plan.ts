@@ -8,7 +8,7 @@ import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Service, Task, UpdateStatus } from "#actors/model/objects.ts"
 import { isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
-import { isTaken } from "#actors/service/retry.ts"
+import { isTaken, standing } from "#actors/service/retry.ts"
 import { type Draft, newTask, type Slot, type View } from "#actors/service/slot.ts"
 
 export interface Pace {
@@ -142,7 +142,7 @@ export function plan(
   const { service, now } = view
   const status = service.UpdateStatus
   if (isPaused(status)) return
-  for (const slot of slots) settleDuplicates(slot, draft, dirty)
+  for (const slot of slots) settleDuplicates(view, slot, draft, dirty)
 
   const underWay = isUnderWay(status)
   const waiting = slots.filter((slot) => needsUpdate(slot, dirty))
@@ -232,9 +232,10 @@ function handOver(
  * A slot holds one task of the present spec and one of those before: of several, the one that has come furthest, then
  * the oldest. What an overtaken update leaves would hold the room that the next one needs.
  */
-function settleDuplicates(slot: Slot, draft: Draft, dirty: (task: Task) => boolean): void {
+function settleDuplicates(view: View, slot: Slot, draft: Draft, dirty: (task: Task) => boolean): void {
   if (slot.wanted.length < 2) return
-  const live = slot.wanted.filter((task) => isLive(task.Status.State))
+  // One that loses its place goes when the other has taken it.
+  const live = slot.wanted.filter((task) => isLive(task.Status.State) && standing(view, task) === "fine")
   keepBest(
     live.filter((task) => !dirty(task)),
     draft

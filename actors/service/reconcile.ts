@@ -1,6 +1,7 @@
 /** Replicated services: slots 1 to N each hold a task; what is missing is added, what is too much goes. */
 import { replicasOf } from "#actors/model/service-facts.ts"
 import { dirtyTest, placeTest } from "#actors/service/dirty.ts"
+import { handOver } from "#actors/service/hand-over.ts"
 import { isRollingBack, judge, plan } from "#actors/service/plan.ts"
 import { filler, mayRestart, tend } from "#actors/service/retry.ts"
 import { Draft, type Slot, type SlotKey, slotsOf, type View } from "#actors/service/slot.ts"
@@ -42,7 +43,10 @@ export function reconcile(view: View): Draft {
   }
   const is = { dirty, fit: placeTest(view) }
   for (const slot of kept) {
-    for (const task of slot.wanted) tend(view, slot, task, draft, is)
+    for (const task of slot.wanted) {
+      const isKept = !is.dirty(task) && is.fit(task)
+      if (!isKept || !handOver(view, slot, task, draft)) tend(view, slot, task, draft, is)
+    }
   }
   plan(view, kept, draft, dirty)
   const known = new Map(slots.map((slot) => [slot.key, slot]))

@@ -23,6 +23,8 @@ export class Laws {
   #index = 0
   /** Milliseconds at which each node was last seen to be down. */
   readonly #downAt = new Map<string, number>()
+  /** When a node was drained last, or last ceased to be. */
+  readonly #drainedAt = new Map<string, number>()
   /** Tasks that were seen to run. */
   readonly #ran = new Set<string>()
   /** Tasks that ended by themselves while they were wanted. */
@@ -73,6 +75,9 @@ export class Laws {
     if (change.kind === "task") this.#hearTask(change.before, change.after)
     if (change.kind === "node" && change.after !== undefined && change.after.Status.State !== "ready")
       this.#downAt.set(id, this.#now())
+    const isDrained = (node?: Node): boolean => node?.Spec.Availability === "drain"
+    if (change.kind === "node" && (isDrained(change.before) || isDrained(change.after)))
+      this.#drainedAt.set(id, this.#now())
   }
 
   #hearTask(before: Task | undefined, after: Task | undefined): void {
@@ -115,7 +120,7 @@ export class Laws {
 
   /**
    * A slot has one task that runs and is to run. Where updates start the next before they stop the last, it has two
-   * for a while, of different versions.
+   * for a while, of different versions; and where the last is on a drained node.
    */
   #checkSlot(task: Task): void {
     const { ledger } = this
@@ -129,6 +134,8 @@ export class Laws {
     }
     const versions = new Set(running.map(({ SpecVersion }) => SpecVersion))
     if (running.length <= (startsFirst(service) ? Math.min(2, versions.size) : 1)) return
+    if (running.length === 2 && !isExclusive(service.Spec) && running.some((one) => this.#wasDrained(one)))
+      return
     this.#break("one task at a time fills a slot", running.map(showTask).join(" and "))
   }
 
@@ -224,9 +231,17 @@ export class Laws {
     }
   }
 
-  /** Its node was given up while it ran there, so nobody waited for it; or it was given a minute, and took longer. */
+  #wasDrained({ NodeID = "", CreatedAt }: Task): boolean {
+    return (this.#drainedAt.get(NodeID) ?? 0) >= Date.parse(CreatedAt)
+  }
+
+  /**
+   * Its node was given up while it ran there, so nobody waited for it; or drained, and another took its place first; or
+   * it was given a minute, and took longer.
+   */
   #isExcused(rival: Task): boolean {
     const created = Date.parse(rival.CreatedAt)
+    if (this.#wasDrained(rival)) return true
     if ((this.#downAt.get(rival.NodeID ?? "") ?? 0) >= created) return true
     if (rival.Status.Message === "task rejected by constraint enforcer") return true
     return rival.DesiredState === "remove" || this.ledger?.get("service", rival.ServiceID) === undefined
