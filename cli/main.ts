@@ -3,6 +3,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Effect } from "effect"
 import { CliError, Command } from "effect/cli"
 import { allow, deny } from "#cli/commands/allow.ts"
+import { autoscale } from "#cli/commands/autoscale.ts"
 import { backup, restore } from "#cli/commands/backup.ts"
 import { doctor } from "#cli/commands/doctor.ts"
 import { log } from "#cli/commands/log.ts"
@@ -35,6 +36,7 @@ const troupe = Command.make("troupe").pipe(
     down,
     status,
     why,
+    autoscale,
     tree,
     trace,
     recorder,

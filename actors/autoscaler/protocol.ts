@@ -1,4 +1,5 @@
 /** What can be said to a service's autoscaler, `leader/autoscaler/<service id>`, and what it answers. */
+import { Schema } from "effect"
 import type { Decision } from "#actors/autoscaler/choose.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Propose, Proposed } from "#actors/ledger/writer.ts"
@@ -37,3 +38,36 @@ export interface Explained {
   /** Those that changed something, newest first. */
   readonly changes: ReadonlyArray<Decision>
 }
+
+const number = Schema.Number
+const optional = Schema.optionalKey
+const Decided = Schema.Struct({
+  at: number,
+  from: number,
+  to: number,
+  running: number,
+  votes: Schema.Array(
+    Schema.Struct({
+      target: Schema.String,
+      goal: number,
+      mean: optional(number),
+      recent: optional(number),
+      wants: optional(number),
+      panics: Schema.Boolean
+    })
+  ),
+  scheduled: optional(number),
+  wanted: number,
+  why: Schema.String
+})
+
+/** For who asks from another process. */
+export const ExplainedAnswer: Schema.Codec<Explained, unknown> = Schema.Struct({
+  _tag: Schema.Literal("Explained"),
+  service: Schema.String,
+  min: number,
+  max: number,
+  problem: optional(Schema.String),
+  now: optional(Decided),
+  changes: Schema.Array(Decided)
+})

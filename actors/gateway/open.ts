@@ -13,6 +13,7 @@ import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
+import { autoscaleRoutes } from "#actors/gateway/routes/autoscale.ts"
 import { backupRoutes } from "#actors/gateway/routes/backup.ts"
 import { logRoutes } from "#actors/gateway/routes/logs.ts"
 import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
@@ -95,6 +96,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     routes: [
       systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
       logRoutes({ gateway, system, headers }),
+      autoscaleRoutes({ gateway, system, headers }),
       metricsRoutes({ text: system.metrics, headers }),
       backupRoutes({ ledger, nodeId, version: options.version, clock, headers }),
       nodeNetworkRoutes({ nodeId, system, headers }),

@@ -1,13 +1,28 @@
-/** `troupe why`: why a task waits, filter by filter, and what would help; or why it is where it is. */
+/**
+ * `troupe why`: why a task waits, filter by filter, and what would help; or why it is where it is. Of a service that
+ * follows its load also what was decided last, and from what.
+ */
 import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { get, socketFlag } from "#cli/client.ts"
+import { ApiError, get, socketFlag } from "#cli/client.ts"
+import { type Scaled, showDecisions } from "#cli/print/autoscale.ts"
 import { showWhy, type WhyTask } from "#cli/print/why.ts"
 
 interface Answer {
   readonly Service?: string
   readonly Tasks: ReadonlyArray<WhyTask>
 }
+
+/** Of most services there are none: they have no such labels. */
+const decisionsOf = (socket: string, { Service: service }: Answer) =>
+  service === undefined
+    ? Effect.succeed(undefined)
+    : get<Scaled>(socket, `/autoscale/${encodeURIComponent(service)}`).pipe(
+        Effect.catchIf(
+          (error) => error instanceof ApiError && error.status === 404,
+          () => Effect.succeed(undefined)
+        )
+      )
 
 const name = Argument.String("name").pipe(
   Argument.withDescription("a task (its id, web.1, or web.1.ID), or a service: what of it waits")
@@ -22,8 +37,14 @@ export const why = Command.make(
   { name, socket: socketFlag, json },
   Effect.fn(function* ({ name: word, socket, json: asJson }) {
     const answer = yield* get<Answer>(socket, `/why/${encodeURIComponent(word)}`)
-    if (asJson) return yield* Console.log(JSON.stringify(answer, null, 2))
-    if (answer.Tasks.length === 0) return yield* Console.log(`no task of ${answer.Service} waits`)
-    yield* Console.log(answer.Tasks.map(showWhy).join("\n\n"))
+    const scaled = yield* decisionsOf(socket, answer)
+    if (asJson) {
+      return yield* Console.log(JSON.stringify({ ...answer, ...(scaled && { Autoscale: scaled }) }, null, 2))
+    }
+    const tasks =
+      answer.Tasks.length === 0
+        ? [`no task of ${answer.Service} waits`]
+        : answer.Tasks.map((task) => showWhy(task))
+    yield* Console.log([...tasks, ...(scaled ? [showDecisions(scaled)] : [])].join("\n\n"))
   })
 ).pipe(Command.withDescription("Why a task waits and what would help, or why it is where it is"))
