@@ -22,6 +22,7 @@ import { welcome } from "#actors/authority/welcome.ts"
 import { Connections, procConnections } from "#actors/drivers/connections.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
+import { EngineClient } from "#actors/drivers/engine/client.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { LiveKernel } from "#actors/drivers/kernel/live.ts"
@@ -34,6 +35,8 @@ import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { secretPlugins } from "#actors/drivers/secret-providers/plugins.ts"
 import { SecretProviders } from "#actors/drivers/secret-providers.ts"
 import { RefusingSecretStore, removeRoot, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
+import { csiPlugins } from "#actors/drivers/volume-plugins/csi.ts"
+import { VolumePlugins, type VolumePluginsService } from "#actors/drivers/volume-plugins.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import type { Membership, MembershipControl, Whereabouts } from "#actors/gateway/gateway.ts"
 import { openGateway } from "#actors/gateway/open.ts"
@@ -406,7 +409,7 @@ const serveMember = Effect.fnUntraced(function* (
     Context.add(Credentials, credentials),
     Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing))
   )
-  if (manager) yield* lead(identity, manager.ledger, system)
+  if (manager) yield* lead(identity, manager.ledger, system, Context.get(drivers, VolumePlugins))
   const natsServer = manager?.nats.server
   const node = yield* system
     .run(
@@ -526,7 +529,8 @@ const openWorker = Effect.fnUntraced(function* (options: NodeOptions, credential
 const lead = Effect.fnUntraced(function* (
   identity: Identity,
   ledger: LedgerService,
-  system: System["Service"]
+  system: System["Service"],
+  plugins: VolumePluginsService
 ) {
   yield* Effect.acquireRelease(
     Effect.sync(() => system.claim("manager")),
@@ -536,6 +540,7 @@ const lead = Effect.fnUntraced(function* (
     Effect.provideService(Ledger, ledger),
     Effect.provideService(System, system),
     Effect.provideService(SecretProviders, secretPlugins()),
+    Effect.provideService(VolumePlugins, plugins),
     Effect.forkScoped
   )
 })
@@ -581,7 +586,19 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
   const dataPlane = names.pipe(Layer.provideMerge(DataPlaneLive.layer(options)))
   const connections =
     options.executor === "docker" ? Layer.succeed(Connections, procConnections) : Layer.empty
-  return Layer.mergeAll(readers, secrets, kernel, dataPlane, connections)
+  return Layer.mergeAll(readers, secrets, kernel, dataPlane, connections, volumePlugins(options, isLocal))
+}
+
+/** What a plugin mounts here an Engine of another machine does not see. */
+const volumePlugins = (options: NodeOptions, isLocal: boolean) => {
+  const places = { sockets: options.csiPlugins, mounts: `${options.runDir}/volumes` }
+  if (options.executor === "process") return Layer.succeed(VolumePlugins, csiPlugins(places))
+  if (!isLocal) return Layer.empty
+  const { dockerHost } = options
+  return Layer.effect(
+    VolumePlugins,
+    EngineClient.pipe(Effect.map((engine) => csiPlugins({ ...places, engine })))
+  ).pipe(Layer.provide(EngineClient.layer({ dockerHost })))
 }
 
 /** Those that are known ahead: 0 stands for any. */

@@ -13,7 +13,7 @@ import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { usualSubnetSize } from "#actors/manager/found.ts"
 import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
-import { runDirOf, usualDataDir, usualSocketOf } from "#cli/places.ts"
+import { runDirOf, usualCsiPluginsOf, usualDataDir, usualSocketOf } from "#cli/places.ts"
 
 export class BadOption extends Schema.TaggedError<BadOption>()("BadOption", {
   flag: Schema.String,
@@ -61,6 +61,8 @@ export interface NodeOptions {
   readonly stuckMs: number | undefined
   /** What the flight recorder may take in memory; 0 for none. */
   readonly recorderBytes: number
+  /** Where CSI plugins that are no plugins of the Engine have their sockets. */
+  readonly csiPlugins: string
   /** How much of its tasks' output the node keeps; undefined for none of it. */
   readonly logMemory: LogMemoryOptions | undefined
 }
@@ -116,6 +118,10 @@ export const nodeFlags = {
   recorder: text(
     "recorder",
     "megabytes of memory for the flight recorder, which keeps what actors decided, or off; default 16"
+  ),
+  csiPlugins: text(
+    "csi-plugins",
+    "folder with the sockets (NAME.sock) of plugins for cluster volumes; default /run/troupe/csi as root"
   ),
   logMemory: text("log-memory", "megabytes on disk for the output of this node's tasks, or off; default 256"),
   logAge: text("log-age", "how long that output is kept: 12h, 7d; default 7d"),
@@ -295,6 +301,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     natsCreds: given("natsCreds"),
     stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5"),
     recorderBytes: yield* recorderBytesOf("recorder", given("recorder") ?? "16"),
+    csiPlugins: resolve(given("csiPlugins") ?? usualCsiPluginsOf(dataDir)),
     logMemory: yield* logMemoryOf(
       given("logMemory") ?? "256",
       given("logAge") ?? "7d",

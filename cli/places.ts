@@ -17,3 +17,7 @@ export function runDirOf(dataDir: string): string {
 /** The Engine API's socket of the node with this data directory. */
 export const usualSocketOf = (dataDir: string): string =>
   isRoot ? "/run/troupe/docker.sock" : join(runDirOf(dataDir), "docker.sock")
+
+/** Where plugins for cluster volumes have their sockets: one place for all nodes of the machine, where root may say so. */
+export const usualCsiPluginsOf = (dataDir: string): string =>
+  isRoot ? "/run/troupe/csi" : join(runDirOf(dataDir), "csi")

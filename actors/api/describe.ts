@@ -60,6 +60,7 @@ function factsOf(kind: Change["kind"], object: Change["after"]): Facts {
     }
     case "secret":
     case "config":
+    case "volume":
     case "cluster": {
       const named = object as { readonly Spec: { readonly Name?: string } }
       return present({ name: named.Spec.Name })

@@ -19,8 +19,11 @@ import type {
   AssignedNetwork,
   AssignedPort,
   AssignedTask,
+  AssignedVolume,
   FromLeader
 } from "#actors/node/protocol.ts"
+import { secretsOf } from "#actors/volumes/secrets-of.ts"
+import { uses } from "#actors/volumes/uses.ts"
 
 /** Everything one node should hold, by id. */
 export interface Goal {
@@ -28,12 +31,19 @@ export interface Goal {
   readonly networks: ReadonlyMap<string, typeof AssignedNetwork.Type>
   readonly secrets: ReadonlyMap<string, AssignedFile>
   readonly configs: ReadonlyMap<string, AssignedFile>
+  readonly volumes: ReadonlyMap<string, AssignedVolume>
 }
 
 type Port = typeof AssignedPort.Type
 type Backends = Port["backends"]
 
-export const nothing: Goal = { tasks: new Map(), networks: new Map(), secrets: new Map(), configs: new Map() }
+export const nothing: Goal = {
+  tasks: new Map(),
+  networks: new Map(),
+  secrets: new Map(),
+  configs: new Map(),
+  volumes: new Map()
+}
 
 /** The part of an `Assign` that the goals decide. */
 export type Assignment = Omit<Extract<FromLeader, { _tag: "Assign" }>, "_tag" | "session" | "seq" | "ports">
@@ -92,7 +102,30 @@ export function goalOf(
       if (config !== undefined) configs.set(config.ID, assignedFile(config))
     }
   }
-  return { tasks, networks, secrets, configs }
+  return { tasks, networks, secrets, configs, volumes: volumesOf(ledger, nodeId) }
+}
+
+/** A volume is a node's from when it has been published to it until the node has said that it let go. */
+function volumesOf(ledger: LedgerReader, nodeId: string): ReadonlyMap<string, AssignedVolume> {
+  const volumes = new Map<string, AssignedVolume>()
+  for (const id of ledger.view(uses).publishedOn(nodeId)) {
+    const volume = ledger.get("volume", id)
+    const status = volume?.PublishStatus.find(({ NodeID }) => NodeID === nodeId)
+    if (volume === undefined || status === undefined) continue
+    const leaving = status.State === "pending-node-unpublish"
+    if (status.State !== "published" && !leaving) continue
+    volumes.set(id, {
+      id,
+      driver: volume.Spec.Driver.Name ?? "",
+      volumeId: volume.Info?.VolumeID ?? "",
+      accessMode: volume.Spec.AccessMode,
+      context: volume.Info?.VolumeContext ?? {},
+      publishContext: status.PublishContext ?? {},
+      secrets: leaving ? {} : secretsOf(ledger, volume),
+      ...(leaving ? { leaving: true as const } : {})
+    })
+  }
+  return volumes
 }
 
 interface Provided {
@@ -160,6 +193,7 @@ function assignedTask(
       : { genericResources: task.AssignedGenericResources }),
     desired,
     state,
+    ...(task.Volumes === undefined ? {} : { volumes: task.Volumes }),
     ...(service?.RegistryAuth === undefined ? {} : { registryAuth: service.RegistryAuth }),
     ...(labels === undefined ? {} : { labels })
   }
@@ -190,6 +224,7 @@ export const completeAssignment = (goal: Goal): Assignment => ({
   networks: [...goal.networks.values()],
   secrets: [...goal.secrets.values()],
   configs: [...goal.configs.values()],
+  ...(goal.volumes.size === 0 ? {} : { volumes: [...goal.volumes.values()] }),
   dropped: []
 })
 
@@ -207,15 +242,20 @@ export function differenceOf(before: Goal, after: Goal): Assignment | undefined 
   )
   const secrets = newcomers(before.secrets, after.secrets)
   const configs = newcomers(before.configs, after.configs)
+  const volumes = [...after.volumes].flatMap(([id, volume]) =>
+    equal(before.volumes.get(id), volume) ? [] : [volume]
+  )
   const removed = leavers(before.tasks, after.tasks)
   const dropped = [
     ...leavers(before.networks, after.networks),
     ...leavers(before.secrets, after.secrets),
-    ...leavers(before.configs, after.configs)
+    ...leavers(before.configs, after.configs),
+    ...leavers(before.volumes, after.volumes)
   ]
-  const news = tasks.length + networks.length + secrets.length + configs.length
+  const news = tasks.length + networks.length + secrets.length + configs.length + volumes.length
   if (news + removed.length + dropped.length === 0) return undefined
-  return { complete: false, tasks, removed, networks, secrets, configs, dropped }
+  const changed = { complete: false, tasks, removed, networks, secrets, configs, dropped }
+  return volumes.length === 0 ? changed : { ...changed, volumes }
 }
 
 /** What a node reported of a task is no news to it. */

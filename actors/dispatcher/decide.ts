@@ -248,6 +248,10 @@ function note(state: DispatcherState, change: Change): void {
     case "node":
       if (change.after === undefined && change.before !== undefined) state.sessions.delete(change.before.ID)
       return
+    case "volume":
+      for (const volume of [change.before, change.after])
+        for (const { NodeID } of volume?.PublishStatus ?? []) state.dirty.add(NodeID)
+      return
     default:
       // Secrets and configs never change what they hold, and one that is in use is not removed.
       return

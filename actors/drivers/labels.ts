@@ -9,6 +9,9 @@ export const isTaskLabel = "com.docker.swarm.task"
 export const serviceLabel = "com.docker.swarm.service.id"
 export const serviceNameLabel = "com.docker.swarm.service.name"
 
+/** On a container: the ids of the cluster volumes that it uses, with commas between. */
+export const volumesLabel = "io.troupe.volumes"
+
 /** On a container or network: the node's id. */
 export const nodeLabel = "com.docker.swarm.node.id"
 /** On a container or network: the cluster's id; two clusters may share an Engine. */

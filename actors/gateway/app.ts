@@ -19,6 +19,7 @@ import { secretRoutes } from "#actors/gateway/routes/secrets.ts"
 import { serviceRoutes } from "#actors/gateway/routes/services.ts"
 import { swarmRoutes } from "#actors/gateway/routes/swarm.ts"
 import { taskRoutes } from "#actors/gateway/routes/tasks.ts"
+import { volumeRoutes } from "#actors/gateway/routes/volumes.ts"
 import { whyRoutes } from "#actors/gateway/routes/why.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import type { Fresh } from "#runtime/ids.ts"
@@ -56,6 +57,7 @@ const routes: ReadonlyArray<Route> = [
   ...networkRoutes,
   ...secretRoutes,
   ...configRoutes,
+  ...volumeRoutes,
   ...distributionRoutes,
   ...whyRoutes
 ]

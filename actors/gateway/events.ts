@@ -20,7 +20,7 @@ export interface EngineEvent {
 
 type Attributes = Readonly<Record<string, string>>
 
-/** The events of one entry of the log, in the order of its changes. Tasks and the cluster have none. */
+/** The events of one entry of the log, in the order of its changes. Tasks, volumes and the cluster have none. */
 export function translate(changes: ChangeSet): ReadonlyArray<EngineEvent> {
   const events: Array<EngineEvent> = []
   for (const change of changes.changes) {
@@ -31,7 +31,7 @@ export function translate(changes: ChangeSet): ReadonlyArray<EngineEvent> {
 }
 
 function toEvent(change: Change, time: number): EngineEvent | undefined {
-  if (change.kind === "task" || change.kind === "cluster") return undefined
+  if (change.kind === "task" || change.kind === "cluster" || change.kind === "volume") return undefined
   const { before, after } = change
   const object = after ?? before
   if (object === undefined) return undefined

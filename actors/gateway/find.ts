@@ -6,7 +6,7 @@ import { type Refusal, refuse } from "#actors/model/errors.ts"
 import type { Network, Task } from "#actors/model/objects.ts"
 import { nameOfTask } from "#actors/model/service-facts.ts"
 
-type Findable = "node" | "service" | "task" | "network" | "secret" | "config"
+type Findable = "node" | "service" | "task" | "network" | "secret" | "config" | "volume"
 
 export const taskName = (reader: LedgerReader, task: Task): string =>
   nameOfTask(reader.get("service", task.ServiceID)?.Spec.Name ?? task.ServiceID, task)

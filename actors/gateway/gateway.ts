@@ -74,7 +74,7 @@ export interface Call {
 export type Handled = Effect.Effect<Answer, Refused | BodyTooLarge>
 
 export interface Route {
-  readonly method: "GET" | "POST" | "DELETE"
+  readonly method: "GET" | "POST" | "PUT" | "DELETE"
   /** In Hono's notation, without a version. */
   readonly path: string
   readonly handle: (gateway: Gateway, call: Call) => Handled

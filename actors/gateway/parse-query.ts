@@ -33,7 +33,7 @@ export function parseSeconds(
 /** `version=`, which every update must name. */
 export function parseVersionIndex(
   query: URLSearchParams,
-  kind: "service" | "node" | "swarm" | "secret" | "config"
+  kind: "service" | "node" | "swarm" | "secret" | "config" | "volume"
 ): { readonly version: number } | Refusal {
   const text = query.get("version") ?? ""
   if (/^\d{1,15}$/.test(text)) return { version: Number(text) }

@@ -33,6 +33,12 @@ import {
   updateService
 } from "#actors/ledger/apply/apply-services.ts"
 import { changeTasks, reportTasks } from "#actors/ledger/apply/apply-tasks.ts"
+import {
+  createVolume,
+  observeVolumes,
+  removeVolume,
+  updateVolume
+} from "#actors/ledger/apply/apply-volumes.ts"
 import type { At, Verdict } from "#actors/ledger/apply/verdict.ts"
 import type { Applied, Command, Entry } from "#actors/ledger/commands.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
@@ -124,6 +130,14 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return relabel(tables, at, "config", command)
     case "config.remove":
       return removeUsable(tables, "config", command.id)
+    case "volume.create":
+      return createVolume(tables, at, command)
+    case "volume.update":
+      return updateVolume(tables, at, command)
+    case "volume.observe":
+      return observeVolumes(tables, at, command)
+    case "volume.remove":
+      return removeVolume(tables, at, command)
     default:
       return never(command)
   }

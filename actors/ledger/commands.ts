@@ -17,12 +17,16 @@ import {
   NodeDescription,
   NodeStatus,
   PlacementReason,
+  publishStates,
   Secret,
   Service,
   Task,
   TaskStatus,
   taskStates,
-  UpdateStatus
+  UpdateStatus,
+  Volume,
+  VolumeAttachment,
+  VolumeInfo
 } from "#actors/model/objects.ts"
 import { GenericResource, NodeSpec, ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
 import { Authority, Incarnation, Roots } from "#actors/model/trust.ts"
@@ -56,6 +60,8 @@ export const TaskPatch = Schema.Struct({
   DesiredState: optional(Schema.Literals(taskStates)),
   Attachments: optional(Schema.Array(Attachment)),
   AssignedGenericResources: optional(Schema.Array(GenericResource)),
+  /** Skipped as a whole where one of them is not to be had; published to the task's node from now on. */
+  Volumes: optional(Schema.Array(VolumeAttachment)),
   Reason: optional(PlacementReason)
 })
 export type TaskPatch = typeof TaskPatch.Type
@@ -185,7 +191,42 @@ export const Command = Schema.Union([
   command("secret.remove", { id: text }),
   command("config.create", { config: fresh(Config.fields) }),
   command("config.update", { id: text, version: whole, name: text, labels }),
-  command("config.remove", { id: text })
+  command("config.remove", { id: text }),
+
+  command("volume.create", { volume: fresh(Volume.fields) }),
+  /** Nothing else of a volume can change. */
+  command("volume.update", {
+    id: text,
+    version: whole,
+    availability: Volume.fields.Spec.fields.Availability
+  }),
+  /**
+   * How far volumes have come, as the leader and the nodes see it. Each step is taken only from the one before it; others
+   * are skipped, and their volumes named in the result.
+   */
+  command("volume.observe", {
+    volumes: Schema.Array(
+      Schema.Struct({
+        id: text,
+        /** The plugin has made it. */
+        info: optional(VolumeInfo),
+        nodes: optional(
+          Schema.Array(
+            Schema.Struct({
+              node: text,
+              state: Schema.Literals([...publishStates, "unpublished"]),
+              context: optional(labels),
+              plugin: optional(text)
+            })
+          )
+        ),
+        /** The plugin has deleted it. */
+        deleted: optional(Schema.Literal(true))
+      })
+    )
+  }),
+  /** Refused while it is published, unless by `force`, which forgets it and asks no plugin. */
+  command("volume.remove", { id: text, force: Schema.Boolean })
 ])
 export type Command = typeof Command.Type
 

@@ -36,7 +36,11 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "secret.remove": 1,
   "config.create": 1,
   "config.update": 1,
-  "config.remove": 1
+  "config.remove": 1,
+  "volume.create": 1,
+  "volume.update": 1,
+  "volume.observe": 1,
+  "volume.remove": 1
 }
 
 export const encodeEntry = (entry: Entry): Uint8Array => Buffer.from(JSON.stringify(entry))

@@ -11,17 +11,18 @@
  *     7  `node.attach`, `node.detach`
  *     8  secrets whose driver keeps them; earlier leaders give tasks an empty file. `tasks.change` gives no ended task another
  *        end. A node confirms where traffic goes
+ *     9  `volume.create`, `volume.update`, `volume.observe`, `volume.remove`, and tasks that use volumes
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 8
+export const featureLevel = 9
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
- * own addresses, and those of containers that people attach; secrets that are kept elsewhere;
- * or what a node can be asked for.
+ * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
+ * volumes; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -31,7 +32,8 @@ export const levelOf = {
   "node.attach": 7,
   "secret.create with a driver": 8,
   "tasks.change leaves an end as it is": 8,
-  confirm: 8
+  confirm: 8,
+  "volume.create": 9
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

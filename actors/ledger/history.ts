@@ -162,7 +162,7 @@ const countOf = (read: LedgerReader): number => kinds.reduce((sum, kind) => sum 
 function copy(read: LedgerReader, base: LedgerTables): void {
   const cluster = read.cluster()
   if (cluster) base.setCluster(hide("cluster", cluster))
-  for (const kind of ["node", "network", "secret", "config"] as const) {
+  for (const kind of ["node", "network", "secret", "config", "volume"] as const) {
     for (const object of read.all(kind)) base.put(kind, hide(kind, object))
   }
   for (const service of read.all("service")) {

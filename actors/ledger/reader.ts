@@ -12,7 +12,8 @@ import type {
   Secret,
   Service,
   Task,
-  TaskState
+  TaskState,
+  Volume
 } from "#actors/model/objects.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
 
@@ -23,6 +24,7 @@ export interface Tables {
   readonly network: Network
   readonly secret: Secret
   readonly config: Config
+  readonly volume: Volume
 }
 export type Kind = keyof Tables
 
@@ -36,7 +38,7 @@ export interface LedgerReader {
   readonly get: <K extends Kind>(kind: K, id: string) => Tables[K] | undefined
   readonly all: <K extends Kind>(kind: K) => IterableIterator<Tables[K]>
   readonly count: (kind: Kind) => number
-  readonly byName: <K extends "service" | "network" | "secret" | "config">(
+  readonly byName: <K extends "service" | "network" | "secret" | "config" | "volume">(
     kind: K,
     name: string
   ) => Tables[K] | undefined

@@ -55,7 +55,8 @@ const record = {
   /** What tasks name by number: a number and an id, or the next word. */
   text: 12,
   word: 13,
-  tasks: 14
+  tasks: 14,
+  volume: 15
 } as const
 const kindOf = new Map<number, Kind>(kinds.map((kind) => [record[kind], kind]))
 

@@ -39,7 +39,7 @@ export interface Frozen {
 
 /** All that there are only thousands of. */
 type Lesser = Exclude<Kind, "task">
-export const lesserKinds: ReadonlyArray<Lesser> = ["node", "network", "secret", "config", "service"]
+export const lesserKinds: ReadonlyArray<Lesser> = ["node", "network", "secret", "config", "volume", "service"]
 /** What both kinds of tables have in common. */
 interface Rows<T> {
   readonly size: number
@@ -53,11 +53,11 @@ interface Rows<T> {
 /** Services before tasks, so that a task finds its spec version when it is put back from a snapshot. */
 export const kinds: ReadonlyArray<Kind> = [...lesserKinds, "task"]
 
-type Named = "service" | "network" | "secret" | "config"
+type Named = "service" | "network" | "secret" | "config" | "volume"
 const nameOf = (kind: Kind, object: Tables[Kind]): string | undefined => {
   if (kind === "network") return (object as Tables["network"]).Name
-  if (kind === "service" || kind === "secret" || kind === "config") {
-    return (object as Tables["service" | "secret" | "config"]).Spec.Name
+  if (kind === "service" || kind === "secret" || kind === "config" || kind === "volume") {
+    return (object as Tables["service" | "secret" | "config" | "volume"]).Spec.Name
   }
   return undefined
 }
@@ -81,7 +81,8 @@ export class LedgerTables implements LedgerReader {
     service: new Table(),
     network: new Table(),
     secret: new Table(),
-    config: new Table()
+    config: new Table(),
+    volume: new Table()
   }
   readonly #names = new Map<string, string>()
   readonly #using = new IdSets<string>()
@@ -215,7 +216,8 @@ export class LedgerTables implements LedgerReader {
         service: this.#tables.service.freeze(),
         network: this.#tables.network.freeze(),
         secret: this.#tables.secret.freeze(),
-        config: this.#tables.config.freeze()
+        config: this.#tables.config.freeze(),
+        volume: this.#tables.volume.freeze()
       },
       tasks: this.#tasks.freeze()
     }
@@ -226,7 +228,11 @@ export class LedgerTables implements LedgerReader {
     const sum = new HashSum()
     const part = { a: 0, b: 0 }
     const add = (name: string, a: number, b: number): void => sum.add(hashInto(part, [name, a, b]))
-    for (const kind of kinds) add(kind, this.#of(kind).hash.a, this.#of(kind).hash.b)
+    for (const kind of kinds) {
+      // Releases that know no volumes must say the same of a state without any.
+      if (kind === "volume" && this.#tables.volume.size === 0) continue
+      add(kind, this.#of(kind).hash.a, this.#of(kind).hash.b)
+    }
     add("spec", this.#specTable.hash.a, this.#specTable.hash.b)
     add("position", this.index, this.time)
     sum.add(hashInto(part, this.#cluster ?? null))

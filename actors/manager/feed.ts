@@ -17,7 +17,8 @@ import {
   reaperAt,
   route,
   schedulerAt,
-  serviceAt
+  serviceAt,
+  volumesAt
 } from "#actors/manager/route.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { look } from "#actors/service/protocol.ts"
@@ -91,7 +92,8 @@ function lookEverywhere(state: FeedState): FeedStep {
     tell(allocatorAt, { _tag: "Look" }),
     tell(schedulerAt, { _tag: "Look" }),
     tell(dispatcherAt, { _tag: "Refresh" }),
-    tell(reaperAt, { _tag: "Scan" })
+    tell(reaperAt, { _tag: "Scan" }),
+    tell(volumesAt, { _tag: "Look" })
   )
   if (leads.length === 0) return stay(state, ...actions)
   return stay(state, ...actions, propose("this node leads", [{ type: "node.observe", v: 1, nodes: leads }]))

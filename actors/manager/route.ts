@@ -3,15 +3,17 @@ import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Change, ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { ReaperMessage } from "#actors/manager/reaper.ts"
-import type { Cluster, Node, Task } from "#actors/model/objects.ts"
+import type { Cluster, Node, Task, Volume } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
+import { usesVolume } from "#actors/model/volume-facts.ts"
 import { hasPlace } from "#actors/network/allot.ts"
 import { gatewayOn, waitsForGateway } from "#actors/network/allot-gateways.ts"
 import { isPlaced, reach } from "#actors/network/reach.ts"
 import type { SchedulerMessage } from "#actors/scheduler/protocol.ts"
 import { look } from "#actors/service/protocol.ts"
+import type { VolumesMessage } from "#actors/volumes/protocol.ts"
 import { type CommonAction, dismiss, spawn, tell } from "#runtime/actions.ts"
 import { type Address, address } from "#runtime/address.ts"
 
@@ -20,6 +22,7 @@ export const allocatorAt = address(home, "allocator", "main")
 export const schedulerAt = address(home, "scheduler", "main")
 export const dispatcherAt = address(home, "dispatcher", "main")
 export const reaperAt = address(home, "reaper", "main")
+export const volumesAt = address(home, "volumes", "main")
 export const serviceAt = (id: string): Address => address(home, "service", id)
 
 const toScheduler = (message: SchedulerMessage): CommonAction => tell(schedulerAt, message)
@@ -44,6 +47,7 @@ class Audience {
   readonly failures: Array<CommonAction> = []
   allocator = false
   scheduler = false
+  volumes = false
 }
 
 /** The actions by which the leader's actors hear of `set`. */
@@ -52,6 +56,7 @@ export function route(to: Route, set: ChangeSet): ReadonlyArray<CommonAction> {
   for (const change of set.changes) hear(to, change, audience)
   const actions: Array<CommonAction> = [...audience.started, ...audience.failures]
   if (audience.allocator) actions.push(tell(allocatorAt, { _tag: "Look" }))
+  if (audience.volumes) actions.push(tell(volumesAt, { _tag: "Look" } satisfies VolumesMessage))
   if (audience.scheduler) actions.push(toScheduler({ _tag: "Look" }))
   const changes = set.changes.filter(concernsDispatcher)
   if (changes.length > 0) actions.push(toDispatcher({ _tag: "Changed", changes }))
@@ -96,6 +101,9 @@ function hear(to: Route, change: Change, audience: Audience): void {
           audience.services.add(service.ID)
       }
       return
+    case "volume":
+      hearVolume(to, change.before, change.after, audience)
+      return
     case "cluster":
       // Tasks that ended long ago may be more than are to be kept.
       if (historyLimit(change.before) !== historyLimit(change.after))
@@ -105,6 +113,24 @@ function hear(to: Route, change: Change, audience: Audience): void {
       return
     default:
       return
+  }
+}
+
+/** Tasks may have waited for it, and those that use one which is drained go elsewhere. */
+function hearVolume(
+  { ledger }: Route,
+  before: Volume | undefined,
+  after: Volume | undefined,
+  audience: Audience
+): void {
+  audience.volumes = true
+  audience.scheduler = true
+  if (after?.Spec.Availability !== "drain" || before?.Spec.Availability === "drain") return
+  for (const { NodeID } of after.PublishStatus) {
+    for (const task of ledger.tasksOfNode(NodeID)) {
+      const isTheirs = usesVolume(task, after.ID) && ledger.get("service", task.ServiceID) !== undefined
+      if (isTheirs) audience.services.add(task.ServiceID)
+    }
   }
 }
 
@@ -136,6 +162,7 @@ function hearTask(to: Route, before: Task | undefined, after: Task | undefined, 
       })
     )
   }
+  if (task.Volumes !== undefined && (ended || after === undefined)) audience.volumes = true
   const isReapable = after !== undefined && (ended || !isWanted(after) || before === undefined)
   if (concernsGateways(to.ledger, before, after)) audience.allocator = true
   if (isReapable) audience.reaped.push(after)
@@ -174,6 +201,7 @@ function hearNode(to: Route, before: Node | undefined, after: Node | undefined, 
   if (before === undefined) audience.started.push(spawn("node", id, to.nodeProps))
   if (after === undefined) audience.started.push(dismiss("node", id))
   audience.scheduler = true
+  if (before?.Description?.CSIInfo !== after?.Description?.CSIInfo) audience.volumes = true
   // The ingress network is on every node that can have it.
   const isOther = before?.Description?.Executor !== after?.Description?.Executor
   if (before === undefined || isOther || before.Attached !== after?.Attached) audience.allocator = true

@@ -11,6 +11,7 @@ import { allocator } from "#actors/network/allocator.ts"
 import { node } from "#actors/node/actor.ts"
 import { scheduler } from "#actors/scheduler/actor.ts"
 import { service } from "#actors/service/actor.ts"
+import { volumes } from "#actors/volumes/actor.ts"
 import { many, permanent, type SupervisorSpec, supervisor } from "#runtime/supervisor.ts"
 
 export interface LeaderProps {
@@ -43,6 +44,7 @@ export const leaderTree = ({ ledger, nodeId, raftId, term }: LeaderProps): Super
       permanent(dispatcher, { props: { ledger, nodeId }, stopWithin }),
       many(service, { stopWithin }),
       many(autoscaler, { stopWithin }),
+      permanent(volumes, { props: { ledger }, stopWithin }),
       permanent(reaper, { props: { ledger }, stopWithin }),
       // What it does never ends by itself.
       permanent(feed, { props: { ledger, nodeId }, stopWithin: 0 })

@@ -15,7 +15,9 @@ import {
   PortConfig,
   SecretSpec,
   ServiceSpec,
-  SwarmSpec
+  SwarmSpec,
+  Topology,
+  VolumeSpec
 } from "#actors/model/spec.ts"
 import { Incarnation, ManagerPorts, NatsKeys, Roots } from "#actors/model/trust.ts"
 
@@ -69,6 +71,10 @@ export const Attachment = Schema.Struct({
 })
 export type Attachment = typeof Attachment.Type
 
+/** Which volume the scheduler gave a task for the mount with this source and target. */
+export const VolumeAttachment = Schema.Struct({ ID: text, Source: text, Target: text })
+export type VolumeAttachment = typeof VolumeAttachment.Type
+
 /** Why a task is where it is: the losers per filter, in Swarm's words, and the rank that decided. */
 export const PlacementReason = Schema.Struct({
   Node: text,
@@ -91,6 +97,8 @@ export const Task = Schema.Struct({
   StartAfter: optional(text),
   Attachments: optional(Schema.Array(Attachment)),
   AssignedGenericResources: optional(Schema.Array(GenericResource)),
+  /** One for each of its mounts of cluster volumes. */
+  Volumes: optional(Schema.Array(VolumeAttachment)),
   JobIteration: optional(Version),
   Reason: optional(PlacementReason)
 })
@@ -152,6 +160,17 @@ export const NodeDescription = Schema.Struct({
     Plugins: optional(Schema.Array(Schema.Struct({ Type: text, Name: text })))
   }),
   TLSInfo: optional(Schema.Struct({ TrustRoot: text, CertIssuerSubject: text, CertIssuerPublicKey: text })),
+  /** Its plugins for cluster volumes, and what each knows the node by. */
+  CSIInfo: optional(
+    Schema.Array(
+      Schema.Struct({
+        PluginName: text,
+        NodeID: text,
+        MaxVolumesPerNode: optional(whole),
+        AccessibleTopology: optional(Topology)
+      })
+    )
+  ),
   /** Which executor runs tasks there: `docker` or `process`. */
   Executor: optional(text),
   /** The newest entries of the log that it understands; 1 where it does not say. See `Cluster.FeatureLevel`. */
@@ -232,6 +251,46 @@ export type Secret = typeof Secret.Type
 
 export const Config = Schema.Struct({ ...Meta, Spec: ConfigSpec })
 export type Config = typeof Config.Type
+
+/** How far a volume has come on its way to a node, or back; in this order. */
+export const publishStates = [
+  "pending-publish",
+  "published",
+  "pending-node-unpublish",
+  "pending-controller-unpublish"
+] as const
+export type PublishState = (typeof publishStates)[number]
+
+export const PublishStatus = Schema.Struct({
+  NodeID: text,
+  State: Schema.Literals(publishStates),
+  /** What the plugin's controller says to the plugin on the node. */
+  PublishContext: optional(Labels),
+  /** What the plugin knows the node by; it may have forgotten, and the node be gone, when the volume is taken back. */
+  PluginNode: optional(text)
+})
+export type PublishStatus = typeof PublishStatus.Type
+
+/** What the plugin says of a volume that it has made. */
+export const VolumeInfo = Schema.Struct({
+  VolumeID: text,
+  CapacityBytes: whole,
+  VolumeContext: Labels,
+  AccessibleTopology: Schema.Array(Topology)
+})
+export type VolumeInfo = typeof VolumeInfo.Type
+
+/** A cluster volume: made by a CSI plugin, and published to the nodes whose tasks use it. */
+export const Volume = Schema.Struct({
+  ...Meta,
+  Spec: VolumeSpec,
+  /** Absent until the plugin has made it. */
+  Info: optional(VolumeInfo),
+  PublishStatus: Schema.Array(PublishStatus),
+  /** It is removed as soon as the plugin has deleted it; nobody may use it any more. */
+  PendingDelete: optional(Schema.Literal(true))
+})
+export type Volume = typeof Volume.Type
 
 export const Cluster = Schema.Struct({
   ...Meta,

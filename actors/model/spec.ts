@@ -204,6 +204,56 @@ export const SecretSpec = shape({
   Driver: DriverSpec,
   Templating: DriverSpec
 })
+/** Domains and where in them: `{"zone": "b"}`. */
+export const Topology = shape({ Segments: Labels })
+const AccessibilityRequirements = shape({
+  Requisite: Schema.Array(Topology),
+  Preferred: Schema.Array(Topology)
+})
+const CapacityRange = shape({ RequiredBytes: whole, LimitBytes: whole })
+const MountVolume = shape({ FsType: text, MountFlags: texts })
+const BlockVolume = shape({})
+
+/** As it is asked for: what is no scope, sharing or availability is refused in the Engine's words. */
+export const ClusterVolumeSpec = shape({
+  Group: text,
+  AccessMode: shape({
+    Scope: text,
+    Sharing: text,
+    MountVolume,
+    BlockVolume
+  }),
+  Secrets: Schema.Array(shape({ Key: text, Secret: text })),
+  AccessibilityRequirements,
+  CapacityRange,
+  Availability: text
+})
+export const VolumeCreateRequest = shape({
+  Name: text,
+  Driver: text,
+  DriverOpts: Labels,
+  Labels,
+  ClusterVolumeSpec
+})
+export const VolumeUpdateRequest = shape({ Spec: ClusterVolumeSpec })
+
+/** A cluster volume as it is kept: what was asked for, whole, with secrets by their ids. */
+export const VolumeSpec = Schema.Struct({
+  Name: text,
+  Labels,
+  Driver: DriverSpec,
+  Group: text,
+  AccessMode: Schema.Struct({
+    Scope: Schema.Literals(["single", "multi"]),
+    Sharing: Schema.Literals(["none", "readonly", "onewriter", "all"]),
+    MountVolume: Schema.optionalKey(MountVolume),
+    BlockVolume: Schema.optionalKey(BlockVolume)
+  }),
+  Secrets: Schema.Array(Schema.Struct({ Key: text, Secret: text })),
+  AccessibilityRequirements: Schema.optionalKey(AccessibilityRequirements),
+  CapacityRange: Schema.optionalKey(CapacityRange),
+  Availability: Schema.Literals(["active", "pause", "drain"])
+})
 export const ConfigSpec = shape({ Name: text, Labels, Data: text, Templating: DriverSpec })
 
 export const IpamConfig = shape({ Subnet: text, IPRange: text, Gateway: text, AuxiliaryAddresses: Labels })
@@ -299,4 +349,8 @@ export type ConfigSpec = typeof ConfigSpec.Type
 export type IpamConfig = typeof IpamConfig.Type
 export type Ipam = typeof Ipam.Type
 export type NetworkCreateRequest = typeof NetworkCreateRequest.Type
+export type Topology = typeof Topology.Type
+export type ClusterVolumeSpec = typeof ClusterVolumeSpec.Type
+export type VolumeCreateRequest = typeof VolumeCreateRequest.Type
+export type VolumeSpec = typeof VolumeSpec.Type
 export type SwarmSpec = typeof SwarmSpec.Type

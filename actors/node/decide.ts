@@ -118,6 +118,8 @@ interface Wanted {
   readonly down?: string
   readonly away?: Absence
   readonly report?: Report
+  /** Volumes that it has let go of. */
+  readonly unmounted?: ReadonlyArray<string>
 }
 
 export interface NodeState {
@@ -275,6 +277,12 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return stay(state, { _tag: "Attach", nodeId: state.id, request: message, asker: moment.asker })
     case "Detach":
       return stay(state, { _tag: "Detach", nodeId: state.id, attached: message.attached })
+    case "Unmounted":
+      if (message.session !== state.session) return stay(state)
+      return write(
+        want(state, { unmounted: [...(state.wanted.unmounted ?? []), ...message.volumes] }),
+        moment
+      )
     case "AskManagers":
       return stay(
         state,
@@ -483,7 +491,7 @@ function write(state: NodeState, moment: Moment): NodeStep {
 }
 
 function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
-  const { registration, description, down, away: absence, report } = state.wanted
+  const { registration, description, down, away: absence, report, unmounted = [] } = state.wanted
   const commands: Array<Command> = []
   const node = state.ledger.get("node", state.id)
   if (node === undefined) return commands
@@ -517,6 +525,20 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
   }
   if (report !== undefined && report.statuses.length > 0) {
     commands.push({ type: "tasks.report", v: 1, node: state.id, statuses: report.statuses })
+  }
+  // It says so again until the leader has it down.
+  const gone = unmounted.filter((id) =>
+    state.ledger
+      .get("volume", id)
+      ?.PublishStatus.some(({ NodeID, State }) => NodeID === state.id && State === "pending-node-unpublish")
+  )
+  if (gone.length > 0) {
+    const step = { node: state.id, state: "pending-controller-unpublish" as const }
+    commands.push({
+      type: "volume.observe",
+      v: 1,
+      volumes: [...new Set(gone)].map((id) => ({ id, nodes: [step] }))
+    })
   }
   return commands
 }

@@ -7,8 +7,14 @@
 import { Schema } from "effect"
 import { Membership, Peer, roles } from "#actors/authority/protocol.ts"
 import { Refusal } from "#actors/model/errors.ts"
-import { Attachment, NodeDescription, TaskStatus, taskStates } from "#actors/model/objects.ts"
-import { GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
+import {
+  Attachment,
+  NodeDescription,
+  TaskStatus,
+  taskStates,
+  VolumeAttachment
+} from "#actors/model/objects.ts"
+import { GenericResource, PortConfig, TaskSpec, VolumeSpec } from "#actors/model/spec.ts"
 import { ManagerPorts } from "#actors/model/trust.ts"
 import { OverlayChange } from "#actors/network/table.ts"
 
@@ -74,6 +80,8 @@ export const FromNode = Schema.Union([
   }),
   /** Told, again and again: these have left their networks. */
   message("Detach", { attached: Schema.Array(text) }),
+  /** Told, again and again while the leader wants it: these volumes are mounted here no longer. */
+  message("Unmounted", { session: text, volumes: Schema.Array(text) }),
   /** Asked; answered by `Managers`. */
   message("AskManagers", {})
 ])
@@ -138,7 +146,9 @@ export const AssignedTask = Schema.Struct({
   /** The service's own labels, for placeholders. */
   labels: optional(Schema.Record(text, text)),
   /** What the scheduler gave this task of what the node declares. */
-  genericResources: optional(Schema.Array(GenericResource))
+  genericResources: optional(Schema.Array(GenericResource)),
+  /** The cluster volumes that it gave it. */
+  volumes: optional(Schema.Array(VolumeAttachment))
 })
 export type AssignedTask = typeof AssignedTask.Type
 
@@ -158,6 +168,22 @@ export type AssignedNetwork = typeof AssignedNetwork.Type
 /** `template` is the driver that fills in what stands in `data`. */
 export const AssignedFile = Schema.Struct({ id: text, name: text, data: text, template: optional(text) })
 export type AssignedFile = typeof AssignedFile.Type
+
+/** A cluster volume that has been published to this node. */
+export const AssignedVolume = Schema.Struct({
+  id: text,
+  /** Its plugin, and the plugin's own name for it. */
+  driver: text,
+  volumeId: text,
+  accessMode: VolumeSpec.fields.AccessMode,
+  context: Schema.Record(text, text),
+  publishContext: Schema.Record(text, text),
+  /** What the plugin asks for, by key. */
+  secrets: Schema.Record(text, text),
+  /** No task here may use it any more: the leader waits to hear that it is not mounted. */
+  leaving: optional(Schema.Literal(true))
+})
+export type AssignedVolume = typeof AssignedVolume.Type
 
 export const AssignedPort = Schema.Struct({
   serviceId: text,
@@ -183,7 +209,9 @@ export const FromLeader = Schema.Union([
     networks: Schema.Array(AssignedNetwork),
     secrets: Schema.Array(AssignedFile),
     configs: Schema.Array(AssignedFile),
-    /** Networks, secrets and configs that no task here needs any more. */
+    /** Volumes that this node has, or is to give back. */
+    volumes: optional(Schema.Array(AssignedVolume)),
+    /** Networks, secrets, configs and volumes that no task here needs any more. */
     dropped: Schema.Array(text),
     /** All published ports of the cluster, whenever any changed; absent otherwise. */
     ports: optional(Schema.Array(AssignedPort)),

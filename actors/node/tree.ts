@@ -9,6 +9,7 @@ import { engineWatch } from "#actors/node/engine-watch/actor.ts"
 import { session } from "#actors/node/session/actor.ts"
 import { stats } from "#actors/node/stats/actor.ts"
 import { task } from "#actors/task/actor.ts"
+import { mounts } from "#actors/volumes/mounts/actor.ts"
 import { many, permanent, type SupervisorSpec, supervisor } from "#runtime/supervisor.ts"
 
 export interface NodeTreeOptions {
@@ -49,6 +50,7 @@ export const nodeTree = ({
       ...(nats ? [permanent(natsServer, { props: { status: nats }, stopWithin: 0 })] : []),
       ...(certified ? [permanent(certificate, { props: { addr } })] : []),
       permanent(network),
+      permanent(mounts, { stopWithin: "1 second" }),
       // Following the Engine never ends by itself.
       permanent(engineWatch, { props: { clusterId }, stopWithin: 0 }),
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.

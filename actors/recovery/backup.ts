@@ -88,4 +88,8 @@ function takeManifest(
 
 /** What a state comes to, in words: `2 nodes, 5 services, …`. */
 export const showCounts = ({ counts }: Replayed): string =>
-  kinds.map((kind) => `${counts[kind]} ${kind}${counts[kind] === 1 ? "" : "s"}`).join(", ")
+  kinds
+    // A backup of an earlier release counts none, and most clusters have none.
+    .filter((kind) => kind !== "volume" || (counts[kind] ?? 0) > 0)
+    .map((kind) => `${counts[kind]} ${kind}${counts[kind] === 1 ? "" : "s"}`)
+    .join(", ")

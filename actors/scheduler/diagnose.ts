@@ -169,6 +169,19 @@ const explainers: Readonly<Record<Exclude<RuleName, "max replicas">, Explain>> =
     const taken = wants.hostPorts.filter((port) => hostPorts?.has(port) === true)
     const change = `free ${taken.join(", ")} on ${nameOf(node)}, add a node, or publish another port of ${service}`
     return { rule: "host ports", reason: `${taken.join(", ")} in use`, change, cost: 3 }
+  },
+
+  volumes: ({ node }, { wants: { volumeMounts, uses }, service }) => {
+    const unmet = volumeMounts.filter((mount) => uses.choose(node, [mount]) === undefined)
+    // Where each has one by itself, it is the same one.
+    const sources = [...new Set((unmet.length === 0 ? volumeMounts : unmet).map(({ Source = "" }) => Source))]
+    const change = `make ${sources.join(" and ")} available to ${service} on ${nameOf(node)}: docker volume ls --cluster`
+    return {
+      rule: "volumes",
+      reason: `no volume for ${sources.join(", ")}`,
+      change,
+      cost: 2 * sources.length
+    }
   }
 }
 

@@ -1,10 +1,12 @@
 /** One rule per reason why a node cannot take a task, each with Swarm's words for it. */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Node } from "#actors/model/objects.ts"
-import type { Platform, TaskSpec } from "#actors/model/spec.ts"
+import type { MountSpec, Platform, TaskSpec } from "#actors/model/spec.ts"
+import { clusterMounts } from "#actors/model/volume-facts.ts"
 import { type Demand, demandOf, hostPortsOf } from "#actors/scheduler/demand.ts"
 import { type Constraint, matches, parseConstraints } from "#actors/scheduler/match.ts"
 import type { Room } from "#actors/scheduler/rooms.ts"
+import { type Uses, uses } from "#actors/volumes/uses.ts"
 
 /** Everything a rule may ask about a group of identical tasks. */
 export interface Wanted {
@@ -18,6 +20,9 @@ export interface Wanted {
   readonly plugins: ReadonlyArray<string>
   /** The log driver that must be there, where the node says which it has. */
   readonly logDriver: string | undefined
+  /** Mounts of cluster volumes, and who knows which volume is free for them. */
+  readonly volumeMounts: ReadonlyArray<MountSpec>
+  readonly uses: Uses
   /** Labels to spread over, outermost first. */
   readonly spreadOver: ReadonlyArray<string>
   /** 0 for no limit. It alone is about the service; groups that want the same otherwise are one to the other rules. */
@@ -38,6 +43,8 @@ export function wanted(ledger: LedgerReader, serviceId: string, specVersion: num
     platforms: Platforms,
     plugins: pluginsOf(ledger, spec),
     logDriver: log === "" || log === "none" ? undefined : log,
+    volumeMounts: clusterMounts(spec),
+    uses: ledger.view(uses),
     spreadOver: Preferences.flatMap(({ Spread }) => Spread?.SpreadDescriptor ?? []),
     maxReplicas: MaxReplicas
   }
@@ -45,7 +52,7 @@ export function wanted(ledger: LedgerReader, serviceId: string, specVersion: num
 
 /** Equal for all that the same nodes suit, and in the same branches. */
 export function likeness(wants: Wanted): string {
-  const { demand, maxReplicas: _perService, logDriver = "", unreadable, ...lists } = wants
+  const { demand, maxReplicas: _perService, uses: _common, logDriver = "", unreadable, ...lists } = wants
   let text = `${demand.cpus} ${demand.memory} ${unreadable} ${logDriver}`
   if (demand.generic.size > 0) text += ` generic ${JSON.stringify([...demand.generic])}`
   for (const [name, list] of Object.entries(lists))
@@ -109,6 +116,12 @@ export const rules = [
     admits: ({ hostPorts }, wants) =>
       hostPorts === undefined || !wants.hostPorts.some((port) => hostPorts.has(port)),
     explain: (nodes) => `host-mode port already in use on ${onNodes(nodes)}`
+  },
+  {
+    name: "volumes",
+    admits: ({ node }, { volumeMounts, uses }) =>
+      volumeMounts.length === 0 || uses.choose(node, volumeMounts) !== undefined,
+    explain: (nodes) => `cannot fulfill requested CSI volume mounts on ${onNodes(nodes)}`
   }
 ] as const satisfies ReadonlyArray<Rule>
 

@@ -6,6 +6,7 @@
  */
 import type { TaskPatch } from "#actors/ledger/commands.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { VolumeAttachment } from "#actors/model/objects.ts"
 import type { GenericResource } from "#actors/model/spec.ts"
 import { toIso } from "#actors/model/time.ts"
 import type { Failures } from "#actors/scheduler/failures.ts"
@@ -14,6 +15,7 @@ import { type Fixed, type Group, queue, type Waiting } from "#actors/scheduler/q
 import { type Room, type Rooms, rooms as roomsOf } from "#actors/scheduler/rooms.ts"
 import { Spread } from "#actors/scheduler/spread.ts"
 import { Walk } from "#actors/scheduler/walk.ts"
+import { assert } from "#runtime/assert.ts"
 
 export interface PlaceInput {
   /** Milliseconds since the epoch. */
@@ -43,6 +45,8 @@ interface Taken {
   readonly serviceId: string
   readonly wants: Wanted
   readonly given: ReadonlyArray<GenericResource>
+  readonly taskId: string
+  readonly volumes: ReadonlyArray<VolumeAttachment>
 }
 
 class Turn {
@@ -102,8 +106,9 @@ class Turn {
 
   /** What was taken is the ledger's to count, once it is written there. */
   giveBack(): void {
-    for (const { room, serviceId, wants, given } of this.#taken) {
+    for (const { room, serviceId, wants, given, taskId, volumes } of this.#taken) {
       this.#rooms.giveBack(room, serviceId, wants.demand, wants.hostPorts, given)
+      wants.uses.giveBack(taskId, volumes)
     }
   }
 
@@ -126,7 +131,10 @@ class Turn {
   ): void {
     const Reason = { Node: room.node.ID, Rejected, Rank: `${own} tasks of this service, ${room.tasks} tasks` }
     const given = this.#rooms.take(room, serviceId, wants.demand, wants.hostPorts)
-    this.#taken.push({ room, serviceId, wants, given })
+    const volumes = wants.volumeMounts.length === 0 ? [] : wants.uses.choose(room.node, wants.volumeMounts)
+    assert(volumes !== undefined, "a node that suits has a volume for every mount")
+    wants.uses.take(id, room.node.ID, volumes, wants.volumeMounts)
+    this.#taken.push({ room, serviceId, wants, given, taskId: id, volumes })
     this.patches.push({
       id,
       version,
@@ -137,7 +145,8 @@ class Turn {
         Message: "scheduler assigned task to node"
       },
       Reason,
-      ...(given.length === 0 ? {} : { AssignedGenericResources: given })
+      ...(given.length === 0 ? {} : { AssignedGenericResources: given }),
+      ...(volumes.length === 0 ? {} : { Volumes: volumes })
     })
   }
 

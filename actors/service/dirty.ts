@@ -1,5 +1,5 @@
 /** Which tasks no longer are what their service asks for, and which nodes suit it. */
-import type { Node, Service, Task } from "#actors/model/objects.ts"
+import type { Node, Service, Task, VolumeAttachment } from "#actors/model/objects.ts"
 import { isIngress, networksOf, sameTemplate, showPort } from "#actors/model/service-facts.ts"
 import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore } from "#actors/model/task-state.ts"
@@ -18,15 +18,17 @@ export function fitTest(view: View): (node: Node) => boolean {
 }
 
 /**
- * True while the task's node, if it has one, suits the service, and has room for the task. Whether the node is there is
+ * True while the task's node, if it has one, suits the service, and has room for the task, whose volumes are not drained. Whether the node is there is
  * another question.
  */
 export function placeTest(view: View): (task: Task) => boolean {
   const fits = fitTest(view)
   const isSurplus = surplusTest(view.ledger)
+  const isDrained = ({ ID: id }: VolumeAttachment): boolean =>
+    view.ledger.get("volume", id)?.Spec.Availability === "drain"
   return (task) => {
     const node = nodeOf(view.ledger, task)
-    return node === undefined || (fits(node) && !isSurplus(task))
+    return node === undefined || (fits(node) && !isSurplus(task) && task.Volumes?.some(isDrained) !== true)
   }
 }
 

@@ -21,6 +21,7 @@ import {
   type TaskWork,
   unborn
 } from "#actors/task/work.ts"
+import type { MountsMessage } from "#actors/volumes/mounts/protocol.ts"
 import { type CommonAction, cancel, later, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { never } from "#runtime/assert.ts"
@@ -122,6 +123,17 @@ function take(turn: Turn, message: TaskMessage): Turn {
     case "AskAgain":
       task.asking = false
       return turn
+    case "Mounted":
+      task.mountPoints = { ...task.mountPoints, ...message.points }
+      task.askingForMounts = false
+      turn.actions.push(cancel("mounts"))
+      return turn
+    case "NotMounted":
+      // The actor of mounts goes on trying.
+      return isBefore(task.status.State, "starting") && task.pursuit ? note(turn, message.message) : turn
+    case "AskForMounts":
+      task.askingForMounts = false
+      return turn
     default:
       return never(message)
   }
@@ -194,6 +206,13 @@ function prepare(turn: Turn, pursuit: Pursue): Turn {
     sayTo(turn, "network", { _tag: "Need", taskId: task.id, plans: needed })
     actions.push(later("networks", networkPatienceMs, { _tag: "AskAgain" } satisfies TaskMessage))
   }
+  const volumes = (assigned.volumes ?? []).map(({ ID }) => ID)
+  const unmounted = volumes.some((id) => task.mountPoints[id] === undefined)
+  if (unmounted && !task.askingForMounts) {
+    task.askingForMounts = true
+    sayTo(turn, "mounts", { _tag: "Need", taskId: task.id, volumes })
+    actions.push(later("mounts", networkPatienceMs, { _tag: "AskForMounts" } satisfies TaskMessage))
+  }
   if (task.pull === "unasked") {
     task.pull = "underway"
     actions.push({
@@ -202,8 +221,8 @@ function prepare(turn: Turn, pursuit: Pursue): Turn {
       ...(assigned.registryAuth !== undefined && { registryAuth: assigned.registryAuth })
     })
   }
-  if (missing || task.pull !== "done") return turn
-  const described = describe(pursuit, task.bridges, task.resolver)
+  if (missing || unmounted || task.pull !== "done") return turn
+  const described = describe(pursuit, task.bridges, task.resolver, task.mountPoints)
   if ("problem" in described) return fail(turn, described.problem)
   task.doing = "Create"
   actions.push({ _tag: "Create", name: assigned.name, request: described.request, files: described.files })
@@ -438,7 +457,8 @@ function report(turn: Turn, status: TaskStatus): Turn {
 
 function sayTo(turn: Turn, kind: "session", message: FromTask): void
 function sayTo(turn: Turn, kind: "network", message: NetworkMessage): void
-function sayTo(turn: Turn, kind: string, message: FromTask | NetworkMessage): void {
+function sayTo(turn: Turn, kind: "mounts", message: MountsMessage): void
+function sayTo(turn: Turn, kind: string, message: FromTask | NetworkMessage | MountsMessage): void {
   turn.actions.push(tell(address(turn.moment.self.home, kind, "main"), message))
 }
 

@@ -12,7 +12,8 @@ import {
   serviceLabel,
   serviceNameLabel,
   taskLabel,
-  taskNameLabel
+  taskNameLabel,
+  volumesLabel
 } from "#actors/drivers/labels.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
 import { type AskedExtras, askedExtras } from "#actors/model/extras.ts"
@@ -26,6 +27,7 @@ import { decodeBase64, encodeBase64 } from "#actors/task/base64.ts"
 import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
 import { fill } from "#actors/task/fill.ts"
 import type { Place, Pursue, TaskFile } from "#actors/task/protocol.ts"
+import type { MountPoint } from "#actors/volumes/mounts/protocol.ts"
 
 /** The request without the mounts of its files (see `withFiles`), and those files; or why there can be none. */
 export type Described =
@@ -34,11 +36,15 @@ export type Described =
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** `bridges` holds the Engine's network id of every network in `pursuit.networks` that is not predefined. */
+/**
+ * `bridges` holds the Engine's network id of every network in `pursuit.networks` that is not predefined, `points` where each
+ * cluster volume of the task is.
+ */
 export function describe(
   pursuit: Pursue,
   bridges: Readonly<Record<string, string>>,
-  resolver?: TaskResolver
+  resolver?: TaskResolver,
+  points: Readonly<Record<string, MountPoint>> = {}
 ): Described {
   const { assigned, place } = pursuit
   const spec = assigned.spec.ContainerSpec
@@ -49,9 +55,24 @@ export function describe(
   const hostname = expand(spec.Hostname ?? "", context)
   if ("problem" in hostname) return { problem: `expanding hostname failed: ${hostname.problem}` }
   const mounts: Fields[] = []
+  const devices: Fields[] = []
   for (const mount of spec.Mounts ?? []) {
-    if (mount.Type === "cluster")
-      return { problem: `mount ${mount.Target ?? ""}: this node has no cluster volumes` }
+    if (mount.Type === "cluster") {
+      const { Source = "", Target = "", ReadOnly = false } = mount
+      const given = assigned.volumes?.find((one) => one.Source === Source && one.Target === Target)
+      const point = points[given?.ID ?? ""]
+      if (point === undefined)
+        return { problem: `mount ${Target}: no cluster volume ${Source} is mounted here` }
+      if (!point.block)
+        mounts.push({ Type: "bind", Source: point.path, Target, ...truth("ReadOnly", ReadOnly) })
+      else
+        devices.push({
+          PathOnHost: point.path,
+          PathInContainer: Target,
+          CgroupPermissions: ReadOnly ? "r" : "rwm"
+        })
+      continue
+    }
     const expanded = expandMount(mount, context)
     if ("problem" in expanded) return { problem: `expanding mounts failed: ${expanded.problem}` }
     mounts.push(expanded.value)
@@ -87,7 +108,7 @@ export function describe(
       ...host(spec),
       ...security(spec.Privileges),
       ...resources(assigned.spec),
-      ...beyondSwarm(extras),
+      ...beyondSwarm(extras, devices),
       ...logging(assigned.spec)
     },
     Networks: networks.endpoints
@@ -127,7 +148,8 @@ function labels({ assigned }: Pursue, spec: ContainerSpec, place: Place): Readon
     [nodeLabel]: place.nodeId,
     [serviceLabel]: assigned.serviceId,
     [serviceNameLabel]: assigned.serviceName,
-    [clusterLabel]: place.clusterId
+    [clusterLabel]: place.clusterId,
+    ...(assigned.volumes && { [volumesLabel]: assigned.volumes.map(({ ID }) => ID).join() })
   }
 }
 
@@ -199,9 +221,12 @@ function resources({ Resources }: TaskSpec): Fields {
   }
 }
 
-/** What Swarm's API has no field for. */
-const beyondSwarm = ({ devices, gpus, privileged, shm_size }: AskedExtras): Fields => ({
-  ...list("Devices", devices),
+/** What Swarm's API has no field for, and the cluster volumes that are devices. */
+const beyondSwarm = (
+  { devices = [], gpus, privileged, shm_size }: AskedExtras,
+  volumes: ReadonlyArray<Fields>
+): Fields => ({
+  ...list("Devices", [...devices, ...volumes]),
   ...truth("Privileged", privileged),
   ...number("ShmSize", shm_size),
   ...(gpus !== undefined && { DeviceRequests: [{ Count: gpus, Capabilities: [["gpu"]] }] })

@@ -3,13 +3,14 @@
  *
  * One actor per task, `<node>/task/<task id>`, reached only from inside its process: the session sends goals
  * (`Pursue`, `Forget`), the engine watch sends facts (`Happened`, `Observed`), the network actor answers (`Networked`,
- * `Unnetworked`). Everything here is plain data, so that a simulator can imitate every action.
+ * `Unnetworked`), and so does the actor of mounts (`Mounted`, `NotMounted`). Everything here is plain data, so that a simulator can imitate every action.
  */
 import type { ContainerEvent, ContainerRequest, ContainerState } from "#actors/drivers/executor.ts"
 import type { TaskStatus } from "#actors/model/objects.ts"
 import type { TaskResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 import type { AssignedFile, AssignedTask } from "#actors/node/protocol.ts"
+import type { MountPoint } from "#actors/volumes/mounts/protocol.ts"
 
 /** Where a task runs, as its labels and placeholders name it. */
 export interface Place {
@@ -65,6 +66,10 @@ export type TaskMessage =
       readonly resolver?: TaskResolver
     }
   | { readonly _tag: "Unnetworked"; readonly message: string; readonly temporary: boolean }
+  /** Where the volumes are, for everything in `Need`. */
+  | { readonly _tag: "Mounted"; readonly points: Readonly<Record<string, MountPoint>> }
+  /** Why they are not there yet. */
+  | { readonly _tag: "NotMounted"; readonly message: string }
   /** Results of own actions. */
   | { readonly _tag: "Found"; readonly container?: ContainerState }
   | { readonly _tag: "Pulled" }
@@ -84,6 +89,7 @@ export type TaskMessage =
   /** Own timers. */
   | { readonly _tag: "Again" }
   | { readonly _tag: "AskAgain" }
+  | { readonly _tag: "AskForMounts" }
 
 /**
  * What a task does in the world. Each is idempotent by the task's id and answered by exactly one message, named

@@ -7,6 +7,7 @@ import type { TaskResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import type { Pursue, TaskAction } from "#actors/task/protocol.ts"
+import type { MountPoint } from "#actors/volumes/mounts/protocol.ts"
 
 /** The actions of which one at a time is underway. A pull holds nothing and waits beside them. */
 export type Doing = Exclude<TaskAction["_tag"], "Pull" | "Wipe">
@@ -33,6 +34,9 @@ export interface TaskWork {
   readonly resolver: TaskResolver | undefined
   /** The network actor has been asked and has not answered. */
   readonly asking: boolean
+  /** Where cluster volumes are mounted, once the actor of mounts has told; and whether it is to be asked. */
+  readonly mountPoints: Readonly<Record<string, MountPoint>>
+  readonly askingForMounts: boolean
   readonly container: ContainerState | undefined
   /** The Engine was asked whether a container is left from an earlier life. */
   readonly searched: boolean
@@ -63,6 +67,8 @@ export const unborn = (id: string): TaskWork => ({
   bridges: {},
   resolver: undefined,
   asking: false,
+  mountPoints: {},
+  askingForMounts: false,
   container: undefined,
   searched: false,
   unsure: false,

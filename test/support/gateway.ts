@@ -41,7 +41,10 @@ export function fakeEngine(version = "1.50"): FakeEngine {
     asked: [],
     bodies: [],
     reachable: true,
-    answers: new Map([["GET /networks", { status: 200, body: [] }]]),
+    answers: new Map<string, { status: number; body?: unknown }>([
+      ["GET /networks", { status: 200, body: [] }],
+      ["GET /volumes", { status: 200, body: { Volumes: [], Warnings: null } }]
+    ]),
     apiVersion: () => version,
     call: (method, path, body) =>
       Effect.suspend((): Effect.Effect<EngineAnswer, EngineUnreachable> => {

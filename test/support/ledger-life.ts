@@ -11,7 +11,7 @@ import type { Command, Entry } from "#actors/ledger/commands.ts"
 import { encodeEntry } from "#actors/ledger/encode.ts"
 import { Machine } from "#actors/ledger/machine.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
-import { taskStates } from "#actors/model/objects.ts"
+import { publishStates, taskStates } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Fresh } from "#runtime/ids.ts"
 
@@ -51,7 +51,10 @@ export class Life {
   }
 
   /** An id that exists, mostly. */
-  #known(tables: LedgerTables, kind: "node" | "service" | "task" | "network" | "secret" | "config"): string {
+  #known(
+    tables: LedgerTables,
+    kind: "node" | "service" | "task" | "network" | "secret" | "config" | "volume"
+  ): string {
     const ids = [...tables.all(kind)].map(({ ID }) => ID)
     return ids.length === 0 || this.chance.below(20) === 0 ? "nobody" : this.#one(ids)
   }
@@ -100,7 +103,7 @@ export class Life {
     const service = tables.get("service", this.#known(tables, "service"))
     const node = tables.get("node", this.#known(tables, "node"))
     const network = this.#known(tables, "network")
-    switch (chance.below(17)) {
+    switch (chance.below(19)) {
       case 0:
         return {
           type: "node.register",
@@ -192,6 +195,8 @@ export class Life {
             .slice(0, 3)
             .map(({ ID }) => ({ id: ID, status: this.#status() }))
         }
+      case 12:
+        return this.#volumeCommand(tables, node?.ID ?? "nobody")
       default:
         return {
           type: "tasks.change",
@@ -208,6 +213,9 @@ export class Life {
           update: Array.from({ length: chance.below(4) }, () => ({
             id: this.#known(tables, "task"),
             ...(chance.below(2) === 0 ? { NodeID: node?.ID ?? "nobody" } : { Status: this.#status() }),
+            ...(chance.below(4) === 0
+              ? { Volumes: [{ ID: this.#known(tables, "volume"), Source: "v", Target: "/v" }] }
+              : {}),
             ...(chance.below(3) === 0
               ? { Attachments: [{ NetworkID: network, Addresses: ["10.0.0.9/24"] }] }
               : {}),
@@ -215,6 +223,61 @@ export class Life {
           })),
           remove: chance.below(4) === 0 ? [this.#known(tables, "task")] : []
         }
+    }
+  }
+
+  #volumeCommand(tables: LedgerTables, node: string): Command {
+    const { chance } = this
+    const id = this.#known(tables, "volume")
+    const known = tables.get("volume", id)
+    switch (chance.below(5)) {
+      case 0:
+        return { type: "volume.remove", v: 1, id, force: chance.below(3) === 0 }
+      case 1:
+        return {
+          type: "volume.update",
+          v: 1,
+          id,
+          version: known?.Version.Index ?? 1,
+          availability: this.#one(["active", "active", "pause", "drain"])
+        }
+      case 2:
+        return {
+          type: "volume.create",
+          v: 1,
+          volume: {
+            ID: this.#fresh("v"),
+            Spec: {
+              Name: `volume-${chance.below(12)}`,
+              Labels: {},
+              Driver: { Name: "folders" },
+              Group: "",
+              AccessMode: { Scope: "multi", Sharing: "all", MountVolume: {} },
+              Secrets: [],
+              Availability: "active"
+            },
+            PublishStatus: []
+          }
+        }
+      default: {
+        const steps = [...publishStates, "unpublished"] as const
+        const at = known?.PublishStatus.find(({ NodeID }) => NodeID === node)?.State
+        const state = at === undefined ? this.#one(steps) : (steps[steps.indexOf(at) + 1] ?? "unpublished")
+        return {
+          type: "volume.observe",
+          v: 1,
+          volumes: [
+            known?.Info === undefined
+              ? {
+                  id,
+                  info: { VolumeID: id, CapacityBytes: 1, VolumeContext: {}, AccessibleTopology: [] }
+                }
+              : chance.below(8) === 0
+                ? { id, deleted: true as const }
+                : { id, nodes: [{ node, state }] }
+          ]
+        }
+      }
     }
   }
 }

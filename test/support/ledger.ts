@@ -3,8 +3,8 @@ import { apply, type Result } from "#actors/ledger/apply.ts"
 import type { Command, NewTask } from "#actors/ledger/commands.ts"
 import type { ChangeSet } from "#actors/ledger/reader.ts"
 import { LedgerTables } from "#actors/ledger/tables.ts"
-import type { Node, Service } from "#actors/model/objects.ts"
-import type { ServiceSpec } from "#actors/model/spec.ts"
+import type { Node, PublishState, Service, Volume } from "#actors/model/objects.ts"
+import type { ServiceSpec, VolumeSpec } from "#actors/model/spec.ts"
 
 export class Book {
   readonly tables = new LedgerTables()
@@ -95,6 +95,44 @@ export class Book {
         ...extra
       }
     })
+    return this
+  }
+
+  /** A volume of the plugin `folders`, made already; `spec` says what is special about it. */
+  volume(name: string, spec: Partial<VolumeSpec> = {}, extra: Partial<Volume> = {}): this {
+    const usual = {
+      Name: name,
+      Labels: {},
+      Driver: { Name: "folders" },
+      Group: "",
+      AccessMode: { Scope: "single", Sharing: "all", MountVolume: {} },
+      Secrets: [],
+      Availability: "active"
+    } as const
+    const Info = { VolumeID: name, CapacityBytes: 0, VolumeContext: {}, AccessibleTopology: [] }
+    this.must({
+      type: "volume.create",
+      v: 1,
+      volume: { ID: name, Spec: { ...usual, ...spec }, Info, PublishStatus: [], ...extra }
+    })
+    return this
+  }
+
+  /** Where the volume is published, as `node: state`. */
+  publishedTo(volume: string): ReadonlyArray<string> {
+    return (this.tables.get("volume", volume)?.PublishStatus ?? []).map(
+      ({ NodeID, State }) => `${NodeID}: ${State}`
+    )
+  }
+
+  /** A step of a volume on a node. */
+  step(id: string, node: string, state: PublishState | "unpublished"): Result {
+    return this.write({ type: "volume.observe", v: 1, volumes: [{ id, nodes: [{ node, state }] }] })
+  }
+
+  setAvailability(id: string, availability: VolumeSpec["Availability"]): this {
+    const version = this.tables.get("volume", id)?.Version.Index ?? 0
+    this.must({ type: "volume.update", v: 1, id, version, availability })
     return this
   }
 

@@ -329,6 +329,15 @@ export const nodeDescription: Layout = [
       ["CertIssuerSubject", filled],
       ["CertIssuerPublicKey", filled]
     ])
+  ],
+  [
+    "CSIInfo",
+    list([
+      ["PluginName", filled],
+      ["NodeID", filled],
+      ["MaxVolumesPerNode", filled],
+      ["AccessibleTopology", object([["Segments", filled]])]
+    ])
   ]
 ]
 

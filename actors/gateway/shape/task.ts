@@ -87,6 +87,7 @@ function write(reader: LedgerReader, task: Task, networks: ReadonlyArray<Network
     if (network === undefined) return []
     return `{"Network":${attachedNetworkText(network)},"Addresses":${JSON.stringify(Addresses)}}`
   })
+  const volumes = task.Volumes === undefined ? "null" : JSON.stringify(task.Volumes)
   const more = JSON.stringify(
     render(rest, { GenericResources: task.AssignedGenericResources, JobIteration: task.JobIteration }, "out")
   ).slice(1, -1)
@@ -94,6 +95,6 @@ function write(reader: LedgerReader, task: Task, networks: ReadonlyArray<Network
     `{${meta},"Spec":${specText(reader.taskSpec(task.ServiceID, task.SpecVersion))},${place}`,
     attached.length === 0 ? "" : `,"NetworksAttachments":[${attached.join(",")}]`,
     more === "" ? "" : `,${more}`,
-    ',"Volumes":null}'
+    `,"Volumes":${volumes}}`
   ].join("")
 }

@@ -43,12 +43,20 @@ export function removeUsable(tables: LedgerTables, kind: "secret" | "config", id
   const object = tables.get(kind, id)
   if (object === undefined) return notFound(kind, id)
   const users = tables.servicesUsing(kind, id).map((service) => service.Spec.Name ?? service.ID)
-  if (users.length > 0) {
-    const which = users.length === 1 ? "service" : "services"
-    return invalid(
-      `${kind} '${object.Spec.Name ?? id}' is in use by the following ${which}: ${users.join(", ")}`
+  const inUse = (what: string, names: ReadonlyArray<string>): Verdict =>
+    invalid(
+      `${kind} '${object.Spec.Name ?? id}' is in use by the following ${what}${names.length === 1 ? "" : "s"}: ${names.join(", ")}`
     )
-  }
+  if (users.length > 0) return inUse("service", users)
+  const volumes = kind === "secret" ? volumesWith(tables, id) : []
+  if (volumes.length > 0) return inUse("volume", volumes)
   tables.remove(kind, id)
   return { id }
 }
+
+/** Names of the volumes whose plugin is given the secret, in an order that is the same on every member. */
+const volumesWith = (tables: LedgerTables, secretId: string): ReadonlyArray<string> =>
+  [...tables.all("volume")]
+    .filter(({ Spec }) => Spec.Secrets.some(({ Secret }) => Secret === secretId))
+    .map(({ Spec }) => Spec.Name)
+    .sort()

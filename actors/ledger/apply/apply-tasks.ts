@@ -1,4 +1,6 @@
 /** What entries about tasks do to the tables: in batches, each change by itself, never backwards. */
+
+import { publishFor } from "#actors/ledger/apply/apply-volumes.ts"
 import { type At, born, type Of, touched, type Verdict } from "#actors/ledger/apply/verdict.ts"
 import type { TaskPatch } from "#actors/ledger/commands.ts"
 import { levelOf } from "#actors/ledger/features.ts"
@@ -17,7 +19,7 @@ export function changeTasks(tables: LedgerTables, at: At, command: Of<"tasks.cha
   for (const patch of command.update) {
     const task = tables.get("task", patch.id)
     const stale = patch.version !== undefined && task?.Version.Index !== patch.version
-    if (task === undefined || stale) skipped.push(patch.id)
+    if (task === undefined || stale || !publishFor(tables, at, patch)) skipped.push(patch.id)
     else tables.put("task", { ...patched(task, patch, endsStand), ...touched(at) })
   }
   for (const id of command.remove) tables.remove("task", id)

@@ -1,6 +1,7 @@
 /** Hears what containers do: `<node>/engine-watch/main`. */
 import { Effect, Stream } from "effect"
-import { Executor, type ExecutorError } from "#actors/drivers/executor.ts"
+import { Executor, type ExecutorError, type ExecutorService } from "#actors/drivers/executor.ts"
+import { VolumePlugins } from "#actors/drivers/volume-plugins.ts"
 import { decide, start, type Watch } from "#actors/node/engine-watch/decide.ts"
 import type { WatchAction, WatchMessage } from "#actors/node/engine-watch/protocol.ts"
 import { actor } from "#runtime/actor.ts"
@@ -39,8 +40,16 @@ const carryOut = Effect.fn("engine-watch.perform")(function* (action: WatchActio
     case "Ping":
       return yield* Effect.as(executor.ping, { _tag: "Pinged" } satisfies WatchMessage)
     case "DescribeMachine":
-      return { _tag: "Described", description: yield* executor.describe } satisfies WatchMessage
+      return { _tag: "Described", description: yield* describe(executor) } satisfies WatchMessage
   }
+})
+
+/** What the machine says of itself, and its plugins of it. */
+const describe = Effect.fnUntraced(function* (executor: ExecutorService) {
+  const description = yield* executor.describe
+  const plugins = yield* VolumePlugins
+  const CSIInfo = yield* plugins.describe
+  return CSIInfo.length === 0 ? description : { ...description, CSIInfo }
 })
 
 const failure = ({ _tag }: WatchAction, reason: string): WatchMessage => {

@@ -27,7 +27,9 @@ export const session = actor({
   perform,
   secrets: (message: SessionMessage) =>
     message._tag === "Assign" &&
-    (message.secrets.length > 0 || message.tasks.some(({ registryAuth }) => registryAuth !== undefined)),
+    (message.secrets.length > 0 ||
+      message.volumes?.some(({ secrets }) => Object.keys(secrets).length > 0) === true ||
+      message.tasks.some(({ registryAuth }) => registryAuth !== undefined)),
   summary: ({ phase, attempt, misses, holdings, unreported, behind }: Session) =>
     [
       phase === "joined" && misses > 0 ? `joined, ${misses} heartbeats unanswered` : phase,

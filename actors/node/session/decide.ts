@@ -20,6 +20,7 @@ import {
   type Holdings,
   noHoldings,
   pursuitOf,
+  remindMounts,
   remindNetwork,
   take,
   toTask,
@@ -184,6 +185,12 @@ function follow(turn: Turn, message: SessionMessage): void {
       break
     case "NetworkAwake":
       if (session.settled) turn.actions.push(...remindNetwork(session.holdings, turn.moment.self.home))
+      break
+    case "MountsAwake":
+      if (session.settled) turn.actions.push(remindMounts(session.holdings, turn.moment.self.home))
+      break
+    case "LetGo":
+      letGoOf(turn, message.volumes)
       break
     case "Surveyed":
       surveyed(turn, message.containers)
@@ -502,6 +509,13 @@ function noted(turn: Turn): void {
   session.reporting = undefined
   session.reportAttempt = 0
   reportLater(turn, 0)
+}
+
+/** Lost, it is said again; without a session, it is said in the next. */
+function letGoOf({ session, actions, moment }: Turn, volumes: ReadonlyArray<string>): void {
+  if (session.phase !== "joined") return
+  const said: FromNode = { _tag: "Unmounted", session: session.session, volumes }
+  actions.push(tell(leader(moment), said))
 }
 
 // What is really there

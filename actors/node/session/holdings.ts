@@ -8,10 +8,11 @@ import { merge } from "#actors/network/merge.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import type { NetworkMessage } from "#actors/network/protocol.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
-import type { AssignedFile, AssignedTask } from "#actors/node/protocol.ts"
+import type { AssignedFile, AssignedTask, AssignedVolume } from "#actors/node/protocol.ts"
 import type { Assign } from "#actors/node/session/protocol.ts"
 import type { Watched } from "#actors/node/stats/protocol.ts"
 import type { Place, Pursue, TaskMessage } from "#actors/task/protocol.ts"
+import type { MountsMessage } from "#actors/volumes/mounts/protocol.ts"
 import { type CommonAction, spawn, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 
@@ -36,6 +37,7 @@ export interface Holdings {
   readonly overlays: Map<string, OverlayTable>
   readonly secrets: Map<string, AssignedFile>
   readonly configs: Map<string, AssignedFile>
+  readonly volumes: Map<string, AssignedVolume>
   /** Ids of containers by task, as the last survey found them. */
   readonly found: Map<string, string>
   /** All published ports of the cluster, once told. */
@@ -49,6 +51,7 @@ export const noHoldings = (): Holdings => ({
   overlays: new Map(),
   secrets: new Map(),
   configs: new Map(),
+  volumes: new Map(),
   found: new Map(),
   ports: undefined
 })
@@ -85,6 +88,7 @@ export function take(holdings: Holdings, message: Assign, place: Place): Array<C
   for (const network of message.networks) networks.set(network.id, network)
   for (const secret of message.secrets) secrets.set(secret.id, secret)
   for (const config of message.configs) configs.set(config.id, config)
+  if (takeVolumes(holdings, message)) actions.push(remindMounts(holdings, home))
   if (takeOverlays(holdings, message)) actions.push(tables(holdings, home))
   if (added.length > 0 && !message.complete) actions.push(toNetwork(home, { _tag: "Want", plans: added }))
   for (const assigned of message.tasks) {
@@ -110,6 +114,22 @@ export function take(holdings: Holdings, message: Assign, place: Place): Array<C
   }
   return actions
 }
+
+/** True when there is anything new to know of this node's volumes. */
+function takeVolumes({ volumes }: Holdings, { complete, volumes: news = [], dropped }: Assign): boolean {
+  const had = volumes.size
+  if (complete) volumes.clear()
+  const gone = dropped.filter((id) => volumes.delete(id))
+  for (const volume of news) volumes.set(volume.id, volume)
+  return news.length + gone.length > 0 || (complete && had > 0)
+}
+
+/** All that the actor of mounts must know. */
+export const remindMounts = ({ volumes }: Holdings, home: string): CommonAction =>
+  tell(address(home, "mounts", "main"), {
+    _tag: "Keep",
+    volumes: [...volumes.values()]
+  } satisfies MountsMessage)
 
 /** True when there is anything new to know of this node's overlays. */
 function takeOverlays({ overlays }: Holdings, message: Assign): boolean {

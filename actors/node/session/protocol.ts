@@ -30,6 +30,10 @@ export type SessionMessage =
   | Extract<FromNode, { _tag: "Routed" }>
   /** Told by the network actor at every start: it has no memory. */
   | { readonly _tag: "NetworkAwake" }
+  /** The same of the actor of mounts. */
+  | { readonly _tag: "MountsAwake" }
+  /** Told by the actor of mounts, again and again: these volumes, which the leader wants back, are not mounted here. */
+  | { readonly _tag: "LetGo"; readonly volumes: ReadonlyArray<string> }
   /** Results of own actions. `session` is the one in which it was asked. */
   | {
       readonly _tag: "Answered"

@@ -244,3 +244,66 @@ describe("published ports", () => {
     expect(published(stage)[0]?.backends).toHaveLength(1)
   })
 })
+
+describe("DI-16 cluster volumes of a node", () => {
+  function staged() {
+    const stage = new Stage([])
+    const { book } = stage
+    book.node("n1", {
+      Description: {
+        Hostname: "n1",
+        Platform: { OS: "linux", Architecture: "x86_64" },
+        Resources: { NanoCPUs: 4e9, MemoryBytes: 8e9 },
+        Engine: { EngineVersion: "1" },
+        CSIInfo: [{ PluginName: "folders", NodeID: "there" }]
+      }
+    })
+    secret(stage, "s1")
+    book.volume("data", { Secrets: [{ Key: "password", Secret: "s1" }] })
+    const Mounts = [{ Type: "cluster", Source: "data", Target: "/data" }] as const
+    stage.create("web", { TaskTemplate: { ContainerSpec: { Mounts } } })
+    return stage
+  }
+
+  test("are told once they are published, with their secrets, and tasks name them from the start", () => {
+    const stage = staged()
+    const first = goal(stage)
+    expect([...first.tasks.values()]).toMatchObject([
+      { volumes: [{ ID: "data", Source: "data", Target: "/data" }] }
+    ])
+    expect(first.volumes.size).toBe(0)
+    const context = { device: "x" }
+    const nodes = [{ node: "n1", state: "published", context } as const]
+    stage.book.must({ type: "volume.observe", v: 1, volumes: [{ id: "data", nodes }] })
+    const second = goal(stage)
+    expect(differenceOf(first, second)?.volumes).toEqual([
+      {
+        id: "data",
+        driver: "folders",
+        volumeId: "data",
+        accessMode: { Scope: "single", Sharing: "all", MountVolume: {} },
+        context: {},
+        publishContext: context,
+        secrets: { password: "s3cr3t" }
+      }
+    ])
+    expect(completeAssignment(second).volumes).toHaveLength(1)
+    expect(differenceOf(second, goal(stage))).toBeUndefined()
+  })
+
+  test("are asked back, and stay the node's until it has said that it let go", () => {
+    const stage = staged()
+    stage.book.step("data", "n1", "published")
+    const [task] = stage.running("web")
+    stage.report(task?.ID ?? "", "complete")
+    const before = goal(stage)
+    stage.book.step("data", "n1", "pending-node-unpublish")
+    const asked = goal(stage)
+    expect(differenceOf(before, asked)).toMatchObject({
+      volumes: [{ id: "data", leaving: true, secrets: {} }],
+      dropped: []
+    })
+    stage.book.step("data", "n1", "pending-controller-unpublish")
+    expect(differenceOf(asked, goal(stage))).toMatchObject({ dropped: ["data"] })
+  })
+})

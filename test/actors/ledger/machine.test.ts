@@ -133,7 +133,8 @@ test("D11 a digest differs after any change of any object, and is back when the 
 /** `object` with one text or number changed, somewhere, each in turn, but for what the indexes go by. */
 function* variants(object: object): IterableIterator<object> {
   for (const [key, value] of Object.entries(object)) {
-    if (["ID", "ServiceID", "SpecVersion", "Slot", "Name", "Spec"].includes(key)) continue
+    if (["ID", "ServiceID", "SpecVersion", "PreviousSpecVersion", "Slot", "Name", "Spec"].includes(key))
+      continue
     if (typeof value === "string") yield { ...object, [key]: `${value}!` }
     else if (typeof value === "number") yield { ...object, [key]: value + 1 }
     else if (Array.isArray(value))

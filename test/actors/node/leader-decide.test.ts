@@ -603,3 +603,18 @@ describe("what a node is to be", () => {
     expect(desk.certified).toEqual([])
   })
 })
+
+test("DI-16 a volume that a node let go of goes on its way back, if it was asked for, and is said once", () => {
+  const desk = new Desk()
+  const session = desk.register()
+  desk.book.volume("data", {}, { PublishStatus: [{ NodeID: "n1", State: "published" }] })
+  desk.say({ _tag: "Unmounted", session, volumes: ["data"] })
+  expect(desk.asked).toEqual([])
+  desk.book.step("data", "n1", "pending-node-unpublish")
+  desk.say({ _tag: "Unmounted", session: "the one before", volumes: ["data"] })
+  expect(desk.asked).toEqual([])
+  desk.say({ _tag: "Unmounted", session, volumes: ["data"] }).write()
+  expect(desk.book.publishedTo("data")).toEqual(["n1: pending-controller-unpublish"])
+  desk.say({ _tag: "Unmounted", session, volumes: ["data"] })
+  expect(desk.asked).toEqual([])
+})

@@ -120,6 +120,28 @@ test("where an assignment asks for it, the leader is told that traffic goes as t
   expect(session.told("node/n1")).toEqual([])
 })
 
+test("DI-16 the node's volumes are told to who mounts them, and what that one lets go to the leader", () => {
+  const volume = {
+    id: "v1",
+    driver: "folders",
+    volumeId: "data",
+    accessMode: { Scope: "single", Sharing: "all", MountVolume: {} },
+    context: {},
+    publishContext: {},
+    secrets: {}
+  } as const
+  const session = holding()
+  session.tell(assign(2, { volumes: [volume] }))
+  const kept = [{ _tag: "Keep", volumes: [volume] }]
+  expect(session.told("mounts/main")).toEqual(kept)
+  expect(session.tell({ _tag: "MountsAwake" }).told("mounts/main")).toEqual(kept)
+  expect(session.tell(assign(3, { tasks: tasks("t1") })).told("mounts/main")).toEqual([])
+  session.tell({ _tag: "LetGo", volumes: ["v1"] })
+  expect(session.told("node/n1")).toEqual([{ _tag: "Unmounted", session: "s1", volumes: ["v1"] }])
+  session.tell(assign(4, { dropped: ["v1"] }))
+  expect(session.told("mounts/main")).toEqual([{ _tag: "Keep", volumes: [] }])
+})
+
 describe("a session that begins", () => {
   test("registers as soon as it knows what the machine is", () => {
     const session = new Subject()

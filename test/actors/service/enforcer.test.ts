@@ -167,3 +167,58 @@ describe("tasks that wait for a node", () => {
     expect(stage.place()).toBe(0)
   })
 })
+
+describe("a volume that is drained", () => {
+  const mounting = (source: string): ServiceSpec => ({
+    Mode: { Replicated: { Replicas: 2 } },
+    TaskTemplate: {
+      ContainerSpec: { Mounts: [{ Type: "cluster", Source: source, Target: "/data" }] }
+    }
+  })
+  const staged = () => {
+    const stage = new Stage([])
+    stage.book.node("n1", {
+      Description: {
+        Hostname: "n1",
+        Platform: { OS: "linux", Architecture: "x86_64" },
+        Resources: { NanoCPUs: 4e9, MemoryBytes: 8e9 },
+        Engine: { EngineVersion: "1" },
+        CSIInfo: [{ PluginName: "folders", NodeID: "there" }]
+      }
+    })
+    stage.book.volume("data").volume("other", { Group: "spare" })
+    return stage.create("web", mounting("data")).create("aside", mounting("group:spare"))
+  }
+
+  test("CE-09 has the tasks that use it rejected, and nobody else's", () => {
+    const stage = staged()
+    expect(stage.running("web")).toHaveLength(2)
+    stage.book.setAvailability("data", "drain")
+    stage.converge()
+    expect(rejections(stage, "web")).toMatchObject([
+      { DesiredState: "shutdown" },
+      { DesiredState: "shutdown" }
+    ])
+    expect(stage.running("web")).toHaveLength(0)
+    expect([rejections(stage, "aside").length, stage.running("aside").length]).toEqual([0, 2])
+    // Its node has let go, so it may come back.
+    for (const state of ["pending-node-unpublish", "pending-controller-unpublish", "unpublished"] as const)
+      stage.book.step("data", "n1", state)
+    stage.book.setAvailability("data", "active")
+    expect(stage.converge().running("web")).toHaveLength(2)
+  })
+
+  test("CE-09 leaves tasks that have ended, and one that is paused leaves all", () => {
+    const stage = staged()
+    const [first = ""] = stage.running("web").map(({ ID }) => ID)
+    stage.report(first, "complete")
+    stage.book.setAvailability("data", "pause")
+    stage.converge()
+    expect(rejections(stage, "web")).toEqual([])
+    expect(stage.running("web")).toHaveLength(1)
+    stage.book.setAvailability("data", "drain")
+    stage.converge()
+    expect(stage.task(first).Status.State).toBe("complete")
+    expect(rejections(stage, "web")).toHaveLength(1)
+  })
+})

@@ -596,3 +596,35 @@ function follow(task: Subject, step: number): void {
   if (doing === "Stop") task.tell({ _tag: "Ceased", container: exited(0) })
   if (doing === "Find") task.tell({ _tag: "Found" })
 }
+
+describe("a task with cluster volumes", () => {
+  const volumes = [{ ID: "v1", Source: "data", Target: "/data" }]
+  const mounts = { Mounts: [{ Type: "cluster" as const, Source: "data", Target: "/data" }] }
+  const asksForMounts = (task: Subject) =>
+    task.asked.some((action) => action._tag === "Tell" && action.to.kind === "mounts")
+
+  test("DI-16 makes no container before they are mounted, says what they wait for, and asks again", () => {
+    const task = new Subject().tell(aPursuit({ volumes }, mounts))
+    expect(task.asked).toContainEqual(
+      expect.objectContaining({ message: { _tag: "Need", taskId: "t1", volumes: ["v1"] } })
+    )
+    task.tell(pulled)
+    expect(task.asks("Create")).toBeUndefined()
+    task.tell({ _tag: "NotMounted", message: "no such device" })
+    expect(task.last).toMatchObject({ State: "preparing", Err: "no such device" })
+    expect(asksForMounts(task.tell({ _tag: "AskForMounts" }))).toBe(true)
+    task.tell({ _tag: "Mounted", points: { v1: { path: "/m/v1", block: false } } })
+    expect(task.asks("Create")).toMatchObject({
+      request: { HostConfig: { Mounts: [{ Type: "bind", Source: "/m/v1", Target: "/data" }] } }
+    })
+    expect(asksForMounts(task.tell(created(), began()))).toBe(false)
+  })
+
+  test("ends while it waits when it is told to", () => {
+    const task = new Subject().tell(aPursuit({ volumes }, mounts), pulled)
+    task.tell(aPursuit({ volumes, desired: "shutdown" }, mounts))
+    task.tell({ _tag: "Ceased" }, { _tag: "Mounted", points: { v1: { path: "/m/v1", block: false } } })
+    expect(task.last?.State).toBe("shutdown")
+    expect(task.asks("Create")).toBeUndefined()
+  })
+})

@@ -314,6 +314,30 @@ suite("the files of a task", () => {
   })
 })
 
+suite("cluster volumes", () => {
+  const mounts: ContainerSpec = {
+    Mounts: [
+      { Type: "cluster", Source: "group:fast", Target: "/data", ReadOnly: true },
+      { Type: "cluster", Source: "disk", Target: "/dev/own" }
+    ]
+  }
+  const volumes = [
+    { ID: "v1", Source: "group:fast", Target: "/data" },
+    { ID: "v2", Source: "disk", Target: "/dev/own" }
+  ]
+  const points = { v1: { path: "/m/v1", block: false }, v2: { path: "/m/v2", block: true } }
+
+  test("DI-16 are folders or devices of the machine, and named on the container", () => {
+    const described = describe(aPursuit({ volumes }, mounts), {}, undefined, points)
+    if ("problem" in described) throw new Error(described.problem)
+    expect(described.request.HostConfig).toMatchObject({
+      Mounts: [{ Type: "bind", Source: "/m/v1", Target: "/data", ReadOnly: true }],
+      Devices: [{ PathOnHost: "/m/v2", PathInContainer: "/dev/own", CgroupPermissions: "rwm" }]
+    })
+    expect(described.request.Labels["io.troupe.volumes"]).toBe("v1,v2")
+  })
+})
+
 suite("a task that cannot be described", () => {
   test("says which part of it is wrong", () => {
     expect(problemOf({ Env: ["A={{.Nope}}"] })).toStartWith("expanding env failed: template: cannot evaluate")
@@ -322,7 +346,7 @@ suite("a task that cannot be described", () => {
       "expanding mounts failed: "
     )
     expect(problemOf({ Mounts: [{ Type: "cluster", Source: "c", Target: "/a" }] })).toBe(
-      "mount /a: this node has no cluster volumes"
+      "mount /a: no cluster volume c is mounted here"
     )
     expect(problemOf({}, { attachments: [{ NetworkID: "gone", Addresses: [] }] })).toBe(
       "network gone is not known on this node"

@@ -1,0 +1,166 @@
+/** Cluster volumes from creation to removal: a daemon, a CSI plugin that really mounts, and containers that write. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import type { ChildProcess } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { askedOf, publishedAt, startCsiPlugin } from "#test/support/csi-plugin.ts"
+import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+
+setDefaultTimeout(90_000)
+
+const folder = mkdtempSync(join(tmpdir(), "troupe-csi-"))
+const root = join(folder, "root")
+const sockets = join(folder, "sockets")
+let plugin: ChildProcess
+let cluster: Cluster
+
+beforeAll(async () => {
+  await ensureTestImage()
+  plugin = await startCsiPlugin(join(sockets, "folders.sock"), root, "here")
+  cluster = await startCluster({ args: ["--csi-plugins", sockets] })
+}, 90_000)
+afterAll(async () => {
+  await cluster?.cleanUp()
+  plugin?.stdin?.end()
+  rmSync(folder, { recursive: true, force: true })
+}, 60_000)
+
+const create = (Name: string, ClusterVolumeSpec: object = {}, more: object = {}) =>
+  cluster.api("POST", "/volumes/create", {
+    Name,
+    Driver: "folders",
+    ClusterVolumeSpec: {
+      AccessMode: { Scope: "single", Sharing: "all", MountVolume: {} },
+      ...ClusterVolumeSpec
+    },
+    ...more
+  })
+const volume = async (name: string) => (await cluster.get(`/volumes/${name}`)).ClusterVolume
+const isMade = (name: string) =>
+  eventually(async () => (await volume(name)).Info?.VolumeID === name, `${name} is made`)
+const serve = (name: string, command: string, mount: object, replicas = 1) =>
+  cluster.api("POST", "/services/create", {
+    Name: name,
+    Mode: { Replicated: { Replicas: replicas } },
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: testImage,
+        Command: ["sh", "-c", command],
+        StopGracePeriod: 0,
+        Mounts: [{ Type: "cluster", Source: "data", Target: "/data", ...mount }]
+      }
+    }
+  })
+const tasksOf = (name: string) =>
+  cluster.get(`/tasks?filters=${encodeURIComponent(JSON.stringify({ service: [name] }))}`)
+const availability = async (name: string, Availability: string) => {
+  const { Spec, Version } = await volume(name)
+  const { status } = await cluster.api("PUT", `/volumes/${name}?version=${Version.Index}`, {
+    Spec: { ...Spec, Availability }
+  })
+  expect(status).toBe(200)
+}
+
+test("DI-16 a volume is made, published and mounted for the task that uses it, and taken back after", async () => {
+  expect((await create("data", { CapacityRange: { RequiredBytes: 1024 } })).status).toBe(201)
+  await isMade("data")
+  expect((await volume("data")).Info).toMatchObject({ CapacityBytes: 1024, VolumeContext: { made: "here" } })
+  expect((await serve("writer", "echo kept > /data/file; sleep 1000", {})).status).toBe(201)
+  await eventually(async () => (await tasksOf("writer"))[0]?.Status.State === "running", "the writer runs")
+  await eventually(
+    () => readFileSync(join(root, "data", "file"), "utf8") === "kept\n",
+    "it has written",
+    5_000
+  )
+  const [task] = await tasksOf("writer")
+  const { ID, PublishStatus } = await volume("data")
+  expect(task.Volumes).toEqual([{ ID, Source: "data", Target: "/data" }])
+  expect(PublishStatus).toEqual([
+    { NodeID: cluster.nodeId, State: "published", PublishContext: { device: "data at here" } }
+  ])
+  expect(askedOf(root)).toEqual([
+    "CreateVolume data",
+    "ControllerPublishVolume data",
+    "NodeStageVolume data",
+    "NodePublishVolume data"
+  ])
+  expect((await cluster.api("DELETE", "/volumes/data")).body.message).toContain("volume is still in use")
+  expect((await cluster.api("DELETE", "/services/writer")).status).toBe(200)
+  await eventually(async () => (await volume("data")).PublishStatus === undefined, "it is taken back")
+  expect(askedOf(root).slice(4)).toEqual([
+    "NodeUnpublishVolume data",
+    "NodeUnstageVolume data",
+    "ControllerUnpublishVolume data"
+  ])
+  expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(ID)
+})
+
+test("CE-09 a drained volume's task ends and finds no other; active again, it comes back to what it wrote", async () => {
+  await serve("reader", "grep -q kept /data/file && sleep 1000", { ReadOnly: true })
+  await eventually(async () => (await tasksOf("reader"))[0]?.Status.State === "running", "the reader runs")
+  await availability("data", "drain")
+  await eventually(async () => {
+    const tasks: ReadonlyArray<{ Status: { State: string; Err?: string } }> = await tasksOf("reader")
+    const waits = tasks.some(({ Status }) => Status.State === "pending" && Status.Err?.includes("CSI volume"))
+    return waits && tasks.some(({ Status }) => Status.State === "rejected")
+  }, "its task is rejected, and the next one waits")
+  await eventually(async () => (await volume("data")).PublishStatus === undefined, "the volume is free")
+  expect(publishedAt(root, "data")).toEqual([])
+  await availability("data", "active")
+  await eventually(
+    async () =>
+      (await tasksOf("reader")).some(
+        (task: { Status: { State: string } }) => task.Status.State === "running"
+      ),
+    "it runs again"
+  )
+})
+
+test("what is mounted outlives the daemon, and a volume in use is taken back by the next one", async () => {
+  const before = askedOf(root).length
+  await cluster.restart()
+  await eventually(
+    async () => (await volume("data")).PublishStatus?.[0]?.State === "published",
+    "it is published"
+  )
+  expect((await cluster.api("DELETE", "/services/reader")).status).toBe(200)
+  await eventually(async () => (await volume("data")).PublishStatus === undefined, "it is taken back")
+  expect(askedOf(root).slice(before).at(-1)).toBe("ControllerUnpublishVolume data")
+})
+
+test("a plugin is given secrets by their keys, and a volume that it cannot make waits and says why", async () => {
+  const { body } = await cluster.api("POST", "/secrets/create", {
+    Name: "wrong",
+    Data: Buffer.from("guess").toString("base64")
+  })
+  const Secrets = [{ Key: "password", Secret: "wrong" }]
+  expect((await create("locked", { Secrets }, { DriverOpts: { password: "open" } })).status).toBe(201)
+  await eventually(async () => (await cluster.log()).includes("wrong password"), "the plugin refuses")
+  expect((await volume("locked")).Spec.Secrets).toEqual([{ Key: "password", Secret: body.ID }])
+  expect((await cluster.api("DELETE", `/secrets/${body.ID}`)).body.message).toContain(
+    "in use by the following volume"
+  )
+  expect((await create("open", { Secrets }, { DriverOpts: { password: "guess" } })).status).toBe(201)
+  await isMade("open")
+  expect((await cluster.api("DELETE", "/volumes/open")).status).toBe(204)
+  await eventually(async () => (await cluster.api("GET", "/volumes/open")).status === 404, "it is deleted")
+  expect(askedOf(root).at(-1)).toBe("DeleteVolume open")
+})
+
+test("the Engine's own volumes are listed beside the cluster's, and are the Engine's business", async () => {
+  const own = `troupe-own-${process.pid}`
+  await cluster.must("volume", "create", own)
+  try {
+    const { Volumes } = await cluster.get("/volumes")
+    const names = Volumes.map(({ Name }: { Name: string }) => Name)
+    expect(names).toContain(own)
+    expect(names).toContain("data")
+    const found = await cluster.get("/volumes?filters=%7B%22driver%22%3A%5B%22folders%22%5D%7D")
+    expect(found.Volumes.map(({ Name }: { Name: string }) => Name).sort()).toEqual(["data", "locked"])
+  } finally {
+    await cluster.must("volume", "rm", own)
+  }
+  expect((await cluster.api("GET", `/volumes/${own}`)).status).toBe(404)
+})
