@@ -45,11 +45,16 @@ import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { leadership } from "#actors/manager/leadership.ts"
+import { clusterMetrics } from "#actors/meter/families.ts"
+import { metricSubject, type NodeFigures } from "#actors/meter/figures.ts"
+import type { History } from "#actors/meter/history.ts"
+import { keepHistory } from "#actors/meter/keep.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import { NatsServer } from "#actors/nats/server.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import { StandingListener } from "#actors/node/session/actor.ts"
 import type { SessionMessage, Standing } from "#actors/node/session/protocol.ts"
+import { DiskFolder, FiguresOutlet } from "#actors/node/stats/actor.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { setFormerLogAside } from "#actors/raft/former-log.ts"
 import { raftMetrics } from "#actors/raft/metrics.ts"
@@ -76,6 +81,7 @@ import type { Family } from "#runtime/openmetrics.ts"
 import { catchStrays } from "#runtime/strays.ts"
 import { System } from "#runtime/system.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
+import type { TransportService } from "#runtime/transport.ts"
 import { startWatchdog } from "#runtime/watchdog.ts"
 import packageJson from "../package.json" with { type: "json" }
 
@@ -387,6 +393,14 @@ const serveMember = Effect.fnUntraced(function* (
     ),
     (started) => Effect.sync(() => started?.stop())
   )
+  const history =
+    manager &&
+    (yield* keepHistory({
+      cluster: identity.clusterId,
+      transport: nats.transport,
+      ledger: manager.ledger.read,
+      host
+    }))
   const system = makeSystem({
     cluster: identity.clusterId,
     nodeId: identity.nodeId,
@@ -394,7 +408,7 @@ const serveMember = Effect.fnUntraced(function* (
     transport: nats.transport,
     report: (event) => console.error(showEvent(event, flight?.recorder)),
     lookout: watchdog,
-    families: manager && (() => familiesOf(manager.ledger)),
+    families: manager && (() => familiesOf(manager.ledger, history)),
     recorder: flight?.recorder,
     dump: flight?.dump,
     trace: {}
@@ -407,7 +421,9 @@ const serveMember = Effect.fnUntraced(function* (
   const standings = yield* Queue.sliding<Standing>(1)
   const shared = Context.add(drivers, System, system).pipe(
     Context.add(Credentials, credentials),
-    Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing))
+    Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing)),
+    Context.add(DiskFolder, options.dataDir),
+    Context.add(FiguresOutlet, outletOf(nats.transport, identity))
   )
   if (manager) yield* lead(identity, manager.ledger, system, Context.get(drivers, VolumePlugins))
   const natsServer = manager?.nats.server
@@ -440,6 +456,7 @@ const serveMember = Effect.fnUntraced(function* (
     // A token names what the cluster is known by, which this node may be about to hear.
     root: () => manager?.ledger.read.cluster()?.Roots?.ca.certificate ?? credentials.held().membership.root,
     manager,
+    history,
     system,
     executor,
     whereabouts: () => whereaboutsOf(options, credentials.held()),
@@ -548,9 +565,27 @@ const lead = Effect.fnUntraced(function* (
 const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
 
 /** What a manager tells monitoring beside its actors. */
-function familiesOf(ledger: LedgerService): ReadonlyArray<Family> {
+function familiesOf(ledger: LedgerService, history: History | undefined): ReadonlyArray<Family> {
   const figures = ledger.figures?.()
-  return [...ledgerMetrics(ledger), ...(figures === undefined ? [] : raftMetrics(figures))]
+  const leads = ledger.leadership()._tag === "Leading"
+  return [
+    ...ledgerMetrics(ledger),
+    ...(figures === undefined ? [] : raftMetrics(figures)),
+    ...(leads && history !== undefined ? clusterMetrics(ledger.read, history, Date.now()) : [])
+  ]
+}
+
+/** What a node says it uses. While NATS is away nobody hears it, and the next second says it anew. */
+const outletOf = (transport: TransportService, { clusterId, nodeId }: Identity) => {
+  const subject = metricSubject(clusterId, nodeId)
+  const encoder = new TextEncoder()
+  return (figures: NodeFigures): void => {
+    try {
+      transport.publish(subject, {}, encoder.encode(JSON.stringify(figures)))
+    } catch {
+      return
+    }
+  }
 }
 
 const driversOf = (options: NodeOptions, identity: Identity) => {
@@ -617,6 +652,7 @@ interface Parts {
   readonly root: () => string
   /** Absent on a worker. */
   readonly manager: { readonly ledger: LedgerService; readonly nats: ManagerNats } | undefined
+  readonly history: History | undefined
   readonly system: System["Service"]
   readonly executor: ExecutorService
   readonly whereabouts: () => Whereabouts
@@ -659,6 +695,7 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     engine: yield* engineAddress(options),
     executor,
     ledger: () => manager?.ledger,
+    history: () => parts.history,
     membership: () => (manager ? "active/manager" : "active/worker"),
     whereabouts: parts.whereabouts,
     system,

@@ -2,20 +2,30 @@
  * What a container has used, read from its cgroup's files where they can be read (cgroup v1 and v2): some tens of
  * microseconds each, where asking the Engine costs it and us a millisecond.
  */
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync, readlinkSync } from "node:fs"
+import { KeptFile } from "#actors/drivers/kept-file.ts"
 
+/** All but memory and processes since the container began; NaN where it cannot be known. */
 export interface Used {
-  /** Since the container began. */
   readonly cpuNanos: number
   /** Without page cache that can be dropped, as `docker stats` shows it. */
   readonly memoryBytes: number
+  /** Of all its interfaces but loopback; unknown where its network is the machine's own. */
+  readonly rxBytes: number
+  readonly txBytes: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+  /** Processes and threads there are now. */
+  readonly pids: number
 }
 
 /** The files of one container's cgroup. */
-type Reader = () => Used
+interface Reader {
+  readonly read: () => Used
+  readonly close: () => void
+}
 
 const root = "/sys/fs/cgroup"
-const read = (path: string): string => readFileSync(path, "latin1")
 
 /** Readers by container; one that fails is forgotten, because its container is another one by then, or gone. */
 export class CgroupUsage {
@@ -23,13 +33,15 @@ export class CgroupUsage {
 
   /** Nothing where the files cannot be read, or are not this container's. */
   of(container: string, pid: number): Used | undefined {
+    const known = this.#readers.get(container)
+    const reader = known ?? openCgroup(container, pid)
+    if (reader === undefined) return undefined
     try {
-      const reader = this.#readers.get(container) ?? openCgroup(container, pid)
-      if (reader === undefined) return undefined
-      const used = reader()
+      const used = reader.read()
       this.#readers.set(container, reader)
       return used
     } catch {
+      reader.close()
       this.#readers.delete(container)
       return undefined
     }
@@ -37,45 +49,122 @@ export class CgroupUsage {
 
   /** Forgets all but these. */
   keep(containers: ReadonlySet<string>): void {
-    for (const id of this.#readers.keys()) if (!containers.has(id)) this.#readers.delete(id)
+    for (const [id, reader] of this.#readers) {
+      if (containers.has(id)) continue
+      reader.close()
+      this.#readers.delete(id)
+    }
   }
 }
 
 function openCgroup(container: string, pid: number): Reader | undefined {
   const paths = new Map<string, string>()
-  for (const line of read(`/proc/${pid}/cgroup`).split("\n")) {
-    const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
-    // A process that is in no cgroup of its own, or a number that another process has by now.
-    if (!path.includes(container)) continue
-    for (const controller of controllers.split(",")) paths.set(controller, path)
+  let network: (() => Network) | undefined
+  try {
+    for (const line of readFileSync(`/proc/${pid}/cgroup`, "latin1").split("\n")) {
+      const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
+      // A process that is in no cgroup of its own, or a number that another process has by now.
+      if (!path.includes(container)) continue
+      for (const controller of controllers.split(",")) paths.set(controller, path)
+    }
+    network = networkOf(pid)
+  } catch {
+    return undefined
   }
   const [cpu, memory, unified] = [paths.get("cpuacct"), paths.get("memory"), paths.get("")]
-  if (cpu !== undefined && memory !== undefined) return v1(`${root}/cpuacct${cpu}`, `${root}/memory${memory}`)
-  return unified === undefined ? undefined : v2(`${root}${unified}`)
+  if (cpu !== undefined && memory !== undefined) return v1(paths, network)
+  return unified === undefined ? undefined : v2(`${root}${unified}`, network)
 }
 
-const v1 =
-  (cpu: string, memory: string): Reader =>
-  () => ({
-    cpuNanos: Number(read(`${cpu}/cpuacct.usage`)),
-    memoryBytes: withoutCache(
-      Number(read(`${memory}/memory.usage_in_bytes`)),
-      field(read(`${memory}/memory.stat`), "total_inactive_file")
-    )
-  })
+function v1(paths: ReadonlyMap<string, string>, network: () => Network): Reader {
+  const file = (controller: string, name: string) =>
+    optionalFile(`${root}/${controller}${paths.get(controller) ?? "/none"}/${name}`)
+  const cpu = file("cpuacct", "cpuacct.usage")
+  const usage = file("memory", "memory.usage_in_bytes")
+  const stat = file("memory", "memory.stat")
+  const block = file("blkio", "blkio.throttle.io_service_bytes_recursive")
+  const pids = file("pids", "pids.current")
+  return {
+    read: () => ({
+      cpuNanos: wholeOf(cpu),
+      memoryBytes: withoutCache(wholeOf(usage), field(stat?.read() ?? "", "total_inactive_file")),
+      ...network(),
+      ...operations(block?.read(), / Read (\d+)/g, / Write (\d+)/g),
+      pids: wholeOf(pids)
+    }),
+    close: () => closeAll(cpu, usage, stat, block, pids)
+  }
+}
 
-const v2 =
-  (path: string): Reader =>
-  () => ({
-    cpuNanos: field(read(`${path}/cpu.stat`), "usage_usec") * 1_000,
-    memoryBytes: withoutCache(
-      Number(read(`${path}/memory.current`)),
-      field(read(`${path}/memory.stat`), "inactive_file")
-    )
-  })
+function v2(path: string, network: () => Network): Reader {
+  const file = (name: string) => optionalFile(`${path}/${name}`)
+  const cpu = file("cpu.stat")
+  const usage = file("memory.current")
+  const stat = file("memory.stat")
+  const block = file("io.stat")
+  const pids = file("pids.current")
+  return {
+    read: () => ({
+      cpuNanos: cpu === undefined ? Number.NaN : field(cpu.read(), "usage_usec") * 1_000,
+      memoryBytes: withoutCache(wholeOf(usage), field(stat?.read() ?? "", "inactive_file")),
+      ...network(),
+      ...operations(block?.read(), / rbytes=(\d+)/g, / wbytes=(\d+)/g),
+      pids: wholeOf(pids)
+    }),
+    close: () => closeAll(cpu, usage, stat, block, pids)
+  }
+}
+
+type Network = Pick<Used, "rxBytes" | "txBytes">
+const unknownNetwork: Network = { rxBytes: Number.NaN, txBytes: Number.NaN }
+
+/** Opened each time: an open one would hold the container's network after its end. */
+function networkOf(pid: number): () => Network {
+  const isOwn = readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync("/proc/self/ns/net")
+  if (!isOwn) return () => unknownNetwork
+  return () => sumInterfaces(readFileSync(`/proc/${pid}/net/dev`, "latin1"), (name) => name !== "lo")
+}
+
+// proc_net_dev(5): name, then eight numbers of receiving and eight of sending, of which the first are bytes
+const ofInterface = /^\s*(\S+):\s*(\d+)(?:\s+\d+){7}\s+(\d+)/gm
+
+/** Bytes over all interfaces whose name `counts`. */
+export function sumInterfaces(text: string, counts: (name: string) => boolean): Network {
+  let [rxBytes, txBytes] = [0, 0]
+  for (const [, name = "", received, sent] of text.matchAll(ofInterface)) {
+    if (!counts(name)) continue
+    rxBytes += Number(received)
+    txBytes += Number(sent)
+  }
+  return { rxBytes, txBytes }
+}
+
+function operations(
+  text: string | undefined,
+  reads: RegExp,
+  writes: RegExp
+): Pick<Used, "readBytes" | "writtenBytes"> {
+  if (text === undefined) return { readBytes: Number.NaN, writtenBytes: Number.NaN }
+  const sum = (pattern: RegExp): number => {
+    let total = 0
+    for (const [, bytes] of text.matchAll(pattern)) total += Number(bytes)
+    return total
+  }
+  return { readBytes: sum(reads), writtenBytes: sum(writes) }
+}
+
+const optionalFile = (path: string): KeptFile | undefined =>
+  existsSync(path) ? new KeptFile(path) : undefined
+const wholeOf = (file: KeptFile | undefined): number =>
+  file === undefined ? Number.NaN : Number(file.read())
+const closeAll = (...files: ReadonlyArray<KeptFile | undefined>): void => {
+  for (const file of files) file?.close()
+}
 
 const withoutCache = (usage: number, cache: number): number => Math.max(0, usage - cache)
 
 function field(text: string, name: string): number {
-  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0)
+  const at = text.startsWith(`${name} `) ? 0 : text.indexOf(`\n${name} `) + 1
+  if (at === 0 && !text.startsWith(`${name} `)) return 0
+  return Number.parseInt(text.slice(at + name.length + 1, at + name.length + 24), 10)
 }

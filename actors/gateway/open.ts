@@ -15,6 +15,7 @@ import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
 import { autoscaleRoutes } from "#actors/gateway/routes/autoscale.ts"
 import { backupRoutes } from "#actors/gateway/routes/backup.ts"
+import { historyRoutes } from "#actors/gateway/routes/history.ts"
 import { logRoutes } from "#actors/gateway/routes/logs.ts"
 import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
 import { nodeNetworkRoutes } from "#actors/gateway/routes/node-network.ts"
@@ -22,6 +23,7 @@ import { raftRoutes } from "#actors/gateway/routes/raft.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
 import { type CannotListen, type Doors, serveGateway } from "#actors/gateway/server.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import type { History } from "#actors/meter/history.ts"
 import type { SystemService } from "#runtime/system.ts"
 
 export interface OpenOptions
@@ -41,6 +43,8 @@ export interface OpenOptions
   readonly whereabouts?: () => Whereabouts
   /** `undefined` as long as this node is no manager. */
   readonly ledger: () => LedgerService | undefined
+  /** What was measured; `undefined` as long as this node is no manager. */
+  readonly history?: () => History | undefined
   readonly membership: NonNullable<AppOptions["membership"]>
   readonly system: Pick<SystemService, "ask" | "tell" | "metrics">
   /** Ours, for `/version`. */
@@ -97,6 +101,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
       logRoutes({ gateway, system, headers }),
       autoscaleRoutes({ gateway, system, headers }),
+      historyRoutes({ gateway, history: options.history ?? (() => undefined), headers }),
       metricsRoutes({ text: system.metrics, headers }),
       backupRoutes({ ledger, nodeId, version: options.version, clock, headers }),
       nodeNetworkRoutes({ nodeId, system, headers }),

@@ -3,6 +3,7 @@
  *
  * Whose words a message is must show in its subject, and here NATS is told to hold a node to that.
  */
+import { metricSubject } from "#actors/meter/figures.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
 
 /** Subjects that a connection may publish to and subscribe to. */
@@ -36,20 +37,21 @@ const lanes = ["in", "out", "sys"]
  * Spelt out by kind, because an allow-list cannot except one: a manager that could publish on another's Raft subject
  * could vote twice.
  */
-export const managerRights = (cluster: string, inbox: string): Rights => ({
+export const managerRights = (cluster: string, nodeId: string): Rights => ({
   publish: [
+    metricSubject(cluster, nodeId),
     ...kinds.flatMap((kind) => lanes.map((lane) => `troupe.v1.${cluster}.*.${kind}.*.${lane}`)),
     "_INBOX.>"
   ],
-  subscribe: [`troupe.v1.${cluster}.>`, `${inbox}.>`]
+  subscribe: [`troupe.v1.${cluster}.>`, metricSubject(cluster, "*"), `${inboxOf.daemon(nodeId)}.>`]
 })
 
 /**
- * A worker speaks to the leader's actor of itself and answers what it was asked, nothing else: whatever it says shows
- * its name, and it cannot reach another node, Raft or the ledger.
+ * A worker speaks to the leader's actor of itself, says what it uses and answers what it was asked, nothing else:
+ * whatever it says shows its name, and it cannot reach another node, Raft or the ledger.
  */
 export const workerRights = (cluster: string, nodeId: string): Rights => ({
-  publish: [`troupe.v1.${cluster}.leader.node.${nodeId}.in`],
+  publish: [`troupe.v1.${cluster}.leader.node.${nodeId}.in`, metricSubject(cluster, nodeId)],
   subscribe: [`troupe.v1.${cluster}.${nodeId}.>`, `${inboxOf.daemon(nodeId)}.>`],
   answers: true
 })
@@ -60,7 +62,7 @@ export const rightsOf = (
   nodeId: string,
   raftId: string
 ): Record<keyof NatsKeys, Rights> => ({
-  daemon: managerRights(cluster, inboxOf.daemon(nodeId)),
+  daemon: managerRights(cluster, nodeId),
   api: apiRights(inboxOf.api(nodeId)),
   raft: raftRights(cluster, raftId, inboxOf.raft(nodeId)),
   system: watcherRights(inboxOf.system(nodeId))

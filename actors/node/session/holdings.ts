@@ -56,13 +56,14 @@ export const noHoldings = (): Holdings => ({
   ports: undefined
 })
 
-/** Tasks that run, of services that follow their load. */
+/** Tasks that run, and which of them are of services that follow their load. */
 export function watched({ tasks }: Holdings): ReadonlyArray<Watched> {
   const found: Array<Watched> = []
   for (const [id, { assigned, status }] of tasks) {
-    if (status?.State !== "running" || !asksForScaling({ Labels: assigned.labels })) continue
+    if (status?.State !== "running") continue
     const { ContainerID: container = "", PID: pid = 0 } = status.ContainerStatus ?? {}
-    if (container !== "") found.push({ id, container, pid })
+    const scaled = asksForScaling({ Labels: assigned.labels })
+    if (container !== "") found.push({ id, container, pid, scaled })
   }
   return found
 }

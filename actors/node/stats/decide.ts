@@ -1,56 +1,113 @@
-/** Once a second, while there is anything to measure: what each task used since the last time, told to the leader. */
+/** Once a second: what the machine and each task used since the last time, announced, and of some told to the leader. */
+import type { MachineUse } from "#actors/drivers/machine/load.ts"
+import type { Used } from "#actors/drivers/usage.ts"
+import { type NodeFigures, nodeMetrics, type Row, taskMetrics } from "#actors/meter/figures.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import type { Reading, StatsAction, StatsMessage, Watched } from "#actors/node/stats/protocol.ts"
-import { later, tell } from "#runtime/actions.ts"
+import { type CommonAction, later, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
 
 export interface StatsState {
   readonly session: string
   readonly tasks: ReadonlyArray<Watched>
-  /** Reading, or waiting to read again. */
-  readonly busy: boolean
   readonly before: ReadonlyMap<string, Reading>
+  readonly machine?: { readonly at: number; readonly use: MachineUse }
 }
 
 type StatsStep = Step<StatsState, StatsAction>
+type Read = Extract<StatsMessage, { readonly _tag: "Read" }>
 const stay = stayWith<StatsState, StatsAction>
-const everyMs = 1_000
+const next = later("read", 1_000, { _tag: "ReadAgain" } satisfies StatsMessage)
 
 export const start = (_props: undefined, _moment: Moment): StatsStep =>
-  stay({ session: "", tasks: [], busy: false, before: new Map() })
+  stay({ session: "", tasks: [], before: new Map() }, next)
 
 export function decide(state: StatsState, message: StatsMessage, moment: Moment): StatsStep {
   switch (message._tag) {
-    case "Measure": {
-      const next = { ...state, session: message.session, tasks: message.tasks }
-      return state.busy ? stay(next) : readNow(next)
-    }
+    case "Measure":
+      return stay({ ...state, session: message.session, tasks: message.tasks })
     case "ReadAgain":
-      return readNow(state)
+      return stay(state, { _tag: "ReadNow", tasks: state.tasks })
     case "Read": {
-      const before = new Map(message.readings.map((reading) => [reading.id, reading]))
-      const next = later("read", everyMs, { _tag: "ReadAgain" } satisfies StatsMessage)
-      const tasks = message.readings.flatMap((reading) => usage(reading, state.before.get(reading.id)))
-      if (tasks.length === 0) return stay({ ...state, before }, next)
-      const used: FromNode = { _tag: "Used", session: state.session, tasks }
-      const { home } = moment.self
-      return stay({ ...state, before }, tell(address("leader", "node", home), used), next)
+      const { at, machine, readings } = message
+      const before = new Map(readings.map((reading) => [reading.id, reading]))
+      return stay(
+        { ...state, before, machine: { at, use: machine } },
+        ...announce(state, message),
+        ...toLeader(state, readings, moment),
+        next
+      )
     }
   }
 }
 
-const readNow = (state: StatsState): StatsStep =>
-  state.tasks.length === 0
-    ? stay({ ...state, busy: false, before: new Map() })
-    : stay({ ...state, busy: true }, { _tag: "ReadNow", tasks: state.tasks })
+/** Without a reading before it there is no use in this one. */
+function announce({ machine: before, before: tasks }: StatsState, read: Read): ReadonlyArray<StatsAction> {
+  if (before === undefined) return []
+  const rows: Record<string, Row> = {}
+  for (const reading of read.readings) {
+    const row = rowSince(reading, tasks.get(reading.id))
+    if (row !== undefined) rows[reading.id] = row
+  }
+  const { machine } = read
+  const common = rowSince({ ...machine, at: read.at }, { ...before.use, at: before.at })
+  if (common === undefined) return []
+  const node = [
+    ...common,
+    ...[machine.cores, machine.memoryTotal, machine.load, machine.diskFree, machine.diskTotal].map(rounded)
+  ]
+  const columns: NodeFigures["columns"] = { node: nodeMetrics, task: taskMetrics }
+  return [{ _tag: "SayFigures", figures: { at: read.at, columns, node, tasks: rows } }]
+}
 
-/** A first reading says nothing of now, and neither does one of a container that began anew. */
-function usage(now: Reading, before: Reading | undefined) {
+type Timed = Used & { readonly at: number }
+
+/**
+ * In the order of `taskMetrics`. A first reading says nothing of now, and neither does one of a container that began
+ * anew.
+ */
+function rowSince(now: Timed, before: Timed | undefined): Row | undefined {
+  const cpu = coresSince(now, before)
+  if (before === undefined || cpu === undefined) return undefined
+  const perSecond = (key: "rxBytes" | "txBytes" | "readBytes" | "writtenBytes"): number =>
+    (Math.max(0, now[key] - before[key]) * 1_000) / (now.at - before.at)
+  return [
+    cpu,
+    now.memoryBytes,
+    perSecond("rxBytes"),
+    perSecond("txBytes"),
+    perSecond("readBytes"),
+    perSecond("writtenBytes"),
+    now.pids
+  ].map(rounded)
+}
+
+function coresSince(now: Timed, before: Timed | undefined): number | undefined {
   const elapsedMs = before === undefined ? 0 : now.at - before.at
   const nanos = now.cpuNanos - (before?.cpuNanos ?? 0)
-  if (elapsedMs <= 0 || nanos < 0) return []
-  return [{ id: now.id, cpu: nanos / 1e6 / elapsedMs, memory: now.memoryBytes }]
+  return elapsedMs <= 0 || nanos < 0 || Number.isNaN(nanos) ? undefined : nanos / 1e6 / elapsedMs
+}
+
+/** Nobody needs more than a ten-thousandth, and it travels once a second; JSON has no word for what is not known. */
+const rounded = (value: number): number | null =>
+  Number.isNaN(value) ? null : Math.round(value * 10_000) / 10_000
+
+/** What tasks of services that follow their load use. */
+function toLeader(
+  state: StatsState,
+  readings: ReadonlyArray<Reading>,
+  { self }: Moment
+): ReadonlyArray<CommonAction> {
+  const scaled = new Set(state.tasks.filter((task) => task.scaled).map(({ id }) => id))
+  const tasks = readings.flatMap((reading) => {
+    if (!scaled.has(reading.id)) return []
+    const cpu = coresSince(reading, state.before.get(reading.id))
+    return cpu === undefined ? [] : [{ id: reading.id, cpu, memory: reading.memoryBytes }]
+  })
+  if (tasks.length === 0) return []
+  const used: FromNode = { _tag: "Used", session: state.session, tasks }
+  return [tell(address("leader", "node", self.home), used)]
 }
 
 export const summary = ({ tasks }: StatsState): string => `measures ${tasks.length} tasks`

@@ -1,27 +1,38 @@
 /** What a node's stats actor, `<node>/stats/main`, is told and does. */
+import type { MachineUse } from "#actors/drivers/machine/load.ts"
+import type { Used } from "#actors/drivers/usage.ts"
+import type { NodeFigures } from "#actors/meter/figures.ts"
 
-/** A task whose service follows its load, and the container that it runs in. */
+/** A task that runs, and the container that it runs in. */
 export interface Watched {
   readonly id: string
   readonly container: string
   readonly pid: number
+  /** Its service follows its load: the leader wants to know. */
+  readonly scaled: boolean
 }
 
-/** What a task had used by then: billionths of a core's second, and bytes. */
-export interface Reading {
+/** What a task had used by then. */
+export interface Reading extends Used {
   readonly id: string
   /** Milliseconds since the epoch. */
   readonly at: number
-  readonly cpuNanos: number
-  readonly memoryBytes: number
 }
 
 export type StatsMessage =
   /** Told by the session with every heartbeat: these and no others, in the session in which the leader knows them. */
   | { readonly _tag: "Measure"; readonly session: string; readonly tasks: ReadonlyArray<Watched> }
   /** How a `Read` ended; what could not be read is missing. */
-  | { readonly _tag: "Read"; readonly readings: ReadonlyArray<Reading> }
+  | {
+      readonly _tag: "Read"
+      readonly at: number
+      readonly machine: MachineUse
+      readonly readings: ReadonlyArray<Reading>
+    }
   /** Own timer. */
   | { readonly _tag: "ReadAgain" }
 
-export type StatsAction = { readonly _tag: "ReadNow"; readonly tasks: ReadonlyArray<Watched> }
+export type StatsAction =
+  | { readonly _tag: "ReadNow"; readonly tasks: ReadonlyArray<Watched> }
+  /** Whoever listens hears it; nobody waits for it. */
+  | { readonly _tag: "SayFigures"; readonly figures: NodeFigures }

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { configureServer, configureUsers, delayBefore, warnOfVersion } from "#actors/nats/configure.ts"
 import { usersOf } from "#actors/nats/creds.ts"
-import { apiRights, clientRights, rightsOf } from "#actors/nats/rights.ts"
+import { apiRights, clientRights, rightsOf, workerRights } from "#actors/nats/rights.ts"
 import { someKeys } from "#test/support/trust.ts"
 
 const settings = {
@@ -62,6 +62,15 @@ test("only the connection for Raft speaks on Raft's subjects, and only as its me
     for (const subject of publish)
       expect(subject).not.toMatch(/^(>|troupe\.>|troupe\.v1\.[^.]+\.[^.]+\.(raft|\*|>))/)
   }
+})
+
+test("each node says what it uses in its own name alone, and managers hear all of them", () => {
+  const said = (publish: ReadonlyArray<string>) => publish.filter((subject) => subject.includes("metric"))
+  expect(said(workerRights("c1", "w1").publish)).toEqual(["troupe.metric.v1.c1.node.w1"])
+  expect(workerRights("c1", "w1").subscribe.filter((subject) => subject.includes("metric"))).toEqual([])
+  const { daemon } = rightsOf("c1", "n1", "r1")
+  expect(said(daemon.publish)).toEqual(["troupe.metric.v1.c1.node.n1"])
+  expect(daemon.subscribe).toContain("troupe.metric.v1.c1.node.*")
 })
 
 test("every inbox that a connection may hear is its own", () => {

@@ -1,0 +1,138 @@
+import { expect, test } from "bun:test"
+import { metricsOf, nodeMetrics, taskMetrics } from "#actors/meter/figures.ts"
+import { History } from "#actors/meter/history.ts"
+import { parseFigures } from "#actors/meter/parse-figures.ts"
+import { Ring } from "#actors/meter/ring.ts"
+
+test("a ring keeps the newest rows at their times, whatever it had to grow by and however it was gone round", () => {
+  for (const most of [5, 64, 100, 900]) {
+    const ring = new Ring(1_000, most, 2)
+    const kept = new Map<number, number>()
+    let step = 1_000
+    for (let round = 0; round < 2_500; round++) {
+      // Some seconds are never told.
+      if (round % 7 !== 3) {
+        ring.put(step * 1_000 + (round % 1_000), [round, -round])
+        kept.set(step, round)
+      }
+      step += 1
+    }
+    const newest = Math.max(...kept.keys())
+    const { times, values } = ring.since(0, [1, 0])
+    expect(times.length).toBe(most)
+    expect(times.at(-1)).toBe(newest * 1_000)
+    times.forEach((at, index) => {
+      const value = kept.get(at / 1_000) ?? Number.NaN
+      expect([values[1]?.[index], values[0]?.[index]]).toEqual([value, -value])
+    })
+  }
+})
+
+test("a ring that was silent for longer than it keeps begins anew, and takes nothing that is too old", () => {
+  const ring = new Ring(1_000, 10, 1)
+  ring.put(1_000, [1])
+  ring.put(100_000, [2])
+  ring.put(50_000, [3])
+  expect(ring.since(0, [0])).toEqual({ times: [100_000], values: [[2]] })
+  ring.put(102_000, [4])
+  expect(ring.since(0, [0])).toEqual({ times: [100_000, 101_000, 102_000], values: [[2, Number.NaN, 4]] })
+  expect(ring.since(101_500, [0]).times).toEqual([102_000])
+})
+
+const node = nodeMetrics.map(() => 1)
+const row = (cpu: number, memory = 10): ReadonlyArray<number> => [cpu, memory, 0, 0, 0, 0, Number.NaN]
+const web = (nodeId: string) => () => ({ serviceId: "web", nodeId })
+
+function take(
+  history: History,
+  nodeId: string,
+  now: number,
+  tasks: Record<string, ReadonlyArray<number>>
+): void {
+  history.take(nodeId, { node, tasks: new Map(Object.entries(tasks)) }, now, web(nodeId))
+}
+
+test("a service's figures are the sums over its tasks on all nodes, of those that were heard of lately", () => {
+  const history = new History()
+  take(history, "n1", 1_000, { a: row(0.5), b: row(1) })
+  take(history, "n2", 1_000, { c: row(0.25) })
+  history.gather(1_500)
+  take(history, "n2", 9_000, { c: row(2) })
+  history.gather(9_000)
+  const course = history.course({
+    kind: "service",
+    id: "web",
+    metrics: ["cpu", "tasks", "pids"],
+    since: 1_000,
+    now: 9_000
+  })
+  expect(course?.stepMs).toBe(1_000)
+  expect(course?.times.at(0)).toBe(1_000)
+  expect(course?.values.map((values) => values.at(0))).toEqual([1.75, 3, Number.NaN])
+  expect(course?.values.map((values) => values.at(-1))).toEqual([2, 1, Number.NaN])
+})
+
+test("minutes are the means of their seconds, the one under way included", () => {
+  const history = new History()
+  for (let second = 0; second < 90; second++)
+    take(history, "n", second * 1_000, { a: row(second < 60 ? second : 7) })
+  const course = history.course({ kind: "task", id: "a", metrics: ["cpu"], since: 0, now: 1e9 })
+  expect(course).toEqual({ stepMs: 60_000, times: [0, 60_000], values: [[29.5, 7]] })
+})
+
+test("a node is not believed about tasks that are not its own", () => {
+  const history = new History()
+  history.take("n1", { node, tasks: new Map([["theirs", row(1)]]) }, 1_000, () => undefined)
+  expect([...history.latest("task", 1_000).keys()]).toEqual([])
+  expect([...history.latest("node", 1_000).keys()]).toEqual(["n1"])
+  expect(history.latest("node", 60_000).size).toBe(0)
+})
+
+test("more tasks than there is room for count in their service, and one that ended makes room", () => {
+  const history = new History()
+  const many = Object.fromEntries(Array.from({ length: 1_200 }, (_, index) => [`t${index}`, row(1)]))
+  take(history, "n", 1_000, many)
+  const full = history.bytes
+  history.gather(1_000)
+  expect(history.latest("service", 1_000).get("web")?.row.at(-1)).toBe(1_200)
+  expect(history.latest("service", 1_000).get("web")?.row[0]).toBe(1_200)
+  const course = (id: string) => history.course({ kind: "task", id, metrics: ["cpu"], since: 0, now: 1_000 })
+  expect([course("t0") !== undefined, course("t1199") !== undefined]).toEqual([true, false])
+  take(history, "n", 20_000, { fresh: row(1) })
+  expect(history.course({ kind: "task", id: "fresh", metrics: ["cpu"], since: 0, now: 20_000 })).toBeDefined()
+  expect(history.bytes).toBeLessThan(full + 20_000)
+  history.forget(20_000 + 2 * 3_600_000)
+  expect(
+    history.course({ kind: "task", id: "fresh", metrics: ["cpu"], since: 0, now: 20_000 })
+  ).toBeUndefined()
+})
+
+test("a day of a task takes what its limit was reckoned with", () => {
+  const history = new History()
+  for (let minute = 0; minute < 1_500; minute++) take(history, "n", minute * 60_000, { a: row(1) })
+  for (let second = 0; second < 1_000; second++)
+    take(history, "n", 1_500 * 60_000 + second * 1_000, { a: row(1) })
+  const bytesOfRow = 4 * (metricsOf.task.length + metricsOf.node.length)
+  expect(history.bytes).toBe(bytesOfRow * (900 + 1_440))
+})
+
+test("columns of another version are found by their names, and what is no figures is none", () => {
+  const said = {
+    at: 1,
+    columns: { node: ["later", "cpu"], task: ["memory", "later", "cpu"] },
+    node: [9, 2],
+    tasks: { a: [5, 9, null] }
+  }
+  const read = parseFigures(JSON.stringify(said))
+  expect(read?.node[0]).toBe(2)
+  expect(read?.node[1]).toBeNaN()
+  expect(read?.tasks.get("a")).toEqual([Number.NaN, 5, ...taskMetrics.slice(2).map(() => Number.NaN)])
+  for (const text of [
+    "",
+    "[]",
+    "{}",
+    '{"columns":{},"tasks":{}}',
+    JSON.stringify({ ...said, tasks: { a: 1 } })
+  ])
+    expect(parseFigures(text)).toBeUndefined()
+})

@@ -1,0 +1,60 @@
+/** What a node and its containers use, from their cgroups through NATS to whoever asks a manager. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { readOpenMetrics } from "#test/support/openmetrics.ts"
+
+setDefaultTimeout(60_000)
+
+let cluster: Cluster
+
+beforeAll(async () => {
+  await ensureTestImage()
+  cluster = await startCluster()
+  await cluster.must(
+    ...["service", "create", "--name", "busy", "--limit-cpu", "0.2", "--stop-grace-period", "0s"],
+    ...["--label", "troupe.autoscale.max=3", "--label", "troupe.autoscale.cpu=400%"],
+    ...[testImage, "sh", "-c", "while :; do :; done & sleep 1000"]
+  )
+}, 90_000)
+afterAll(() => cluster?.cleanUp(), 60_000)
+
+/** What `path` answers once that is as wanted. */
+// biome-ignore lint/suspicious/noExplicitAny: bodies are what the test is about
+async function once(path: string, isWanted: (body: any) => boolean): Promise<any> {
+  let body: unknown
+  await eventually(async () => {
+    body = await cluster.get(path)
+    return isWanted(body)
+  }, path)
+  return body
+}
+
+test("every manager knows what nodes, services and tasks use, by seconds", async () => {
+  const latest = await once("/metrics/latest", ({ Services }) => Services[0]?.cpu > 0.02)
+  expect(latest.Nodes).toHaveLength(1)
+  expect(latest.Nodes[0].cpu).toBeGreaterThan(0)
+  expect(latest.Nodes[0].memoryTotal).toBeGreaterThan(latest.Nodes[0].memory)
+  expect(latest.Nodes[0].diskFree).toBeGreaterThan(0)
+  const [task] = latest.Tasks
+  expect(task.Name).toStartWith("busy.1.")
+  expect(task.memory).toBeGreaterThan(4_096)
+  expect(task.pids).toBeGreaterThanOrEqual(2)
+  expect(task.netRx).not.toBeNull()
+  expect(task.blockRead).not.toBeNull()
+  const course = await once(
+    "/metrics/history?service=busy&metric=cpu,tasks&since=1m",
+    ({ Metrics }) => Metrics.tasks.filter((tasks: number | null) => tasks === 1).length >= 3
+  )
+  expect(course.StepMs).toBe(1_000)
+})
+
+test("the leader's /metrics tell of the cluster, and the autoscaler of what it decided from", async () => {
+  const families = readOpenMetrics((await cluster.api("GET", "/metrics")).body)
+  const running = [...(families.get("troupe_service_running_tasks")?.samples ?? [])]
+  expect(running.map(([, value]) => value)).toEqual([1])
+  expect(families.get("troupe_task_cpu_cores")?.samples.size).toBe(1)
+  expect(families.get("troupe_actors")?.samples.size).toBeGreaterThan(5)
+  const scaled = await once("/autoscale/busy", ({ Now }) => Now?.Votes[0]?.Mean > 0)
+  expect(scaled).toMatchObject({ Name: "busy", Replicas: 1, Min: 1, Max: 3, Changes: [] })
+})
