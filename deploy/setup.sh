@@ -14,6 +14,7 @@ needs=(
   "docker docker.io"
   "nft nftables"
   "iptables iptables"
+  "conntrack conntrack"
   "ip iproute2"
   "busybox busybox-static"
 )
@@ -33,7 +34,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "missing: ${missing[*]}"
     say "on Debian or Ubuntu, as root: apt-get install -y --no-install-recommends ${missing[*]}"
     say "elsewhere install nats-server (2.9 or newer), a Docker Engine (20.10 or newer), nftables, iptables,"
-    say "iproute2 and a static busybox (only the demo and the tests need that one), then run this again"
+    say "conntrack, iproute2 and a static busybox (only the demo and the tests need that one), then run this again"
     exit 1
   fi
   say "installing ${missing[*]}"

@@ -8,6 +8,8 @@ export interface LayReport {
   readonly bridgeless: ReadonlyArray<string>
   /** How many things of the kernel's were not as they should be, and were changed. */
   readonly changed: number
+  /** Some task is not led to because it takes no connections yet: worth another look soon. */
+  readonly isWaiting?: boolean
   /** What could not be made right, in words. */
   readonly problems: ReadonlyArray<string>
 }
@@ -15,8 +17,14 @@ export interface LayReport {
 export const nothingLaid: LayReport = { bridgeless: [], changed: 0, problems: [] }
 
 export interface KernelService {
-  /** Compares the kernel with the tables, which are all there are, and changes what differs. */
-  readonly lay: (tables: ReadonlyArray<OverlayTable>) => Effect.Effect<LayReport>
+  /**
+   * Compares the kernel with the tables, which are all there are, and changes what differs. Of published ports it carries
+   * those that are `open`, by key, and leaves what it has where that is not known.
+   */
+  readonly lay: (
+    tables: ReadonlyArray<OverlayTable>,
+    open?: ReadonlyArray<string>
+  ) => Effect.Effect<LayReport>
 }
 
 /** By default there is no kernel to change: overlays end at their bridges. */

@@ -5,6 +5,7 @@ import { Executor } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
 import { Names } from "#actors/drivers/names.ts"
 import { decide, idle, type Networks } from "#actors/network/decide.ts"
+import { keyOfPort } from "#actors/network/plan.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
 import { tell } from "#runtime/actions.ts"
@@ -53,15 +54,15 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
     }
     case "PublishPorts": {
       const dataPlane = yield* DataPlane
-      return {
-        _tag: "Published",
-        problems: yield* dataPlane.publish(action.ports)
-      } satisfies NetworkMessage
+      const problems = yield* dataPlane.publish(action.ports)
+      const closed = new Set(problems.map(keyOfPort))
+      const open = action.ports.map(keyOfPort).filter((key) => !closed.has(key))
+      return { _tag: "Published", problems, open } satisfies NetworkMessage
     }
     case "Lay": {
       const kernel = yield* Kernel
       const names = yield* Names
-      const report = yield* kernel.lay(action.tables)
+      const report = yield* kernel.lay(action.tables, action.open)
       // Whoever is found by name can be reached by then.
       return {
         _tag: "Laid",

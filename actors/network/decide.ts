@@ -1,6 +1,6 @@
 /** Which bridge to make or remove next, who waits for it and for the kernel behind it, and which ports shall answer. */
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
-import { isLaid, laid, lay, look, noOverlays, type Overlays } from "#actors/network/lay.ts"
+import { isLaid, laid, lay, look, noOverlays, type Overlays, reopen } from "#actors/network/lay.ts"
 import { chooseResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
@@ -133,8 +133,11 @@ function follow(state: Networks, message: NetworkMessage, moment: Moment): Resul
     }
     case "PublishAgain":
       return publish(state)
-    case "Published":
-      return published(state, message.problems, moment)
+    case "Published": {
+      const step = published(state, message.problems, moment)
+      const opened = resume(step.state, reopen(step.state.overlays, message.open))
+      return { state: opened.state, actions: [...step.actions, ...opened.actions] }
+    }
     case "NotPublished":
       return notPublished(state, message.message, moment)
     default:

@@ -8,15 +8,21 @@ import { type CommonAction, later } from "#runtime/actions.ts"
 
 /** What somebody changed by hand is as it was within this time and the few milliseconds of a look. */
 const lookEveryMs = 2_000
+/** A task that begins to run may take connections a moment later, or never. */
+const firstWaitMs = 100
 
 export interface Overlays {
   readonly tables: ReadonlyArray<OverlayTable>
+  /** The published ports that are this node's own, by key, once that is known. */
+  readonly open: ReadonlyArray<string> | undefined
   /** The newest round that is wanted; what was known when it began is in the kernel once it is done. */
   readonly round: number
   readonly done: number
   readonly isLaying: boolean
   /** The newest round that was nothing but another look. */
   readonly look: number
+  /** Looks in a row, since something new was told, that left somebody waiting. */
+  readonly waits: number
   readonly bridgeless: ReadonlySet<string>
   /** What such looks found to be different, and changed. */
   readonly repairs: number
@@ -27,10 +33,12 @@ export interface Overlays {
 
 export const noOverlays: Overlays = {
   tables: [],
+  open: undefined,
   round: 0,
   done: 0,
   isLaying: false,
   look: 0,
+  waits: 0,
   bridgeless: new Set(),
   repairs: 0,
   problems: [],
@@ -44,18 +52,35 @@ interface Laying {
 
 /** Another round; at once, or when the one under way is done: the world may have changed since it began. */
 export function lay(before: Overlays): Laying {
-  const overlays = { ...before, round: before.round + 1 }
+  const overlays = { ...before, round: before.round + 1, waits: 0 }
   return overlays.isLaying ? { overlays, actions: [] } : begin(overlays)
 }
 
 /** A round for no other reason than that time has passed. */
 export function look(before: Overlays): Laying {
-  return before.isLaying ? { overlays: before, actions: [] } : lay({ ...before, look: before.round + 1 })
+  const { isLaying, round } = before
+  return isLaying
+    ? { overlays: before, actions: [] }
+    : begin({ ...before, round: round + 1, look: round + 1 })
+}
+
+/** A published port is the kernel's to carry once it is this node's own, and no longer than that. */
+export function reopen(before: Overlays, open: ReadonlyArray<string>): Laying {
+  const overlays = { ...before, open }
+  const isSame = JSON.stringify(open) === JSON.stringify(before.open ?? [])
+  return isSame || overlays.tables.length === 0 ? { overlays, actions: [] } : lay(overlays)
 }
 
 const begin = (overlays: Overlays): Laying => ({
   overlays: { ...overlays, isLaying: true },
-  actions: [{ _tag: "Lay", round: overlays.round, tables: overlays.tables }]
+  actions: [
+    {
+      _tag: "Lay",
+      round: overlays.round,
+      tables: overlays.tables,
+      ...(overlays.open && { open: overlays.open })
+    }
+  ]
 })
 
 export function laid(before: Overlays, round: number, report: LayReport, names: NamesReport): Laying {
@@ -67,6 +92,7 @@ export function laid(before: Overlays, round: number, report: LayReport, names: 
     ...before,
     isLaying: false,
     done: round,
+    waits: report.isWaiting === true ? before.waits + 1 : 0,
     bridgeless: new Set(report.bridgeless),
     repairs: before.repairs + (round === before.look ? report.changed : 0),
     problems,
@@ -79,9 +105,12 @@ export function laid(before: Overlays, round: number, report: LayReport, names: 
   if (overlays.tables.length === 0) return { overlays, actions }
   return {
     overlays,
-    actions: [...actions, later("lay", lookEveryMs, { _tag: "LookAgain" } satisfies NetworkMessage)]
+    actions: [...actions, later("lay", nextLookMs(overlays), { _tag: "LookAgain" } satisfies NetworkMessage)]
   }
 }
+
+const nextLookMs = ({ waits }: Overlays): number =>
+  waits === 0 ? lookEveryMs : Math.min(lookEveryMs, firstWaitMs * 2 ** (waits - 1))
 
 /** Whether the network's bridge, which is there now, was so when the kernel was last looked at. */
 export const isLaid = ({ tables, bridgeless, done }: Overlays, networkId: string): boolean =>

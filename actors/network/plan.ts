@@ -57,6 +57,15 @@ export interface Backend {
   readonly address: string
 }
 
+/** `tcp/8080`: a published port as it is told from others. */
+export const keyOfPort = ({
+  protocol,
+  publishedPort
+}: {
+  readonly protocol: string
+  readonly publishedPort: number
+}): string => `${protocol}/${publishedPort}`
+
 /** A published port of a service in ingress mode, and who answers it. */
 export interface PublishedPort {
   readonly serviceId: string

@@ -39,7 +39,12 @@ export type NetworkMessage =
   | { readonly _tag: "NetworkKept"; readonly id: string; readonly message: string }
   | { readonly _tag: "Listed"; readonly networks: ReadonlyArray<string> }
   | { readonly _tag: "NotListed"; readonly message: string }
-  | { readonly _tag: "Published"; readonly problems: ReadonlyArray<PortProblem> }
+  | {
+      readonly _tag: "Published"
+      readonly problems: ReadonlyArray<PortProblem>
+      /** The ports that are this node's own now, by key. */
+      readonly open: ReadonlyArray<string>
+    }
   | { readonly _tag: "NotPublished"; readonly message: string }
   | {
       readonly _tag: "Laid"
@@ -77,7 +82,13 @@ export type NetworkAction =
   /** Makes exactly these ports answer. Answered by `Published` or `NotPublished`. */
   | { readonly _tag: "PublishPorts"; readonly ports: ReadonlyArray<PublishedPort> }
   /** Makes the kernel and the names as the tables say, or repairs them. Answered by `Laid`. */
-  | { readonly _tag: "Lay"; readonly round: number; readonly tables: ReadonlyArray<OverlayTable> }
+  | {
+      readonly _tag: "Lay"
+      readonly round: number
+      readonly tables: ReadonlyArray<OverlayTable>
+      /** The published ports that the kernel may carry, by key; those before while that is not known. */
+      readonly open?: ReadonlyArray<string>
+    }
   /** Says in the log what could not be made right. Not answered. */
   | { readonly _tag: "Warn"; readonly problems: ReadonlyArray<string> }
   /** Says in the log what only this node suffers from. Not answered. */

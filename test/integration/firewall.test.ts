@@ -5,7 +5,7 @@ import process from "node:process"
 import { Effect } from "effect"
 import { describe as rulesFor } from "#actors/drivers/firewall/describe.ts"
 import { firewallTable } from "#actors/drivers/kernel/names.ts"
-import { OwnTable } from "#actors/drivers/kernel/own-table.ts"
+import { OwnTables } from "#actors/drivers/kernel/own-tables.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
@@ -110,10 +110,11 @@ test("a VXLAN packet of a peer comes in, one of anybody else is dropped", () => 
 
 test("a table that was deleted or changed by hand is written again, and nobody else's is touched", async () => {
   const name = firewallTable(tag)
-  const table = new OwnTable(name)
+  const tables = new OwnTables(0)
   // In this machine's own network: of devices that are not there.
   const rules = `table inet ${name} {\n  chain input {\n    type filter hook input priority -10; policy accept;\n    iifname "br-t-none" udp dport 4789 counter drop\n  }\n}\n`
-  const bring = (wanted: string | undefined) => Effect.runPromise(table.bring(wanted))
+  const bring = async (wanted: string | undefined): Promise<boolean> =>
+    (await Effect.runPromise(tables.bring(new Map([[name, wanted]])))).changed.has(name)
   const nft = (...args: ReadonlyArray<string>): string => execFileSync("nft", args, { encoding: "utf8" })
   const foreign = `inet ${tag}_foreign`
   nft(`add table ${foreign}`)

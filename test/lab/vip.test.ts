@@ -1,30 +1,48 @@
-/** Virtual addresses over three machines with Engines of their own. */
+/** Virtual addresses and published ports over three machines with Engines of their own. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { type ChildProcess, spawn } from "node:child_process"
+import dgram from "node:dgram"
+import process from "node:process"
+import { setTimeout as pause } from "node:timers/promises"
 import type { Machine } from "#test/lab/machines.ts"
 import { ownLab } from "#test/lab/own-lab.ts"
 
 setDefaultTimeout(90_000)
 
 const { machines, machine, door, on, containerOn, inside, open, close } = await ownLab("tv", "10.80.0")
-const { call, elapsed, specOf } = await import("#test/bench/vs-swarm/api.ts")
+const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
+const { engineOf } = await import("#test/lab/machines.ts")
+const { startAgain } = await import("#test/lab/raise.ts")
+const { signal, isAlive } = await import("#test/lab/processes.ts")
 
-/** Answers with its host's name, which is its container's id. */
+/** Answers with its host's name, which is its container's id; `who` also with whom it takes for its client. */
 const serve = [
   "sh",
   "-c",
-  "trap exit TERM; mkdir /www; hostname > /www/name; httpd -p 8080 -h /www; while :; do sleep 1 & wait; done"
+  `trap exit TERM; mkdir -p /www/cgi-bin; hostname > /www/name
+printf '#!/bin/sh\\nprintf "Content-Type: text/plain\\\\n\\\\n%%s %%s" "$(hostname)" "$REMOTE_ADDR"' > /www/cgi-bin/who
+chmod +x /www/cgi-bin/who; httpd -p 8080 -h /www; while :; do sleep 1 & wait; done`
 ]
+const published = 18080
+let front = ""
+/** The lab's own address in its network. */
+const outside = "10.80.0.1"
 const get = (address: string): string => `timeout 3 wget -qO- http://${address}:8080/name`
 
 interface View {
   readonly ID: string
   readonly Version: { readonly Index: number }
   readonly Spec: Readonly<Record<string, unknown>>
-  readonly Endpoint: { readonly VirtualIPs?: ReadonlyArray<{ readonly Addr: string }> }
+  readonly Endpoint: {
+    readonly VirtualIPs?: ReadonlyArray<{ readonly NetworkID: string; readonly Addr: string }>
+  }
 }
 const view = (service: string): Promise<View> => call<View>(door(), "GET", `/services/${service}`)
-const vipOf = async (service: string): Promise<string> =>
-  (await view(service)).Endpoint.VirtualIPs?.[0]?.Addr.split("/")[0] ?? ""
+/** Its address on the network that is not the ingress one. */
+async function vipOf(service: string): Promise<string> {
+  const { VirtualIPs = [] } = (await view(service)).Endpoint
+  return VirtualIPs.find(({ NetworkID }) => NetworkID === front)?.Addr.split("/")[0] ?? ""
+}
 
 /** Which container answers at the address, asked from inside the service's container on a machine; empty where none does. */
 const answers = async (at: Machine, service: string, address: string): Promise<string> =>
@@ -33,19 +51,29 @@ const answers = async (at: Machine, service: string, address: string): Promise<s
 const hostnames = async (service: string): Promise<ReadonlyArray<string>> =>
   (await Promise.all(machines().map((at) => containerOn(at, service)))).map((id) => id.slice(0, 12)).sort()
 
-beforeAll(async () => {
-  await open()
-  await call(door(), "POST", "/networks/create", { Name: "front", Driver: "overlay" })
-  const spec = specOf("web", 1)
-  await call(door(), "POST", "/services/create", {
+async function create(service: string, Mode: unknown, port: object): Promise<string> {
+  const spec = specOf(service, 1)
+  const { ID } = await call<View>(door(), "POST", "/services/create", {
     ...spec,
-    Mode: { Global: {} },
+    Mode,
+    EndpointSpec: { Ports: [port] },
     TaskTemplate: {
       ...spec.TaskTemplate,
       ContainerSpec: { ...spec.TaskTemplate.ContainerSpec, Command: serve },
       Networks: [{ Target: "front" }]
     }
   })
+  return ID
+}
+
+beforeAll(async () => {
+  await open()
+  const { Id } = await call<{ Id: string }>(door(), "POST", "/networks/create", {
+    Name: "front",
+    Driver: "overlay"
+  })
+  front = Id
+  await create("web", { Global: {} }, { Protocol: "tcp", TargetPort: 8080, PublishedPort: published })
   await elapsed(
     "web on every machine",
     async () => {
@@ -91,7 +119,7 @@ test("rules that somebody deletes are back, and so are addresses", async () => {
 test("a container whose first instruction connects to a virtual address succeeds every time", async () => {
   const vip = await vipOf("web")
   const spec = specOf("first", 9)
-  const Command = ["sh", "-c", `${get(vip)} && exec sleep 1000`]
+  const Command = ["timeout", "10", "wget", "-qO-", `http://${vip}:8080/name`]
   await call(door(), "POST", "/services/create", {
     ...spec,
     TaskTemplate: {
@@ -111,11 +139,135 @@ test("a container whose first instruction connects to a virtual address succeeds
     return tasks.map(({ Status }) => Status.State)
   }
   await elapsed(
-    "all nine have begun",
-    async () =>
-      (await states()).filter((state) => ["running", "failed", "complete"].includes(state)).length === 9,
+    "all nine have ended",
+    async () => (await states()).filter((state) => ["failed", "complete"].includes(state)).length === 9,
     100,
     60_000
   )
-  expect(await states()).toEqual(Array(9).fill("running"))
+  expect(await states()).toEqual(Array(9).fill("complete"))
+})
+
+const hostOf = (id: string): string => id.slice(0, 12)
+
+/** Who answers at a machine's published port, and whom it takes for its client; asked from outside of all machines. */
+async function who(at: Machine): Promise<readonly [host: string, client: string]> {
+  const options = { signal: AbortSignal.timeout(3_000), headers: { connection: "close" } }
+  const answer = await fetch(`http://${at.address}:${published}/cgi-bin/who`, options)
+  const [host = "", client = ""] = (await answer.text()).split(" ")
+  return [host, client.replace(/[[\]]|::ffff:/g, "")]
+}
+
+test("a published port leads from every machine to the tasks of all of them; a task there sees its client's address", async () => {
+  const all = await hostnames("web")
+  for (const at of machines()) {
+    const own = hostOf(await containerOn(at, "web"))
+    const clients = new Map<string, string>()
+    await elapsed(
+      `all tasks answered by way of ${at.name}`,
+      async () => {
+        clients.set(...(await who(at)))
+        return clients.size === all.length
+      },
+      1,
+      20_000
+    )
+    for (const [host, client] of clients) {
+      if (host === own) expect(client).toBe(outside)
+      else expect(client).toStartWith("10.0.0.")
+    }
+  }
+})
+
+test("a published port answers at all of its machine's own addresses, of both families", () => {
+  for (const at of machines()) {
+    for (const address of [at.address, "127.0.0.1", "[::1]"]) {
+      expect(on(at, "busybox", "wget", "-qO-", `http://${address}:${published}/name`)).not.toBe("")
+    }
+  }
+})
+
+test("published ports answer while an Engine is restarted and a node is killed; a rule of ours that is lost is back", async () => {
+  const at = machine(1)
+  const failures: Array<string> = []
+  let [asked, goesOn] = [0, true]
+  const asking = (async () => {
+    while (goesOn) {
+      asked++
+      await who(at).catch((error: Error) => failures.push(error.message))
+      await pause(5)
+    }
+  })()
+  signal(at.nodePid, "SIGKILL")
+  signal(at.enginePid, "SIGTERM")
+  await elapsed("their end", async () => !isAlive(at.nodePid) && !isAlive(at.enginePid), 20, 30_000)
+  await startAgain(at)
+  await elapsed("its return", async () => (await containerOn(at, "web")) !== "", 50, 30_000)
+  goesOn = false
+  await asking
+  expect([asked > 0, failures]).toEqual([true, []])
+
+  const rules = (): string => on(at, "iptables", "-S", "DOCKER-USER")
+  expect(rules()).toContain("troupe_ingress_")
+  on(at, "iptables", "-F", "DOCKER-USER")
+  on(at, "iptables", "-A", "DOCKER-USER", "-j", "RETURN")
+  await elapsed("our rule", async () => rules().includes("troupe_ingress_"), 20, 10_000)
+  expect(rules().indexOf("troupe_ingress_")).toBeLessThan(rules().indexOf("RETURN"))
+})
+
+test("a client that speaks UDP to a task that leaves is given another", async () => {
+  const ID = await create(
+    "talk",
+    { Replicated: { Replicas: 3 } },
+    { Protocol: "udp", TargetPort: 9000, PublishedPort: 19000 }
+  )
+  await elapsed("three", async () => (await running(door(), "talk")).length === 3, 50, 60_000)
+  const answering =
+    "require('dgram').createSocket('udp4').on('message', function (m, { port, address }) { this.send(process.argv[1], port, address) }).bind(9000)"
+  const servers: Array<ChildProcess> = []
+  const clients: Array<dgram.Socket> = []
+  try {
+    for (const at of machines()) {
+      const id = await containerOn(at, "talk")
+      const { State } = await call<{ readonly State: { readonly Pid: number } }>(
+        ...([engineOf(at.name), "GET", `/containers/${id}/json`] as const)
+      )
+      const args = [`--net=/proc/${State.Pid}/ns/net`, process.execPath, "-e", answering, id]
+      servers.push(spawn("nsenter", args, { stdio: "ignore" }))
+    }
+    const last = new Map<dgram.Socket, string>()
+    const ask = (): void => {
+      for (const client of clients) client.send("?", 19000, machine(0).address)
+    }
+    await elapsed(
+      "answers of all three",
+      async () => {
+        // Each stays with the task that it was given.
+        const client = dgram.createSocket("udp4")
+        client.on("message", (text) => void last.set(client, String(text)))
+        clients.push(client)
+        ask()
+        return new Set(last.values()).size === 3
+      },
+      50,
+      20_000
+    )
+    const { Version, Spec } = await view("talk")
+    await call(door(), "POST", `/services/${ID}/update?version=${Version.Index}`, {
+      ...Spec,
+      Mode: { Replicated: { Replicas: 1 } }
+    })
+    last.clear()
+    await elapsed(
+      "answers of the one that is left, to all",
+      async () => {
+        ask()
+        return last.size === clients.length && new Set(last.values()).size === 1
+      },
+      50,
+      20_000
+    )
+  } finally {
+    for (const server of servers) server.kill()
+    for (const client of clients) client.close()
+  }
 })

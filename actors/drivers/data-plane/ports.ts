@@ -8,7 +8,7 @@ import { TcpPort } from "#actors/drivers/data-plane/tcp.ts"
 import { UdpPort } from "#actors/drivers/data-plane/udp.ts"
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import { readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
-import type { PublishedPort } from "#actors/network/plan.ts"
+import { keyOfPort, type PublishedPort } from "#actors/network/plan.ts"
 
 /** Whoever holds a port may let go of it: it is tried again this often. */
 const reopenEveryMs = 2_000
@@ -74,8 +74,8 @@ export class Ports {
     const wanted = new Map<string, PublishedPort>()
     const problems: Array<PortProblem> = []
     for (const port of table) {
-      const rival = wanted.get(keyOf(port))
-      if (rival === undefined) wanted.set(keyOf(port), port)
+      const rival = wanted.get(keyOfPort(port))
+      if (rival === undefined) wanted.set(keyOfPort(port), port)
       else {
         const message = `Port ${port.publishedPort}/${port.protocol} is published by service ${rival.serviceName} already`
         problems.push({ protocol: port.protocol, publishedPort: port.publishedPort, message })
@@ -112,5 +112,3 @@ export class Ports {
     }
   }
 }
-
-const keyOf = (port: PublishedPort): string => `${port.protocol}/${port.publishedPort}`

@@ -1,13 +1,11 @@
 /** This machine's kernel: read, compared with the tables, and changed where it differs. */
 import { Effect, Layer } from "effect"
-import { describe, type Facts } from "#actors/drivers/firewall/describe.ts"
+import type { Facts } from "#actors/drivers/firewall/describe.ts"
 import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
-import { firewallTable, vipTable } from "#actors/drivers/kernel/names.ts"
-import { OwnTable } from "#actors/drivers/kernel/own-table.ts"
 import { isStretched, reconcile } from "#actors/drivers/kernel/reconcile.ts"
+import { NodeRules } from "#actors/drivers/kernel/rules.ts"
 import { batch, question } from "#actors/drivers/kernel/run.ts"
 import { ForwardingEntries, type KernelState, Links, Neighbours } from "#actors/drivers/kernel/state.ts"
-import { vipRules } from "#actors/drivers/kernel/vips.ts"
 import { Kernel, type KernelService, type LayReport, nothingLaid } from "#actors/drivers/kernel.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -27,9 +25,11 @@ export const readKernel = Effect.gen(function* () {
 
 function layOn(facts: Facts) {
   const { nodeId } = facts
-  const firewall = new OwnTable(firewallTable(nodeId))
-  const vips = new OwnTable(vipTable(nodeId))
-  return Effect.fn("kernel.lay")(function* (tables: ReadonlyArray<OverlayTable>) {
+  const rules = new NodeRules(facts)
+  return Effect.fn("kernel.lay")(function* (
+    tables: ReadonlyArray<OverlayTable>,
+    open?: ReadonlyArray<string>
+  ) {
     const repair = reconcile(tables, yield* readKernel, nodeId)
     const problems = [...repair.problems]
     for (const [command, lines] of [
@@ -41,21 +41,12 @@ function layOn(facts: Facts) {
         Effect.catch(({ message }) => Effect.sync(() => void problems.push(`overlays: ${message}`)))
       )
     }
-    const bring = (table: OwnTable, rules: string | undefined, problem: string) =>
-      table.bring(rules).pipe(
-        Effect.catch(({ message }) => {
-          problems.push(`${problem}: ${message}`)
-          return Effect.succeed(false)
-        })
-      )
-    const mended = [
-      yield* bring(firewall, describe(tables, facts), "overlays are not kept apart"),
-      yield* bring(vips, vipRules(tables, nodeId), "virtual addresses lead nowhere")
-    ].filter((is) => is).length
+    const ruled = yield* rules.bring(tables, open)
     return {
       bridgeless: repair.bridgeless,
-      changed: repair.ip.length + repair.bridge.length + mended,
-      problems
+      changed: repair.ip.length + repair.bridge.length + ruled.changed,
+      isWaiting: ruled.isWaiting,
+      problems: [...problems, ...ruled.problems]
     } satisfies LayReport
   })
 }
@@ -77,8 +68,8 @@ export const LiveKernel = {
     if (why !== undefined) return Layer.succeed(Kernel, helpless(why))
     const lay = layOn(facts)
     return Layer.succeed(Kernel, {
-      lay: (tables) =>
-        lay(tables).pipe(
+      lay: (tables, open) =>
+        lay(tables, open).pipe(
           Effect.catch(({ message }) =>
             Effect.succeed({ ...nothingLaid, problems: [`overlays: ${message}`] })
           )

@@ -6,6 +6,7 @@ export const vxlanName = (networkId: string): string => `vx-t${networkId.slice(0
 const tableOf = (prefix: string, nodeId: string): string => `${prefix}_${nodeId.slice(0, 10)}`
 export const firewallTable = (nodeId: string): string => tableOf("troupe", nodeId)
 export const vipTable = (nodeId: string): string => tableOf("troupe_vip", nodeId)
+export const ingressTable = (nodeId: string): string => tableOf("troupe_ingress", nodeId)
 export const namesTable = (nodeId: string): string => tableOf("troupe_names", nodeId)
 
 /** The alias of a device that this node has made or taken: other nodes on this machine leave it alone. */

@@ -22,6 +22,16 @@ const backendsOf = ({ tasks }: ServiceRow): ReadonlyArray<string> =>
 const elements = (values: ReadonlyArray<string>): string =>
   values.length === 0 ? "" : ` elements = { ${values.join(", ")} };`
 
+/** Whoever calls where somebody is about to serve is not answered for a while: a client calls again until it is. */
+const holdSeconds = 10
+/** For longer than a client calls again. */
+const knownSeconds = 300
+
+/** Of clients that are held: who called whom. */
+const caller = "ip saddr . tcp sport . ip daddr . tcp dport"
+const callers = (seconds: number): string =>
+  `type ipv4_addr . inet_service . ipv4_addr . inet_service; size 65535; flags dynamic, timeout; timeout ${seconds}s;`
+
 /** The whole table; `undefined` where no address stands for anything, and the table is to go. */
 export function vipRules(tables: ReadonlyArray<OverlayTable>, nodeId: string): string | undefined {
   const name = vipTable(nodeId)
@@ -30,9 +40,13 @@ export function vipRules(tables: ReadonlyArray<OverlayTable>, nodeId: string): s
   const chains: Array<string> = []
   const doors: Array<string> = []
   const owners = new Set<string>()
+  const expecting: Array<string> = []
   for (const service of tables.flatMap(({ services }) => services)) {
     const backends = backendsOf(service)
-    if (backends.length === 0) continue
+    if (backends.length === 0) {
+      if (service.tasks.length > 0) expecting.push(...service.vips.filter(isIpv4))
+      continue
+    }
     for (const vip of service.vips.filter(isIpv4)) {
       const chain = `to_${vip.replaceAll(".", "_")}`
       // Not in turn: a packet that crosses a bridge is counted twice.
@@ -44,13 +58,23 @@ export function vipRules(tables: ReadonlyArray<OverlayTable>, nodeId: string): s
   }
   return `table inet ${name} {
   set vips { type ipv4_addr;${elements(vips)} }
+  set expecting { type ipv4_addr;${elements(expecting)} }
+  set held { ${callers(holdSeconds)} }
+  set known { ${callers(knownSeconds)} }
   set themselves { type ipv4_addr . ipv4_addr;${elements([...owners])} }
   map services { type ipv4_addr : verdict; }
 ${chains.join("\n")}
   chain arriving { type nat hook prerouting priority dstnat - 5; meta l4proto { tcp, udp } ip daddr vmap @services; }
   chain leaving { type nat hook postrouting priority srcnat - 5; ct status dnat ip saddr . ip daddr @themselves masquerade; }
+  chain hold {
+    ${caller} @held drop
+    ${caller} @known return
+    add @known { ${caller} }
+    add @held { ${caller} } drop
+  }
   chain nobody {
     type filter hook input priority filter - 5;
+    ip daddr @expecting tcp flags & (syn | ack) == syn jump hold
     ip daddr @vips meta l4proto tcp reject with tcp reset;
     ip daddr @vips meta l4proto udp reject;
   }

@@ -3,7 +3,7 @@ import { Effect, Layer } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
 import { namesTable } from "#actors/drivers/kernel/names.ts"
-import { OwnTable } from "#actors/drivers/kernel/own-table.ts"
+import { OwnTables } from "#actors/drivers/kernel/own-tables.ts"
 import { HostResolvConf } from "#actors/drivers/machine/host-resolv-conf.ts"
 import { gatewaysOf, rulesFor } from "#actors/drivers/names/redirect.ts"
 import { Names, type NamesReport } from "#actors/drivers/names.ts"
@@ -24,7 +24,7 @@ export const LiveNames = {
 
 const served = Effect.fnUntraced(function* (nodeId: string) {
   const dataPlane = yield* DataPlane
-  const redirect = new OwnTable(namesTable(nodeId))
+  const redirect = new OwnTables()
   const host = new HostResolvConf()
   let told: ReadonlyArray<OverlayTable> | undefined
   const serve = Effect.fnUntraced(function* (tables: ReadonlyArray<OverlayTable>) {
@@ -35,7 +35,10 @@ const served = Effect.fnUntraced(function* (nodeId: string) {
       if (problems.length > 0) return { problems } satisfies NamesReport
       told = tables
     }
-    yield* redirect.bring(rulesFor(nodeId, gatewaysOf(tables)))
+    const { failed } = yield* redirect.bring(
+      new Map([[namesTable(nodeId), rulesFor(nodeId, gatewaysOf(tables))]])
+    )
+    if (failed.size > 0) return { problems: [...failed.values()] } satisfies NamesReport
     return { host: host.now(), problems: [] } satisfies NamesReport
   })
   return {

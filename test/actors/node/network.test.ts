@@ -135,23 +135,25 @@ describe("published ports", () => {
     expect(network.tags).toEqual(["PublishPorts"])
     expect(network.tell(publish(81)).asked).toEqual([])
     expect(network.tell(publish(82)).asked).toEqual([])
-    expect(network.tell({ _tag: "Published", problems: [] }).asked).toMatchObject([
+    expect(network.tell({ _tag: "Published", problems: [], open: [] }).asked).toMatchObject([
       { _tag: "PublishPorts", ports: [{ publishedPort: 82 }] }
     ])
-    expect(network.tell({ _tag: "Published", problems: [] }).asked).toEqual([])
+    expect(network.tell({ _tag: "Published", problems: [], open: [] }).asked).toEqual([])
   })
 
   test("that somebody else holds are complained about once and tried again", () => {
     const network = new Subject().tell(publish(80))
-    expect(network.tell({ _tag: "Published", problems: inUse }).tags).toEqual(["Complain", "Later"])
+    expect(network.tell({ _tag: "Published", problems: inUse, open: [] }).tags).toEqual(["Complain", "Later"])
     expect(network.tell({ _tag: "PublishAgain" }).tags).toEqual(["PublishPorts"])
-    expect(network.tell({ _tag: "Published", problems: inUse }).tags).toEqual(["Later"])
-    network.tell({ _tag: "PublishAgain" }).tell({ _tag: "Published", problems: [] })
+    expect(network.tell({ _tag: "Published", problems: inUse, open: [] }).tags).toEqual(["Later"])
+    network.tell({ _tag: "PublishAgain" }).tell({ _tag: "Published", problems: [], open: [] })
     expect([network.tags, network.state.problems]).toEqual([[], []])
   })
 
   test("are set again when the data plane did not answer", () => {
-    const network = new Subject().tell(publish(80)).tell({ _tag: "NotPublished", message: "gone" })
+    const network = new Subject()
+      .tell({ _tag: "Publish", ports: [] })
+      .tell({ _tag: "NotPublished", message: "gone" })
     expect(network.tags).toEqual(["Complain", "Later"])
     expect(network.tell({ _tag: "PublishAgain" }).tags).toEqual(["PublishPorts"])
   })
@@ -204,6 +206,30 @@ describe("overlays over several nodes", () => {
     expect(network.tell(laid(1)).asked).toEqual([{ _tag: "Lay", round: 3, tables: [table("c")] }])
   })
 
+  test("the kernel carries the published ports that are this node's own, once that is known", () => {
+    const network = new Subject()
+      .tell({ _tag: "Publish", ports: [] })
+      .tell({ _tag: "Tables", tables: [table("a")] })
+    expect(network.asked).toEqual([{ _tag: "Lay", round: 1, tables: [table("a")] }])
+    network.tell(laid(1)).tell({ _tag: "Published", problems: [], open: ["tcp/80"] })
+    const led = { _tag: "Lay", round: 2, tables: [table("a")], open: ["tcp/80"] }
+    expect(network.asked as unknown).toEqual([led])
+    network.tell(laid(2))
+    expect(network.tell({ _tag: "Published", problems: [], open: ["tcp/80"] }).asked).toEqual([])
+    expect(network.tell({ _tag: "Published", problems: [], open: [] }).asked).toMatchObject([{ open: [] }])
+  })
+
+  test("while a task takes no connections yet, the kernel is looked at sooner, and ever later", () => {
+    const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] })
+    const waits = [1, 2, 3, 4, 5, 6, 7].map((round) => {
+      network.tell(laid(round, { isWaiting: round < 7 }))
+      const [{ afterMs } = {}] = network.asked as ReadonlyArray<{ readonly afterMs?: number }>
+      network.tell({ _tag: "LookAgain" })
+      return afterMs
+    })
+    expect(waits).toEqual([100, 200, 400, 800, 1600, 2000, 2000])
+  })
+
   test("the kernel is looked at again and again, and what differed is counted as repaired", () => {
     const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] }).tell(laid(1, { changed: 9 }))
     expect(network.asked).toMatchObject([{ _tag: "Later", afterMs: 2_000, message: { _tag: "LookAgain" } }])
@@ -233,7 +259,7 @@ test("where traffic goes is confirmed once both the kernel and the published por
     report: { bridgeless: [], changed: 0, problems: [] },
     names: { problems: [] }
   })
-  const published: NetworkMessage = { _tag: "Published", problems: [] }
+  const published: NetworkMessage = { _tag: "Published", problems: [], open: [] }
   const tables: NetworkMessage = { _tag: "Tables", tables: [{ networkId: "a" } as OverlayTable] }
   const publish: NetworkMessage = { _tag: "Publish", ports: [] }
   const confirm = (seq: number): NetworkMessage => ({ _tag: "Confirm", session: "s", seq })

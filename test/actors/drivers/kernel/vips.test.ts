@@ -36,6 +36,14 @@ test("where no task serves, connections are refused, and no rule leads anywhere"
   expect(rules).not.toContain("dnat to")
 })
 
+test("where somebody is about to serve, whoever calls is not refused for a while; where nobody is, at once", () => {
+  const rules = (tasks: ServiceRow["tasks"]) => vipRules([network(service(["10.0.1.2"], tasks))], "n1")
+  const expected = "set expecting { type ipv4_addr; elements = { 10.0.1.2 }; }"
+  expect(rules([task(1, false)])).toContain(expected)
+  expect(rules([])).not.toContain(expected)
+  expect(rules([task(1)])).not.toContain(expected)
+})
+
 test("without virtual addresses there is no table, and one that was there goes", () => {
   expect(vipRules([network(service([], [task(1)]))], "n1")).toBeUndefined()
   expect(vipRules([], "n1")).toBeUndefined()

@@ -1,0 +1,91 @@
+/** Tables of nftables that are ours alone: each written all at once, and written again when somebody changed it. */
+import { Effect } from "effect"
+import { replacing } from "#actors/drivers/kernel/nft-text.ts"
+import { type KernelError, run } from "#actors/drivers/kernel/run.ts"
+
+/** Rules by table; a table without any is to go. */
+export type Rules = ReadonlyMap<string, string | undefined>
+
+export interface Brought {
+  /** Tables that were not as they should be, and are now. */
+  readonly changed: ReadonlySet<string>
+  /** Why others are not, by table. */
+  readonly failed: ReadonlyMap<string, string>
+}
+
+/** A look costs a process, and much may change between two; what somebody else changed is found a moment later. */
+const usualMs = 1_900
+
+/** Remembers how the kernel shows what was written, so that a look tells whether it still is so. */
+export class OwnTables {
+  readonly #lookEveryMs: number
+  readonly #written = new Map<string, string>()
+  #shown: ReadonlyMap<string, string> = new Map()
+  #lookedMs = Number.NEGATIVE_INFINITY
+
+  constructor(lookEveryMs = usualMs) {
+    this.#lookEveryMs = lookEveryMs
+  }
+
+  /** Makes these tables what their rules say. */
+  readonly bring = Effect.fnUntraced(function* (this: OwnTables, rules: Rules) {
+    const before = this.#shown
+    if (performance.now() - this.#lookedMs >= this.#lookEveryMs) yield* this.#look()
+    const wrong = [...rules].filter(([name, wanted]) =>
+      wanted === undefined
+        ? this.#shown.has(name)
+        : wanted !== this.#written.get(name) || this.#shown.get(name) !== before.get(name)
+    )
+    if (wrong.length === 0) return { changed: new Set(), failed: new Map() } as Brought
+    const failed = yield* this.#write(wrong)
+    yield* this.#look()
+    return {
+      changed: new Set(wrong.flatMap(([name]) => (failed.has(name) ? [] : [name]))),
+      failed
+    } as Brought
+  })
+
+  /** All at once; where that is refused, those that can be. */
+  readonly #write = Effect.fnUntraced(function* (
+    this: OwnTables,
+    wrong: ReadonlyArray<readonly [string, string | undefined]>
+  ) {
+    const failed = new Map<string, string>()
+    const script = wrong.map(([name, wanted]) => replacing(name, wanted)).join("")
+    const isWhole = yield* run("nft", ["-f", "-"], script).pipe(
+      Effect.match({ onSuccess: () => true, onFailure: () => false })
+    )
+    for (const [name, wanted] of wrong) {
+      const complaint = isWhole ? undefined : yield* refused(run("nft", ["-f", "-"], replacing(name, wanted)))
+      if (complaint !== undefined) failed.set(name, complaint)
+      if (wanted === undefined || complaint !== undefined) this.#written.delete(name)
+      else this.#written.set(name, wanted)
+    }
+    return failed
+  })
+
+  /** Without counters. Where nothing can be read, there is nothing. */
+  readonly #look = Effect.fnUntraced(function* (this: OwnTables) {
+    const text = yield* run("nft", ["-s", "list", "ruleset", "inet"], "").pipe(
+      Effect.catch(() => Effect.succeed(""))
+    )
+    this.#shown = tablesIn(text)
+    this.#lookedMs = performance.now()
+  })
+}
+
+const refused = (writing: Effect.Effect<unknown, KernelError>): Effect.Effect<string | undefined> =>
+  writing.pipe(Effect.match({ onSuccess: () => undefined, onFailure: ({ message }) => message }))
+
+/** What rules have noted themselves. */
+const noted = /(flags dynamic[^}]*?)\s*elements = \{[^}]*\}/g
+
+/** What a listing shows of each table, by name. */
+export function tablesIn(listed: string): ReadonlyMap<string, string> {
+  const tables = new Map<string, string>()
+  for (const part of listed.split(/^(?=table )/m)) {
+    const name = /^table inet (\S+)/.exec(part)?.[1]
+    if (name !== undefined) tables.set(name, part.replace(noted, "$1"))
+  }
+  return tables
+}

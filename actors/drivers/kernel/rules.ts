@@ -1,0 +1,77 @@
+/** All rules that this node has in its kernel: the firewall, virtual addresses and published ports, brought as one. */
+import { Effect } from "effect"
+import { describe, type Facts } from "#actors/drivers/firewall/describe.ts"
+import { LetThrough } from "#actors/drivers/firewall/let-through.ts"
+import { Flows, hasConntrack } from "#actors/drivers/kernel/flows.ts"
+import { doorsOf, ingressRules, reachable, targetsOf } from "#actors/drivers/kernel/ingress.ts"
+import { firewallTable, ingressTable, vipTable } from "#actors/drivers/kernel/names.ts"
+import { OwnTables } from "#actors/drivers/kernel/own-tables.ts"
+import { Reached } from "#actors/drivers/kernel/reached.ts"
+import { vipRules } from "#actors/drivers/kernel/vips.ts"
+import { waysOf } from "#actors/drivers/kernel/ways.ts"
+import type { OverlayTable } from "#actors/network/table.ts"
+
+const unled = "published ports are carried by a process alone"
+
+export class NodeRules {
+  readonly #facts: Facts
+  readonly #tables = new OwnTables()
+  readonly #letThrough: LetThrough
+  readonly #flows = new Flows()
+  readonly #reached = new Reached()
+  #forgets: boolean | undefined
+
+  constructor(facts: Facts) {
+    this.#facts = facts
+    this.#letThrough = new LetThrough(facts.nodeId)
+  }
+
+  /** Makes them as the overlays and the ports that are open say. Yields how many were not so already, and what is not. */
+  readonly bring = Effect.fnUntraced(function* (
+    this: NodeRules,
+    overlays: ReadonlyArray<OverlayTable>,
+    open: ReadonlyArray<string> | undefined
+  ) {
+    const { nodeId } = this.#facts
+    const [firewall, vips, ingress] = [firewallTable(nodeId), vipTable(nodeId), ingressTable(nodeId)]
+    const problems: Array<string> = []
+    const note =
+      (what: string) =>
+      ({ message }: { readonly message: string }) =>
+        Effect.sync(() => {
+          problems.push(`${what}: ${message}`)
+          return false
+        })
+    this.#forgets ??= yield* hasConntrack
+    const ports = overlays.length === 0 ? [] : open
+    const ways = waysOf(this.#forgets)
+    const doors = doorsOf(overlays, ports ?? [], ways)
+    const isReached = yield* this.#reached.try(targetsOf(doors))
+    const led = ingressRules(overlays, reachable(doors, this.#reached.keys), ways, nodeId)
+    // Nothing is led where it would be dropped: the data plane carries everything then.
+    const isPublished = ports !== undefined && ports.length > 0 && overlays.some(({ ingress }) => ingress)
+    const isLet =
+      isPublished && (yield* this.#letThrough.bring(true).pipe(Effect.as(true), Effect.catch(note(unled))))
+    const { changed, failed } = yield* this.#tables.bring(
+      new Map([
+        [firewall, describe(overlays, this.#facts)],
+        [vips, vipRules(overlays, nodeId)],
+        ...(ports === undefined ? [] : [[ingress, isLet ? led : undefined] as const])
+      ])
+    )
+    for (const [table, what] of [
+      [firewall, "overlays are not kept apart"],
+      [vips, "virtual addresses lead nowhere"],
+      [ingress, unled]
+    ] as const) {
+      const message = failed.get(table)
+      if (message !== undefined) problems.push(`${what}: ${message}`)
+    }
+    // Rather none than those of before.
+    if (failed.has(ingress)) yield* this.#tables.bring(new Map([[ingress, undefined]]))
+    if (ports !== undefined && !isPublished)
+      yield* this.#letThrough.bring(false).pipe(Effect.catch(note("a rule of ours stays")))
+    if (this.#forgets) yield* this.#flows.settle(overlays).pipe(Effect.catch(note("old flows stay")))
+    return { changed: changed.size, problems, isWaiting: !isReached }
+  })
+}
