@@ -12,6 +12,7 @@ import { natsCreds } from "#cli/commands/nats-creds.ts"
 import { recover } from "#cli/commands/recover.ts"
 import { recorder, replay } from "#cli/commands/replay.ts"
 import { status } from "#cli/commands/status.ts"
+import { top } from "#cli/commands/top.ts"
 import { trace } from "#cli/commands/trace.ts"
 import { tree } from "#cli/commands/tree.ts"
 import { down, plan, up } from "#cli/commands/up.ts"
@@ -35,6 +36,7 @@ const troupe = Command.make("troupe").pipe(
     plan,
     down,
     status,
+    top,
     why,
     autoscale,
     tree,

@@ -1,52 +1,12 @@
-/** The terminal of `troupe tree --watch`: draws frames, reads keys, and leaves the screen as it was, however it ends. */
+/** `troupe tree --watch`: draws what the actors tell, and carries out what the keys ask for. */
 import process from "node:process"
-import { Clock, Effect, type Exit, Queue } from "effect"
+import { Clock, Effect, Queue } from "effect"
 import { whyNot } from "#cli/print/order.ts"
-import {
-  emptyView,
-  frame,
-  type Key,
-  press,
-  type Size,
-  type View,
-  type Wish,
-  withTrees
-} from "#cli/print/tree-view.ts"
+import { emptyView, frame, type Key, press, type View, type Wish, withTrees } from "#cli/print/tree-view.ts"
+import { drawFrame, sizeOfTerminal, takeTerminal } from "#cli/terminal.ts"
 import type { Inspector } from "#runtime/inspect.ts"
 
 const period = "1 second"
-
-/** Alternate screen without a cursor, and back. https://invisible-island.net/xterm/ctlseqs/ctlseqs.html */
-const enter = "\u001b[?1049h\u001b[?25l"
-const leave = "\u001b[?25h\u001b[?1049l"
-/** Between these a terminal that knows them shows nothing half drawn; others ignore them. */
-const beginFrame = "\u001b[?2026h\u001b[H"
-const endFrame = "\u001b[J\u001b[?2026l"
-
-const keys: Readonly<Record<string, Key>> = {
-  "\u001b[A": "up",
-  "\u001bOA": "up",
-  "\u001b[B": "down",
-  "\u001bOB": "down",
-  "\u001b[C": "right",
-  "\u001bOC": "right",
-  "\u001b[D": "left",
-  "\u001bOD": "left",
-  "\u001b[5~": "page-up",
-  "\u001b[6~": "page-down",
-  "\u001b": "escape",
-  "\r": "enter",
-  "\n": "enter",
-  "\u007f": "backspace",
-  "\b": "backspace",
-  "\u0003": "ctrl-c"
-}
-
-/** One chunk of input may hold several keys. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: that is how terminals send keys
-const keyPattern = /\u001b(?:[[O][0-9;]*[A-Za-z~])?|[^\u001b]/gu
-const keysIn = (text: string): ReadonlyArray<Key> =>
-  (text.match(keyPattern) ?? []).map((key) => keys[key] ?? key)
 
 type Happened =
   | { readonly _tag: "Key"; readonly key: Key }
@@ -63,7 +23,10 @@ export const watchTree = Effect.fn("tree.watch")(function* (asked: Inspector, no
   }
   const happened = yield* Queue.unbounded<Happened>()
   const offer = (one: Happened): void => void Queue.offerUnsafe(happened, one)
-  yield* terminal(offer)
+  yield* takeTerminal(
+    (key) => offer({ _tag: "Key", key }),
+    () => offer({ _tag: "Resized" })
+  )
 
   const refresh = asked.wholeTree(nodeId).pipe(
     Effect.zip(Clock.currentTimeMillis),
@@ -74,14 +37,13 @@ export const watchTree = Effect.fn("tree.watch")(function* (asked: Inspector, no
   )
   yield* refresh.pipe(Effect.andThen(Effect.sleep(period)), Effect.forever, Effect.forkScoped)
 
-  const size = (): Size => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 })
   let view = emptyView(nodeId)
   for (;;) {
-    draw(frame(view, size()))
+    drawFrame(frame(view, sizeOfTerminal()))
     const next = yield* Queue.take(happened)
     if (next._tag === "View") view = next.change(view)
     if (next._tag !== "Key") continue
-    const pressed = press(view, next.key, size())
+    const pressed = press(view, next.key, sizeOfTerminal())
     view = pressed.view
     if (pressed.wish?._tag === "Quit") return
     if (pressed.wish) {
@@ -116,35 +78,4 @@ function carryOut(
     ),
     Effect.catch(({ message }) => Effect.succeed(saying(message)))
   )
-}
-
-/** Takes the terminal until the scope closes. */
-const terminal = (offer: (one: Happened) => void) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const { stdin, stdout } = process
-      const onInput = (chunk: Uint8Array | string): void => {
-        for (const key of keysIn(String(chunk))) offer({ _tag: "Key", key })
-      }
-      const onResize = (): void => offer({ _tag: "Resized" })
-      stdin.setRawMode(true)
-      stdin.setEncoding("utf8")
-      stdin.on("data", onInput)
-      stdin.resume()
-      stdout.on("resize", onResize)
-      stdout.write(enter)
-      return () => {
-        stdout.off("resize", onResize)
-        stdin.off("data", onInput)
-        stdin.pause()
-        stdin.setRawMode(false)
-        stdout.write(leave)
-      }
-    }),
-    (restore, _exit: Exit.Exit<unknown, unknown>) => Effect.sync(restore)
-  )
-
-/** One write a frame; every line clears what was right of it, so that nothing is blank in between. */
-function draw(lines: ReadonlyArray<string>): void {
-  process.stdout.write(`${beginFrame}${lines.map((line) => `${line}\u001b[K`).join("\r\n")}${endFrame}`)
 }

@@ -1,5 +1,8 @@
 /** What a node and its containers use, from their cgroups through NATS to whoever asks a manager. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { execFileSync } from "node:child_process"
+import process from "node:process"
+import { fileURLToPath } from "node:url"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { readOpenMetrics } from "#test/support/openmetrics.ts"
@@ -57,4 +60,13 @@ test("the leader's /metrics tell of the cluster, and the autoscaler of what it d
   expect(families.get("troupe_actors")?.samples.size).toBeGreaterThan(5)
   const scaled = await once("/autoscale/busy", ({ Now }) => Now?.Votes[0]?.Mean > 0)
   expect(scaled).toMatchObject({ Name: "busy", Replicas: 1, Min: 1, Max: 3, Changes: [] })
+})
+
+test("without a terminal, troupe top prints one table of what was asked for, and troupe why the decision", () => {
+  const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url))
+  const troupe = (...words: ReadonlyArray<string>): string =>
+    execFileSync(process.execPath, [program, ...words, "--socket", cluster.socket], { encoding: "utf8" })
+  expect(troupe("top", "--of", "services")).toMatch(/^SERVICE.*\nbusy +1 +\d+\.\d\d% /)
+  expect(troupe("top", "--once", "--filter", "busy.1.")).toMatch(/^TASK.*\nbusy\.1\.\w+ /)
+  expect(troupe("why", "busy")).toMatch(/^no task of busy waits\n\nbusy has 1 replicas, 1 run, 1 wanted/)
 })
