@@ -112,7 +112,11 @@ export const openLedger = Effect.fnUntraced(function* <E>(
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => following.unsubscribe()))
 
-  const pace = (): void => raft.snapshotEvery?.(snapshotEntries(machine.tables.cluster()))
+  const pace = (): void => {
+    const cluster = machine.tables.cluster()
+    raft.snapshotEvery?.(snapshotEntries(cluster))
+    if (cluster !== undefined) raft.keepSnapshots?.(cluster.Spec.Raft?.KeepOldSnapshots ?? 0)
+  }
   const pacing = machine.follow(({ changes }) => {
     if (changes.some(({ kind }) => kind === "cluster")) pace()
   })

@@ -178,6 +178,7 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
     yield* Effect.forkScoped(warn(gauges))
     return {
       ...serviceOf(made),
+      keepSnapshots: (old) => disk?.keepSnapshots(old),
       wrapKeys: (wrap) => Effect.callback<void>((resume) => disk?.wrapKeys(wrap, () => resume(Effect.void))),
       figures: () => ({ ...made.figures(), gauges })
     }

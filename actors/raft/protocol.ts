@@ -132,6 +132,8 @@ export interface RaftService {
    * there are none.
    */
   readonly snapshotEvery?: (entries: number | undefined) => void
+  /** Keeps so many snapshots on disk beside the newest from now on, though one at least. Absent where there is no disk. */
+  readonly keepSnapshots?: (old: number) => void
   /** Lets another key open the log on disk. Absent where there is none. */
   readonly wrapKeys?: (wrap: WrapWith) => Effect.Effect<void>
   /** Absent where there is nothing to measure: no disk, or no part in the group. */

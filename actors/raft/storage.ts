@@ -98,6 +98,8 @@ export interface Storage {
    * when the last file that it sealed is gone: after two more snapshots, or one and a restart.
    */
   readonly newDataKey: (done: () => void) => void
+  /** Keeps so many snapshots beside the newest from now on, though one at least: for people, who may want to go back. */
+  readonly keepSnapshots: (old: number) => void
   /** Wraps the data keys with another key and forgets the old one; `done` once only the new one opens them. */
   readonly wrapKeys: (wrap: WrapWith, done: () => void) => void
   /**

@@ -1,5 +1,8 @@
 /** What `docker swarm update` sets, on a cluster of one manager that runs: each setting is seen to work. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import { names } from "#actors/raft/storage/layout.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 import { noEngine } from "#test/support/managers.ts"
@@ -52,6 +55,27 @@ test("--snapshot-interval is after how many entries the manager takes a snapshot
     await cluster.api("POST", "/configs/create", { Name: `c${at}`, Data: "eA==" })
   await eventually(async () => (await cluster.get("/raft")).snapshotIndex > before, "a snapshot was taken")
 }, 30_000)
+
+test("--max-snapshots is how many old snapshots the manager keeps, also while it is begun again", async () => {
+  const kept = () => readdirSync(join(cluster.dataDir, "raft", names.snapshots)).length
+  await update("--snapshot-interval", "10", "--max-snapshots", "3")
+  let made = 0
+  const write = async () => cluster.api("POST", "/configs/create", { Name: `old${made++}`, Data: "eA==" })
+  await eventually(async () => {
+    await write()
+    return kept() === 4
+  }, "four snapshots are kept")
+  const { snapshotIndex } = await cluster.get("/raft")
+  await eventually(async () => {
+    await write()
+    return (await cluster.get("/raft")).snapshotIndex > snapshotIndex
+  }, "another one is taken")
+  await eventually(() => kept() === 4, "the oldest is gone")
+  await cluster.restart()
+  expect(kept()).toBe(4)
+  await update("--max-snapshots", "0")
+  await eventually(() => kept() === 2, "the newest and the one before are left")
+}, 60_000)
 
 test("TR-12 --task-history-limit is how many tasks are kept of a slot, also of those that ended before", async () => {
   await cluster.must(

@@ -210,6 +210,7 @@ export function diskStorage(
       keysChanged.push(done)
       ask({ _tag: "ChangeKeys", change: keys.newDataKey() })
     },
+    keepSnapshots: (old) => ask({ _tag: "KeepSnapshots", old }),
     wrapKeys: (wrap, done) =>
       attempt("change the keys", () => {
         const change = keys.beginWrapping(wrap)

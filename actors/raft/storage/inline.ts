@@ -95,6 +95,11 @@ export function inlineStorage(
         wal.changeKeys(keys.newDataKey())
         return done
       }),
+    keepSnapshots: (old) =>
+      turn(() => {
+        wal.keepSnapshots(old)
+        return () => {}
+      }),
     wrapKeys: (wrap, done) =>
       turn(() => {
         wal.changeKeys(keys.beginWrapping(wrap))

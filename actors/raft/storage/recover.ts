@@ -119,7 +119,7 @@ function readSlots({ vfs, cipher, owner, directory }: RecoverInput): {
 }
 
 interface Chosen {
-  /** Newest first, at most two; the first was read to its end, the second is looked at when it is needed. */
+  /** Newest first; the first was read to its end, the others are looked at when they are needed. */
   readonly sound: ReadonlyArray<StoredSnapshot>
   readonly bad: ReadonlyArray<{ readonly name: string; readonly reason: string }>
 }
@@ -130,7 +130,7 @@ function chooseSnapshots({ vfs, cipher, owner, ring, directory }: RecoverInput):
   const bad: Array<{ name: string; reason: string }> = []
   for (const name of [...vfs.list(place)].reverse()) {
     const numbers = parseName(name, "snap")
-    if (numbers === undefined || sound.length === 2) continue
+    if (numbers === undefined) continue
     const stored = peekSnapshot(vfs, cipher, owner, place, name)
     if (stored === undefined || stored.index !== numbers[0] || stored.term !== numbers[1]) {
       bad.push({ name, reason: "its head is damaged or belongs to another file" })

@@ -45,6 +45,8 @@ export interface WalStatus extends ScrubStatus {
   readonly low: boolean
 }
 
+/** The log goes back to the older of two, so that a bad newest one costs nothing. Others are for people. */
+const neededSnapshots = 2
 // The first holds what a busy log writes at a time, the second what one entry may be.
 const usualRoomBytes = 64 * 1024
 const keptRoomBytes = 2 * 1024 * 1024
@@ -80,6 +82,8 @@ export class Wal {
   #low = false
   #scrubs = 0
   #damage: ReadonlyArray<Damage> = []
+  /** How many snapshots stay. Before it is told, as many as there are. */
+  #keeps: number
 
   constructor(vfs: Vfs, cipher: Cipher, state: WalState) {
     this.#vfs = vfs
@@ -91,6 +95,7 @@ export class Wal {
     this.#segments = [...state.segments]
     this.#frames = [...state.frames]
     this.#snapshots = [...state.snapshots]
+    this.#keeps = Math.max(neededSnapshots, state.snapshots.length)
     this.#offset = state.offset
     this.#seq = state.seq
     this.#previousCrc = state.previousCrc
@@ -247,6 +252,13 @@ export class Wal {
     // What has rotted is replaced, or written anew under its name.
     this.#damage = this.#damage.filter(({ of }) => of !== "snapshot")
     this.#dropNeedless()
+  }
+
+  /** Keeps so many snapshots beside the newest from now on, and one at least. */
+  keepSnapshots(old: number): void {
+    this.#keeps = Math.max(neededSnapshots, old + 1)
+    this.#dropSnapshots()
+    this.#dropKeys()
   }
 
   status(): WalStatus {
@@ -478,10 +490,14 @@ export class Wal {
     this.#nextIndex = Math.min(this.#nextIndex, from)
   }
 
+  #dropSnapshots(): void {
+    const needless = this.#snapshots.splice(this.#keeps)
+    for (const { name } of needless) this.#vfs.remove(`${this.#snapshotsPlace}/${name}`)
+    if (needless.length > 0) this.#vfs.syncDirectory(this.#snapshotsPlace)
+  }
+
   #dropNeedless(): void {
-    for (const old of this.#snapshots.slice(2)) this.#vfs.remove(`${this.#snapshotsPlace}/${old.name}`)
-    if (this.#snapshots.length > 2) this.#vfs.syncDirectory(this.#snapshotsPlace)
-    this.#snapshots = this.#snapshots.slice(0, 2)
+    this.#dropSnapshots()
     const floor = this.#snapshots[1]?.index ?? 0
     let dropped = false
     while ((this.#segments[1]?.firstIndex ?? Number.POSITIVE_INFINITY) <= floor + 1) {

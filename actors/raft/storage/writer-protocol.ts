@@ -17,6 +17,7 @@ export type ToWriter =
   | { readonly _tag: "BeginSnapshot"; readonly meta: SnapshotMeta }
   | { readonly _tag: "SnapshotChunks"; readonly chunks: ReadonlyArray<Uint8Array> }
   | { readonly _tag: "EndSnapshot" }
+  | { readonly _tag: "KeepSnapshots"; readonly old: number }
   | { readonly _tag: "ChangeKeys"; readonly change: KeyChange }
   | { readonly _tag: "Quarantine"; readonly reason: string }
   | { readonly _tag: "Close" }

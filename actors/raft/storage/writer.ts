@@ -175,6 +175,9 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
       case "EndSnapshot":
         if (draft !== undefined) finish(draft.finish())
         return
+      case "KeepSnapshots":
+        opened().keepSnapshots(message.old)
+        return
       case "ChangeKeys":
         opened().changeKeys(message.change)
         say({ _tag: "KeysChanged" })
