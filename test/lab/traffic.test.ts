@@ -1,0 +1,126 @@
+/** A published service under load through every machine, while its tasks come and go: no request is lost. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { realpathSync } from "node:fs"
+import { join } from "node:path"
+import { Load } from "#test/lab/load.ts"
+import { ownLab } from "#test/lab/own-lab.ts"
+
+setDefaultTimeout(120_000)
+
+const { machines, machine, door, open, close } = await ownLab("tt", "10.82.0")
+const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
+const { root } = await import("#test/lab/engine.ts")
+
+const port = 8080
+const perSecond = 160
+const bun = realpathSync(join(root, "node_modules/.bin/bun"))
+const second = 1_000_000_000
+
+interface View {
+  readonly ID: string
+  readonly Version: { readonly Index: number }
+  readonly Spec: ReturnType<typeof specFor>
+  readonly UpdateStatus?: { readonly State: string }
+}
+const view = (): Promise<View> => call<View>(door(), "GET", "/services/app")
+
+/** The machine's own files are the image: it has what the program needs. */
+const specFor = (replicas: number, order: "start-first" | "stop-first") => {
+  const spec = specOf("app", replicas)
+  return {
+    ...spec,
+    TaskTemplate: {
+      ...spec.TaskTemplate,
+      ForceUpdate: 0,
+      ContainerSpec: {
+        ...spec.TaskTemplate.ContainerSpec,
+        Command: ["chroot", "/machine", bun, join(root, "test/lab/http-app.ts"), `${port}`],
+        Mounts: [{ Type: "bind", Source: "/", Target: "/machine", ReadOnly: true }],
+        Healthcheck: {
+          Test: ["CMD-SHELL", `wget -qO- --post-data= http://127.0.0.1:${port}/`],
+          Interval: second / 2,
+          Timeout: second * 2,
+          Retries: 5
+        }
+      }
+    },
+    EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: port, PublishedPort: port }] },
+    UpdateConfig: { Parallelism: 1, Monitor: second / 2, Order: order }
+  }
+}
+
+const change = async (to: (spec: View["Spec"]) => View["Spec"]): Promise<void> => {
+  const { ID, Version, Spec } = await view()
+  await call(door(), "POST", `/services/${ID}/update?version=${Version.Index}`, to(Spec))
+}
+const scale = (replicas: number): Promise<void> =>
+  change((spec) => ({ ...spec, Mode: { Replicated: { Replicas: replicas } } }))
+const run = (count: number): Promise<number> =>
+  elapsed(`${count} run`, async () => (await running(door(), "app")).length === count, 50, 90_000)
+
+/** What came of the load through every machine while `happens`. */
+async function under(happens: () => Promise<unknown>): Promise<ReturnType<Load["end"]>> {
+  const load = new Load(
+    machines().map(({ address }) => ({ host: address, port })),
+    perSecond
+  )
+  await elapsed("the load flows", async () => load.answered > perSecond, 20, 20_000)
+  await happens()
+  const before = load.answered
+  await elapsed("the load flows on", async () => load.answered > before + perSecond, 20, 20_000)
+  return load.end()
+}
+
+const update = async (): Promise<void> => {
+  await change((spec) => ({
+    ...spec,
+    TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: spec.TaskTemplate.ForceUpdate + 1 }
+  }))
+  await elapsed("updated", async () => (await view()).UpdateStatus?.State === "completed", 50, 90_000)
+}
+
+beforeAll(async () => {
+  await open()
+  await call(door(), "POST", "/services/create", specFor(1, "start-first"))
+  await run(1)
+}, 240_000)
+afterAll(close, 60_000)
+
+test("an update of one replica, the new one started first, loses no request", async () => {
+  const { failures } = await under(update)
+  expect(failures).toEqual([])
+})
+
+test("an update of one replica, the old one stopped first, holds connections meanwhile and loses no request", async () => {
+  await change((spec) => ({ ...spec, UpdateConfig: { ...spec.UpdateConfig, Order: "stop-first" } }))
+  const { failures } = await under(update)
+  expect(failures).toEqual([])
+  await change((spec) => ({ ...spec, UpdateConfig: { ...spec.UpdateConfig, Order: "start-first" } }))
+})
+
+test("a rolling update of three replicas, draining a node, and going back to one replica lose no request", async () => {
+  await scale(3)
+  await run(3)
+  expect((await under(update)).failures).toEqual([])
+
+  const { address } = machine(2)
+  const nodes = await call<
+    ReadonlyArray<{ ID: string; Version: { Index: number }; Spec: object; Status: { Addr: string } }>
+  >(door(), "GET", "/nodes")
+  const node = nodes.find(({ Status }) => Status.Addr === address)
+  const drained = await under(async () => {
+    const spec = { ...node?.Spec, Availability: "drain" }
+    await call(door(), "POST", `/nodes/${node?.ID}/update?version=${node?.Version.Index}`, spec)
+    await elapsed("empty", async () =>
+      (await running(door(), "app")).every(({ NodeID }) => NodeID !== node?.ID)
+    )
+    await run(3)
+  })
+  expect(drained.failures).toEqual([])
+
+  const scaled = await under(async () => {
+    await scale(1)
+    await run(1)
+  })
+  expect(scaled.failures).toEqual([])
+})
