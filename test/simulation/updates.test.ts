@@ -1,7 +1,8 @@
 /** Rolling updates that go well, and some that do not. */
 import { expect, test } from "bun:test"
+import { taskLabel } from "#actors/drivers/labels.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { template } from "#test/simulation/wishes.ts"
+import { setting, template } from "#test/simulation/wishes.ts"
 import { World } from "#test/simulation/world.ts"
 
 const second = 1e9
@@ -45,6 +46,31 @@ test("a rolling update replaces two at a time, and four or more run throughout",
   expect(least).toBeGreaterThanOrEqual(4)
   expect(images(world)).toEqual(["web:2"])
   world.settle()
+})
+
+test("no task is told to stop while any node still sends it traffic", () => {
+  const world = aWorld(47)
+  world.publishMs = 100
+  const misled: Array<string> = []
+  for (const { engine } of world.machines.values()) {
+    const stop = engine.stopContainer.bind(engine)
+    engine.stopContainer = (id, graceMs) => {
+      const taskId = engine.find(id)?.labels[taskLabel]
+      for (const { name, ports } of world.machines.values()) {
+        if (ports.some(({ backends }) => backends.some((backend) => backend.taskId === taskId)))
+          misled.push(`${name} sends ${taskId} traffic`)
+      }
+      return stop(id, graceMs)
+    }
+  }
+  runImage(world, "web:2")
+  expect(world.runUntil(() => state(world) === "completed", 60_000)).toBe(true)
+  world.write(setting("worker-1", "drain"))
+  expect(world.runUntil(() => world.runningOutside("worker-1") === 6, 15_000)).toBe(true)
+  world.scale(2)
+  world.settle()
+  expect(world.running()).toBe(2)
+  expect(misled).toEqual([])
 })
 
 test("an update that starts first never has fewer running than asked for", () => {

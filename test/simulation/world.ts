@@ -70,6 +70,8 @@ interface Process {
 }
 
 export class World {
+  /** How long nodes take to let published ports lead elsewhere. */
+  publishMs = 2
   readonly seed: number
   readonly host: VirtualHost
   readonly chance: Fresh
@@ -625,7 +627,7 @@ export class World {
       name: () => Effect.succeed([]),
       publish: (ports) =>
         Effect.callback((resume) => {
-          this.host.after(2, () => {
+          this.host.after(this.publishMs, () => {
             this.laws.published(machine.name, ports)
             machine.ports = ports
             if (life.alive) resume(Effect.succeed([]))
