@@ -19,7 +19,7 @@ import type { Membership as Certified } from "#actors/authority/protocol.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import { type Held, type LeftBehind, readHeld } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
-import { Connections, procConnections } from "#actors/drivers/connections.ts"
+import { Connections, kernelConnections } from "#actors/drivers/connections.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { EngineClient } from "#actors/drivers/engine/client.ts"
@@ -620,7 +620,7 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
       : Layer.empty
   const dataPlane = names.pipe(Layer.provideMerge(DataPlaneLive.layer(options)))
   const connections =
-    options.executor === "docker" ? Layer.succeed(Connections, procConnections) : Layer.empty
+    options.executor === "docker" ? Layer.succeed(Connections, kernelConnections) : Layer.empty
   return Layer.mergeAll(readers, secrets, kernel, dataPlane, connections, volumePlugins(options, isLocal))
 }
 

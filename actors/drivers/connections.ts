@@ -1,44 +1,66 @@
-/** The connections that a task has taken and that have not ended. */
-import { readFileSync, readlinkSync } from "node:fs"
+/** The connections that a task has taken and on which it has something to do. */
+import { readlinkSync } from "node:fs"
 import { Context, Effect } from "effect"
+import { run } from "#actors/drivers/kernel/run.ts"
 
 export interface ConnectionsService {
   /** How many there are in the network of the process `pid`, if that network is not the machine's own. */
-  readonly count: (pid: number) => Effect.Effect<number>
+  readonly busy: (pid: number) => Effect.Effect<number>
 }
 
 /** By default nobody can tell. */
 export const Connections = Context.Reference<ConnectionsService>("troupe/actors/drivers/Connections", {
-  defaultValue: () => ({ count: () => Effect.succeed(0) })
+  defaultValue: () => ({ busy: () => Effect.succeed(0) })
 })
 
-export const procConnections: ConnectionsService = { count: (pid) => Effect.sync(() => countIn(pid)) }
-
-function countIn(pid: number): number {
-  try {
-    if (readlinkSync(`/proc/${pid}/ns/net`) === readlinkSync("/proc/self/ns/net")) return 0
-    return countAccepted(["tcp", "tcp6"].map((name) => readFileSync(`/proc/${pid}/net/${name}`, "latin1")))
-  } catch {
-    // It has ended, or is not ours to look into.
-    return 0
+/** As the kernel tells `ss`, for whoever is root. */
+export const kernelConnections: ConnectionsService = {
+  busy: (pid) => {
+    if (!hasOwnNetwork(pid)) return Effect.succeed(0)
+    return run("nsenter", [`--net=/proc/${pid}/ns/net`, "ss", "-tainHO"], "").pipe(
+      Effect.map(countBusy),
+      // It has ended, or cannot be looked into from here.
+      Effect.catch(() => Effect.succeed(0))
+    )
   }
 }
 
-// proc_net_tcp(5): after the line's number, local and remote address with port, and the state
-const line = /^\s*\d+: \S+:([0-9A-F]{4}) \S+ ([0-9A-F]{2}) /
-const established = "01"
-/** The other side is done speaking and may wait for an answer. */
-const closeWait = "08"
-const listening = "0A"
-
-/** Of `/proc/net/tcp` and `tcp6`: connections to ports that somebody listens on, not those that were made from here. */
-export function countAccepted(files: ReadonlyArray<string>): number {
-  const doors = new Set<string>()
-  const taken: Array<string> = []
-  for (const text of files.flatMap((file) => file.split("\n"))) {
-    const [, port = "", state] = line.exec(text) ?? []
-    if (state === listening) doors.add(port)
-    else if (state === established || state === closeWait) taken.push(port)
+function hasOwnNetwork(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync("/proc/self/ns/net")
+  } catch {
+    return false
   }
-  return taken.filter((port) => doors.has(port)).length
+}
+
+/** Somebody who has just connected is about to ask. */
+const freshMs = 1_000
+
+/**
+ * Of what `ss -tainHO` says: connections to ports that somebody listens on, where something came in that nothing was
+ * answered to yet, or the answer is still on its way. One that only waits for the next question is at rest.
+ */
+export function countBusy(text: string): number {
+  const doors = new Set<string>()
+  const busy: Array<string> = []
+  for (const line of text.split("\n")) {
+    const [state, unread, unsent, local = ""] = line.trim().split(/\s+/)
+    const port = local.slice(local.lastIndexOf(":") + 1)
+    if (state === "LISTEN") doors.add(port)
+    else if (state === "ESTAB" || state === "CLOSE-WAIT") {
+      if (unread !== "0" || unsent !== "0" || owesAnswer(line)) busy.push(port)
+    }
+  }
+  return busy.filter((port) => doors.has(port)).length
+}
+
+function owesAnswer(line: string): boolean {
+  // tcp_info, as ss(8) names it: bytes, and milliseconds since the last packets with any.
+  const number = (name: string): number | undefined => {
+    const found = new RegExp(`\\s${name}:(\\d+)`).exec(line)?.[1]
+    return found === undefined ? undefined : Number(found)
+  }
+  const sinceReceived = number("lastrcv") ?? 0
+  if (number("bytes_received") === undefined) return sinceReceived < freshMs
+  return number("bytes_sent") === undefined || sinceReceived < (number("lastsnd") ?? 0)
 }

@@ -1,13 +1,13 @@
 /**
  * How long a task that nobody sends new connections to any more is left alone with those that it has taken, before it is
- * told to stop: until they have ended, and no longer than a label of its service says.
+ * told to stop: until it owes none of them an answer, and no longer than a label of its service says.
  */
 import { parseDuration } from "#actors/model/duration.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
 export const drainLabel = "troupe.drain.timeout"
 
-/** Enough for what is answered at once; clients that keep idle connections make every stop this much longer. */
+/** Enough for most answers. A client that spoke last and wants no answer makes a stop this much longer. */
 const usualMs = 5_000
 const mostMs = 3_600_000
 

@@ -98,12 +98,12 @@ const carryOut = Effect.fn("task.perform")(function* (action: TaskAction, taskId
   }
 })
 
-const lookEvery = "50 millis"
+const lookEvery = "100 millis"
 
-/** Waits until the connections that `pid` has taken have ended. */
+/** Waits until `pid` has nothing more to do for those that are connected to it. */
 const drained = Effect.fnUntraced(function* (pid: number, withinMs: number) {
   const connections = yield* Connections
-  const someLeft = Effect.map(connections.count(pid), (count) => count > 0)
+  const someLeft = Effect.map(connections.busy(pid), (count) => count > 0)
   if (!(yield* someLeft)) return
   yield* Effect.sleep(lookEvery).pipe(
     Effect.andThen(someLeft),

@@ -1,6 +1,6 @@
 /**
- * A service as it should be: told to stop, it takes no new connections, finishes what it has begun, and lets those who keep
- * a connection know with their next answer.
+ * A service as it should be: told to stop, it lets everyone who keeps a connection know with the next answer, and ends when
+ * all connections have. Nobody sends it new ones by then.
  *
  *     bun http-app.ts PORT
  */
@@ -12,17 +12,29 @@ import process from "node:process"
 const workMs = 20
 
 let isLeaving = false
-const server = http.createServer((request, response) => {
-  request.resume().on("end", () => {
-    setTimeout(() => {
-      if (isLeaving) response.setHeader("connection", "close")
-      response.end(hostname())
-    }, workMs)
+let connections = 0
+const endWhenIdle = (): void => {
+  if (isLeaving && connections === 0) process.exit(0)
+}
+
+http
+  .createServer((request, response) => {
+    request.resume().on("end", () => {
+      setTimeout(() => {
+        if (isLeaving) response.setHeader("connection", "close")
+        response.end(hostname())
+      }, workMs)
+    })
   })
-})
-server.keepAliveTimeout = 0
-server.listen(Number(process.argv[2]))
+  .on("connection", (socket) => {
+    connections += 1
+    socket.on("close", () => {
+      connections -= 1
+      endWhenIdle()
+    })
+  })
+  .listen(Number(process.argv[2]))
 process.on("SIGTERM", () => {
   isLeaving = true
-  server.close(() => process.exit(0))
+  endWhenIdle()
 })

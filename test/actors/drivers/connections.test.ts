@@ -1,21 +1,28 @@
 import { expect, test } from "bun:test"
-import { countAccepted } from "#actors/drivers/connections.ts"
+import { countBusy } from "#actors/drivers/connections.ts"
 
-const head =
-  "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-const line = (at: number, local: string, state: string): string =>
-  `   ${at}: ${local} 0A00000A:C350 ${state} 00000000:00000000 00:00000000 00000000     0        0 12345 1 0000000000000000 100 0 0 10 0\n`
+const listen = "LISTEN 0      4096         0.0.0.0:8080      0.0.0.0:*     cubic cwnd:10"
+const line = (state: string, port: number, info: string, queues = "0      0"): string =>
+  `${state} ${queues}      10.0.1.5:${port} 10.0.1.9:41110 cubic rto:200 ${info} pacing_rate 299bps`
 
-test("connections that came in count, those that were made from here and those that have ended do not", () => {
-  const tcp =
-    head +
-    line(0, "00000000:1F90", "0A") +
-    line(1, "0500000A:1F90", "01") +
-    line(2, "0500000A:1F90", "08") +
-    line(3, "0500000A:1F90", "06") +
-    line(4, "0500000A:D431", "01")
-  const tcp6 = head + line(0, "0000000000000000FFFF00000500000A:1F90", "01")
-  expect(countAccepted([tcp])).toBe(2)
-  expect(countAccepted([tcp, tcp6])).toBe(3)
-  expect(countAccepted([head])).toBe(0)
+const answered = "bytes_sent:9 bytes_received:4 lastsnd:212 lastrcv:236 lastack:212"
+const asked = "bytes_sent:9 bytes_received:8 lastsnd:212 lastrcv:3 lastack:212"
+const askedFirst = "bytes_received:4 lastsnd:320 lastrcv:320 lastack:320"
+const opened = (ms: number): string => `lastsnd:${ms} lastrcv:${ms} lastack:${ms}`
+
+test("a connection has work while what came last is not answered, or the answer is on its way", () => {
+  const count = (...lines: ReadonlyArray<string>): number => countBusy([listen, ...lines, ""].join("\n"))
+  expect(count(line("ESTAB", 8080, asked), line("CLOSE-WAIT", 8080, askedFirst))).toBe(2)
+  expect(count(line("ESTAB", 8080, answered))).toBe(0)
+  expect(count(line("ESTAB", 8080, answered, "0      512"))).toBe(1)
+  expect(count(line("ESTAB", 8080, answered, "4      0"))).toBe(1)
+  expect(count(line("ESTAB", 8080, opened(20)), line("ESTAB", 8080, opened(2_000)))).toBe(1)
+})
+
+test("connections that were made from here do not count, nor do those that are over", () => {
+  expect(countBusy([listen, line("ESTAB", 54_321, asked), line("TIME-WAIT", 8080, "")].join("\n"))).toBe(0)
+  expect(
+    countBusy([line("ESTAB", 8080, asked), listen.replace("0.0.0.0:8080", "[::]:8080")].join("\n"))
+  ).toBe(1)
+  expect(countBusy("")).toBe(0)
 })

@@ -353,7 +353,7 @@ describe("a task that is to stop", () => {
     expect(task.tell(pulled).asks("Create")).toBeUndefined()
   })
 
-  test("is left to the connections that it has taken before it is stopped, for as long as its service says", () => {
+  test("is left to what it owes those who are connected before it is stopped, for as long as its service says", () => {
     const reached = { attachments: [{ NetworkID: "net", Addresses: ["10.0.1.5/24"] }] }
     const plan = {
       id: "net",
