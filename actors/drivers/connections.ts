@@ -4,23 +4,25 @@ import { Context, Effect } from "effect"
 import { run } from "#actors/drivers/kernel/run.ts"
 
 export interface ConnectionsService {
-  /** How many there are in the network of the process `pid`, if that network is not the machine's own. */
-  readonly busy: (pid: number) => Effect.Effect<number>
+  /** Those in the network of the process `pid`, by both ends, if that network is not the machine's own. */
+  readonly busy: (pid: number) => Effect.Effect<ReadonlySet<string>>
 }
+
+const none: ReadonlySet<string> = new Set()
 
 /** By default nobody can tell. */
 export const Connections = Context.Reference<ConnectionsService>("troupe/actors/drivers/Connections", {
-  defaultValue: () => ({ busy: () => Effect.succeed(0) })
+  defaultValue: () => ({ busy: () => Effect.succeed(none) })
 })
 
 /** As the kernel tells `ss`, for whoever is root. */
 export const kernelConnections: ConnectionsService = {
   busy: (pid) => {
-    if (!hasOwnNetwork(pid)) return Effect.succeed(0)
+    if (!hasOwnNetwork(pid)) return Effect.succeed(none)
     return run("nsenter", [`--net=/proc/${pid}/ns/net`, "ss", "-tainHO"], "").pipe(
-      Effect.map(countBusy),
+      Effect.map(parseBusy),
       // It has ended, or cannot be looked into from here.
-      Effect.catch(() => Effect.succeed(0))
+      Effect.catch(() => Effect.succeed(none))
     )
   }
 }
@@ -40,18 +42,18 @@ const freshMs = 1_000
  * Of what `ss -tainHO` says: connections to ports that somebody listens on, where something came in that nothing was
  * answered to yet, or the answer is still on its way. One that only waits for the next question is at rest.
  */
-export function countBusy(text: string): number {
+export function parseBusy(text: string): ReadonlySet<string> {
   const doors = new Set<string>()
-  const busy: Array<string> = []
+  const busy: Array<readonly [ends: string, port: string]> = []
   for (const line of text.split("\n")) {
-    const [state, unread, unsent, local = ""] = line.trim().split(/\s+/)
+    const [state, unread, unsent, local = "", peer = ""] = line.trim().split(/\s+/)
     const port = local.slice(local.lastIndexOf(":") + 1)
     if (state === "LISTEN") doors.add(port)
     else if (state === "ESTAB" || state === "CLOSE-WAIT") {
-      if (unread !== "0" || unsent !== "0" || owesAnswer(line)) busy.push(port)
+      if (unread !== "0" || unsent !== "0" || owesAnswer(line)) busy.push([`${local} ${peer}`, port])
     }
   }
-  return busy.filter((port) => doors.has(port)).length
+  return new Set(busy.flatMap(([ends, port]) => (doors.has(port) ? [ends] : [])))
 }
 
 function owesAnswer(line: string): boolean {

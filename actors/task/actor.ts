@@ -100,16 +100,21 @@ const carryOut = Effect.fn("task.perform")(function* (action: TaskAction, taskId
 
 const lookEvery = "100 millis"
 
-/** Waits until `pid` has nothing more to do for those that are connected to it. */
+/**
+ * Waits until what was asked of `pid` when this began is answered. Whoever keeps a connection may go on asking: to tell
+ * him is up to the program, once it hears that it is to stop.
+ */
 const drained = Effect.fnUntraced(function* (pid: number, withinMs: number) {
   const connections = yield* Connections
-  const someLeft = Effect.map(connections.busy(pid), (count) => count > 0)
-  if (!(yield* someLeft)) return
-  yield* Effect.sleep(lookEvery).pipe(
-    Effect.andThen(someLeft),
-    Effect.repeat({ while: (left) => left }),
-    Effect.timeoutOption(withinMs)
-  )
+  let owed = yield* connections.busy(pid)
+  if (owed.size === 0) return
+  const look = Effect.gen(function* () {
+    yield* Effect.sleep(lookEvery)
+    const busy = yield* connections.busy(pid)
+    owed = new Set([...owed].filter((one) => busy.has(one)))
+    return owed.size > 0
+  })
+  yield* look.pipe(Effect.repeat({ while: (isOwed) => isOwed }), Effect.timeoutOption(withinMs))
 })
 
 const answer = (tag: "Found" | "Ceased", container: ContainerState | undefined): TaskMessage =>

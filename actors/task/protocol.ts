@@ -111,7 +111,7 @@ export type TaskAction =
     }
   /** Answered by `Began` with what the container is right after its start. */
   | { readonly _tag: "Start"; readonly container: string }
-  /** Waits until it owes nobody who is connected to it an answer, `withinMs` at most. Answered by `Drained`. */
+  /** Waits until what it was asked by now is answered, `withinMs` at most. Answered by `Drained`. */
   | { readonly _tag: "Drain"; readonly pid: number; readonly withinMs: number }
   /**
    * Stops within `graceMs`, then kills; also fine when it is gone or ended. Answered by `Ceased` with the ended
