@@ -1,11 +1,10 @@
 /**
  * Requests at a steady rate that must each be answered: POSTs, over kept and over new connections, none of them tried
- * again. A reset, an early end and an answer after five seconds are failures.
+ * again. A reset, an early end and an answer that comes too late are failures.
  */
 import net from "node:net"
 import { setTimeout as pause } from "node:timers/promises"
 
-const answeredWithinMs = 5_000
 const request = "POST / HTTP/1.1\r\nHost: app\r\nContent-Length: 4\r\n\r\nwork"
 
 export interface Target {
@@ -27,8 +26,11 @@ export class Load {
   #slowestMs = 0
   #isOver = false
 
+  readonly #withinMs: number
+
   /** `perSecond` requests to each of `targets`, half of them over `connections` that are kept. */
-  constructor(targets: ReadonlyArray<Target>, perSecond: number, connections = 5) {
+  constructor(targets: ReadonlyArray<Target>, perSecond: number, withinMs = 5_000, connections = 5) {
+    this.#withinMs = withinMs
     const everyMs = (1_000 * 2 * connections) / perSecond
     for (const target of targets) {
       for (let at = 0; at < connections; at++) {
@@ -58,7 +60,7 @@ export class Load {
       due += everyMs
       const asked = performance.now()
       try {
-        if (line === undefined || line.hasEnded) line = await Line.open(target)
+        if (line === undefined || line.hasEnded) line = await Line.open(target, this.#withinMs)
         if (await line.ask()) line = undefined
         else if (!keeps) {
           line.close()
@@ -81,12 +83,14 @@ export class Load {
 /** One connection, one request at a time on it. */
 class Line {
   readonly #socket: net.Socket
+  readonly #withinMs: number
   #text = ""
   #settle: ((error?: Error) => void) | undefined
   hasEnded = false
 
-  private constructor(socket: net.Socket) {
+  private constructor(socket: net.Socket, withinMs: number) {
     this.#socket = socket
+    this.#withinMs = withinMs
     socket.setNoDelay(true)
     socket.setEncoding("latin1")
     socket.on("data", (text: string) => {
@@ -102,15 +106,15 @@ class Line {
     socket.on("close", () => ended())
   }
 
-  static open({ host, port }: Target): Promise<Line> {
+  static open({ host, port }: Target, withinMs: number): Promise<Line> {
     return new Promise((resolve, reject) => {
       const socket = net.connect({ host, port })
-      const late = setTimeout(() => socket.destroy(new Error("not connected in time")), answeredWithinMs)
+      const late = setTimeout(() => socket.destroy(new Error("not connected in time")), withinMs)
       socket.once("error", reject)
       socket.once("connect", () => {
         clearTimeout(late)
         socket.removeListener("error", reject)
-        resolve(new Line(socket))
+        resolve(new Line(socket, withinMs))
       })
     })
   }
@@ -125,7 +129,7 @@ class Line {
   async ask(): Promise<boolean> {
     this.#text = ""
     await new Promise<void>((resolve, reject) => {
-      const late = setTimeout(() => this.#settle?.(new Error("not answered in time")), answeredWithinMs)
+      const late = setTimeout(() => this.#settle?.(new Error("not answered in time")), this.#withinMs)
       this.#settle = (error) => {
         clearTimeout(late)
         this.#settle = undefined
