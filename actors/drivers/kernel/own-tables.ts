@@ -13,14 +13,19 @@ export interface Brought {
   readonly failed: ReadonlyMap<string, string>
 }
 
-/** A look costs a process, and much may change between two; what somebody else changed is found a moment later. */
+/**
+ * A look reads all there is, which takes the longer the more there is, and much may change between two. What somebody
+ * else changed is found a moment later; what they changed between a writing and the look after it, but for a table that
+ * is gone, is taken for ours until the next writing.
+ */
 const usualMs = 1_900
 
 /** Remembers how the kernel shows what was written, so that a look tells whether it still is so. */
 export class OwnTables {
   readonly #lookEveryMs: number
   readonly #written = new Map<string, string>()
-  #shown: ReadonlyMap<string, string> = new Map()
+  /** How each was shown when it was first looked at after it was written. */
+  readonly #known = new Map<string, string>()
   #lookedMs = Number.NEGATIVE_INFINITY
 
   constructor(lookEveryMs = usualMs) {
@@ -29,21 +34,30 @@ export class OwnTables {
 
   /** Makes these tables what their rules say. */
   readonly bring = Effect.fnUntraced(function* (this: OwnTables, rules: Rules) {
-    const before = this.#shown
-    if (performance.now() - this.#lookedMs >= this.#lookEveryMs) yield* this.#look()
-    const wrong = [...rules].filter(([name, wanted]) =>
-      wanted === undefined
-        ? this.#shown.has(name)
-        : wanted !== this.#written.get(name) || this.#shown.get(name) !== before.get(name)
-    )
+    const isDue = performance.now() - this.#lookedMs >= this.#lookEveryMs
+    const shown = isDue ? yield* look : undefined
+    if (isDue) this.#lookedMs = performance.now()
+    const wrong = [...rules].filter(([name, wanted]) => this.#isWrong(name, wanted, shown))
     if (wrong.length === 0) return { changed: new Set(), failed: new Map() } as Brought
     const failed = yield* this.#write(wrong)
-    yield* this.#look()
-    return {
-      changed: new Set(wrong.flatMap(([name]) => (failed.has(name) ? [] : [name]))),
-      failed
-    } as Brought
+    const changed = new Set(wrong.flatMap(([name]) => (failed.has(name) ? [] : [name])))
+    return { changed, failed } as Brought
   })
+
+  /** By what is shown, where somebody has looked. */
+  #isWrong(
+    name: string,
+    wanted: string | undefined,
+    shown: ReadonlyMap<string, string> | undefined
+  ): boolean {
+    if (wanted === undefined) return this.#written.has(name) || shown?.has(name) === true
+    if (wanted !== this.#written.get(name)) return true
+    if (shown === undefined) return false
+    const [now, known] = [shown.get(name), this.#known.get(name)]
+    if (now === undefined || (known !== undefined && now !== known)) return true
+    this.#known.set(name, now)
+    return false
+  }
 
   /** All at once; where that is refused, those that can be. */
   readonly #write = Effect.fnUntraced(function* (
@@ -58,21 +72,18 @@ export class OwnTables {
     for (const [name, wanted] of wrong) {
       const complaint = isWhole ? undefined : yield* refused(run("nft", ["-f", "-"], replacing(name, wanted)))
       if (complaint !== undefined) failed.set(name, complaint)
+      this.#known.delete(name)
       if (wanted === undefined || complaint !== undefined) this.#written.delete(name)
       else this.#written.set(name, wanted)
     }
     return failed
   })
-
-  /** Without counters. Where nothing can be read, there is nothing. */
-  readonly #look = Effect.fnUntraced(function* (this: OwnTables) {
-    const text = yield* run("nft", ["-s", "list", "ruleset", "inet"], "").pipe(
-      Effect.catch(() => Effect.succeed(""))
-    )
-    this.#shown = tablesIn(text)
-    this.#lookedMs = performance.now()
-  })
 }
+
+/** Without counters. Where nothing can be read, there is nothing. */
+const look = run("nft", ["-s", "list", "ruleset", "inet"], "").pipe(
+  Effect.match({ onSuccess: tablesIn, onFailure: (): ReadonlyMap<string, string> => new Map() })
+)
 
 const refused = (writing: Effect.Effect<unknown, KernelError>): Effect.Effect<string | undefined> =>
   writing.pipe(Effect.match({ onSuccess: () => undefined, onFailure: ({ message }) => message }))
