@@ -1,6 +1,8 @@
 /** Whether a machine that knocks at the join port is let in, and as what. */
 import type { JoinRequest, Role } from "#actors/authority/protocol.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
+import { assert } from "#runtime/assert.ts"
 
 export interface Door {
   readonly tokens: { readonly Worker: string; readonly Manager: string }
@@ -10,7 +12,12 @@ export interface Door {
 
 export type Admission = { readonly role: Role } | Refusal
 
-const address = /^[0-9a-fA-F:.]{3,45}$/
+/** Addresses at which nobody is reached: any, many, and this network's all. RFC 1122 §3.2.1.3, RFC 4291 §2. */
+const nobody = ["0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "ff00::/8"].map((text) => {
+  const subnet = parseSubnet(text)
+  assert(subnet !== undefined, "these are subnets")
+  return subnet
+})
 const name = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/
 
 /** The role that the token gives; Swarm's words where it has some. */
@@ -24,8 +31,15 @@ export function admit(door: Door, request: JoinRequest): Admission {
       "rpc error: code = PermissionDenied desc = A valid join token is necessary to join this cluster"
     )
   }
-  if (!address.test(request.address)) {
+  const address = parseAddress(request.address)
+  if (address === undefined) {
     return refuse("invalidArgument", `address '${request.address}': expected an IP address`)
+  }
+  if (nobody.some((subnet) => subnet.family === address.family && holds(subnet, address))) {
+    return refuse(
+      "invalidArgument",
+      `address '${request.address}': expected one at which the other nodes can reach this one`
+    )
   }
   if (!name.test(request.name)) {
     return refuse(

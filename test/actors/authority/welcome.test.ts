@@ -52,6 +52,23 @@ test("CA-01 who joins with a worker's token is no manager and hears of no Raft",
   expect(membership.raftId).toBeUndefined()
 })
 
+test("RF-16 a machine that says an address at which nobody is reached is let in in no role, and no node is made", async () => {
+  const { gateway, tokens, knock } = await cluster()
+  for (const address of ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "10.0.0.256"]) {
+    for (const token of [tokens.Manager, tokens.Worker]) {
+      const error = await run(Effect.flip(knock({ ...(await requestWith(token)), address })))
+      expect(error.refusal).toMatchObject({
+        code: "invalidArgument",
+        message: expect.stringContaining(`address '${address}': expected`)
+      })
+    }
+  }
+  expect(gateway.ledger.read.count("node")).toBe(1)
+  for (const address of ["127.0.0.1", "10.0.0.255", "fe80::1"])
+    await run(knock({ ...(await requestWith(tokens.Manager)), address }))
+  expect(gateway.ledger.read.count("node")).toBe(4)
+})
+
 test("without a leader nobody joins, and no node is made", async () => {
   const { gateway, tokens, knock } = await cluster()
   gateway.raft.leaderless = true

@@ -130,6 +130,37 @@ describe("proposals", () => {
     expect(members.place(members.elect()).notes.texts).not.toContain("certain")
   })
 
+  test("RF-06: with three of five gone fail and are applied nowhere; with one of them back they are applied everywhere", () => {
+    const members = new Members(["a", "b", "c", "d", "e"])
+    const leader = members.elect()
+    const [one, ...others] = ["a", "b", "c", "d", "e"].filter((id) => id !== leader) as [
+      string,
+      string,
+      string
+    ]
+    const before = members.propose(leader, "before")
+    members.until("its result", () => applied(before))
+    const gone = others.slice(0, 3)
+    for (const id of gone) members.crash(id)
+    const sent = members.propose(leader, "sent", 60)
+    members.until("an end", () => sent.outcome !== undefined, 5_000)
+    expect(sent.outcome?._tag).not.toBe("Applied")
+    members.until("nobody leads", () => members.leader() === undefined)
+    const lost = members.propose(leader, "lost", 60)
+    members.until("an end", () => lost.outcome !== undefined, 5_000)
+    expect(lost.outcome).toEqual({ _tag: "NotLeader" })
+    for (const id of [leader, one]) expect(members.place(id).notes.texts).toEqual(["before"])
+
+    members.start(gone[0] as string)
+    const after = members.propose(members.elect(), "after")
+    members.until("its result", () => applied(after))
+    for (const id of gone.slice(1)) members.start(id)
+    members.until("all have it", () =>
+      [...members.places.values()].every(({ notes }) => notes.texts.includes("after"))
+    )
+    for (const { notes } of members.places.values()) expect(notes.texts).not.toContain("lost")
+  })
+
   test("what a leader meant for its own term is never written in a later one", () => {
     const members = new Members(["a", "b", "c"])
     const leader = members.elect()
@@ -323,7 +354,7 @@ describe("leadership", () => {
     members.until("another leader", () => members.leader() !== undefined, 250)
   })
 
-  test("J7: passes on when the leader's disk hangs, within two election timeouts of the longest kind", () => {
+  test("J7, RF-21: passes on when the leader's disk hangs, within two election timeouts of the longest kind", () => {
     const members = new Members(["a", "b", "c"])
     const leader = members.elect()
     members.place(leader).diskMs = 3_600_000
@@ -409,6 +440,24 @@ describe("the group", () => {
     members.member("a").change({ _tag: "AddLearner", node: "b" }, false, () => {})
     members.until("it votes", () => members.member("a").inspect().configuration.voters.length === 2)
     members.until("it has everything", () => members.place("b").notes.lines.length === 40)
+  })
+
+  test("RF-17: writes at its pace while a newcomer is not to be reached, gives it no vote, and takes it out again", () => {
+    const members = new Members(["a", "b"])
+    const leader = members.elect()
+    members.add("z")
+    members.isolate("z")
+    const configuration = () => members.member(leader).inspect().configuration
+    members.member(leader).change({ _tag: "AddLearner", node: "z" }, false, () => {})
+    members.until("it is a learner", () => configuration().learners.includes("z"))
+    for (let at = 0; at < 40; at++) {
+      const told = members.propose(leader, `${at}`)
+      members.until("its result", () => applied(told), 200)
+      members.world.advance(250)
+    }
+    expect([members.leader(), configuration().voters.length]).toEqual([leader, 2])
+    members.member(leader).change({ _tag: "Remove", node: "z" }, false, () => {})
+    members.until("it is out", () => configuration().learners.length === 0)
   })
 
   test("E13: grows from one to five and shrinks back while writes go on, without losing one", () => {
