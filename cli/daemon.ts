@@ -49,6 +49,7 @@ import { clusterMetrics } from "#actors/meter/families.ts"
 import { metricSubject, type NodeFigures } from "#actors/meter/figures.ts"
 import type { History } from "#actors/meter/history.ts"
 import { keepHistory } from "#actors/meter/keep.ts"
+import { keepLoads } from "#actors/meter/loads.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import { NatsServer } from "#actors/nats/server.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
@@ -703,6 +704,7 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
   })
   if (manager === undefined) return doors
   const { ledger, nats } = manager
+  yield* keepLoads({ transport: nats.api, ledger, system, host: makeLiveHost() })
   const app = makeApp({ ...shared, ledger, run: Effect.runPromise, engine: doors.link, who: () => "nats" })
   yield* serveApi({
     transport: nats.api,

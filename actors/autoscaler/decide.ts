@@ -6,7 +6,7 @@
 import { choose, type Decision } from "#actors/autoscaler/choose.ts"
 import { blank, type Memory } from "#actors/autoscaler/memory.ts"
 import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
-import type { Policy } from "#actors/autoscaler/policy.ts"
+import { natsPrefix, type Policy } from "#actors/autoscaler/policy.ts"
 import type {
   AutoscalerAction,
   AutoscalerMessage,
@@ -35,6 +35,8 @@ export interface AutoscalerState {
   readonly memory: Memory
   /** By task, what its node said last, and when. */
   readonly used: Map<string, Usage & { readonly at: number }>
+  /** By subject of NATS, what was said there last, and when it was heard. */
+  readonly published: Map<string, { readonly value: number; readonly at: number }>
   readonly last?: Decision
   readonly changes: ReadonlyArray<Decision>
 }
@@ -51,13 +53,27 @@ const keptChanges = 50
 const next = later("decide", everyMs, { _tag: "Decide" } satisfies AutoscalerMessage)
 
 export function start({ ledger }: AutoscalerProps, { self, now }: Moment): AutoscalerStep {
-  return stay({ ledger, id: self.id, writing: idle, memory: blank(now), used: new Map(), changes: [] }, next)
+  return stay(
+    {
+      ledger,
+      id: self.id,
+      writing: idle,
+      memory: blank(now),
+      used: new Map(),
+      published: new Map(),
+      changes: []
+    },
+    next
+  )
 }
 
 export function decide(state: AutoscalerState, message: AutoscalerMessage, moment: Moment): AutoscalerStep {
   switch (message._tag) {
     case "Used":
       for (const task of message.tasks) state.used.set(task.id, { ...task, at: moment.now })
+      return stay(state)
+    case "Published":
+      state.published.set(message.subject, { value: message.value, at: moment.now })
       return stay(state)
     case "Explain":
       return moment.asker === undefined ? stay(state) : stay(state, reply(moment.asker, explained(state)))
@@ -75,7 +91,7 @@ function decideNow(before: AutoscalerState, { now }: Moment): AutoscalerStep {
   const { policy } = state
   if (policy === undefined) return state.problem === undefined ? end(state) : stay(state, next)
   if (!mayWrite(state.writing)) return stay(state, next)
-  const { running, figures } = measure(state, now)
+  const { running, figures } = measure(state, policy, now)
   const decision = choose(policy, state.memory, {
     now,
     replicas: replicasOf(service.Spec),
@@ -103,10 +119,11 @@ const isRollingOut = ({ UpdateStatus: status }: Service): boolean =>
   status !== undefined && ["updating", "paused", "rollback_started", "rollback_paused"].includes(status.State)
 
 function measure(
-  { ledger, id, used }: AutoscalerState,
+  { ledger, id, used, published }: AutoscalerState,
+  { targets }: Policy,
   now: number
 ): { readonly running: number; readonly figures: ReadonlyMap<string, number> } {
-  let [running, known, cpu, memory] = [0, 0, 0, 0]
+  let [running, known, cpu, memory, connections] = [0, 0, 0, 0, 0]
   const present = new Set<string>()
   for (const task of ledger.tasksOfService(id)) {
     if (task.Status.State !== "running" || task.DesiredState !== "running") continue
@@ -117,20 +134,22 @@ function measure(
     known += 1
     cpu += usage.cpu
     memory += usage.memory
+    // Of one that cannot be counted nothing is known of them all.
+    connections += usage.connections ?? Number.NaN
   }
   for (const taskId of used.keys()) if (!present.has(taskId)) used.delete(taskId)
   const isKnown = known > 0 && running - known <= mostMissing(running)
-  return {
-    running,
-    figures: new Map(
-      isKnown
-        ? [
-            ["cpu", cpu],
-            ["memory", memory]
-          ]
-        : []
-    )
+  const figures = new Map<string, number>()
+  if (isKnown) {
+    figures.set("cpu", cpu).set("memory", memory)
+    if (!Number.isNaN(connections)) figures.set("connections", connections)
   }
+  for (const { name, metric } of targets) {
+    if (metric !== "nats") continue
+    const said = published.get(name.slice(natsPrefix.length))
+    if (said !== undefined && said.at >= now - staleMs) figures.set(name, said.value)
+  }
+  return { running, figures }
 }
 
 function scale({ ID, Version, Spec }: Service, { from, to, why }: Decision): AutoscalerAction {

@@ -4,6 +4,10 @@ import type { ServiceSpec } from "#actors/model/spec.ts"
 
 export const labelPrefix = "troupe.autoscale."
 
+/** Before the subject in the name of such a target; other systems publish the figure at `loadSubject`. */
+export const natsPrefix = "nats:"
+export const loadSubject = (subject: string): string => `troupe.load.v1.${subject}`
+
 /** Whether any of its labels speaks of scaling. */
 export const asksForScaling = ({
   Labels: labels

@@ -8,16 +8,19 @@ export interface AutoscalerProps {
   readonly ledger: LedgerReader
 }
 
-/** What one task uses: cores, and bytes. */
+/** What one task uses: cores, bytes, and new connections a second, where those can be counted. */
 export interface Usage {
   readonly id: string
   readonly cpu: number
   readonly memory: number
+  readonly connections?: number
 }
 
 export type AutoscalerMessage =
   /** Told by a node's actor, once a second: what that node's tasks of this service use. */
   | { readonly _tag: "Used"; readonly tasks: ReadonlyArray<Usage> }
+  /** Told once a second while it is known: what another system said last under `subject`. */
+  | { readonly _tag: "Published"; readonly subject: string; readonly value: number }
   /** Asked; answered by `Explained`. */
   | { readonly _tag: "Explain" }
   /** Own timer. */

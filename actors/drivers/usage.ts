@@ -17,6 +17,8 @@ export interface Used {
   readonly writtenBytes: number
   /** Processes and threads there are now. */
   readonly pids: number
+  /** TCP connections that were taken in its network, whichever way they came; unknown where `rxBytes` is. */
+  readonly accepted: number
 }
 
 /** The files of one container's cgroup. */
@@ -115,21 +117,31 @@ function v2(path: string, network: () => Network): Reader {
   }
 }
 
-type Network = Pick<Used, "rxBytes" | "txBytes">
-const unknownNetwork: Network = { rxBytes: Number.NaN, txBytes: Number.NaN }
+type Traffic = Pick<Used, "rxBytes" | "txBytes">
+type Network = Traffic & Pick<Used, "accepted">
+const unknownNetwork: Network = { rxBytes: Number.NaN, txBytes: Number.NaN, accepted: Number.NaN }
 
 /** Opened each time: an open one would hold the container's network after its end. */
 function networkOf(pid: number): () => Network {
   const isOwn = readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync("/proc/self/ns/net")
   if (!isOwn) return () => unknownNetwork
-  return () => sumInterfaces(readFileSync(`/proc/${pid}/net/dev`, "latin1"), (name) => name !== "lo")
+  return () => ({
+    ...sumInterfaces(readFileSync(`/proc/${pid}/net/dev`, "latin1"), (name) => name !== "lo"),
+    accepted: acceptedIn(readFileSync(`/proc/${pid}/net/snmp`, "latin1"))
+  })
 }
+
+// RFC 2012: after the timeouts' algorithm and bounds come the limit, active opens and passive opens
+const passiveOpens = /^Tcp:(?: -?\d+){5} (\d+)/m
+
+/** Out of /proc/net/snmp, which counts IPv6 in the same place. */
+export const acceptedIn = (text: string): number => Number(passiveOpens.exec(text)?.[1] ?? Number.NaN)
 
 // proc_net_dev(5): name, then eight numbers of receiving and eight of sending, of which the first are bytes
 const ofInterface = /^\s*(\S+):\s*(\d+)(?:\s+\d+){7}\s+(\d+)/gm
 
 /** Bytes over all interfaces whose name `counts`. */
-export function sumInterfaces(text: string, counts: (name: string) => boolean): Network {
+export function sumInterfaces(text: string, counts: (name: string) => boolean): Traffic {
   let [rxBytes, txBytes] = [0, 0]
   for (const [, name = "", received, sent] of text.matchAll(ofInterface)) {
     if (!counts(name)) continue

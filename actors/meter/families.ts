@@ -23,6 +23,7 @@ const described: Readonly<Record<string, Described>> = {
   blockRead: { name: "block_read_rate", help: "Bytes a second that came from disks." },
   blockWrite: { name: "block_write_rate", help: "Bytes a second that went to disks." },
   pids: { name: "processes", help: "Processes and threads." },
+  connections: { name: "connection_rate", help: "TCP connections a second that were taken." },
   tasks: { name: "measured_tasks", help: "Tasks in these sums." },
   cores: { name: "cores", help: "Cores there are." },
   memoryTotal: { name: "memory_total_bytes", unit: "bytes", help: "Memory there is." },

@@ -1,7 +1,16 @@
 /** What is measured, of whom, and how a node says it: `troupe.metric.v1.<cluster>.node.<node id>`, once a second. */
 
-/** Of each task: cores, bytes, bytes a second, and processes with threads. */
-export const taskMetrics = ["cpu", "memory", "netRx", "netTx", "blockRead", "blockWrite", "pids"] as const
+/** Of each task: cores, bytes, bytes a second, processes with threads, and new connections a second. */
+export const taskMetrics = [
+  "cpu",
+  "memory",
+  "netRx",
+  "netTx",
+  "blockRead",
+  "blockWrite",
+  "pids",
+  "connections"
+] as const
 /** Of a service the sums over its tasks, and how many those are. */
 export const serviceMetrics = [...taskMetrics, "tasks"] as const
 export const nodeMetrics = [...taskMetrics, "cores", "memoryTotal", "load", "diskFree", "diskTotal"] as const

@@ -3,6 +3,7 @@
  *
  * Whose words a message is must show in its subject, and here NATS is told to hold a node to that.
  */
+import { loadSubject } from "#actors/autoscaler/policy.ts"
 import { metricSubject } from "#actors/meter/figures.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
 
@@ -87,13 +88,15 @@ export const watcherRights = (inbox: string): Rights => ({
  */
 export const apiRights = (inbox: string): Rights => ({
   publish: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", "_INBOX.>"],
-  subscribe: ["troupe.api.v1.>", "$SRV.>", `${inbox}.>`]
+  subscribe: ["troupe.api.v1.>", loadSubject(">"), "$SRV.>", `${inbox}.>`]
 })
 
 /** Another system. With `readOnly` it may ask for lists and single objects, and change nothing. */
 export const clientRights = (inbox: string, readOnly: boolean): Rights => ({
   publish: [
-    ...(readOnly ? ["troupe.api.v1.*.list", "troupe.api.v1.*.inspect"] : ["troupe.api.v1.>"]),
+    ...(readOnly
+      ? ["troupe.api.v1.*.list", "troupe.api.v1.*.inspect"]
+      : ["troupe.api.v1.>", loadSubject(">")]),
     ...["PING", "INFO", "STATS"].flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])
   ],
   subscribe: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", `${inbox}.>`]

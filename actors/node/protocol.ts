@@ -48,10 +48,17 @@ export const FromNode = Schema.Union([
    * `forMs` or it is missed; its tasks go on meanwhile.
    */
   message("Away", { forMs: whole }),
-  /** Told, once a second: what its tasks of services that follow their load use, in cores and bytes. */
+  /** Told, once a second: what its tasks of services that follow their load use: cores, bytes, and new connections a second. */
   message("Used", {
     session: text,
-    tasks: Schema.Array(Schema.Struct({ id: text, cpu: Schema.Number, memory: Schema.Number }))
+    tasks: Schema.Array(
+      Schema.Struct({
+        id: text,
+        cpu: Schema.Number,
+        memory: Schema.Number,
+        connections: optional(Schema.Number)
+      })
+    )
   }),
   /** Told, where an assignment asks for it: routes, names and published ports are as that one says. */
   message("Routed", { session: text, seq: whole }),

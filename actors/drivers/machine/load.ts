@@ -2,7 +2,7 @@
 import { readFileSync, statfsSync } from "node:fs"
 import { availableParallelism, freemem, loadavg, totalmem } from "node:os"
 import { KeptFile } from "#actors/drivers/kept-file.ts"
-import { sumInterfaces, type Used } from "#actors/drivers/usage.ts"
+import { acceptedIn, sumInterfaces, type Used } from "#actors/drivers/usage.ts"
 
 /** Counters since the machine began and figures of now; NaN where it cannot be known. */
 export interface MachineUse extends Used {
@@ -42,6 +42,7 @@ export class MachineLoad {
         () => sumInterfaces(readFileSync("/proc/self/net/dev", "latin1"), (name) => !virtual.test(name)),
         { rxBytes: Number.NaN, txBytes: Number.NaN }
       ),
+      accepted: orElse(() => acceptedIn(readFileSync("/proc/self/net/snmp", "latin1")), Number.NaN),
       ...this.#blocks(),
       pids: orElse(() => Number(/\/(\d+) /.exec(this.#load.read())?.[1] ?? Number.NaN), Number.NaN),
       load: loadavg()[0] ?? Number.NaN,

@@ -71,7 +71,12 @@ const askFor = Effect.fnUntraced(function* (tasks: ReadonlyArray<Watched>) {
       executor.stats(container).pipe(
         Effect.timeout(patience),
         Effect.map(({ at, cpuNanos, memoryBytes, rxBytes, txBytes }): ReadonlyArray<Reading> => {
-          const unknown = { readBytes: Number.NaN, writtenBytes: Number.NaN, pids: Number.NaN }
+          const unknown = {
+            readBytes: Number.NaN,
+            writtenBytes: Number.NaN,
+            pids: Number.NaN,
+            accepted: Number.NaN
+          }
           return [{ id, at, cpuNanos, memoryBytes, rxBytes, txBytes, ...unknown }]
         }),
         // It has ended, or the Engine is away: both are told elsewhere.

@@ -70,8 +70,7 @@ type Timed = Used & { readonly at: number }
 function rowSince(now: Timed, before: Timed | undefined): Row | undefined {
   const cpu = coresSince(now, before)
   if (before === undefined || cpu === undefined) return undefined
-  const perSecond = (key: "rxBytes" | "txBytes" | "readBytes" | "writtenBytes"): number =>
-    (Math.max(0, now[key] - before[key]) * 1_000) / (now.at - before.at)
+  const perSecond = (key: Counter): number => rateSince(key, now, before)
   return [
     cpu,
     now.memoryBytes,
@@ -79,9 +78,15 @@ function rowSince(now: Timed, before: Timed | undefined): Row | undefined {
     perSecond("txBytes"),
     perSecond("readBytes"),
     perSecond("writtenBytes"),
-    now.pids
+    now.pids,
+    perSecond("accepted")
   ].map(rounded)
 }
+
+type Counter = "rxBytes" | "txBytes" | "readBytes" | "writtenBytes" | "accepted"
+
+const rateSince = (key: Counter, now: Timed, before: Timed): number =>
+  (Math.max(0, now[key] - before[key]) * 1_000) / (now.at - before.at)
 
 function coresSince(now: Timed, before: Timed | undefined): number | undefined {
   const elapsedMs = before === undefined ? 0 : now.at - before.at
@@ -102,8 +107,12 @@ function toLeader(
   const scaled = new Set(state.tasks.filter((task) => task.scaled).map(({ id }) => id))
   const tasks = readings.flatMap((reading) => {
     if (!scaled.has(reading.id)) return []
-    const cpu = coresSince(reading, state.before.get(reading.id))
-    return cpu === undefined ? [] : [{ id: reading.id, cpu, memory: reading.memoryBytes }]
+    const before = state.before.get(reading.id)
+    const cpu = coresSince(reading, before)
+    if (before === undefined || cpu === undefined) return []
+    const connections = rateSince("accepted", reading, before)
+    const common = { id: reading.id, cpu, memory: reading.memoryBytes }
+    return [Number.isNaN(connections) ? common : { ...common, connections }]
   })
   if (tasks.length === 0) return []
   const used: FromNode = { _tag: "Used", session: state.session, tasks }

@@ -14,7 +14,7 @@ const labels = (more: Record<string, string> = {}) => ({
 /** For a machine that others keep busy. */
 const patience = 60_000
 
-function scaled(asked = labels(), replicas = 2): LeaderWorld {
+function scaled(asked: Readonly<Record<string, string>> = labels(), replicas = 2): LeaderWorld {
   const world = new LeaderWorld(["n1"]).lead()
   world.join("n1")
   world.write({
@@ -138,6 +138,62 @@ test(
     expect(replicas(world)).toBe(4)
     use(world, 0.2, 15)
     expect(replicas(world)).toBe(1)
+  },
+  patience
+)
+
+test(
+  "new connections are added up over the tasks, unless of one they cannot be counted",
+  () => {
+    const asked = { "troupe.autoscale.max": "6", "troupe.autoscale.connections": "10" }
+    const world = scaled(asked)
+    const say = (connections: number | undefined, seconds: number): void => {
+      const node = world.nodes.get("n1")
+      for (let second = 0; second < seconds; second++) {
+        const ids = [...(node?.tasks ?? [])].flatMap(([id, { state }]) => (state === "running" ? [id] : []))
+        const tasks = ids.map((id, index) => ({
+          id,
+          cpu: 0,
+          memory: 1,
+          ...(connections !== undefined || index > 0 ? { connections: (connections ?? 99) / ids.length } : {})
+        }))
+        node?.say({ _tag: "Used", session: node.session, tasks })
+        world.host.advance(1_000)
+      }
+    }
+    say(undefined, 3)
+    expect(replicas(world)).toBe(2)
+    say(48, 3)
+    expect(replicas(world)).toBe(5)
+  },
+  patience
+)
+
+test(
+  "a number that another system publishes begins the first task, and is forgotten when it is not repeated",
+  () => {
+    const subject = "orders.waiting"
+    const asked = {
+      "troupe.autoscale.min": "0",
+      "troupe.autoscale.max": "6",
+      "troupe.autoscale.stabilise": "1s",
+      [`troupe.autoscale.nats:${subject}`]: "25"
+    }
+    const world = scaled(asked)
+    const publish = (value: number, seconds: number): void => {
+      for (let second = 0; second < seconds; second++) {
+        world.system.tell(address("leader", "autoscaler", "web"), { _tag: "Published", subject, value })
+        world.host.advance(1_000)
+      }
+    }
+    publish(100, 5)
+    expect(world.running("web")).toBe(4)
+    world.host.advance(60_000)
+    expect(replicas(world)).toBe(4)
+    publish(0, 90)
+    expect(replicas(world)).toBe(0)
+    publish(25, 5)
+    expect(world.running("web")).toBe(1)
   },
   patience
 )

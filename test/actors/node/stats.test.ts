@@ -9,7 +9,15 @@ import { address } from "#runtime/address.ts"
 import { Fresh } from "#runtime/ids.ts"
 
 const moment = { now: 0, fresh: Fresh.from(1), self: address("n", "stats", "main") }
-const counted = { rxBytes: 0, txBytes: 0, readBytes: 0, writtenBytes: 0, pids: 3, memoryBytes: 5 }
+const counted = {
+  rxBytes: 0,
+  txBytes: 0,
+  readBytes: 0,
+  writtenBytes: 0,
+  pids: 3,
+  memoryBytes: 5,
+  accepted: 0
+}
 const machineAt = (cpuNanos: number): MachineUse => ({
   ...counted,
   cpuNanos,
@@ -49,22 +57,22 @@ test("cores are what was used over the time between two readings, and go to the 
       {
         _tag: "Tell",
         to: address("leader", "node", "n"),
-        message: { _tag: "Used", session: "s", tasks: [{ id: "t1", cpu: 0.5, memory: 5 }] }
+        message: { _tag: "Used", session: "s", tasks: [{ id: "t1", cpu: 0.5, memory: 5, connections: 0 }] }
       }
     ] as never
   )
 })
 
 test("what tasks use whose services ask for nothing is announced, and not told to the leader", () => {
-  const more = { rxBytes: 4_000, writtenBytes: 100 }
+  const more = { rxBytes: 4_000, writtenBytes: 100, accepted: 20 }
   const actions = after(measure(false), reading(1_000, 5e9), reading(3_000, 6e9, more))
   expect(told(actions)).toEqual([])
   expect(announced(actions)).toEqual([
     {
       at: 3_000,
       columns: { node: nodeMetrics, task: taskMetrics },
-      node: [1, 5, 0, 0, 0, 0, 3, 2, 100, 0.5, 7, 8],
-      tasks: { t1: [0.5, 5, 2_000, 0, 0, 50, 3] }
+      node: [1, 5, 0, 0, 0, 0, 3, 0, 2, 100, 0.5, 7, 8],
+      tasks: { t1: [0.5, 5, 2_000, 0, 0, 50, 3, 10] }
     }
   ])
 })
@@ -80,7 +88,7 @@ test("what cannot be known is announced as nothing, and read as unknown", () => 
   const [figures] = announced(
     after(measure(true), reading(1_000, 5e9), reading(2_000, 6e9, { rxBytes: Number.NaN, pids: Number.NaN }))
   )
-  expect(figures?.tasks.t1).toEqual([1, 5, null, 0, 0, 0, null])
+  expect(figures?.tasks.t1).toEqual([1, 5, null, 0, 0, 0, null, 0])
   expect(parseFigures(JSON.stringify(figures))?.tasks.get("t1")).toEqual([
     1,
     5,
@@ -88,7 +96,8 @@ test("what cannot be known is announced as nothing, and read as unknown", () => 
     0,
     0,
     0,
-    Number.NaN
+    Number.NaN,
+    0
   ])
 })
 
