@@ -6,7 +6,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { askedOf, publishedAt, startCsiPlugin } from "#test/support/csi-plugin.ts"
-import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { docker } from "#test/support/docker-cli.ts"
+import { dockerHost, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { type LiftedEngine, liftEngine } from "#test/support/lifted-engine.ts"
 
 setDefaultTimeout(90_000)
 
@@ -14,15 +16,20 @@ const folder = mkdtempSync(join(tmpdir(), "troupe-csi-"))
 const root = join(folder, "root")
 const sockets = join(folder, "sockets")
 let plugin: ChildProcess
+let lifted: LiftedEngine
 let cluster: Cluster
 
 beforeAll(async () => {
   await ensureTestImage()
   plugin = await startCsiPlugin(join(sockets, "folders.sock"), root, "here")
-  cluster = await startCluster({ args: ["--csi-plugins", sockets] })
+  // Docker's CLI has no word for cluster volumes before API 1.42.
+  const { text: own } = await docker(dockerHost, ["version", "--format", "{{.Server.APIVersion}}"])
+  lifted = await liftEngine(join(folder, "engine.sock"), dockerHost.replace("unix://", ""), own, "1.44")
+  cluster = await startCluster({ args: ["--csi-plugins", sockets], dockerHost: lifted.host })
 }, 90_000)
 afterAll(async () => {
   await cluster?.cleanUp()
+  lifted?.close()
   plugin?.stdin?.end()
   rmSync(folder, { recursive: true, force: true })
 }, 60_000)
@@ -128,6 +135,48 @@ test("what is mounted outlives the daemon, and a volume in use is taken back by 
   expect((await cluster.api("DELETE", "/services/reader")).status).toBe(200)
   await eventually(async () => (await volume("data")).PublishStatus === undefined, "it is taken back")
   expect(askedOf(root).slice(before).at(-1)).toBe("ControllerUnpublishVolume data")
+})
+
+test("CT-22 the docker CLI makes, lists, pauses, drains and removes volumes, and services use a group of them", async () => {
+  const flags = [
+    "--driver",
+    "folders",
+    "--type",
+    "mount",
+    "--scope",
+    "multi",
+    "--sharing",
+    "all",
+    "--group",
+    "fast"
+  ]
+  for (const name of ["f1", "f2"]) {
+    expect(await cluster.must("volume", "create", ...flags, "--required-bytes", "1024", name)).toBe(name)
+    await isMade(name)
+  }
+  const listed = () => cluster.must("volume", "ls", "--cluster")
+  expect(await listed()).toMatch(/f1 +fast +folders +active +created/)
+  await cluster.must("volume", "update", "--availability", "pause", "f1")
+  const mount = "type=cluster,source=group:fast,target=/data"
+  await cluster.must(
+    ...["service", "create", "-d", "--name", "grouped", "--mount", mount, "--no-resolve-image"],
+    ...[testImage, "sleep", "1000"]
+  )
+  await eventually(
+    async () => /f2 +fast +folders +active +in use \(1 node\)/.test(await listed()),
+    "f2 is in use"
+  )
+  expect(await listed()).toMatch(/f1 +fast +folders +pause +created/)
+  expect((await cluster.docker("volume", "rm", "f2")).code).not.toBe(0)
+  expect(JSON.parse(await cluster.must("volume", "inspect", "f2"))[0]).toMatchObject({
+    ClusterVolume: { Spec: { Group: "fast" }, PublishStatus: [{ State: "published" }] },
+    Scope: "global"
+  })
+  await cluster.must("service", "rm", "grouped")
+  await eventually(async () => (await volume("f2")).PublishStatus === undefined, "f2 is free")
+  await cluster.must("volume", "update", "--availability", "drain", "f2")
+  await cluster.must("volume", "rm", "f1", "f2")
+  await eventually(async () => !/f[12]/.test(await listed()), "both are gone")
 })
 
 test("a plugin is given secrets by their keys, and a volume that it cannot make waits and says why", async () => {
