@@ -9,6 +9,8 @@ import { mkdirSync, rmSync } from "node:fs"
 import { networkInterfaces } from "node:os"
 import process from "node:process"
 import { Context, Deferred, Effect, Layer, Queue } from "effect"
+import { AlertSurroundings, bodyOf } from "#actors/alerts/actor.ts"
+import { alertSubject, type Notice } from "#actors/alerts/protocol.ts"
 import { serveApi } from "#actors/api/serve.ts"
 import { Credentials, type CredentialsService, openCredentials } from "#actors/authority/credentials.ts"
 import { keepJoinPort } from "#actors/authority/join-port.ts"
@@ -426,7 +428,12 @@ const serveMember = Effect.fnUntraced(function* (
     Context.add(DiskFolder, options.dataDir),
     Context.add(FiguresOutlet, outletOf(nats.transport, identity))
   )
-  if (manager) yield* lead(identity, manager.ledger, system, Context.get(drivers, VolumePlugins))
+  if (manager) {
+    const alerted = { history, publish: alertsOf(nats.transport, identity) }
+    yield* lead(identity, manager.ledger, system, Context.get(drivers, VolumePlugins)).pipe(
+      Effect.provideService(AlertSurroundings, alerted)
+    )
+  }
   const natsServer = manager?.nats.server
   const node = yield* system
     .run(
@@ -574,6 +581,19 @@ function familiesOf(ledger: LedgerService, history: History | undefined): Readon
     ...(figures === undefined ? [] : raftMetrics(figures)),
     ...(leads && history !== undefined ? clusterMetrics(ledger.read, history, Date.now()) : [])
   ]
+}
+
+/** Who does not hear of an alert asks for those that are, so nothing is lost while NATS is away. */
+const alertsOf = (transport: TransportService, { clusterId }: Identity) => {
+  const encoder = new TextEncoder()
+  return (notice: Notice): void => {
+    const body = encoder.encode(JSON.stringify({ ...bodyOf(notice), cluster: clusterId }))
+    try {
+      transport.publish(alertSubject(clusterId, notice.condition, notice.id), {}, body)
+    } catch {
+      return
+    }
+  }
 }
 
 /** What a node says it uses. While NATS is away nobody hears it, and the next second says it anew. */

@@ -2,6 +2,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { Effect } from "effect"
 import { CliError, Command } from "effect/cli"
+import { alerts } from "#cli/commands/alerts.ts"
 import { allow, deny } from "#cli/commands/allow.ts"
 import { autoscale } from "#cli/commands/autoscale.ts"
 import { backup, restore } from "#cli/commands/backup.ts"
@@ -39,6 +40,7 @@ const troupe = Command.make("troupe").pipe(
     top,
     why,
     autoscale,
+    alerts,
     tree,
     trace,
     recorder,

@@ -13,6 +13,7 @@ import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
+import { alertRoutes } from "#actors/gateway/routes/alerts.ts"
 import { autoscaleRoutes } from "#actors/gateway/routes/autoscale.ts"
 import { backupRoutes } from "#actors/gateway/routes/backup.ts"
 import { historyRoutes } from "#actors/gateway/routes/history.ts"
@@ -100,6 +101,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     routes: [
       systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
       logRoutes({ gateway, system, headers }),
+      alertRoutes({ gateway, system, headers }),
       autoscaleRoutes({ gateway, system, headers }),
       historyRoutes({ gateway, history: options.history ?? (() => undefined), headers }),
       metricsRoutes({ text: system.metrics, headers }),

@@ -3,6 +3,7 @@
  *
  * Whose words a message is must show in its subject, and here NATS is told to hold a node to that.
  */
+import { alertSubject } from "#actors/alerts/protocol.ts"
 import { loadSubject } from "#actors/autoscaler/policy.ts"
 import { metricSubject } from "#actors/meter/figures.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
@@ -27,7 +28,7 @@ export const inboxOf = {
 
 /** The kinds of actors that are spoken to from other processes; `raft` is not among them, it has a connection of its own. */
 const kinds =
-  "allocator autoscaler certificate dispatcher engine-watch feed keymaster log-keeper logs members mounts nats network node reaper scheduler service session stats system task volumes".split(
+  "alerts allocator autoscaler certificate dispatcher engine-watch feed keymaster log-keeper logs members mounts nats network node reaper scheduler service session stats system task volumes".split(
     " "
   )
 const lanes = ["in", "out", "sys"]
@@ -41,6 +42,7 @@ const lanes = ["in", "out", "sys"]
 export const managerRights = (cluster: string, nodeId: string): Rights => ({
   publish: [
     metricSubject(cluster, nodeId),
+    alertSubject(cluster, "*", "*"),
     ...kinds.flatMap((kind) => lanes.map((lane) => `troupe.v1.${cluster}.*.${kind}.*.${lane}`)),
     "_INBOX.>"
   ],
@@ -99,5 +101,5 @@ export const clientRights = (inbox: string, readOnly: boolean): Rights => ({
       : ["troupe.api.v1.>", loadSubject(">")]),
     ...["PING", "INFO", "STATS"].flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])
   ],
-  subscribe: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", `${inbox}.>`]
+  subscribe: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", "troupe.alert.v1.>", `${inbox}.>`]
 })

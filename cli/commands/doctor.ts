@@ -149,6 +149,33 @@ function crashed(nodes: ReadonlyArray<TreeNode>): ReadonlyArray<Finding> {
   ])
 }
 
+interface Alert {
+  readonly Since: string
+  readonly Says: string
+}
+
+/** What the leader says is wrong with the cluster. A worker does not know. */
+const firing = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
+  get<ReadonlyArray<Alert>>(socket, "/alerts").pipe(
+    Effect.map((alerts) =>
+      alerts.length === 0
+        ? [good("no alert of the cluster is firing")]
+        : alerts.map(({ Since, Says }) => bad(`since ${Since}: ${Says}`, "troupe status shows the cluster"))
+    ),
+    Effect.catch(({ message }) =>
+      Effect.succeed(
+        message.includes("does not have a leader")
+          ? [
+              bad(
+                "no manager leads: nothing can be changed",
+                "bring back managers until more than half are there"
+              )
+            ]
+          : []
+      )
+    )
+  )
+
 const daemon = Effect.fnUntraced(function* (dataDir: string) {
   const running = yield* findRunning(dataDir).pipe(Effect.option)
   if (running._tag === "None") {
@@ -165,6 +192,7 @@ const daemon = Effect.fnUntraced(function* (dataDir: string) {
       ? good(`its API answers at ${socket}`)
       : bad(`its API does not answer at ${socket}`, "see the node's log")
   )
+  found.push(...(yield* firing(socket)))
   const actors = yield* connectAs(dataDir, running.value).pipe(
     Effect.flatMap((transport) => inspector(transport, clusterId).tree(nodeId)),
     Effect.timeout("5 seconds"),

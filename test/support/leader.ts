@@ -4,6 +4,7 @@
  */
 
 import type { Schema } from "effect"
+import type { AlertsAction, AlertsMessage } from "#actors/alerts/protocol.ts"
 import type { KeymasterAction, KeymasterMessage } from "#actors/authority/keymaster/protocol.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
@@ -132,7 +133,12 @@ export class LeaderWorld {
 
   readonly #performer: Performer = {
     perform: (definition, action, self, done) => {
-      const asked = action as Propose | MembersAction | KeymasterAction | { readonly _tag: "Follow" }
+      const asked = action as
+        | Propose
+        | MembersAction
+        | KeymasterAction
+        | AlertsAction
+        | { readonly _tag: "Follow" }
       if (asked._tag === "Propose") {
         this.proposals.set(definition.kind, (this.proposals.get(definition.kind) ?? 0) + 1)
         const cancel = this.host.after(1, () => {
@@ -148,6 +154,11 @@ export class LeaderWorld {
       }
       if (asked._tag === "View") {
         done({ messages: [{ _tag: "GroupSeen", group: aloneAs("manager").view() }] })
+        return { interrupt: () => {} }
+      }
+      if (asked._tag === "Gather" || asked._tag === "Notify") {
+        const gathered: AlertsMessage = { _tag: "Gathered", facts: { disks: [] } }
+        done({ messages: asked._tag === "Gather" ? [gathered] : [] })
         return { interrupt: () => {} }
       }
       if (asked._tag === "Look") {

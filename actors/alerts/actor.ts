@@ -1,0 +1,112 @@
+/** The cluster's alerts, at `leader/alerts/main`: they look, and tell whoever is to know. */
+import { X509Certificate } from "node:crypto"
+import { Clock, Context, Effect, Schedule } from "effect"
+import { type AlertsState, decide, start, summary } from "#actors/alerts/decide.ts"
+import type { AlertsAction, AlertsMessage, AlertsProps, Facts, Notice } from "#actors/alerts/protocol.ts"
+import { Ledger } from "#actors/ledger/service.ts"
+import { nodeMetrics } from "#actors/meter/figures.ts"
+import type { History } from "#actors/meter/history.ts"
+import { toIso } from "#actors/model/time.ts"
+import { actor } from "#runtime/actor.ts"
+
+/** Where notices go beside the webhook, and what was measured; by default nowhere, and nothing. */
+export interface AlertWorld {
+  readonly publish: (notice: Notice) => void
+  readonly history: History | undefined
+}
+export const AlertSurroundings = Context.Reference<AlertWorld>("troupe/actors/alerts/AlertSurroundings", {
+  defaultValue: () => ({ publish: () => {}, history: undefined })
+})
+
+const patience = "5 seconds"
+const again = Schedule.exponential("500 millis")
+const tries = 3
+
+const perform = (action: AlertsAction): Effect.Effect<AlertsMessage | undefined, never, Ledger> =>
+  action._tag === "Gather" ? gather : Effect.as(tell(action), undefined)
+
+const gather: Effect.Effect<AlertsMessage, never, Ledger> = Effect.gen(function* () {
+  const { read } = yield* Ledger
+  const { history } = yield* AlertSurroundings
+  const now = yield* Clock.currentTimeMillis
+  const [free, total] = [nodeMetrics.indexOf("diskFree"), nodeMetrics.indexOf("diskTotal")]
+  const disks: Facts["disks"] = [...(history?.latest("node", now) ?? [])].map(([nodeId, { row }]) => ({
+    nodeId,
+    // What is not known is not low.
+    free: row[free] ?? Number.NaN,
+    total: row[total] ?? Number.NaN
+  }))
+  const root = rootEnds(read.cluster()?.Roots?.ca.certificate)
+  const known = disks.filter((disk) => !Number.isNaN(disk.free) && !Number.isNaN(disk.total))
+  return { _tag: "Gathered", facts: { disks: known, ...(root !== undefined && { rootEnds: root }) } }
+})
+
+/** Asked for every second of the one root that a cluster has. */
+let last: { readonly of: string; readonly ends: number } | undefined
+
+function rootEnds(pem: string | undefined): number | undefined {
+  if (pem === undefined) return undefined
+  if (last?.of === pem) return last.ends
+  try {
+    last = { of: pem, ends: Date.parse(new X509Certificate(pem).validTo) }
+    return last.ends
+  } catch {
+    return undefined
+  }
+}
+
+const tell = Effect.fn("alerts.tell")(function* ({
+  notices,
+  webhook
+}: Extract<AlertsAction, { readonly _tag: "Notify" }>) {
+  const { publish } = yield* AlertSurroundings
+  for (const notice of notices) {
+    publish(notice)
+    yield* notice.state === "firing"
+      ? Effect.logWarning(`Alert: ${notice.says}`)
+      : Effect.logInfo(`No longer: ${notice.says}`)
+  }
+  if (webhook === undefined) return
+  yield* Effect.forEach(
+    notices,
+    (notice) =>
+      post(webhook, notice).pipe(
+        Effect.timeout(patience),
+        Effect.retry({ schedule: again, times: tries }),
+        Effect.catch((error) => Effect.logWarning(`Cannot post an alert to ${webhook}: ${error.message}`))
+      ),
+    { discard: true }
+  )
+})
+
+const post = (webhook: string, notice: Notice): Effect.Effect<void, Error> =>
+  Effect.tryPromise({
+    try: async (signal) => {
+      const headers = { "Content-Type": "application/json" }
+      const body = JSON.stringify(bodyOf(notice))
+      const { ok, status } = await fetch(webhook, {
+        method: "POST",
+        headers,
+        body,
+        signal,
+        redirect: "manual"
+      })
+      if (!ok) throw new Error(`it answered ${status}`)
+    },
+    catch: (cause) => (cause instanceof Error ? cause : new Error(String(cause)))
+  })
+
+/** As it is posted, and published on NATS. */
+export const bodyOf = ({ since, at, ...notice }: Notice) => ({
+  ...notice,
+  since: toIso(since),
+  time: toIso(at)
+})
+
+export const alerts = actor<AlertsProps, AlertsState, AlertsMessage, AlertsAction, Ledger>({
+  kind: "alerts",
+  start,
+  decide,
+  perform,
+  summary
+})

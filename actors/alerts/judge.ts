@@ -1,0 +1,95 @@
+/** Which conditions hold now, by the ledger and what was measured. How long they must hold is decided elsewhere. */
+import type { Alert, Facts } from "#actors/alerts/protocol.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Service } from "#actors/model/objects.ts"
+import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
+import { toIso, toMs } from "#actors/model/time.ts"
+
+const leastFreeShare = 0.1
+/** A tenth of a large disk is room enough. */
+const leastFreeBytes = 10 * 1024 ** 3
+const dayMs = 86_400_000
+const rootEndsWithinMs = 30 * dayMs
+const crashWindowMs = 5 * 60_000
+const crashesOfLoop = 3
+
+/** Of the cluster and its nodes. */
+export function judgeCluster(
+  reader: LedgerReader,
+  { disks, rootEnds }: Facts,
+  now: number
+): ReadonlyArray<Alert> {
+  const found: Array<Alert> = []
+  let [managers, reachable] = [0, 0]
+  for (const node of reader.all("node")) {
+    const about = { kind: "node", id: node.ID, name: node.Description?.Hostname ?? node.ID } as const
+    if (node.Status.State === "down") {
+      const says = `node ${about.name} is down${node.Status.Message ? `: ${node.Status.Message}` : ""}`
+      found.push({ condition: "node-down", ...about, says })
+    }
+    if (node.ManagerStatus === undefined) continue
+    managers += 1
+    if (node.ManagerStatus.Reachability === "reachable") reachable += 1
+  }
+  const majority = Math.floor(managers / 2) + 1
+  // One manager alone is what people chose.
+  if (managers > 1 && reachable <= majority && reachable < managers) {
+    const says = `${reachable} of ${managers} managers are reachable: without one more of them nothing can be changed`
+    found.push({ condition: "managers-few", ...ofCluster(reader), says })
+  }
+  for (const { nodeId, free, total } of disks) {
+    if (free >= leastFreeBytes || free >= total * leastFreeShare) continue
+    const name = reader.get("node", nodeId)?.Description?.Hostname ?? nodeId
+    const says = `${(free / 1024 ** 3).toFixed(1)} GiB are left on the disk that holds the data of ${name}`
+    found.push({ condition: "disk-low", kind: "node", id: nodeId, name, says })
+  }
+  if (rootEnds !== undefined && rootEnds < now + rootEndsWithinMs) {
+    const says = `the cluster's root certificate ends at ${toIso(rootEnds)}: docker swarm ca --rotate makes another`
+    found.push({ condition: "certificate-ends", ...ofCluster(reader), says })
+  }
+  return found
+}
+
+const ofCluster = (reader: LedgerReader): Pick<Alert, "kind" | "id" | "name"> => {
+  const id = reader.cluster()?.ID ?? "cluster"
+  return { kind: "cluster", id, name: id }
+}
+
+/** Of one service, and how many tasks had to be looked at. */
+export function judgeService(
+  reader: LedgerReader,
+  service: Service,
+  now: number
+): { readonly alerts: ReadonlyArray<Alert>; readonly looked: number } {
+  let [looked, wanted, running, crashed] = [0, 0, 0, 0]
+  let last: { readonly at: number; readonly error: string } | undefined
+  for (const { DesiredState, Status } of reader.tasksOfService(service.ID)) {
+    looked += 1
+    if (DesiredState === "running") wanted += 1
+    if (DesiredState === "running" && Status.State === "running") running += 1
+    if (Status.State !== "failed" && Status.State !== "rejected") continue
+    const at = toMs(Status.Timestamp)
+    if (at <= now - crashWindowMs) continue
+    crashed += 1
+    if (last === undefined || at > last.at) last = { at, error: Status.Err ?? Status.Message ?? "" }
+  }
+  const name = service.Spec.Name ?? service.ID
+  const about = { kind: "service", id: service.ID, name } as const
+  const alerts: Array<Alert> = []
+  const mode = modeOf(service.Spec)
+  const desired = mode === "replicated" ? replicasOf(service.Spec) : mode === "global" ? wanted : 0
+  if (running < desired && !isChanging(service)) {
+    const says = `service ${name} has ${running} of ${desired} tasks: troupe why ${name} says what they wait for`
+    alerts.push({ condition: "service-short", ...about, says })
+  }
+  if (crashed >= crashesOfLoop) {
+    const error = last?.error ? `, last: ${last.error}` : ""
+    const says = `${crashed} tasks of service ${name} failed within 5 minutes${error}`
+    alerts.push({ condition: "crash-loop", ...about, says })
+  }
+  return { alerts, looked }
+}
+
+/** An update takes tasks away to put others in their place. */
+const isChanging = ({ UpdateStatus: status }: Service): boolean =>
+  status?.State === "updating" || status?.State === "rollback_started"

@@ -1,0 +1,69 @@
+/** What can be said to the cluster's alerts, `leader/alerts/main`, and what they say. */
+import { Schema } from "effect"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+
+export interface AlertsProps {
+  readonly ledger: LedgerReader
+}
+
+export const conditions = [
+  "node-down",
+  "managers-few",
+  "disk-low",
+  "certificate-ends",
+  "service-short",
+  "crash-loop"
+] as const
+export type Condition = (typeof conditions)[number]
+
+const text = Schema.String
+/** Something that is wrong; who asks over the wire gets the same. */
+export const Alert = Schema.Struct({
+  condition: Schema.Literals(conditions),
+  kind: Schema.Literals(["node", "service", "cluster"]),
+  id: text,
+  name: text,
+  says: text
+})
+export type Alert = typeof Alert.Type
+
+/** Milliseconds since the epoch: when the condition began to hold. */
+export const Firing = Schema.Struct({ ...Alert.fields, since: Schema.Number })
+export type Firing = typeof Firing.Type
+
+/** What the ledger does not know. */
+export interface Facts {
+  readonly disks: ReadonlyArray<{ readonly nodeId: string; readonly free: number; readonly total: number }>
+  /** Of the cluster's root, milliseconds since the epoch. */
+  readonly rootEnds?: number
+}
+
+export type AlertsMessage =
+  /** How a `Gather` ended. */
+  | { readonly _tag: "Gathered"; readonly facts: Facts }
+  /** Asked; answered by `Fired`. */
+  | { readonly _tag: "Tell" }
+  /** Own timer. */
+  | { readonly _tag: "LookAgain" }
+
+/** What others are told when a condition holds for long enough, and when it does not any more. */
+export interface Notice extends Firing {
+  readonly state: "firing" | "ended"
+  readonly at: number
+}
+
+export type AlertsAction =
+  | { readonly _tag: "Gather" }
+  | { readonly _tag: "Notify"; readonly notices: ReadonlyArray<Notice>; readonly webhook?: string }
+
+export const FiredAnswer = Schema.Struct({
+  _tag: Schema.Literal("Fired"),
+  alerts: Schema.Array(Firing)
+})
+export type Fired = typeof FiredAnswer.Type
+
+/** On the cluster's spec: where notices are posted. */
+export const webhookLabel = "troupe.alerts.webhook"
+
+export const alertSubject = (cluster: string, condition: string, id: string): string =>
+  `troupe.alert.v1.${cluster}.${condition}.${id}`

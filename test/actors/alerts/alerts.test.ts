@@ -1,0 +1,163 @@
+/** What is alerted of, when, and when not; and that others are told. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { text } from "node:stream/consumers"
+import { Effect } from "effect"
+import { AlertSurroundings, alerts } from "#actors/alerts/actor.ts"
+import { type AlertsState, decide, start } from "#actors/alerts/decide.ts"
+import type { AlertsAction, Facts, Notice } from "#actors/alerts/protocol.ts"
+import { Ledger } from "#actors/ledger/service.ts"
+import { toIso } from "#actors/model/time.ts"
+import { address } from "#runtime/address.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { Book } from "#test/support/ledger.ts"
+
+const gib = 1024 ** 3
+const begin = 1_000_000_000
+
+class Look {
+  readonly book = new Book()
+  now = begin
+  #state: AlertsState
+
+  constructor() {
+    this.book.time = begin
+    this.book.cluster()
+    this.#state = start({ ledger: this.book.tables }, this.#moment()).state
+  }
+
+  #moment() {
+    return { now: this.now, fresh: Fresh.from(1), self: address("leader", "alerts", "main") }
+  }
+
+  /** What is told after so many seconds, as `firing node-down n1`. */
+  after(seconds: number, facts: Facts = { disks: [] }): ReadonlyArray<string> {
+    const told: Array<string> = []
+    for (let second = 0; second < seconds; second++) {
+      this.now += 1_000
+      const step = decide(this.#state, { _tag: "Gathered", facts }, this.#moment())
+      this.#state = step.state
+      for (const action of step.actions)
+        if (action._tag === "Notify")
+          told.push(...action.notices.map(({ state, condition, id }) => `${state} ${condition} ${id}`))
+    }
+    return told
+  }
+
+  service(id: string, replicas: number): void {
+    this.book.service(id, { Mode: { Replicated: { Replicas: replicas } }, TaskTemplate: {} })
+  }
+}
+
+describe("a node", () => {
+  test("that is down is told of after five seconds, and when it is back", () => {
+    const look = new Look()
+    look.book.node("n1", { Status: { State: "down", Message: "heartbeat failure" } })
+    expect(look.after(5)).toEqual([])
+    expect(look.after(1)).toEqual(["firing node-down n1"])
+    expect(look.after(60)).toEqual([])
+    look.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "ready" } }] })
+    expect(look.after(1)).toEqual(["ended node-down n1"])
+  })
+
+  test("whose disk is nearly full is told of, unless a tenth of it is still ten GiB", () => {
+    const look = new Look()
+    look.book.node("n1", {})
+    const disk = (free: number, total: number): Facts => ({ disks: [{ nodeId: "n1", free, total }] })
+    expect(look.after(30, disk(20 * gib, 1_000 * gib))).toEqual([])
+    expect(look.after(30, disk(2 * gib, 10 * gib))).toEqual([])
+    expect(look.after(30, disk(gib / 2, 10 * gib))).toEqual(["firing disk-low n1"])
+    expect(look.after(1, disk(5 * gib, 10 * gib))).toEqual(["ended disk-low n1"])
+  })
+})
+
+test("a service that is short of tasks is told of after half a minute, and not at all when that passes", () => {
+  const look = new Look()
+  look.service("web", 1)
+  expect(look.after(30)).toEqual([])
+  expect(look.after(1)).toEqual(["firing service-short web"])
+  look.book.must({ type: "service.remove", v: 1, id: "web" })
+  expect(look.after(1)).toEqual(["ended service-short web"])
+  look.service("db", 1)
+  look.after(20)
+  look.book.must({ type: "service.remove", v: 1, id: "db" })
+  expect(look.after(60)).toEqual([])
+})
+
+test("a root certificate that ends within thirty days is told of", () => {
+  const look = new Look()
+  const ends = (days: number): Facts => ({ disks: [], rootEnds: look.now + days * 86_400_000 })
+  expect(look.after(3, ends(31))).toEqual([])
+  expect(look.after(1, ends(29))[0]).toStartWith("firing certificate-ends")
+})
+
+test("tasks that fail again and again are told of, and no longer once five minutes were quiet", () => {
+  const look = new Look()
+  look.service("web", 0)
+  const fail = (count: number): void => {
+    const Status = { Timestamp: toIso(look.now), State: "failed", Err: "task: non-zero exit (1)" } as const
+    look.book.tasks("web", count, { Status, DesiredState: "shutdown" })
+  }
+  fail(2)
+  expect(look.after(10)).toEqual([])
+  fail(1)
+  expect(look.after(1)).toEqual(["firing crash-loop web"])
+  expect(look.after(280)).toEqual([])
+  expect(look.after(20)).toEqual(["ended crash-loop web"])
+})
+
+test("services are looked at in turn where their tasks are too many for one second", () => {
+  const look = new Look()
+  for (const id of ["a", "b", "c"]) {
+    look.service(id, 1)
+    look.book.tasks(id, 1_500, { DesiredState: "shutdown" })
+  }
+  const told = look.after(40)
+  expect([...told].sort()).toEqual([
+    "firing service-short a",
+    "firing service-short b",
+    "firing service-short c"
+  ])
+})
+
+const posted: Array<unknown> = []
+let refusals = 1
+const server = createServer(async (request, response) => {
+  const body = await text(request)
+  if (refusals-- > 0) response.writeHead(503)
+  else posted.push(JSON.parse(body))
+  response.end()
+})
+beforeAll(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)))
+afterAll(() => void server.close())
+
+test("notices are published, and posted to the webhook until it takes them", async () => {
+  const published: Array<Notice> = []
+  const notice: Notice = {
+    condition: "node-down",
+    kind: "node",
+    id: "n1",
+    name: "alpha",
+    says: "node alpha is down",
+    since: begin,
+    state: "firing",
+    at: begin + 5_000
+  }
+  const action: AlertsAction = {
+    _tag: "Notify",
+    notices: [notice],
+    webhook: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  }
+  const world = { publish: (one: Notice) => void published.push(one), history: undefined }
+  await Effect.runPromise(
+    (alerts.perform as (action: AlertsAction) => Effect.Effect<unknown, never, Ledger>)(action).pipe(
+      Effect.provideService(AlertSurroundings, world),
+      Effect.provideService(Ledger, undefined as never)
+    )
+  )
+  expect(published).toEqual([notice])
+  expect(posted).toMatchObject([
+    { state: "firing", condition: "node-down", name: "alpha", since: toIso(begin) }
+  ])
+})

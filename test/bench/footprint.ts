@@ -1,0 +1,106 @@
+/**
+ * What a node costs by being there: the processor time of measuring a hundred idle containers once a second, and the
+ * resident memory of a manager's process and of a worker's.
+ *
+ *     bun test/bench/footprint.ts [containers] [seconds]
+ */
+import { readFileSync } from "node:fs"
+import { loadavg } from "node:os"
+import process from "node:process"
+import { MachineLoad } from "#actors/drivers/machine/load.ts"
+import { CgroupUsage } from "#actors/drivers/usage.ts"
+import { decide, start } from "#actors/node/stats/decide.ts"
+import type { Reading } from "#actors/node/stats/protocol.ts"
+import { address } from "#runtime/address.ts"
+import { Fresh } from "#runtime/ids.ts"
+import { cleanUp, engine, ensureTestImage, testImage, uniqueName } from "#test/support/engine.ts"
+import { Trusting } from "#test/support/trusting.ts"
+
+const count = Number(process.argv[2] ?? 100)
+const seconds = Number(process.argv[3] ?? 20)
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
+const mark = uniqueName("footprint")
+const docker = engine()
+
+interface Watched {
+  readonly id: string
+  readonly pid: number
+}
+
+async function begin(): Promise<ReadonlyArray<Watched>> {
+  await ensureTestImage(docker)
+  const found: Array<Watched> = []
+  let next = 0
+  const worker = async (): Promise<void> => {
+    while (next++ < count) {
+      const container = await docker.createContainer({
+        Image: testImage,
+        Cmd: ["sleep", "1000"],
+        Labels: { [mark]: "" }
+      })
+      await container.start()
+      const { State } = await container.inspect()
+      found.push({ id: container.id, pid: State.Pid })
+    }
+  }
+  await Promise.all(Array.from({ length: 4 }, worker))
+  return found
+}
+
+/** What `<node>/stats/main` does each second, and what is sent. */
+async function measure(
+  tasks: ReadonlyArray<Watched>
+): Promise<{ readonly share: number; readonly bytes: number }> {
+  const [cgroups, machine, encoder] = [new CgroupUsage(), new MachineLoad("/"), new TextEncoder()]
+  const moment = { now: 0, fresh: Fresh.from(1), self: address("n", "stats", "main") }
+  let { state } = start(undefined, moment)
+  let bytes = 0
+  const read = (): void => {
+    const at = Date.now()
+    const readings = tasks.flatMap(({ id, pid }): ReadonlyArray<Reading> => {
+      const used = cgroups.of(id, pid)
+      return used === undefined ? [] : [{ id: id.slice(0, 25), at, ...used }]
+    })
+    if (readings.length < tasks.length) throw new Error(`${readings.length} of ${tasks.length} could be read`)
+    const step = decide(state, { _tag: "Read", at, machine: machine.read(), readings }, moment)
+    state = step.state
+    for (const action of step.actions)
+      if (action._tag === "SayFigures") bytes = encoder.encode(JSON.stringify(action.figures)).length
+  }
+  read()
+  await pause(1_000)
+  let micros = 0
+  for (let second = 0; second < seconds; second++) {
+    const before = process.cpuUsage()
+    read()
+    const { user, system } = process.cpuUsage(before)
+    micros += user + system
+    await pause(1_000)
+  }
+  return { share: micros / 1e6 / seconds, bytes }
+}
+
+const residentMib = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] ?? 0) / 1_024
+
+const row = (what: string, figure: string, goal: string): void =>
+  console.log(`${what.padEnd(58)} ${figure.padEnd(14)} ${goal}`)
+
+console.log(`load ${loadavg()[0]?.toFixed(1)}`)
+try {
+  const { share, bytes } = await measure(await begin())
+  row(`measuring ${count} idle containers, of one core`, `${(share * 100).toFixed(2)} %`, "≤ 1 %")
+  row("  what is sent of it each second", `${(bytes / 1_024).toFixed(1)} KiB`, "")
+} finally {
+  await cleanUp(mark, docker)
+}
+const cluster = await Trusting.start(1)
+try {
+  await pause(20_000)
+  row("a manager's process, resident, idle", `${residentMib(cluster.first.pid).toFixed(0)} MiB`, "≤ 150 MiB")
+  row("a worker's", `${residentMib(cluster.worker.pid).toFixed(0)} MiB`, "≤ 80 MiB")
+} finally {
+  await cluster.cleanUp()
+}
+console.log(`load ${loadavg()[0]?.toFixed(1)}`)
+process.exit(0)
