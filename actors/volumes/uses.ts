@@ -114,8 +114,12 @@ export class Uses {
     const { Scope, Sharing } = volume.Spec.AccessMode
     const uses = [...this.#of(volume.ID).values()]
     if (Scope === "single" && uses.some(({ nodeId }) => nodeId !== node.ID)) return false
-    // Its plugin would refuse a second node for as long as the first one has it.
-    if (Scope === "single" && volume.PublishStatus.some(({ NodeID }) => NodeID !== node.ID)) return false
+    // Its plugin would refuse a second node for as long as the first one has it; and a task that was given up may run there.
+    if (
+      (Scope === "single" || Sharing === "none") &&
+      volume.PublishStatus.some(({ NodeID }) => NodeID !== node.ID)
+    )
+      return false
     if (Sharing === "none" && uses.length > 0) return false
     if (Sharing === "readonly" && !readOnly) return false
     if (Sharing === "onewriter" && !readOnly && uses.some((use) => !use.readOnly)) return false

@@ -2,7 +2,8 @@
  * A CSI plugin that keeps volumes as folders and really mounts them, with controller, staging and topology. Nodes share a
  * root, as they would share storage; what is asked is written to a file, one line each, in the order of the answers.
  *
- * As a program: `bun test/support/csi-plugin.ts SOCKET ROOT NODE [ZONE]`. It ends when its standard input does.
+ * As a program: `bun test/support/csi-plugin.ts SOCKET ROOT NODE [ZONE]`. It ends when its standard input does, or, with
+ * `CSI_ENDPOINT` set, as a plugin of the Engine, when that one says so.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -61,6 +62,61 @@ export async function startCsiPlugin(
     child.once("exit", (code) => reject(new Error(`The plugin ended with ${code}`)))
   })
   return child
+}
+
+/**
+ * Makes the plugin one of the Engine's, and enables it. It has this machine's programs and this repository by mounts; its
+ * image is a few empty folders. The caller removes it: `docker plugin rm -f`.
+ */
+export async function installCsiPlugin(
+  host: string,
+  name: string,
+  folder: string,
+  root: string
+): Promise<void> {
+  const repository = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "")
+  const seen = ["/usr", "/lib", "/lib64", "/bin", "/etc", repository].filter((path) => existsSync(path))
+  const image = join(folder, "rootfs")
+  for (const path of [
+    ...seen,
+    root,
+    "/data/published",
+    "/data/staged",
+    "/run/docker/plugins",
+    "/proc",
+    "/tmp"
+  ]) {
+    mkdirSync(join(image, path), { recursive: true })
+  }
+  mkdirSync(root, { recursive: true })
+  const bind = (path: string, ...options: ReadonlyArray<string>) => ({
+    type: "bind",
+    source: path,
+    destination: path,
+    options: ["rbind", ...options]
+  })
+  const socket = "csi.sock"
+  const config = {
+    description: "Folders as volumes",
+    documentation: "",
+    entrypoint: [
+      process.execPath,
+      fileURLToPath(import.meta.url),
+      `/run/docker/plugins/${socket}`,
+      root,
+      "managed"
+    ],
+    workdir: repository,
+    interface: { types: ["docker.csicontroller/1.0", "docker.csinode/1.0"], socket },
+    network: { type: "host" },
+    propagatedMount: "/data/published",
+    mounts: [...seen.map((path) => bind(path, "ro")), bind(root)],
+    env: [{ name: "CSI_ENDPOINT", value: `/run/docker/plugins/${socket}` }],
+    linux: { capabilities: ["CAP_SYS_ADMIN"], allowAllDevices: false, devices: [] }
+  }
+  writeFileSync(join(folder, "config.json"), JSON.stringify(config))
+  await run("docker", ["-H", host, "plugin", "create", name, folder])
+  await run("docker", ["-H", host, "plugin", "enable", name])
 }
 
 async function serve(socket: string, root: string, node: string, zone: string): Promise<void> {
@@ -128,6 +184,7 @@ async function serve(socket: string, root: string, node: string, zone: string): 
         if (context.device !== `${volume} at ${node}`) {
           throw new Refusal(status.FAILED_PRECONDITION, `${volume} is not published to ${node}`)
         }
+        mkdirSync(path, { recursive: true })
         if (!isMounted(path)) await run("mount", ["--bind", folderOf(volume), path])
         return {}
       },
@@ -181,11 +238,15 @@ async function serve(socket: string, root: string, node: string, zone: string): 
       error === null ? resolve() : reject(error)
     )
   )
-  process.stdin.resume()
-  process.stdin.on("end", () => {
-    rmSync(socket, { force: true })
-    process.exit(0)
-  })
+  // A plugin of the Engine is ended by it.
+  process.on("SIGTERM", () => process.exit(0))
+  if (process.env.CSI_ENDPOINT === undefined) {
+    process.stdin.resume()
+    process.stdin.on("end", () => {
+      rmSync(socket, { force: true })
+      process.exit(0)
+    })
+  }
   console.log("ready")
 }
 

@@ -161,27 +161,33 @@ describe("SC-31 how a volume is shared", () => {
     expect(placed("all", 2, 3)).toEqual([2, 3])
   })
 
-  test("what one task leaves the next may have, once the volume has left its node", () => {
-    const book = nodes("a", "b").volume("data", mode("single", "none"))
-    const [first = ""] = serve(book, "web", ["data"], 1)
-    run(book)
-    const at = nodesOf(book, "web")[0] ?? ""
-    const other = at === "a" ? "b" : "a"
-    book.step("data", at, "published")
-    const Status = { Timestamp: "", State: "failed" } as const
-    book.must({ type: "tasks.report", v: 1, node: at, statuses: [{ id: first, status: Status }] })
-    const { Spec } = book.tables.get("node", at) ?? {}
-    const version = book.tables.get("node", at)?.Version.Index ?? 0
-    book.must({ type: "node.update", v: 1, id: at, version, spec: { ...Spec, Availability: "drain" } })
-    const [second = ""] = book.tasks("web", 1)
-    run(book)
-    // Its plugin would refuse two nodes.
-    expect(book.tables.get("task", second)?.NodeID).toBeUndefined()
-    for (const state of ["pending-node-unpublish", "pending-controller-unpublish", "unpublished"] as const)
-      book.step("data", at, state)
-    run(book)
-    expect(book.tables.get("task", second)?.NodeID).toBe(other)
-  })
+  test.each([
+    ["single", "all"],
+    ["multi", "none"]
+  ] as const)(
+    "what one task leaves the next may have once it has left its node: %s, %s",
+    (scope, sharing) => {
+      const book = nodes("a", "b").volume("data", mode(scope, sharing))
+      const [first = ""] = serve(book, "web", ["data"], 1)
+      run(book)
+      const at = nodesOf(book, "web")[0] ?? ""
+      const other = at === "a" ? "b" : "a"
+      book.step("data", at, "published")
+      const Status = { Timestamp: "", State: "failed" } as const
+      book.must({ type: "tasks.report", v: 1, node: at, statuses: [{ id: first, status: Status }] })
+      const { Spec } = book.tables.get("node", at) ?? {}
+      const version = book.tables.get("node", at)?.Version.Index ?? 0
+      book.must({ type: "node.update", v: 1, id: at, version, spec: { ...Spec, Availability: "drain" } })
+      const [second = ""] = book.tasks("web", 1)
+      run(book)
+      // Its plugin would refuse two nodes.
+      expect(book.tables.get("task", second)?.NodeID).toBeUndefined()
+      for (const state of ["pending-node-unpublish", "pending-controller-unpublish", "unpublished"] as const)
+        book.step("data", at, state)
+      run(book)
+      expect(book.tables.get("task", second)?.NodeID).toBe(other)
+    }
+  )
 
   test("of a group any volume that is free will do, each mount one of its own", () => {
     const book = nodes("a", "b")
