@@ -4,8 +4,9 @@ import { execFileSync, spawnSync } from "node:child_process"
 import process from "node:process"
 import { Effect } from "effect"
 import { describe as rulesFor } from "#actors/drivers/firewall/describe.ts"
-import { firewallTable } from "#actors/drivers/kernel/names.ts"
+import { firewallTable, vipTable } from "#actors/drivers/kernel/names.ts"
 import { OwnTables } from "#actors/drivers/kernel/own-tables.ts"
+import { vipRules } from "#actors/drivers/kernel/vips.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
@@ -131,5 +132,55 @@ test("a table that was deleted or changed by hand is written again, and nobody e
   } finally {
     nft(`delete table ${foreign}`)
     spawnSync("nft", ["delete", "table", "inet", name])
+  }
+})
+
+test("a table of which a part is written is as if all of it were, which it is at the next look", async () => {
+  const service = (at: number, ...backends: ReadonlyArray<number>) => ({
+    serviceId: `s${at}`,
+    name: `s${at}`,
+    aliases: [],
+    vips: [`192.0.2.${at}`],
+    ports: [],
+    tasks: [1, 2].map((task) => ({
+      taskId: `t${at}-${task}`,
+      nodeId: tag,
+      name: `s${at}.${task}`,
+      addresses: [`192.0.2.${at + task}`],
+      serving: backends.includes(task)
+    }))
+  })
+  const rules = (...services: ReadonlyArray<ReturnType<typeof service>>) =>
+    vipRules([overlayTable({ services })], tag)
+  const [before, after] = [
+    rules(service(10, 1), service(20), service(30, 1)),
+    rules(service(10, 1, 2), service(20, 2), service(30))
+  ]
+  const name = vipTable(tag)
+  const listed = (): ReadonlyArray<string> =>
+    execFileSync("nft", ["-s", "list", "table", "inet", name], { encoding: "utf8" }).split("\n").sort()
+  const bring = (tables: OwnTables, wanted: string | undefined) =>
+    Effect.runPromise(tables.bring(new Map([[name, wanted]])))
+  const seldom = new OwnTables(60_000)
+  try {
+    await bring(seldom, before)
+    expect([...(await bring(seldom, after)).changed]).toEqual([name])
+    const patched = listed()
+    expect(await bring(new OwnTables(0), after)).toMatchObject({ failed: new Map() })
+    expect(listed()).toEqual(patched)
+
+    const often = new OwnTables(0)
+    await bring(often, before)
+    await bring(often, after)
+    execFileSync("nft", ["flush", "chain", "inet", name, "nobody"])
+    expect((await bring(often, after)).changed.size).toBe(0)
+    expect(listed()).toEqual(patched)
+    // What somebody deleted has no part that could be written.
+    await bring(seldom, before)
+    execFileSync("nft", ["delete", "table", "inet", name])
+    await bring(seldom, after)
+    expect(listed()).toEqual(patched)
+  } finally {
+    await bring(seldom, undefined)
   }
 })

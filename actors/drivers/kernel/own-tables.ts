@@ -1,6 +1,7 @@
 /** Tables of nftables that are ours alone: each written all at once, and written again when somebody changed it. */
 import { Effect } from "effect"
 import { replacing } from "#actors/drivers/kernel/nft-text.ts"
+import { patch } from "#actors/drivers/kernel/patch.ts"
 import { type KernelError, run } from "#actors/drivers/kernel/run.ts"
 
 /** Rules by table; a table without any is to go. */
@@ -26,6 +27,8 @@ export class OwnTables {
   readonly #written = new Map<string, string>()
   /** How each was shown when it was first looked at after it was written. */
   readonly #known = new Map<string, string>()
+  /** Those of which only a part was written since all of it was: others may have changed the rest. */
+  readonly #patched = new Set<string>()
   #lookedMs = Number.NEGATIVE_INFINITY
 
   constructor(lookEveryMs = usualMs) {
@@ -37,9 +40,11 @@ export class OwnTables {
     const isDue = performance.now() - this.#lookedMs >= this.#lookEveryMs
     const shown = isDue ? yield* look : undefined
     if (isDue) this.#lookedMs = performance.now()
-    const wrong = [...rules].filter(([name, wanted]) => this.#isWrong(name, wanted, shown))
-    if (wrong.length === 0) return { changed: new Set(), failed: new Map() } as Brought
-    const failed = yield* this.#write(wrong)
+    const all = [...rules]
+    const wrong = all.filter(([name, wanted]) => this.#isWrong(name, wanted, shown))
+    const stale = all.filter((one) => isDue && this.#patched.has(one[0]) && !wrong.includes(one))
+    if (wrong.length + stale.length === 0) return { changed: new Set(), failed: new Map() } as Brought
+    const failed = yield* this.#write([...wrong, ...stale])
     const changed = new Set(wrong.flatMap(([name]) => (failed.has(name) ? [] : [name])))
     return { changed, failed } as Brought
   })
@@ -62,17 +67,26 @@ export class OwnTables {
   /** All at once; where that is refused, those that can be. */
   readonly #write = Effect.fnUntraced(function* (
     this: OwnTables,
-    wrong: ReadonlyArray<readonly [string, string | undefined]>
+    rules: ReadonlyArray<readonly [string, string | undefined]>
   ) {
     const failed = new Map<string, string>()
-    const script = wrong.map(([name, wanted]) => replacing(name, wanted)).join("")
+    const patches = new Map<string, string>()
+    for (const [name, wanted] of rules) {
+      const written = this.#written.get(name)
+      if (written === undefined || wanted === undefined || written === wanted) continue
+      const script = patch(name, written, wanted)
+      if (script !== undefined) patches.set(name, script)
+    }
+    const script = rules.map(([name, wanted]) => patches.get(name) ?? replacing(name, wanted)).join("")
     const isWhole = yield* run("nft", ["-f", "-"], script).pipe(
       Effect.match({ onSuccess: () => true, onFailure: () => false })
     )
-    for (const [name, wanted] of wrong) {
+    for (const [name, wanted] of rules) {
       const complaint = isWhole ? undefined : yield* refused(run("nft", ["-f", "-"], replacing(name, wanted)))
       if (complaint !== undefined) failed.set(name, complaint)
       this.#known.delete(name)
+      if (isWhole && patches.has(name)) this.#patched.add(name)
+      else this.#patched.delete(name)
       if (wanted === undefined || complaint !== undefined) this.#written.delete(name)
       else this.#written.set(name, wanted)
     }
