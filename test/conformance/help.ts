@@ -1,4 +1,4 @@
-/** The flags that an installed docker CLI offers for a command, read from its own help. */
+/** The commands and flags that an installed docker CLI offers, read from its own help. */
 import { execFileSync } from "node:child_process"
 
 export interface Flag {
@@ -8,13 +8,26 @@ export interface Flag {
   readonly value: string
 }
 
+/** What `docker <noun> --help` lists: `create`, `ls` … */
+export const verbsOf = (cli: string, noun: string, host: string): ReadonlyArray<string> =>
+  parseCommands(helpOf(cli, noun, host))
+
+/** Lines such as `  ls          List services` under `Commands:`. */
+export function parseCommands(help: string): ReadonlyArray<string> {
+  const [, listed = ""] = help.split(/^Commands:$/m)
+  return listed.split("\n").flatMap((line) => /^ {2}([a-z][\w-]*)\*? /.exec(line)?.[1] ?? [])
+}
+
 /** Of `docker <command> --help`. An Engine is asked nothing that matters: `host` need not take part in a cluster. */
 export function flagsOf(cli: string, command: string, host: string): ReadonlyArray<Flag> {
-  const help = execFileSync(cli, [...command.split(" "), "--help"], {
+  return parseHelp(helpOf(cli, command, host))
+}
+
+function helpOf(cli: string, command: string, host: string): string {
+  return execFileSync(cli, [...command.split(" "), "--help"], {
     encoding: "utf8",
     env: { ...process.env, DOCKER_HOST: host }
   })
-  return parseHelp(help)
 }
 
 /** Lines such as `  -e, --env list    Set environment variables`; what a line goes on with is not one. */

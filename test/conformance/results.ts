@@ -8,20 +8,37 @@ export interface Command {
   readonly flags: ReadonlyArray<Flag>
 }
 
-/** `service create --tty`, for each flag that has no case, and each flag of a case that no CLI offers. */
+/** What has no case: a flag that a CLI offers, or a command; and what is a case of nothing. */
 export function uncovered(
   commands: ReadonlyArray<Command>,
   cases: ReadonlyArray<Case>
 ): ReadonlyArray<string> {
-  return commands.flatMap(({ name, flags }) => {
-    const proved = new Set(cases.filter(({ command }) => command === name).flatMap(({ flags }) => flags))
-    const offered = new Set(flags.map((flag) => flag.name))
-    return [
-      ...[...offered].filter((flag) => !proved.has(flag)).map((flag) => `${name} ${flag}: has no case`),
-      ...[...proved].filter((flag) => !offered.has(flag)).map((flag) => `${name} ${flag}: is no flag`)
-    ]
-  })
+  const names = new Set(commands.map(({ name }) => name))
+  const unknown = cases.filter(({ command, onlySome }) => onlySome !== true && !names.has(command))
+  return [
+    ...new Set(unknown.map(({ command }) => `${command}: is no command`)),
+    ...commands.flatMap(({ name, flags }) => {
+      const own = cases.filter(({ command }) => command === name)
+      if (own.length === 0) return [`${name}: has no case`]
+      const proved = new Set(own.flatMap(({ flags }) => flags))
+      const everywhere = own.filter(({ onlySome }) => onlySome !== true).flatMap(({ flags }) => flags)
+      const offered = new Set(flags.map((flag) => flag.name))
+      return [
+        ...[...offered].filter((flag) => !proved.has(flag)).map((flag) => `${name} ${flag}: has no case`),
+        ...[...new Set(everywhere)]
+          .filter((flag) => !offered.has(flag))
+          .map((flag) => `${name} ${flag}: is no flag`)
+      ]
+    })
+  ]
 }
+
+/** The cases that a CLI which offers these commands can run. */
+export const runnable = (cases: ReadonlyArray<Case>, commands: ReadonlyArray<Command>): ReadonlyArray<Case> =>
+  cases.filter(({ command, flags }) => {
+    const offered = commands.find(({ name }) => name === command)?.flags.map(({ name }) => name)
+    return offered !== undefined && flags.every((flag) => offered.includes(flag))
+  })
 
 /** Markdown: a table per command, flag → status → what its cases see. */
 export function resultsOf(
@@ -30,11 +47,13 @@ export function resultsOf(
   version: string
 ): string {
   const tables = commands.map(({ name, flags }) => {
-    const rows = flags.map((flag) => {
+    const rows: Array<ReadonlyArray<string>> = flags.map((flag) => {
       const proving = cases.filter(({ command, flags }) => command === name && flags.includes(flag.name))
       const status = proving.find((one) => one.status !== undefined)?.status ?? "supported"
       return [`\`${flag.name}\``, status, proving.map(({ says }) => says.replaceAll("|", "\\|")).join("; ")]
     })
+    const bare = cases.filter(({ command, flags }) => command === name && flags.length === 0)
+    if (bare.length > 0) rows.unshift(["(none)", "supported", bare.map(({ says }) => says).join("; ")])
     return `## docker ${name}\n\n${table([["flag", "status", "what its case sees"], ...rows])}\n`
   })
   const opening = `# Every flag, and what it does\n\nMade by \`npm run conformance -- --write\` from the help of docker ${version} and the cases beside this file, all of which passed.\n`

@@ -1,10 +1,12 @@
 /** Runs cases a few at a time side by side on one cluster, and tells what became of each. */
+import { Buffer } from "node:buffer"
 import { randomBytes } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Bench, Case, Target } from "#test/conformance/case.ts"
-import { docker } from "#test/support/docker-cli.ts"
+import type { Bench, BenchMachine, Case, Client, Target } from "#test/conformance/case.ts"
+import { type CliOptions, docker } from "#test/support/docker-cli.ts"
 
 export interface Outcome {
   readonly tried: Case
@@ -63,15 +65,7 @@ async function runOne(target: Target, tried: Case, cli: string, folder: string):
 function makeBench(target: Target, cli: string, folder: string, after: Array<() => Promise<unknown>>): Bench {
   const name = `case-${randomBytes(4).toString("hex")}`
 
-  const attempt: Bench["attempt"] = async (...args) => {
-    const { code, text, stderr } = await docker(target.host, args, { cli })
-    return { code, said: `${text}\n${stderr}`.trim() }
-  }
-  const must: Bench["docker"] = async (...args) => {
-    const { code, text, stderr } = await docker(target.host, args, { cli })
-    if (code !== 0) throw new Error(`docker ${args.join(" ")} ended with ${code}: ${text} ${stderr}`.trim())
-    return text
-  }
+  const client = clientOf(target.host, cli)
 
   const until: Bench["until"] = async (look, wanted) => {
     const end = Date.now() + patience
@@ -103,10 +97,8 @@ function makeBench(target: Target, cli: string, folder: string, after: Array<() 
     target,
     name,
     folder,
-    attempt,
-    docker: must,
+    ...client,
     until,
-    json: async (...args) => JSON.parse(await must(...args)),
     containers,
     container: async (service = name) => target.engine.getContainer(await newest(service)).inspect(),
     inside: async (script, service = name) => {
@@ -116,6 +108,41 @@ function makeBench(target: Target, cli: string, folder: string, after: Array<() 
       for await (const part of await exec.start({ Tty: true })) text += String(part)
       return text.replaceAll("\r", "").trim()
     },
-    after: (work) => void after.push(work)
+    after: (work) => void after.push(work),
+    machine: async (): Promise<BenchMachine> => {
+      const { host, engine, restart, close } = await target.machine()
+      after.push(close)
+      return { ...clientOf(host, cli), engine, restart, address: `127.0.0.1:${await freePort()}` }
+    }
   }
+}
+
+/** The CLI at a socket. */
+function clientOf(host: string, cli: string): Client {
+  const must = async (args: ReadonlyArray<string>, options: CliOptions = {}): Promise<string> => {
+    const { code, text, stderr } = await docker(host, args, { cli, ...options })
+    if (code !== 0) throw new Error(`docker ${args.join(" ")} ended with ${code}: ${text} ${stderr}`.trim())
+    return text
+  }
+  return {
+    attempt: async (...args) => {
+      const { code, text, stderr } = await docker(host, args, { cli })
+      return { code, said: `${text}\n${stderr}`.trim() }
+    },
+    docker: (...args) => must(args),
+    json: async (...args) => JSON.parse(await must(args)),
+    told: (input, ...args) => must(args, { input: Buffer.from(input) })
+  }
+}
+
+function freePort(): Promise<number> {
+  const server = createServer()
+  return new Promise((resolve, reject) => {
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      server.close(() => resolve(port))
+    })
+  })
 }

@@ -1,6 +1,9 @@
 /** The clusters of one node that the sweep runs on: Troupe's, or Docker's own Swarm, each on an Engine of its own. */
-import type { Target } from "#test/conformance/case.ts"
-import { startCluster } from "#test/support/cluster.ts"
+import { mkdtemp } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { Target, TargetMachine } from "#test/conformance/case.ts"
+import { Cluster, startCluster } from "#test/support/cluster.ts"
 import { PrivateEngine } from "#test/support/dockerd.ts"
 import { ensureTestImage } from "#test/support/engine.ts"
 
@@ -22,7 +25,7 @@ async function troupe(engine: PrivateEngine): Promise<Target> {
     await cluster.cleanUp()
     await engine.close()
   }
-  return { kind: "troupe", host: cluster.host, engine: engine.docker, close }
+  return { kind: "troupe", host: cluster.host, engine: engine.docker, machine: troupeMachine, close }
 }
 
 async function swarm(engine: PrivateEngine): Promise<Target> {
@@ -35,5 +38,39 @@ async function swarm(engine: PrivateEngine): Promise<Target> {
     await engine.docker.swarmLeave({ force: true }).catch(() => {})
     await engine.close()
   }
-  return { kind: "swarm", host: engine.dockerHost, engine: engine.docker, close }
+  return { kind: "swarm", host: engine.dockerHost, engine: engine.docker, machine: swarmMachine, close }
+}
+
+async function troupeMachine(): Promise<TargetMachine> {
+  const engine = await PrivateEngine.open()
+  const folder = await mkdtemp(join(tmpdir(), "troupe-conformance-"))
+  const node = new Cluster(folder, { role: "none", dockerHost: engine.dockerHost })
+  const close = async () => {
+    await node.cleanUp()
+    await engine.close()
+  }
+  const restart = async () => {
+    await node.kill9()
+    await node.start()
+  }
+  try {
+    await node.start()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { host: node.host, engine: engine.docker, restart, close }
+}
+
+async function swarmMachine(): Promise<TargetMachine> {
+  const engine = await PrivateEngine.open()
+  const restart = async () => {
+    await engine.kill()
+    await engine.start()
+  }
+  const close = async () => {
+    await engine.docker.swarmLeave({ force: true }).catch(() => {})
+    await engine.close()
+  }
+  return { host: engine.dockerHost, engine: engine.docker, restart, close }
 }
