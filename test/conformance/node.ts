@@ -110,14 +110,14 @@ export const node: ReadonlyArray<Case> = [
       () => errors(bench),
       (seen) => seen.length === 1
     )
-    await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, "self")
+    await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, await nodeId(bench))
     await runs(bench)
   }),
   update("--label-rm", "a service that asks for the label runs no longer", async (bench) => {
-    await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, "self")
+    await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, await nodeId(bench))
     await create(bench, ["--constraint", `node.labels.${bench.name}==yes`])
     await runs(bench)
-    await bench.docker("node", "update", "--label-rm", bench.name, "self")
+    await bench.docker("node", "update", "--label-rm", bench.name, await nodeId(bench))
     await bench.until(
       () => running(bench),
       (seen) => seen === 0
@@ -129,14 +129,15 @@ export const node: ReadonlyArray<Case> = [
     async (bench) => {
       const machine = await bench.machine()
       await begin(machine)
-      await machine.docker("node", "update", "--availability", "pause", "self")
+      const id = await machine.docker("info", "--format", "{{.Swarm.NodeID}}")
+      await machine.docker("node", "update", "--availability", "pause", id)
       await machine.docker("service", "create", "-d", "--name", "a", "none:1")
       const error = () => machine.docker("service", "ps", "a", "--no-trunc", "--format", "{{.Error}}")
       const seen = await bench.until(error, (text) => text.includes("no suitable node"))
-      await machine.docker("node", "update", "--availability", "active", "self")
+      await machine.docker("node", "update", "--availability", "active", id)
       const placed = () => machine.docker("service", "ps", "a", "-q", "--filter", "node=self")
       await bench.until(placed, (ids) => ids !== "")
-      await machine.docker("node", "update", "--availability", "drain", "self")
+      await machine.docker("node", "update", "--availability", "drain", id)
       const wanted = () =>
         machine.docker(
           "service",
