@@ -15,6 +15,8 @@ export interface Case {
   readonly status?: Status
   /** True for what only some releases of the CLI offer; with the others it is not run. */
   readonly onlySome?: boolean
+  /** True for what has machines of its own: of these one runs at a time, because they take a while to start. */
+  readonly apart?: boolean
   /** Uses the flags, looks, and fails where the effect is not there. What it gives is compared between targets. */
   readonly run: (bench: Bench) => Promise<unknown>
 }

@@ -102,7 +102,8 @@ export const node: ReadonlyArray<Case> = [
   ps("--quiet", "only the id is printed", async (bench) => {
     await one(bench)
     const said = await tasks(bench, "--quiet")
-    expectThat(said === (await bench.container()).Config.Labels["com.docker.swarm.task.id"], said)
+    const id = (await bench.container()).Config.Labels["com.docker.swarm.task.id"]
+    expectThat(said.length >= 12 && id.startsWith(said), said)
   }),
   update("--label-add", "a service that asks for the label runs", async (bench) => {
     await create(bench, ["--constraint", `node.labels.${bench.name}==yes`])

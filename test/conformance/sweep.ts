@@ -16,10 +16,10 @@ export interface Outcome {
   readonly failure?: string
 }
 
-/** How many cases run beside each other. */
-const sideBySide = 4
-/** How long an effect may take to show, in milliseconds. */
-const patience = 25_000
+/** How many cases run beside each other, besides the one that has machines of its own. */
+const sideBySide = 3
+/** How long an effect may take to show, in milliseconds: on a busy machine a node takes this long to begin. */
+const patience = 60_000
 
 export async function sweep(
   target: Target,
@@ -28,9 +28,10 @@ export async function sweep(
   tell: (outcome: Outcome) => void = () => {}
 ): Promise<ReadonlyArray<Outcome>> {
   const folder = await mkdtemp(join(tmpdir(), "troupe-conformance-"))
-  const waiting = [...cases]
+  const apart = cases.filter((one) => one.apart === true)
+  const beside = cases.filter((one) => one.apart !== true)
   const outcomes: Array<Outcome> = []
-  const work = async (): Promise<void> => {
+  const work = async (waiting: Array<Case>): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const outcome = await runOne(target, next, cli, folder)
       outcomes.push(outcome)
@@ -38,7 +39,7 @@ export async function sweep(
     }
   }
   try {
-    await Promise.all(Array.from({ length: sideBySide }, work))
+    await Promise.all([work(apart), ...Array.from({ length: sideBySide }, () => work(beside))])
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -120,13 +121,13 @@ function makeBench(target: Target, cli: string, folder: string, after: Array<() 
 /** The CLI at a socket. */
 function clientOf(host: string, cli: string): Client {
   const must = async (args: ReadonlyArray<string>, options: CliOptions = {}): Promise<string> => {
-    const { code, text, stderr } = await docker(host, args, { cli, ...options })
+    const { code, text, stderr } = await docker(host, args, { cli, withinMs: patience, ...options })
     if (code !== 0) throw new Error(`docker ${args.join(" ")} ended with ${code}: ${text} ${stderr}`.trim())
     return text
   }
   return {
     attempt: async (...args) => {
-      const { code, text, stderr } = await docker(host, args, { cli })
+      const { code, text, stderr } = await docker(host, args, { cli, withinMs: patience })
       return { code, said: `${text}\n${stderr}`.trim() }
     },
     docker: (...args) => must(args),

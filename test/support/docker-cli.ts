@@ -33,6 +33,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Through a pseudo-terminal (`script` of util-linux). */
   readonly tty?: boolean
+  /** After how many milliseconds it is ended. Default: 30,000. */
+  readonly withinMs?: number
 }
 
 export function startDocker(
@@ -47,7 +49,7 @@ export function startDocker(
   return spawn("script", ["-qec", quoted, "/dev/null"], { env })
 }
 
-/** Runs one command to its end; ends it after 30 s. */
+/** Runs one command to its end, and ends it where that takes too long. */
 export function docker(
   host: string,
   args: ReadonlyArray<string>,
@@ -62,7 +64,7 @@ export function docker(
   })
   child.stdin?.on("error", () => {})
   child.stdin?.end(options.input)
-  const deadline = setTimeout(() => child.kill("SIGKILL"), 30_000)
+  const deadline = setTimeout(() => child.kill("SIGKILL"), options.withinMs ?? 30_000)
   return new Promise((resolve, reject) => {
     child.on("error", reject)
     child.on("close", (code) => {
