@@ -49,7 +49,7 @@ const becomesWorker = async (bench: Bench, manager: BenchMachine, other: BenchMa
   )
 }
 
-export const node: ReadonlyArray<Case> = [
+const all: ReadonlyArray<Case> = [
   ls("--filter", "only what has the role and the label is listed", async (bench) => {
     const id = await nodeId(bench)
     await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, id)
@@ -199,3 +199,9 @@ export const node: ReadonlyArray<Case> = [
     }
   )
 ]
+
+/** Roles and availability are tried on other nodes than the one that the rest runs on. */
+const isApart = ({ command, flags }: Case): boolean =>
+  /promote|demote|rm/.test(command) || flags.some((flag) => flag === "--availability" || flag === "--role")
+
+export const node: ReadonlyArray<Case> = all.map((one) => (isApart(one) ? { ...one, apart: true } : one))
