@@ -1,5 +1,5 @@
 /**
- * The whole flag sweep: `bun test/conformance/main.ts [--target troupe|swarm|both] [--cli version] [--only words] [--write]`.
+ * The whole flag sweep: `bun test/conformance/main.ts [--target troupe|swarm|both] [--cli version] [--only pattern] [--write]`.
  *
  * `both` runs each case on Troupe and on Docker's Swarm and lists where they differ; `--write` makes `RESULTS.md` anew.
  */
@@ -25,8 +25,9 @@ if (kinds.length === 0) throw new Error(`--target '${values.target}': expected t
 const cli = clis.find(({ version }) => version.startsWith(values.cli))
 if (cli === undefined) throw new Error(`--cli ${values.cli}: expected the version of an installed docker CLI`)
 const { only = "" } = values
+const chosen = new RegExp(only)
 const commands = commandsOf(cli.path)
-const wanted = runnable(cases, commands).filter((one) => titleOf(one).includes(only))
+const wanted = runnable(cases, commands).filter((one) => chosen.test(titleOf(one)))
 
 function titleOf({ command, flags }: Outcome["tried"]): string {
   return `docker ${command} ${flags.join(" ")}`

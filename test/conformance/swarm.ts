@@ -2,9 +2,9 @@
 
 import { execFile } from "node:child_process"
 import { createHash } from "node:crypto"
-import { readFile, writeFile } from "node:fs/promises"
+import { readFile } from "node:fs/promises"
 import { promisify } from "node:util"
-import type { Bench, BenchMachine, Case, Status } from "#test/conformance/case.ts"
+import type { Bench, BenchMachine, Case } from "#test/conformance/case.ts"
 import { expectThat, idle } from "#test/conformance/service-case.ts"
 import { begin, clusterOf, join, pair } from "#test/conformance/swarm-case.ts"
 import { ensureTestImage, testImage } from "#test/support/engine.ts"
@@ -39,18 +39,34 @@ const digestIn = (token: string): bigint =>
 const digestOf = (certificate: string): bigint =>
   BigInt(`0x${createHash("sha256").update(certificate.trim()).update("\n").digest("hex")}`)
 
+/** A root of the case's own: the files of its certificate and its key. */
+async function ownRoot(bench: Bench): Promise<{ readonly cert: string; readonly key: string }> {
+  const [cert, key] = [`${bench.folder}/${bench.name}.pem`, `${bench.folder}/${bench.name}.key`]
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+  const told = ["-subj", "/CN=given", "-days", "300", "-keyout", key, "-out", cert]
+  await run("openssl", ["req", "-x509", ...curve, ...told])
+  return { cert, key }
+}
+
+const place = ({ address }: BenchMachine): ReadonlyArray<string> => [
+  ...["--listen-addr", address],
+  ...["--advertise-addr", address]
+]
+
 /** Signing by somebody else's service needs that service at every renewal; the root is brought along instead. */
-const external = (command: string, args: ReadonlyArray<string>): Case => ({
-  command,
+const external = (
+  verb: string,
+  prepare: (bench: Bench) => Promise<BenchMachine>,
+  more: (bench: Bench, machine: BenchMachine) => Promise<ReadonlyArray<string>>
+): Case => ({
+  command: `swarm ${verb}`,
   flags: ["--external-ca"],
   says: "refused: external CAs are not supported; bring the root along with --ca-cert and --ca-key instead",
-  status: "unsupported" satisfies Status,
+  status: "unsupported",
   run: async (bench) => {
-    const machine = command === "swarm init" ? await bench.machine() : await begun(bench)
-    const place =
-      command === "swarm init" ? ["--listen-addr", machine.address, "--advertise-addr", machine.address] : []
+    const machine = await prepare(bench)
     const asked = ["--external-ca", "protocol=cfssl,url=https://127.0.0.1:9/sign"]
-    const { code, said } = await machine.attempt(...command.split(" "), ...place, ...args, ...asked)
+    const { code, said } = await machine.attempt("swarm", verb, ...asked, ...(await more(bench, machine)))
     expectThat(code !== 0 && said.includes("external CAs are not supported"), said)
   }
 })
@@ -87,19 +103,31 @@ async function expectSettings(machine: BenchMachine): Promise<void> {
 }
 
 const all: ReadonlyArray<Case> = [
-  several("swarm init", settingFlags, "the cluster's settings tell it", async (bench) => {
-    await expectSettings(await begun(bench, ...settings))
-  }),
   several(
     "swarm init",
-    ["--advertise-addr", "--listen-addr"],
-    "who joins at the address that is told finds it",
+    [
+      ...settingFlags,
+      ...["--advertise-addr", "--listen-addr", "--availability", "--data-path-port"],
+      ...["--default-addr-pool", "--default-addr-pool-mask-length"]
+    ],
+    "docker info, the node and a network's subnet tell it",
     async (bench) => {
-      const machine = await begun(bench)
+      const pool = ["--default-addr-pool", "10.77.0.0/16", "--default-addr-pool-mask-length", "26"]
+      const more = ["--availability", "drain", "--data-path-port", "7789"]
+      const machine = await begun(bench, ...settings, ...pool, ...more)
+      await expectSettings(machine)
       const [{ Addr }] = await machine.json("info", "--format", "{{json .Swarm.RemoteManagers}}")
       expectThat(Addr === machine.address, Addr)
-      const other = await bench.machine()
-      await join(machine, other, "worker")
+      const info = await machine.docker("info")
+      expectThat(info.includes("Data Path Port: 7789"), info)
+      const availability = await machine.docker("node", "ls", "--format", "{{.Availability}}")
+      expectThat(availability === "Drain", availability)
+      await machine.docker("network", "create", "-d", "overlay", "told")
+      const asked = ["network", "inspect", "told", "--format", "{{range .IPAM.Config}}{{.Subnet}}{{end}}"]
+      return await bench.until(
+        () => machine.docker(...asked),
+        (seen) => /^10\.77\.0\.\d+\/26$/.test(seen)
+      )
     }
   ),
   several(
@@ -115,11 +143,6 @@ const all: ReadonlyArray<Case> = [
       return said.replaceAll(/SWM\w+-1-\S+|\d+\.\d+\.\d+\.\d+:\d+|\(\w{25}\)/g, "X")
     }
   ),
-  several("swarm init", ["--availability"], "the node is drained", async (bench) => {
-    const machine = await begun(bench, "--availability", "drain")
-    const seen = await machine.docker("node", "ls", "--format", "{{.Availability}}")
-    expectThat(seen === "Drain", seen)
-  }),
   several("swarm init", ["--data-path-addr"], "tasks on overlays are reached there", async (bench) => {
     const machine = await bench.machine()
     const refused = await machine.attempt("swarm", "init", "--data-path-addr", "0.0.0.0")
@@ -144,24 +167,6 @@ const all: ReadonlyArray<Case> = [
     await bench.until(told, ([{ Services }]) => Services?.a?.Tasks[0]?.Info?.[host] === "127.0.0.2")
     return refused
   }),
-  several("swarm init", ["--data-path-port"], "docker info tells the port", async (bench) => {
-    const machine = await begun(bench, "--data-path-port", "7789")
-    const said = await machine.docker("info")
-    expectThat(said.includes("Data Path Port: 7789"), said)
-  }),
-  several(
-    "swarm init",
-    ["--default-addr-pool", "--default-addr-pool-mask-length"],
-    "a network has its subnet from the pool",
-    async (bench) => {
-      const pool = ["--default-addr-pool", "10.77.0.0/16", "--default-addr-pool-mask-length", "26"]
-      const machine = await begun(bench, ...pool)
-      await machine.docker("network", "create", "-d", "overlay", "told")
-      const subnet = () =>
-        machine.docker("network", "inspect", "told", "--format", "{{range .IPAM.Config}}{{.Subnet}}{{end}}")
-      return await bench.until(subnet, (seen) => /^10\.77\.0\.\d+\/26$/.test(seen))
-    }
-  ),
   several(
     "swarm init",
     ["--force-new-cluster"],
@@ -170,77 +175,61 @@ const all: ReadonlyArray<Case> = [
       const [manager, other, id] = await pair(bench, "manager")
       await manager.told("x", "config", "create", "kept", "-")
       await other.docker("swarm", "leave", "--force")
-      await manager.docker(
-        "swarm",
-        "init",
-        "--force-new-cluster",
-        "--listen-addr",
-        manager.address,
-        "--advertise-addr",
-        manager.address
+      await manager.docker("swarm", "init", "--force-new-cluster", ...place(manager))
+      await bench.until(
+        () => manager.docker("node", "ls", "--filter", "role=manager", "-q"),
+        (seen) => seen !== "" && !seen.includes(id) && !seen.includes("\n")
       )
-      const managers = () => manager.docker("node", "ls", "--filter", "role=manager", "-q")
-      await bench.until(managers, (seen) => seen !== "" && !seen.includes(id) && !seen.includes("\n"))
-      expectThat((await manager.docker("config", "ls", "--format", "{{.Name}}")) === "kept", "the config")
+      const kept = await manager.docker("config", "ls", "--format", "{{.Name}}")
+      expectThat(kept === "kept", kept)
     }
   ),
-  external("swarm init", []),
-  external("swarm update", []),
-  external("swarm ca", ["--rotate", "--detach"]),
+  external(
+    "init",
+    (bench) => bench.machine(),
+    async (_bench, machine) => place(machine)
+  ),
+  external("update", begun, async () => []),
+  external("ca", begun, async (bench) => {
+    const { cert } = await ownRoot(bench)
+    return ["--rotate", "--detach", "--ca-cert", cert]
+  }),
   several(
     "swarm join",
     ["--advertise-addr", "--listen-addr", "--availability", "--data-path-addr", "--token"],
     "the cluster knows the node as it asked to be; a token of another cluster is refused",
     async (bench) => {
-      const [manager, other] = await Promise.all([begun(bench), bench.machine()])
-      const id = await join(
-        manager,
-        other,
-        "worker",
-        "--availability",
-        "pause",
-        "--data-path-addr",
-        "127.0.0.1"
-      )
-      const seen = await manager.docker(
-        "node",
-        "inspect",
-        id,
-        "--format",
-        "{{.Spec.Availability}} {{.Status.Addr}}"
-      )
-      expectThat(seen === "pause 127.0.0.1", seen)
-      const strange = await bench.machine()
-      const foreign = (await token(manager, "worker")).replace(
-        /^SWMTKN-1-\w{50}/,
-        `SWMTKN-1-${"0".repeat(50)}`
-      )
-      const refused = await strange.attempt("swarm", "join", "--token", foreign, manager.address)
+      const [manager, other] = [await begun(bench), await bench.machine()]
+      const own = await token(manager, "worker")
+      const foreign = own.replace(/^SWMTKN-1-\w{50}/, `SWMTKN-1-${"0".repeat(50)}`)
+      const refused = await other.attempt("swarm", "join", "--token", foreign, manager.address)
       expectThat(refused.said.includes("remote CA does not match fingerprint"), refused)
-      return refused
+      const more = ["--availability", "pause", "--data-path-addr", "127.0.0.1"]
+      const id = await join(manager, other, "worker", ...more)
+      const asked = ["node", "inspect", id, "--format", "{{.Spec.Availability}} {{.Status.Addr}}"]
+      await bench.until(
+        () => manager.docker(...asked),
+        (seen) => seen === "pause 127.0.0.1"
+      )
     }
   ),
   several(
     "swarm join-token",
-    ["--quiet"],
-    "only the token is printed, and it lets a node in",
-    async (bench) => {
-      const [manager, other] = await Promise.all([begun(bench), bench.machine()])
-      expectThat(/^SWMTKN-1-\w{50}-\w{25}$/.test(await token(manager, "manager")), "a token")
-      await join(manager, other, "manager")
-    }
-  ),
-  several(
-    "swarm join-token",
-    ["--rotate"],
+    ["--quiet", "--rotate"],
     "the former token lets nobody in, the new one does",
     async (bench) => {
-      const [manager, other] = await Promise.all([begun(bench), bench.machine()])
+      const [manager, other] = [await begun(bench), await bench.machine()]
       const former = await token(manager, "worker")
       const fresh = await token(manager, "worker", "--rotate")
-      expectThat(former !== fresh && fresh === (await token(manager, "worker")), fresh)
-      const place = ["--listen-addr", other.address, "--advertise-addr", other.address]
-      const refused = await other.attempt("swarm", "join", ...place, "--token", former, manager.address)
+      expectThat(/^SWMTKN-1-\w{50}-\w{25}$/.test(fresh) && fresh !== former, fresh)
+      const refused = await other.attempt(
+        "swarm",
+        "join",
+        ...place(other),
+        "--token",
+        former,
+        manager.address
+      )
       expectThat(refused.code !== 0, refused)
       await other.attempt("swarm", "leave", "--force")
       await join(manager, other, "worker")
@@ -253,10 +242,8 @@ const all: ReadonlyArray<Case> = [
     async (bench) => {
       const machine = await begun(bench)
       const warned = await machine.attempt("swarm", "leave")
-      expectThat(
-        warned.code === 1 && warned.said.includes("Removing the last manager erases all current state"),
-        warned
-      )
+      const warning = "Removing the last manager erases all current state"
+      expectThat(warned.code === 1 && warned.said.includes(warning), warned)
       const said = await machine.docker("swarm", "leave", "--force")
       expectThat((await stateOf(machine)) === "inactive", await stateOf(machine))
       return [warned, said]
@@ -278,92 +265,61 @@ const all: ReadonlyArray<Case> = [
       await opens(bench, machine, key)
     }
   },
-  several("swarm unlock-key", ["--quiet"], "only the key is printed", async (bench) => {
-    const machine = await begun(bench, "--autolock")
-    const key = await machine.docker("swarm", "unlock-key", "--quiet")
-    expectThat(/^SWMKEY-1-\S{43}$/.test(key), "a key")
-  }),
-  several("swarm unlock-key", ["--rotate"], "the new key opens the manager", async (bench) => {
-    const machine = await begun(bench, "--autolock")
-    const former = await machine.docker("swarm", "unlock-key", "--quiet")
-    const key = await machine.docker("swarm", "unlock-key", "--quiet", "--rotate")
-    expectThat(key !== former, "another key")
-    await lockedAfterRestart(machine)
-    await opens(bench, machine, key)
-  }),
-  several("swarm update", settingFlags, "the cluster's settings tell it", async (bench) => {
-    const machine = await begun(bench)
-    await machine.docker("swarm", "update", ...settings)
-    await expectSettings(machine)
-  }),
-  several("swarm update", ["--autolock"], "the manager is locked when it starts again", async (bench) => {
-    const machine = await begun(bench)
-    await machine.docker("swarm", "update", "--autolock=true")
-    const key = await machine.docker("swarm", "unlock-key", "-q")
-    await lockedAfterRestart(machine)
-    await opens(bench, machine, key)
-  }),
-  several("swarm ca", ["--rotate"], "another root is trusted, and tokens carry its digest", async (bench) => {
-    const machine = await begun(bench)
-    const former = await rootOf(machine)
-    await machine.docker("swarm", "ca", "--rotate", "--detach")
-    const root = await bench.until(
-      () => rootOf(machine),
-      (seen) => seen !== former && !seen.includes(former)
-    )
-    expectThat(digestIn(await token(machine, "worker")) === digestOf(root), "the digest")
-  }),
   several(
-    "swarm ca",
-    ["--quiet"],
-    "the command waits for the new root, and prints it alone",
+    "swarm unlock-key",
+    ["--quiet", "--rotate"],
+    "only the key is printed, and the new one opens the manager",
+    async (bench) => {
+      const machine = await begun(bench, "--autolock")
+      const former = await machine.docker("swarm", "unlock-key", "--quiet")
+      const key = await machine.docker("swarm", "unlock-key", "--quiet", "--rotate")
+      expectThat(/^SWMKEY-1-\S{43}$/.test(key) && key !== former, "another key")
+      await lockedAfterRestart(machine)
+      await opens(bench, machine, key)
+    }
+  ),
+  several(
+    "swarm update",
+    [...settingFlags, "--autolock"],
+    "the cluster's settings tell it, and the manager is locked when it starts again",
     async (bench) => {
       const machine = await begun(bench)
-      const said = await machine.docker("swarm", "ca", "--rotate", "--quiet")
-      expectThat(said === (await rootOf(machine)), said)
+      await machine.docker("swarm", "update", ...settings, "--autolock=true")
+      await expectSettings(machine)
+      const key = await machine.docker("swarm", "unlock-key", "-q")
+      await lockedAfterRestart(machine)
+      await opens(bench, machine, key)
     }
   ),
   several(
     "swarm ca",
-    ["--detach"],
-    "the command ends before the new root is all that is trusted",
+    ["--rotate", "--detach"],
+    "another root is trusted in a while, and tokens carry its digest",
     async (bench) => {
       const machine = await begun(bench)
+      const former = await rootOf(machine)
       const said = await machine.docker("swarm", "ca", "--rotate", "--detach")
       expectThat(said === "", said)
+      const root = await bench.until(
+        () => rootOf(machine),
+        (seen) => !seen.includes(former)
+      )
+      expectThat(digestIn(await token(machine, "worker")) === digestOf(root), "the digest")
     }
   ),
-  several("swarm ca", ["--cert-expiry"], "certificates are valid that long", async (bench) => {
-    const machine = await begun(bench)
-    await machine.docker("swarm", "ca", "--rotate", "--quiet", "--cert-expiry", "50h")
-    const { Spec } = await clusterOf(machine)
-    expectThat(Spec.CAConfig.NodeCertExpiry === 50 * hour, Spec.CAConfig)
-  }),
   several(
     "swarm ca",
-    ["--ca-cert", "--ca-key"],
-    "the given root is the one that is trusted",
+    ["--quiet", "--cert-expiry", "--ca-cert", "--ca-key"],
+    "the command waits until the given root is the one that is trusted, and certificates are valid that long",
     async (bench) => {
       const machine = await begun(bench)
-      const [cert, key] = [`${bench.folder}/${bench.name}.pem`, `${bench.folder}/${bench.name}.key`]
-      const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-      await run("openssl", [
-        "req",
-        "-x509",
-        ...curve,
-        "-subj",
-        "/CN=given",
-        "-days",
-        "300",
-        "-keyout",
-        key,
-        "-out",
-        cert
-      ])
-      await writeFile(key, await readFile(key))
-      await machine.docker("swarm", "ca", "--rotate", "--quiet", "--ca-cert", cert, "--ca-key", key)
-      const [root, given] = [await rootOf(machine), (await readFile(cert, "utf8")).trim()]
-      expectThat(root === given, root)
+      const { cert, key } = await ownRoot(bench)
+      const given = ["--cert-expiry", "50h", "--ca-cert", cert, "--ca-key", key]
+      await machine.docker("swarm", "ca", "--rotate", "--quiet", ...given)
+      const [root, own] = [await rootOf(machine), (await readFile(cert, "utf8")).trim()]
+      expectThat(root === own, root)
+      const { Spec } = await clusterOf(machine)
+      expectThat(Spec.CAConfig.NodeCertExpiry === 50 * hour, Spec.CAConfig)
     }
   )
 ]
