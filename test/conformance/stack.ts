@@ -152,7 +152,11 @@ export const stack: ReadonlyArray<Case> = [
   ps("--filter", "only tasks of the name and the wanted state are listed", async (bench) => {
     await one(bench)
     const listed = (filter: string) => tasks(bench, "-q", "--no-trunc", "--filter", filter)
-    for (const filter of [`name=${web(bench)}.1`, "desired-state=running", "node=self"])
+    for (const filter of [
+      `name=${web(bench)}.1`,
+      "desired-state=running",
+      `node=${await bench.docker("info", "--format", "{{.Swarm.NodeID}}")}`
+    ])
       expectThat((await listed(filter)) === (await task(bench)), filter)
     const other = await bench.attempt("stack", "ps", "-q", "--filter", "name=nobody", bench.name)
     return [other.code, other.said.replaceAll(bench.name, "NAME")]
