@@ -1,0 +1,118 @@
+/**
+ * What an answer has that the Engine's OpenAPI file does not allow. It knows as much of Swagger 2.0 as those files use.
+ *
+ * `null` counts as absent, because Go's lists and maps are `null` when they are empty and the files do not say so.
+ */
+import { readFileSync } from "node:fs"
+
+interface Schema {
+  readonly $ref?: string
+  readonly type?: string | ReadonlyArray<string>
+  readonly enum?: ReadonlyArray<unknown>
+  readonly allOf?: ReadonlyArray<Schema>
+  readonly items?: Schema
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly additionalProperties?: Schema | boolean
+  readonly required?: ReadonlyArray<string>
+}
+
+interface ApiFile {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, Schema>>>>>>
+  readonly definitions: Readonly<Record<string, Schema>>
+}
+
+const read = (name: string): ApiFile =>
+  JSON.parse(readFileSync(new URL(`${name}.json`, import.meta.url), "utf8"))
+const oldest = read("v1.41")
+const latest = read("latest")
+
+/** Per line what is wrong where; none for what is not ours to answer. */
+export function complain(
+  version: string,
+  method: string,
+  path: string,
+  status: number,
+  body: unknown
+): ReadonlyArray<string> {
+  const file = version === "1.41" ? oldest : latest
+  const answers = answersOf(file, path)?.[method.toLowerCase()]
+  if (answers === undefined) return []
+  const at = `${method} ${path} ${status}`
+  const schema = answers[status]
+  if (schema === undefined) {
+    // Of refusals the files name the usual ones only.
+    return status < 400
+      ? [`${at}: expected ${Object.keys(answers).join(" or ")}`]
+      : judge(file, at, refusal, body)
+  }
+  return Object.keys(schema).length === 0 ? [] : judge(file, at, schema, body)
+}
+
+const refusal: Schema = { $ref: "#/definitions/ErrorResponse" }
+
+function answersOf({ paths }: ApiFile, path: string) {
+  if (paths[path] !== undefined) return paths[path]
+  const words = path.split("/")
+  const found = Object.keys(paths).find((one) => {
+    const known = one.split("/")
+    return (
+      known.length === words.length && known.every((word, at) => word === words[at] || word.startsWith("{"))
+    )
+  })
+  return found === undefined ? undefined : paths[found]
+}
+
+function judge(file: ApiFile, at: string, schema: Schema, value: unknown): ReadonlyArray<string> {
+  if (value === null || value === undefined) return []
+  const { properties, additionalProperties: others, required = [] } = flat(file, schema)
+  const whole = flat(file, schema)
+  const types = whole.type === undefined ? [] : [whole.type].flat()
+  const type = typeOf(value)
+  if (types.length > 0 && !types.includes(type) && !(type === "integer" && types.includes("number"))) {
+    return [`${at}: expected ${types.join(" or ")}, found ${JSON.stringify(value)?.slice(0, 80)}`]
+  }
+  if (whole.enum !== undefined && !whole.enum.includes(value)) {
+    return [`${at}: expected one of ${whole.enum.join(", ")}, found ${JSON.stringify(value)}`]
+  }
+  if (Array.isArray(value)) {
+    return value.flatMap((one, index) => judge(file, `${at}[${index}]`, whole.items ?? {}, one))
+  }
+  if (type !== "object") return []
+  const fields = value as Readonly<Record<string, unknown>>
+  return [
+    ...required.filter((name) => !(name in fields)).map((name) => `${at}: ${name} is missing`),
+    ...Object.entries(fields).flatMap(([name, inner]) => {
+      const known = properties?.[name]
+      if (known !== undefined) return judge(file, `${at}.${name}`, known, inner)
+      if (typeof others === "object") return judge(file, `${at}.${name}`, others, inner)
+      return properties === undefined || others === true ? [] : [`${at}: ${name} is not known`]
+    })
+  ]
+}
+
+/** The schema with what it refers to and what it is made of as one. */
+function flat(file: ApiFile, schema: Schema): Schema {
+  if (schema.$ref !== undefined) {
+    const named = file.definitions[schema.$ref.slice("#/definitions/".length)]
+    return named === undefined ? {} : flat(file, named)
+  }
+  if (schema.allOf === undefined) return schema
+  const parts = [
+    { ...schema, allOf: undefined } as unknown as Schema,
+    ...schema.allOf.map((one) => flat(file, one))
+  ]
+  const properties = Object.assign({}, ...parts.map((part) => part.properties ?? {}))
+  return {
+    ...Object.assign(
+      {},
+      ...parts.map((part) => Object.fromEntries(Object.entries(part).filter(([, to]) => to !== undefined)))
+    ),
+    ...(Object.keys(properties).length > 0 && { properties }),
+    required: parts.flatMap((part) => part.required ?? [])
+  }
+}
+
+function typeOf(value: unknown): string {
+  if (Array.isArray(value)) return "array"
+  return typeof value === "number" && Number.isInteger(value) ? "integer" : typeof value
+}
