@@ -17,7 +17,7 @@ import { firewallTable, namesTable, vipTable } from "#actors/drivers/kernel/name
 import { isAlive, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { type CliOptions, type CliResult, docker } from "#test/support/docker-cli.ts"
 import { cleanUp, dockerHost as defaultDockerHost, engine, eventually } from "#test/support/engine.ts"
-import { complain } from "#test/support/openapi/complain.ts"
+import { mustFit } from "#test/support/openapi/complain.ts"
 import { endProcesses } from "#test/support/processes.ts"
 
 export interface ClusterOptions {
@@ -38,18 +38,6 @@ export interface ApiAnswer {
   readonly status: number
   // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever the API answers
   readonly body: any
-}
-
-/** What an answer of the API has that the file of its version does not allow; other things than JSON are not looked at. */
-function complaints(
-  method: string,
-  path: string,
-  headers: http.IncomingHttpHeaders,
-  { status, body }: ApiAnswer
-): ReadonlyArray<string> {
-  if (!String(headers["content-type"]).startsWith("application/json")) return []
-  const [, version, rest = ""] = /^(?:\/v(1\.\d+))?(\/[^?]*)/.exec(path) ?? []
-  return complain(version ?? String(headers["api-version"]), method, rest, status, body)
 }
 
 const repository = fileURLToPath(new URL("../..", import.meta.url))
@@ -157,9 +145,13 @@ export class Cluster {
           response.on("error", reject)
           response.on("end", () => {
             const answer = { status: response.statusCode ?? 0, body: parsed(text) }
-            const wrong = complaints(method, path, response.headers, answer)
-            if (wrong.length === 0) resolve(answer)
-            else reject(new Error(`Not as the Engine's OpenAPI file has it:\n${wrong.join("\n")}`))
+            const { "content-type": type, "api-version": version } = response.headers
+            try {
+              mustFit({ method, path, type, version: String(version), ...answer })
+              resolve(answer)
+            } catch (error) {
+              reject(error)
+            }
           })
         }
       )

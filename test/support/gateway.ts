@@ -13,6 +13,7 @@ import type { LedgerService } from "#actors/ledger/service.ts"
 import { type Founding, foundingCommands } from "#actors/manager/found.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { MemoryRaft } from "#test/support/memory-raft.ts"
+import { mustFit } from "#test/support/openapi/complain.ts"
 import { someKeys, somePorts, someRoots } from "#test/support/trust.ts"
 
 export const nodeId = "oyqb8ci8oz67mq8otvbjcb0md"
@@ -153,7 +154,10 @@ export class TestGateway {
     } catch {
       parsed = answer
     }
-    return { status: response.status, text: answer, body: parsed, headers: response.headers }
+    const { status, headers: told } = response
+    const type = told.get("content-type") ?? ""
+    mustFit({ method, path, type, version: this.engine.apiVersion() ?? "1.50", status, body: parsed })
+    return { status, text: answer, body: parsed, headers: told }
   }
 
   get = (path: string): Promise<Reply> => this.call("GET", path)

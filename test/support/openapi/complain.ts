@@ -26,7 +26,37 @@ const read = (name: string): ApiFile =>
 const oldest = read("v1.41")
 const latest = read("latest")
 
-/** Per line what is wrong where; none for what is not ours to answer. */
+interface Answered {
+  readonly method: string
+  /** With the version before it, or without, and with the query. */
+  readonly path: string
+  /** The content's type. */
+  readonly type: string | undefined
+  /** Where the path names none. */
+  readonly version: string
+  readonly status: number
+  readonly body: unknown
+}
+
+/** Fails with every line that is wrong. What is no JSON, or is not ours to answer, is not looked at. */
+export function mustFit({ method, path, type = "", version, status, body }: Answered): void {
+  if (!type.startsWith("application/json")) return
+  const [, named = version, rest = ""] = /^(?:\/v(1\.\d+))?(\/[^?]*)/.exec(path) ?? []
+  const wrong = complain(named, method, rest, status, body)
+  if (wrong.length > 0) throw new Error(`Not as the Engine's OpenAPI file has it:\n${wrong.join("\n")}`)
+}
+
+/** The Engine answers these with `ID`, whatever the files say, and clients look for it. */
+const answeredWithId = new Set(["/configs/create", "/secrets/create"])
+
+/** What the Engine itself answers and its files have forgotten: recorded answers of it have these. */
+const forgotten = [
+  /^GET \/services\S* 200\S*: PreviousSpec is not known$/,
+  /\.NetworksAttachments\[\d+\]\.Network: \w+ is not known$/,
+  /\.UpdateStatus\.State: expected .*, found "rollback_\w+"$/
+]
+
+/** Per line what is wrong where. */
 export function complain(
   version: string,
   method: string,
@@ -34,6 +64,7 @@ export function complain(
   status: number,
   body: unknown
 ): ReadonlyArray<string> {
+  if (answeredWithId.has(path) && status === 201) return []
   const file = version === "1.41" ? oldest : latest
   const answers = answersOf(file, path)?.[method.toLowerCase()]
   if (answers === undefined) return []
@@ -45,7 +76,8 @@ export function complain(
       ? [`${at}: expected ${Object.keys(answers).join(" or ")}`]
       : judge(file, at, refusal, body)
   }
-  return Object.keys(schema).length === 0 ? [] : judge(file, at, schema, body)
+  const wrong = Object.keys(schema).length === 0 ? [] : judge(file, at, schema, body)
+  return wrong.filter((line) => !forgotten.some((one) => one.test(line)))
 }
 
 const refusal: Schema = { $ref: "#/definitions/ErrorResponse" }
@@ -64,8 +96,8 @@ function answersOf({ paths }: ApiFile, path: string) {
 
 function judge(file: ApiFile, at: string, schema: Schema, value: unknown): ReadonlyArray<string> {
   if (value === null || value === undefined) return []
-  const { properties, additionalProperties: others, required = [] } = flat(file, schema)
   const whole = flat(file, schema)
+  const { properties, additionalProperties: others, required = [] } = whole
   const types = whole.type === undefined ? [] : [whole.type].flat()
   const type = typeOf(value)
   if (types.length > 0 && !types.includes(type) && !(type === "integer" && types.includes("number"))) {
@@ -85,7 +117,9 @@ function judge(file: ApiFile, at: string, schema: Schema, value: unknown): Reado
       const known = properties?.[name]
       if (known !== undefined) return judge(file, `${at}.${name}`, known, inner)
       if (typeof others === "object") return judge(file, `${at}.${name}`, others, inner)
-      return properties === undefined || others === true ? [] : [`${at}: ${name} is not known`]
+      return inner === null || properties === undefined || others === true
+        ? []
+        : [`${at}: ${name} is not known`]
     })
   ]
 }
