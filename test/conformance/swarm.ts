@@ -43,7 +43,7 @@ const digestOf = (certificate: string): bigint =>
 async function ownRoot(bench: Bench): Promise<{ readonly cert: string; readonly key: string }> {
   const [cert, key] = [`${bench.folder}/${bench.name}.pem`, `${bench.folder}/${bench.name}.key`]
   const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-  const told = ["-subj", "/CN=given", "-days", "300", "-keyout", key, "-out", cert]
+  const told = ["-subj", "/CN=given", "-days", "3650", "-keyout", key, "-out", cert]
   await run("openssl", ["req", "-x509", ...curve, ...told])
   return { cert, key }
 }

@@ -216,6 +216,27 @@ describe("the value of a secret, which its container reads", () => {
     await expectHidden()
   }, 120_000)
 
+  test("nor where a template repeats it and every task that has it fails", async () => {
+    const template = Buffer.from('told {{ secret "canary" }}')
+    const create = ["config", "create", "--template-driver", "golang", "echo", "-"]
+    expect((await cluster.cli(create, { input: template })).code).toBe(0)
+    await cluster.must(
+      ...["service", "create", "--detach", "--no-resolve-image", "--name", "brood"],
+      ...["--secret", "canary", "--config", "source=echo,target=/etc/echo"],
+      ...["--restart-delay", "0s", "--restart-max-attempts", "1"],
+      ...[testImage, "sh", "-c", "sha256sum /etc/echo; exit 3"]
+    )
+    const failed = () => cluster.must("service", "ps", "brood", "--no-trunc", "--format", "{{.Error}}")
+    await eventually(async () => (await failed()).match(/non-zero exit \(3\)/g)?.length === 2, "both fail")
+    const said = async () => (await cluster.must("service", "logs", "--raw", "brood")).split("\n")
+    await eventually(async () => (await said()).length === 2, "both were heard")
+    expect(await said()).toEqual(Array(2).fill(`${hash(`told ${secret}`)}  /etc/echo`))
+    await expectHidden()
+    const tasks = JSON.stringify(await cluster.get("/tasks"))
+    expect(isIn(tasks + JSON.stringify(await cluster.get("/configs")), secret)).toBe(false)
+    await cluster.must("service", "rm", "brood")
+  }, 90_000)
+
   test("is gone from memory, too, once no task needs it", async () => {
     await cluster.must("service", "rm", "cage")
     await eventually(
