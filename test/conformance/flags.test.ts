@@ -65,5 +65,5 @@ describe("a quarter of all flags", () => {
       .map(({ tried, failure }) => `docker ${tried.command} ${tried.flags.join(" ")}: ${failure}`)
     expect(failures).toEqual([])
     expect(outcomes.length).toBe(part.length)
-  }, 170_000)
+  }, 300_000)
 })
