@@ -70,3 +70,22 @@ test("without a terminal, troupe top prints one table of what was asked for, and
   expect(troupe("top", "--once", "--filter", "busy.1.")).toMatch(/^TASK.*\nbusy\.1\.\w+ /)
   expect(troupe("why", "busy")).toMatch(/^no task of busy waits\n\nbusy has 1 replicas, 1 run, 1 wanted/)
 })
+
+test("a service whose tasks fail again and again is told of, until it is gone", async () => {
+  const command = [
+    "service",
+    "create",
+    "--detach",
+    "--name",
+    "broken",
+    "--restart-delay",
+    "100ms",
+    testImage,
+    "false"
+  ]
+  await cluster.must(...command)
+  const [alert] = await once("/alerts", (alerts) => alerts.length > 0)
+  expect(alert).toMatchObject({ Condition: "crash-loop", Object: { Kind: "service", Name: "broken" } })
+  await cluster.must("service", "rm", "broken")
+  await once("/alerts", (alerts) => alerts.length === 0)
+})

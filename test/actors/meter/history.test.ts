@@ -28,6 +28,14 @@ test("a ring keeps the newest rows at their times, whatever it had to grow by an
   }
 })
 
+test("a ring loses nothing when it grows", () => {
+  const ring = new Ring(1_000, 900, 1)
+  for (let step = 1_000; step < 1_700; step++) ring.put(step * 1_000, [step])
+  const { times, values } = ring.since(0, [0])
+  expect(times.length).toBe(700)
+  expect(values[0]).toEqual(times.map((at) => at / 1_000))
+})
+
 test("a ring that was silent for longer than it keeps begins anew, and takes nothing that is too old", () => {
   const ring = new Ring(1_000, 10, 1)
   ring.put(1_000, [1])
