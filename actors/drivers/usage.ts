@@ -17,13 +17,13 @@ export interface Used {
   readonly writtenBytes: number
   /** Processes and threads there are now. */
   readonly pids: number
-  /** TCP connections that were taken in its network, whichever way they came; unknown where `rxBytes` is. */
+  /** TCP connections that were taken in its network, whichever way they came; unknown where `rxBytes` is, or nobody counts. */
   readonly accepted: number
 }
 
 /** The files of one container's cgroup. */
 interface Reader {
-  readonly read: () => Used
+  readonly read: (counting: boolean) => Used
   readonly close: () => void
 }
 
@@ -33,13 +33,16 @@ const root = "/sys/fs/cgroup"
 export class CgroupUsage {
   readonly #readers = new Map<string, Reader>()
 
-  /** Nothing where the files cannot be read, or are not this container's. */
-  of(container: string, pid: number): Used | undefined {
+  /**
+   * Nothing where the files cannot be read, or are not this container's. Connections are looked for only where `counting`:
+   * the kernel adds them up over all cores, which takes as long as a third of all else.
+   */
+  of(container: string, pid: number, counting: boolean): Used | undefined {
     const known = this.#readers.get(container)
     const reader = known ?? openCgroup(container, pid)
     if (reader === undefined) return undefined
     try {
-      const used = reader.read()
+      const used = reader.read(counting)
       this.#readers.set(container, reader)
       return used
     } catch {
@@ -61,7 +64,7 @@ export class CgroupUsage {
 
 function openCgroup(container: string, pid: number): Reader | undefined {
   const paths = new Map<string, string>()
-  let network: (() => Network) | undefined
+  let network: Network | undefined
   try {
     for (const line of readFileSync(`/proc/${pid}/cgroup`, "latin1").split("\n")) {
       const [, controllers = "", path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? []
@@ -78,7 +81,7 @@ function openCgroup(container: string, pid: number): Reader | undefined {
   return unified === undefined ? undefined : v2(`${root}${unified}`, network)
 }
 
-function v1(paths: ReadonlyMap<string, string>, network: () => Network): Reader {
+function v1(paths: ReadonlyMap<string, string>, network: Network): Reader {
   const file = (controller: string, name: string) =>
     optionalFile(`${root}/${controller}${paths.get(controller) ?? "/none"}/${name}`)
   const cpu = file("cpuacct", "cpuacct.usage")
@@ -87,10 +90,10 @@ function v1(paths: ReadonlyMap<string, string>, network: () => Network): Reader 
   const block = file("blkio", "blkio.throttle.io_service_bytes_recursive")
   const pids = file("pids", "pids.current")
   return {
-    read: () => ({
+    read: (counting) => ({
       cpuNanos: wholeOf(cpu),
       memoryBytes: withoutCache(wholeOf(usage), field(stat?.read() ?? "", "total_inactive_file")),
-      ...network(),
+      ...network(counting),
       ...operations(block?.read(), / Read (\d+)/g, / Write (\d+)/g),
       pids: wholeOf(pids)
     }),
@@ -98,7 +101,7 @@ function v1(paths: ReadonlyMap<string, string>, network: () => Network): Reader 
   }
 }
 
-function v2(path: string, network: () => Network): Reader {
+function v2(path: string, network: Network): Reader {
   const file = (name: string) => optionalFile(`${path}/${name}`)
   const cpu = file("cpu.stat")
   const usage = file("memory.current")
@@ -106,10 +109,10 @@ function v2(path: string, network: () => Network): Reader {
   const block = file("io.stat")
   const pids = file("pids.current")
   return {
-    read: () => ({
+    read: (counting) => ({
       cpuNanos: cpu === undefined ? Number.NaN : field(cpu.read(), "usage_usec") * 1_000,
       memoryBytes: withoutCache(wholeOf(usage), field(stat?.read() ?? "", "inactive_file")),
-      ...network(),
+      ...network(counting),
       ...operations(block?.read(), / rbytes=(\d+)/g, / wbytes=(\d+)/g),
       pids: wholeOf(pids)
     }),
@@ -118,16 +121,16 @@ function v2(path: string, network: () => Network): Reader {
 }
 
 type Traffic = Pick<Used, "rxBytes" | "txBytes">
-type Network = Traffic & Pick<Used, "accepted">
-const unknownNetwork: Network = { rxBytes: Number.NaN, txBytes: Number.NaN, accepted: Number.NaN }
+type Network = (counting: boolean) => Traffic & Pick<Used, "accepted">
+const unknownNetwork = { rxBytes: Number.NaN, txBytes: Number.NaN, accepted: Number.NaN }
 
 /** Opened each time: an open one would hold the container's network after its end. */
-function networkOf(pid: number): () => Network {
+function networkOf(pid: number): Network {
   const isOwn = readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync("/proc/self/ns/net")
   if (!isOwn) return () => unknownNetwork
-  return () => ({
+  return (counting) => ({
     ...sumInterfaces(readFileSync(`/proc/${pid}/net/dev`, "latin1"), (name) => name !== "lo"),
-    accepted: acceptedIn(readFileSync(`/proc/${pid}/net/snmp`, "latin1"))
+    accepted: counting ? acceptedIn(readFileSync(`/proc/${pid}/net/snmp`, "latin1")) : Number.NaN
   })
 }
 

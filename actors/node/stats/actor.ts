@@ -42,7 +42,7 @@ const read = Effect.fn("stats.read")(function* (
   const others: Array<Watched> = []
   for (const [index, task] of tasks.entries()) {
     if (index % inOneTurn === inOneTurn - 1) yield* Effect.yieldNow
-    const used = cgroups.of(task.container, task.pid)
+    const used = cgroups.of(task.container, task.pid, task.scaled)
     if (used === undefined) others.push(task)
     else readings.push({ id: task.id, at: yield* Clock.currentTimeMillis, ...used })
   }
