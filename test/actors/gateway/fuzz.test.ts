@@ -107,7 +107,7 @@ test(`bodies of any kind, seed ${seed}`, async () => {
   for (const list of ["/services", "/networks", "/secrets", "/configs", "/nodes", "/swarm", "/tasks"]) {
     expect((await gateway.get(list)).status, list).toBe(200)
   }
-})
+}, 30_000)
 
 test(`a refused request changes no object, seed ${seed}`, async () => {
   const gateway = await TestGateway.start()
