@@ -7,6 +7,7 @@ import { allow, deny } from "#cli/commands/allow.ts"
 import { autoscale } from "#cli/commands/autoscale.ts"
 import { backup, restore } from "#cli/commands/backup.ts"
 import { doctor } from "#cli/commands/doctor.ts"
+import { httpToken } from "#cli/commands/http-token.ts"
 import { log } from "#cli/commands/log.ts"
 import { logs } from "#cli/commands/logs.ts"
 import { natsCreds } from "#cli/commands/nats-creds.ts"
@@ -53,7 +54,8 @@ const troupe = Command.make("troupe").pipe(
     recover,
     allow,
     deny,
-    natsCreds
+    natsCreds,
+    httpToken
   ])
 )
 

@@ -1,6 +1,5 @@
-/** The bearer token of `--http`: made once per data directory, readable by its owner alone, compared in constant time. */
-import type { Buffer } from "node:buffer"
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+/** The bearer token of `--http`: made once per data directory, readable by its owner alone. */
+import { randomBytes } from "node:crypto"
 import fs from "node:fs/promises"
 import path from "node:path"
 import { Effect, Schema } from "effect"
@@ -49,11 +48,3 @@ async function readOrMake(file: string): Promise<string> {
 }
 
 const reason = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-
-const digest = (text: string): Buffer => createHash("sha256").update(text, "utf8").digest()
-
-/** True when an `Authorization` header carries the token. Takes the same time wherever a wrong one differs. */
-export function isAuthorized(header: string | undefined, token: string): boolean {
-  const given = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1]
-  return given !== undefined && timingSafeEqual(digest(given), digest(token))
-}

@@ -7,6 +7,9 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { getRequestListener } from "@hono/node-server"
 import { Cause, Effect, Exit } from "effect"
+import type { Admitted } from "#actors/gateway/access/admit.ts"
+import { identify } from "#actors/gateway/access/identity-of.ts"
+import type { Identity } from "#actors/gateway/access/role.ts"
 import { offeredVersion, refuseVersion, splitVersion } from "#actors/gateway/negotiate.ts"
 import type { PassThrough, Rewrite } from "#actors/gateway/proxy.ts"
 
@@ -46,8 +49,14 @@ export interface ListenerOptions {
   readonly headers: () => Readonly<Record<string, string>>
 }
 
-/** Checked before anything else; a string is why the request is turned away. */
-export type Admission = (request: IncomingMessage) => string | undefined
+/** Asked before anything else becomes of a request. */
+export interface Admission {
+  readonly judge: (request: IncomingMessage, path: string, isUpgrade: boolean) => Admitted
+  /** Told of every request that was turned away, and of every change once it was answered. */
+  readonly note?: (request: IncomingMessage, path: string, admitted: Admitted, status: number) => void
+}
+
+const isChange = ({ method }: IncomingMessage): boolean => method !== "GET" && method !== "HEAD"
 
 export interface Listener {
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void
@@ -58,19 +67,27 @@ export interface Listener {
 const longestBody = 16 * 1024 * 1024
 
 /**
- * `admit` guards the door; `drop` names request headers that are meant for us and not for the Engine; `self` leads
+ * `admission` guards the door; `drop` names request headers that are meant for us and not for the Engine; `self` leads
  * to this same door.
  */
 export function makeListener(
   options: ListenerOptions,
-  admit: Admission,
+  admission: Admission,
   drop: ReadonlyArray<string>,
   self: Pick<PassThrough, "tunnel">
 ): Listener {
+  const askers = new WeakMap<IncomingMessage, Identity>()
   const own = options.routes.map((set) => ({
     owns: set.owns,
     // The default would replace the process's own Response class.
-    listen: getRequestListener((request) => set.fetch(request), { overrideGlobalObjects: false })
+    listen: getRequestListener(
+      (request, { incoming }) => {
+        const identity = askers.get(incoming as IncomingMessage)
+        if (identity !== undefined) identify(request, identity)
+        return set.fetch(request)
+      },
+      { overrideGlobalObjects: false }
+    )
   }))
   const dropping: Rewrite = drop.length > 0 ? { drop } : {}
 
@@ -126,14 +143,20 @@ export function makeListener(
       // A client that goes away is not our error.
       response.on("error", () => {})
       if (healthy(request, response)) return
-      const refused = admit(request)
-      if (refused !== undefined) {
-        request.resume()
-        say(response, 401, refused, { "WWW-Authenticate": 'Bearer realm="troupe"' })
-        return
-      }
       const method = request.method ?? "GET"
       const { path, version } = splitVersion(request.url ?? "/")
+      const admitted = admission.judge(request, path, false)
+      if (admitted._tag === "Out") {
+        request.resume()
+        const more = admitted.status === 401 ? { "WWW-Authenticate": 'Bearer realm="troupe"' } : {}
+        say(response, admitted.status, admitted.message, more)
+        admission.note?.(request, path, admitted, admitted.status)
+        return
+      }
+      if (admitted.identity !== undefined) askers.set(request, admitted.identity)
+      if (isChange(request)) {
+        response.on("finish", () => admission.note?.(request, path, admitted, response.statusCode))
+      }
       const wrong =
         version === undefined ? undefined : refuseVersion(version, offeredVersion(options.engineVersion()))
       if (wrong !== undefined) {
@@ -153,18 +176,23 @@ export function makeListener(
     onUpgrade: (request, socket, head) => {
       const method = request.method ?? "GET"
       const { path, version } = splitVersion(request.url ?? "/")
-      const unauthorized = admit(request)
+      const admitted = admission.judge(request, path, true)
       const wrong =
         version === undefined ? undefined : refuseVersion(version, offeredVersion(options.engineVersion()))
-      if (unauthorized !== undefined) refuseUpgrade(socket, 401, unauthorized)
-      else if (wrong !== undefined) refuseUpgrade(socket, 400, wrong)
+      if (admitted._tag === "Out") {
+        refuseUpgrade(socket, admitted.status, admitted.message)
+        admission.note?.(request, path, admitted, admitted.status)
+      } else if (wrong !== undefined) refuseUpgrade(socket, 400, wrong)
       else if (
         own.some((set) => set.owns(method, path)) ||
         options.interceptor?.wants(method, path) ||
         (/h2c/i.test(String(request.headers.upgrade)) && !speaksH2c.test(path))
       ) {
         self.tunnel(request, socket, head, { drop: withoutUpgrade })
-      } else options.proxy.tunnel(request, socket, head, dropping)
+      } else {
+        if (isChange(request)) admission.note?.(request, path, admitted, 101)
+        options.proxy.tunnel(request, socket, head, dropping)
+      }
     }
   }
 }

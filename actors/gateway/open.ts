@@ -5,9 +5,13 @@
 import { Effect, type Scope } from "effect"
 import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
+import { openAudit } from "#actors/gateway/access/audit.ts"
+import { identityOf } from "#actors/gateway/access/identity-of.ts"
+import { makeSessions } from "#actors/gateway/access/sessions.ts"
 import { answerHeaders } from "#actors/gateway/answer-headers.ts"
 import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
 import { makeAttachments } from "#actors/gateway/attachments.ts"
+import { dashboardRoutes } from "#actors/gateway/dashboard/routes.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
@@ -65,8 +69,10 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   yield* Effect.addFinalizer(() => Effect.sync(() => followed?.unsubscribe()))
   const stopping = new AbortController()
 
-  // A token is what opens the other door, and no other credentials pass it yet.
-  const who = (request: Request): string => (request.headers.has("authorization") ? "http-token" : "local")
+  const who = (request: Request): string => identityOf(request).who
+  const onProblem = (problem: string): void => Effect.runSync(Effect.logError(problem))
+  const sessions = makeSessions(clock)
+  const audit = openAudit(options.dataDir, clock, onProblem)
   const known = {
     ledger,
     membership,
@@ -91,10 +97,15 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   const attachments = makeAttachments({ nodeId, fresh: options.fresh, engine: link, system })
   yield* Effect.forkScoped(attachments.tend)
 
+  let url: string | undefined
   const doors = yield* serveGateway({
     ...(options.socket === undefined ? {} : { socket: options.socket }),
     ...(options.http === undefined ? {} : { http: options.http }),
     dataDir: options.dataDir,
+    sessions,
+    audit,
+    clock,
+    onProblem,
     engine: options.engine,
     engineVersion: link.apiVersion,
     headers,
@@ -108,11 +119,17 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       backupRoutes({ ledger, nodeId, version: options.version, clock, headers }),
       nodeNetworkRoutes({ nodeId, system, headers }),
       raftRoutes({ status: () => ledger()?.status() ?? outOfService(options), headers }),
+      dashboardRoutes({
+        sessions,
+        url: () => url,
+        about: () => ({ nodeId, membership: membership(), version: options.version })
+      }),
       { fetch: (request) => app.fetch(request), owns }
     ],
     interceptor: makeInterceptor({ gateway, engine: link, executor, attachments }),
     onStop: () => stopping.abort()
   })
+  url = doors.url
   return { ...doors, link }
 })
 

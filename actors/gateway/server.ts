@@ -11,8 +11,13 @@ import path from "node:path"
 import process from "node:process"
 import { Effect, Schema, type Scope } from "effect"
 import type { EngineAddress } from "#actors/drivers/engine/address.ts"
+import { admit, csrfHeader } from "#actors/gateway/access/admit.ts"
+import type { Audit } from "#actors/gateway/access/audit.ts"
+import { local } from "#actors/gateway/access/role.ts"
+import type { Sessions } from "#actors/gateway/access/sessions.ts"
+import { openTokens, type Tokens } from "#actors/gateway/access/tokens.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
-import { httpToken, isAuthorized } from "#actors/gateway/http-token.ts"
+import { httpToken } from "#actors/gateway/http-token.ts"
 import { type Admission, type ListenerOptions, makeListener } from "#actors/gateway/listener.ts"
 import { offeredVersion, splitVersion } from "#actors/gateway/negotiate.ts"
 import { type HostPort, isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
@@ -35,6 +40,12 @@ export interface DoorOptions extends Omit<ListenerOptions, "proxy"> {
   readonly dataDir: string
   /** Where everything goes that is not ours; absent on a node without an Engine. */
   readonly engine: EngineAddress | undefined
+  readonly sessions: Sessions
+  readonly audit: Pick<Audit, "note">
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+  /** Told in words what is wrong with what people have put beside the node's own token. */
+  readonly onProblem: (problem: string) => void
   /** Told first when the gateway stops, to end streams that would otherwise go on. */
   readonly onStop?: () => void
 }
@@ -76,7 +87,7 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
     yield* open(
       listenerOptions,
       self,
-      () => undefined,
+      { judge: () => ({ _tag: "In", identity: local }) },
       [],
       "--socket",
       file,
@@ -98,17 +109,14 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
   if (options.http !== undefined) {
     const { host, port } = yield* parseHttpAddress(options.http)
     const token = yield* httpToken(options.dataDir)
-    const admit: Admission = (request) =>
-      isAuthorized(request.headers.authorization, token)
-        ? undefined
-        : "authorization required: send the token in <data-dir>/http-token as 'Authorization: Bearer <token>'"
+    const admission = guard(options, openTokens(options.dataDir, token, options.onProblem))
     const here: { _tag: "Tcp"; host: string; port: number } = { _tag: "Tcp", host, port }
     const self = selfProxy(here, apiVersion)
     const server = yield* open(
       listenerOptions,
       self,
-      admit,
-      ["authorization"],
+      admission,
+      ["authorization", "cookie", csrfHeader],
       "--http",
       options.http,
       (made, ready) => made.listen(port, host, ready)
@@ -122,13 +130,29 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
   return doors
 })
 
+/** Who may come in over HTTP, each with what their role allows; what came of it goes into the audit. */
+const guard = ({ sessions, audit, clock }: DoorOptions, tokens: Tokens): Admission => ({
+  judge: ({ method = "GET", headers }, path, isUpgrade) =>
+    admit({ tokens, sessions }, { method, path, headers, isUpgrade }),
+  note: ({ method = "GET" }, path, admitted, status) =>
+    audit.note({
+      at: new Date(clock()).toISOString(),
+      who: admitted.identity?.who ?? "nobody",
+      ...(admitted.identity && { role: admitted.identity.role }),
+      method,
+      path,
+      status,
+      ...(admitted._tag === "Out" && { refused: admitted.message })
+    })
+})
+
 const selfProxy = (address: EngineAddress, apiVersion: () => string): PassThrough =>
   makeProxy({ engine: address, apiVersion })
 
 const open = (
   options: ListenerOptions,
   self: PassThrough,
-  admit: Admission,
+  admission: Admission,
   drop: ReadonlyArray<string>,
   flag: string,
   value: string,
@@ -138,7 +162,7 @@ const open = (
   const kept = new Set<Socket>()
   return Effect.acquireRelease(
     Effect.callback<Server, CannotListen>((resume) => {
-      const listener = makeListener(options, admit, drop, self)
+      const listener = makeListener(options, admission, drop, self)
       // Streams may be quiet for days, and builds may upload for hours: no timeout but for heads.
       const server = http.createServer({ requestTimeout: 0, headersTimeout: 60_000 }, (request, response) => {
         if (outlastsDoors(request)) {

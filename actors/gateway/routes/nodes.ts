@@ -1,5 +1,7 @@
 /** `/nodes`: Engine API, tag Node. */
 import { Effect } from "effect"
+import { identityOf } from "#actors/gateway/access/identity-of.ts"
+import { isAtLeast } from "#actors/gateway/access/role.ts"
 import { readBody } from "#actors/gateway/body.ts"
 import { find } from "#actors/gateway/find.ts"
 import {
@@ -69,6 +71,14 @@ function checkDemotion(reader: LedgerReader, node: Node, spec: NodeSpec): Refusa
     : undefined
 }
 
+/** Operators drain nodes and label them; who manages the cluster is for administrators to say. */
+function checkRole({ request }: Call, node: Node, spec: NodeSpec): Refusal | undefined {
+  const { who, role } = identityOf(request)
+  return spec.Role === node.Spec.Role || isAtLeast(role, "admin")
+    ? undefined
+    : refuse("forbidden", `${who} is ${role}: a node's role is for the role admin to change`)
+}
+
 const updateNode = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     const asked = yield* readBody(call.request, NodeSpecRequest)
@@ -76,6 +86,7 @@ const updateNode = (gateway: Gateway, call: Call): Handled =>
     const reader = yield* current(gateway)
     const node = yield* findOrRefuse(reader, "node", call.param("id"))
     const spec = yield* orRefuse(completeNode(asked))
+    yield* allow(checkRole(call, node, spec))
     yield* allow(checkDemotion(reader, node, spec))
     if (version !== node.Version.Index) return yield* Refused.of(outOfSequence)
     yield* write(gateway, call, { type: "node.update", v: 1, id: node.ID, version, spec }, (after) => {

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
 import { Cause, Effect, Exit, Scope } from "effect"
+import { makeSessions } from "#actors/gateway/access/sessions.ts"
 import { type DoorOptions, type Doors, serveGateway } from "#actors/gateway/server.ts"
 import { eventually } from "#test/support/engine.ts"
 
@@ -23,6 +24,13 @@ async function folderOfItsOwn(): Promise<string> {
   return folder
 }
 
+const alone = {
+  sessions: makeSessions(Date.now),
+  audit: { note: () => {} },
+  clock: Date.now,
+  onProblem: () => {}
+}
+
 interface Opened extends Doors {
   readonly close: () => Promise<void>
 }
@@ -35,6 +43,7 @@ async function open(options: Partial<DoorOptions> & Pick<DoorOptions, "dataDir">
     engine: undefined,
     engineVersion: () => undefined,
     headers: () => ({ "Api-Version": "1.50" }),
+    ...alone,
     routes: [
       {
         owns: (_method, path) => path === "/services",
@@ -59,6 +68,7 @@ async function refused(options: Partial<DoorOptions> & Pick<DoorOptions, "dataDi
         engine: undefined,
         engineVersion: () => undefined,
         headers: () => ({}),
+        ...alone,
         routes: [],
         ...options
       }),

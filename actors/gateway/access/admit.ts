@@ -1,0 +1,106 @@
+/**
+ * Who stands at the HTTP door and whether this is theirs to ask, judged before a request is routed or passed on: by a
+ * token, or by the session of a browser, which must also show that a page of ours sent it.
+ */
+import { timingSafeEqual } from "node:crypto"
+import type { IncomingHttpHeaders } from "node:http"
+import { demand } from "#actors/gateway/access/demand.ts"
+import { type Identity, isAtLeast } from "#actors/gateway/access/role.ts"
+import type { Sessions } from "#actors/gateway/access/sessions.ts"
+import type { Tokens } from "#actors/gateway/access/tokens.ts"
+
+export type Admitted =
+  /** Nobody in particular where anybody may come in. */
+  | { readonly _tag: "In"; readonly identity?: Identity }
+  | {
+      readonly _tag: "Out"
+      readonly status: 401 | 403
+      readonly message: string
+      /** Absent where nobody is known. */
+      readonly identity?: Identity
+    }
+
+export interface Knock {
+  readonly method: string
+  /** Without version and query. */
+  readonly path: string
+  readonly headers: IncomingHttpHeaders
+  /** A shell is asked for by GET as well. */
+  readonly isUpgrade: boolean
+}
+
+export const csrfHeader = "troupe-csrf"
+
+const nobody =
+  "authorization required: send the token in <data-dir>/http-token as 'Authorization: Bearer <token>'"
+
+/** What anybody may have: the pages themselves, which hold nothing, and where a link signs in. */
+export const isOpen = (method: string, path: string): boolean =>
+  (method === "GET" || method === "HEAD") && /^\/dashboard(\/|\/enter|\/assets\/[\w.-]+)?$/.test(path)
+
+/** Cookies know no ports, and several nodes may answer on one machine. */
+export const cookieName = (host: string | undefined): string =>
+  `troupe-session-${/:(\d+)$/.exec(host ?? "")?.[1] ?? "80"}`
+
+export function sessionIdOf(headers: IncomingHttpHeaders): string | undefined {
+  const name = cookieName(headers.host)
+  for (const part of (headers.cookie ?? "").split(/;\s*/)) {
+    if (part.startsWith(`${name}=`)) return part.slice(name.length + 1)
+  }
+  return undefined
+}
+
+export function admit(known: { tokens: Tokens; sessions: Sessions }, knock: Knock): Admitted {
+  const { method, path, headers, isUpgrade } = knock
+  if (!isUpgrade && isOpen(method, path)) return { _tag: "In" }
+  const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1]
+  if (bearer !== undefined) {
+    const identity = known.tokens.identify(bearer)
+    return identity === undefined ? { _tag: "Out", status: 401, message: nobody } : judged(identity, knock)
+  }
+  const id = sessionIdOf(headers)
+  const session = id === undefined ? undefined : known.sessions.find(id)
+  if (session === undefined) return { _tag: "Out", status: 401, message: nobody }
+  // A token that was taken back takes its sessions along, and one of a lesser role makes them lesser.
+  const role = known.tokens.roleOf(session.who)
+  if (role === undefined && session.who !== "local") return { _tag: "Out", status: 401, message: nobody }
+  const identity: Identity = {
+    who: session.who,
+    role: role !== undefined && !isAtLeast(role, session.role) ? role : session.role
+  }
+  const changes = isUpgrade || (method !== "GET" && method !== "HEAD")
+  if (changes && !isOurPage(headers)) return out(identity, "the request was sent by a page of another origin")
+  if (changes && !same(headers[csrfHeader], session.csrf))
+    return out(identity, `the request does not carry the session's own ${csrfHeader} header`)
+  return judged(identity, knock)
+}
+
+const out = (identity: Identity, message: string): Admitted => ({
+  _tag: "Out",
+  status: 403,
+  message,
+  identity
+})
+
+function judged(identity: Identity, { method, path, isUpgrade }: Knock): Admitted {
+  const asked =
+    isUpgrade && method === "GET" && demand(method, path) === "viewer" ? "operator" : demand(method, path)
+  return isAtLeast(identity.role, asked)
+    ? { _tag: "In", identity }
+    : out(
+        identity,
+        `${identity.who} is ${identity.role}: ${method} ${path} is for the role ${asked} and above`
+      )
+}
+
+/** Browsers say where a change comes from; one that does not say so is none of ours. */
+export function isOurPage({ origin, host, "sec-fetch-site": site }: IncomingHttpHeaders): boolean {
+  if (origin === undefined || host === undefined) return false
+  if (site !== undefined && site !== "same-origin") return false
+  return origin === `http://${host}` || origin === `https://${host}`
+}
+
+const same = (given: string | ReadonlyArray<string> | undefined, wanted: string): boolean =>
+  typeof given === "string" &&
+  Buffer.byteLength(given) === Buffer.byteLength(wanted) &&
+  timingSafeEqual(Buffer.from(given), Buffer.from(wanted))

@@ -1,0 +1,98 @@
+/**
+ * What came in at the HTTP door and changed something, or was turned away: who, what, when and how it ended. Kept as
+ * lines of JSON in `<data-dir>/audit.log`, the newest also in memory. What the log of the cluster says of each change
+ * stands there under the same name.
+ */
+import fs from "node:fs"
+import path from "node:path"
+import type { Role } from "#actors/gateway/access/role.ts"
+
+export interface AuditLine {
+  /** ISO 8601. */
+  readonly at: string
+  /** `nobody` where none was known. */
+  readonly who: string
+  readonly role?: Role
+  readonly method: string
+  /** Without the query, in which there may be a secret. */
+  readonly path: string
+  readonly status: number
+  /** Why it was turned away. */
+  readonly refused?: string
+}
+
+export interface Audit {
+  readonly note: (line: AuditLine) => void
+  /** The newest, oldest first. */
+  readonly recent: () => ReadonlyArray<AuditLine>
+  readonly follow: (listen: (line: AuditLine) => void) => { readonly unsubscribe: () => void }
+}
+
+const remembered = 500
+/** Then the file becomes `audit.log.1`, in the place of the one before. In bytes. */
+const largest = 8 * 1024 * 1024
+/** A flood of refusals, a few hundred bytes each, must not become a flood of the disk: lines per second. */
+const mostPerSecond = 100
+
+export function openAudit(dataDir: string, clock: () => number, onProblem: (problem: string) => void): Audit {
+  const file = path.join(dataDir, "audit.log")
+  const listeners = new Set<(line: AuditLine) => void>()
+  let lines: Array<AuditLine> = lastOf(file)
+  let waiting = ""
+  let size = fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  let isWriting = false
+  let second = 0
+  let written = 0
+
+  const flush = async (): Promise<void> => {
+    isWriting = true
+    try {
+      while (waiting !== "") {
+        const text = waiting
+        waiting = ""
+        if (size > largest) {
+          await fs.promises.rename(file, `${file}.1`)
+          size = 0
+        }
+        await fs.promises.appendFile(file, text, { mode: 0o600 })
+        size += text.length
+      }
+    } catch (cause) {
+      onProblem(`Cannot write ${file}: ${(cause as Error).message}`)
+    } finally {
+      isWriting = false
+    }
+  }
+
+  return {
+    note: (line) => {
+      lines.push(line)
+      if (lines.length > 2 * remembered) lines = lines.slice(-remembered)
+      for (const listen of listeners) listen(line)
+      const now = Math.floor(clock() / 1000)
+      written = now === second ? written + 1 : 1
+      second = now
+      if (written > mostPerSecond && line.refused !== undefined) return
+      waiting += `${JSON.stringify(line)}\n`
+      if (!isWriting) void flush()
+    },
+    recent: () => lines.slice(-remembered),
+    follow: (listen) => {
+      listeners.add(listen)
+      return { unsubscribe: () => void listeners.delete(listen) }
+    }
+  }
+}
+
+/** What an earlier process noted; a line that was torn is left out. */
+function lastOf(file: string): Array<AuditLine> {
+  if (!fs.existsSync(file)) return []
+  const lines = fs.readFileSync(file, "utf8").split("\n").slice(-remembered)
+  return lines.flatMap((line) => {
+    try {
+      return [JSON.parse(line) as AuditLine]
+    } catch {
+      return []
+    }
+  })
+}

@@ -1,0 +1,128 @@
+/** Who may do what over HTTP, judged by method, path and headers alone. */
+import { afterAll, expect, test } from "bun:test"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { admit, type Knock } from "#actors/gateway/access/admit.ts"
+import { demand } from "#actors/gateway/access/demand.ts"
+import { makeSessions } from "#actors/gateway/access/sessions.ts"
+import { createToken, openTokens, removeToken, tokensFile } from "#actors/gateway/access/tokens.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "troupe-access-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const problems: Array<string> = []
+const tokens = openTokens(folder, "n".repeat(64), (problem) => problems.push(problem))
+const host = "127.0.0.1:4500"
+
+function knock(token: string, method: string, path: string, more: Partial<Knock> = {}) {
+  const sessions = makeSessions(() => 0)
+  const headers = { host, authorization: `Bearer ${token}` }
+  const admitted = admit({ tokens, sessions }, { method, path, headers, isUpgrade: false, ...more })
+  return admitted._tag === "In" ? (admitted.identity?.who ?? "anybody") : admitted.status
+}
+
+test("a viewer looks and changes nothing, an operator runs services, an administrator does everything", () => {
+  const looks = createToken(folder, "vera", "viewer")
+  const runs = createToken(folder, "otto", "operator")
+  const asked: ReadonlyArray<readonly [string, string, unknown, unknown]> = [
+    ["GET", "/services", "vera", "otto"],
+    ["GET", "/events", "vera", "otto"],
+    ["POST", "/services/create", 403, "otto"],
+    ["POST", "/services/web/update", 403, "otto"],
+    ["DELETE", "/services/web", 403, "otto"],
+    ["GET", "/containers/abc/archive", 403, "otto"],
+    ["POST", "/containers/abc/exec", 403, "otto"],
+    ["GET", "/swarm", 403, 403],
+    ["GET", "/backup", 403, 403],
+    ["POST", "/swarm/update", 403, 403],
+    ["DELETE", "/nodes/n1", 403, 403],
+    ["POST", "/containers/create", 403, 403],
+    ["PATCH", "/anything", 403, 403]
+  ]
+  for (const [method, path, viewer, operator] of asked) {
+    expect([method, path, knock(looks, method, path), knock(runs, method, path)]).toEqual([
+      method,
+      path,
+      viewer,
+      operator
+    ] as never)
+    expect(knock("n".repeat(64), method, path)).toBe("http-token")
+  }
+})
+
+test("a viewer has no upgrade of a connection, whatever its path", () => {
+  const token = createToken(folder, "ursel", "viewer")
+  expect(knock(token, "GET", "/grpc", { isUpgrade: true })).toBe(403)
+})
+
+test("a token is good from the next request on, and no longer once it is taken back", () => {
+  const token = createToken(folder, "gone", "admin")
+  expect(knock(token, "GET", "/services")).toBe("gone")
+  expect(removeToken(folder, "gone")).toBe(true)
+  expect(knock(token, "GET", "/services")).toBe(401)
+})
+
+test("a file of tokens that cannot be read opens nothing, and says which line", () => {
+  const token = createToken(folder, "paul", "admin")
+  writeFileSync(tokensFile(folder), "paul king x\n")
+  expect(knock(token, "GET", "/services")).toBe(401)
+  expect(knock("n".repeat(64), "GET", "/services")).toBe("http-token")
+  expect(problems).toEqual([
+    `${tokensFile(folder)}: line 1: expected NAME ROLE SHA-256, the role one of viewer, operator, admin`
+  ])
+  rmSync(tokensFile(folder))
+})
+
+test("a session changes things only from a page of its own origin that knows its secret", () => {
+  const sessions = makeSessions(() => 0)
+  const id = sessions.begin({ who: "local", role: "admin" })
+  const { csrf = "" } = sessions.find(id) ?? {}
+  const cookie = `other=1; troupe-session-4500=${id}`
+  const ours = { host, cookie, origin: `http://${host}`, "troupe-csrf": csrf }
+  const asked = (method: string, headers: Record<string, string | undefined>) => {
+    const known = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))
+    const admitted = admit(
+      { tokens, sessions },
+      { method, path: "/services/create", headers: known, isUpgrade: false }
+    )
+    return admitted._tag === "In" ? "in" : admitted.message
+  }
+  expect(asked("POST", ours)).toBe("in")
+  expect(asked("GET", { host, cookie })).toBe("in")
+  expect(asked("POST", { ...ours, origin: "http://evil.example" })).toContain("another origin")
+  expect(asked("POST", { ...ours, origin: undefined })).toContain("another origin")
+  expect(asked("POST", { ...ours, "sec-fetch-site": "cross-site" })).toContain("another origin")
+  expect(asked("POST", { ...ours, "troupe-csrf": "x".repeat(csrf.length) })).toContain("troupe-csrf")
+  expect(asked("POST", { ...ours, "troupe-csrf": undefined })).toContain("troupe-csrf")
+  expect(asked("GET", { host, cookie: `troupe-session-4501=${id}` })).toContain("authorization required")
+})
+
+test("a link is good once and for five minutes, a session for an hour of rest and half a day in all", () => {
+  let now = 0
+  const minute = 60_000
+  const sessions = makeSessions(() => now)
+  const vera = { who: "vera", role: "viewer" } as const
+  const code = sessions.invite(vera)
+  expect(sessions.accept(code)).toEqual(vera)
+  expect(sessions.accept(code)).toBeUndefined()
+  const late = sessions.invite(vera)
+  now = 5 * minute
+  expect(sessions.accept(late)).toBeUndefined()
+
+  const idle = sessions.begin(vera)
+  const busy = sessions.begin(vera)
+  for (let quarter = 0; quarter < 47; quarter++) {
+    now += 15 * minute
+    expect(sessions.find(busy)?.who).toBe("vera")
+  }
+  expect(sessions.find(idle)).toBeUndefined()
+  now += 15 * minute
+  expect(sessions.find(busy)).toBeUndefined()
+})
+
+test("what is not named in the table is for administrators to change and for viewers to read", () => {
+  expect(demand("POST", "/something/new")).toBe("admin")
+  expect(demand("GET", "/something/new")).toBe("viewer")
+  expect(demand("POST", "/dashboard/tree/restart")).toBe("operator")
+})

@@ -1,0 +1,156 @@
+/** The HTTP door by role, over the whole gateway and a real Engine. */
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { createToken } from "#actors/gateway/access/tokens.ts"
+import { eventually } from "#test/support/engine.ts"
+import { type OpenTestGateway, openTestGateway } from "#test/support/open-gateway.ts"
+
+let gateway: OpenTestGateway
+beforeAll(async () => {
+  gateway = await openTestGateway({ http: "127.0.0.1:0" })
+})
+afterAll(() => gateway.close())
+
+const url = (path: string): string => `${gateway.url}${path}`
+const json = { "Content-Type": "application/json" }
+const bearer = (token: string) => ({ ...json, Authorization: `Bearer ${token}` })
+const onSocket = (path: string, body: unknown) =>
+  fetch(`http://local${path}`, {
+    unix: gateway.socket as string,
+    method: "POST",
+    headers: json,
+    body: JSON.stringify(body)
+  })
+
+const spec = (name: string, replicas: number) => ({
+  Name: name,
+  TaskTemplate: { ContainerSpec: { Image: "nothing:1" } },
+  Mode: { Replicated: { Replicas: replicas } }
+})
+const replicasOf = (name: string) =>
+  [...gateway.cluster.ledger.read.all("service")].find(({ Spec }) => Spec.Name === name)?.Spec.Mode
+    ?.Replicated?.Replicas
+
+async function scale(name: string, replicas: number, headers: Record<string, string>): Promise<Response> {
+  const found = gateway.cluster.ledger.read.byName("service", name)
+  return await fetch(url(`/services/${found?.ID}/update?version=${found?.Version.Index}`), {
+    method: "POST",
+    headers,
+    body: JSON.stringify(spec(name, replicas))
+  })
+}
+
+/** Signs in as a browser does. */
+async function signIn(role: string) {
+  const link = (await (await onSocket("/dashboard/links", { role })).json()) as { url: string }
+  const entered = await fetch(link.url)
+  const cookie = entered.headers.get("set-cookie")?.split(";")[0] ?? ""
+  const session = (await (await fetch(url("/dashboard/session"), { headers: { cookie } })).json()) as {
+    readonly csrf: string
+    readonly role: string
+  }
+  const ours = { ...json, cookie, origin: gateway.url as string, "troupe-csrf": session.csrf }
+  return { link: link.url, entered, cookie, session, ours }
+}
+
+test("a viewer sees a service and cannot scale it, by token or in a browser; an operator can", async () => {
+  expect((await onSocket("/services/create", spec("web", 1))).status).toBe(201)
+  const viewer = bearer(createToken(gateway.folder, "vera", "viewer"))
+  expect((await fetch(url("/services"), { headers: viewer })).status).toBe(200)
+  const refused = await scale("web", 5, viewer)
+  expect([refused.status, ((await refused.json()) as { message: string }).message]).toEqual([
+    403,
+    expect.stringMatching(/^vera is viewer: POST \/services\/\w+\/update is for the role operator and above$/)
+  ] as never)
+  const { ours } = await signIn("viewer")
+  expect((await scale("web", 5, ours)).status).toBe(403)
+  expect(replicasOf("web")).toBe(1)
+
+  const operator = bearer(createToken(gateway.folder, "otto", "operator"))
+  expect((await scale("web", 3, operator)).status).toBe(200)
+  expect((await scale("web", 4, (await signIn("operator")).ours)).status).toBe(200)
+  expect(replicasOf("web")).toBe(4)
+})
+
+test("an operator drains a node and does not make it a worker", async () => {
+  const operator = bearer(createToken(gateway.folder, "olga", "operator"))
+  const update = async (change: object) => {
+    const [node] = gateway.cluster.ledger.read.all("node")
+    return await fetch(url(`/nodes/${node?.ID}/update?version=${node?.Version.Index}`), {
+      method: "POST",
+      headers: operator,
+      body: JSON.stringify({ Role: "manager", Availability: "active", ...change })
+    })
+  }
+  expect((await update({ Availability: "drain" })).status).toBe(200)
+  const refused = await update({ Role: "worker" })
+  const { message } = (await refused.json()) as { readonly message: string }
+  expect([refused.status, message]).toEqual([
+    403,
+    "olga is operator: a node's role is for the role admin to change"
+  ] as never)
+})
+
+test("a change that a page of another origin sends is refused, whatever it knows", async () => {
+  const { ours, cookie } = await signIn("admin")
+  const before = replicasOf("web")
+  expect((await scale("web", 9, { ...ours, origin: "http://evil.example" })).status).toBe(403)
+  expect((await scale("web", 9, { cookie, origin: ours.origin })).status).toBe(403)
+  expect(replicasOf("web")).toBe(before)
+})
+
+test("the link signs in once, with a cookie that no script and no other site has", async () => {
+  const { link, entered, session } = await signIn("viewer")
+  expect(entered.headers.get("set-cookie")).toMatch(
+    /^troupe-session-\d+=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/
+  )
+  expect(session.role).toBe("viewer")
+  const again = await fetch(link)
+  expect([again.status, again.headers.get("set-cookie")]).toEqual([403, null])
+})
+
+test("a viewer invites nobody to more than it may itself, and a session can be ended", async () => {
+  const { ours, cookie } = await signIn("viewer")
+  const invite = await fetch(url("/dashboard/links"), {
+    method: "POST",
+    headers: ours,
+    body: JSON.stringify({ role: "admin" })
+  })
+  expect(invite.status).toBe(400)
+  expect((await fetch(url("/dashboard/session"), { method: "DELETE", headers: ours })).status).toBe(200)
+  expect((await fetch(url("/services"), { headers: { cookie } })).status).toBe(401)
+})
+
+test("the Engine's own half is guarded by the same roles, and never sees a cookie", async () => {
+  const viewer = bearer(createToken(gateway.folder, "viktor", "viewer"))
+  expect((await fetch(url("/containers/json"), { headers: viewer })).status).toBe(200)
+  const made = await fetch(url("/v1.41/containers/create?name=none"), {
+    method: "POST",
+    headers: viewer,
+    body: "{}"
+  })
+  expect(made.status).toBe(403)
+})
+
+test("refusals and changes stand in the audit, with who and as what", async () => {
+  const viewer = bearer(createToken(gateway.folder, "vito", "viewer"))
+  const operator = bearer(createToken(gateway.folder, "oskar", "operator"))
+  await scale("web", 7, viewer)
+  await scale("web", 6, operator)
+  await fetch(url("/services?secret=1"), { headers: bearer("wrong") })
+  const noted = (): ReadonlyArray<Record<string, unknown>> =>
+    readFileSync(join(gateway.folder, "audit.log"), "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line))
+  await eventually(() => noted().some(({ status }) => status === 401))
+  const update = expect.stringMatching(/^\/services\/\w+\/update$/)
+  expect(noted()).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ who: "vito", role: "viewer", method: "POST", path: update, status: 403 }),
+      expect.objectContaining({ who: "oskar", role: "operator", method: "POST", path: update, status: 200 }),
+      expect.objectContaining({ who: "nobody", method: "GET", path: "/services", status: 401 })
+    ])
+  )
+})
