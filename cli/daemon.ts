@@ -63,6 +63,7 @@ import { setFormerLogAside } from "#actors/raft/former-log.ts"
 import { raftMetrics } from "#actors/raft/metrics.ts"
 import { settleBeginning } from "#actors/recovery/beginning.ts"
 import { beginInPlace } from "#cli/begin-anew.ts"
+import { buildPages } from "#cli/dashboard/pages.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { freshFromMachine } from "#cli/identity.ts"
 import { idle } from "#cli/idle.ts"
@@ -685,6 +686,7 @@ const doorsOf = ({ socket, http, dataDir }: NodeOptions) => ({
   socket,
   http,
   dataDir,
+  pages: buildPages,
   version: packageJson.version
 })
 

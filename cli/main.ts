@@ -6,6 +6,7 @@ import { alerts } from "#cli/commands/alerts.ts"
 import { allow, deny } from "#cli/commands/allow.ts"
 import { autoscale } from "#cli/commands/autoscale.ts"
 import { backup, restore } from "#cli/commands/backup.ts"
+import { dashboard } from "#cli/commands/dashboard.ts"
 import { doctor } from "#cli/commands/doctor.ts"
 import { httpToken } from "#cli/commands/http-token.ts"
 import { log } from "#cli/commands/log.ts"
@@ -55,7 +56,8 @@ const troupe = Command.make("troupe").pipe(
     allow,
     deny,
     natsCreds,
-    httpToken
+    httpToken,
+    dashboard
   ])
 )
 

@@ -17,6 +17,7 @@ needs=(
   "conntrack conntrack"
   "ip iproute2"
   "busybox busybox-static"
+  "chromium chromium"
 )
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
@@ -34,7 +35,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "missing: ${missing[*]}"
     say "on Debian or Ubuntu, as root: apt-get install -y --no-install-recommends ${missing[*]}"
     say "elsewhere install nats-server (2.9 or newer), a Docker Engine (20.10 or newer), nftables, iptables,"
-    say "conntrack, iproute2 and a static busybox (only the demo and the tests need that one), then run this again"
+    say "conntrack, iproute2, a static busybox and chromium (only the demo and the tests need those two), then run this again"
     exit 1
   fi
   say "installing ${missing[*]}"

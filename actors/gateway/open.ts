@@ -11,6 +11,7 @@ import { makeSessions } from "#actors/gateway/access/sessions.ts"
 import { answerHeaders } from "#actors/gateway/answer-headers.ts"
 import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
 import { makeAttachments } from "#actors/gateway/attachments.ts"
+import type { LoadPages } from "#actors/gateway/dashboard/pages.ts"
 import { dashboardRoutes } from "#actors/gateway/dashboard/routes.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { makeEventFeed } from "#actors/gateway/event-feed.ts"
@@ -51,7 +52,9 @@ export interface OpenOptions
   /** What was measured; `undefined` as long as this node is no manager. */
   readonly history?: () => History | undefined
   readonly membership: NonNullable<AppOptions["membership"]>
-  readonly system: Pick<SystemService, "ask" | "tell" | "metrics">
+  readonly system: Pick<SystemService, "ask" | "tell" | "metrics" | "trees" | "restart">
+  /** What browsers are given; see `dashboard/pages.ts`. */
+  readonly pages?: LoadPages
   /** Ours, for `/version`. */
   readonly version: string
 }
@@ -122,6 +125,12 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       dashboardRoutes({
         sessions,
         url: () => url,
+        ledger,
+        feed,
+        audit,
+        stopping: stopping.signal,
+        system,
+        ...(options.pages && { pages: options.pages }),
         about: () => ({ nodeId, membership: membership(), version: options.version })
       }),
       { fetch: (request) => app.fetch(request), owns }

@@ -144,7 +144,7 @@ test("refusals and changes stand in the audit, with who and as what", async () =
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line))
-  await eventually(() => noted().some(({ status }) => status === 401))
+  await eventually(() => noted().some(({ status }) => status === 401), "the audit is written")
   const update = expect.stringMatching(/^\/services\/\w+\/update$/)
   expect(noted()).toEqual(
     expect.arrayContaining([

@@ -1,0 +1,77 @@
+/** What the pages ask of the node that serves them. Every change carries the session's secret. */
+import { signal } from "@preact/signals"
+
+export interface Session {
+  readonly who: string
+  readonly role: "viewer" | "operator" | "admin"
+  readonly csrf: string
+  readonly nodeId: string
+  readonly membership: string
+  readonly version: string
+}
+
+/** `undefined` until it is known; `null` where nobody is signed in. */
+export const session = signal<Session | null | undefined>(undefined)
+export const mayOperate = (): boolean => session.value?.role === "operator" || session.value?.role === "admin"
+export const mayAdminister = (): boolean => session.value?.role === "admin"
+
+export interface Notice {
+  readonly text: string
+  readonly isError: boolean
+}
+export const notice = signal<Notice | undefined>(undefined)
+let clearing: ReturnType<typeof setTimeout> | undefined
+export function tell(text: string, isError = false): void {
+  notice.value = { text, isError }
+  clearTimeout(clearing)
+  clearing = setTimeout(() => {
+    notice.value = undefined
+  }, 6_000)
+}
+
+export async function learnSession(): Promise<void> {
+  const answer = await fetch("/dashboard/session")
+  session.value = answer.ok ? ((await answer.json()) as Session) : null
+}
+
+export async function signIn(token: string): Promise<string | undefined> {
+  const answer = await fetch("/dashboard/session", {
+    method: "POST",
+    headers: { Authorization: `Bearer ${token}` }
+  })
+  if (!answer.ok) return "No such token. It is in http-token in the node's data directory."
+  await learnSession()
+  return undefined
+}
+
+export async function signOut(): Promise<void> {
+  await call("DELETE", "/dashboard/session").catch(() => {})
+  session.value = null
+}
+
+/** The answer's JSON. Throws with the API's own words. */
+export async function call<A>(method: string, path: string, body?: unknown): Promise<A> {
+  const answer = await fetch(path, {
+    method,
+    headers: {
+      "Content-Type": "application/json",
+      ...(method === "GET" ? {} : { "Troupe-Csrf": session.value?.csrf ?? "" })
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) })
+  })
+  const text = await answer.text()
+  if (answer.status === 401) session.value = null
+  const found = text === "" ? undefined : JSON.parse(text)
+  if (!answer.ok) throw new Error(found?.message ?? `HTTP ${answer.status}`)
+  return found as A
+}
+
+/** Carries something out and says how it ended. */
+export async function act(what: string, doing: () => Promise<unknown>): Promise<void> {
+  try {
+    await doing()
+    tell(what)
+  } catch (cause) {
+    tell((cause as Error).message, true)
+  }
+}

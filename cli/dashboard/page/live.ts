@@ -1,0 +1,177 @@
+/** The cluster as the stream of the gateway tells it, and what follows from it for all pages. */
+import { computed, signal } from "@preact/signals"
+import { session } from "./api.ts"
+
+export interface Node {
+  readonly ID: string
+  readonly Version: { readonly Index: number }
+  readonly Spec: {
+    readonly Role: string
+    readonly Availability: string
+    readonly Name?: string
+    readonly Labels?: Readonly<Record<string, string>>
+  }
+  readonly Description?: {
+    readonly Hostname?: string
+    readonly Platform?: { readonly OS?: string; readonly Architecture?: string }
+    readonly Resources?: { readonly NanoCPUs?: number; readonly MemoryBytes?: number }
+    readonly Engine?: { readonly EngineVersion?: string }
+  }
+  readonly Status: { readonly State?: string; readonly Addr?: string; readonly Message?: string }
+  readonly ManagerStatus?: { readonly Leader?: boolean; readonly Reachability?: string }
+}
+
+export interface ServiceSpec {
+  readonly Name: string
+  readonly Labels?: Readonly<Record<string, string>>
+  readonly Mode: {
+    readonly Replicated?: { readonly Replicas?: number }
+    readonly Global?: object
+    readonly ReplicatedJob?: object
+    readonly GlobalJob?: object
+  }
+  readonly TaskTemplate: {
+    readonly ForceUpdate?: number
+    readonly ContainerSpec?: { readonly Image?: string }
+  }
+}
+
+export interface Service {
+  readonly ID: string
+  readonly Version: { readonly Index: number }
+  readonly UpdatedAt: string
+  readonly Spec: ServiceSpec
+  readonly PreviousSpec?: ServiceSpec
+  readonly Endpoint?: {
+    readonly Ports?: ReadonlyArray<{
+      readonly PublishedPort?: number
+      readonly TargetPort: number
+      readonly Protocol?: string
+    }>
+  }
+  readonly UpdateStatus?: { readonly State?: string; readonly Message?: string; readonly StartedAt?: string }
+}
+
+export interface Task {
+  readonly ID: string
+  readonly Name: string
+  readonly ServiceID: string
+  readonly NodeID: string
+  readonly Slot: number
+  readonly State: string
+  readonly Desired: string
+  readonly At: string
+  readonly Says: string
+  readonly SpecVersion: number
+}
+
+export interface ClusterEvent {
+  readonly Type: string
+  readonly Action: string
+  readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string>> }
+  readonly timeNano: number
+}
+
+export interface AuditLine {
+  readonly at: string
+  readonly who: string
+  readonly role?: string
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly refused?: string
+}
+
+const tables = {
+  node: signal<ReadonlyMap<string, Node>>(new Map()),
+  service: signal<ReadonlyMap<string, Service>>(new Map()),
+  task: signal<ReadonlyMap<string, Task>>(new Map())
+}
+export const isLive = signal(false)
+export const events = signal<ReadonlyArray<ClusterEvent>>([])
+export const audit = signal<ReadonlyArray<AuditLine>>([])
+
+const byName = (name: string, other: string): number => name.localeCompare(other, "en", { numeric: true })
+export const nodeName = (node: Node | undefined): string =>
+  node?.Description?.Hostname || node?.ID || "nowhere"
+
+export const nodes = computed(() =>
+  [...tables.node.value.values()].sort((a, b) => byName(nodeName(a), nodeName(b)))
+)
+export const services = computed(() =>
+  [...tables.service.value.values()].sort((a, b) => byName(a.Spec.Name, b.Spec.Name))
+)
+export const tasks = computed(() => [...tables.task.value.values()])
+export const serviceOf = (id: string): Service | undefined => tables.service.value.get(id)
+export const nodeOf = (id: string): Node | undefined => tables.node.value.get(id)
+
+export const isWanted = ({ Desired }: Task): boolean => Desired === "running" || Desired === "complete"
+
+const grouped = (key: (task: Task) => string) =>
+  computed(() => {
+    const found = new Map<string, Array<Task>>()
+    for (const task of tasks.value) {
+      const group = found.get(key(task))
+      if (group === undefined) found.set(key(task), [task])
+      else group.push(task)
+    }
+    return found as ReadonlyMap<string, ReadonlyArray<Task>>
+  })
+export const tasksByService = grouped(({ ServiceID }) => ServiceID)
+export const tasksByNode = grouped(({ NodeID }) => NodeID)
+
+export interface Count {
+  readonly running: number
+  /** Absent where every node has one. */
+  readonly wanted: number
+}
+export function countOf(service: Service): Count {
+  const wanted = (tasksByService.value.get(service.ID) ?? []).filter(isWanted)
+  const running = wanted.filter(({ State }) => State === "running").length
+  return { running, wanted: service.Spec.Mode.Replicated?.Replicas ?? wanted.length }
+}
+
+type Kind = keyof typeof tables
+interface Change {
+  readonly kind: Kind
+  readonly id: string
+  readonly object: unknown
+}
+
+/** Follows the stream until the returned function is called; browsers connect anew by themselves. */
+export function follow(): () => void {
+  const source = new EventSource("/dashboard/live")
+  const on = <A>(name: string, take: (found: A) => void): void =>
+    source.addEventListener(name, (event) => take(JSON.parse((event as MessageEvent<string>).data) as A))
+  source.onerror = () => {
+    isLive.value = false
+    if (source.readyState !== EventSource.CLOSED) return
+    // The session has ended, or the node serves another part now.
+    void fetch("/dashboard/session").then((answer) => {
+      if (answer.status === 401) session.value = null
+    })
+  }
+  on<Record<Kind, ReadonlyArray<{ readonly ID: string }>>>("state", (state) => {
+    for (const kind of Object.keys(tables) as ReadonlyArray<Kind>)
+      tables[kind].value = new Map(state[kind].map((object) => [object.ID, object])) as never
+    events.value = []
+    audit.value = []
+    isLive.value = true
+  })
+  on<ReadonlyArray<Change>>("changes", (changes) => {
+    const next: Partial<Record<Kind, Map<string, unknown>>> = {}
+    for (const { kind, id, object } of changes) {
+      next[kind] ??= new Map<string, unknown>(tables[kind].value as ReadonlyMap<string, unknown>)
+      if (object === null) next[kind]?.delete(id)
+      else next[kind]?.set(id, object)
+    }
+    for (const [kind, table] of Object.entries(next)) tables[kind as Kind].value = table as never
+  })
+  on<ReadonlyArray<ClusterEvent>>("events", (more) => {
+    events.value = [...events.value, ...more].slice(-400)
+  })
+  on<ReadonlyArray<AuditLine>>("audit", (more) => {
+    audit.value = [...audit.value, ...more].slice(-400)
+  })
+  return () => source.close()
+}

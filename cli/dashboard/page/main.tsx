@@ -1,0 +1,128 @@
+/** The dashboard: which page the address names, and what stands around every page. */
+import { signal } from "@preact/signals"
+import { render } from "preact"
+import { useEffect } from "preact/hooks"
+import "uplot/dist/uPlot.min.css"
+import "./theme.css"
+import { learnSession, notice, session, signOut } from "./api.ts"
+import { follow, isLive } from "./live.ts"
+import { NodePage, Nodes } from "./views/nodes.tsx"
+import { Overview } from "./views/overview.tsx"
+import { isPaletteOpen, Palette } from "./views/palette.tsx"
+import { ServicePage } from "./views/service.tsx"
+import { SignIn } from "./views/sign-in.tsx"
+import { Timeline } from "./views/timeline.tsx"
+import { Tree } from "./views/tree.tsx"
+
+const where = signal(location.hash)
+addEventListener("hashchange", () => {
+  where.value = location.hash
+  scrollTo(0, 0)
+})
+
+const themeKey = "troupe-theme"
+const theme = signal(
+  localStorage.getItem(themeKey) ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark")
+)
+theme.subscribe((chosen) => {
+  document.documentElement.dataset.theme = chosen
+})
+
+const places = [
+  { name: "Cluster", go: "#/" },
+  { name: "Nodes", go: "#/nodes" },
+  { name: "Timeline", go: "#/timeline" },
+  { name: "Supervision", go: "#/tree" }
+]
+
+function Page() {
+  const [, page = "", id = ""] = where.value.split("/")
+  if (page === "service") return <ServicePage id={id} />
+  if (page === "nodes") return <Nodes />
+  if (page === "node") return <NodePage id={id} />
+  if (page === "timeline") return <Timeline />
+  if (page === "tree") return <Tree />
+  return <Overview />
+}
+
+function Frame() {
+  const known = session.value
+  useEffect(() => {
+    const stop = follow()
+    const press = (event: KeyboardEvent): void => {
+      const isTyping = event.target instanceof HTMLInputElement
+      if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !isTyping)) {
+        event.preventDefault()
+        isPaletteOpen.value = true
+      }
+    }
+    addEventListener("keydown", press)
+    return () => {
+      stop()
+      removeEventListener("keydown", press)
+    }
+  }, [])
+  const here = `#/${where.value.split("/")[1] ?? ""}`
+  const other = theme.value === "dark" ? "light" : "dark"
+  return (
+    <>
+      <header class="bar">
+        <a class="brand" href="#/">
+          <img src="/dashboard/assets/icon.svg" alt="" width="26" height="26" />
+          Troupe
+        </a>
+        <nav aria-label="Pages">
+          {places.map(({ name, go }) => (
+            <a key={go} href={go} aria-current={here === go ? "page" : undefined}>
+              {name}
+            </a>
+          ))}
+        </nav>
+        <div class="bar-end">
+          <button type="button" class="quiet find" onClick={() => (isPaletteOpen.value = true)}>
+            Go to <kbd>Ctrl K</kbd>
+          </button>
+          <span class={`pulse ${isLive.value ? "on" : ""}`} role="status">
+            {isLive.value ? "live" : "connecting"}
+          </span>
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => {
+              localStorage.setItem(themeKey, other)
+              theme.value = other
+            }}
+          >
+            {other}
+          </button>
+          <button
+            type="button"
+            class="quiet"
+            title={`${known?.who}, ${known?.role}`}
+            onClick={() => void signOut()}
+          >
+            {known?.role}: sign out
+          </button>
+        </div>
+      </header>
+      <main>
+        <Page />
+      </main>
+      <Palette />
+      <div class="notice" role="status" aria-live="polite">
+        {notice.value === undefined ? null : (
+          <p class={notice.value.isError ? "bad" : "good"}>{notice.value.text}</p>
+        )}
+      </div>
+    </>
+  )
+}
+
+function App() {
+  if (session.value === undefined) return null
+  return session.value === null ? <SignIn /> : <Frame />
+}
+
+void learnSession()
+const root = document.getElementById("app")
+if (root !== null) render(<App />, root)

@@ -1,0 +1,95 @@
+/** Small pieces that all pages are made of. */
+import type { ComponentChildren } from "preact"
+import { act, mayOperate } from "./api.ts"
+import type { Task } from "./live.ts"
+
+/** Where a task's state stands among the few that the eye tells apart. */
+export function tone({ State, Desired }: Pick<Task, "State" | "Desired">): string {
+  if (State === "running") return Desired === "running" ? "good" : "leaving"
+  if (State === "failed" || State === "rejected" || State === "orphaned") return "bad"
+  if (State === "complete") return "done"
+  if (State === "shutdown" || State === "remove") return "past"
+  return "waiting"
+}
+
+/** The same hue for the same name, wherever it is drawn. */
+export function hue(text: string): number {
+  let hash = 7
+  for (const letter of text) hash = (hash * 31 + letter.charCodeAt(0)) % 360
+  return hash
+}
+
+export const ago = (iso: string): string => {
+  const seconds = Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1000))
+  if (seconds < 60) return `${seconds} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`
+  return `${Math.floor(seconds / 86_400)} d`
+}
+
+export const Badge = ({ tone: of, children }: { tone: string; children: ComponentChildren }) => (
+  <span class={`badge ${of}`}>
+    <i aria-hidden="true" />
+    {children}
+  </span>
+)
+
+export const Card = (props: { title?: string; note?: ComponentChildren; children: ComponentChildren }) => (
+  <section class="card">
+    {props.title === undefined ? null : (
+      <header>
+        <h2>{props.title}</h2>
+        {props.note}
+      </header>
+    )}
+    {props.children}
+  </section>
+)
+
+export const Meter = ({ value, of, label }: { value: number; of: number; label: string }) => (
+  <div
+    class={`meter ${value >= of ? "full" : ""}`}
+    role="progressbar"
+    aria-label={label}
+    aria-valuemin={0}
+    aria-valuemax={of}
+    aria-valuenow={value}
+  >
+    <b style={{ width: `${of === 0 ? 100 : Math.min(100, (100 * value) / of)}%` }} />
+  </div>
+)
+
+export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>
+
+/** A button that changes something, with the command that does the same. */
+export function Order(props: {
+  readonly label: string
+  readonly command: string
+  readonly did: string
+  readonly kind?: "plain" | "danger"
+  readonly may?: boolean
+  readonly disabled?: boolean
+  readonly onAct: () => Promise<unknown>
+}) {
+  const may = props.may ?? mayOperate()
+  return (
+    <div class="order">
+      <button
+        type="button"
+        class={props.kind ?? "plain"}
+        disabled={!may || props.disabled === true}
+        title={may ? props.command : "your role may only look"}
+        onClick={() => void act(props.did, props.onAct)}
+      >
+        {props.label}
+      </button>
+      <Same command={props.command} />
+    </div>
+  )
+}
+
+export const Same = ({ command }: { command: string }) => (
+  <code class="same" title="does the same">
+    {command}
+  </code>
+)

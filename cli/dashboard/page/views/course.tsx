@@ -1,0 +1,97 @@
+/** What something used in the last quarter of an hour, where the cluster remembers it. */
+import { useEffect, useRef, useState } from "preact/hooks"
+import uPlot from "uplot"
+import { call } from "../api.ts"
+import { Card } from "../ui.tsx"
+
+interface Found {
+  readonly Times: ReadonlyArray<number>
+  readonly Metrics: Readonly<Record<string, ReadonlyArray<number | null>>>
+}
+
+const drawn = [
+  { metric: "cpu", title: "CPU", unit: (value: number) => `${value.toFixed(2)} cores`, color: "--accent" },
+  {
+    metric: "memory",
+    title: "Memory",
+    unit: (value: number) => `${(value / 1_048_576).toFixed(1)} MiB`,
+    color: "--good"
+  }
+]
+const everyMs = 5_000
+
+export function Course({ kind, id }: { kind: "service" | "node"; id: string }) {
+  const [found, setFound] = useState<Found>()
+  useEffect(() => {
+    let isOver = false
+    const look = (): void =>
+      void call<Found>("GET", `/metrics/history?${kind}=${id}&metric=cpu,memory&since=15m`)
+        .then((next) => isOver || setFound(next))
+        .catch(() => isOver || setFound(undefined))
+    look()
+    const timer = setInterval(look, everyMs)
+    return () => {
+      isOver = true
+      clearInterval(timer)
+    }
+  }, [kind, id])
+  if (found === undefined || found.Times.length < 2) return null
+  return (
+    <Card title="Use" note={<small class="faint">15 minutes</small>}>
+      {drawn.map((one) => (
+        <Curve key={one.metric} {...one} times={found.Times} values={found.Metrics[one.metric] ?? []} />
+      ))}
+    </Card>
+  )
+}
+
+function Curve(props: {
+  readonly title: string
+  readonly unit: (value: number) => string
+  readonly color: string
+  readonly times: ReadonlyArray<number>
+  readonly values: ReadonlyArray<number | null>
+}) {
+  const place = useRef<HTMLDivElement>(null)
+  const plot = useRef<uPlot | undefined>(undefined)
+  const { times, values, title, unit, color } = props
+  const last = values.findLast((value) => value !== null)
+  const said = last === undefined || last === null ? "unknown" : unit(last)
+  useEffect(() => {
+    const element = place.current
+    if (element === null) return
+    const stroke = getComputedStyle(element).getPropertyValue(color)
+    const made = new uPlot(
+      {
+        width: element.clientWidth || 300,
+        height: 90,
+        legend: { show: false },
+        cursor: { show: false },
+        scales: { y: { range: (_, __, max) => [0, (max || 1) * 1.15] } },
+        axes: [{ show: false }, { show: false }],
+        series: [{}, { stroke, width: 1.6, fill: `color-mix(in srgb, ${stroke} 16%, transparent)` }]
+      },
+      [[], []],
+      element
+    )
+    plot.current = made
+    const sized = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: 90 }))
+    sized.observe(element)
+    return () => {
+      sized.disconnect()
+      made.destroy()
+    }
+  }, [])
+  useEffect(() => {
+    plot.current?.setData([times.map((ms) => ms / 1000), [...values]])
+  }, [times, values])
+  return (
+    <figure class="curve">
+      <figcaption>
+        <span>{title}</span>
+        <strong>{said}</strong>
+      </figcaption>
+      <div ref={place} role="img" aria-label={`${title} over time, now ${said}`} />
+    </figure>
+  )
+}

@@ -1,0 +1,115 @@
+/** Machines: what they are, and whether they may have tasks and a say in the cluster. */
+import { mayAdminister } from "../api.ts"
+import { isWanted, type Node, nodeName, nodeOf, nodes, tasksByNode } from "../live.ts"
+import { updateNode } from "../orders.ts"
+import { Badge, Card, Empty, Order, tone } from "../ui.tsx"
+import { Course } from "./course.tsx"
+import { nodeTone } from "./overview.tsx"
+
+const gib = (bytes = 0): string => `${(bytes / 1_073_741_824).toFixed(1)} GiB`
+
+export const Nodes = () => (
+  <>
+    <h1>Nodes</h1>
+    <div class="grid">
+      {nodes.value.map((node) => (
+        <NodeCard key={node.ID} node={node} />
+      ))}
+    </div>
+  </>
+)
+
+function NodeCard({ node }: { node: Node }) {
+  const { Resources, Platform, Engine } = node.Description ?? {}
+  const running = (tasksByNode.value.get(node.ID) ?? []).filter(({ State }) => State === "running").length
+  return (
+    <section class="card node">
+      <h2>
+        <a href={`#/node/${node.ID}`}>{nodeName(node)}</a>
+      </h2>
+      <p class="badges">
+        <Badge tone={nodeTone(node)}>{node.Status.State ?? "unknown"}</Badge>
+        <Badge tone={node.Spec.Availability === "active" ? "good" : "waiting"}>
+          {node.Spec.Availability}
+        </Badge>
+        <Badge tone="done">{node.ManagerStatus?.Leader ? "leads" : node.Spec.Role}</Badge>
+      </p>
+      <dl class="pairs">
+        <dt>Tasks</dt>
+        <dd>{running}</dd>
+        <dt>Cores</dt>
+        <dd>{(Resources?.NanoCPUs ?? 0) / 1e9}</dd>
+        <dt>Memory</dt>
+        <dd>{gib(Resources?.MemoryBytes)}</dd>
+        <dt>Address</dt>
+        <dd>{node.Status.Addr}</dd>
+        <dt>Platform</dt>
+        <dd>
+          {Platform?.OS} {Platform?.Architecture}
+        </dd>
+        <dt>Engine</dt>
+        <dd>{Engine?.EngineVersion}</dd>
+      </dl>
+    </section>
+  )
+}
+
+export function NodePage({ id }: { id: string }) {
+  const node = nodeOf(id)
+  if (node === undefined) return <Empty>This node is no more.</Empty>
+  const name = nodeName(node)
+  const here = (tasksByNode.value.get(id) ?? []).filter((task) => isWanted(task) || task.State === "running")
+  const availability = (to: string, label: string, did: string) => (
+    <Order
+      label={label}
+      command={`docker node update --availability ${to} ${name}`}
+      did={did}
+      disabled={node.Spec.Availability === to}
+      onAct={() => updateNode(id, { Availability: to })}
+    />
+  )
+  const isManager = node.Spec.Role === "manager"
+  return (
+    <>
+      <p class="trail">
+        <a href="#/nodes">Nodes</a>
+      </p>
+      <h1>{name}</h1>
+      <div class="columns">
+        <NodeCard node={node} />
+        <Card title="Direct">
+          <div class="orders">
+            {availability("active", "Activate", `${name} takes tasks again`)}
+            {availability("pause", "Pause", `${name} gets no new tasks`)}
+            {availability("drain", "Drain", `${name} is drained: its tasks move elsewhere`)}
+            <Order
+              label={isManager ? "Demote" : "Promote"}
+              command={`docker node ${isManager ? "demote" : "promote"} ${name}`}
+              did={isManager ? `${name} becomes a worker` : `${name} becomes a manager`}
+              may={mayAdminister()}
+              onAct={() => updateNode(id, { Role: isManager ? "worker" : "manager" })}
+            />
+          </div>
+        </Card>
+        <Course kind="node" id={id} />
+      </div>
+      <Card title="Tasks">
+        {here.length === 0 ? (
+          <Empty>No tasks here.</Empty>
+        ) : (
+          <ul class="rows">
+            {here.map((task) => (
+              <li key={task.ID}>
+                <a class="row" href={`#/service/${task.ServiceID}`}>
+                  <strong>{task.Name}</strong>
+                  <Badge tone={tone(task)}>{task.State}</Badge>
+                  <small class="says">{task.Says}</small>
+                </a>
+              </li>
+            ))}
+          </ul>
+        )}
+      </Card>
+    </>
+  )
+}

@@ -1,0 +1,88 @@
+/** Everything by name, from the keyboard: ctrl or cmd with K, or a slash. */
+import { signal } from "@preact/signals"
+import { useEffect, useRef, useState } from "preact/hooks"
+import { nodeName, nodes, services } from "../live.ts"
+
+export const isPaletteOpen = signal(false)
+
+interface Entry {
+  readonly name: string
+  readonly kind: string
+  readonly go: string
+}
+
+const entries = (): ReadonlyArray<Entry> => [
+  { name: "Cluster", kind: "page", go: "#/" },
+  { name: "Nodes", kind: "page", go: "#/nodes" },
+  { name: "Timeline", kind: "page", go: "#/timeline" },
+  { name: "Supervision", kind: "page", go: "#/tree" },
+  ...services.value.map(({ ID, Spec }) => ({ name: Spec.Name, kind: "service", go: `#/service/${ID}` })),
+  ...nodes.value.map((node) => ({ name: nodeName(node), kind: "node", go: `#/node/${node.ID}` }))
+]
+
+export function Palette() {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const [text, setText] = useState("")
+  const [at, setAt] = useState(0)
+  const isOpen = isPaletteOpen.value
+  useEffect(() => {
+    if (isOpen) dialog.current?.showModal()
+    else dialog.current?.close()
+    setText("")
+    setAt(0)
+  }, [isOpen])
+  const close = (): void => {
+    isPaletteOpen.value = false
+  }
+  const found = entries()
+    .filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()))
+    .slice(0, 9)
+  const go = (entry: Entry | undefined): void => {
+    if (entry === undefined) return
+    location.hash = entry.go
+    close()
+  }
+  const press = (event: KeyboardEvent): void => {
+    const step = event.key === "ArrowDown" ? 1 : event.key === "ArrowUp" ? -1 : 0
+    if (step !== 0) {
+      event.preventDefault()
+      setAt((at + step + found.length) % Math.max(1, found.length))
+    }
+    if (event.key === "Enter") go(found[at])
+  }
+  return (
+    <dialog ref={dialog} class="palette" aria-label="Go to" onClose={close}>
+      <input
+        type="text"
+        role="combobox"
+        aria-label="Go to"
+        aria-expanded="true"
+        aria-controls="palette-list"
+        aria-activedescendant={found.length > 0 ? `palette-${at}` : undefined}
+        placeholder="Go to a service, a node, a page"
+        value={text}
+        onInput={(event) => {
+          setText(event.currentTarget.value)
+          setAt(0)
+        }}
+        onKeyDown={press}
+      />
+      <div id="palette-list" role="listbox" aria-label="Found">
+        {found.map((entry, index) => (
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the field above has the keys
+          // biome-ignore lint/a11y/useFocusableInteractive: the field above keeps the focus
+          <div
+            key={entry.go}
+            id={`palette-${index}`}
+            role="option"
+            aria-selected={index === at}
+            onClick={() => go(entry)}
+          >
+            {entry.name}
+            <small>{entry.kind}</small>
+          </div>
+        ))}
+      </div>
+    </dialog>
+  )
+}

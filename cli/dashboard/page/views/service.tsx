@@ -1,0 +1,198 @@
+/** One service: what it has, what becomes of it, and what can be done about it. */
+import { useEffect, useState } from "preact/hooks"
+import { act, mayOperate } from "../api.ts"
+import {
+  countOf,
+  isWanted,
+  nodeName,
+  nodeOf,
+  type Service,
+  serviceOf,
+  type Task,
+  tasksByService
+} from "../live.ts"
+import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
+import { ago, Badge, Card, Empty, hue, Meter, Order, Same, tone } from "../ui.tsx"
+import { Course } from "./course.tsx"
+import { Logs } from "./logs.tsx"
+
+function Scale({ service, replicas }: { service: Service; replicas: number }) {
+  const [asked, setAsked] = useState(replicas)
+  // What is true moves the slider, unless somebody has it in hand.
+  useEffect(() => setAsked(replicas), [replicas])
+  const send = (): void => {
+    if (asked !== replicas)
+      void act(`${service.Spec.Name} is to have ${asked}`, () => scale(service.ID, asked))
+  }
+  return (
+    <div class="scale">
+      <p>
+        Replicas <output>{asked}</output>
+      </p>
+      <input
+        type="range"
+        aria-label="Replicas"
+        min={0}
+        max={Math.max(20, replicas * 2)}
+        value={asked}
+        disabled={!mayOperate()}
+        onInput={(event) => setAsked(Number(event.currentTarget.value))}
+        onChange={send}
+      />
+      <Same command={`docker service scale ${service.Spec.Name}=${asked}`} />
+    </div>
+  )
+}
+
+function Image({ service }: { service: Service }) {
+  const now = service.Spec.TaskTemplate.ContainerSpec?.Image?.split("@")[0] ?? ""
+  const [image, setTo] = useState(now)
+  useEffect(() => setTo(now), [now])
+  return (
+    <form
+      class="image"
+      onSubmit={(event) => {
+        event.preventDefault()
+        void act(`${service.Spec.Name} goes over to ${image}`, () => setImage(service.ID, image))
+      }}
+    >
+      <label>
+        <span>Image</span>
+        <input
+          value={image}
+          disabled={!mayOperate()}
+          spellcheck={false}
+          onInput={(event) => setTo(event.currentTarget.value)}
+        />
+      </label>
+      <button type="submit" disabled={!mayOperate() || image === "" || image === now}>
+        Update
+      </button>
+      <Same command={`docker service update --image ${image} ${service.Spec.Name}`} />
+    </form>
+  )
+}
+
+/** Tasks of the newest spec among those that are wanted: how far a rollout has come. */
+function Rollout({ service, wanted }: { service: Service; wanted: ReadonlyArray<Task> }) {
+  const { State: state, Message: message } = service.UpdateStatus ?? {}
+  if (state === undefined) return null
+  const newest = Math.max(0, ...wanted.map(({ SpecVersion }) => SpecVersion))
+  const done = wanted.filter((task) => task.SpecVersion === newest && task.State === "running").length
+  return (
+    <div class="rollout">
+      <Badge tone={state === "completed" ? "good" : state.includes("paused") ? "bad" : "waiting"}>
+        {state.replaceAll("_", " ")}
+      </Badge>
+      <span class="faint">{message}</span>
+      <Meter
+        value={state === "completed" ? wanted.length : done}
+        of={wanted.length}
+        label="Tasks that run the newest spec"
+      />
+    </div>
+  )
+}
+
+const TaskRow = ({ task }: { task: Task }) => (
+  <tr class={isWanted(task) ? "" : "past"}>
+    <th scope="row">{task.Name}</th>
+    <td>
+      <Badge tone={tone(task)}>{task.State}</Badge>
+    </td>
+    <td>{task.NodeID === "" ? "no node yet" : nodeName(nodeOf(task.NodeID))}</td>
+    <td class="faint">{ago(task.At)}</td>
+    <td class="says">{task.Says}</td>
+  </tr>
+)
+
+export function ServicePage({ id }: { id: string }) {
+  const service = serviceOf(id)
+  if (service === undefined) return <Empty>This service is no more.</Empty>
+  const { Spec } = service
+  const all = [...(tasksByService.value.get(id) ?? [])].sort(
+    (a, b) => Number(isWanted(b)) - Number(isWanted(a)) || a.Slot - b.Slot || b.At.localeCompare(a.At)
+  )
+  const { running, wanted } = countOf(service)
+  const replicas = Spec.Mode.Replicated?.Replicas
+  const ports = service.Endpoint?.Ports ?? []
+  return (
+    <>
+      <p class="trail">
+        <a href="#/">Cluster</a>
+      </p>
+      <h1>
+        <i class="swatch large" style={{ "--hue": hue(Spec.Name) }} aria-hidden="true" />
+        {Spec.Name}
+        <span class="count">
+          {running}
+          <small>/{wanted} running</small>
+        </span>
+      </h1>
+      <p class="facts">
+        <span>{Object.keys(Spec.Mode)[0]?.toLowerCase()}</span>
+        {ports.map((port) => (
+          <span key={port.PublishedPort}>
+            {port.PublishedPort} to {port.TargetPort}/{port.Protocol ?? "tcp"}
+          </span>
+        ))}
+        <code>{id}</code>
+      </p>
+      <Rollout service={service} wanted={all.filter(isWanted)} />
+      <div class="columns">
+        <Card title="Direct">
+          {replicas === undefined ? null : <Scale service={service} replicas={replicas} />}
+          <Image service={service} />
+          <div class="orders">
+            <Order
+              label="Restart"
+              command={`docker service update --force ${Spec.Name}`}
+              did={`${Spec.Name} restarts, task by task`}
+              onAct={() => restart(id)}
+            />
+            <Order
+              label="Roll back"
+              command={`docker service rollback ${Spec.Name}`}
+              did={`${Spec.Name} goes back to what it was`}
+              disabled={service.PreviousSpec === undefined}
+              onAct={() => rollBack(id)}
+            />
+            <Order
+              label="Remove"
+              kind="danger"
+              command={`docker service rm ${Spec.Name}`}
+              did={`${Spec.Name} is removed`}
+              onAct={async () => {
+                if (confirm(`Remove ${Spec.Name} and all its tasks?`)) await removeService(id)
+                else throw new Error("nothing was removed")
+              }}
+            />
+          </div>
+        </Card>
+        <Course kind="service" id={id} />
+      </div>
+      <Card title="Tasks" note={<small class="faint">{all.length} with those of the past</small>}>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+        <section class="scroll" tabIndex={0} aria-label="Tasks">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Task</th>
+                <th scope="col">State</th>
+                <th scope="col">Node</th>
+                <th scope="col">Since</th>
+                <th scope="col">Reason</th>
+              </tr>
+            </thead>
+            <tbody>
+              {all.map((task) => (
+                <TaskRow key={task.ID} task={task} />
+              ))}
+            </tbody>
+          </table>
+        </section>
+      </Card>
+      <Logs key={id} id={id} name={Spec.Name} />
+    </>
+  )
+}
