@@ -3,9 +3,7 @@
  * `troupe-dashboard/` below the temporary folder.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { readFileSync } from "node:fs"
 import { mkdir } from "node:fs/promises"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
@@ -13,7 +11,6 @@ import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
 const pictures = join(tmpdir(), "troupe-dashboard")
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
 let cluster: Cluster
 let browser: Browser
@@ -76,17 +73,6 @@ async function signIn(role: string) {
 const picture = (page: Page, name: string) =>
   page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
 
-/** What axe finds serious or worse, as `rule: element`. By evaluation, which a page's policy does not reach. */
-async function faults(page: Page): Promise<ReadonlyArray<string>> {
-  await page.evaluate(axe)
-  const { violations } = (await page.evaluate("axe.run()")) as {
-    violations: Array<{ id: string; impact: string; nodes: Array<{ html: string }> }>
-  }
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`))
-}
-
 async function see(page: Page, hash: string, heading: string | RegExp): Promise<void> {
   await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
   await page.getByRole("heading", { level: 1, name: heading }).waitFor()
@@ -94,9 +80,6 @@ async function see(page: Page, hash: string, heading: string | RegExp): Promise<
 
 const serviceNamed = async (name: string) =>
   (await cluster.get("/services")).find(({ Spec }: { Spec: { Name: string } }) => Spec.Name === name)
-
-const runs = (page: Page, text: string) =>
-  page.getByRole("heading", { level: 1 }).getByText(text).waitFor({ timeout: 20_000 })
 
 test("the cluster is drawn as it is, and as it changes", async () => {
   const { page } = admin
@@ -110,38 +93,6 @@ test("the cluster is drawn as it is, and as it changes", async () => {
     .waitFor({ timeout: 20_000 })
   await picture(page, "cluster")
 }, 30_000)
-
-test("a service is scaled, restarted, given another image and rolled back, each beside the command that does the same", async () => {
-  const { page } = admin
-  const { ID: id } = await serviceNamed("web")
-  await see(page, `#/service/${id}`, /^web/)
-  await page.getByText("web has counted to").first().waitFor()
-  await page.getByRole("slider", { name: "Replicas" }).fill("5")
-  await page.getByText("docker service scale web=5").waitFor()
-  await runs(page, "5/5 running")
-  await picture(page, "service")
-
-  await page.getByRole("button", { name: "Restart" }).click()
-  await page.getByText("web restarts, task by task").waitFor()
-  await eventually(
-    async () => (await serviceNamed("web")).Spec.TaskTemplate.ForceUpdate === 1,
-    "the service or node is as was asked"
-  )
-
-  await page.getByLabel("Image").fill("no/such:1")
-  await page.getByText("docker service update --image no/such:1 web").waitFor()
-  await page.getByRole("button", { name: "Update" }).click()
-  await eventually(
-    async () => (await serviceNamed("web")).Spec.TaskTemplate.ContainerSpec.Image === "no/such:1",
-    "the service or node is as was asked"
-  )
-  await page.getByRole("button", { name: "Roll back" }).click()
-  await eventually(
-    async () => (await serviceNamed("web")).Spec.TaskTemplate.ContainerSpec.Image === testImage,
-    "the service or node is as was asked"
-  )
-  await runs(page, "5/5 running")
-}, 60_000)
 
 test("the output is searched while it goes on", async () => {
   const { page } = admin
@@ -168,23 +119,6 @@ test("a node is drained and takes tasks again", async () => {
   )
 }, 30_000)
 
-test("the timeline has what happened and who asked; the tree has this node's actors", async () => {
-  const { page } = admin
-  await see(page, "#/timeline", "Timeline")
-  await page.getByText("service update").first().waitFor()
-  await page
-    .getByText(/^POST \/services\/\w+\/update$/)
-    .first()
-    .waitFor()
-  await picture(page, "timeline")
-  await see(page, "#/tree", "Supervision")
-  await page
-    .getByRole("button", { name: /^Restart / })
-    .first()
-    .waitFor()
-  await picture(page, "tree")
-}, 30_000)
-
 test("everything is found from the keyboard", async () => {
   const { page } = admin
   await page.keyboard.press("Control+k")
@@ -192,56 +126,6 @@ test("everything is found from the keyboard", async () => {
   await picture(page, "palette")
   await page.keyboard.press("Enter")
   await page.getByRole("heading", { level: 1, name: /^counter/ }).waitFor()
-}, 30_000)
-
-test("axe finds nothing serious on any page, in the dark and in the light, and no page is wider than a phone", async () => {
-  const { page } = admin
-  const { ID: id } = await serviceNamed("web")
-  const pages = [
-    ["#/", "Cluster"],
-    [`#/service/${id}`, /^web/],
-    ["#/nodes", "Nodes"],
-    ["#/timeline", "Timeline"],
-    ["#/tree", "Supervision"]
-  ] as const
-  for (const look of ["dark", "light"]) {
-    for (const [hash, heading] of pages) {
-      await see(page, hash, heading)
-      expect(await faults(page)).toEqual([])
-    }
-    await see(page, `#/service/${id}`, /^web/)
-    await picture(page, `service-${look}`)
-    await page.getByRole("button", { name: look === "dark" ? "light" : "dark", exact: true }).click()
-  }
-  await page.setViewportSize({ width: 375, height: 800 })
-  for (const [hash, heading] of pages) {
-    await see(page, hash, heading)
-    expect([hash, await page.evaluate("document.documentElement.scrollWidth")]).toEqual([hash, 375])
-  }
-  await see(page, "#/", "Cluster")
-  await picture(page, "phone")
-}, 60_000)
-
-test("a viewer sees everything and can scale nothing, not even by asking the node itself", async () => {
-  const { page } = await signIn("viewer")
-  const { ID: id, Version } = await serviceNamed("counter")
-  await see(page, `#/service/${id}`, /^counter/)
-  expect(await page.getByRole("slider", { name: "Replicas" }).isDisabled()).toBe(true)
-  expect(await page.getByRole("button", { name: "Restart" }).isDisabled()).toBe(true)
-  const status = await page.evaluate(
-    `fetch("/dashboard/session").then((a) => a.json()).then(({ csrf }) => fetch("/services/${id}/update?version=${Version.Index}",
-      { method: "POST", headers: { "Content-Type": "application/json", "Troupe-Csrf": csrf }, body: "{}" })).then((a) => a.status)`
-  )
-  expect(status).toBe(403)
-  expect((await serviceNamed("counter")).Spec.Mode.Replicated.Replicas).toBe(2)
-}, 30_000)
-
-test("a link opens the dashboard once", async () => {
-  const { link } = await signIn("viewer")
-  const page = await (await browser.newContext()).newPage()
-  await page.goto(link)
-  await page.getByText("That link was used before").waitFor()
-  await picture(page, "sign-in")
 }, 30_000)
 
 test("nothing was asked of any other machine, and nothing that the policy forbids", () => {

@@ -20,9 +20,9 @@ function Scale({ service, replicas }: { service: Service; replicas: number }) {
   const [asked, setAsked] = useState(replicas)
   // What is true moves the slider, unless somebody has it in hand.
   useEffect(() => setAsked(replicas), [replicas])
-  const send = (): void => {
-    if (asked !== replicas)
-      void act(`${service.Spec.Name} is to have ${asked}`, () => scale(service.ID, asked))
+  const send = (wanted: number): void => {
+    if (wanted !== replicas)
+      void act(`${service.Spec.Name} is to have ${wanted}`, () => scale(service.ID, wanted))
   }
   return (
     <div class="scale">
@@ -37,7 +37,7 @@ function Scale({ service, replicas }: { service: Service; replicas: number }) {
         value={asked}
         disabled={!mayOperate()}
         onInput={(event) => setAsked(Number(event.currentTarget.value))}
-        onChange={send}
+        onChange={(event) => send(Number(event.currentTarget.value))}
       />
       <Same command={`docker service scale ${service.Spec.Name}=${asked}`} />
     </div>
