@@ -12,7 +12,17 @@ import { fileURLToPath } from "node:url"
 const root = dirname(fileURLToPath(import.meta.url))
 
 /** Cheap suites first: what is wrong shows early. Folders that are not named here come after these. */
-const order = [".", "runtime", "actors", "cli", "contract", "conformance", "simulation", "integration", "browser"]
+const order = [
+  ".",
+  "runtime",
+  "actors",
+  "cli",
+  "contract",
+  "conformance",
+  "simulation",
+  "integration",
+  "browser"
+]
 
 interface Outcome {
   readonly passed: number
