@@ -23,7 +23,9 @@ export function handOver(view: View, slot: Slot, task: Task, draft: Draft): bool
     return true
   }
   const until = toMs(next.CreatedAt) + handOverWithinMs
-  if (next.Status.State === "running" || view.now >= until) draft.want(task, "shutdown")
+  // There is nowhere to go: the node is to be empty all the same.
+  const isHomeless = next.Status.State === "pending" && next.Status.Err !== undefined
+  if (next.Status.State === "running" || isHomeless || view.now >= until) draft.want(task, "shutdown")
   else draft.wake(until)
   return true
 }

@@ -147,7 +147,7 @@ export class Cluster {
             const answer = { status: response.statusCode ?? 0, body: parsed(text) }
             const { "content-type": type, "api-version": version } = response.headers
             try {
-              mustFit({ method, path, type, version: String(version), ...answer })
+              mustFit({ method, path, type, version: String(version), ...answer, mayHaveMore: true })
               resolve(answer)
             } catch (error) {
               reject(error)

@@ -27,6 +27,13 @@ describe("a task on a node that is drained", () => {
     expect(stage.running("web")[0]?.NodeID).not.toBe(home)
   })
 
+  test("is ended at once where no node can take its place", () => {
+    const { stage } = stageWith()
+    for (const id of ["n1", "n2"]) stage.node(id, { availability: "drain" })
+    stage.converge()
+    expect(states(stage)).toEqual(["shutdown, wanted shutdown", "pending, wanted running"])
+  })
+
   test("waits no longer than a minute for one that does not come up", () => {
     const { stage, home } = stageWith({ TaskTemplate: { Placement: { Constraints: ["node.role==worker"] } } })
     stage.node(home, { availability: "drain" }).look("web")
