@@ -117,6 +117,8 @@ export class Place {
       (turn) => this.#onDisk(life, turn),
       (error) => this.#failed(life, error)
     )
+    // As the ledger says when it begins: what a crash left beside the two that are needed goes.
+    storage.keepSnapshots(0)
     this.storage = storage
     this.member = new Member({
       id: this.id,
