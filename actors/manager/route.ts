@@ -5,7 +5,7 @@ import type { Change, ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { ReaperMessage } from "#actors/manager/reaper.ts"
 import type { Cluster, Node, Task, Volume } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
-import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { findsNoNode, isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
 import { usesVolume } from "#actors/model/volume-facts.ts"
 import { hasPlace } from "#actors/network/allot.ts"
@@ -193,7 +193,9 @@ function concernsService(
 ): boolean {
   if (before === undefined || after === undefined) return after === undefined
   const runs = after.Status.State === "running" && before.Status.State !== "running"
-  return ended || released || runs || before.NodeID !== after.NodeID
+  // Whoever waits for it to take his place waits in vain.
+  const isHomeless = findsNoNode(after) && !findsNoNode(before)
+  return ended || released || runs || isHomeless || before.NodeID !== after.NodeID
 }
 
 function hearNode(to: Route, before: Node | undefined, after: Node | undefined, audience: Audience): void {

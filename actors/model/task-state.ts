@@ -17,6 +17,10 @@ export const isLive = (state: TaskState): boolean => order[state] <= order.runni
 /** The orchestrator still wants this task: it counts as a replica, or as one of a job's. */
 export const isWanted = (task: Task): boolean => order[task.DesiredState] <= order.complete
 
+/** The scheduler has looked, and says why there is none. */
+export const findsNoNode = ({ Status }: Task): boolean =>
+  Status.State === "pending" && Status.Err !== undefined
+
 /** Ended by itself, rather than because it was told to. */
 export const endedItself = ({ Status: { State } }: Task): boolean =>
   State === "complete" || State === "failed" || State === "rejected"

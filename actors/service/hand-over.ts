@@ -5,7 +5,7 @@
 import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Task } from "#actors/model/objects.ts"
 import { isIngress } from "#actors/model/service-facts.ts"
-import { endedItself, isLive } from "#actors/model/task-state.ts"
+import { endedItself, findsNoNode, isLive } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
 import { mayRestart, standing } from "#actors/service/retry.ts"
 import { type Draft, newTask, nodeOf, type Slot, type View } from "#actors/service/slot.ts"
@@ -23,9 +23,8 @@ export function handOver(view: View, slot: Slot, task: Task, draft: Draft): bool
     return true
   }
   const until = toMs(next.CreatedAt) + handOverWithinMs
-  // There is nowhere to go: the node is to be empty all the same.
-  const isHomeless = next.Status.State === "pending" && next.Status.Err !== undefined
-  if (next.Status.State === "running" || isHomeless || view.now >= until) draft.want(task, "shutdown")
+  // Where there is nowhere to go, the node is to be empty all the same.
+  if (next.Status.State === "running" || findsNoNode(next) || view.now >= until) draft.want(task, "shutdown")
   else draft.wake(until)
   return true
 }

@@ -142,6 +142,15 @@ test("a drained node is emptied and takes its share of what comes after", () => 
   expect(world.machine("worker-1").engine.running().length).toBeGreaterThan(0)
 })
 
+test("drained nodes are emptied at once where no other can take their tasks", () => {
+  const world = aWorld(21)
+  for (const worker of ["worker-1", "worker-2", "worker-3"]) world.write(setting(worker, "drain"))
+  expect(world.runUntil(() => world.running() === 0, 5_000)).toBe(true)
+  world.write(setting("worker-2", "active"))
+  world.settle()
+  expect(world.running()).toBe(6)
+})
+
 test("a global service follows the nodes that come and go", () => {
   const world = new World({ seed: 20 })
   world.create("agent", { Mode: { Global: {} } })
