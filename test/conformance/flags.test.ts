@@ -1,4 +1,4 @@
-/** Every flag of the installed docker CLI has a case, and a quarter of the cases is run: another one every hour. */
+/** Every flag of the installed docker CLI has a case, and an eighth of the cases is run: another one every hour. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import type { Target } from "#test/conformance/case.ts"
 import { cases, commandsOf } from "#test/conformance/cases.ts"
@@ -49,7 +49,7 @@ test("no more than ten flags are unsupported", () => {
   expect(unsupported.length).toBeLessThanOrEqual(10)
 })
 
-describe("a quarter of all flags", () => {
+describe("an eighth of all flags", () => {
   let target: Target
   beforeAll(async () => {
     target = await openTarget("troupe")
@@ -58,7 +58,7 @@ describe("a quarter of all flags", () => {
 
   test("shows its effects on the Engine", async () => {
     const cli = clis[0]?.path ?? "docker"
-    const part = partOf(runnable(cases, commandsOf(cli)), 4, Math.floor(Date.now() / hour))
+    const part = partOf(runnable(cases, commandsOf(cli)), 8, Math.floor(Date.now() / hour))
     const outcomes = await sweep(target, part, cli)
     const failures = outcomes
       .filter(({ failure }) => failure !== undefined)
