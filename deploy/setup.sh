@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Troupe needs beside Node and npm, and starts a Docker Engine where none answers.
 #
-# Idempotent. Needs root on Debian or Ubuntu to install; elsewhere it says exactly what is missing and ends
+# Idempotent; with --tests also what only tests need. Needs root on Debian or Ubuntu to install; elsewhere it says exactly what is missing and ends
 # with 1. TROUPE_SETUP_NO_ENGINE=1 leaves the Engine alone (for --executor process).
 set -euo pipefail
 
@@ -17,8 +17,9 @@ needs=(
   "conntrack conntrack"
   "ip iproute2"
   "busybox busybox-static"
-  "chromium chromium"
 )
+# The browser in which the dashboard is tried.
+[ "${1:-}" = --tests ] && needs+=("chromium chromium")
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 missing=()
@@ -35,7 +36,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "missing: ${missing[*]}"
     say "on Debian or Ubuntu, as root: apt-get install -y --no-install-recommends ${missing[*]}"
     say "elsewhere install nats-server (2.9 or newer), a Docker Engine (20.10 or newer), nftables, iptables,"
-    say "conntrack, iproute2, a static busybox and chromium (only the demo and the tests need those two), then run this again"
+    say "conntrack, iproute2, a static busybox (for demo and tests) and chromium (for tests), then run this again"
     exit 1
   fi
   say "installing ${missing[*]}"
