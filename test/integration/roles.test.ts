@@ -7,7 +7,7 @@ import process from "node:process"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
-import { noEngine } from "#test/support/managers.ts"
+import { changeRole, noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(60_000)
 
@@ -47,14 +47,6 @@ const becomes = (by: Cluster, ...nodes: ReadonlyArray<string>): Promise<void> =>
     `the nodes are ${nodes.join(", ")}`,
     30_000
   )
-
-/** As people do it, who try again when the node has said something of itself between the CLI's look and its word, or nobody leads. */
-const changeRole = (by: Cluster, word: "promote" | "demote", name: string): Promise<void> =>
-  eventually(async () => {
-    const { code, stderr } = await by.docker("node", word, name)
-    if (code !== 0) expect(stderr).toMatch(/update out of sequence|does not have a leader/)
-    return code === 0
-  }, `${name} is told to ${word}`)
 
 const membership = async (node: Cluster): Promise<string> => {
   const { status, body } = await node.api("GET", "/info")

@@ -16,7 +16,7 @@ import { header } from "#runtime/envelope.ts"
 import { objectionTo } from "#test/actors/nats/support.ts"
 import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
-import { mustWriteConfig } from "#test/support/managers.ts"
+import { changeRole, mustWriteConfig } from "#test/support/managers.ts"
 import { address, connectWith, heldBy, seedsOf, Trusting } from "#test/support/trusting.ts"
 
 setDefaultTimeout(120_000)
@@ -309,7 +309,7 @@ describe("who is no longer what it was", () => {
     expect(await joinsRoutes(cluster.first, held, routePassword)).toBe(true)
 
     const writes = writing()
-    await cluster.first.must("node", "demote", "m3")
+    await changeRole(cluster.first, "demote", "m3")
     await speaker.closed()
     // The key of its actors is a worker's now, also on the connection that it has.
     await eventually(
@@ -345,7 +345,7 @@ describe("who is no longer what it was", () => {
   test("a manager that was away while routes got another password finds back to the others, or out", async () => {
     const [, second, third] = cluster.managers.all as [Cluster, Cluster, Cluster]
     // Four, so that there is a majority without two of them.
-    await cluster.first.must("node", "promote", "m3", "w1")
+    for (const name of ["m3", "w1"]) await changeRole(cluster.first, "promote", name)
     for (const name of ["m3", "w1"]) {
       await eventually(async () => (await reachability(name)) === "reachable", `${name} is a manager`, 60_000)
     }
@@ -354,7 +354,7 @@ describe("who is no longer what it was", () => {
     // One that is away is demoted, then another one is away while the password changes.
     await third.stop()
     await eventually(async () => (await reachability("m3")) === "unreachable", "m3 is missed", 30_000)
-    await cluster.first.must("node", "demote", "m3")
+    await changeRole(cluster.first, "demote", "m3")
     await eventually(async () => (await reachability("m3")) === undefined, "m3 is no manager", 30_000)
     await second.stop()
     await eventually(

@@ -194,3 +194,15 @@ export const mustWriteConfig = (manager: Cluster, name: string): Promise<void> =
 /** The names of all configs, as this manager says. */
 export const configNames = async (manager: Cluster): Promise<ReadonlyArray<string>> =>
   (await manager.get("/configs")).map(({ Spec }: { readonly Spec: { readonly Name: string } }) => Spec.Name)
+
+/** As people do it, who try again when the node has said something of itself between the CLI's look and its word, or nobody leads. */
+export const changeRole = (by: Cluster, word: "promote" | "demote", name: string): Promise<void> =>
+  eventually(
+    async () => {
+      const { code, stderr } = await by.docker("node", word, name)
+      if (code !== 0 && !/update out of sequence|does not have a leader/.test(stderr)) throw new Error(stderr)
+      return code === 0
+    },
+    `${name} is told to ${word}`,
+    30_000
+  )
