@@ -84,9 +84,11 @@ class Turn {
   }
 
   placeGroup({ serviceId, specVersion, tasks }: Group): void {
-    const spread = this.#spreadFor(wanted(this.#ledger, serviceId, specVersion))
+    const wants = wanted(this.#ledger, serviceId, specVersion)
+    const spread = this.#spreadFor(wants)
     const failures = this.#input.failures.of(this.#rooms, serviceId, specVersion, this.#input.now)
-    const walk = new Walk(spread, this.#rooms, serviceId, failures)
+    const { maxReplicas } = wants
+    const walk = new Walk(spread, this.#rooms, { serviceId, maxReplicas, failures })
     let reason: string | undefined
     let left = tasks.size
     for (const task of tasks.values()) {
@@ -98,7 +100,7 @@ class Turn {
         this.#wait(task, reason)
         continue
       }
-      this.#assign(task, serviceId, spread.wants, ranked.room, spread.losers(walk.full), ranked.own)
+      this.#assign(task, serviceId, wants, ranked.room, spread.losers(walk.full), ranked.own)
       if (left > 0) walk.took(ranked)
     }
     walk.end()

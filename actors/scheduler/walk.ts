@@ -17,6 +17,14 @@ interface Ranked {
   own: number
 }
 
+export interface Walker {
+  readonly serviceId: string
+  /** Tasks per node; 0 for no limit. */
+  readonly maxReplicas: number
+  /** How often the service failed where, as far as that counts. */
+  readonly failures: ReadonlyMap<Room, number>
+}
+
 const ranksBefore = (a: Ranked, b: Ranked): boolean => {
   if (a.failures !== b.failures) return a.failures < b.failures
   if (a.own !== b.own) return a.own < b.own
@@ -38,10 +46,9 @@ export class Walk {
   /** Nodes that have as many of the service's tasks as it allows. */
   full = 0
 
-  /** `failures`: how often it failed where, as far as that counts. */
-  constructor(spread: Spread, rooms: Rooms, serviceId: string, failures: ReadonlyMap<Room, number>) {
+  /** The spread may be other services' too, so what is only this one's is said beside it. */
+  constructor(spread: Spread, rooms: Rooms, { serviceId, maxReplicas, failures }: Walker) {
     this.#spread = spread
-    const { maxReplicas } = spread.wants
     this.#most = maxReplicas === 0 ? Number.POSITIVE_INFINITY : maxReplicas
     for (const [room, { wanted }] of rooms.sharesOf(serviceId)) {
       if (wanted === 0) continue

@@ -141,6 +141,17 @@ test("SC-19 max replicas per node caps, and says so", () => {
   expect(patches.at(-1)?.Status?.Err).toContain("max replicas per node limit exceed")
 })
 
+test("SC-19 max replicas per node is each service's own, also among those that want the same otherwise", () => {
+  const book = nodes(2)
+  book.service("many")
+  book.service("few", { TaskTemplate: { Placement: { MaxReplicas: 1 } } })
+  book.tasks("many", 4)
+  book.tasks("few", 3)
+  const placed = run(book).flatMap(({ id, NodeID }) => (NodeID === undefined ? [] : id.replace(/\d+$/, "")))
+  expect(placed.filter((id) => id.startsWith("few"))).toHaveLength(2)
+  expect(placed.filter((id) => id.startsWith("many"))).toHaveLength(4)
+})
+
 test("SC-07 SC-08 preferences divide evenly between label values, then between nodes", () => {
   const book = new Book().cluster()
   const at = (id: string, dc: string) =>
