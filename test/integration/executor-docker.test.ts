@@ -290,6 +290,18 @@ describe("overlays on one Engine", () => {
     expect(ids).not.toContain(old.id)
     await bench.run((executor) => executor.removeNetwork(newer.id))
   })
+
+  test("take over the addresses of a removed overlay as soon as its last container is gone", async () => {
+    const old = plan()
+    const networkId = await bench.run((executor) => executor.ensureNetwork(old))
+    const last = await bench.start("sleep 1000", { Networks: [{ networkId, endpoint: {} }] })
+    const newer = { ...plan(), subnets: old.subnets }
+    expect((await bench.refusal((executor) => executor.ensureNetwork(newer))).temporary).toBe(true)
+    await bench.run((executor) => executor.remove(last))
+    await bench.run((executor) => executor.ensureNetwork(newer))
+    expect(await bench.run((executor) => executor.listNetworks)).not.toContain(old.id)
+    await bench.run((executor) => executor.removeNetwork(newer.id))
+  })
 })
 
 describe("images", () => {

@@ -10,7 +10,7 @@ import { understand } from "#actors/drivers/engine/understand.ts"
 import { ExecutorError } from "#actors/drivers/executor.ts"
 import { bridgeName } from "#actors/drivers/kernel/names.ts"
 import { networkLabel } from "#actors/drivers/labels.ts"
-import { parseSubnet, showSubnet } from "#actors/network/ip.ts"
+import { overlap, parseSubnet, showSubnet } from "#actors/network/ip.ts"
 import { manualRange } from "#actors/network/manual-range.ts"
 import { mtuOf, mtuOption, type NetworkPlan } from "#actors/network/plan.ts"
 
@@ -130,9 +130,16 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
       )
       if (!isGone) return network.Id
     }
-    // Left over from an overlay of this name that was removed and made anew.
-    for (const network of there.filter(({ Name }) => Name === plan.name)) {
-      if (idOf(network) !== plan.id) yield* Effect.catchIf(removeUnused(network), isInUse, () => Effect.void)
+    // Left over from an overlay that was removed, and whose name or addresses this one was given. The Engine can have
+    // names twice, but no address: this network waits for the last container of the other one.
+    for (const network of there.filter((network) => idOf(network) !== plan.id)) {
+      const mustGo = overlaps(network, plan)
+      if (!mustGo && network.Name !== plan.name) continue
+      yield* Effect.catchIf(
+        removeUnused(network),
+        (error) => isInUse(error) && !mustGo,
+        () => Effect.void
+      )
     }
     const made = yield* make(plan, plan.name).pipe(
       // Somebody else's network of that name is left alone. Names must differ, because the Engine, though told an id,
@@ -175,6 +182,12 @@ const hasGateways = (network: EngineNetwork, plan: NetworkPlan): boolean => {
 const hasSubnets = (network: EngineNetwork, plan: NetworkPlan): boolean => {
   const actual = (network.IPAM?.Config ?? []).map(({ Subnet }) => Subnet ?? "")
   return plan.subnets.every(({ subnet }) => actual.includes(subnet))
+}
+
+const overlaps = (network: EngineNetwork, plan: NetworkPlan): boolean => {
+  const actual = (network.IPAM?.Config ?? []).flatMap(({ Subnet }) => parseSubnet(Subnet ?? "") ?? [])
+  const planned = plan.subnets.flatMap(({ subnet }) => parseSubnet(subnet) ?? [])
+  return actual.some((one) => planned.some((other) => overlap(one, other)))
 }
 
 const inUse = (network: EngineNetwork, why: string) =>
