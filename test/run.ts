@@ -8,6 +8,7 @@ import { readdirSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
+import { removeLeftBehind } from "#test/support/cluster.ts"
 
 const root = dirname(fileURLToPath(import.meta.url))
 
@@ -103,6 +104,7 @@ function failuresIn(text: string): ReadonlyArray<string> {
   return [...failures.values()]
 }
 
+await removeLeftBehind()
 const wanted = process.argv.slice(2)
 const total = { passed: 0, failed: 0, skipped: 0 }
 const lines: Array<string> = []

@@ -62,8 +62,13 @@ export async function kill(machine: Machine): Promise<void> {
 
 /** Ends everything of a machine and removes every trace of it, however far its start came. */
 export async function remove(machine: Machine): Promise<void> {
-  const { name, nodePid, enginePid } = machine
+  const { name } = machine
   thaw(machine)
+  // What was written down before the host was started anew is not the lab's any more.
+  const there = pidsOf(machine)
+  const [nodePid = 0, enginePid = 0] = [machine.nodePid, machine.enginePid].map((pid) =>
+    there.includes(pid) ? pid : 0
+  )
   await end(nodePid, 15)
   if (isAlive(enginePid)) removeContainers(name)
   await end(enginePid, 15)

@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer"
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
-import { closeSync, openSync, readFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import http from "node:http"
 import { tmpdir } from "node:os"
@@ -14,7 +14,12 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { firewallTable, namesTable, vipTable } from "#actors/drivers/kernel/names.ts"
-import { isAlive, signalProcess } from "#actors/drivers/machine/process-identity.ts"
+import {
+  identityOf,
+  isAlive,
+  type ProcessIdentity,
+  signalProcess
+} from "#actors/drivers/machine/process-identity.ts"
 import { type CliOptions, type CliResult, docker } from "#test/support/docker-cli.ts"
 import { cleanUp, dockerHost as defaultDockerHost, engine, eventually } from "#test/support/engine.ts"
 import { mustFit } from "#test/support/openapi/complain.ts"
@@ -53,6 +58,30 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     throw error
   }
   return cluster
+}
+
+/** Beside a daemon: the process that tries it, and the daemon itself. */
+interface Owner {
+  readonly test?: ProcessIdentity | undefined
+  readonly daemon?: ProcessIdentity | undefined
+}
+const ownerFile = "owner.json"
+
+/** Ends and removes clusters of test runs that were killed, so that what they hold is in nobody's way. */
+export async function removeLeftBehind(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const folder = join(tmpdir(), name)
+    let owner: Owner
+    try {
+      owner = JSON.parse(readFileSync(join(folder, ownerFile), "utf8"))
+    } catch {
+      continue
+    }
+    if (owner.test !== undefined && isAlive(owner.test)) continue
+    if (owner.daemon !== undefined) signalProcess(owner.daemon, "SIGKILL")
+    await new Cluster(folder, {}).cleanUp()
+    console.log(`removed ${folder}, which an earlier run left behind`)
+  }
 }
 
 export class Cluster {
@@ -263,6 +292,8 @@ export class Cluster {
     const child = spawn(command, words, { cwd: repository, stdio: ["ignore", log, log] })
     closeSync(log)
     this.#child = child
+    const owner: Owner = { test: identityOf(process.pid), daemon: identityOf(child.pid ?? 0) }
+    writeFileSync(join(this.folder, ownerFile), JSON.stringify(owner))
     child.once("exit", () => {
       if (this.#child === child) console.error(`The daemon ended by itself:\n${this.#lastWords()}`)
     })
