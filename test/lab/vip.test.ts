@@ -11,7 +11,7 @@ setDefaultTimeout(90_000)
 
 const { machines, machine, door, on, containerOn, inside, open, close } = await ownLab("tv", "10.80.0")
 const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
-const { engineOf } = await import("#test/lab/machines.ts")
+const { engineOf, subnet } = await import("#test/lab/machines.ts")
 const { startAgain } = await import("#test/lab/raise.ts")
 const { signal, isAlive } = await import("#test/lab/processes.ts")
 
@@ -26,7 +26,7 @@ chmod +x /www/cgi-bin/who; httpd -p 8080 -h /www; while :; do sleep 1 & wait; do
 const published = 18080
 let front = ""
 /** The lab's own address in its network. */
-const outside = "10.80.0.1"
+const outside = `${subnet}.1`
 const get = (address: string): string => `timeout 3 wget -qO- http://${address}:8080/name`
 
 interface View {

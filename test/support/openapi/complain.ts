@@ -66,6 +66,7 @@ const answeredWithId = new Set(["/configs/create", "/secrets/create"])
 /** What the Engine itself answers and its files have forgotten: recorded answers of it have these. */
 const forgotten = [
   /\.Status: PortStatus is not known$/,
+  /^GET \/networks 200\[\d+\]: Containers is not known$/,
   /^GET \/services\S* 200\S*: PreviousSpec is not known$/,
   /\.NetworksAttachments\[\d+\]\.Network: \w+ is not known$/,
   /\.UpdateStatus\.State: expected .*, found "rollback_\w+"$/
