@@ -237,14 +237,10 @@ export function differenceOf(before: Goal, after: Goal): Assignment | undefined 
     const known = before.tasks.get(id)
     if (known === undefined || !isSameTask(known, task)) tasks.push(task)
   }
-  const networks = [...after.networks].flatMap(([id, network]) =>
-    equal(before.networks.get(id), network) ? [] : [network]
-  )
+  const networks = changed(before.networks, after.networks)
   const secrets = newcomers(before.secrets, after.secrets)
   const configs = newcomers(before.configs, after.configs)
-  const volumes = [...after.volumes].flatMap(([id, volume]) =>
-    equal(before.volumes.get(id), volume) ? [] : [volume]
-  )
+  const volumes = changed(before.volumes, after.volumes)
   const removed = leavers(before.tasks, after.tasks)
   const dropped = [
     ...leavers(before.networks, after.networks),
@@ -254,8 +250,8 @@ export function differenceOf(before: Goal, after: Goal): Assignment | undefined 
   ]
   const news = tasks.length + networks.length + secrets.length + configs.length + volumes.length
   if (news + removed.length + dropped.length === 0) return undefined
-  const changed = { complete: false, tasks, removed, networks, secrets, configs, dropped }
-  return volumes.length === 0 ? changed : { ...changed, volumes }
+  const difference = { complete: false, tasks, removed, networks, secrets, configs, dropped }
+  return volumes.length === 0 ? difference : { ...difference, volumes }
 }
 
 /** What a node reported of a task is no news to it. */
@@ -268,6 +264,9 @@ function isSameTask(a: AssignedTask, b: AssignedTask): boolean {
 /** Files keep their content as long as they have their id, so one that is known is not sent again. */
 const newcomers = <T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): ReadonlyArray<T> =>
   [...after].filter(([id]) => !before.has(id)).map(([, value]) => value)
+
+const changed = <T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): ReadonlyArray<T> =>
+  [...after].flatMap(([id, value]) => (equal(before.get(id), value) ? [] : [value]))
 
 const leavers = (before: ReadonlyMap<string, unknown>, after: ReadonlyMap<string, unknown>) =>
   [...before.keys()].filter((id) => !after.has(id))

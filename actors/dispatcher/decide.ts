@@ -119,7 +119,6 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
         held: nothing,
         told: toldNothing
       })
-      state.leaving.opened(message.nodeId)
       state.lost.add(message.nodeId)
       state.heard.set(message.nodeId, moment.now)
       return flush(state, moment)
@@ -329,13 +328,9 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
   state.dirty.clear()
   state.leaving.toldAll()
   for (const wanted of state.provisions.takeWanted()) actions.push({ _tag: "Provide", ...wanted })
-  if (state.leaving.isFree(moment.now)) {
-    const next = flush(state, moment)
-    return stay(next.state, ...actions, ...next.actions)
-  }
-  const { nextDeadline } = state.leaving
-  if (nextDeadline !== undefined) {
-    const waitMs = Math.max(0, nextDeadline - moment.now)
+  const due = state.leaving.nextDue
+  if (due !== undefined) {
+    const waitMs = Math.max(0, due - moment.now)
     actions.push(later("leaving", waitMs, { _tag: "Flush" } satisfies DispatcherMessage))
   }
   return stay(state, ...actions)

@@ -69,12 +69,6 @@ export class Leaving {
     return isAsked
   }
 
-  /** The node has another session: what it confirmed in the one before says nothing of this one. */
-  opened(nodeId: string): void {
-    for (const { waits } of this.#tasks.values())
-      if (waits.has(nodeId)) waits.set(nodeId, Number.POSITIVE_INFINITY)
-  }
-
   /** The node has carried out everything up to `seq`; one that is gone, everything. */
   confirmed(nodeId: string, seq = Number.POSITIVE_INFINITY): void {
     for (const { waits } of this.#tasks.values()) {
@@ -87,32 +81,27 @@ export class Leaving {
     this.#fresh.clear()
   }
 
-  #isFree(id: string, { waits, until }: Leaver, now: number): boolean {
-    return !this.#fresh.has(id) && (waits.size === 0 || now >= until)
-  }
-
-  isFree(now: number): boolean {
-    return [...this.#tasks].some(([id, leaver]) => this.#isFree(id, leaver, now))
-  }
-
   /** The nodes of those tasks for which nobody, or nobody in time, is waited any more: these are told now. */
   takeFree(now: number): ReadonlySet<string> {
     const nodes = new Set<string>()
     for (const [id, leaver] of this.#tasks) {
-      if (!this.#isFree(id, leaver, now)) continue
+      if (this.#fresh.has(id) || now < dueOf(leaver)) continue
       this.#tasks.delete(id)
       nodes.add(leaver.nodeId)
     }
     return nodes
   }
 
-  /** When the first of them has waited long enough. */
-  get nextDeadline(): number | undefined {
+  /** When the first of them is to be told, by what is known now. */
+  get nextDue(): number | undefined {
     let next: number | undefined
-    for (const { until } of this.#tasks.values()) next = Math.min(next ?? until, until)
+    for (const leaver of this.#tasks.values())
+      next = Math.min(next ?? Number.POSITIVE_INFINITY, dueOf(leaver))
     return next
   }
 }
+
+const dueOf = ({ waits, until }: Leaver): number => (waits.size === 0 ? Number.NEGATIVE_INFINITY : until)
 
 /** It runs on networks, and is not wanted any more. */
 const isLeaving = (task: Task): task is Task & { readonly NodeID: string } =>

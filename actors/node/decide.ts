@@ -256,14 +256,10 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return message.session === state.session ? lose(state, message.reason, moment) : stay(state)
     case "Lost":
       return state.suspect ? lose(state, "heartbeat failure", moment) : stay(state)
-    case "Routed": {
-      const { session, seq } = message
-      if (session !== state.session) return stay(state)
-      return stay(state, toDispatcher({ _tag: "Routed", nodeId: state.id, session, seq }))
-    }
+    // The dispatcher knows which session is the newest.
+    case "Routed":
     case "Resync":
-      if (message.session !== state.session) return stay(state)
-      return stay(state, toDispatcher({ _tag: "Resync", nodeId: state.id, session: message.session }))
+      return stay(state, toDispatcher({ ...message, nodeId: state.id }))
     case "Renew":
       return renew(state, message, moment)
     case "Certify":
