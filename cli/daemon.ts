@@ -42,6 +42,7 @@ import { VolumePlugins, type VolumePluginsService } from "#actors/drivers/volume
 import { makeApp } from "#actors/gateway/app.ts"
 import type { Membership, MembershipControl, Whereabouts } from "#actors/gateway/gateway.ts"
 import { openGateway } from "#actors/gateway/open.ts"
+import { type HistoryKeeper, keepChanges } from "#actors/history/keeper.ts"
 import { ledgerMetrics } from "#actors/ledger/metrics.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
@@ -397,6 +398,13 @@ const serveMember = Effect.fnUntraced(function* (
     ),
     (started) => Effect.sync(() => started?.stop())
   )
+  const changes =
+    manager &&
+    (yield* keepChanges({
+      ledger: manager.ledger,
+      dataDir: options.dataDir,
+      unlockKey: () => bytesOf(lives.keyring.unlockKey)
+    }))
   const history =
     manager &&
     (yield* keepHistory({
@@ -466,6 +474,7 @@ const serveMember = Effect.fnUntraced(function* (
     root: () => manager?.ledger.read.cluster()?.Roots?.ca.certificate ?? credentials.held().membership.root,
     manager,
     history,
+    changes,
     system,
     executor,
     whereabouts: () => whereaboutsOf(options, credentials.held()),
@@ -675,6 +684,7 @@ interface Parts {
   /** Absent on a worker. */
   readonly manager: { readonly ledger: LedgerService; readonly nats: ManagerNats } | undefined
   readonly history: History | undefined
+  readonly changes: HistoryKeeper | undefined
   readonly system: System["Service"]
   readonly executor: ExecutorService
   readonly whereabouts: () => Whereabouts
@@ -719,6 +729,7 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     executor,
     ledger: () => manager?.ledger,
     history: () => parts.history,
+    changes: () => parts.changes,
     membership: () => (manager ? "active/manager" : "active/worker"),
     whereabouts: parts.whereabouts,
     system,
@@ -734,7 +745,10 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     cluster: clusterId,
     nodeId,
     version: packageJson.version,
-    fetch: (request) => app.fetch(request),
+    fetch: (request) =>
+      doors.history.owns(request.method, new URL(request.url).pathname)
+        ? doors.history.fetch(request)
+        : app.fetch(request),
     host: makeLiveHost()
   })
   return doors

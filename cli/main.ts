@@ -8,6 +8,7 @@ import { autoscale } from "#cli/commands/autoscale.ts"
 import { backup, restore } from "#cli/commands/backup.ts"
 import { dashboard } from "#cli/commands/dashboard.ts"
 import { doctor } from "#cli/commands/doctor.ts"
+import { history } from "#cli/commands/history.ts"
 import { httpToken } from "#cli/commands/http-token.ts"
 import { log } from "#cli/commands/log.ts"
 import { logs } from "#cli/commands/logs.ts"
@@ -41,6 +42,7 @@ const troupe = Command.make("troupe").pipe(
     status,
     top,
     why,
+    history,
     autoscale,
     alerts,
     tree,

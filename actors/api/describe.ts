@@ -16,7 +16,7 @@ export function describe(changeSet: ChangeSet, last: Sequence): ReadonlyArray<Cl
   let previous = last
   return changes.map((change, at) => {
     const sequence = { index, position: after + at + 1, of }
-    const event = describeChange(change, sequence, previous, time)
+    const event = { ...describeChange(change, sequence, previous, time), ...changeSet.origin }
     previous = sequence
     return event
   })

@@ -52,7 +52,10 @@ export const ClusterEvent = Schema.Struct({
   /** As it is now; at removal as it was. */
   object: Facts,
   /** What of `object` was different before; only in updates. */
-  before: optional(Facts)
+  before: optional(Facts),
+  /** Who asked for it, and why; absent where it is not known. */
+  who: optional(text),
+  why: optional(text)
 })
 export type ClusterEvent = typeof ClusterEvent.Type
 

@@ -54,6 +54,16 @@ const Revision = Schema.Struct({
   registryAuthFrom: optional(Schema.Literals(["spec", "previous-spec"]))
 })
 
+const Catching = Schema.Struct({
+  Object: optional(text),
+  kind: optional(text),
+  tasks: optional(Schema.Boolean),
+  since: optional(text),
+  until: optional(text),
+  after: optional(text),
+  limit: optional(Schema.Int)
+})
+
 const query = (parameters: Readonly<Record<string, string | undefined>>): string => {
   const given = new URLSearchParams()
   for (const name in parameters) {
@@ -128,7 +138,19 @@ export const endpoints: ReadonlyArray<Endpoint> = [
   { resource: "task", verb: "list", translate: list("/tasks") },
   { resource: "task", verb: "inspect", translate: inspect("/tasks") },
   { resource: "node", verb: "list", translate: list("/nodes") },
-  { resource: "node", verb: "inspect", translate: inspect("/nodes") }
+  { resource: "node", verb: "inspect", translate: inspect("/nodes") },
+  {
+    resource: "history",
+    verb: "list",
+    translate: taking(Catching, ({ Object: name, tasks, limit, ...rest }) => ({
+      method: "GET",
+      path: `/history${name === undefined ? "" : `/${segment(name)}`}${query({
+        ...rest,
+        tasks: tasks === undefined ? undefined : String(tasks),
+        limit: limit === undefined ? undefined : String(limit)
+      })}`
+    }))
+  }
 ]
 
 /** The part of a list that was asked for, in the order of ids. */

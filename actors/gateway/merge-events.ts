@@ -16,6 +16,8 @@ import type { EventQuery } from "#actors/gateway/parse-events.ts"
 export interface MergeOptions {
   readonly link: EngineLink
   readonly feed: EventFeed
+  /** Our events of before, oldest first, where the query asks for some; nothing may happen between this and the start. */
+  readonly past: ReadonlyArray<EngineEvent>
   readonly hidden: HiddenNetworks
   readonly query: EventQuery
   /** The request's own path and query, which the Engine is asked with. */
@@ -73,7 +75,7 @@ function run(options: MergeOptions, controller: ReadableStreamDefaultController<
   }
 
   // Ours from the past, until the Engine's past has gone by.
-  const waiting: Array<EngineEvent> = replayed(feed, query)
+  const waiting: Array<EngineEvent> = replayed(options.past, query)
   const flush = (upToNano: number): void => {
     while (waiting[0] !== undefined && waiting[0].timeNano <= upToNano) {
       send(JSON.stringify(waiting.shift()))
@@ -193,10 +195,11 @@ function run(options: MergeOptions, controller: ReadableStreamDefaultController<
   return stop
 }
 
-function replayed(feed: EventFeed, { sinceMs, untilMs, filters }: EventQuery): Array<EngineEvent> {
-  // The Engine gives its past only to who names a time.
-  if (sinceMs === undefined && untilMs === undefined) return []
-  return feed.past().filter((event) => {
+function replayed(
+  past: ReadonlyArray<EngineEvent>,
+  { sinceMs, untilMs, filters }: EventQuery
+): Array<EngineEvent> {
+  return past.filter((event) => {
     const ms = event.timeNano / 1_000_000
     return ms >= (sinceMs ?? 0) && ms <= (untilMs ?? Number.POSITIVE_INFINITY) && matchEvent(event, filters)
   })

@@ -18,9 +18,11 @@ import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
+import type { RouteSet } from "#actors/gateway/listener.ts"
 import { alertRoutes } from "#actors/gateway/routes/alerts.ts"
 import { autoscaleRoutes } from "#actors/gateway/routes/autoscale.ts"
 import { backupRoutes } from "#actors/gateway/routes/backup.ts"
+import { changeRoutes } from "#actors/gateway/routes/changes.ts"
 import { historyRoutes } from "#actors/gateway/routes/history.ts"
 import { logRoutes } from "#actors/gateway/routes/logs.ts"
 import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
@@ -28,6 +30,7 @@ import { nodeNetworkRoutes } from "#actors/gateway/routes/node-network.ts"
 import { raftRoutes } from "#actors/gateway/routes/raft.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
 import { type CannotListen, type Doors, serveGateway } from "#actors/gateway/server.ts"
+import type { HistoryKeeper } from "#actors/history/keeper.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import type { History } from "#actors/meter/history.ts"
 import type { SystemService } from "#runtime/system.ts"
@@ -51,6 +54,8 @@ export interface OpenOptions
   readonly ledger: () => LedgerService | undefined
   /** What was measured; `undefined` as long as this node is no manager. */
   readonly history?: () => History | undefined
+  /** What happened; `undefined` as long as this node is no manager. */
+  readonly changes?: () => HistoryKeeper | undefined
   readonly membership: NonNullable<AppOptions["membership"]>
   readonly system: Pick<SystemService, "ask" | "tell" | "metrics" | "trees" | "restart">
   /** What browsers are given; see `dashboard/pages.ts`. */
@@ -62,7 +67,11 @@ export interface OpenOptions
 /** Serves until the scope closes. The link is handed out for whoever else wants to ask the Engine. */
 export const openGateway = Effect.fn("gateway.open")(function* (
   options: OpenOptions
-): Effect.fn.Return<Doors & { readonly link: EngineLink }, CannotListen | HttpTokenError, Scope.Scope> {
+): Effect.fn.Return<
+  Doors & { readonly link: EngineLink; readonly history: RouteSet },
+  CannotListen | HttpTokenError,
+  Scope.Scope
+> {
   const { nodeId, ledger, membership, clock, executor, system, whereabouts } = options
   const link = yield* connectEngine(options.engine)
   const headers = (): Record<string, string> => answerHeaders(link)
@@ -100,6 +109,8 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   const attachments = makeAttachments({ nodeId, fresh: options.fresh, engine: link, system })
   yield* Effect.forkScoped(attachments.tend)
 
+  const changes = options.changes ?? (() => undefined)
+  const history = changeRoutes({ gateway, changes, headers, stopping: stopping.signal })
   let url: string | undefined
   const doors = yield* serveGateway({
     ...(options.socket === undefined ? {} : { socket: options.socket }),
@@ -113,7 +124,8 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     engineVersion: link.apiVersion,
     headers,
     routes: [
-      systemRoutes({ gateway, link, feed, version: options.version, stopping: stopping.signal }),
+      systemRoutes({ gateway, link, feed, changes, version: options.version, stopping: stopping.signal }),
+      history,
       logRoutes({ gateway, system, headers }),
       alertRoutes({ gateway, system, headers }),
       autoscaleRoutes({ gateway, system, headers }),
@@ -139,7 +151,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     onStop: () => stopping.abort()
   })
   url = doors.url
-  return { ...doors, link }
+  return { ...doors, link, history }
 })
 
 /** Of a manager without a ledger. */

@@ -49,7 +49,7 @@ export class Machine implements StateMachine {
     if (entry.command.type === "ledger.digest") this.#compare(proposer, entry.command)
     const result = apply(this.tables, index, entry)
     this.recent.keep(proposer, boot, seq, result)
-    this.#announce()
+    this.#tell({ ...this.tables.takeChanges(), origin: { who: entry.who, why: entry.why } })
     return result
   }
 
@@ -122,10 +122,6 @@ export class Machine implements StateMachine {
       `The managers' states differ, and no half of them agrees so far: ${at} here, told were ${others}. ` +
         "Where it stays so, back up, find out with 'troupe log' who is wrong, and remove that manager"
     )
-  }
-
-  #announce(): void {
-    this.#tell(this.tables.takeChanges())
   }
 
   #tell(changes: ChangeSet, listeners: Iterable<(changes: ChangeSet) => void> = this.#listeners): void {

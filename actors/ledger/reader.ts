@@ -84,6 +84,8 @@ export interface ChangeSet {
   readonly index: number
   readonly time: number
   readonly changes: ReadonlyArray<Change>
+  /** Who asked for the entry, and why. Absent where the changes came with a snapshot. */
+  readonly origin?: { readonly who: string; readonly why: string }
   /** Where these are some of the `of` changes up to `index`: so many were told before. */
   readonly part?: { readonly after: number; readonly of: number }
 }

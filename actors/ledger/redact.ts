@@ -11,7 +11,8 @@ const sensitive = /token|auth|passw|private|credential|seed|unlock|key$|keys$|^d
 const harmless = /public/i
 const sensitiveVariable = /passw|secret|token|key|auth|cred/i
 
-const isSensitive = (name: string): boolean => sensitive.test(name) && !harmless.test(name)
+/** Whether a field or label of this name holds something that opens something. */
+export const isSensitive = (name: string): boolean => sensitive.test(name) && !harmless.test(name)
 
 /** A copy in which no text or number is left under a sensitive name, however deep. */
 export function redact(value: unknown, name = "", hidden = false): unknown {

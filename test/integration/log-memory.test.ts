@@ -164,3 +164,95 @@ test("troupe logs --follow outlives the daemon, and shows no line twice", async 
     child.kill("SIGKILL")
   }
 })
+
+interface ChangeJson {
+  readonly Sequence: string
+  readonly Kind: string
+  readonly Action: string
+  readonly ID: string
+  readonly Who: string
+  readonly Why: string
+  readonly Changed: ReadonlyArray<{
+    readonly Field: string
+    readonly Before?: unknown
+    readonly After?: unknown
+  }>
+}
+
+test("troupe history tells who changed what and why, of what is gone and of before a start, and a follower goes on from where it was", async () => {
+  const troupe = (...args: ReadonlyArray<string>) =>
+    cluster.troupeAnywhere("history", "--socket", cluster.socket, ...args)
+  const changes = async (...args: ReadonlyArray<string>): Promise<ReadonlyArray<ChangeJson>> =>
+    (await troupe("--json", ...args))
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line))
+  const watching = new AbortController()
+  let stream = ""
+  const listen = async (lastSeen: string): Promise<void> => {
+    const answer = await fetch("http://docker/history?follow=1&kind=config", {
+      unix: cluster.socket,
+      headers: { "Last-Event-ID": lastSeen },
+      signal: watching.signal
+    })
+    if (answer.status !== 200) throw new Error(`${answer.status}: ${await answer.text()}`)
+    const decoder = new TextDecoder()
+    for await (const part of answer.body as ReadableStream<Uint8Array>) stream += decoder.decode(part)
+  }
+  const config = (name: string) => cluster.api("POST", "/configs/create", { Name: name, Data: "YQ==" })
+  const heard = () => [...stream.matchAll(/"Name":"(told-\d)"/g)].map(([, name]) => name)
+
+  const id = await create("storied", "exec sleep 1000")
+  await cluster.must("service", "scale", "--detach", "storied=2")
+  await cluster.must("service", "rm", "storied")
+  await config("told-0")
+  const [told] = await changes("told-0")
+  const before = { service: await changes("storied"), events: "" }
+  const events = async () =>
+    (await cluster.docker("events", "--since", "1h", "--until", "0s", "--filter", "type=service")).text
+      .split("\n")
+      .filter((line) => line.includes("storied"))
+  const eventsBefore = await events()
+  expect(eventsBefore.length).toBeGreaterThanOrEqual(3)
+  await cluster.kill9()
+  await cluster.restart()
+
+  const service = await changes("storied")
+  expect(service).toEqual([...before.service])
+  expect(service.map(({ Action }) => Action)).toEqual([
+    "create",
+    ...service.slice(2).map(() => "update"),
+    "remove"
+  ])
+  const scaled = service.find(({ Changed }) =>
+    Changed.some(({ Field }) => Field === "Spec.Mode.Replicated.Replicas")
+  )
+  expect(scaled).toMatchObject({
+    Who: "local",
+    Why: expect.stringMatching(/^POST \/services\/\w{25}\/update$/),
+    Changed: expect.arrayContaining([{ Field: "Spec.Mode.Replicated.Replicas", Before: 1, After: 2 }])
+  })
+  expect(await events()).toEqual(eventsBefore)
+  expect((await changes("--kind", "task", id.slice(0, 12))).map(({ ID }) => ID)).toContain(id)
+  expect((await changes("--tasks", service[0]?.ID ?? "")).some(({ ID }) => ID === id)).toBe(true)
+  expect(await troupe("storied")).toMatch(
+    /service storied changed {3}by local: POST .*\n {4}Spec\.Mode\.Replicated\.Replicas: 1 → 2\n/
+  )
+  await expect(troupe("never-was")).rejects.toThrow("no object is or was called never-was")
+  await expect(troupe("--kind", "pod", "storied")).rejects.toThrow("invalid kind pod: expected service")
+
+  // Who knew the last change of before the start is told all that came after it, and of nothing twice.
+  await config("told-1")
+  const following = listen(told?.Sequence ?? "").catch(() => {})
+  try {
+    await eventually(() => heard().length === 1, "what came meanwhile is told")
+    await config("told-2")
+    await eventually(() => heard().length === 2, "what comes is told")
+    expect(heard()).toEqual(["told-1", "told-2"])
+  } finally {
+    watching.abort()
+    await following
+  }
+  const answer = await cluster.api("GET", "/history?after=0.1")
+  expect(answer.status).toBe(410)
+})

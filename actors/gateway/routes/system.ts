@@ -5,6 +5,7 @@ import { normaliseArchitecture } from "#actors/drivers/engine/translate.ts"
 import { answerHeaders, pingHeaders } from "#actors/gateway/answer-headers.ts"
 import type { EngineLink } from "#actors/gateway/engine-client-live.ts"
 import type { EventFeed } from "#actors/gateway/event-feed.ts"
+import { eventsOf } from "#actors/gateway/events-of-history.ts"
 import type { Gateway } from "#actors/gateway/gateway.ts"
 import { makeHiddenNetworks } from "#actors/gateway/hidden-networks.ts"
 import type { RouteSet } from "#actors/gateway/listener.ts"
@@ -19,12 +20,15 @@ import {
   swarmBlock,
   versionBlock
 } from "#actors/gateway/shape/info.ts"
+import type { HistoryKeeper } from "#actors/history/keeper.ts"
 import { runtimeName } from "#runtime/platform.ts"
 
 export interface SystemRoutesOptions {
   readonly gateway: SwarmSource & Pick<Gateway, "clock">
   readonly link: EngineLink
   readonly feed: EventFeed
+  /** See `OpenOptions.changes`. */
+  readonly changes: () => HistoryKeeper | undefined
   /** Ours, for `/version`. */
   readonly version: string
   /** Ends streams of events when the gateway stops. */
@@ -84,9 +88,11 @@ export function systemRoutes(options: SystemRoutesOptions): RouteSet {
           toResponse(problem(status, messageOf(body)), headers())
         ).pipe(Effect.catch(({ message }) => Effect.succeed(toResponse(problem(503, message), headers()))))
       }
+      const asksForPast = query.sinceMs !== undefined || query.untilMs !== undefined
+      const past = asksForPast ? yield* pastOf(options) : []
       const { clock } = gateway
       const { stopping } = options
-      return new Response(mergeEvents({ link, feed, hidden, query, url, first, clock, stopping }), {
+      return new Response(mergeEvents({ link, feed, past, hidden, query, url, first, clock, stopping }), {
         headers: { ...headers(), "Content-Type": "application/json" }
       })
     })
@@ -102,6 +108,14 @@ export function systemRoutes(options: SystemRoutesOptions): RouteSet {
     }
   }
 }
+
+/** A manager knows also what was before its process began. */
+const pastOf = Effect.fnUntraced(function* ({ changes, feed }: SystemRoutesOptions) {
+  const kept = changes()
+  if (kept === undefined) return feed.past()
+  yield* kept.earlier
+  return eventsOf(kept.journal)
+})
 
 const messageOf = (body: unknown): string => {
   if (typeof body === "string") return body.trim()
