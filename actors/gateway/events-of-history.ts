@@ -34,9 +34,8 @@ function toEvent({ Kind, Action, ID, Name, Changed }: HistoryRecord, ms: number)
   const attributes: Record<string, string> = { name: Name }
   const changeOf = (field: string): ChangedField | undefined => Changed.find(({ Field }) => Field === field)
   for (const [field, attribute] of told[Kind] ?? []) {
-    const change = changeOf(field)
-    if (change === undefined) continue
-    Object.assign(attributes, step(attribute, attribute === "leader" ? leading(change, changeOf) : change))
+    const change = attribute === "leader" ? leading(changeOf) : changeOf(field)
+    if (change !== undefined) Object.assign(attributes, step(attribute, change))
   }
   return {
     Type: Kind as EngineEvent["Type"],
@@ -49,19 +48,13 @@ function toEvent({ Kind, Action, ID, Name, Changed }: HistoryRecord, ms: number)
 }
 
 /** A manager that does not lead does not say so; a node that is no manager has no address as one either. */
-function leading(
-  { Field, Before, After }: ChangedField,
-  changeOf: (field: string) => ChangedField | undefined
-): ChangedField {
-  const address = changeOf("ManagerStatus.Addr")
-  const [wasManager, isManager] = [
-    address === undefined || "Before" in address,
-    address === undefined || "After" in address
-  ]
+function leading(changeOf: (field: string) => ChangedField | undefined): ChangedField | undefined {
+  const [address, leader] = [changeOf("ManagerStatus.Addr"), changeOf("ManagerStatus.Leader")]
+  if (address === undefined && leader === undefined) return undefined
   return {
-    Field,
-    ...(wasManager && { Before: Before === true }),
-    ...(isManager && { After: After === true })
+    Field: "ManagerStatus.Leader",
+    ...((address === undefined || "Before" in address) && { Before: leader?.Before === true }),
+    ...((address === undefined || "After" in address) && { After: leader?.After === true })
   }
 }
 

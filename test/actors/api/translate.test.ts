@@ -39,6 +39,13 @@ test("an update is what an inspection answered, with another spec", () => {
   ).toBe("/services/s/update?version=1&rollback=previous")
 })
 
+test("the history of an object, and what came after a change", () => {
+  expect(translate("history.list", { Object: "web", tasks: true, after: "812.1", limit: 5 }).path).toBe(
+    "/history/web?after=812.1&tasks=true&limit=5"
+  )
+  expect(translate("history.list", "").path).toBe("/history")
+})
+
 test("an id cannot lead to another path", () => {
   expect(translate("service.remove", { ID: "../nodes/n1?force=1" }).path).toBe(
     "/services/..%2Fnodes%2Fn1%3Fforce%3D1"

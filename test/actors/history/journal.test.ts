@@ -2,10 +2,11 @@
 import { expect, test } from "bun:test"
 import { translate } from "#actors/gateway/events.ts"
 import { eventsOf } from "#actors/gateway/events-of-history.ts"
-import { comparePlaces, type HistoryRecord, type Place } from "#actors/history/describe.ts"
+import type { HistoryRecord, Place } from "#actors/history/describe.ts"
 import { type Found, Journal, type Kept, parsePlace } from "#actors/history/journal.ts"
 import { Machine } from "#actors/ledger/machine.ts"
 import type { ChangeSet } from "#actors/ledger/reader.ts"
+import { Book } from "#test/support/ledger.ts"
 import { Life, loud } from "#test/support/ledger-life.ts"
 
 const everything = {}
@@ -56,7 +57,8 @@ test("what had to go is said, of tasks apart from all else", () => {
   expect(after.index).toBeGreaterThan(0)
   expect(journal.from({ index: 0, position: 0 }, { kinds }, 10)).toEqual({ after })
   const rest = journal.from(after, { kinds }, 100_000) as Found
-  expect(rest.changes.every(({ place }) => comparePlaces(place, after) > 0)).toBe(true)
+  const whole = lived(5, 3_000, 0, 1e9).journal.from(after, { kinds }, 100_000) as Found
+  expect(bodies(rest)).toEqual([...bodies(whole)])
   expect(rest.changes.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThanOrEqual(40_000)
 })
 
@@ -105,4 +107,32 @@ test("events that are made of the history are those that were made when it happe
     expect(told.length).toBeGreaterThan(100)
     expect(eventsOf(journal)).toEqual(told)
   }
+})
+
+test("a manager that begins to lead, or stops being one, is told of as it was when it happened", () => {
+  const book = new Book().cluster().node("n1")
+  book.changes()
+  const journal = new Journal(book.tables.index)
+  const status = (Leader?: boolean) => ({
+    Reachability: "reachable" as const,
+    Addr: "10.0.0.1:2377",
+    ...(Leader !== undefined && { Leader })
+  })
+  const told = [status(), status(true), status(), undefined].flatMap((ManagerStatus) => {
+    const node = book.tables.get("node", "n1")
+    if (node === undefined) throw new Error("there is no node")
+    const { ManagerStatus: _before, ...rest } = node
+    const index = ++book.tables.index
+    book.tables.put("node", { ...rest, Version: { Index: index }, ...(ManagerStatus && { ManagerStatus }) })
+    const set = book.changes()
+    journal.take(set, book.tables)
+    return translate(set)
+  })
+  expect(told.map(({ Actor }) => Actor.Attributes["leader.new"])).toEqual([
+    "false",
+    "true",
+    "false",
+    undefined
+  ])
+  expect(eventsOf(journal)).toEqual(told)
 })
