@@ -56,7 +56,7 @@ import { keepLoads } from "#actors/meter/loads.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import { NatsServer } from "#actors/nats/server.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
-import { StandingListener } from "#actors/node/session/actor.ts"
+import { Reconnect, StandingListener } from "#actors/node/session/actor.ts"
 import type { SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import { DiskFolder, FiguresOutlet } from "#actors/node/stats/actor.ts"
 import { nodeTree } from "#actors/node/tree.ts"
@@ -434,6 +434,7 @@ const serveMember = Effect.fnUntraced(function* (
   const shared = Context.add(drivers, System, system).pipe(
     Context.add(Credentials, credentials),
     Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing)),
+    Context.add(Reconnect, nats.renew),
     Context.add(DiskFolder, options.dataDir),
     Context.add(FiguresOutlet, outletOf(nats.transport, identity))
   )

@@ -31,6 +31,8 @@ export interface ManagerNats {
   /** Hears of connections that end; not where somebody else's NATS is used. */
   readonly system: NatsTransportService | undefined
   readonly server: NatsServerService | undefined
+  /** New connections in place of all of these. */
+  readonly renew: () => void
   /** These are the managers and the other nodes from now on. */
   readonly setPeers: (peers: ReadonlyArray<Peer>, workers: ReadonlyArray<WorkerPeer>) => Effect.Effect<void>
 }
@@ -146,6 +148,7 @@ const overOwnServer = Effect.fnUntraced(function* (
     raft: { main, bulk },
     system,
     server,
+    renew: renewing(connections),
     setPeers: (peers, workers) =>
       setPeers(peers, workers).pipe(
         Effect.retry({ schedule: Schedule.spaced("1 second"), times: 5 }),
@@ -173,9 +176,14 @@ const overForeignServer = Effect.fnUntraced(function* (
     raft: { main, bulk },
     system: undefined,
     server: undefined,
+    renew: renewing([transport, main, bulk]),
     setPeers: () => Effect.void
   }
 })
+
+export const renewing = (connections: ReadonlyArray<NatsTransportService>) => (): void => {
+  for (const each of connections) void each.renew()
+}
 
 /** This manager's name in the Raft group; of a founder, and of managers of earlier releases, the node's own id. */
 export const raftIdOf = ({ membership }: Held): string => membership.raftId ?? membership.nodeId

@@ -4,7 +4,7 @@ import type { CredentialsService } from "#actors/authority/credentials.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { isLoopback } from "#actors/gateway/parse-host-port.ts"
 import { ownCredentials } from "#actors/nats/creds.ts"
-import { followTls, readCreds, serverOf, tlsOf } from "#cli/manager-nats.ts"
+import { followTls, readCreds, renewing, serverOf, tlsOf } from "#cli/manager-nats.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
 
@@ -13,6 +13,8 @@ export interface WorkerNats {
   readonly url: string
   readonly tls: boolean
   readonly transport: NatsTransportService
+  /** A new connection in place of this one. */
+  readonly renew: () => void
   /** These are the managers from now on. */
   readonly setManagers: (managers: ReadonlyArray<Peer>) => void
 }
@@ -28,7 +30,7 @@ export const connectWorker = Effect.fn("cli.connectWorker")(function* (
     const creds = options.natsCreds === undefined ? undefined : yield* readCreds(options.natsCreds)
     const servers = options.nats.split(",")
     const transport = yield* natsTransport({ servers, nodeId, name, ...(creds && { creds }) })
-    return { url: options.nats, tls: false, transport, setManagers: () => {} }
+    return { url: options.nats, tls: false, transport, renew: renewing([transport]), setManagers: () => {} }
   }
   // Its own server, if it was a manager until now, has ended with that.
   const managers = othersThan(nodeId, held.membership.managers)
@@ -50,6 +52,7 @@ export const connectWorker = Effect.fn("cli.connectWorker")(function* (
     url: serverOf(first),
     tls,
     transport,
+    renew: renewing([transport]),
     setManagers: (now) => {
       const servers = othersThan(nodeId, now).map(serverOf)
       if (servers.length > 0) transport.setServers(servers)

@@ -49,6 +49,8 @@ export interface NatsTransportService extends TransportService {
   readonly setTls: (tls: TlsOptions) => Promise<void>
   /** Moves to the first of `servers` that takes connections, losing nothing; whether it has moved. */
   readonly moveTo: (servers: ReadonlyArray<string>) => Promise<boolean>
+  /** A new connection instead of the present one, so that servers that lost sight of what is heard here learn it anew. */
+  readonly renew: () => Promise<boolean>
 }
 
 interface Call {
@@ -263,6 +265,13 @@ class NatsTransport implements NatsTransportService {
     const isShown = this.#options.tls.cert === tls.cert
     Object.assign(this.#options.tls, tls)
     if (!isShown) await this.moveTo([this.#line.server])
+  }
+
+  renew = (): Promise<boolean> => {
+    const present = this.#servers.filter((url) => hostPortOf(url) === this.#line.server)
+    const others = this.#servers.filter((url) => !present.includes(url))
+    // The present server may be the one that does not hear of others.
+    return this.moveTo(this.#options.inOrder ? this.#servers : [...others, ...present])
   }
 
   moveTo = async (servers: ReadonlyArray<string>): Promise<boolean> => {

@@ -215,6 +215,35 @@ test("who comes and goes while a server takes its configuration is heard, and he
   })
 }, 60_000)
 
+test("a connection is taken anew without a question lost, and what it hears goes by new names", async () => {
+  const managers = await Promise.all(["n1", "n2"].map((nodeId) => start(nodeId)))
+  await join(managers)
+  const [near, far] = [await connect(managers, 0), await connect(managers, 1)]
+  const answers = (transport: NatsTransportService, subject: string): void => {
+    transport.subscribe(subject, {}, (delivery) => delivery.respond?.({}, delivery.body))
+  }
+  answers(near, "troupe.v1.c1.n1.task.hello.in")
+  answers(far, "troupe.v1.c1.n2.task.hello.in")
+  const ask = (from: NatsTransportService, subject: string): Promise<boolean> =>
+    Effect.runPromise(
+      from
+        .request(subject, {}, new Uint8Array(1), 5_000)
+        .pipe(Effect.match({ onSuccess: () => true, onFailure: () => false }))
+    )
+  const both = async (): Promise<boolean> =>
+    (await ask(near, "troupe.v1.c1.n2.task.hello.in")) && (await ask(far, "troupe.v1.c1.n1.task.hello.in"))
+  await until("they hear each other", both)
+  let over = false
+  const renewed = near.renew().finally(() => {
+    over = true
+  })
+  while (!over) expect(await both()).toBe(true)
+  expect(await renewed).toBe(true)
+  expect(await both()).toBe(true)
+  expect(near.counters()).toMatchObject({ moves: 1, disconnects: 0 })
+  expect(near.server()).toBe(managers[0]?.server.url.replace("nats://", "") ?? "")
+}, 30_000)
+
 test("all three restarted in turn under load: no question is lost, none is handled twice, all come home", async () => {
   const managers = await three()
   const transports = await Promise.all(managers.map((_, own) => connect(managers, own)))

@@ -16,6 +16,11 @@ export const StandingListener = Context.Reference<(standing: Standing) => void>(
   { defaultValue: () => () => {} }
 )
 
+/** Takes new connections to NATS in place of all that this process has. */
+export const Reconnect = Context.Reference<() => void>("troupe/actors/node/session/Reconnect", {
+  defaultValue: () => () => {}
+})
+
 export const session = actor({
   kind: "session",
   // What the tasks of a node can say between two turns.
@@ -51,6 +56,14 @@ function perform(
       return askLeader(action.message, action.withinMs, self)
     case "Discard":
       return discard(action.container, action.graceMs)
+    case "Reconnect":
+      return Reconnect.pipe(
+        Effect.tap(() =>
+          Effect.logWarning("The leader has not been heard for long: connecting to NATS anew")
+        ),
+        Effect.tap((reconnect) => Effect.sync(reconnect)),
+        Effect.as(undefined)
+      )
     case "Stand":
       return StandingListener.pipe(
         Effect.tap((listen) => Effect.sync(() => listen(action.standing))),

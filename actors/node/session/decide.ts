@@ -38,6 +38,12 @@ const patience = { firstMs: 100, mostMs: 5_000 }
 const reportPatience = { firstMs: 100, mostMs: 2_000 }
 /** A leader that lives answers sooner; the next one should be asked soon. */
 const askWithinMs = 3_000
+/**
+ * A leader falls and another takes over in less. After that long it may be that nobody knows any more what is heard here:
+ * nats-server 2.9 may lose that for good where it takes a new configuration while another server comes.
+ */
+const deafAfterMs = 3_000
+const reconnectEveryMs = 6_000
 /** Statuses of one moment travel together. */
 const gatherMs = 5
 /** Keeps one report well below any message limit. */
@@ -88,6 +94,10 @@ export interface Session {
   measuring: boolean
   attempt: number
   misses: number
+  /** When the leader was last heard, or connections were last taken anew for want of it. */
+  heardAt: number
+  /** How long it may be silent from then on. */
+  hearWithinMs: number
   reportAttempt: number
   readonly early: Assign[]
   readonly holdings: Holdings
@@ -126,6 +136,8 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     measuring: false,
     attempt: 0,
     misses: 0,
+    heardAt: moment.now,
+    hearWithinMs: deafAfterMs,
     reportAttempt: 0,
     early: [],
     holdings: noHoldings(),
@@ -279,6 +291,8 @@ type Answered = Extract<SessionMessage, { _tag: "Answered" }>
 
 function answered(turn: Turn, { about, session: asked, answer }: Answered): void {
   const { session } = turn
+  session.heardAt = turn.moment.now
+  session.hearWithinMs = deafAfterMs
   if (answer._tag === "Registered") {
     if (about === "Register" && session.phase === "registering") {
       joined(turn, answer.session, answer.heartbeatMs)
@@ -379,6 +393,11 @@ type Unanswered = Extract<SessionMessage, { _tag: "Unanswered" }>
 
 function unanswered(turn: Turn, { about, session: asked }: Unanswered): void {
   const { session, actions, moment } = turn
+  if (moment.now - session.heardAt >= session.hearWithinMs) {
+    session.heardAt = moment.now
+    session.hearWithinMs = reconnectEveryMs
+    actions.push({ _tag: "Reconnect" })
+  }
   if (about === "Register") {
     if (session.phase !== "registering") return
     session.attempt += 1

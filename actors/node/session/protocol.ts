@@ -65,6 +65,8 @@ export type SessionAction =
   | { readonly _tag: "Ask"; readonly message: FromNode; readonly withinMs: number }
   /** Stops and removes a container that no task owns. Answered by `Discarded`, also when it did not work. */
   | { readonly _tag: "Discard"; readonly container: string; readonly graceMs: number }
+  /** Takes new connections to NATS: nothing has come over these for long. Not answered. */
+  | { readonly _tag: "Reconnect" }
   /** Passes on what the cluster takes this node for. Not answered. */
   | { readonly _tag: "Stand"; readonly standing: Standing }
   /** Deletes the files of every task but these, left by an earlier life of this process. Not answered. */

@@ -214,6 +214,22 @@ describe("heartbeats", () => {
     expect(session.tags("task/t1")).toEqual([])
   })
 
+  test("that nobody answers for longer than a leader takes to be followed have the node connect anew, and rarely again", () => {
+    const session = holding("t1")
+    const reconnects: Array<number> = []
+    for (let now = 500; now <= 20_000; now += 500) {
+      session.now += 500
+      session.tell({ _tag: "BeatNow" }).silence("Heartbeat")
+      if (session.asked.some(({ _tag }) => _tag === "Reconnect")) reconnects.push(now)
+    }
+    expect(reconnects).toEqual([3_000, 9_000, 15_000])
+    session.answer("Heartbeat", { _tag: "Beat", heartbeatMs: 1_000 })
+    session.now += 2_900
+    expect(session.silence("Heartbeat").asked.map(({ _tag }) => _tag)).not.toContain("Reconnect")
+    session.now += 100
+    expect(session.silence("Heartbeat").asked.map(({ _tag }) => _tag)).toContain("Reconnect")
+  })
+
   test("DI-20 to a leader who does not know the session lead to a new one, with everything kept", () => {
     const session = holding("t1").tell(reported("t1", "running"))
     session.answer("Heartbeat", { _tag: "SessionInvalid" })
