@@ -643,6 +643,7 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
       ? LiveKernel.layer({
           nodeId: identity.nodeId,
           dockerHost: options.dockerHost,
+          dataDir: options.dataDir,
           controlPorts: controlPortsOf(options)
         })
       : Layer.empty

@@ -21,4 +21,7 @@ export const concernsRows = (before: Service | undefined, after: Service | undef
 export const concernsPeers = (before: Node | undefined, after: Node | undefined): boolean =>
   !equal(before?.Gateways, after?.Gateways) ||
   !equal(before?.Attached, after?.Attached) ||
-  (after?.Gateways !== undefined && before !== undefined && dataPathOf(before) !== dataPathOf(after))
+  (after?.Gateways !== undefined &&
+    before !== undefined &&
+    (dataPathOf(before) !== dataPathOf(after) ||
+      !equal(before.Description?.WireGuard, after.Description?.WireGuard)))

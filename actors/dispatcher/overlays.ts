@@ -180,7 +180,7 @@ export class Overlays {
       if (!here.has(networkId) && peers.delete(id)) newsOf(news, networkId).peers.add(id)
     }
     for (const networkId of here) {
-      const peer = node && peerOf(node, networkId)
+      const peer = node && peerOf(this.#ledger, node, networkId)
       const { peers } = this.#of(networkId)
       if (peer === undefined || equal(peers.get(id), peer)) continue
       peers.set(id, peer)

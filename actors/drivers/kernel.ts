@@ -1,5 +1,6 @@
 /** The part of the kernel that stretches overlays over nodes: VXLAN devices, forwarding and neighbour entries. */
 import { Context, Effect } from "effect"
+import type { WireGuard } from "#actors/model/objects.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 /** How a look at the kernel ended. */
@@ -10,6 +11,8 @@ export interface LayReport {
   readonly changed: number
   /** Some task is not led to because it takes no connections yet: worth another look soon. */
   readonly isWaiting?: boolean
+  /** Devices by the ids of the nodes that encrypted overlays reach through them. */
+  readonly tunnels?: Readonly<Record<string, string>>
   /** What could not be made right, in words. */
   readonly problems: ReadonlyArray<string>
 }
@@ -25,9 +28,17 @@ export interface KernelService {
     tables: ReadonlyArray<OverlayTable>,
     open?: ReadonlyArray<string>
   ) => Effect.Effect<LayReport>
+  /**
+   * The public keys by which this node carries encrypted overlays, with one of `epoch` from now on; or why it cannot. Of the
+   * keys before, it keeps the newest.
+   */
+  readonly makeKey: (epoch?: number) => Effect.Effect<WireGuard>
 }
 
 /** By default there is no kernel to change: overlays end at their bridges. */
 export const Kernel = Context.Reference<KernelService>("troupe/actors/drivers/Kernel", {
-  defaultValue: () => ({ lay: () => Effect.succeed(nothingLaid) })
+  defaultValue: () => ({
+    lay: () => Effect.succeed(nothingLaid),
+    makeKey: () => Effect.succeed({ Keys: [], Refusal: "its tasks are on no overlay" })
+  })
 })

@@ -7,6 +7,7 @@
 
 import { attachContainer, detachContainers } from "#actors/ledger/apply/apply-attached.ts"
 import {
+  changeKeys,
   createCluster,
   endRotation,
   passRoutes,
@@ -81,6 +82,8 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return endRotation(tables, at, command)
     case "cluster.routes":
       return passRoutes(tables, at, command)
+    case "cluster.keys":
+      return changeKeys(tables, at, command)
     case "ledger.digest":
       // Compared by the machine, which knows what this member's own was.
       return {}

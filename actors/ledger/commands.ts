@@ -109,6 +109,12 @@ export const Command = Schema.Union([
   /** What nats-servers show each other, the `number`th of its kind, and the nodes that were or will be told it. */
   command("cluster.routes", { number: whole, password: text, holders: Schema.Array(text) }),
 
+  /**
+   * Nodes carry encrypted overlays by keys of `epoch` from now on, which follows the one before; `asked` is what the label
+   * that asks for a change says.
+   */
+  command("cluster.keys", { epoch: whole, asked: optional(text) }),
+
   /** All managers can do what `level` means: entries of that level may be written from now on. */
   command("cluster.raise", { level: whole }),
   /**

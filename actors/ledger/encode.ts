@@ -13,6 +13,7 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "cluster.rotate": 1,
   "cluster.rotated": 1,
   "cluster.routes": 1,
+  "cluster.keys": 1,
   "ledger.digest": 1,
   "node.register": 1,
   "node.update": 1,

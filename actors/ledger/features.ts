@@ -12,17 +12,18 @@
  *     8  secrets whose driver keeps them; earlier leaders give tasks an empty file. `tasks.change` gives no ended task another
  *        end. A node confirms where traffic goes
  *     9  `volume.create`, `volume.update`, `volume.observe`, `volume.remove`, and tasks that use volumes
+ *    10  `cluster.keys`
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 9
+export const featureLevel = 10
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
- * volumes; or what a node can be asked for.
+ * volumes; other keys for encrypted overlays; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -33,7 +34,8 @@ export const levelOf = {
   "secret.create with a driver": 8,
   "tasks.change leaves an end as it is": 8,
   confirm: 8,
-  "volume.create": 9
+  "volume.create": 9,
+  "cluster.keys": 10
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

@@ -150,6 +150,14 @@ export const NodeResources = Schema.Struct({
 })
 export type NodeResources = typeof NodeResources.Type
 
+/** A public key (base64) that the node is known by to others in one epoch of the cluster, and its UDP port. */
+export const TunnelKey = Schema.Struct({ Epoch: whole, PublicKey: text, Port: whole })
+export type TunnelKey = typeof TunnelKey.Type
+
+/** Keys that a node has now, by epoch; or why it can have none. */
+export const WireGuard = Schema.Struct({ Keys: Schema.Array(TunnelKey), Refusal: optional(text) })
+export type WireGuard = typeof WireGuard.Type
+
 export const NodeDescription = Schema.Struct({
   Hostname: text,
   Platform: Platform,
@@ -176,7 +184,9 @@ export const NodeDescription = Schema.Struct({
   /** The newest entries of the log that it understands; 1 where it does not say. See `Cluster.FeatureLevel`. */
   FeatureLevel: optional(whole),
   /** Where VXLAN packets reach it, where that is not its address. */
-  DataPath: optional(text)
+  DataPath: optional(text),
+  /** What encrypted overlays are carried by from there; absent where it is of a release that carries none. */
+  WireGuard: optional(WireGuard)
 })
 export type NodeDescription = typeof NodeDescription.Type
 
@@ -307,6 +317,16 @@ export const Cluster = Schema.Struct({
   /** What certificates are signed by: secrets. Absent in clusters founded before there were any. */
   Roots: optional(Roots),
   /** What people unlock managers with: a secret. Absent where they do not lock themselves. */
-  UnlockKey: optional(text)
+  UnlockKey: optional(text),
+  /** Which keys encrypted overlays go by; absent before they were changed for the first time. See `network-keys.ts`. */
+  NetworkKeys: optional(
+    Schema.Struct({
+      Epoch: whole,
+      /** RFC 3339 */
+      Since: text,
+      /** What the label that asks for a change said then. */
+      Asked: optional(text)
+    })
+  )
 })
 export type Cluster = typeof Cluster.Type

@@ -4,8 +4,9 @@ import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
 import { Names } from "#actors/drivers/names.ts"
+import { hindranceOf, isEncrypted } from "#actors/model/network-keys.ts"
 import { decide, idle, type Networks } from "#actors/network/decide.ts"
-import { keyOfPort } from "#actors/network/plan.ts"
+import { keyOfPort, type NetworkPlan } from "#actors/network/plan.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
 import { tell } from "#runtime/actions.ts"
@@ -40,6 +41,8 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
   switch (action._tag) {
     case "EnsureNetwork": {
       const executor = yield* Executor
+      const hindrance = isEncrypted(action.plan.options) ? yield* hindranceHere : undefined
+      if (hindrance !== undefined) return refusal(action.plan, hindrance)
       const bridge = yield* executor.ensureNetwork(action.plan)
       return { _tag: "Ensured", id: action.plan.id, bridge } satisfies NetworkMessage
     }
@@ -58,6 +61,10 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
       const closed = new Set(problems.map(keyOfPort))
       const open = action.ports.map(keyOfPort).filter((key) => !closed.has(key))
       return { _tag: "Published", problems, open } satisfies NetworkMessage
+    }
+    case "MakeKey": {
+      const kernel = yield* Kernel
+      return { _tag: "Keyed", wireGuard: yield* kernel.makeKey(action.epoch) } satisfies NetworkMessage
     }
     case "Lay": {
       const kernel = yield* Kernel
@@ -84,6 +91,18 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
       }
       return undefined
   }
+})
+
+const hindranceHere = Effect.gen(function* () {
+  const kernel = yield* Kernel
+  return hindranceOf({ WireGuard: yield* kernel.makeKey() })
+})
+
+const refusal = ({ id, name }: NetworkPlan, hindrance: string): NetworkMessage => ({
+  _tag: "NotEnsured",
+  id,
+  message: `network ${name} is encrypted, which this node cannot do: ${hindrance}`,
+  temporary: false
 })
 
 function perform(

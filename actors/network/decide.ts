@@ -1,5 +1,6 @@
 /** Which bridge to make or remove next, who waits for it and for the kernel behind it, and which ports shall answer. */
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
+import type { WireGuard } from "#actors/model/objects.ts"
 import { isLaid, laid, lay, look, noOverlays, type Overlays, reopen } from "#actors/network/lay.ts"
 import { chooseResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
@@ -16,6 +17,7 @@ import { type Moment, type Step, stay } from "#runtime/behaviour.ts"
 /** A network is looked at again while its last containers go, and a port while somebody else holds it. */
 const removePatience = { firstMs: 500, mostMs: 30_000 }
 const listAgainMs = 5_000
+const keyAgainMs = 60_000
 const publishPatience = { firstMs: 200, mostMs: 10_000 }
 
 interface Waiter {
@@ -124,6 +126,10 @@ function follow(state: Networks, message: NetworkMessage, moment: Moment): Resul
       const freed = free(step.state, moment)
       return { state: freed.state, actions: [...step.actions, ...freed.actions] }
     }
+    case "MakeKey":
+      return stay<Networks, NetworkAction>(state, message)
+    case "Keyed":
+      return keyed(state, message.wireGuard, moment)
     case "Publish":
       return publish({ ...state, ports: message.ports, publishAttempt: 0, told: state.told + 1 })
     case "Confirm": {
@@ -244,6 +250,7 @@ const view = ({ overlays }: Networks): NetworkView => ({
   tables: overlays.tables,
   rounds: overlays.done,
   repairs: overlays.repairs,
+  tunnels: overlays.tunnels,
   problems: overlays.problems,
   isLaying: overlays.isLaying,
   bridgeless: [...overlays.bridgeless]
@@ -255,6 +262,20 @@ function lookAgain(before: Networks): Result {
   const missing = [...state.overlays.bridgeless].flatMap((id) => state.wanted.get(id) ?? [])
   const step = ensure(state, missing)
   return { state: step.state, actions: [...actions, ...step.actions] }
+}
+
+/** Tunnels go by the new key as soon as the others know it. Where there can be none, somebody may install what is missing. */
+function keyed(before: Networks, wireGuard: WireGuard, { self }: Moment): Result {
+  const { state, actions } =
+    before.overlays.tables.length === 0
+      ? stay<Networks, NetworkAction>(before)
+      : resume(before, lay(before.overlays))
+  const told = tell(address(self.home, "session", "main"), {
+    _tag: "Keyed",
+    wireGuard
+  } satisfies SessionMessage)
+  const again = later("key", keyAgainMs, { _tag: "MakeKey" } satisfies NetworkMessage)
+  return { state, actions: [...actions, told, ...(wireGuard.Refusal === undefined ? [] : [again])] }
 }
 
 function resume(state: Networks, { overlays, actions }: ReturnType<typeof lay>): Result {

@@ -26,6 +26,8 @@ export interface Overlays {
   readonly bridgeless: ReadonlySet<string>
   /** What such looks found to be different, and changed. */
   readonly repairs: number
+  /** Devices by the ids of the nodes that encrypted overlays reach through them. */
+  readonly tunnels: Readonly<Record<string, string>>
   readonly problems: ReadonlyArray<string>
   /** The machine's resolv.conf, where tasks may ask the node for names. */
   readonly host: ResolvConf | undefined
@@ -41,6 +43,7 @@ export const noOverlays: Overlays = {
   waits: 0,
   bridgeless: new Set(),
   repairs: 0,
+  tunnels: {},
   problems: [],
   host: undefined
 }
@@ -95,6 +98,7 @@ export function laid(before: Overlays, round: number, report: LayReport, names: 
     waits: report.isWaiting === true ? before.waits + 1 : 0,
     bridgeless: new Set(report.bridgeless),
     repairs: before.repairs + (round === before.look ? report.changed : 0),
+    tunnels: report.tunnels ?? {},
     problems,
     host: names.host
   }

@@ -1,4 +1,5 @@
 /** What a node is told of a network, and what it makes of it. */
+import { isEncrypted } from "#actors/model/network-keys.ts"
 import type { Network, Node } from "#actors/model/objects.ts"
 import { gatewayOn } from "#actors/network/allot-gateways.ts"
 import { subnetsOf } from "#actors/network/tabulate.ts"
@@ -34,10 +35,14 @@ export const mtuOption = "com.docker.network.driver.mtu"
 /** An Ethernet packet of 1500 bytes less what VXLAN puts around another: IPv4 20, UDP 8, VXLAN 8, Ethernet 14. */
 const usualMtu = 1450
 
+/** What WireGuard puts around a packet: IPv6 40, UDP 8, its own 32. Over IPv4 20 of it are to spare. */
+const wireGuardBytes = 80
+
 /** How large a packet on the overlay may be. */
 export function mtuOf(options: Readonly<Record<string, string>>): number {
   const asked = Number(options[mtuOption])
-  return Number.isInteger(asked) && asked > 0 ? asked : usualMtu
+  if (Number.isInteger(asked) && asked > 0) return asked
+  return isEncrypted(options) ? usualMtu - wireGuardBytes : usualMtu
 }
 
 const ownSubnets = (network: Network, node: Node | undefined): NetworkPlan["subnets"] | undefined => {

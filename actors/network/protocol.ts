@@ -7,6 +7,7 @@
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import type { LayReport } from "#actors/drivers/kernel.ts"
 import type { NamesReport } from "#actors/drivers/names.ts"
+import type { WireGuard } from "#actors/model/objects.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -25,6 +26,8 @@ export type NetworkMessage =
   | { readonly _tag: "Publish"; readonly ports: ReadonlyArray<PublishedPort> }
   /** Told by the session; answered to it by `Routed` once everything that it told before is carried out. */
   | { readonly _tag: "Confirm"; readonly session: string; readonly seq: number }
+  /** Told by the session, which is answered by `Keyed`: a key of this epoch is wanted; without one, what there is. */
+  | { readonly _tag: "MakeKey"; readonly epoch?: number }
   /** Asked by whoever shows it; answered by a `NetworkView`. */
   | { readonly _tag: "Show" }
   /** Results of own actions. */
@@ -52,6 +55,7 @@ export type NetworkMessage =
       readonly report: LayReport
       readonly names: NamesReport
     }
+  | { readonly _tag: "Keyed"; readonly wireGuard: WireGuard }
   /** Own timers. */
   | { readonly _tag: "RemoveAgain"; readonly id: string }
   | { readonly _tag: "PublishAgain" }
@@ -65,6 +69,8 @@ export interface NetworkView {
   readonly rounds: number
   /** Changes that a look found necessary although nothing new had been told. */
   readonly repairs: number
+  /** Devices by the ids of the nodes that encrypted overlays reach through them. */
+  readonly tunnels?: Readonly<Record<string, string>>
   readonly problems: ReadonlyArray<string>
   /** The kernel is being made as it should be. */
   readonly isLaying: boolean
@@ -89,6 +95,8 @@ export type NetworkAction =
       /** The published ports that the kernel may carry, by key; those before while that is not known. */
       readonly open?: ReadonlyArray<string>
     }
+  /** Answered by `Keyed`. */
+  | { readonly _tag: "MakeKey"; readonly epoch?: number }
   /** Says in the log what could not be made right. Not answered. */
   | { readonly _tag: "Warn"; readonly problems: ReadonlyArray<string> }
   /** Says in the log what only this node suffers from. Not answered. */

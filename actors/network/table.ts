@@ -6,6 +6,7 @@
  * Addresses carry no prefix length; lists are sorted by id, so that equal tables are equal as JSON.
  */
 import { Schema } from "effect"
+import { TunnelKey } from "#actors/model/objects.ts"
 
 const text = Schema.String
 const whole = Schema.Int
@@ -19,7 +20,9 @@ export const Peer = Schema.Struct({
   /** Where its VXLAN packets go (`--data-path-addr`). */
   dataPath: text,
   /** Its own addresses on the subnets, one per family. */
-  gateways: list(text)
+  gateways: list(text),
+  /** What it is known by on an encrypted overlay. */
+  keys: optional(list(TunnelKey))
 })
 export type Peer = typeof Peer.Type
 

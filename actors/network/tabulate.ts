@@ -2,6 +2,7 @@
 
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
+import { isEncrypted } from "#actors/model/network-keys.ts"
 import type { Network, Node, Service, Task } from "#actors/model/objects.ts"
 import { isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
 import { isWanted } from "#actors/model/task-state.ts"
@@ -10,9 +11,6 @@ import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { mtuOf } from "#actors/network/plan.ts"
 import { isPlaced } from "#actors/network/reach.ts"
 import type { OverlayHead, Peer, ServedPort, ServiceRow, TaskRow } from "#actors/network/table.ts"
-
-/** Docker's name for the option that asks for encryption, whatever its value. */
-const encryptedOption = "encrypted"
 
 /** Observed to run, and wanted to. */
 export const takesTraffic = (task: Task): boolean => task.Status.State === "running" && isWanted(task)
@@ -35,7 +33,7 @@ export function headOf(ledger: LedgerReader, node: Node, networkId: string): Ove
     subnets: subnetsOf(network, own.Addresses),
     internal: network.Internal,
     attachable: network.Attachable,
-    encrypted: encryptedOption in network.Options,
+    encrypted: isEncrypted(network.Options),
     ingress: network.Ingress
   }
 }
@@ -57,10 +55,17 @@ export function subnetsOf(
 }
 
 /** The node as others on the network reach it; `undefined` where it takes no part. */
-export function peerOf(node: Node, networkId: string): Peer | undefined {
+export function peerOf(ledger: LedgerReader, node: Node, networkId: string): Peer | undefined {
   const own = gatewayOn(node, networkId)
   if (own === undefined || dataPathOf(node) === "") return undefined
-  return { nodeId: node.ID, dataPath: dataPathOf(node), gateways: own.Addresses }
+  const keys = node.Description?.WireGuard?.Keys ?? []
+  const isKeyed = keys.length > 0 && isEncrypted(ledger.get("network", networkId)?.Options ?? {})
+  return {
+    nodeId: node.ID,
+    dataPath: dataPathOf(node),
+    gateways: own.Addresses,
+    ...(isKeyed && { keys })
+  }
 }
 
 /** A service on one network, but for its tasks. */

@@ -22,6 +22,7 @@ import {
   type Writing,
   writing
 } from "#actors/ledger/writer.ts"
+import { missingEpoch } from "#actors/model/network-keys.ts"
 import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isTerminal } from "#actors/model/task-state.ts"
@@ -368,7 +369,8 @@ function heartbeat(
             _tag: "Beat",
             heartbeatMs: beatMs,
             ...standingOf(state),
-            ...trustOf(state)
+            ...trustOf(state),
+            ...keysOf(state)
           })
         ]),
     toDispatcher({ _tag: "Heard", nodeId: state.id, session, applied })
@@ -407,6 +409,13 @@ function standingOf({ ledger, id }: NodeState): { readonly role?: Role; readonly
   const { ManagerStatus, Spec } = node
   if (ManagerStatus !== undefined) return { role: "manager", raftId: raftIdOf(node) }
   return { role: Spec.Role ?? "worker" }
+}
+
+/** The epoch of which the node is to make a key, where it has none. */
+function keysOf({ ledger, id }: NodeState): { readonly keyEpoch?: number } {
+  const cluster = ledger.cluster()
+  const keyEpoch = cluster && missingEpoch(cluster, ledger.get("node", id)?.Description)
+  return keyEpoch === undefined ? {} : { keyEpoch }
 }
 
 /** What the node's trust is to be, where what it says of itself differs. */

@@ -100,13 +100,14 @@ const standing = { role: optional(Schema.Literals(roles)), raftId: optional(text
 export const Registered = message("Registered", { session: text, heartbeatMs: whole, ...standing })
 /**
  * `issuer` is whom the node shall have its certificate from, by the public key (DER in base64), and `root` what it shall
- * trust (PEM); absent where all is well.
+ * trust (PEM); `keyEpoch` is the epoch of which it shall make a key for encrypted overlays; absent where all is well.
  */
 export const Beat = message("Beat", {
   heartbeatMs: whole,
   ...standing,
   issuer: optional(text),
-  root: optional(text)
+  root: optional(text),
+  keyEpoch: optional(whole)
 })
 /** The leader does not know this session; register again. */
 export const SessionInvalid = message("SessionInvalid", {})

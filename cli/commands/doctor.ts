@@ -212,7 +212,9 @@ const ofNetwork = Effect.fnUntraced(function* (dataDir: string) {
   const { nodeId, socket } = yield* findRunning(dataDir)
   const view = yield* get<NetworkView>(socket, "/network")
   const state = process.getuid?.() === 0 ? yield* readKernel.pipe(Effect.option) : Option.none()
-  const repair = Option.map(state, (kernel) => reconcile(view.tables, kernel, nodeId))
+  const repair = Option.map(state, (kernel) =>
+    reconcile(view.tables, kernel, nodeId, new Map(Object.entries(view.tunnels ?? {})))
+  )
   yield* Console.log(showNetwork(view, Option.getOrUndefined(repair)))
   const differences = Option.match(repair, {
     onNone: () => 0,

@@ -76,7 +76,7 @@ const tableWith = (waiting: number | undefined): OverlayTable =>
 async function change(): Promise<void> {
   await new Promise<void>((resolve) => net.createServer((socket) => socket.end()).listen(80, resolve))
   const open = Array.from({ length: services }, (_, at) => `tcp/${30_000 + at}`)
-  const facts = { nodeId: "n1", controlPorts: [2377], dockerHost: "unix:///run/docker.sock" }
+  const facts = { nodeId: "n1", controlPorts: [2377], dataDir: "/tmp", dockerHost: "unix:///run/docker.sock" }
   const times: Array<number> = []
   await Effect.runPromise(
     Effect.gen(function* () {

@@ -17,7 +17,7 @@ export function tablesFor(ledger: LedgerReader, nodeId: string): ReadonlyArray<O
     const services: Array<ServiceRow> = []
     for (const other of ledger.all("node")) {
       for (const [networkId, row] of attachedRows(other)) if (networkId === NetworkID) services.push(row)
-      const peer = other.ID === nodeId ? undefined : peerOf(other, NetworkID)
+      const peer = other.ID === nodeId ? undefined : peerOf(ledger, other, NetworkID)
       if (peer !== undefined) peers.push(peer)
     }
     for (const serviceId of servicesOn(ledger, NetworkID)) {

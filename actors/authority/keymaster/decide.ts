@@ -1,6 +1,7 @@
 /**
  * What becomes of the cluster's keys while this manager leads: a change of the root is carried through, a batch of nodes
- * at a time, and who is no manager any more is left without what managers' nats-servers show each other.
+ * at a time; who is no manager any more is left without what managers' nats-servers show each other; and nodes with
+ * encrypted overlays go by other keys from time to time.
  *
  * It works from what the ledger says at each look, so that the next leader goes on where this one stopped.
  */
@@ -8,6 +9,13 @@ import type { KeymasterAction, KeymasterMessage } from "#actors/authority/keymas
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/ledger/writer.ts"
+import {
+  isEncrypted,
+  keyChangeLabel,
+  keyPeriodMs,
+  missingEpoch,
+  networkKeysOf
+} from "#actors/model/network-keys.ts"
 import type { Node } from "#actors/model/objects.ts"
 import type { Roots } from "#actors/model/trust.ts"
 import type { Recertify } from "#actors/node/decide.ts"
@@ -50,7 +58,7 @@ export function decide(state: Keymaster, message: KeymasterMessage, moment: Mome
     case "LookAgain":
       return stay(state, { _tag: "Look" }, again)
     case "Looked":
-      return judge(state, message.issuer, moment)
+      return changeNetworkKeys(judge(state, message.issuer, moment), moment)
     case "Proposed":
       return stay({ ...state, writing: settle(state.writing, message.outcome).writing })
   }
@@ -137,6 +145,29 @@ function guardRoutes(state: Keymaster, roots: Roots, { now }: Moment): Keymaster
       { type: "cluster.routes", v: 1, number, password, holders: all }
     ])
   )
+}
+
+/**
+ * Other keys for encrypted overlays, when they are due or asked for; not before every node that is there has one of the
+ * present epoch, because nodes keep two, and whoever had only the one before would be reached no more.
+ */
+function changeNetworkKeys(step: KeymasterStep, { now }: Moment): KeymasterStep {
+  const { ledger } = step.state
+  const cluster = ledger.cluster()
+  if (cluster === undefined || cluster.FeatureLevel < levelOf["cluster.keys"]) return step
+  const { Epoch: epoch, Since: since, Asked: before } = networkKeysOf(cluster)
+  const asked = cluster.Spec.Labels?.[keyChangeLabel]
+  const isAsked = asked !== undefined && asked !== before
+  if (!isAsked && now - Date.parse(since) < keyPeriodMs(cluster.Spec)) return step
+  if (![...ledger.all("network")].some(({ Options }) => isEncrypted(Options))) return step
+  const isBehind = ({ Status, Description }: Node): boolean =>
+    Status.State === "ready" && missingEpoch(cluster, Description) !== undefined
+  if ([...ledger.all("node")].some(isBehind)) return step
+  const command = {
+    ...({ type: "cluster.keys", v: 1, epoch: epoch + 1 } as const),
+    ...(asked !== undefined && { asked })
+  }
+  return write(step, propose("other keys for encrypted networks", [command]))
 }
 
 export function summarize({ ledger, asked }: Keymaster): string {

@@ -27,7 +27,7 @@ const ofFamily = (addresses: ReadonlyArray<string>, family: 4 | 6): string | und
 /** Where this machine may lead connections, whether or not anybody takes them there. */
 export function doorsOf(tables: ReadonlyArray<OverlayTable>, open: ReadonlyArray<string>, ways: Ways): Doors {
   const isOpen = new Set(open)
-  const networks = tables.filter(isLed)
+  const networks = tables.filter(({ ingress }) => ingress)
   const of = (family: Family, version: 4 | 6): ReadonlyArray<Door> =>
     ways[family] ? doorsOfFamily(networks, isOpen, ways, version) : []
   return { ip: of("ip", 4), ip6: of("ip6", 6) }
@@ -59,7 +59,7 @@ export function ingressRules(
   ways: Ways,
   nodeId: string
 ): string | undefined {
-  const networks = tables.filter(isLed)
+  const networks = tables.filter(({ ingress }) => ingress)
   const parts = families.map(([family, version]): Part => {
     const leaving = networks.flatMap((table) => leavingRule(table, family, version))
     return { family, version, doors: doors[family], leaving }
@@ -84,8 +84,6 @@ ${used.flatMap(({ leaving }) => leaving).join("\n")}
 }
 ${used.map(({ version, doors }) => `add element inet ${name} doors${version} { ${doors.map(elementOf(version)).join(", ")} }\n`).join("")}`
 }
-
-const isLed = ({ ingress, encrypted }: OverlayTable): boolean => ingress && !encrypted
 
 export type Doors = Readonly<Record<Family, ReadonlyArray<Door>>>
 

@@ -5,11 +5,11 @@ import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
 import { isStretched, reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { NodeRules } from "#actors/drivers/kernel/rules.ts"
 import { batch, question } from "#actors/drivers/kernel/run.ts"
-import { ForwardingEntries, type KernelState, Links, Neighbours } from "#actors/drivers/kernel/state.ts"
+import { ForwardingEntries, type KernelState, links, Neighbours } from "#actors/drivers/kernel/state.ts"
 import { Kernel, type KernelService, type LayReport, nothingLaid } from "#actors/drivers/kernel.ts"
+import { Tunnels } from "#actors/drivers/wireguard/tunnels.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
-const links = question("ip", ["-d", "address", "show"], Links)
 const forwarding = question("bridge", ["fdb", "show"], ForwardingEntries)
 const neighbours = question("ip", ["neighbour", "show", "nud", "permanent"], Neighbours)
 
@@ -23,15 +23,16 @@ export const readKernel = Effect.gen(function* () {
   return { links: devices, forwarding: entries, neighbours: met } satisfies KernelState
 })
 
-function layOn(facts: Facts) {
+function layOn(facts: Facts, tunnels: Tunnels) {
   const { nodeId } = facts
   const rules = new NodeRules(facts)
   return Effect.fn("kernel.lay")(function* (
     tables: ReadonlyArray<OverlayTable>,
     open?: ReadonlyArray<string>
   ) {
-    const repair = reconcile(tables, yield* readKernel, nodeId)
-    const problems = [...repair.problems]
+    const tunnelled = yield* tunnels.bring(tables)
+    const repair = reconcile(tables, yield* readKernel, nodeId, tunnelled.tunnels)
+    const problems = [...tunnelled.problems, ...repair.problems]
     for (const [command, lines] of [
       ["ip", repair.ip],
       ["bridge", repair.bridge],
@@ -41,11 +42,12 @@ function layOn(facts: Facts) {
         Effect.catch(({ message }) => Effect.sync(() => void problems.push(`overlays: ${message}`)))
       )
     }
-    const ruled = yield* rules.bring(tables, open)
+    const ruled = yield* rules.bring(tables, open, tunnels.ports)
     return {
       bridgeless: repair.bridgeless,
-      changed: repair.ip.length + repair.bridge.length + ruled.changed,
+      changed: tunnelled.changed + repair.ip.length + repair.bridge.length + ruled.changed,
       isWaiting: ruled.isWaiting,
+      tunnels: Object.fromEntries(tunnelled.tunnels),
       problems: [...problems, ...ruled.problems]
     } satisfies LayReport
   })
@@ -59,15 +61,24 @@ const helpless = (why: string): KernelService => ({
       problems: tables
         .filter(isStretched)
         .map(({ name }) => `network ${name} does not reach other nodes from here: ${why}`)
-    })
+    }),
+  makeKey: () => Effect.succeed({ Keys: [], Refusal: why })
 })
 
+export interface KernelOptions extends Facts {
+  readonly dockerHost: string
+  readonly dataDir: string
+}
+
 export const LiveKernel = {
-  layer: ({ dockerHost, ...facts }: Facts & { readonly dockerHost: string }) => {
+  /** Keys of encrypted overlays lie in `<dataDir>/wireguard/`. */
+  layer: ({ dockerHost, dataDir, ...facts }: KernelOptions) => {
     const why = hindrance(dockerHost)
     if (why !== undefined) return Layer.succeed(Kernel, helpless(why))
-    const lay = layOn(facts)
+    const tunnels = new Tunnels(facts.nodeId, `${dataDir}/wireguard`)
+    const lay = layOn(facts, tunnels)
     return Layer.succeed(Kernel, {
+      makeKey: tunnels.makeKey,
       lay: (tables, open) =>
         lay(tables, open).pipe(
           Effect.catch(({ message }) =>

@@ -2,6 +2,12 @@
 export const bridgeName = (networkId: string): string => `br-t${networkId.slice(0, 10)}`
 export const vxlanName = (networkId: string): string => `vx-t${networkId.slice(0, 10)}`
 
+/**
+ * WireGuard's devices, of which a node has two while keys change: one for every other epoch. The kernel's names have 15
+ * characters, and this is all of them.
+ */
+export const tunnelName = (nodeId: string, epoch: number): string => `wg${epoch % 2}-t${nodeId.slice(0, 10)}`
+
 /** The nftables tables of this node alone: there may be others on the machine. */
 const tableOf = (prefix: string, nodeId: string): string => `${prefix}_${nodeId.slice(0, 10)}`
 export const firewallTable = (nodeId: string): string => tableOf("troupe", nodeId)

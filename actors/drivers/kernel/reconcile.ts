@@ -3,11 +3,13 @@
  *
  * Each overlay is the Engine's bridge, with a VXLAN device on it as soon as another node takes part. Every peer's and
  * every remote task's hardware address and place are written ahead, so nothing is learned or flooded: a frame for an
- * address that is not in the tables goes nowhere.
+ * address that is not in the tables goes nowhere. On an encrypted overlay each of these ways names the WireGuard device
+ * that it goes through, and whoever cannot be reached through one is not reached at all.
  */
 import { aliasOf, bridgeName, vxlanName } from "#actors/drivers/kernel/names.ts"
 import type { KernelState, Link } from "#actors/drivers/kernel/state.ts"
 import { vipsOf } from "#actors/drivers/kernel/vips.ts"
+import type { TunnelsByPeer } from "#actors/drivers/wireguard/plan.ts"
 import { parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { macOf, type OverlayTable } from "#actors/network/table.ts"
 
@@ -32,7 +34,8 @@ interface Draft {
 export function reconcile(
   tables: ReadonlyArray<OverlayTable>,
   { links, forwarding, neighbours }: KernelState,
-  nodeId: string
+  nodeId: string,
+  tunnels: TunnelsByPeer = new Map()
 ): Repair {
   const draft: Draft = { ip: [], bridge: [], ports: [], bridgeless: [], problems: [] }
   const byName = new Map(links.map((link) => [link.ifname, link]))
@@ -58,7 +61,7 @@ export function reconcile(
     }
     const here = tendDevice(draft, table, device, bridge, nodeId)
     wanted.add(name)
-    tendEntries(draft, table, nodeId, {
+    tendEntries(draft, table, entriesOf(table, nodeId, tunnels), {
       forwarding: here ? forwarding.filter(({ ifname }) => ifname === name) : [],
       neighbours: here ? neighbours.filter(({ dev }) => dev === name) : []
     })
@@ -73,7 +76,7 @@ export function reconcile(
 
 /** Somebody else is on the network: until then its bridge is all of it. Peers on this very machine count as we do. */
 export const isStretched = (table: OverlayTable): boolean =>
-  !table.encrypted && table.peers.some(({ dataPath }) => dataPath !== table.dataPath)
+  table.peers.some(({ dataPath }) => dataPath !== table.dataPath)
 
 function tendBridge({ ip }: Draft, table: OverlayTable, bridge: Link, nodeId: string): void {
   const { ifname } = bridge
@@ -153,24 +156,27 @@ function isSame({ linkinfo }: Link, table: OverlayTable): boolean {
 function tendEntries(
   { ip, bridge }: Draft,
   table: OverlayTable,
-  nodeId: string,
+  { places, owners }: Entries,
   has: Pick<KernelState, "forwarding" | "neighbours">
 ): void {
   const name = vxlanName(table.networkId)
-  const { places, owners } = entriesOf(table, nodeId)
-  const known = new Map<string, string>()
+  const known = new Set<string>()
   const fixed = new Set<string>()
-  for (const { mac, dst, master, state } of has.forwarding) {
+  for (const { mac, dst, viaIf, master, state } of has.forwarding) {
+    const place = places.get(mac)
     if (dst !== undefined) {
-      if (places.get(mac) === dst) known.set(mac, dst)
-      else bridge.push(`fdb delete ${mac} dev ${name} dst ${dst} self`)
+      // One that goes another way is replaced in one step.
+      if (place?.dataPath !== dst) bridge.push(`fdb delete ${mac} dev ${name} dst ${dst} self`)
+      else if (place.tunnel === viaIf) known.add(mac)
     } else if (master !== undefined && state === "static") {
       if (places.has(mac)) fixed.add(mac)
       else bridge.push(`fdb delete ${mac} dev ${name} master`)
     }
   }
-  for (const [mac, dst] of places) {
-    if (!known.has(mac)) bridge.push(`fdb replace ${mac} dev ${name} dst ${dst} self permanent`)
+  for (const [mac, { dataPath, tunnel }] of places) {
+    const through = tunnel === undefined ? "" : ` via ${tunnel}`
+    if (!known.has(mac))
+      bridge.push(`fdb replace ${mac} dev ${name} dst ${dataPath}${through} self permanent`)
     if (!fixed.has(mac)) bridge.push(`fdb replace ${mac} dev ${name} master static`)
   }
   const met = new Set<string>()
@@ -183,26 +189,39 @@ function tendEntries(
   }
 }
 
+interface Place {
+  readonly dataPath: string
+  readonly tunnel?: string
+}
+
 /** Where each remote hardware address is, and which remote address has which. */
-function entriesOf(table: OverlayTable, nodeId: string) {
-  const places = new Map<string, string>()
+interface Entries {
+  readonly places: ReadonlyMap<string, Place>
+  readonly owners: ReadonlyMap<string, string>
+}
+
+function entriesOf(table: OverlayTable, nodeId: string, tunnels: TunnelsByPeer): Entries {
+  const places = new Map<string, Place>()
   const owners = new Map<string, string>()
-  const dataPaths = new Map<string, string>()
-  const note = (addresses: ReadonlyArray<string>, dataPath: string): void => {
+  const dataPaths = new Map<string, Place>()
+  const note = (addresses: ReadonlyArray<string>, place: Place): void => {
     const mac = macOfAny(addresses)
     if (mac === undefined) return
-    places.set(mac, dataPath)
+    places.set(mac, place)
     for (const address of addresses) owners.set(address, mac)
   }
   for (const peer of table.peers) {
     if (peer.nodeId === nodeId || peer.dataPath === table.dataPath) continue
-    dataPaths.set(peer.nodeId, peer.dataPath)
-    note(peer.gateways, peer.dataPath)
+    const tunnel = table.encrypted ? tunnels.get(peer.nodeId) : undefined
+    if (table.encrypted && tunnel === undefined) continue
+    const place = { dataPath: peer.dataPath, ...(tunnel !== undefined && { tunnel }) }
+    dataPaths.set(peer.nodeId, place)
+    note(peer.gateways, place)
   }
   for (const { tasks } of table.services) {
     for (const task of tasks) {
-      const dataPath = dataPaths.get(task.nodeId)
-      if (dataPath !== undefined) note(task.addresses, dataPath)
+      const place = dataPaths.get(task.nodeId)
+      if (place !== undefined) note(task.addresses, place)
     }
   }
   return { places, owners }

@@ -30,7 +30,8 @@ export class NodeRules {
   readonly bring = Effect.fnUntraced(function* (
     this: NodeRules,
     overlays: ReadonlyArray<OverlayTable>,
-    open: ReadonlyArray<string> | undefined
+    open: ReadonlyArray<string> | undefined,
+    tunnelPorts: ReadonlyArray<number>
   ) {
     const { nodeId } = this.#facts
     const [firewall, vips, ingress] = [firewallTable(nodeId), vipTable(nodeId), ingressTable(nodeId)]
@@ -54,7 +55,7 @@ export class NodeRules {
       isPublished && (yield* this.#letThrough.bring(true).pipe(Effect.as(true), Effect.catch(note(unled))))
     const { changed, failed } = yield* this.#tables.bring(
       new Map([
-        [firewall, describe(overlays, this.#facts)],
+        [firewall, describe(overlays, this.#facts, tunnelPorts)],
         [vips, vipRules(overlays, nodeId)],
         ...(ports === undefined ? [] : [[ingress, isLet ? led : undefined] as const])
       ])

@@ -9,7 +9,7 @@ export class KernelError extends Schema.TaggedError<KernelError>()("KernelError"
 }) {}
 
 /** Outside of a login shell, these may be missing. */
-const path = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`
+export const path = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`
 const withinMs = 10_000
 
 /** What `command` says; fails with its complaint. */

@@ -1,12 +1,13 @@
 /** The kernel's devices, forwarding and neighbour entries, as `ip` and `bridge` tell them in JSON; what we read of them. */
 import { Schema } from "effect"
+import { question } from "#actors/drivers/kernel/run.ts"
 
 const text = Schema.String
 const optional = Schema.optionalKey
 const list = Schema.Array
 
 /** `ip -j -d address show` */
-export const Links = list(
+const Links = list(
   Schema.Struct({
     ifname: text,
     flags: list(text),
@@ -37,6 +38,7 @@ export const Links = list(
   })
 )
 export type Link = (typeof Links.Type)[number]
+export const links = question("ip", ["-d", "address", "show"], Links)
 
 /** `bridge -j fdb show` */
 export const ForwardingEntries = list(
@@ -44,6 +46,8 @@ export const ForwardingEntries = list(
     mac: text,
     ifname: optional(text),
     dst: optional(text),
+    /** The device that packets for `dst` leave by, whatever the routes say. */
+    viaIf: optional(text),
     master: optional(text),
     state: optional(text),
     flags: optional(list(text))

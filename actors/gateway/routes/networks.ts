@@ -32,7 +32,7 @@ import {
   networkResource,
   networkUse
 } from "#actors/gateway/shape/network.ts"
-import { checkNetwork, isOurs } from "#actors/gateway/validate/check-network.ts"
+import { checkEncryption, checkNetwork, isOurs } from "#actors/gateway/validate/check-network.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import type { Network } from "#actors/model/objects.ts"
@@ -180,8 +180,8 @@ const createNetwork = (gateway: Gateway, call: Call): Handled =>
       const inactive = { ...gateway, membership: () => "inactive" as const }
       return yield* refusing("forbidden", noManager(inactive).message)
     }
-    yield* current(gateway)
-    yield* allow(checkNetwork(asked))
+    const cluster = yield* current(gateway)
+    yield* allow(checkNetwork(asked) ?? checkEncryption(asked, cluster.all("node")))
     if (yield* isEnginesName(gateway, name)) return yield* Refused.of(nameTaken(name))
     const id = gateway.fresh.id()
     yield* write(

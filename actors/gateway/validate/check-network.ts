@@ -4,6 +4,8 @@ import { predefinedLabel } from "#actors/drivers/labels.ts"
 import { checkName } from "#actors/gateway/validate/check-name.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
+import { hindranceOf, isEncrypted } from "#actors/model/network-keys.ts"
+import type { Node } from "#actors/model/objects.ts"
 import type { IpamConfig, NetworkCreateRequest } from "#actors/model/spec.ts"
 import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 
@@ -36,12 +38,6 @@ export function checkNetwork(request: NetworkCreateRequest): Refusal | undefined
   if (driver !== "" && driver !== "overlay") {
     return refuse("notImplemented", `network driver ${driver} is not supported in the swarm: use overlay`)
   }
-  if ("encrypted" in (request.Options ?? {})) {
-    return refuse(
-      "notImplemented",
-      `network ${request.Name}: option encrypted is not supported yet: expected an overlay without it, as nothing here encrypts what it carries`
-    )
-  }
   const ipam = request.IPAM?.Driver ?? ""
   if (ipam !== "" && ipam !== "default") {
     return refuse("notImplemented", `IPAM driver ${ipam} is not supported in the swarm: use default`)
@@ -51,6 +47,25 @@ export function checkNetwork(request: NetworkCreateRequest): Refusal | undefined
     if (refusal !== undefined) return refusal
   }
   return undefined
+}
+
+/** An encrypted network needs one node at least that can encrypt; tasks on it are rejected by the others. */
+export function checkEncryption(
+  { Name: name, Options: options }: NetworkCreateRequest,
+  nodes: Iterable<Node>
+): Refusal | undefined {
+  if (!isEncrypted(options ?? {})) return undefined
+  const hindrances: Array<string> = []
+  for (const { ID, Description } of nodes) {
+    if (Description === undefined) continue
+    const hindrance = hindranceOf(Description)
+    if (hindrance === undefined) return undefined
+    hindrances.push(`${Description.Hostname || ID}: ${hindrance}`)
+  }
+  return rpc(
+    "failedPrecondition",
+    `network ${name}: option encrypted: expected a node that runs WireGuard, and none does (${hindrances.sort().join("; ")})`
+  )
 }
 
 function checkIpam({

@@ -11,6 +11,7 @@ import {
 import { featureLevelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, refuse } from "#actors/model/errors.ts"
+import { networkKeysOf } from "#actors/model/network-keys.ts"
 import type { Cluster } from "#actors/model/objects.ts"
 import { firstIncarnation, supersedes } from "#actors/raft/incarnation.ts"
 
@@ -102,6 +103,22 @@ export function passRoutes(
   tables.setCluster({
     ...cluster,
     Roots: { ...cluster.Roots, routePassword: password, routes: { number, holders } },
+    ...touched(at)
+  })
+  return { id: cluster.ID }
+}
+
+export function changeKeys(tables: LedgerTables, at: At, { epoch, asked }: Of<"cluster.keys">): Verdict {
+  const cluster = tables.cluster()
+  if (cluster === undefined) return notFound("cluster", "default")
+  const { Epoch: known } = networkKeysOf(cluster)
+  if (epoch !== known + 1) {
+    return failedPrecondition(`keys of networks are of epoch ${known}, which ${epoch} does not follow`)
+  }
+  const Asked = asked ?? cluster.NetworkKeys?.Asked
+  tables.setCluster({
+    ...cluster,
+    NetworkKeys: { Epoch: epoch, Since: at.time, ...(Asked !== undefined && { Asked }) },
     ...touched(at)
   })
   return { id: cluster.ID }

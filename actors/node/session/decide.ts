@@ -9,7 +9,7 @@ import type { CertificateMessage } from "#actors/authority/certificate/protocol.
 import type { ContainerState } from "#actors/drivers/executor.ts"
 import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
-import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
+import type { NodeDescription, TaskStatus, WireGuard } from "#actors/model/objects.ts"
 import { isBefore } from "#actors/model/task-state.ts"
 import type { NetworkMessage } from "#actors/network/protocol.ts"
 import { backOff } from "#actors/node/back-off.ts"
@@ -73,6 +73,7 @@ export interface Session {
   readonly boot: string
   description: NodeDescription | undefined
   certificate: NodeDescription["TLSInfo"]
+  wireGuard: WireGuard | undefined
   /** The description that it registered with. */
   registered: NodeDescription | undefined
   phase: "without facts" | "registering" | "joined" | "without executor"
@@ -123,6 +124,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     boot: moment.fresh.id(),
     description: undefined,
     certificate: undefined,
+    wireGuard: undefined,
     registered: undefined,
     phase: "without facts",
     session: "",
@@ -146,7 +148,8 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     discarding: new Set()
   }
   const introduce = tell(certificateOf(moment), { _tag: "Introduce" } satisfies CertificateMessage)
-  return { state: session, actions: [...(props.certified ? [introduce] : []), look(moment)] }
+  const actions = [...(props.certified ? [introduce] : []), makeKey(moment), look(moment)]
+  return { state: session, actions }
 }
 
 export function decide(
@@ -167,6 +170,10 @@ function follow(turn: Turn, message: SessionMessage): void {
       break
     case "Certified":
       session.certificate = message.info
+      if (session.description !== undefined) described(turn, session.description)
+      break
+    case "Keyed":
+      session.wireGuard = message.wireGuard
       if (session.description !== undefined) described(turn, session.description)
       break
     case "ExecutorSilent":
@@ -196,6 +203,7 @@ function follow(turn: Turn, message: SessionMessage): void {
         turn.actions.push(tell(leader(turn.moment), message satisfies FromNode))
       break
     case "NetworkAwake":
+      turn.actions.push(makeKey(turn.moment))
       if (session.settled) turn.actions.push(...remindNetwork(session.holdings, turn.moment.self.home))
       break
     case "MountsAwake":
@@ -243,6 +251,7 @@ function described(turn: Turn, description: NodeDescription): void {
     ...(name === undefined ? {} : { Hostname: name }),
     ...(dataPath === undefined ? {} : { DataPath: dataPath }),
     ...(session.certificate && { TLSInfo: session.certificate }),
+    ...(session.wireGuard && { WireGuard: session.wireGuard }),
     FeatureLevel: featureLevel
   }
   if (session.phase === "without facts") {
@@ -311,6 +320,7 @@ function answered(turn: Turn, { about, session: asked, answer }: Answered): void
     beatLater(turn, answer.heartbeatMs)
     stand(turn, answer)
     trust(turn, answer)
+    if (answer.keyEpoch !== undefined) turn.actions.push(makeKey(turn.moment, answer.keyEpoch))
     return
   }
   if (about === "Report") {
@@ -579,6 +589,13 @@ const isOurs = ({ session, moment }: Turn, { labels }: ContainerState): boolean 
 const ask = (message: FromNode): SessionAction => ({ _tag: "Ask", message, withinMs: askWithinMs })
 
 const certificateOf = ({ self }: Moment) => address(self.home, "certificate", "main")
+
+/** The network actor says `Keyed`; without an epoch, of what it has. */
+const makeKey = ({ self }: Moment, epoch?: number): CommonAction =>
+  tell(address(self.home, "network", "main"), {
+    ...({ _tag: "MakeKey" } as const),
+    ...(epoch !== undefined && { epoch })
+  } satisfies NetworkMessage)
 
 const leader = ({ self }: Moment) => address("leader", "node", self.home)
 

@@ -7,7 +7,7 @@
 
 import type { Role } from "#actors/authority/protocol.ts"
 import type { ContainerState } from "#actors/drivers/executor.ts"
-import type { NodeDescription } from "#actors/model/objects.ts"
+import type { NodeDescription, WireGuard } from "#actors/model/objects.ts"
 import type { FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import type { FromTask } from "#actors/task/protocol.ts"
 
@@ -21,6 +21,8 @@ export type SessionMessage =
   | { readonly _tag: "Surveyed"; readonly containers: ReadonlyArray<ContainerState> }
   /** Told by the certificate's actor whenever the node holds another one. */
   | { readonly _tag: "Certified"; readonly info: NonNullable<NodeDescription["TLSInfo"]> }
+  /** Told by the network actor whenever it has other keys for encrypted overlays, or cannot have any. */
+  | { readonly _tag: "Keyed"; readonly wireGuard: WireGuard }
   /** Told by the engine watch: for a while now nothing could be run here, nor ended; and when that is over. */
   | { readonly _tag: "ExecutorSilent"; readonly reason: string }
   | { readonly _tag: "ExecutorAnswers" }
