@@ -1,7 +1,11 @@
 /** Overlays over three machines with Engines of their own: what only kernels, bridges and real packets show. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
+import { keyChangeLabel } from "#actors/model/network-keys.ts"
 import type { Machine } from "#test/lab/machines.ts"
 import { ownLab } from "#test/lab/own-lab.ts"
 import { docker } from "#test/support/docker-cli.ts"
@@ -10,7 +14,7 @@ setDefaultTimeout(90_000)
 
 const { machines, machine, door, engine, on, containerOn, open, close } = await ownLab("to", "10.78.0")
 const { call, containersOf, elapsed, specOf } = await import("#test/bench/vs-swarm/api.ts")
-const { dataOf, engineOf, socketOf } = await import("#test/lab/machines.ts")
+const { base, bridge, dataOf, engineOf, socketOf } = await import("#test/lab/machines.ts")
 const { root } = await import("#test/lab/engine.ts")
 const { startAgain } = await import("#test/lab/raise.ts")
 const { signal, isAlive } = await import("#test/lab/processes.ts")
@@ -84,6 +88,9 @@ beforeAll(async () => {
   await deployEverywhere("both", "front", "back")
   await call(door(), "POST", "/networks/create", { Name: "six", Driver: "overlay", EnableIPv6: true })
   await deployEverywhere("six", "six")
+  const Options = { encrypted: "" }
+  await call(door(), "POST", "/networks/create", { Name: "safe", Driver: "overlay", Options })
+  await deployEverywhere("safe", "safe")
 }, 240_000)
 afterAll(close, 60_000)
 
@@ -127,6 +134,78 @@ test("containers reach each other by IPv6, too", async () => {
   const address6 = to.networks.six?.GlobalIPv6Address ?? ""
   expect(address6).toStartWith("fd00:")
   expect((await inside(from, "ping", "-6", "-c", "2", "-W", "2", address6)).code).toBe(0)
+})
+
+/** Pings once a second for as long; says how many of a hundred were lost. */
+const losses = async (from: Place, to: string, seconds: number): Promise<string> => {
+  const { text } = await inside(from, "ping", "-q", "-c", String(seconds), to)
+  return /(\d+)% packet loss/.exec(text)?.[1] ?? text
+}
+
+/** All that passes the machines' bridge while `during` runs, as it is on the wire. */
+async function overheard(during: () => Promise<void>): Promise<string> {
+  const file = join(base, "overheard.pcap")
+  const listener = spawn("tcpdump", ["-i", bridge, "-s", "0", "-U", "-w", file], {
+    stdio: ["ignore", "ignore", "pipe"]
+  })
+  const ended = once(listener, "exit")
+  await once(listener.stderr, "data")
+  try {
+    await during()
+  } finally {
+    listener.kill("SIGINT")
+    await ended
+  }
+  return readFileSync(file, "latin1")
+}
+
+const fetches = (path: string, address: string): string =>
+  `timeout 5 wget -qO- http://${address}:8080/${path} | wc -c`
+
+/** Through which of WireGuard's devices the machine sends, each once. */
+const tunnelsOf = (at: Machine): ReadonlyArray<string> => [
+  ...new Set(on(at, "bridge", "fdb", "show").match(/(?<=via )wg\S+/g))
+]
+
+test("on an encrypted network nothing is readable between machines, and what is there is not interrupted by other keys", async () => {
+  const [open0, open1] = [await placeOf("web", machine(0)), await placeOf("web", machine(1))]
+  const [from, to] = [await placeOf("safe", machine(0)), await placeOf("safe", machine(1))]
+  await elapsed("a way through a tunnel", () => reaches(from, address(to, "safe")), 100, 20_000)
+  expect(machines().map((at) => tunnelsOf(at).map((name) => name.slice(0, 3)))).toEqual([
+    ["wg1"],
+    ["wg1"],
+    ["wg1"]
+  ])
+  const heard = await overheard(async () => {
+    await inside(open0, "sh", "-c", fetches("plainly-said", address(open1, "front")))
+    // Open from before the keys change until after.
+    const request =
+      "while [ ! -e /go ]; do sleep 0.1; done; printf 'GET /busybox?quietly-said HTTP/1.0\\r\\n\\r\\n'; sleep 1"
+    const answer = inside(
+      from,
+      "sh",
+      "-c",
+      `(${request}) | timeout 60 nc ${address(to, "safe")} 8080 | wc -c`
+    )
+    const lost = losses(from, address(to, "safe"), 10)
+    const { Version, Spec } = await call<{ Version: { Index: number }; Spec: object }>(
+      door(),
+      "GET",
+      "/swarm"
+    )
+    const Labels = { [keyChangeLabel]: "once" }
+    await call(door(), "POST", `/swarm/update?version=${Version.Index}`, { ...Spec, Labels })
+    const changed = async () =>
+      machines().every((at) => tunnelsOf(at).every((name) => name.startsWith("wg0")))
+    await elapsed("other keys everywhere", changed, 100, 30_000)
+    await inside(from, "touch", "/go")
+    expect(Number((await answer).text)).toBeGreaterThan(500_000)
+    expect(await lost).toBe("0")
+  })
+  expect(heard).toContain("plainly-said")
+  expect(heard).not.toContain("quietly-said")
+  const mtu = await inside(from, "cat", "/sys/class/net/eth0/mtu")
+  expect(mtu.text).toBe("1370")
 })
 
 test("a published port answers on every machine, also where no task of it runs", async () => {
@@ -189,10 +268,14 @@ test("what is deleted by hand is there again within five seconds", async () => {
   const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(1))]
   // It must not mend what is not seen to be broken yet.
   signal(machine(0).nodePid, "SIGSTOP")
-  for (const device of devices(machine(0))) on(machine(0), "ip", "link", "delete", device)
+  const tunnels = tunnelsOf(machine(0))
+  expect(tunnels).toHaveLength(1)
+  for (const device of [...devices(machine(0)), ...tunnels]) on(machine(0), "ip", "link", "delete", device)
   expect(await reaches(from, address(to, "front"))).toBe(false)
   signal(machine(0).nodePid, "SIGCONT")
-  const back = () => reaches(from, address(to, "front"))
+  const [hidden, there] = [await placeOf("safe", machine(0)), await placeOf("safe", machine(1))]
+  const back = async () =>
+    (await reaches(from, address(to, "front"))) && (await reaches(hidden, address(there, "safe")))
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
   on(machine(1), "sh", "-c", `for d in ${devices(machine(1)).join(" ")}; do bridge fdb flush dev $d; done`)
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
@@ -211,12 +294,6 @@ test("what is deleted by hand is there again within five seconds", async () => {
   expect(said).toEndWith("the kernel is as it should be\n")
 })
 
-/** Pings once a second for as long; says how many of a hundred were lost. */
-const losses = async (from: Place, to: string, seconds: number): Promise<string> => {
-  const { text } = await inside(from, "ping", "-q", "-c", String(seconds), to)
-  return /(\d+)% packet loss/.exec(text)?.[1] ?? text
-}
-
 test("an Engine that ends and begins again leaves traffic alone, and what it carries is as it was", async () => {
   const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(2))]
   const lost = losses(from, address(to, "front"), 8)
@@ -229,12 +306,21 @@ test("an Engine that ends and begins again leaves traffic alone, and what it car
 
 test("a node that is killed leaves traffic alone, and takes up where it was when it is back", async () => {
   const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(2))]
+  const [hidden, there] = [await placeOf("safe", machine(0)), await placeOf("safe", machine(2))]
+  const processes = () =>
+    readdirSync(join(dataOf(machine(2).name), "wireguard")).map((name) =>
+      readFileSync(join(dataOf(machine(2).name), "wireguard", name), "utf8")
+    )
   signal(to.machine.nodePid, "SIGKILL")
   await elapsed("its end", async () => !isAlive(to.machine.nodePid), 20, 10_000)
+  const lost = losses(hidden, address(there, "safe"), 8)
   expect(await losses(from, address(to, "front"), 8)).toBe("0")
+  expect(await lost).toBe("0")
+  const before = processes()
   await startAgain(to.machine)
   const again = async () => reaches(from, address(await placeOf("web", machine(2)), "front"))
   await elapsed("a way again", again, 200, 30_000)
+  expect(processes()).toEqual(before)
 })
 
 test("containers that people attach, on nodes of any role, reach each other and tasks, and give their addresses back", async () => {
@@ -272,10 +358,10 @@ test("containers that people attach, on nodes of any role, reach each other and 
 })
 
 test("nothing of a network is left when it is gone", async () => {
-  for (const service of ["web", "db", "both", "six", "site", "first"])
+  for (const service of ["web", "db", "both", "six", "safe", "site", "first"])
     await call(door(), "DELETE", `/services/${service}`)
   const isBare = async (): Promise<boolean> =>
-    machines().every((at) => devices(at).length === 0 && !on(at, "ip", "-o", "link").includes("br-t"))
+    machines().every((at) => devices(at).length === 0 && !/ (br|wg.)-t/.test(on(at, "ip", "-o", "link")))
   await elapsed("bare machines", isBare, 200, 60_000)
-  for (const network of ["front", "back", "six"]) await call(door(), "DELETE", `/networks/${network}`)
+  for (const network of ["front", "back", "six", "safe"]) await call(door(), "DELETE", `/networks/${network}`)
 })

@@ -122,7 +122,7 @@ export class Tunnels {
     acceptAnySource(device)
     const before = yield* show(device)
     if (isConfigured(tunnel, before)) return { changed: lines.length, shown: before }
-    yield* run("wg", ["syncconf", device, "/dev/stdin"], configurationOf(tunnel))
+    yield* configure(tunnel)
     return { changed: lines.length + 1, shown: yield* show(device) }
   })
 
@@ -135,6 +135,10 @@ export class Tunnels {
 
 const show = (device: string): Effect.Effect<Shown, KernelError> =>
   Effect.map(run("wg", ["show", device, "dump"], ""), parseShown)
+
+/** Through a pipe: `wg` opens its input by name, which a socket has not, and a file would hold the key. */
+const configure = (tunnel: Tunnel): Effect.Effect<string, KernelError> =>
+  run("sh", ["-c", 'cat | wg syncconf "$0" /dev/stdin', tunnel.device], configurationOf(tunnel))
 
 /** The kernel has no device of this kind. */
 const isUnknown = ({ message }: KernelError): boolean => /unknown device type|not supported/i.test(message)

@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test"
+import { describe, expect, test } from "bun:test"
 import {
   batchSize,
   decide,
@@ -9,6 +9,7 @@ import {
 } from "#actors/authority/keymaster/decide.ts"
 import type { KeymasterAction, KeymasterMessage } from "#actors/authority/keymaster/protocol.ts"
 import { featureLevel, levelOf } from "#actors/ledger/features.ts"
+import { keyChangeLabel, keyPeriodLabel } from "#actors/model/network-keys.ts"
 import type { Node } from "#actors/model/objects.ts"
 import type { Authority, Roots } from "#actors/model/trust.ts"
 import type { CommonAction } from "#runtime/actions.ts"
@@ -190,4 +191,84 @@ test("who is a manager again before that keeps the password", () => {
   const desk = new Desk({ routes: { number: 1, holders: ["m0", "m5", "m9"] } }).look()
   desk.book.node("m5", { ...place, ...description("new") })
   expect(desk.look(graceMs).asked).toEqual([])
+})
+
+describe("keys for encrypted networks", () => {
+  const hour = 3_600_000
+  const Options = { encrypted: "" }
+  const able = (...epochs: ReadonlyArray<number>) => ({
+    Description: {
+      ...description("new").Description,
+      WireGuard: { Keys: epochs.map((Epoch) => ({ Epoch, PublicKey: "k", Port: 51820 })) }
+    } as NonNullable<Node["Description"]>
+  })
+  /** A cluster with an encrypted network, whose workers have keys of these epochs. */
+  const keyed = (...workers: ReadonlyArray<ReturnType<typeof able>>): Desk => {
+    const desk = new Desk(held)
+    desk.now = desk.book.time
+    desk.book.network("safe", "safe", { Options })
+    workers.forEach((worker, at) => void desk.book.node(`w${at}`, worker))
+    return desk
+  }
+  const change = (epoch: number, asked?: string) => [
+    { _tag: "Propose", commands: [{ type: "cluster.keys", epoch, ...(asked !== undefined && { asked }) }] }
+  ]
+  const label = (desk: Desk, Labels: Record<string, string>): void => {
+    const version = desk.book.tables.cluster()?.Version.Index ?? 0
+    desk.book.must({ type: "cluster.update", v: 1, version, spec: { Labels } })
+  }
+
+  test("are followed by others in time, as long as a label says, else after twelve hours", () => {
+    const desk = keyed(able(1))
+    expect(desk.look(11 * hour).asked).toEqual([])
+    expect(desk.look(hour).asked).toMatchObject(change(2))
+    const often = keyed(able(1))
+    label(often, { [keyPeriodLabel]: "1h" })
+    expect(often.look(hour - 1).asked).toEqual([])
+    expect(often.look(1).asked).toMatchObject(change(2))
+  })
+
+  test("are followed by others when somebody asks, once", () => {
+    const desk = keyed(able(1))
+    label(desk, { [keyChangeLabel]: "please" })
+    expect(desk.look().asked).toMatchObject(change(2, "please"))
+    desk.book.must({ type: "cluster.keys", v: 1, epoch: 2, asked: "please" })
+    desk.book.node("w0", able(2))
+    expect(desk.written().look().asked).toEqual([])
+    label(desk, { [keyChangeLabel]: "again" })
+    expect(desk.look().asked).toMatchObject(change(3, "again"))
+  })
+
+  test("stay while a node that is there has none of them yet: it would be reached no more", () => {
+    const desk = keyed(able(1), able(0))
+    expect(desk.look(24 * hour).asked).toEqual([])
+    desk.book.node("w1", { ...able(0), Status: { State: "down" } })
+    expect(desk.look().asked).toMatchObject(change(2))
+  })
+
+  test("stay where no network is encrypted, and where a manager would not understand it", () => {
+    const plain = new Desk(held)
+    plain.now = plain.book.time
+    expect(plain.look(24 * hour).asked).toEqual([])
+    const old = new Desk(held, levelOf["cluster.keys"] - 1)
+    old.now = old.book.time
+    old.book.network("safe", "safe", { Options })
+    expect(old.look(24 * hour).asked).toEqual([])
+  })
+
+  test("follow each other in the ledger one by one", () => {
+    const { book } = keyed(able(1))
+    expect(book.write({ type: "cluster.keys", v: 1, epoch: 3 })).toMatchObject({
+      _tag: "Refused",
+      refusal: {
+        message:
+          "rpc error: code = FailedPrecondition desc = keys of networks are of epoch 1, which 3 does not follow"
+      }
+    })
+    book.must({ type: "cluster.keys", v: 1, epoch: 2, asked: "once" })
+    book.time += hour
+    book.must({ type: "cluster.keys", v: 1, epoch: 3 })
+    const Since = new Date(book.time).toISOString()
+    expect(book.tables.cluster()?.NetworkKeys).toEqual({ Epoch: 3, Since, Asked: "once" })
+  })
 })

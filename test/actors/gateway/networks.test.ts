@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test"
 import { networkLabel } from "#actors/drivers/labels.ts"
+import type { WireGuard } from "#actors/model/objects.ts"
 import { serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
@@ -257,9 +258,28 @@ test("an overlay needs a manager: 403, where all else is 503", async () => {
   expect(reply.body.message).toStartWith('This node is not a swarm manager. Use "docker swarm init"')
 })
 
-test("an encrypted overlay is refused rather than made without what was asked for", async () => {
+test("an encrypted overlay is made where a node can encrypt, and else refused with what each lacks", async () => {
   const gateway = await TestGateway.start()
-  const answer = await gateway.post("/networks/create", overlay("safe", { Options: { encrypted: "" } }))
-  expect(answer.status).toBe(501)
-  expect(answer.body.message).toStartWith("network safe: option encrypted is not supported yet")
+  const ask = () => gateway.post("/networks/create", overlay("safe", { Options: { encrypted: "" } }))
+  const refused = await ask()
+  expect(refused.status).toBe(400)
+  expect(refused.body.message).toContain(
+    "network safe: option encrypted: expected a node that runs WireGuard, and none does"
+  )
+  const says = (WireGuard: WireGuard) => {
+    const Description = {
+      Hostname: "able",
+      Platform: {},
+      Resources: { NanoCPUs: 1, MemoryBytes: 1 },
+      Engine: { EngineVersion: "1" },
+      WireGuard
+    }
+    const node = { ID: "able", Spec: { Role: "worker" }, Status: { State: "ready" }, Description } as const
+    return gateway.write({ type: "node.register", v: 1, node })
+  }
+  await says({ Keys: [], Refusal: "there is no wg here" })
+  expect((await ask()).body.message).toContain("able: there is no wg here")
+  expect((await gateway.get("/networks/safe")).status).toBe(404)
+  await says({ Keys: [] })
+  expect((await ask()).status).toBe(201)
 })

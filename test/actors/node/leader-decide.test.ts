@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose } from "#actors/ledger/writer.ts"
-import type { NodeDescription } from "#actors/model/objects.ts"
+import type { NodeDescription, WireGuard } from "#actors/model/objects.ts"
 import {
   decide,
   heartbeatMs,
@@ -568,6 +568,27 @@ describe("what a node is to be", () => {
     expect(beat(desk)).toEqual({ root: "root 2" })
     says(desk, { TrustRoot: "root 2" })
     expect(beat(desk)).toEqual({})
+  })
+
+  test("a node that has no key of the present epoch hears so, until it has one; one that can have none does not", () => {
+    const desk = open(certified())
+    const keyEpoch = (): unknown => {
+      desk.say({ _tag: "Heartbeat", session: desk.state.session ?? "", applied: 0 })
+      return (desk.answers.at(-1) as { keyEpoch?: number }).keyEpoch
+    }
+    const has = (WireGuard: WireGuard): void => {
+      const nodes = [{ id: "n1", description: { ...description, TLSInfo, WireGuard } }]
+      desk.book.must({ type: "node.observe", v: 1, nodes })
+    }
+    expect(keyEpoch()).toBeUndefined()
+    has({ Keys: [] })
+    expect(keyEpoch()).toBe(1)
+    has({ Keys: [{ Epoch: 1, PublicKey: "k", Port: 51820 }] })
+    expect(keyEpoch()).toBeUndefined()
+    desk.book.must({ type: "cluster.keys", v: 1, epoch: 2 })
+    expect(keyEpoch()).toBe(2)
+    has({ Keys: [], Refusal: "there is no wg here" })
+    expect(keyEpoch()).toBeUndefined()
   })
 
   test("CA-12 another certificate is for the role that the node has: who is to be another one asks for that", () => {

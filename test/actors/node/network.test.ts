@@ -282,7 +282,7 @@ test("where traffic goes is confirmed once both the kernel and the published por
 })
 
 test("whoever asks is shown what is known of overlays, and how the kernel was found", () => {
-  const report = { bridgeless: [], changed: 2, problems: ["no vxlan"] }
+  const report = { bridgeless: [], changed: 2, tunnels: { n2: "wg1-tn1" }, problems: ["no vxlan"] }
   const table = { networkId: "a" } as OverlayTable
   const network = new Subject()
     .tell({ _tag: "Tables", tables: [table] })
@@ -298,10 +298,42 @@ test("whoever asks is shown what is known of overlays, and how the kernel was fo
         tables: [table],
         rounds: 1,
         repairs: 0,
+        tunnels: { n2: "wg1-tn1" },
         problems: ["no vxlan", "no names"],
         isLaying: false,
         bridgeless: []
       }
     }
   ])
+})
+
+describe("keys for encrypted overlays", () => {
+  const session = (message: object) => ({
+    _tag: "Tell",
+    to: { home: "n1", kind: "session", id: "main" },
+    message
+  })
+  const wireGuard = { Keys: [{ Epoch: 2, PublicKey: "k", Port: 51820 }] }
+
+  test("are made when the leader wants them, told to it, and gone by at once", () => {
+    const network = new Subject().tell({ _tag: "MakeKey", epoch: 2 })
+    expect(network.asked).toEqual([{ _tag: "MakeKey", epoch: 2 }])
+    expect(network.tell({ _tag: "Keyed", wireGuard }).asked as unknown).toEqual([
+      session({ _tag: "Keyed", wireGuard })
+    ])
+    network.tell({ _tag: "Tables", tables: [{ networkId: "a" } as OverlayTable] }).tell({
+      _tag: "Laid",
+      round: 1,
+      report: { bridgeless: [], changed: 0, problems: [] },
+      names: { problems: [] }
+    })
+    expect(network.tell({ _tag: "Keyed", wireGuard }).tags).toEqual(["Lay", "Tell"])
+  })
+
+  test("that cannot be made are tried again: somebody may install what is missing", () => {
+    const without = { Keys: [], Refusal: "there is no wg here" }
+    const [told, again] = new Subject().tell({ _tag: "Keyed", wireGuard: without }).asked
+    expect(told as unknown).toEqual(session({ _tag: "Keyed", wireGuard: without }))
+    expect(again).toMatchObject({ _tag: "Later", message: { _tag: "MakeKey" } })
+  })
 })

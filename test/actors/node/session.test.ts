@@ -356,7 +356,12 @@ describe("assignments", () => {
       { _tag: "Drop", networks: ["net1"] },
       { _tag: "Publish", ports: [] }
     ])
-    expect(session.tell({ _tag: "NetworkAwake" }).tags("network/main")).toEqual(["Tables", "Keep", "Publish"])
+    expect(session.tell({ _tag: "NetworkAwake" }).tags("network/main")).toEqual([
+      "MakeKey",
+      "Tables",
+      "Keep",
+      "Publish"
+    ])
   })
 
   test("in any order, with losses and repetitions, end at what the leader last said (300 seeds)", () => {
@@ -578,6 +583,9 @@ describe("a machine that changes", () => {
   test("hands on what the leader wants of its certificate, for as long as it does", () => {
     const session = joined()
     const beat = { _tag: "Beat", heartbeatMs: 1_000 } as const
+    expect(session.answer("Heartbeat", { ...beat, keyEpoch: 2 }).told("network/main")).toEqual([
+      { _tag: "MakeKey", epoch: 2 }
+    ])
     expect(session.answer("Heartbeat", { ...beat, issuer: "k2" }).told("certificate/main")).toEqual([
       { _tag: "Wanted", issuer: "k2" }
     ])

@@ -61,3 +61,18 @@ test("without overlays there is no table, and without control ports no rule abou
 test("each node of a machine has a table of its own, with a name that nftables takes", () => {
   expect(firewallTable("2kq1ld9w5fk3p0s7xq2m1ab4c")).toBe("troupe_2kq1ld9w5f")
 })
+
+test("an encrypted overlay's packets come and go through its tunnels alone, and only members ask for one", () => {
+  const rules = rulesFor([{ ...front, encrypted: true }, back], facts, [51820, 51821]) ?? ""
+  const tunnels = '{ "wg0-tn1", "wg1-tn1" }'
+  expect(rules).toContain(`    udp dport 4789 @th,96,24 4097 iifname != ${tunnels} counter drop\n`)
+  expect(rules).toContain(`  chain output {
+    type filter hook output priority -10; policy accept;
+    udp dport 4789 @th,96,24 4097 oifname != ${tunnels} counter drop
+  }`)
+  expect(rules).toContain(
+    "    udp dport { 51820, 51821 } ip saddr != { 192.168.0.2, 192.168.0.3 } counter drop\n"
+  )
+  expect(rules).toContain("    meta nfproto ipv6 udp dport { 51820, 51821 } counter drop\n")
+  expect(rulesFor([front, back], facts, [51820])).toBe(rulesFor([front, back], facts) as string)
+})

@@ -42,7 +42,6 @@ test("what is not this node's port, is served by nobody or on no ingress network
   expect(rulesOf([network(service())], [])).toBe("none")
   expect(rulesOf([network(service({ tasks: [task(1, { serving: false })] }))])).toBe("none")
   expect(rulesOf([network(service(), { ingress: false })])).toBe("none")
-  expect(rulesOf([network(service(), { encrypted: true })])).toBe("none")
   expect(rulesOf([network(service({ ports: [{ protocol: "tcp", targetPort: 80 }] }))])).toBe("none")
   expect(rulesOf([])).toBe("none")
 })

@@ -103,9 +103,21 @@ describe("the kernel of a node", () => {
     expect(repair([here], { ...empty, links })).toEqual(nothing)
   })
 
-  test("never carries an encrypted network in the clear", () => {
-    const { ip } = repair([{ ...table, encrypted: true }], { ...empty, links: [bridge] })
-    expect(ip).toEqual([])
+  test("never carries an encrypted network past a tunnel, and moves from one to another in one step", () => {
+    const encrypted = [{ ...table, encrypted: true }]
+    const ways = right.forwarding.filter(({ dst }) => dst !== undefined)
+    const inTheClear = reconcile(encrypted, right, "n1")
+    expect(inTheClear.bridge.filter((line) => line.startsWith("fdb replace"))).toEqual([])
+    for (const { mac } of ways)
+      expect(inTheClear.bridge).toContain(`fdb delete ${mac} dev vx-tnet1 dst 192.168.0.2 self`)
+    const moved = reconcile(encrypted, right, "n1", new Map([["n2", "wg0-tn1"]]))
+    expect(moved.bridge).toEqual(
+      ways.map(({ mac }) => `fdb replace ${mac} dev vx-tnet1 dst 192.168.0.2 via wg0-tn1 self permanent`)
+    )
+    const forwarding = right.forwarding.map((entry) => (entry.dst ? { ...entry, viaIf: "wg0-tn1" } : entry))
+    expect(reconcile(encrypted, { ...right, forwarding }, "n1", new Map([["n2", "wg0-tn1"]]))).toEqual(
+      nothing
+    )
   })
 
   test("loses the device with the last other node, and with the network", () => {
