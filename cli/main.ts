@@ -13,6 +13,7 @@ import { httpToken } from "#cli/commands/http-token.ts"
 import { log } from "#cli/commands/log.ts"
 import { logs } from "#cli/commands/logs.ts"
 import { natsCreds } from "#cli/commands/nats-creds.ts"
+import { networkKeys } from "#cli/commands/network-keys.ts"
 import { recover } from "#cli/commands/recover.ts"
 import { recorder, replay } from "#cli/commands/replay.ts"
 import { status } from "#cli/commands/status.ts"
@@ -58,6 +59,7 @@ const troupe = Command.make("troupe").pipe(
     allow,
     deny,
     natsCreds,
+    networkKeys,
     httpToken,
     dashboard
   ])

@@ -1,5 +1,6 @@
 /** Whether the cluster's settings can be meant, and the settings as they are stored. */
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
+import { checkKeyPeriod } from "#actors/model/network-keys.ts"
 import type { SwarmSpec } from "#actors/model/spec.ts"
 
 const second = 1_000_000_000
@@ -17,6 +18,8 @@ export function checkSwarm(asked: SwarmSpec): Refusal | undefined {
   if ((asked.Dispatcher?.HeartbeatPeriod ?? 0) < 0) {
     return rpc("invalidArgument", "heartbeat time period cannot be a negative duration")
   }
+  const period = checkKeyPeriod(asked)
+  if (period !== undefined) return rpc("invalidArgument", period)
   const external = asked.CAConfig?.ExternalCAs ?? []
   if (external.length > 0) {
     return refuse(
