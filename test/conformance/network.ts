@@ -272,6 +272,16 @@ export const network: ReadonlyArray<Case> = [
     const links = await inside(bench, id, "ip link")
     expectThat(links.includes("mtu 1234"), links)
   }),
+  made("--opt", "encrypted leaves the interface room for encryption, and tasks run on it", async (bench) => {
+    await make(bench, "overlay", "--attachable", "--opt", "encrypted")
+    const { Options } = await inspected(bench)
+    expectThat("encrypted" in Options, Options)
+    await create(bench, ["--network", bench.name])
+    await bench.until(
+      () => bench.inside("ip link"),
+      (seen) => seen.includes("mtu 1370")
+    )
+  }),
   made("--scope", "a network of that scope is the whole cluster's", async (bench) => {
     await make(bench, "overlay", "--scope", "swarm")
     const { Scope } = await inspected(bench)

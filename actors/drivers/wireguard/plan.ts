@@ -3,8 +3,8 @@
  *
  * A node has a device for its key of every epoch that it keeps, and on it those who have a key of the same epoch. While
  * keys change there are two; what is for another node goes through the newer one as soon as the two have shaken hands
- * there, and comes in through both. Devices have no addresses and no routes: VXLAN names the device, so that nothing
- * finds its way into one by itself, nor a packet of VXLAN past it.
+ * there, and comes in through both. No route leads into a device: VXLAN names it, so that nothing finds its way into one
+ * by itself, nor a packet of VXLAN past it.
  */
 import { tunnelName } from "#actors/drivers/kernel/names.ts"
 import type { Shown } from "#actors/drivers/wireguard/show.ts"

@@ -116,6 +116,9 @@ export class Tunnels {
     const lines = [
       ...(link?.ifalias === undefined ? [`link set dev ${device} alias "${aliasOf(this.#nodeId)}"`] : []),
       ...(link?.mtu === mtu ? [] : [`link set dev ${device} mtu ${mtu}`]),
+      ...(link?.addr_info?.some(({ local }) => local === anyAddress) === true
+        ? []
+        : [`address add ${anyAddress}/32 dev ${device} scope link`]),
       ...(link?.flags.includes("UP") === true ? [] : [`link set dev ${device} up`])
     ]
     yield* batch("ip", lines)
@@ -164,6 +167,12 @@ const findHindrance = Effect.fnUntraced(function* (device: string) {
     ? undefined
     : "the kernel has no WireGuard, and wireguard-go has no /dev/net/tun"
 })
+
+/**
+ * Nobody is reached at it. But of a device without any address the kernel takes no packets whose sender it would answer by
+ * another device, as soon as it looks at that at all.
+ */
+const anyAddress = "169.254.47.1"
 
 /** What comes out of a tunnel has a sender that the routes have elsewhere; WireGuard has made sure of it. */
 function acceptAnySource(device: string): void {

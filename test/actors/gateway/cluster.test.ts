@@ -211,6 +211,12 @@ test("CT-21: the cluster's settings have limits, and tokens are renewed one by o
   expect(await said({ ...body.Spec, Dispatcher: { HeartbeatPeriod: -1 } })).toBe(
     rpc("InvalidArgument", "heartbeat time period cannot be a negative duration")
   )
+  expect(await said({ ...body.Spec, Labels: { "troupe.network.key-period": "5s" } })).toBe(
+    rpc(
+      "InvalidArgument",
+      'label troupe.network.key-period "5s": expected a duration of a minute or more, like "12h"'
+    )
+  )
   expect((await update({ Orchestration: { TaskHistoryRetentionLimit: 3 } })).status).toBe(200)
   expect((await gateway.get("/swarm")).body.Spec).toEqual({
     ...body.Spec,
