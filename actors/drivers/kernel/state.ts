@@ -1,13 +1,12 @@
 /** The kernel's devices, forwarding and neighbour entries, as `ip` and `bridge` tell them in JSON; what we read of them. */
 import { Schema } from "effect"
-import { question } from "#actors/drivers/kernel/run.ts"
 
 const text = Schema.String
 const optional = Schema.optionalKey
 const list = Schema.Array
 
 /** `ip -j -d address show` */
-const Links = list(
+export const Links = list(
   Schema.Struct({
     ifname: text,
     flags: list(text),
@@ -38,7 +37,6 @@ const Links = list(
   })
 )
 export type Link = (typeof Links.Type)[number]
-export const links = question("ip", ["-d", "address", "show"], Links)
 
 /** `bridge -j fdb show` */
 export const ForwardingEntries = list(

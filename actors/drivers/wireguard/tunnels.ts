@@ -4,9 +4,10 @@
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { Effect } from "effect"
+import { links } from "#actors/drivers/kernel/links.ts"
 import { aliasOf, tunnelName } from "#actors/drivers/kernel/names.ts"
 import { batch, type KernelError, run } from "#actors/drivers/kernel/run.ts"
-import { type Link, links } from "#actors/drivers/kernel/state.ts"
+import type { Link } from "#actors/drivers/kernel/state.ts"
 import { Keys } from "#actors/drivers/wireguard/keys.ts"
 import {
   chooseTunnels,
