@@ -17,6 +17,7 @@ import {
   networkKeysOf
 } from "#actors/model/network-keys.ts"
 import type { Node } from "#actors/model/objects.ts"
+import { toMs } from "#actors/model/time.ts"
 import type { Roots } from "#actors/model/trust.ts"
 import type { Recertify } from "#actors/node/decide.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"
@@ -158,7 +159,7 @@ function changeNetworkKeys(step: KeymasterStep, { now }: Moment): KeymasterStep 
   const { Epoch: epoch, Since: since, Asked: before } = networkKeysOf(cluster)
   const asked = cluster.Spec.Labels?.[keyChangeLabel]
   const isAsked = asked !== undefined && asked !== before
-  if (!isAsked && now - Date.parse(since) < keyPeriodMs(cluster.Spec)) return step
+  if (!isAsked && now - toMs(since) < keyPeriodMs(cluster.Spec)) return step
   if (![...ledger.all("network")].some(({ Options }) => isEncrypted(Options))) return step
   const isBehind = ({ Status, Description }: Node): boolean =>
     Status.State === "ready" && missingEpoch(cluster, Description) !== undefined
