@@ -45,6 +45,9 @@ import { openGateway } from "#actors/gateway/open.ts"
 import { type HistoryKeeper, keepChanges } from "#actors/history/keeper.ts"
 import { ledgerMetrics } from "#actors/ledger/metrics.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
+import { keepCopies, LogCopies } from "#actors/logs/copies/keep.ts"
+import { sendCopies } from "#actors/logs/copies/send.ts"
+import { CopyStore } from "#actors/logs/copies/store.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { leadership } from "#actors/manager/leadership.ts"
@@ -56,7 +59,7 @@ import { keepLoads } from "#actors/meter/loads.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import { NatsServer } from "#actors/nats/server.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
-import { Reconnect, StandingListener } from "#actors/node/session/actor.ts"
+import { CopyListener, Reconnect, StandingListener } from "#actors/node/session/actor.ts"
 import type { SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import { DiskFolder, FiguresOutlet } from "#actors/node/stats/actor.ts"
 import { nodeTree } from "#actors/node/tree.ts"
@@ -362,6 +365,7 @@ const leaving = (options: NodeOptions, lives: Lives, parting: Effect.Effect<void
 
 /** What a node that leaves waits for its leader to be told. */
 const goodbyeMs = 500
+const weekMs = 7 * 86_400_000
 /** What a process that ended in order has to be begun again before its tasks are replaced. */
 const awayMs = 15_000
 
@@ -377,7 +381,8 @@ const serveMember = Effect.fnUntraced(function* (
   const identity: Identity = held.membership
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
 
-  const drivers = yield* Layer.build(driversOf(options, identity))
+  const copies = copiesOf(options)
+  const drivers = yield* Layer.build(driversOf(options, identity, copies))
   const executor = Context.get(drivers, Executor)
   const manager =
     role === "manager" ? yield* openManager(options, credentials, executor, host, lives.keyring) : undefined
@@ -430,11 +435,25 @@ const serveMember = Effect.fnUntraced(function* (
     Effect.sync(() => catchStrays(system.stray)),
     (release) => Effect.sync(release)
   )
+  const { transport } = nats
+  if (copies) yield* keepCopies({ ...placeOf(identity), transport, store: copies, host })
+  let holder: string | undefined
+  yield* Effect.forkScoped(
+    sendCopies({
+      ...placeOf(identity),
+      transport,
+      memory: Context.get(drivers, LogMemory),
+      holder: () => holder
+    })
+  )
   const standings = yield* Queue.sliding<Standing>(1)
   const shared = Context.add(drivers, System, system).pipe(
     Context.add(Credentials, credentials),
     Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing)),
     Context.add(Reconnect, nats.renew),
+    Context.add(CopyListener, (node: string | undefined) => {
+      holder = node
+    }),
     Context.add(DiskFolder, options.dataDir),
     Context.add(FiguresOutlet, outletOf(nats.transport, identity))
   )
@@ -620,7 +639,15 @@ const outletOf = (transport: TransportService, { clusterId, nodeId }: Identity) 
   }
 }
 
-const driversOf = (options: NodeOptions, identity: Identity) => {
+const placeOf = ({ clusterId, nodeId }: Identity) => ({ cluster: clusterId, nodeId })
+
+/** Where copies of other nodes' logs are kept; `undefined` where none are. */
+const copiesOf = ({ dataDir, logCopiesBytes: maxBytes, logMemory }: NodeOptions): CopyStore | undefined =>
+  maxBytes === 0
+    ? undefined
+    : new CopyStore({ folder: `${dataDir}/log-copies`, maxBytes, maxAgeMs: logMemory?.maxAgeMs ?? weekMs })
+
+const driversOf = (options: NodeOptions, identity: Identity, copies?: CopyStore) => {
   const isLocal = options.dockerHost.startsWith("unix://")
   const own = { [clusterLabel]: identity.clusterId, [nodeLabel]: identity.nodeId }
   const executor =
@@ -637,7 +664,11 @@ const driversOf = (options: NodeOptions, identity: Identity) => {
     options.logMemory === undefined
       ? LogMemory.none
       : LogMemory.layer({ folder: `${options.dataDir}/logs`, ...options.logMemory })
-  const readers = LogReaders.layer.pipe(Layer.provideMerge(memory), Layer.provideMerge(executor))
+  const readers = LogReaders.layer.pipe(
+    Layer.provide(Layer.succeed(LogCopies, copies)),
+    Layer.provideMerge(memory),
+    Layer.provideMerge(executor)
+  )
   const kernel =
     options.executor === "docker"
       ? LiveKernel.layer({

@@ -65,6 +65,8 @@ export interface NodeOptions {
   readonly csiPlugins: string
   /** How much of its tasks' output the node keeps; undefined for none of it. */
   readonly logMemory: LogMemoryOptions | undefined
+  /** What copies of other nodes' logs may take on disk; 0 for none. */
+  readonly logCopiesBytes: number
 }
 
 export interface LogMemoryOptions {
@@ -124,6 +126,7 @@ export const nodeFlags = {
     "folder with the sockets (NAME.sock) of plugins for cluster volumes; default /run/troupe/csi as root"
   ),
   logMemory: text("log-memory", "megabytes on disk for the output of this node's tasks, or off; default 256"),
+  logCopies: text("log-copies", "megabytes on disk for copies of other nodes' logs, or off; default 128"),
   logAge: text("log-age", "how long that output is kept: 12h, 7d; default 7d"),
   logRate: text(
     "log-rate",
@@ -204,6 +207,13 @@ const logMemoryOf = Effect.fnUntraced(function* (
     linesPerSecond: rate === "off" ? Number.POSITIVE_INFINITY : Number(rate)
   }
 })
+
+function logCopiesOf(size: string): Effect.Effect<number, BadOption> {
+  if (size === "off") return Effect.succeed(0)
+  return /^\d{1,6}$/.test(size) && Number(size) >= 1
+    ? Effect.succeed(Number(size) * megabyte)
+    : Effect.fail(BadOption.of("log-copies", size, "megabytes from 1 to 999999, or off"))
+}
 
 /** Both or none. */
 const joinOf = Effect.fnUntraced(function* (
@@ -302,6 +312,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5"),
     recorderBytes: yield* recorderBytesOf("recorder", given("recorder") ?? "16"),
     csiPlugins: resolve(given("csiPlugins") ?? usualCsiPluginsOf(dataDir)),
+    logCopiesBytes: yield* logCopiesOf(given("logCopies") ?? "128"),
     logMemory: yield* logMemoryOf(
       given("logMemory") ?? "256",
       given("logAge") ?? "7d",

@@ -8,6 +8,7 @@
 import { Buffer } from "node:buffer"
 import { randomUUID } from "node:crypto"
 import { type Cause, Effect, Queue, Schema, type Scope, Stream } from "effect"
+import { findCopy } from "#actors/gateway/find-copy.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { answerWithinMs } from "#actors/logs/decide.ts"
@@ -154,15 +155,45 @@ const hasLog = (task: Task): boolean =>
     (!isBefore(task.Status.State, "starting") && isBefore(task.Status.State, "failed")))
 
 /** Reads one task's log into the queue. Comes back with why it is incomplete, if it is. */
-const readTask = (
+const readTask = Effect.fnUntraced(function* (
   options: CollectOptions,
   task: Task,
   queue: Queue.Queue<Collected, Cause.Done>
-): Effect.Effect<string | undefined> =>
+): Effect.fn.Return<string | undefined> {
+  const node = task.NodeID as string
+  const place: Place = { node, newest: { timestamp: "" } }
+  const own = yield* readAt(options, task, place, queue)
+  if (own !== "absent") return own
+  const gone = `node ${node} is not available`
+  const copy = yield* findCopy(options, node, task.ID)
+  if (copy === undefined) return gone
+  const named = (id: string): string => options.ledger.read.get("node", id)?.Description?.Hostname ?? id
+  const text = `troupe: node ${named(node)} is not available: what follows is its copy on node ${named(copy.holder)}, up to ${copy.newest}\n`
+  const timestamp = place.newest.timestamp || copy.newest
+  const note = { task, stream: "stderr", timestamp, details: "", data: Buffer.from(text) } as const
+  yield* Queue.offer(queue, { _tag: "Lines", lines: [note] })
+  const copied = yield* readAt(options, task, { ...place, node: copy.holder, copyOf: node }, queue)
+  return copied === "absent" ? gone : copied
+})
+
+/** Where a task's lines are read, and the last of them that came. */
+interface Place {
+  readonly node: string
+  /** What is read there is the copy of what ran on this node. */
+  readonly copyOf?: string
+  readonly newest: { timestamp: string }
+}
+
+/** To the end of what that node has: `absent` when it does not answer, else why lines are missing, if some are. */
+const readAt = (
+  options: CollectOptions,
+  task: Task,
+  { node: nodeId, copyOf, newest }: Place,
+  queue: Queue.Queue<Collected, Cause.Done>
+): Effect.Effect<"absent" | string | undefined> =>
   Effect.scoped(
     Effect.gen(function* () {
       const { system, ledger } = options
-      const nodeId = task.NodeID as string
       const logs = address(nodeId, "logs", "main")
       const ask = (
         message: unknown,
@@ -176,14 +207,13 @@ const readTask = (
         subscription = ""
       })
       yield* Effect.addFinalizer(() => close)
-      let lastTimestamp = ""
       let failures = 0
-      const gone = `node ${nodeId} is not available`
+      const mayComeBack = (): boolean => isExpected(ledger.read, task, nodeId, copyOf)
 
       while (true) {
         // Opens, anew after a break from where it stood.
         const name = randomUUID()
-        const resumedFrom = lastTimestamp
+        const resumedFrom = newest.timestamp
         const container = task.Status.ContainerStatus?.ContainerID
         const opened = yield* ask(
           {
@@ -191,6 +221,7 @@ const readTask = (
             subscription: name,
             task: task.ID,
             ...(container === undefined || container === "" ? {} : { container }),
+            ...(copyOf !== undefined && { copyOf }),
             request: resumed(options.request, resumedFrom)
           },
           openPatienceMs
@@ -200,10 +231,8 @@ const readTask = (
         }
         if (opened._tag !== "Opened") {
           failures += 1
-          const waiting = options.request.follow
-            ? mayComeBack(ledger.read, task)
-            : failures < attempts && mayComeBack(ledger.read, task)
-          if (!waiting) return gone
+          const follows = options.request.follow && copyOf === undefined
+          if (!mayComeBack() || (!follows && failures >= attempts)) return "absent"
           yield* Effect.sleep(betweenAttempts)
           continue
         }
@@ -232,21 +261,19 @@ const readTask = (
               details: line.details,
               data: Buffer.from(line.data, "base64")
             }))
-            lastTimestamp = lines.at(-1)?.timestamp ?? lastTimestamp
+            newest.timestamp = lines.at(-1)?.timestamp ?? newest.timestamp
             if (lines.length > 0) yield* Queue.offer(queue, { _tag: "Lines", lines })
           }
           if (answer.ended) {
             if (answer.problem === undefined) return undefined
             // The Engine broke off. Whoever follows tries again while the task is there.
-            if (!options.request.follow || !mayComeBack(ledger.read, task)) {
-              return `task ${task.ID}: ${answer.problem}`
-            }
+            if (!options.request.follow || !mayComeBack()) return `task ${task.ID}: ${answer.problem}`
             break
           }
         }
         yield* close
         failures += 1
-        if (!mayComeBack(ledger.read, task)) return gone
+        if (!mayComeBack()) return "absent"
         yield* Effect.sleep(betweenAttempts)
       }
     })
@@ -264,7 +291,9 @@ const resumed = (request: LogRequest, lastTimestamp: string): LogRequest => {
 const fresh = (lines: ReadonlyArray<WireLine>, lastTimestamp: string): ReadonlyArray<WireLine> =>
   lastTimestamp === "" ? lines : lines.filter((line) => line.timestamp > lastTimestamp)
 
-function mayComeBack(reader: LedgerReader, task: Task): boolean {
-  const node = reader.get("node", task.NodeID as string)
-  return reader.get("task", task.ID) !== undefined && node !== undefined && node.Status.State !== "down"
+/** A node that is down is not waited for; a copy outlives the task. */
+function isExpected(reader: LedgerReader, task: Task, nodeId: string, copyOf: string | undefined): boolean {
+  const node = reader.get("node", nodeId)
+  const isThere = node !== undefined && node.Status.State !== "down"
+  return isThere && (copyOf !== undefined || reader.get("task", task.ID) !== undefined)
 }

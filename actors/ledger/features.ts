@@ -13,12 +13,13 @@
  *        end. A node confirms where traffic goes
  *     9  `volume.create`, `volume.update`, `volume.observe`, `volume.remove`, and tasks that use volumes
  *    10  `cluster.keys`
+ *    11  nodes keep copies of each other's logs
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 10
+export const featureLevel = 11
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
@@ -35,7 +36,8 @@ export const levelOf = {
   "tasks.change leaves an end as it is": 8,
   confirm: 8,
   "volume.create": 9,
-  "cluster.keys": 10
+  "cluster.keys": 10,
+  "log copies": 11
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

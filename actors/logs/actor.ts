@@ -19,12 +19,12 @@ export const logs = actor<void, LogsState, Inside, LogsAction, LogReaders>({
     const readers = yield* LogReaders
     switch (action._tag) {
       case "ReadOn": {
-        const { subscription, task, container, request } = action
-        const result = yield* readers.readOn(subscription, task, container, request)
+        const { subscription, source } = action
+        const result = yield* readers.readOn(subscription, source)
         return { _tag: "Read" as const, subscription, ...result }
       }
       case "ListKept":
-        return { _tag: "Listed" as const, asker: action.asker, tasks: yield* readers.kept(action.wanted) }
+        return { _tag: "Listed" as const, asker: action.asker, kept: yield* readers.kept(action.wanted) }
       case "Shut":
         return yield* readers.shut(action.subscription)
       case "ShutAll":

@@ -3,7 +3,6 @@
  *
  * The table of subscriptions belongs to one actor and changes in place.
  */
-import type { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import type { Batch, LogRequest, LogsAnswer, LogsMessage, WireLine } from "#actors/logs/protocol.ts"
 import { cancel, later, reply } from "#runtime/actions.ts"
 import type { Moment, ReplyTo, Step } from "#runtime/behaviour.ts"
@@ -27,18 +26,23 @@ export interface Read {
 export type Inside =
   | LogsMessage
   | Read
-  | { readonly _tag: "Listed"; readonly asker: ReplyTo; readonly tasks: ReadonlyArray<TaskFacts> }
+  | { readonly _tag: "Listed"; readonly asker: ReplyTo; readonly kept: Kept }
   | { readonly _tag: "NothingCame" | "Forget"; readonly subscription: string }
+
+type Kept = Extract<LogsAnswer, { _tag: "Kept" }>
+
+/** Which log is read. */
+export interface Source {
+  readonly task: string
+  readonly container?: string
+  /** See `Open`. */
+  readonly copyOf?: string
+  readonly request: LogRequest
+}
 
 export type LogsAction =
   /** Reads the next lines, opening the log if this is the first time; comes back as `Read`. */
-  | {
-      readonly _tag: "ReadOn"
-      readonly subscription: string
-      readonly task: string
-      readonly container?: string
-      readonly request: LogRequest
-    }
+  | { readonly _tag: "ReadOn"; readonly subscription: string; readonly source: Source }
   | { readonly _tag: "Shut"; readonly subscription: string }
   /** Looks which tasks are kept; comes back as `Listed`. */
   | { readonly _tag: "ListKept"; readonly asker: ReplyTo; readonly wanted: WantedTasks }
@@ -52,9 +56,7 @@ export interface WantedTasks {
 }
 
 interface Subscription {
-  readonly task: string
-  readonly container?: string
-  readonly request: LogRequest
+  readonly source: Source
   /** The newest batch that was made. */
   seq: number
   reading: boolean
@@ -83,7 +85,7 @@ const forgetKey = (id: string): string => `forget:${id}`
 export function decide(state: LogsState, message: Inside, moment: Moment): Next {
   if (message._tag === "List") return list(state, message, moment)
   if (message._tag === "Listed") {
-    return keep(state, answer(message.asker, { _tag: "Kept", tasks: message.tasks }))
+    return keep(state, answer(message.asker, message.kept))
   }
   const known = state.subscriptions.get(message.subscription)
   switch (message._tag) {
@@ -124,7 +126,7 @@ const list = (
       })
 
 function open(state: LogsState, message: LogsMessage & { _tag: "Open" }, moment: Moment): Next {
-  const { subscription, task, container, request } = message
+  const { _tag, subscription, ...source } = message
   const opened = moment.asker === undefined ? [] : [answer(moment.asker, { _tag: "Opened" })]
   // Asked twice, because the first answer was lost.
   if (state.subscriptions.has(subscription)) return keep(state, ...opened)
@@ -133,11 +135,10 @@ function open(state: LogsState, message: LogsMessage & { _tag: "Open" }, moment:
       ? keep(state)
       : keep(state, answer(moment.asker, { _tag: "TooMany", limit: mostSubscriptions }))
   }
-  const named = container === undefined ? {} : { container }
-  state.subscriptions.set(subscription, { task, ...named, request, seq: 0, reading: true, ended: false })
+  state.subscriptions.set(subscription, { source, seq: 0, reading: true, ended: false })
   return keep(
     state,
-    { _tag: "ReadOn", subscription, task, ...named, request },
+    { _tag: "ReadOn", subscription, source },
     later(forgetKey(subscription), forgetAfterMs, { _tag: "Forget", subscription }),
     ...opened
   )
@@ -183,8 +184,7 @@ function hand(subscription: string, known: Subscription, asker: ReplyTo): Next["
 function readOn(subscription: string, known: Subscription): Next["actions"] {
   if (known.reading || known.ended || known.ready !== undefined) return []
   known.reading = true
-  const named = known.container === undefined ? {} : { container: known.container }
-  return [{ _tag: "ReadOn", subscription, task: known.task, ...named, request: known.request }]
+  return [{ _tag: "ReadOn", subscription, source: known.source }]
 }
 
 function take(state: LogsState, read: Read, known: Subscription): Next {

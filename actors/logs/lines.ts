@@ -35,7 +35,11 @@ export const fromEngine = Effect.fnUntraced(function* (
 })
 
 /** What the node remembers; follows a task for as long as its output comes. */
-export function fromMemory(memory: LogMemoryService, task: string, request: LogRequest): Lines {
+export function fromMemory(
+  memory: Pick<LogMemoryService, "about">,
+  task: string,
+  request: LogRequest
+): Lines {
   const log = memory.about(task)?.log
   if (log === undefined) return noLines
   const wanted = select(request)

@@ -30,8 +30,17 @@ export const LogRequest = Schema.Struct({
 export type LogRequest = typeof LogRequest.Type
 
 export const LogsMessage = Schema.Union([
-  /** Asked; answered by `Opened` or `TooMany`. `container` is known from the task's status, if it is. */
-  message("Open", { subscription: text, task: text, container: optional(text), request: LogRequest }),
+  /**
+   * Asked; answered by `Opened` or `TooMany`. `container` is known from the task's status, if it is. `copyOf`: not what ran
+   * here, but the copy of what ran on that node; nothing more comes of it.
+   */
+  message("Open", {
+    subscription: text,
+    task: text,
+    container: optional(text),
+    copyOf: optional(text),
+    request: LogRequest
+  }),
   /** Asked; answered by `Batch` or `Gone`. `after` is the last batch taken, 0 for none. */
   message("Pull", { subscription: text, after: whole }),
   /** Told; nobody will pull any more. */
@@ -61,12 +70,19 @@ export const Batch = message("Batch", {
 })
 export type Batch = typeof Batch.Type
 
+export const CopyFacts = Schema.Struct({ ...TaskFacts.fields, node: text, newest: text })
+export type CopyFacts = typeof CopyFacts.Type
+
 export const LogsAnswer = Schema.Union([
   message("Opened", {}),
   /** This node serves as many readers as it can; `limit` is how many. */
   message("TooMany", { limit: whole }),
   Batch,
-  message("Kept", { tasks: Schema.Array(TaskFacts) }),
+  message("Kept", {
+    tasks: Schema.Array(TaskFacts),
+    /** Of other nodes' tasks: of which node, and how far the copy goes. */
+    copies: optional(Schema.Array(CopyFacts))
+  }),
   /** The node does not know this subscription (any more): open another. */
   message("Gone", {})
 ])

@@ -3,12 +3,12 @@ import { Buffer } from "node:buffer"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { Executor, type ExecutorError, type LogLine } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
-import type { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import { choose } from "#actors/logs/choose.ts"
-import type { WantedTasks } from "#actors/logs/decide.ts"
+import { LogCopies } from "#actors/logs/copies/keep.ts"
+import type { Source, WantedTasks } from "#actors/logs/decide.ts"
 import { cut, fromEngine, fromMemory, type Lines, orWhenGone, type Part } from "#actors/logs/lines.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
-import type { LogRequest, WireLine } from "#actors/logs/protocol.ts"
+import type { LogRequest, LogsAnswer, WireLine } from "#actors/logs/protocol.ts"
 
 // base64 makes 4 bytes of 3, and a message must stay well below the transport's limit of 1 MiB.
 const mostBytes = 256 * 1024
@@ -23,14 +23,9 @@ export interface ReadResult {
 
 export interface LogReadersService {
   /** The next lines, at least one unless the log has ended; opens the log at the first call. Never fails. */
-  readonly readOn: (
-    subscription: string,
-    task: string,
-    container: string | undefined,
-    request: LogRequest
-  ) => Effect.Effect<ReadResult>
-  /** The tasks of which lines are kept; the most that one answer takes. */
-  readonly kept: (wanted: WantedTasks) => Effect.Effect<ReadonlyArray<TaskFacts>>
+  readonly readOn: (subscription: string, source: Source) => Effect.Effect<ReadResult>
+  /** The tasks of which lines are kept, and copies; the most that one answer takes. */
+  readonly kept: (wanted: WantedTasks) => Effect.Effect<Extract<LogsAnswer, { _tag: "Kept" }>>
   readonly shut: (subscription: string) => Effect.Effect<void>
   readonly shutAll: Effect.Effect<void>
 }
@@ -43,6 +38,7 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
     Effect.gen(function* () {
       const executor = yield* Executor
       const memory = yield* LogMemory
+      const copies = yield* LogCopies
       const open = new Map<string, Reader>()
       const shut = (subscription: string): Effect.Effect<void> =>
         Effect.suspend(() => {
@@ -80,12 +76,24 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
           .catchUp(task, container)
           .pipe(Effect.catch((error) => (error.status === 404 ? Effect.succeed(true) : Effect.fail(error))))
 
-      const readOn: LogReadersService["readOn"] = (subscription, task, container, request) =>
+      /** A copy is as long as it is: who follows it is told that it ends. */
+      const copied = (node: string, task: string, request: LogRequest): Lines => {
+        const about = () => {
+          const log = copies?.find(node, task)
+          return log && { log, state: "ended" as const }
+        }
+        return fromMemory({ about }, task, request)
+      }
+
+      const readOn: LogReadersService["readOn"] = (subscription, { task, container, copyOf, request }) =>
         Effect.gen(function* () {
           let reader = open.get(subscription)
           if (reader === undefined) {
             const scope = yield* Scope.make()
-            const lines = yield* linesOf(task, container, request).pipe(Scope.provide(scope))
+            const lines =
+              copyOf === undefined
+                ? yield* linesOf(task, container, request).pipe(Scope.provide(scope))
+                : copied(copyOf, task, request)
             reader = { scope, lines, rest: [] }
             open.set(subscription, reader)
           }
@@ -97,13 +105,15 @@ export class LogReaders extends Context.Service<LogReaders, LogReadersService>()
           )
         )
 
-      const kept: LogReadersService["kept"] = ({ service, task }) =>
-        Effect.map(memory.tasks, (tasks) =>
-          tasks
-            .filter((one) => service === undefined || one.service === service)
-            .filter((one) => task === undefined || one.task.startsWith(task))
-            .slice(0, mostKept)
-        )
+      const kept: LogReadersService["kept"] = (wanted) =>
+        Effect.map(memory.tasks, (tasks) => ({
+          _tag: "Kept",
+          tasks: tasks
+            .filter(({ service }) => wanted.service === undefined || service === wanted.service)
+            .filter(({ task }) => wanted.task === undefined || task.startsWith(wanted.task))
+            .slice(0, mostKept),
+          ...(copies !== undefined && { copies: copies.kept(wanted).slice(0, mostKept) })
+        }))
 
       return { readOn, kept, shut, shutAll }
     })

@@ -5,6 +5,7 @@
  */
 import { alertSubject } from "#actors/alerts/protocol.ts"
 import { loadSubject } from "#actors/autoscaler/policy.ts"
+import { copySubject } from "#actors/logs/copies/protocol.ts"
 import { metricSubject } from "#actors/meter/figures.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
 
@@ -43,19 +44,33 @@ export const managerRights = (cluster: string, nodeId: string): Rights => ({
   publish: [
     metricSubject(cluster, nodeId),
     alertSubject(cluster, "*", "*"),
+    copySubject(cluster, "*", nodeId),
     ...kinds.flatMap((kind) => lanes.map((lane) => `troupe.v1.${cluster}.*.${kind}.*.${lane}`)),
     "_INBOX.>"
   ],
-  subscribe: [`troupe.v1.${cluster}.>`, metricSubject(cluster, "*"), `${inboxOf.daemon(nodeId)}.>`]
+  subscribe: [
+    `troupe.v1.${cluster}.>`,
+    metricSubject(cluster, "*"),
+    copySubject(cluster, nodeId, "*"),
+    `${inboxOf.daemon(nodeId)}.>`
+  ]
 })
 
 /**
- * A worker speaks to the leader's actor of itself, says what it uses and answers what it was asked, nothing else:
- * whatever it says shows its name, and it cannot reach another node, Raft or the ledger.
+ * A worker speaks to the leader's actor of itself, says what it uses, sends copies of its logs and answers what it was
+ * asked, nothing else: whatever it says shows its name, and it cannot reach another node's actors, Raft or the ledger.
  */
 export const workerRights = (cluster: string, nodeId: string): Rights => ({
-  publish: [`troupe.v1.${cluster}.leader.node.${nodeId}.in`, metricSubject(cluster, nodeId)],
-  subscribe: [`troupe.v1.${cluster}.${nodeId}.>`, `${inboxOf.daemon(nodeId)}.>`],
+  publish: [
+    `troupe.v1.${cluster}.leader.node.${nodeId}.in`,
+    metricSubject(cluster, nodeId),
+    copySubject(cluster, "*", nodeId)
+  ],
+  subscribe: [
+    `troupe.v1.${cluster}.${nodeId}.>`,
+    copySubject(cluster, nodeId, "*"),
+    `${inboxOf.daemon(nodeId)}.>`
+  ],
   answers: true
 })
 

@@ -11,6 +11,7 @@ import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { AutoscalerMessage, Usage } from "#actors/autoscaler/protocol.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Command } from "#actors/ledger/commands.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Propose } from "#actors/ledger/writer.ts"
 import {
@@ -22,6 +23,7 @@ import {
   type Writing,
   writing
 } from "#actors/ledger/writer.ts"
+import { seconds } from "#actors/logs/copies/seconds.ts"
 import { missingEpoch } from "#actors/model/network-keys.ts"
 import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
@@ -370,11 +372,19 @@ function heartbeat(
             heartbeatMs: beatMs,
             ...standingOf(state),
             ...trustOf(state),
-            ...keysOf(state)
+            ...keysOf(state),
+            ...copyOf(state)
           })
         ]),
     toDispatcher({ _tag: "Heard", nodeId: state.id, session, applied })
   )
+}
+
+/** Only where every manager's nats-server lets nodes send them. */
+function copyOf({ ledger, id }: NodeState): { readonly copyTo?: string } {
+  if ((ledger.cluster()?.FeatureLevel ?? 0) < levelOf["log copies"]) return {}
+  const copyTo = ledger.view(seconds).of(id)
+  return copyTo === undefined ? {} : { copyTo }
 }
 
 function report(state: NodeState, message: Extract<FromNode, { _tag: "Report" }>, moment: Moment): NodeStep {

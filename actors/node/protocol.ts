@@ -107,7 +107,9 @@ export const Beat = message("Beat", {
   ...standing,
   issuer: optional(text),
   root: optional(text),
-  keyEpoch: optional(whole)
+  keyEpoch: optional(whole),
+  /** The node that shall have a copy of this one's logs; absent while there is none. */
+  copyTo: optional(text)
 })
 /** The leader does not know this session; register again. */
 export const SessionInvalid = message("SessionInvalid", {})

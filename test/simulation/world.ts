@@ -722,7 +722,7 @@ const actorsOf = (node: TreeNode): ReadonlyArray<Address> => [
 ]
 
 const noLogs: LogReaders["Service"] = {
-  kept: () => Effect.succeed([]),
+  kept: () => Effect.succeed({ _tag: "Kept", tasks: [] }),
   readOn: () => Effect.succeed({ lines: [], ended: true }),
   shut: () => Effect.void,
   shutAll: Effect.void

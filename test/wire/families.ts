@@ -4,6 +4,7 @@ import { ClusterEvent } from "#actors/api/events.ts"
 import { BlockHead } from "#actors/drivers/log-store/block.ts"
 import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import { Command, Entry } from "#actors/ledger/commands.ts"
+import { CopyAnswer, ToCopy } from "#actors/logs/copies/protocol.ts"
 import { LogsAnswer, LogsMessage } from "#actors/logs/protocol.ts"
 import { FromNats, ToNats } from "#actors/nats/protocol.ts"
 import { FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
@@ -30,6 +31,8 @@ export const families: ReadonlyArray<Family> = [
   family("sys", SysMessage, "_tag"),
   family("logs", LogsMessage, "_tag"),
   family("logs-answer", LogsAnswer, "_tag"),
+  family("to-copy", ToCopy, "_tag"),
+  family("copy-answer", CopyAnswer, "_tag"),
   family("to-nats", ToNats, "_tag"),
   family("from-nats", FromNats, "_tag"),
   family("to-publisher", ToPublisher, "_tag"),

@@ -31,10 +31,16 @@ const newline = 0x0a
 const recordHead = 8
 const longestTime = 0xff
 const longestDetails = 0xffff
+/** A block is full at 64 KiB and a line, and a line has 16 KiB: what is larger is none of ours. */
+const largestBlock = 1024 * 1024
+
+/** Of many tasks nothing waits: room is made for those that write. */
+const nothing = Buffer.alloc(0)
+const firstBytes = 4 * 1024
 
 /** Lines that are not written yet, as they will be written. */
 export class OpenBlock {
-  #bytes = Buffer.allocUnsafe(16 * 1024)
+  #bytes = nothing
   #used = 0
   readonly #offsets: Array<number> = []
   #first = ""
@@ -97,7 +103,7 @@ export class OpenBlock {
 
   #makeRoom(more: number): void {
     if (this.#used + more <= this.#bytes.length) return
-    const larger = Buffer.allocUnsafe(Math.max(2 * this.#bytes.length, this.#used + more))
+    const larger = Buffer.allocUnsafe(Math.max(2 * this.#bytes.length, this.#used + more, firstBytes))
     this.#bytes.copy(larger, 0, 0, this.#used)
     this.#bytes = larger
   }
@@ -139,7 +145,7 @@ function parseHead(line: string): BlockHead | undefined {
 /** The lines of a block; `undefined` when they are not as they were written. */
 export function unseal({ head }: BlockPlace, packed: Buffer): ReadonlyArray<LogLine> | undefined {
   if (packed.length !== head.bytes || crc32(packed) !== head.crc) return undefined
-  return parseLines(zstdDecompressSync(packed))
+  return parseLines(zstdDecompressSync(packed, { maxOutputLength: largestBlock }))
 }
 
 function parseLines(bytes: Buffer): Array<LogLine> {

@@ -71,6 +71,7 @@ export class TaskLog {
   #open = new OpenBlock()
   /** When the first of the open lines came, milliseconds since the epoch. */
   #openSince = 0
+  #dropped = 0
   #decoded: { readonly block: number; readonly lines: ReadonlyArray<LogLine> } | undefined
 
   /** Finds what the folder has; cuts off what a crash left half written. */
@@ -117,6 +118,21 @@ export class TaskLog {
   get oldest(): string {
     const [first] = this.#segments
     return (first && this.#blocksOf(first)[0]?.head.first) ?? this.#open.first
+  }
+
+  /** Lines that had to go in this life of the process, of those that were looked at. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Lines that are kept before a place. */
+  linesBefore({ block, line }: Cursor): number {
+    let count = line
+    for (const segment of this.#segments) {
+      for (const [at, { head }] of this.#blocksOf(segment).entries())
+        if (segment.first + at < block) count += head.lines
+    }
+    return count
   }
 
   get start(): Cursor {
@@ -227,9 +243,10 @@ export class TaskLog {
   }
 
   dropOldest(count: number): void {
-    for (const { path, first } of this.#segments.splice(0, count)) {
-      this.#blocks.delete(first)
-      rmSync(path, { force: true })
+    for (const segment of this.#segments.splice(0, count)) {
+      for (const { head } of this.#blocks.get(segment.first) ?? []) this.#dropped += head.lines
+      this.#blocks.delete(segment.first)
+      rmSync(segment.path, { force: true })
     }
   }
 

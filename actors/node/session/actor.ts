@@ -20,6 +20,11 @@ export const StandingListener = Context.Reference<(standing: Standing) => void>(
 export const Reconnect = Context.Reference<() => void>("troupe/actors/node/session/Reconnect", {
   defaultValue: () => () => {}
 })
+/** Hears which node has the copy of this one's logs, whenever that changes. */
+export const CopyListener = Context.Reference<(node: string | undefined) => void>(
+  "troupe/actors/node/session/CopyListener",
+  { defaultValue: () => () => {} }
+)
 
 export const session = actor({
   kind: "session",
@@ -67,6 +72,11 @@ function perform(
     case "Stand":
       return StandingListener.pipe(
         Effect.tap((listen) => Effect.sync(() => listen(action.standing))),
+        Effect.as(undefined)
+      )
+    case "CopyTo":
+      return CopyListener.pipe(
+        Effect.tap((listen) => Effect.sync(() => listen(action.node))),
         Effect.as(undefined)
       )
     case "Sweep":

@@ -81,6 +81,8 @@ export interface Session {
   heartbeatMs: number
   /** What the cluster took this node for when it last said so. */
   standing: Standing | undefined
+  /** The node that has the copy of this one's logs, so far as the leader said. */
+  copyTo: string | undefined
   /** When the last heartbeat was sent. */
   beatAt: number
   /** The last assignment taken; 0 before the first complete one of a session. */
@@ -130,6 +132,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     session: "",
     heartbeatMs: 1_000,
     standing: undefined,
+    copyTo: undefined,
     beatAt: 0,
     applied: 0,
     behind: true,
@@ -321,6 +324,7 @@ function answered(turn: Turn, { about, session: asked, answer }: Answered): void
     stand(turn, answer)
     trust(turn, answer)
     if (answer.keyEpoch !== undefined) turn.actions.push(makeKey(turn.moment, answer.keyEpoch))
+    copy(turn, answer.copyTo)
     return
   }
   if (about === "Report") {
@@ -340,6 +344,13 @@ function stand({ session, actions }: Turn, { role, raftId }: Partial<Standing>):
   if (session.standing?.role === role && session.standing.raftId === raftId) return
   session.standing = { role, ...(raftId !== undefined && { raftId }) }
   actions.push({ _tag: "Stand", standing: session.standing })
+}
+
+/** Passes on who has the copy of our logs, when that is another one. */
+function copy({ session, actions }: Turn, copyTo: string | undefined): void {
+  if (session.copyTo === copyTo) return
+  session.copyTo = copyTo
+  actions.push({ _tag: "CopyTo", ...(copyTo !== undefined && { node: copyTo }) })
 }
 
 /** Passes on what the leader wants of our certificate, for as long as it does. */

@@ -71,5 +71,7 @@ export type SessionAction =
   | { readonly _tag: "Reconnect" }
   /** Passes on what the cluster takes this node for. Not answered. */
   | { readonly _tag: "Stand"; readonly standing: Standing }
+  /** Passes on which node has the copy of this one's logs from now on; absent for none. Not answered. */
+  | { readonly _tag: "CopyTo"; readonly node?: string }
   /** Deletes the files of every task but these, left by an earlier life of this process. Not answered. */
   | { readonly _tag: "Sweep"; readonly taskIds: ReadonlyArray<string> }
