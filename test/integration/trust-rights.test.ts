@@ -139,6 +139,7 @@ describe("the credentials of a worker", () => {
     const manager = cluster.first.nodeId
     const at = `troupe.v1.${clusterId}`
     expect(await publishing(connection, `${at}.leader.node.${nodeId}.in`)).toBeUndefined()
+    expect(await publishing(connection, `troupe.copy.v1.${clusterId}.${other}.${nodeId}`)).toBeUndefined()
     for (const subject of [
       `${at}.leader.node.${other}.in`,
       `${at}.leader.node.${nodeId}.sys`,
@@ -153,6 +154,8 @@ describe("the credentials of a worker", () => {
       `${at}.${manager}.raft.${nodeId}.control`,
       `${at}.${manager}.raft.${manager}.append`,
       `${at}.${nodeId}.task.any.out`,
+      `${at}.${other}.logs.main.in`,
+      `troupe.copy.v1.${clusterId}.${manager}.${other}`,
       `troupe.event.v1.${clusterId}.node.update.${other}`,
       `troupe.api.v1.service.create`,
       `_INBOX.${other}.answer`,
@@ -183,6 +186,8 @@ describe("the credentials of a worker", () => {
       `${at}.${cluster.first.nodeId}.raft.*.append`,
       `troupe.event.v1.>`,
       `troupe.log.v1.>`,
+      `troupe.copy.v1.${clusterId}.${other}.${nodeId}`,
+      `troupe.copy.v1.${clusterId}.*.*`,
       "troupe.api.v1.>",
       "_INBOX.>",
       `_INBOX.${other}.>`,
@@ -215,6 +220,65 @@ describe("the credentials of a worker", () => {
     await expect(
       connectWith(cluster.first, own, new TextDecoder().decode(nkeys.createUser().getSeed()))
     ).rejects.toThrow("Authorization")
+  })
+
+  test("a task whose node is gone is read from the copy that another node has, which says so", async () => {
+    const name = "talker"
+    const service = await cluster.first.api("POST", "/services/create", {
+      Name: name,
+      TaskTemplate: {
+        ContainerSpec: {
+          Image: "host",
+          Command: ["sh", "-c", "for i in 1 2 3 4 5; do echo word $i; done; exec sleep 600"]
+        },
+        Placement: { Constraints: ["node.hostname==w2"] }
+      },
+      Mode: { Replicated: { Replicas: 1 } }
+    })
+    expect(service.status).toBe(201)
+    const manager = await connectAs(cluster.first)
+    const { clusterId } = heldBy(w1).membership
+    const copies = async () => {
+      const nodes = (await cluster.nodes()).filter(({ ID }) => ID !== w2.nodeId)
+      const found = nodes.map(async ({ ID }) => {
+        const subject = `troupe.v1.${clusterId}.${ID}.logs.main.in`
+        const list = Buffer.from(JSON.stringify({ _tag: "List", service: service.body.ID }))
+        const carried = headers()
+        carried.set(header.id, crypto.randomUUID())
+        carried.set(header.deadline, "5000")
+        const answer = await manager.request(subject, list, { timeout: 5_000, headers: carried })
+        return JSON.parse(answer.string()).copies ?? []
+      })
+      return (await Promise.all(found)).flat()
+    }
+    const [task] = await (async () => {
+      let tasks: ReadonlyArray<{ readonly ID: string; readonly Status: { readonly State: string } }> = []
+      await eventually(async () => {
+        tasks = await cluster.first.get(`/tasks?filters=${encodeURIComponent(`{"service":["${name}"]}`)}`)
+        return tasks[0]?.Status.State === "running"
+      }, "it runs")
+      return tasks
+    })()
+    await eventually(
+      async () => (await copies()).some((copy) => copy.task === task?.ID && copy.newest !== ""),
+      "there is a copy",
+      30_000
+    )
+    await w2.kill9()
+    await eventually(
+      async () =>
+        (await cluster.nodes()).some(({ ID, Status }) => ID === w2.nodeId && Status.State === "down"),
+      "its node is missed",
+      30_000
+    )
+    const { text, stderr } = await cluster.first.docker("service", "logs", "--raw", task?.ID ?? "")
+    expect(text.trim().split("\n")).toEqual([1, 2, 3, 4, 5].map((n) => `word ${n}`))
+    expect(stderr).toMatch(
+      /^troupe: node w2 is not available: what follows is its copy on node (m\d|w1), up to \S+Z$/m
+    )
+    await w2.start()
+    await cluster.ready(5)
+    expect((await cluster.first.api("DELETE", `/services/${name}`)).status).toBe(200)
   })
 
   test("read no secret that its node does not need, where those of the other node do", async () => {

@@ -113,6 +113,6 @@ function linesOf(bytes: Buffer): ReadonlyArray<LogLine> | undefined {
 }
 
 function newestOf({ stdout, stderr }: Marks): string {
-  const [out = "", err = ""] = [stdout?.time, stderr?.time]
-  return out < err ? err : out
+  const [, newest = ""] = [stdout?.time ?? "", stderr?.time ?? ""].sort()
+  return newest
 }

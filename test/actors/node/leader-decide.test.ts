@@ -193,6 +193,23 @@ describe("sessions", () => {
     expect(desk.answers.at(-1)).toEqual({ _tag: "SessionInvalid" })
   })
 
+  test("a heartbeat tells who has the copy of the node's logs, once every manager lets nodes send them", () => {
+    const desk = new Desk()
+    const second = { ...description, Hostname: "n2", FeatureLevel: 10 }
+    desk.book.node("n2", { Description: second })
+    const session = desk.register()
+    const told = (): unknown => {
+      desk.say({ _tag: "Heartbeat", session, applied: 0 })
+      return (desk.answers.at(-1) as { readonly copyTo?: string }).copyTo
+    }
+    desk.book.must({ type: "cluster.raise", v: 1, level: 9 })
+    expect(told()).toBeUndefined()
+    desk.book.must({ type: "cluster.raise", v: 1, level: 10 })
+    expect(told()).toBe("n2")
+    desk.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n2", status: { State: "down" } }] })
+    expect(told()).toBeUndefined()
+  })
+
   test("DI-18 the period is the cluster's as it is now; Swarm's default stands for ours", () => {
     const desk = new Desk()
     desk.beatsEvery(5)

@@ -192,6 +192,23 @@ describe("a session that begins", () => {
 })
 
 describe("heartbeats", () => {
+  test("pass on who has the copy of the logs, when that is another one", () => {
+    const session = holding("t1")
+    const told = (copyTo?: string) => {
+      session.answer("Heartbeat", {
+        _tag: "Beat",
+        heartbeatMs: 1_000,
+        ...(copyTo !== undefined && { copyTo })
+      })
+      return session.asked.filter(({ _tag }) => _tag === "CopyTo")
+    }
+    expect(told()).toEqual([])
+    expect(told("n2")).toEqual([{ _tag: "CopyTo", node: "n2" }])
+    expect(told("n2")).toEqual([])
+    expect(told("n3")).toEqual([{ _tag: "CopyTo", node: "n3" }])
+    expect(told()).toEqual([{ _tag: "CopyTo" }])
+  })
+
   test("come a little before they are due, and tell how far the node has come", () => {
     const session = holding("t1")
     const pause = session.answer("Heartbeat", { _tag: "Beat", heartbeatMs: 5_000 }).timer("beat") ?? 0
