@@ -8,11 +8,12 @@
 import { Buffer } from "node:buffer"
 import { randomUUID } from "node:crypto"
 import { type Cause, Effect, Queue, Schema, type Scope, Stream } from "effect"
+import { type Marks, Progress, resumeFrom } from "#actors/drivers/log-store/marks.ts"
 import { findCopy } from "#actors/gateway/find-copy.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { answerWithinMs } from "#actors/logs/decide.ts"
-import { type LogRequest, LogsAnswer, type WireLine } from "#actors/logs/protocol.ts"
+import { type LogRequest, LogsAnswer } from "#actors/logs/protocol.ts"
 import type { Task } from "#actors/model/objects.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { address } from "#runtime/address.ts"
@@ -161,7 +162,7 @@ const readTask = Effect.fnUntraced(function* (
   queue: Queue.Queue<Collected, Cause.Done>
 ): Effect.fn.Return<string | undefined> {
   const node = task.NodeID as string
-  const place: Place = { node, newest: { timestamp: "" } }
+  const place: Place = { node, known: new Progress({}) }
   const own = yield* readAt(options, task, place, queue)
   if (own !== "absent") return own
   const gone = `node ${node} is not available`
@@ -169,31 +170,37 @@ const readTask = Effect.fnUntraced(function* (
   if (copy === undefined) return gone
   const named = (id: string): string => options.ledger.read.get("node", id)?.Description?.Hostname ?? id
   const text = `troupe: node ${named(node)} is not available: what follows is its copy on node ${named(copy.holder)}, up to ${copy.newest}\n`
-  const timestamp = place.newest.timestamp || copy.newest
-  const note = { task, stream: "stderr", timestamp, details: "", data: Buffer.from(text) } as const
+  const note = {
+    task,
+    stream: "stderr",
+    timestamp: copy.newest,
+    details: "",
+    data: Buffer.from(text)
+  } as const
   yield* Queue.offer(queue, { _tag: "Lines", lines: [note] })
   const copied = yield* readAt(options, task, { ...place, node: copy.holder, copyOf: node }, queue)
   return copied === "absent" ? gone : copied
 })
 
-/** Where a task's lines are read, and the last of them that came. */
+/** Where a task's lines are read, and which of them came. */
 interface Place {
   readonly node: string
   /** What is read there is the copy of what ran on this node. */
   readonly copyOf?: string
-  readonly newest: { timestamp: string }
+  known: Progress
 }
 
 /** To the end of what that node has: `absent` when it does not answer, else why lines are missing, if some are. */
 const readAt = (
   options: CollectOptions,
   task: Task,
-  { node: nodeId, copyOf, newest }: Place,
+  place: Place,
   queue: Queue.Queue<Collected, Cause.Done>
 ): Effect.Effect<"absent" | string | undefined> =>
   Effect.scoped(
     Effect.gen(function* () {
       const { system, ledger } = options
+      const { node: nodeId, copyOf } = place
       const logs = address(nodeId, "logs", "main")
       const ask = (
         message: unknown,
@@ -213,7 +220,8 @@ const readAt = (
       while (true) {
         // Opens, anew after a break from where it stood.
         const name = randomUUID()
-        const resumedFrom = newest.timestamp
+        // What comes twice is known by its stream, its time and how many came with that time.
+        place.known = new Progress(place.known.marks)
         const container = task.Status.ContainerStatus?.ContainerID
         const opened = yield* ask(
           {
@@ -222,7 +230,7 @@ const readAt = (
             task: task.ID,
             ...(container === undefined || container === "" ? {} : { container }),
             ...(copyOf !== undefined && { copyOf }),
-            request: resumed(options.request, resumedFrom)
+            request: resumed(options.request, place.known.marks)
           },
           openPatienceMs
         ).pipe(Effect.catch(() => Effect.succeed({ _tag: "Absent" as const })))
@@ -254,14 +262,14 @@ const readAt = (
           silent = 0
           if (answer.seq > after) {
             after = answer.seq
-            const lines = fresh(answer.lines, resumedFrom).map((line) => ({
+            const fresh = answer.lines.filter((line) => place.known.isNew(line))
+            const lines = fresh.map((line) => ({
               task,
               stream: line.stream,
               timestamp: line.timestamp,
               details: line.details,
               data: Buffer.from(line.data, "base64")
             }))
-            newest.timestamp = lines.at(-1)?.timestamp ?? newest.timestamp
             if (lines.length > 0) yield* Queue.offer(queue, { _tag: "Lines", lines })
           }
           if (answer.ended) {
@@ -279,17 +287,13 @@ const readAt = (
     })
   )
 
-/** After a break: what is newer than the last line, of which `since` may give a little too much. */
-const resumed = (request: LogRequest, lastTimestamp: string): LogRequest => {
-  if (lastTimestamp === "") return request
+/** After a break: from somewhat before the last lines that came. */
+function resumed(request: LogRequest, marks: Marks): LogRequest {
+  const since = resumeFrom(marks)
+  if (since === 0) return request
   const { tail: _tail, ...rest } = request
-  const since = Math.floor(Date.parse(lastTimestamp) / 1000)
-  return { ...rest, since: Math.max(request.since, Number.isNaN(since) ? 0 : since) }
+  return { ...rest, since: Math.max(request.since, since) }
 }
-
-/** Timestamps have nine digits and one zone, so their order is that of their text. */
-const fresh = (lines: ReadonlyArray<WireLine>, lastTimestamp: string): ReadonlyArray<WireLine> =>
-  lastTimestamp === "" ? lines : lines.filter((line) => line.timestamp > lastTimestamp)
 
 /** A node that is down is not waited for; a copy outlives the task. */
 function isExpected(reader: LedgerReader, task: Task, nodeId: string, copyOf: string | undefined): boolean {
