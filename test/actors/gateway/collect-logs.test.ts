@@ -86,7 +86,7 @@ function book(): Book {
     made.must({
       type: "node.observe",
       v: 1,
-      nodes: [{ id, description: { ...node.Description, FeatureLevel: 10 } }]
+      nodes: [{ id, description: { ...node.Description, FeatureLevel: 11 } }]
     })
   }
   made.service("s1")

@@ -220,7 +220,7 @@ describe("who has the copy", () => {
     Platform: { OS: "linux", Architecture: "x86_64" },
     Resources: { NanoCPUs: 2e9, MemoryBytes: 4e9 },
     Engine: { EngineVersion: "20.10.24" },
-    FeatureLevel: 10
+    FeatureLevel: 11
   }
 
   test("one that is there, another than the node itself, and the same as long as it stays; shares are even", () => {
@@ -261,7 +261,7 @@ describe("who has the copy", () => {
 
   test("nodes of earlier releases have none", () => {
     const cluster = book(["n1", "n2"])
-    cluster.node("old", { Description: { ...description, Hostname: "old", FeatureLevel: 9 } })
+    cluster.node("old", { Description: { ...description, Hostname: "old", FeatureLevel: 10 } })
     const seconds = new Seconds(cluster.tables)
     expect(seconds.of("n1")).toBe("n2")
     expect(seconds.of("old")).toMatch(/^n[12]$/)

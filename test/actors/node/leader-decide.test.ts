@@ -195,16 +195,16 @@ describe("sessions", () => {
 
   test("a heartbeat tells who has the copy of the node's logs, once every manager lets nodes send them", () => {
     const desk = new Desk()
-    const second = { ...description, Hostname: "n2", FeatureLevel: 10 }
+    const second = { ...description, Hostname: "n2", FeatureLevel: 11 }
     desk.book.node("n2", { Description: second })
     const session = desk.register()
     const told = (): unknown => {
       desk.say({ _tag: "Heartbeat", session, applied: 0 })
       return (desk.answers.at(-1) as { readonly copyTo?: string }).copyTo
     }
-    desk.book.must({ type: "cluster.raise", v: 1, level: 9 })
-    expect(told()).toBeUndefined()
     desk.book.must({ type: "cluster.raise", v: 1, level: 10 })
+    expect(told()).toBeUndefined()
+    desk.book.must({ type: "cluster.raise", v: 1, level: 11 })
     expect(told()).toBe("n2")
     desk.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n2", status: { State: "down" } }] })
     expect(told()).toBeUndefined()
