@@ -1,8 +1,8 @@
 /** What a case of the flag sweep is: how a flag is used, where its effect is looked for, and what is to be seen there. */
 import type Docker from "dockerode"
 
-/** `unsupported` quotes the Engine's own refusal; `network issue` is seen only with several nodes. */
-export type Status = "supported" | "unsupported" | "network issue"
+/** `unsupported` quotes the Engine's own refusal. */
+export type Status = "supported" | "unsupported"
 
 export interface Case {
   /** `service create`: what follows `docker`. */

@@ -7,7 +7,9 @@ import { node } from "#test/conformance/node.ts"
 import type { Command } from "#test/conformance/results.ts"
 import { serviceCreate } from "#test/conformance/service-create.ts"
 import { serviceLogs } from "#test/conformance/service-logs.ts"
+import { serviceNetwork } from "#test/conformance/service-network.ts"
 import { serviceOthers } from "#test/conformance/service-others.ts"
+import { serviceRollout } from "#test/conformance/service-rollout.ts"
 import { serviceUpdate } from "#test/conformance/service-update.ts"
 import { stack } from "#test/conformance/stack.ts"
 import { swarm } from "#test/conformance/swarm.ts"
@@ -17,6 +19,8 @@ export const cases: ReadonlyArray<Case> = [
   ...serviceCreate,
   ...serviceUpdate,
   ...serviceOthers,
+  ...serviceNetwork,
+  ...serviceRollout,
   ...serviceLogs,
   ...node,
   ...files,

@@ -1,34 +1,11 @@
 /** What `service create` and `service update` set by flags of the same name. */
 import type { Bench } from "#test/conformance/case.ts"
-import { errors, type Field, running, service, template } from "#test/conformance/service-case.ts"
+import { errors, type Field, running } from "#test/conformance/service-case.ts"
 
 const config = (name: string) => async (bench: Bench) => (await bench.container()).Config[name]
 const host = (name: string) => async (bench: Bench) => (await bench.container()).HostConfig[name]
 const inside = (script: string) => (bench: Bench) => bench.inside(script)
 const second = 1e9
-
-/** An effect on the cluster's own conduct, as `service inspect` tells it. */
-const rollout = (
-  which: "Update" | "Rollback",
-  flag: string,
-  value: string,
-  name: string,
-  wanted: unknown
-): Field => ({
-  flags: [`--${which.toLowerCase()}-${flag}`],
-  args: [`--${which.toLowerCase()}-${flag}`, value],
-  says: `${which}Config.${name} of the service is ${JSON.stringify(wanted)}`,
-  read: async (bench) => (await service(bench)).Spec[`${which}Config`]?.[name],
-  wanted
-})
-
-const restart = (flag: string, value: string, name: string, wanted: unknown): Field => ({
-  flags: [`--restart-${flag}`],
-  args: [`--restart-${flag}`, value],
-  says: `RestartPolicy.${name} of the service is ${JSON.stringify(wanted)}`,
-  read: async (bench) => (await template(bench)).RestartPolicy?.[name],
-  wanted
-})
 
 /** The Engine's own words for what no Linux can do; the task must end with them. */
 const refused = (flag: string, value: string, asked: object, says: string): Field => ({
@@ -228,29 +205,6 @@ export const fields: ReadonlyArray<Field> = [
     read: async (bench) => (await bench.container()).HostConfig.LogConfig.Config["max-size"],
     wanted: "1m"
   },
-  {
-    flags: ["--endpoint-mode"],
-    args: ["--endpoint-mode", "dnsrr"],
-    says: "Endpoint of the service has the mode and no virtual address",
-    status: "network issue",
-    read: async (bench) => {
-      const { Endpoint, Spec } = await service(bench)
-      return [Spec.EndpointSpec.Mode, Endpoint.VirtualIPs ?? []]
-    },
-    wanted: ["dnsrr", []]
-  },
-  restart("condition", "on-failure", "Condition", "on-failure"),
-  restart("delay", "7s", "Delay", 7 * second),
-  restart("max-attempts", "3", "MaxAttempts", 3),
-  restart("window", "8s", "Window", 8 * second),
-  ...(["Update", "Rollback"] as const).flatMap((which) => [
-    rollout(which, "delay", "2s", "Delay", 2 * second),
-    rollout(which, "failure-action", "continue", "FailureAction", "continue"),
-    rollout(which, "max-failure-ratio", "0.25", "MaxFailureRatio", 0.25),
-    rollout(which, "monitor", "3s", "Monitor", 3 * second),
-    rollout(which, "order", "start-first", "Order", "start-first"),
-    rollout(which, "parallelism", "3", "Parallelism", 3)
-  ]),
   refused("--isolation", "hyperv", { Isolation: "hyperv" }, "hyperv"),
   refused(
     "--credential-spec",

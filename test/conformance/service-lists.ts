@@ -1,7 +1,8 @@
 /** The lists that `service create` fills and `service update` adds to and takes from. */
 import { writeFile } from "node:fs/promises"
 import type { Bench } from "#test/conformance/case.ts"
-import { errors, type ListField, service, template } from "#test/conformance/service-case.ts"
+import { errors, type ListField, template } from "#test/conformance/service-case.ts"
+import { overlay } from "#test/conformance/service-network.ts"
 
 const host = (name: string) => async (bench: Bench) => (await bench.container()).HostConfig[name] ?? []
 
@@ -21,16 +22,6 @@ const stored = (kind: "secret" | "config") => async (bench: Bench) => {
       ({ code }) => code === 0
     )
   })
-}
-
-const overlay = async (bench: Bench): Promise<void> => {
-  await bench.docker("network", "create", "-d", "overlay", bench.name)
-  bench.after(() =>
-    bench.until(
-      () => bench.attempt("network", "rm", bench.name),
-      ({ code }) => code === 0
-    )
-  )
 }
 
 const named = ({ name }: Bench): string => name
@@ -188,7 +179,6 @@ export const lists: ReadonlyArray<ListField> = [
     create: "--network",
     add: "--network-add",
     remove: "--network-rm",
-    status: "network issue",
     prepare: overlay,
     value: ({ name }) => `name=${name},alias=other`,
     key: named,
@@ -198,28 +188,26 @@ export const lists: ReadonlyArray<ListField> = [
     gone: false
   },
   {
-    create: "--placement-pref",
-    add: "--placement-pref-add",
-    remove: "--placement-pref-rm",
-    value: "spread=node.labels.zone",
-    key: "spread=node.labels.zone",
-    says: "Placement of the service has the preference",
-    read: async (bench) => (await template(bench)).Placement?.Preferences ?? [],
-    wanted: [{ Spread: { SpreadDescriptor: "node.labels.zone" } }],
-    gone: []
-  },
-  {
     create: "--publish",
     add: "--publish-add",
     remove: "--publish-rm",
-    status: "network issue",
-    value: "target=80,mode=host,protocol=tcp",
+    command: [
+      "sh",
+      "-c",
+      "mkdir /www; echo hello > /www/page; trap exit TERM; httpd -f -p 8080 -h /www & wait"
+    ],
+    value: "target=8080,mode=host,protocol=tcp",
     // The CLI takes out only what is published in the same mode.
-    key: "target=80,mode=host",
-    says: "PortBindings of the container have the port",
-    read: async (bench) => Object.keys((await bench.container()).HostConfig.PortBindings ?? {}),
-    wanted: ["80/tcp"],
-    gone: []
+    key: "target=8080,mode=host",
+    says: "what the container serves is read at a port of the host's",
+    read: async (bench) => {
+      const { Ports } = (await bench.container()).NetworkSettings
+      const { HostPort } = Ports["8080/tcp"]?.[0] ?? {}
+      if (HostPort === undefined) return ""
+      return (await fetch(`http://127.0.0.1:${HostPort}/page`, { signal: AbortSignal.timeout(3_000) })).text()
+    },
+    wanted: "hello\n",
+    gone: ""
   },
   {
     create: "--sysctl",
