@@ -1,6 +1,6 @@
 /** What `service create` and `service update` set by flags of the same name. */
 import type { Bench } from "#test/conformance/case.ts"
-import { errors, type Field, running } from "#test/conformance/service-case.ts"
+import { errors, type Field, running, template } from "#test/conformance/service-case.ts"
 
 const config = (name: string) => async (bench: Bench) => (await bench.container()).Config[name]
 const host = (name: string) => async (bench: Bench) => (await bench.container()).HostConfig[name]

@@ -1,7 +1,7 @@
 /** The lists that `service create` fills and `service update` adds to and takes from. */
 import { writeFile } from "node:fs/promises"
 import type { Bench } from "#test/conformance/case.ts"
-import { errors, type ListField, template } from "#test/conformance/service-case.ts"
+import { errors, type ListField, service } from "#test/conformance/service-case.ts"
 import { overlay } from "#test/conformance/service-network.ts"
 
 const host = (name: string) => async (bench: Bench) => (await bench.container()).HostConfig[name] ?? []
