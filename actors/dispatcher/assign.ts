@@ -85,7 +85,11 @@ export function goalOf(
     const known = assignedTask(ledger, task, before.tasks.get(task.ID), leaving)
     const provided = providedTo(ledger, task, known, before, provisions)
     if (isNew && provided.isAwaited) continue
-    const assigned = { ...known, spec: readingOwn(known.spec, task.ID, provided.own) }
+    const assigned = {
+      ...known,
+      spec: readingOwn(known.spec, task.ID, provided.own),
+      ...(provided.withheld.size === 0 ? {} : { withheld: Object.fromEntries(provided.withheld) })
+    }
     tasks.set(task.ID, assigned)
     if (!isLive(task.Status.State)) continue
     for (const { NetworkID } of task.Attachments ?? []) addNetwork(NetworkID)
@@ -132,6 +136,8 @@ interface Provided {
   readonly files: ReadonlyArray<AssignedFile>
   /** Secrets, by their ids, of which the task has a value of its own. */
   readonly own: ReadonlySet<string>
+  /** By secret, why its driver gave nothing. */
+  readonly withheld: ReadonlyMap<string, string>
   readonly isAwaited: boolean
 }
 
@@ -148,6 +154,7 @@ function providedTo(
 ): Provided {
   const files: Array<AssignedFile> = []
   const own = new Set<string>()
+  const withheld = new Map<string, string>()
   let isAwaited = false
   for (const { SecretID = "" } of spec.ContainerSpec?.Secrets ?? []) {
     const secret = ledger.get("secret", SecretID)
@@ -160,9 +167,9 @@ function providedTo(
       if (provision.own) own.add(secret.ID)
       const id = provision.own ? ownSecretId(secret.ID, task.ID) : secret.ID
       files.push({ ...assignedFile(secret), id, data: provision.data })
-    }
+    } else withheld.set(secret.ID, provision.problem)
   }
-  return { files, own, isAwaited }
+  return { files, own, withheld, isAwaited }
 }
 
 function assignedTask(

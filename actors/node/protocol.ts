@@ -153,6 +153,8 @@ export const AssignedTask = Schema.Struct({
   /** The state that the leader last knew, so that a node that restarted does not report it again. */
   state: Schema.Literals(taskStates),
   registryAuth: optional(text),
+  /** By id, why a secret that its driver was asked for is not among those given. */
+  withheld: optional(Schema.Record(text, text)),
   /** The service's own labels, for placeholders. */
   labels: optional(Schema.Record(text, text)),
   /** What the scheduler gave this task of what the node declares. */

@@ -389,7 +389,12 @@ function fileOf(
 ): TaskFile | { readonly problem: string } {
   const given = kind === "secret" ? pursuit.secrets : pursuit.configs
   const found = given.find((one) => one.id === id)
-  if (found === undefined) return { problem: `${kind} ${name || id} was not given to this node` }
+  if (found === undefined) {
+    const why = pursuit.assigned.withheld?.[id]
+    return {
+      problem: `${kind} ${name || id} ${why === undefined ? "was not given to this node" : `is not to be had: ${why}`}`
+    }
+  }
   const uid = ownerOf(file.UID)
   const gid = ownerOf(file.GID)
   if (uid === undefined || gid === undefined) {

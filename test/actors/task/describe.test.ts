@@ -307,6 +307,10 @@ suite("the files of a task", () => {
 
   test("must have been given, and have owners that are numbers", () => {
     expect(problemOf(spec, {}, { ...given, configs: [] })).toBe("config site was not given to this node")
+    const withheld = { x: "driver vault: connection refused" }
+    expect(problemOf(spec, { withheld }, { ...given, secrets: [] })).toBe(
+      "secret key is not to be had: driver vault: connection refused"
+    )
     const named = { Secrets: [{ SecretID: "x", SecretName: "key", File: { Name: "k", UID: "nobody" } }] }
     expect(problemOf(named, {}, given)).toBe(
       'secret key: File.UID "nobody": expected a number from 0 to 4294967294'
