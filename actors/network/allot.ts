@@ -6,6 +6,7 @@
  * given twice. Addresses are given in turn: one that became free is used again as late as possible.
  */
 import type { Command, TaskPatch } from "#actors/ledger/commands.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Attachment, Endpoint, Network, Service, Task } from "#actors/model/objects.ts"
 import { equal, isIngress, networksOf, protocolOf } from "#actors/model/service-facts.ts"
@@ -170,7 +171,7 @@ function allotServices(ledger: LedgerReader, addresses: AddressBook): ReadonlyAr
     const networks = joinedNetworks(ledger, service)
     if (networks === undefined) continue
     ports ??= portsInUse(ledger)
-    const endpoint = endpointFor(service, networks, ports, addresses)
+    const endpoint = endpointFor(service, networks, ports, { addresses, isBoth: givesBoth(ledger) })
     if (endpoint !== undefined && !equal(endpoint, service.Endpoint)) {
       given.push({ id: service.ID, version: service.Version.Index, endpoint })
     }
@@ -188,9 +189,21 @@ function isSettled(ledger: LedgerReader, service: Service): boolean {
   if (endpoint === undefined || !equal(endpoint.Spec ?? {}, service.Spec.EndpointSpec ?? {})) return false
   const wanted = service.Spec.EndpointSpec?.Mode === "dnsrr" ? [] : joinedNetworks(ledger, service)
   if (wanted === undefined) return false
-  const has = (endpoint.VirtualIPs ?? []).map((vip) => vip.NetworkID)
-  return has.length === wanted.length && wanted.every((network) => has.includes(network.ID))
+  const has = new Map<string, number>()
+  for (const { NetworkID } of endpoint.VirtualIPs ?? []) has.set(NetworkID, (has.get(NetworkID) ?? 0) + 1)
+  const isBoth = givesBoth(ledger)
+  return (
+    has.size === wanted.length && wanted.every((network) => has.get(network.ID) === vipsOn(network, isBoth))
+  )
 }
+
+/** Leaders of before give a service no virtual address of IPv6, and take back what another gave. */
+const givesBoth = (ledger: LedgerReader): boolean =>
+  (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf["service.allot with IPv6"]
+
+/** One of each family that the network has; Swarm's own have IPv4 alone. */
+const vipsOn = ({ IPAM }: Network, isBoth: boolean): number =>
+  isBoth ? new Set((IPAM.Config ?? []).map(({ Subnet }) => parseSubnet(Subnet ?? "")?.family)).size : 1
 
 function portsInUse(ledger: LedgerReader): Set<string> {
   const used = new Set<string>()
@@ -206,7 +219,7 @@ function endpointFor(
   service: Service,
   networks: ReadonlyArray<Network>,
   portsTaken: Set<string>,
-  addresses: AddressBook
+  { addresses, isBoth }: { readonly addresses: AddressBook; readonly isBoth: boolean }
 ): Endpoint | undefined {
   const ports: Array<PortConfig> = []
   for (const asked of service.Spec.EndpointSpec?.Ports ?? []) {
@@ -223,10 +236,15 @@ function endpointFor(
   const vips: Array<{ NetworkID: string; Addr: string }> = []
   if (service.Spec.EndpointSpec?.Mode !== "dnsrr") {
     for (const network of networks) {
-      const kept = service.Endpoint?.VirtualIPs?.find((vip) => vip.NetworkID === network.ID)?.Addr
-      const address = kept ?? addresses.take(network)?.[0]
-      if (address === undefined) return undefined
-      vips.push({ NetworkID: network.ID, Addr: address })
+      const own = (service.Endpoint?.VirtualIPs ?? []).filter(({ NetworkID }) => NetworkID === network.ID)
+      const given = vipsFor(
+        network,
+        own.map(({ Addr }) => Addr),
+        isBoth,
+        addresses
+      )
+      if (given === undefined) return undefined
+      for (const Addr of given) vips.push({ NetworkID: network.ID, Addr })
     }
   }
   return {
@@ -234,6 +252,23 @@ function endpointFor(
     ...(ports.length === 0 ? {} : { Ports: ports }),
     ...(vips.length === 0 ? {} : { VirtualIPs: vips })
   }
+}
+
+/** Those that it has stay; `undefined` while there is no room for another that it lacks. */
+function vipsFor(
+  network: Network,
+  kept: ReadonlyArray<string>,
+  isBoth: boolean,
+  addresses: AddressBook
+): ReadonlyArray<string> | undefined {
+  const count = vipsOn(network, isBoth)
+  if (kept.length >= count) return kept.slice(0, count)
+  const familyOf = (cidr: string) => parseSubnet(cidr)?.family
+  const taken = addresses.take(network)
+  const firsts = taken?.filter(
+    (cidr, at) => taken.findIndex((one) => familyOf(one) === familyOf(cidr)) === at
+  )
+  return firsts?.slice(0, count).map((cidr) => kept.find((one) => familyOf(one) === familyOf(cidr)) ?? cidr)
 }
 
 /** A chosen port stays with its target across updates. */

@@ -136,6 +136,24 @@ test("containers reach each other by IPv6, too", async () => {
   expect((await inside(from, "ping", "-6", "-c", "2", "-W", "2", address6)).code).toBe(0)
 })
 
+test("a service on a network with IPv6 has a virtual address of each family, which its name says and every task is behind", async () => {
+  const places = await Promise.all(machines().map((at) => placeOf("six", at)))
+  const { Endpoint } = await call<{ Endpoint: { VirtualIPs: ReadonlyArray<{ Addr: string }> } }>(
+    ...([door(), "GET", "/services/six"] as const)
+  )
+  const [four = "", six = ""] = Endpoint.VirtualIPs.map(({ Addr }) => Addr.split("/")[0] ?? "")
+  expect([four, six]).toEqual([expect.stringContaining("10."), expect.stringContaining("fd00:")])
+  for (const from of places) {
+    expect((await inside(from, "ping", "-6", "-c", "1", "-W", "2", "six")).text).toContain(`(${six})`)
+    for (const host of [four, `[${six}]`]) {
+      // The task itself is among those it gets.
+      const fetched = "timeout 5 wget -qO /dev/null http://HOST:8080/busybox || exit 1".replace("HOST", host)
+      const { code, stderr } = await inside(from, "sh", "-c", `for n in $(seq 12); do ${fetched}; done`)
+      expect([host, code, stderr]).toEqual([host, 0, ""])
+    }
+  }
+})
+
 /** Pings once a second for as long; says how many of a hundred were lost. */
 const losses = async (from: Place, to: string, seconds: number): Promise<string> => {
   const { text } = await inside(from, "ping", "-q", "-c", String(seconds), to)
@@ -219,12 +237,20 @@ test("a published port answers on every machine, also where no task of it runs",
     },
     EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8088 }] }
   })
+  const fetch = (at: Machine, host: string): string =>
+    on(at, "curl", "-gfsS", "-o", "/dev/null", "--max-time", "15", `http://${host}:8088/busybox`)
   for (const at of machines()) {
     const answers = async () => {
-      on(at, "curl", "-fsS", "-o", "/dev/null", "--max-time", "15", `http://${at.address}:8088/busybox`)
+      fetch(at, at.address)
       return true
     }
     await elapsed(`an answer of ${at.name}`, answers, 200, 30_000)
+  }
+  const six = (at: Machine): string => `fd77::${at.address.split(".").at(-1)}`
+  for (const at of machines()) on(at, "ip", "address", "add", `${six(at)}/64`, "dev", "eth0", "nodad")
+  for (const at of machines()) {
+    for (const host of ["127.0.0.1", "[::1]", ...machines().map((other) => `[${six(other)}]`)])
+      fetch(at, host)
   }
 })
 

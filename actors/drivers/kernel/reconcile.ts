@@ -96,22 +96,37 @@ function tendBridge({ ip }: Draft, table: OverlayTable, bridge: Link, nodeId: st
 function tendVips({ ip, ports }: Draft, table: OverlayTable, bridge: Link, links: ReadonlyArray<Link>): void {
   const { ifname, linkinfo } = bridge
   const wanted = new Set(vipsOf(table))
-  const has = bridge.addr_info?.flatMap(({ local, prefixlen }) => (prefixlen === 32 && local) || []) ?? []
-  for (const address of has) if (!wanted.has(address)) ip.push(`address delete ${address}/32 dev ${ifname}`)
+  const has =
+    bridge.addr_info?.flatMap(({ local, prefixlen }) => (isAlone(local, prefixlen) && local) || []) ?? []
+  for (const address of has) {
+    if (!wanted.has(address)) ip.push(`address delete ${address}/${lengthOf(address)} dev ${ifname}`)
+  }
   for (const address of wanted) {
-    if (!has.includes(address)) ip.push(`address add ${address}/32 dev ${ifname}`)
+    // Nobody else may have it, so nobody has to be asked, which would take a second.
+    const flags = lengthOf(address) === 128 ? " nodad" : ""
+    if (!has.includes(address)) ip.push(`address add ${address}/${lengthOf(address)} dev ${ifname}${flags}`)
+  }
+  const families = new Set([...wanted].map(lengthOf))
+  for (const [length, setting] of [
+    [32, "nf_call_iptables"],
+    [128, "nf_call_ip6tables"]
+  ] as const) {
+    if (families.has(length) && linkinfo?.info_data?.[setting] !== 1)
+      ip.push(`link set dev ${ifname} type bridge ${setting} 1`)
   }
   if (wanted.size === 0) return
-  if (linkinfo?.info_data?.nf_call_iptables !== 1)
-    ip.push(`link set dev ${ifname} type bridge nf_call_iptables 1`)
-  // With IPv6, a container would take its own address for another's.
-  if (table.subnets.some(({ subnet }) => parseSubnet(subnet)?.family === 6)) return
   for (const port of links) {
     if (port.master !== ifname || port.linkinfo?.info_kind === "vxlan") continue
     if (port.linkinfo?.info_slave_data?.hairpin !== true)
       ports.push(`link set dev ${port.ifname} type bridge_slave hairpin on`)
   }
 }
+
+const lengthOf = (address: string): 32 | 128 => (parseAddress(address)?.family === 6 ? 128 : 32)
+
+/** Not of a subnet: a virtual address. */
+const isAlone = (address: string | undefined, length: number | undefined): boolean =>
+  address !== undefined && length === lengthOf(address)
 
 /** True when the device is there and stays, with the entries that it has. */
 function tendDevice(

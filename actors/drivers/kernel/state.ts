@@ -25,7 +25,8 @@ export const Links = list(
             port: optional(Schema.Number),
             learning: optional(Schema.Boolean),
             proxy: optional(Schema.Boolean),
-            nf_call_iptables: optional(Schema.Number)
+            nf_call_iptables: optional(Schema.Number),
+            nf_call_ip6tables: optional(Schema.Number)
           })
         ),
         info_slave_data: optional(

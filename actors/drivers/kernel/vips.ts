@@ -10,14 +10,22 @@ import { vipTable } from "#actors/drivers/kernel/names.ts"
 import { parseAddress } from "#actors/network/ip.ts"
 import type { OverlayTable, ServiceRow } from "#actors/network/table.ts"
 
-const isIpv4 = (address: string): boolean => parseAddress(address)?.family === 4
-
-/** The IPv4 addresses that stand for services on this network. */
+/** The addresses that stand for services on this network. */
 export const vipsOf = ({ services }: OverlayTable): ReadonlyArray<string> =>
-  services.flatMap(({ vips }) => vips.filter(isIpv4))
+  services.flatMap(({ vips }) => vips)
 
-const backendsOf = ({ tasks }: ServiceRow): ReadonlyArray<string> =>
-  tasks.filter(({ serving }) => serving).flatMap(({ addresses }) => addresses.filter(isIpv4).slice(0, 1))
+interface Kind {
+  readonly family: 4 | 6
+  /** As rules call it. */
+  readonly ip: "ip" | "ip6"
+  /** Behind the names of all that is for this family alone. */
+  readonly suffix: string
+}
+
+const kinds: ReadonlyArray<Kind> = [
+  { family: 4, ip: "ip", suffix: "" },
+  { family: 6, ip: "ip6", suffix: "6" }
+]
 
 const elements = (values: ReadonlyArray<string>): string =>
   values.length === 0 ? "" : ` elements = { ${values.join(", ")} };`
@@ -28,56 +36,95 @@ const holdSeconds = 10
 const knownSeconds = 300
 
 /** Of clients that are held: who called whom. */
-const caller = "ip saddr . tcp sport . ip daddr . tcp dport"
-const callers = (seconds: number): string =>
-  `type ipv4_addr . inet_service . ipv4_addr . inet_service; size 65535; flags dynamic, timeout; timeout ${seconds}s;`
+const callerOf = (ip: string): string => `${ip} saddr . tcp sport . ${ip} daddr . tcp dport`
+const callers = (type: string, seconds: number): string =>
+  `type ${type} . inet_service . ${type} . inet_service; size 65535; flags dynamic, timeout; timeout ${seconds}s;`
+
+interface Part {
+  readonly sets: string
+  readonly chains: ReadonlyArray<string>
+  readonly hold: string
+  readonly arriving: string
+  readonly leaving: string
+  readonly nobody: string
+  /** What is added once the chains are there. */
+  readonly doors: string
+}
 
 /** The whole table; `undefined` where no address stands for anything, and the table is to go. */
 export function vipRules(tables: ReadonlyArray<OverlayTable>, nodeId: string): string | undefined {
   const name = vipTable(nodeId)
-  const vips = tables.flatMap(vipsOf)
+  const services = tables.flatMap((table) => table.services)
+  const parts = kinds.flatMap((kind) => partOf(kind, services, name) ?? [])
+  if (parts.length === 0) return undefined
+  const each = (what: (part: Part) => string): string => parts.map(what).join("\n")
+  return `table inet ${name} {
+${each(({ sets }) => sets)}
+${parts.flatMap(({ chains }) => chains).join("\n")}
+  chain arriving { type nat hook prerouting priority dstnat - 5; ${parts.map(({ arriving }) => arriving).join("; ")}; }
+  chain leaving { type nat hook postrouting priority srcnat - 5; ${parts.map(({ leaving }) => leaving).join("; ")}; }
+${each(({ hold }) => hold)}
+  chain nobody {
+    type filter hook input priority filter - 5;
+${each(({ nobody }) => nobody)}
+  }
+}
+${parts.map(({ doors }) => doors).join("")}`
+}
+
+/** What is for one family; nothing where no service has an address of it. */
+function partOf(
+  { family, ip, suffix }: Kind,
+  services: ReadonlyArray<ServiceRow>,
+  name: string
+): Part | undefined {
+  const ofFamily = (addresses: ReadonlyArray<string>): ReadonlyArray<string> =>
+    addresses.filter((address) => parseAddress(address)?.family === family)
+  const vips = services.flatMap((service) => ofFamily(service.vips))
   if (vips.length === 0) return undefined
   const chains: Array<string> = []
   const doors: Array<string> = []
   const owners = new Set<string>()
   const expecting: Array<string> = []
-  for (const service of tables.flatMap(({ services }) => services)) {
-    const backends = backendsOf(service)
+  for (const service of services) {
+    const serving = service.tasks.filter((task) => task.serving)
+    const backends = serving.flatMap(({ addresses }) => ofFamily(addresses).slice(0, 1))
     if (backends.length === 0) {
-      if (service.tasks.length > 0) expecting.push(...service.vips.filter(isIpv4))
+      if (service.tasks.length > 0) expecting.push(...ofFamily(service.vips))
       continue
     }
-    for (const vip of service.vips.filter(isIpv4)) {
-      const chain = `to_${vip.replaceAll(".", "_")}`
+    for (const vip of ofFamily(service.vips)) {
+      const chain = `to${suffix}_${vip.replaceAll(/[.:]/g, "_")}`
       // Not in turn: a packet that crosses a bridge is counted twice.
       const choices = backends.map((address, at) => `${at} : ${address}`).join(", ")
-      chains.push(`  chain ${chain} { dnat ip to numgen random mod ${backends.length} map { ${choices} }; }`)
+      chains.push(
+        `  chain ${chain} { dnat ${ip} to numgen random mod ${backends.length} map { ${choices} }; }`
+      )
       doors.push(`${vip} : goto ${chain}`)
     }
     for (const address of backends) owners.add(`${address} . ${address}`)
   }
-  return `table inet ${name} {
-  set vips { type ipv4_addr;${elements(vips)} }
-  set expecting { type ipv4_addr;${elements(expecting)} }
-  set held { ${callers(holdSeconds)} }
-  set known { ${callers(knownSeconds)} }
-  set themselves { type ipv4_addr . ipv4_addr;${elements([...owners])} }
-  map services { type ipv4_addr : verdict; }
-${chains.join("\n")}
-  chain arriving { type nat hook prerouting priority dstnat - 5; meta l4proto { tcp, udp } ip daddr vmap @services; }
-  chain leaving { type nat hook postrouting priority srcnat - 5; ct status dnat ip saddr . ip daddr @themselves masquerade; }
-  chain hold {
-    ${caller} @held drop
-    ${caller} @known return
-    add @known { ${caller} }
-    add @held { ${caller} } drop
+  const type = `ipv${family}_addr`
+  const caller = callerOf(ip)
+  return {
+    sets: `  set vips${suffix} { type ${type};${elements(vips)} }
+  set expecting${suffix} { type ${type};${elements(expecting)} }
+  set held${suffix} { ${callers(type, holdSeconds)} }
+  set known${suffix} { ${callers(type, knownSeconds)} }
+  set themselves${suffix} { type ${type} . ${type};${elements([...owners])} }
+  map services${suffix} { type ${type} : verdict; }`,
+    chains,
+    arriving: `meta l4proto { tcp, udp } ${ip} daddr vmap @services${suffix}`,
+    leaving: `ct status dnat ${ip} saddr . ${ip} daddr @themselves${suffix} masquerade`,
+    hold: `  chain hold${suffix} {
+    ${caller} @held${suffix} drop
+    ${caller} @known${suffix} return
+    add @known${suffix} { ${caller} }
+    add @held${suffix} { ${caller} } drop
+  }`,
+    nobody: `    ${ip} daddr @expecting${suffix} tcp flags & (syn | ack) == syn jump hold${suffix}
+    ${ip} daddr @vips${suffix} meta l4proto tcp reject with tcp reset;
+    ${ip} daddr @vips${suffix} meta l4proto udp reject;`,
+    doors: doors.length === 0 ? "" : `add element inet ${name} services${suffix} { ${doors.join(", ")} }\n`
   }
-  chain nobody {
-    type filter hook input priority filter - 5;
-    ip daddr @expecting tcp flags & (syn | ack) == syn jump hold
-    ip daddr @vips meta l4proto tcp reject with tcp reset;
-    ip daddr @vips meta l4proto udp reject;
-  }
-}
-${doors.length === 0 ? "" : `add element inet ${name} services { ${doors.join(", ")} }\n`}`
 }

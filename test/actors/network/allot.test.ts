@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test"
 import type { Command } from "#actors/ledger/commands.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import { allot } from "#actors/network/allot.ts"
 import { parseAddress, parseSubnet, showAddress, showSubnet } from "#actors/network/ip.ts"
 import { Book } from "#test/support/ledger.ts"
@@ -182,6 +183,24 @@ test("an IPv6 network has a subnet of each family", () => {
   settle(book)
   expect(addressesOf(book, "web").length).toBe(2)
   expect(addressesOf(book, "web")[1]).toMatch(/^fd00:.*\/64$/)
+})
+
+test("a service on an IPv6 network has a virtual address of each family, once every manager gives both, and keeps what it has", () => {
+  const level = levelOf["service.allot with IPv6"]
+  const vips = (book: Book) =>
+    book.tables.get("service", "web")?.Endpoint?.VirtualIPs?.map(({ Addr }) => Addr)
+  const book = new Book().cluster({ FeatureLevel: level - 1 }).network(netId(1), "six", { EnableIPv6: true })
+  book.network(netId(2), "four")
+  book.service("web", { TaskTemplate: { Networks: [{ Target: netId(1) }, { Target: netId(2) }] } })
+  settle(book)
+  expect(vips(book)).toEqual(["10.0.0.2/24", "10.0.1.2/24"])
+  book.node("manager", { Description: { FeatureLevel: level } as never })
+  book.must({ type: "cluster.raise", v: 1, level })
+  settle(book)
+  expect(vips(book)).toEqual(["10.0.0.2/24", expect.stringMatching(/^fd00:.*\/64$/), "10.0.1.2/24"])
+  const both = vips(book)
+  expect(settle(book)).toBe(0)
+  expect(vips(book)).toEqual(both as Array<string>)
 })
 
 test("addresses and subnets read back as they are shown", () => {

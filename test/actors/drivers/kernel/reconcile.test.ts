@@ -210,12 +210,23 @@ describe("the kernel of a node", () => {
     expect(repair([table], { ...right, links: [bridge, device, looped] })).toEqual(nothing)
   })
 
-  test("leaves ports of a network with IPv6 as they are: a container would meet its own address", () => {
-    const port: Link = { ifname: "veth1", flags: ["UP"], master: "br-tnet1" }
+  test("virtual addresses of IPv6 are the bridge's own, too, at once, and its packets take the same way", () => {
     const six = { subnet: "fd00::/64", gateway: "fd00::3" }
-    const both = { ...table, subnets: [...table.subnets, six] }
-    const addresses = [...(bridge.addr_info ?? []), { local: "fd00::3", prefixlen: 64 }]
-    const links = [{ ...bridge, addr_info: addresses }, device, port]
-    expect(repair([both], { ...right, links })).toEqual(nothing)
+    const web = { ...table.services[0], vips: ["10.0.1.2", "fd00::2"] } as OverlayTable["services"][number]
+    const both = { ...table, subnets: [...table.subnets, six], services: [web] }
+    const own = { local: "fd00::3", prefixlen: 64 }
+    const stale = { local: "fd00::99", prefixlen: 128 }
+    const before = { ...bridge, addr_info: [...(bridge.addr_info ?? []), own, stale] }
+    expect(repair([both], { ...right, links: [before, device] }).ip).toEqual([
+      "address delete fd00::99/128 dev br-tnet1",
+      "address add fd00::2/128 dev br-tnet1 nodad",
+      "link set dev br-tnet1 type bridge nf_call_ip6tables 1"
+    ])
+    const after = {
+      ...bridge,
+      addr_info: [...(bridge.addr_info ?? []), own, { local: "fd00::2", prefixlen: 128 }],
+      linkinfo: { info_kind: "bridge", info_data: { nf_call_iptables: 1, nf_call_ip6tables: 1 } }
+    }
+    expect(repair([both], { ...right, links: [after, device] })).toEqual(nothing)
   })
 })

@@ -48,3 +48,18 @@ test("without virtual addresses there is no table, and one that was there goes",
   expect(vipRules([network(service([], [task(1)]))], "n1")).toBeUndefined()
   expect(vipRules([], "n1")).toBeUndefined()
 })
+
+test("a virtual address of IPv6 leads to the tasks' own of that family, and without one nothing of it is there", () => {
+  const both =
+    vipRules([network(service(["10.0.1.2", "fd00::2"], [task(1), task(2, false), task(3)]))], "n1") ?? ""
+  expect(both).toContain(
+    "chain to6_fd00__2 { dnat ip6 to numgen random mod 2 map { 0 : fd00::11, 1 : fd00::13 }; }"
+  )
+  expect(both).toContain("add element inet troupe_vip_n1 services6 { fd00::2 : goto to6_fd00__2 }")
+  expect(both).toContain("ip6 daddr @vips6 meta l4proto tcp reject with tcp reset")
+  const four = vipRules([network(service(["10.0.1.2"], [task(1)]))], "n1")
+  expect(four).not.toContain("ip6")
+  expect(vipRules([network(service(["fd00::2"], [task(1, false)]))], "n1")).toContain(
+    "set expecting6 { type ipv6_addr; elements = { fd00::2 }; }"
+  )
+})
