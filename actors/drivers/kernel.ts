@@ -22,11 +22,13 @@ export const nothingLaid: LayReport = { bridgeless: [], changed: 0, problems: []
 export interface KernelService {
   /**
    * Compares the kernel with the tables, which are all there are, and changes what differs. Of published ports it carries
-   * those that are `open`, by key, and leaves what it has where that is not known.
+   * those that are `open`, by key, and leaves what it has where that is not known. Where it is no look, but something new
+   * is waited for, what others may have changed is left to the next look.
    */
   readonly lay: (
     tables: ReadonlyArray<OverlayTable>,
-    open?: ReadonlyArray<string>
+    open?: ReadonlyArray<string>,
+    isLook?: boolean
   ) => Effect.Effect<LayReport>
   /**
    * The public keys by which this node carries encrypted overlays, with one of `epoch` from now on; or why it cannot. Of the

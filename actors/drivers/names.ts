@@ -11,8 +11,11 @@ export interface NamesReport {
 }
 
 export interface NamesService {
-  /** Answers from these tables, which are all there are, at the node's address on each. */
-  readonly serve: (tables: ReadonlyArray<OverlayTable>) => Effect.Effect<NamesReport>
+  /**
+   * Answers from these tables, which are all there are, at the node's address on each. Where it is no look, what others may
+   * have changed is left to the next one.
+   */
+  readonly serve: (tables: ReadonlyArray<OverlayTable>, isLook?: boolean) => Effect.Effect<NamesReport>
 }
 
 /** By default the Engine answers, which knows the containers of its own machine. */

@@ -69,13 +69,14 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
     case "Lay": {
       const kernel = yield* Kernel
       const names = yield* Names
-      const report = yield* kernel.lay(action.tables, action.open)
+      const { tables, open, isLook = false } = action
+      const report = yield* kernel.lay(tables, open, isLook)
       // Whoever is found by name can be reached by then.
       return {
         _tag: "Laid",
         round: action.round,
         report,
-        names: yield* names.serve(action.tables)
+        names: yield* names.serve(tables, isLook)
       } satisfies NetworkMessage
     }
     case "Warn":

@@ -81,7 +81,8 @@ const begin = (overlays: Overlays): Laying => ({
       _tag: "Lay",
       round: overlays.round,
       tables: overlays.tables,
-      ...(overlays.open && { open: overlays.open })
+      ...(overlays.open && { open: overlays.open }),
+      ...(overlays.round === overlays.look && { isLook: true })
     }
   ]
 })

@@ -94,6 +94,8 @@ export type NetworkAction =
       readonly tables: ReadonlyArray<OverlayTable>
       /** The published ports that the kernel may carry, by key; those before while that is not known. */
       readonly open?: ReadonlyArray<string>
+      /** Nothing new was told. */
+      readonly isLook?: boolean
     }
   /** Answered by `Keyed`. */
   | { readonly _tag: "MakeKey"; readonly epoch?: number }

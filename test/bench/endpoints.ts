@@ -83,7 +83,7 @@ async function change(): Promise<void> {
       const kernel = yield* Kernel
       const lay = Effect.fnUntraced(function* (waiting: number | undefined) {
         const began = performance.now()
-        const report = yield* kernel.lay([tableWith(waiting)], open)
+        const report = yield* kernel.lay([tableWith(waiting)], open, false)
         if (report.problems.length > 0) throw new Error(report.problems.join("\n"))
         return performance.now() - began
       })

@@ -114,8 +114,8 @@ test("a table that was deleted or changed by hand is written again, and nobody e
   const tables = new OwnTables(0)
   // In this machine's own network: of devices that are not there.
   const rules = `table inet ${name} {\n  chain input {\n    type filter hook input priority -10; policy accept;\n    iifname "br-t-none" udp dport 4789 counter drop\n  }\n}\n`
-  const bring = async (wanted: string | undefined): Promise<boolean> =>
-    (await Effect.runPromise(tables.bring(new Map([[name, wanted]])))).changed.has(name)
+  const bring = async (wanted: string | undefined, isLook = true): Promise<boolean> =>
+    (await Effect.runPromise(tables.bring(new Map([[name, wanted]]), isLook))).changed.has(name)
   const nft = (...args: ReadonlyArray<string>): string => execFileSync("nft", args, { encoding: "utf8" })
   const foreign = `inet ${tag}_foreign`
   nft(`add table ${foreign}`)
@@ -126,6 +126,9 @@ test("a table that was deleted or changed by hand is written again, and nobody e
     nft("flush", "chain", "inet", name, "input")
     expect([await bring(rules), await bring(rules)]).toEqual([true, false])
     expect(nft("list", "table", "inet", name)).toContain("br-t-none")
+    // Whoever waits for something new does not wait for that, too.
+    nft("delete", "table", "inet", name)
+    expect([await bring(rules, false), await bring(rules)]).toEqual([false, true])
     expect([await bring(undefined), await bring(undefined)]).toEqual([true, false])
     expect(nft("list", "tables")).not.toContain(name)
     expect(nft("list", "tables")).toContain(foreign)

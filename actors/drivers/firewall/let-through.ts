@@ -44,7 +44,9 @@ function chainFor(listed: ReadonlyArray<string>): string | undefined {
   return listed.includes(`-P ${everybody} DROP`) ? everybody : undefined
 }
 
+/** As of the tables (`kernel/own-tables.ts`). */
 const lookEveryMs = 1_900
+const overdueMs = 4_000
 
 /** The rule of one node, in both families. */
 export class LetThrough {
@@ -58,8 +60,8 @@ export class LetThrough {
   }
 
   /** Puts the rule where it belongs, or removes it; true when it was not so already. */
-  readonly bring = Effect.fnUntraced(function* (this: LetThrough, wanted: boolean) {
-    const isRecent = performance.now() - this.#lookedMs < lookEveryMs
+  readonly bring = Effect.fnUntraced(function* (this: LetThrough, wanted: boolean, isLook: boolean) {
+    const isRecent = performance.now() - this.#lookedMs < (isLook ? lookEveryMs : overdueMs)
     if (wanted === this.#was && (isRecent || !wanted)) return false
     this.#was = undefined
     let changed = false

@@ -29,7 +29,8 @@ function layOn(facts: Facts, tunnels: Tunnels) {
   const rules = new NodeRules(facts)
   return Effect.fn("kernel.lay")(function* (
     tables: ReadonlyArray<OverlayTable>,
-    open?: ReadonlyArray<string>
+    open?: ReadonlyArray<string>,
+    isLook = true
   ) {
     const tunnelled = yield* tunnels.bring(tables)
     const repair = reconcile(tables, yield* readKernel, nodeId, tunnelled.tunnels)
@@ -43,7 +44,7 @@ function layOn(facts: Facts, tunnels: Tunnels) {
         Effect.catch(({ message }) => Effect.sync(() => void problems.push(`overlays: ${message}`)))
       )
     }
-    const ruled = yield* rules.bring(tables, open, tunnels.ports)
+    const ruled = yield* rules.bring(tables, open, tunnels.ports, isLook)
     return {
       bridgeless: repair.bridgeless,
       changed: tunnelled.changed + repair.ip.length + repair.bridge.length + ruled.changed,
@@ -80,8 +81,8 @@ export const LiveKernel = {
     const lay = layOn(facts, tunnels)
     return Layer.succeed(Kernel, {
       makeKey: tunnels.makeKey,
-      lay: (tables, open) =>
-        lay(tables, open).pipe(
+      lay: (tables, open, isLook) =>
+        lay(tables, open, isLook).pipe(
           Effect.catch(({ message }) =>
             Effect.succeed({ ...nothingLaid, problems: [`overlays: ${message}`] })
           )

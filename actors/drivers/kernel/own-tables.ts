@@ -15,11 +15,13 @@ export interface Brought {
 }
 
 /**
- * A look reads all there is, which takes the longer the more there is, and much may change between two. What somebody
- * else changed is found a moment later; what they changed between a writing and the look after it, but for a table that
- * is gone, is taken for ours until the next writing.
+ * A look reads all there is, and what was patched is written anew after it: the more there is, the longer whoever waits for
+ * a change would wait for that. So it is left to rounds that are nothing but looks, and done at a change only when it is
+ * overdue, because changes keep following each other. What somebody else changed is found a moment later; what they
+ * changed between a writing and the look after it, but for a table that is gone, is taken for ours until the next writing.
  */
 const usualMs = 1_900
+const overdueMs = 4_000
 
 /** Remembers how the kernel shows what was written, so that a look tells whether it still is so. */
 export class OwnTables {
@@ -35,9 +37,9 @@ export class OwnTables {
     this.#lookEveryMs = lookEveryMs
   }
 
-  /** Makes these tables what their rules say. */
-  readonly bring = Effect.fnUntraced(function* (this: OwnTables, rules: Rules) {
-    const isDue = performance.now() - this.#lookedMs >= this.#lookEveryMs
+  /** Makes these tables what their rules say; at a look, also where somebody else changed them. */
+  readonly bring = Effect.fnUntraced(function* (this: OwnTables, rules: Rules, isLook = true) {
+    const isDue = performance.now() - this.#lookedMs >= (isLook ? this.#lookEveryMs : overdueMs)
     const shown = isDue ? yield* look : undefined
     if (isDue) this.#lookedMs = performance.now()
     const all = [...rules]

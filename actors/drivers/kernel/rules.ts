@@ -31,7 +31,8 @@ export class NodeRules {
     this: NodeRules,
     overlays: ReadonlyArray<OverlayTable>,
     open: ReadonlyArray<string> | undefined,
-    tunnelPorts: ReadonlyArray<number>
+    tunnelPorts: ReadonlyArray<number>,
+    isLook: boolean
   ) {
     const { nodeId } = this.#facts
     const [firewall, vips, ingress] = [firewallTable(nodeId), vipTable(nodeId), ingressTable(nodeId)]
@@ -52,13 +53,15 @@ export class NodeRules {
     // Nothing is led where it would be dropped: the data plane carries everything then.
     const isPublished = ports !== undefined && ports.length > 0 && overlays.some(({ ingress }) => ingress)
     const isLet =
-      isPublished && (yield* this.#letThrough.bring(true).pipe(Effect.as(true), Effect.catch(note(unled))))
+      isPublished &&
+      (yield* this.#letThrough.bring(true, isLook).pipe(Effect.as(true), Effect.catch(note(unled))))
     const { changed, failed } = yield* this.#tables.bring(
       new Map([
         [firewall, describe(overlays, this.#facts, tunnelPorts)],
         [vips, vipRules(overlays, nodeId)],
         ...(ports === undefined ? [] : [[ingress, isLet ? led : undefined] as const])
-      ])
+      ]),
+      isLook
     )
     for (const [table, what] of [
       [firewall, "overlays are not kept apart"],
@@ -69,9 +72,9 @@ export class NodeRules {
       if (message !== undefined) problems.push(`${what}: ${message}`)
     }
     // Rather none than those of before.
-    if (failed.has(ingress)) yield* this.#tables.bring(new Map([[ingress, undefined]]))
+    if (failed.has(ingress)) yield* this.#tables.bring(new Map([[ingress, undefined]]), isLook)
     if (ports !== undefined && !isPublished)
-      yield* this.#letThrough.bring(false).pipe(Effect.catch(note("a rule of ours stays")))
+      yield* this.#letThrough.bring(false, isLook).pipe(Effect.catch(note("a rule of ours stays")))
     if (this.#forgets) yield* this.#flows.settle(overlays).pipe(Effect.catch(note("old flows stay")))
     return { changed: changed.size, problems, isWaiting: !isReached }
   })

@@ -27,7 +27,7 @@ const served = Effect.fnUntraced(function* (nodeId: string) {
   const redirect = new OwnTables()
   const host = new HostResolvConf()
   let told: ReadonlyArray<OverlayTable> | undefined
-  const serve = Effect.fnUntraced(function* (tables: ReadonlyArray<OverlayTable>) {
+  const serve = Effect.fnUntraced(function* (tables: ReadonlyArray<OverlayTable>, isLook?: boolean) {
     if (tables !== told) {
       // What goes wrong is tried again, and told, at the next look.
       told = undefined
@@ -36,14 +36,15 @@ const served = Effect.fnUntraced(function* (nodeId: string) {
       told = tables
     }
     const { failed } = yield* redirect.bring(
-      new Map([[namesTable(nodeId), rulesFor(nodeId, gatewaysOf(tables))]])
+      new Map([[namesTable(nodeId), rulesFor(nodeId, gatewaysOf(tables))]]),
+      isLook
     )
     if (failed.size > 0) return { problems: [...failed.values()] } satisfies NamesReport
     return { host: host.now(), problems: [] } satisfies NamesReport
   })
   return {
-    serve: (tables: ReadonlyArray<OverlayTable>) =>
-      serve(tables).pipe(
+    serve: (tables: ReadonlyArray<OverlayTable>, isLook?: boolean) =>
+      serve(tables, isLook).pipe(
         Effect.catch(({ message }) =>
           Effect.sync((): NamesReport => {
             told = undefined

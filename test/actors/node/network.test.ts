@@ -234,7 +234,7 @@ describe("overlays over several nodes", () => {
     const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] }).tell(laid(1, { changed: 9 }))
     expect(network.asked).toMatchObject([{ _tag: "Later", afterMs: 2_000, message: { _tag: "LookAgain" } }])
     expect(network.state.overlays.repairs).toBe(0)
-    expect(network.tell({ _tag: "LookAgain" }).tags).toEqual(["Lay"])
+    expect(network.tell({ _tag: "LookAgain" }).asked).toMatchObject([{ _tag: "Lay", isLook: true }])
     expect(network.tell(laid(2, { changed: 3 })).state.overlays.repairs).toBe(3)
     network.tell({ _tag: "Tables", tables: [] })
     expect(network.tell(laid(3)).asked).toEqual([])
