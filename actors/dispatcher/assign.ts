@@ -13,6 +13,7 @@ import type { SecretSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore, isLive } from "#actors/model/task-state.ts"
 import { waitsForGateway } from "#actors/network/allot-gateways.ts"
 import { planOf } from "#actors/network/plan.ts"
+import { publishedAt } from "#actors/network/publish-at.ts"
 import { takesTraffic } from "#actors/network/tabulate.ts"
 import type {
   AssignedFile,
@@ -282,6 +283,7 @@ const leavers = (before: ReadonlyMap<string, unknown>, after: ReadonlyMap<string
 export function portsOf(ledger: LedgerReader, service: Service): ReadonlyArray<Port> {
   const ports: Array<Port> = []
   let backends: Backends | undefined
+  const only = publishedAt(service.Spec.Labels)
   for (const port of service.Endpoint?.Ports ?? []) {
     const protocol = protocolOf(port)
     const { PublishedPort: publishedPort = 0, TargetPort: targetPort = 0 } = port
@@ -293,6 +295,7 @@ export function portsOf(ledger: LedgerReader, service: Service): ReadonlyArray<P
       protocol,
       publishedPort,
       targetPort,
+      ...(only !== undefined && { only }),
       backends
     })
   }

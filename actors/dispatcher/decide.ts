@@ -318,7 +318,7 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
       session: session.session,
       seq: session.seq,
       ...(change ?? emptyChange),
-      ...(portsChanged || isLost ? { ports: all } : {}),
+      ...(portsChanged || isLost ? { ports: portsFor(state, nodeId, all) } : {}),
       ...(isTold || isLost ? said : {}),
       ...(isRouted && isToConfirm(state, nodeId, session.seq, isLost) ? { confirm: true } : {})
     }
@@ -334,6 +334,13 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
     actions.push(later("leaving", waitMs, { _tag: "Flush" } satisfies DispatcherMessage))
   }
   return stay(state, ...actions)
+}
+
+/** A node that would open them at all of its addresses is not told of those that are for some alone. */
+function portsFor({ ledger }: DispatcherState, nodeId: string, all: ReadonlyArray<typeof AssignedPort.Type>) {
+  const node = ledger.get("node", nodeId)
+  const knows = node !== undefined && featureLevelOf(node) >= levelOf["ports at addresses"]
+  return knows ? all : all.filter(({ only }) => only === undefined)
 }
 
 /** Notes that a node is told where traffic goes; true when it is to say that it has carried that out. */

@@ -15,17 +15,18 @@
  *    10  `cluster.keys`
  *    11  nodes keep copies of each other's logs
  *    12  virtual addresses of IPv6
+ *    13  services that share a published port at different addresses of nodes
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 12
+export const featureLevel = 13
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
- * volumes; other keys for encrypted overlays; virtual addresses of IPv6; or what a node can be asked for.
+ * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -39,7 +40,8 @@ export const levelOf = {
   "volume.create": 9,
   "cluster.keys": 10,
   "log copies": 11,
-  "service.allot with IPv6": 12
+  "service.allot with IPv6": 12,
+  "ports at addresses": 13
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

@@ -78,5 +78,7 @@ export interface PublishedPort {
   readonly protocol: "tcp" | "udp"
   readonly publishedPort: number
   readonly targetPort: number
+  /** Subnets: it is open at those of the node's addresses alone; at all of them where absent. */
+  readonly only?: ReadonlyArray<string>
   readonly backends: ReadonlyArray<Backend>
 }

@@ -9,6 +9,7 @@ import { isWanted } from "#actors/model/task-state.ts"
 import { gatewayOn } from "#actors/network/allot-gateways.ts"
 import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { mtuOf } from "#actors/network/plan.ts"
+import { publishedAt } from "#actors/network/publish-at.ts"
 import { isPlaced } from "#actors/network/reach.ts"
 import type { OverlayHead, Peer, ServedPort, ServiceRow, TaskRow } from "#actors/network/table.ts"
 
@@ -141,8 +142,10 @@ function aliasesOf({ Spec }: Service, networkId: string): ReadonlyArray<string> 
   return attachments.find(({ Target }) => Target === networkId)?.Aliases ?? []
 }
 
-function portsOf({ Endpoint }: Service): ReadonlyArray<ServedPort> {
+function portsOf({ Endpoint, Spec }: Service): ReadonlyArray<ServedPort> {
   const ports: Array<ServedPort> = []
+  // At some addresses alone it is the data plane's: the kernel's rules would lead there from all.
+  const isEverywhere = publishedAt(Spec.Labels) === undefined
   for (const port of Endpoint?.Ports ?? []) {
     const protocol = protocolOf(port)
     const { Name: name = "", TargetPort: targetPort = 0, PublishedPort: publishedPort = 0 } = port
@@ -151,7 +154,7 @@ function portsOf({ Endpoint }: Service): ReadonlyArray<ServedPort> {
       ...(name !== "" && { name }),
       protocol,
       targetPort,
-      ...(isIngress(port) && publishedPort !== 0 ? { publishedPort } : {})
+      ...(isEverywhere && isIngress(port) && publishedPort !== 0 ? { publishedPort } : {})
     })
   }
   return ports

@@ -203,6 +203,8 @@ export const AssignedPort = Schema.Struct({
   protocol: Schema.Literals(["tcp", "udp"]),
   publishedPort: whole,
   targetPort: whole,
+  /** Subnets: open at those of the node's addresses alone. */
+  only: optional(Schema.Array(text)),
   backends: Schema.Array(Schema.Struct({ taskId: text, nodeId: text, address: text }))
 })
 export type AssignedPort = typeof AssignedPort.Type

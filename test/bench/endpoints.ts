@@ -30,6 +30,8 @@ const [services, tasks, changes] = [values.services, values.tasks, values.change
   number
 ]
 const networkId = "endpoints0"
+/** A look finds something to write anew only after a change. */
+const changesPerLook = 4
 
 /** The same program in a namespace with an overlay's bridge. */
 function apart(): void {
@@ -73,17 +75,25 @@ const tableWith = (waiting: number | undefined): OverlayTable =>
     }))
   })
 
+function quantiles(times: Array<number>): string {
+  times.sort((a, b) => a - b)
+  const at = (share: number): string =>
+    `${(times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0).toFixed(0)} ms`
+  return `p50 ${at(0.5)}, p99 ${at(0.99)}`
+}
+
 async function change(): Promise<void> {
   await new Promise<void>((resolve) => net.createServer((socket) => socket.end()).listen(80, resolve))
   const open = Array.from({ length: services }, (_, at) => `tcp/${30_000 + at}`)
   const facts = { nodeId: "n1", controlPorts: [2377], dataDir: "/tmp", dockerHost: "unix:///run/docker.sock" }
   const times: Array<number> = []
+  const looks: Array<number> = []
   await Effect.runPromise(
     Effect.gen(function* () {
       const kernel = yield* Kernel
-      const lay = Effect.fnUntraced(function* (waiting: number | undefined) {
+      const lay = Effect.fnUntraced(function* (waiting: number | undefined, isLook = false) {
         const began = performance.now()
-        const report = yield* kernel.lay([tableWith(waiting)], open, false)
+        const report = yield* kernel.lay([tableWith(waiting)], open, isLook)
         if (report.problems.length > 0) throw new Error(report.problems.join("\n"))
         return performance.now() - began
       })
@@ -91,15 +101,18 @@ async function change(): Promise<void> {
         `${services} services of ${tasks} tasks, at first: ${(yield* lay(undefined)).toFixed(0)} ms`
       )
       for (let at = 0; at < changes; at++) {
-        times.push(yield* lay(at % 2 === 0 ? at % services : undefined))
+        const waiting = at % 2 === 0 ? at % services : undefined
+        times.push(yield* lay(waiting))
+        if (at % changesPerLook > 0) continue
+        yield* Effect.sleep("2 seconds")
+        looks.push(yield* lay(waiting, true))
       }
     }).pipe(Effect.provide(LiveKernel.layer(facts)))
   )
-  times.sort((a, b) => a - b)
-  const quantile = (share: number): string =>
-    `${(times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0).toFixed(0)} ms`
   const load = loadavg()[0]?.toFixed(1)
-  console.log(`a change: p50 ${quantile(0.5)}, p99 ${quantile(0.99)}, at a load of ${load}`)
+  console.log(
+    `a change: ${quantiles(times)}; a look, which a change may have to wait for: ${quantiles(looks)}; at a load of ${load}`
+  )
   process.exit()
 }
 

@@ -126,6 +126,22 @@ describe("TCP", () => {
     expect(Object.fromEntries(heard)).toEqual({ "127.0.10.1": 4, "127.0.10.2": 4, "127.0.10.3": 4 })
   })
 
+  test("two services share a port at different addresses, and whoever has none of them is not asked", async () => {
+    const [front, back] = await twoPorts()
+    for (const address of ["127.0.10.1", "127.0.10.2"]) await backend(address, back, says(address))
+    const at = (address: string, ...only: ReadonlyArray<string>) => ({
+      ...published(front, back, [address]),
+      ...{ serviceId: address, serviceName: address, only }
+    })
+    const elsewhere = at("127.0.10.2", "203.0.113.0/24")
+    expect(
+      await session.publish(at("127.0.10.1", "127.0.0.1/32"), at("127.0.10.2", "::1/128"), elsewhere)
+    ).toEqual([])
+    expect([await call(front), await call(front, "::1")]).toEqual(["127.0.10.1", "127.0.10.2"])
+    await session.publish(elsewhere)
+    expect([await call(front), await call(front, "::1")]).toEqual(["ECONNREFUSED", "ECONNREFUSED"])
+  })
+
   test("a backend that refuses is tried past, and the client notices nothing", async () => {
     const [front, back] = await twoPorts()
     await backend("127.0.10.2", back, says("two"))

@@ -1,5 +1,11 @@
 /** Names as they were sent or kept, read by hand for the same reason as ports. */
-import { parseObject, parsePortNumber, parseText, unexpected } from "#actors/drivers/data-plane/parse.ts"
+import {
+  listOf,
+  parseObject,
+  parsePortNumber,
+  parseText,
+  unexpected
+} from "#actors/drivers/data-plane/parse.ts"
 import type { Zone, ZoneService, ZoneTask } from "#actors/network/names/zone.ts"
 
 /** Throws an error that names the field, the value and what is expected. */
@@ -58,11 +64,6 @@ function parseTask(value: unknown, at: string): ZoneTask {
       resolvers: listOf(task.resolvers, `${at}.resolvers`, parseText)
     })
   }
-}
-
-function listOf<T>(value: unknown, at: string, parse: (one: unknown, at: string) => T): ReadonlyArray<T> {
-  if (!Array.isArray(value)) throw unexpected(at, value, "a list")
-  return value.map((one, i) => parse(one, `${at}[${i}]`))
 }
 
 function parseTruth(value: unknown, at: string): boolean {

@@ -17,5 +17,14 @@ export function parsePortNumber(value: unknown, at: string): number {
   return value
 }
 
+export function listOf<T>(
+  value: unknown,
+  at: string,
+  parse: (one: unknown, at: string) => T
+): ReadonlyArray<T> {
+  if (!Array.isArray(value)) throw unexpected(at, value, "a list")
+  return value.map((one, i) => parse(one, `${at}[${i}]`))
+}
+
 export const unexpected = (field: string, value: unknown, expected: string): Error =>
   new Error(`${field} is ${JSON.stringify(value) ?? "absent"}: expected ${expected}`)

@@ -3,6 +3,8 @@
  * that a process that starts again goes on where the last one was.
  */
 
+import { BlockList } from "node:net"
+import { networkInterfaces } from "node:os"
 import { type DataPlanePaths, type PortStatus, parseTable } from "#actors/drivers/data-plane/protocol.ts"
 import { TcpPort } from "#actors/drivers/data-plane/tcp.ts"
 import { UdpPort } from "#actors/drivers/data-plane/udp.ts"
@@ -16,6 +18,29 @@ const reopenEveryMs = 2_000
 interface Opened {
   readonly port: TcpPort | UdpPort
   problem: string | undefined
+}
+
+interface Place {
+  /** Every address where absent. */
+  readonly host?: string
+}
+
+const ownAddresses = (): ReadonlyArray<string> =>
+  Object.values(networkInterfaces()).flatMap((some) => (some ?? []).map(({ address }) => address))
+
+/** Once for each of this machine's addresses where it is to be open at some alone. */
+export function placesOf(
+  port: PublishedPort,
+  own: ReadonlyArray<string>
+): ReadonlyArray<PublishedPort & Place> {
+  if (port.only === undefined) return [port]
+  const subnets = new BlockList()
+  for (const subnet of port.only) {
+    const [address = "", length] = subnet.split("/")
+    subnets.addSubnet(address, Number(length), address.includes(":") ? "ipv6" : "ipv4")
+  }
+  const isOne = (address: string): boolean => subnets.check(address, address.includes(":") ? "ipv6" : "ipv4")
+  return [...new Set(own)].filter(isOne).map((host) => ({ ...port, host }))
 }
 
 export class Ports {
@@ -71,11 +96,13 @@ export class Ports {
   async #apply(table: ReadonlyArray<PublishedPort>): Promise<ReadonlyArray<PortProblem>> {
     if (this.#closed) return []
     this.#table = table
-    const wanted = new Map<string, PublishedPort>()
+    const wanted = new Map<string, PublishedPort & Place>()
     const problems: Array<PortProblem> = []
-    for (const port of table) {
-      const rival = wanted.get(keyOfPort(port))
-      if (rival === undefined) wanted.set(keyOfPort(port), port)
+    const own = ownAddresses()
+    for (const port of table.flatMap((one) => placesOf(one, own))) {
+      const key = `${keyOfPort(port)} ${port.host ?? ""}`
+      const rival = wanted.get(key)
+      if (rival === undefined) wanted.set(key, port)
       else {
         const message = `Port ${port.publishedPort}/${port.protocol} is published by service ${rival.serviceName} already`
         problems.push({ protocol: port.protocol, publishedPort: port.publishedPort, message })
@@ -92,15 +119,18 @@ export class Ports {
       if (problem === undefined || port === undefined) continue
       problems.push({ protocol: port.protocol, publishedPort: port.publishedPort, message: problem })
     }
-    this.#retryLater(problems.length > 0)
+    // Addresses come and go.
+    this.#retryLater(problems.length > 0 || table.some(({ only }) => only !== undefined))
     return problems
   }
 
-  async #bring(key: string, wanted: PublishedPort): Promise<void> {
+  async #bring(key: string, wanted: PublishedPort & Place): Promise<void> {
     const opened = this.#open.get(key)
     opened?.port.update(wanted)
     if (opened !== undefined && opened.problem === undefined) return
-    const port = opened?.port ?? (wanted.protocol === "tcp" ? new TcpPort(wanted) : new UdpPort(wanted))
+    const { protocol, host } = wanted
+    const at = host === undefined ? {} : { host }
+    const port = opened?.port ?? (protocol === "tcp" ? new TcpPort(wanted, at) : new UdpPort(wanted, at))
     this.#open.set(key, { port, problem: await port.open() })
   }
 

@@ -6,13 +6,19 @@
  */
 import { isIP } from "node:net"
 import { join } from "node:path"
-import { parseObject, parsePortNumber, parseText, unexpected } from "#actors/drivers/data-plane/parse.ts"
+import {
+  listOf,
+  parseObject,
+  parsePortNumber,
+  parseText,
+  unexpected
+} from "#actors/drivers/data-plane/parse.ts"
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import type { Zone } from "#actors/network/names/zone.ts"
 import type { Backend, PublishedPort } from "#actors/network/plan.ts"
 
 /** Grows when the daemon needs another process than the one that may still run. */
-export const protocolVersion = 2
+export const protocolVersion = 3
 
 export type Ask =
   | { readonly ask: "publish"; readonly ports: ReadonlyArray<PublishedPort> }
@@ -89,8 +95,19 @@ function parsePort(value: unknown, at: string): PublishedPort {
     protocol,
     publishedPort: parsePortNumber(port.publishedPort, `${at}.publishedPort`),
     targetPort: parsePortNumber(port.targetPort, `${at}.targetPort`),
+    ...(port.only !== undefined && { only: listOf(port.only, `${at}.only`, parseSubnet) }),
     backends: port.backends.map((backend, i) => parseBackend(backend, `${at}.backends[${i}]`))
   }
+}
+
+function parseSubnet(value: unknown, at: string): string {
+  const subnet = parseText(value, at)
+  const [address = "", length = ""] = subnet.split("/")
+  const most = isIP(address) === 6 ? 128 : 32
+  if (isIP(address) === 0 || !/^\d{1,3}$/.test(length) || Number(length) > most) {
+    throw unexpected(at, value, 'a subnet, like "192.168.1.0/24"')
+  }
+  return subnet
 }
 
 function parseBackend(value: unknown, at: string): Backend {

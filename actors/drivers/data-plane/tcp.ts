@@ -26,6 +26,7 @@ interface Guest {
 export class TcpPort {
   #targetPort: number
   readonly #publishedPort: number
+  readonly #host: string | undefined
   readonly #balancer = new Balancer()
   readonly #waiting = new Set<Guest>()
   readonly #holdMs: number
@@ -36,15 +37,18 @@ export class TcpPort {
   #held = 0
   #closed = false
 
-  constructor(port: PublishedPort, options: { readonly holdMs?: number } = {}) {
+  constructor(port: PublishedPort, options: { readonly holdMs?: number; readonly host?: string } = {}) {
     this.#holdMs = options.holdMs ?? holdMs
     this.#publishedPort = port.publishedPort
+    this.#host = options.host
     this.#targetPort = port.targetPort
     this.update(port)
   }
 
-  /** Listens on every address of both families. Yields what is in the way, `undefined` when nothing is. */
+  /** Listens on its one address, or on every one of both families. Yields what is in the way, `undefined` when nothing is. */
   async open(): Promise<string | undefined> {
+    if (this.#host !== undefined)
+      return wordsOfBindError(await this.#listen(this.#host), "tcp", this.#publishedPort)
     const problem = await this.#listen("::")
     // A machine without IPv6 has no `::`.
     return problem?.code === "EAFNOSUPPORT" || problem?.code === "EADDRNOTAVAIL"

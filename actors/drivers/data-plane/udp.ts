@@ -28,6 +28,7 @@ interface Session {
 export class UdpPort {
   #targetPort: number
   readonly #publishedPort: number
+  readonly #host: string | undefined
   readonly #balancer = new Balancer()
   readonly #sessions = new Map<string, Session>()
   #socket: dgram.Socket | undefined
@@ -36,15 +37,20 @@ export class UdpPort {
   #closed = false
   readonly #idleMs: number
 
-  constructor(port: PublishedPort, options: { readonly idleMs?: number } = {}) {
+  constructor(port: PublishedPort, options: { readonly idleMs?: number; readonly host?: string } = {}) {
     this.#publishedPort = port.publishedPort
+    this.#host = options.host
     this.#targetPort = port.targetPort
     this.#idleMs = options.idleMs ?? idleMs
     this.update(port)
   }
 
-  /** Listens on every address of both families. Yields what is in the way, `undefined` when nothing is. */
+  /** Listens on its one address, or on every one of both families. Yields what is in the way, `undefined` when nothing is. */
   async open(): Promise<string | undefined> {
+    if (this.#host !== undefined) {
+      const type = this.#host.includes(":") ? "udp6" : "udp4"
+      return wordsOfBindError(await this.#listen(type, this.#host), "udp", this.#publishedPort)
+    }
     const problem = await this.#listen("udp6", "::")
     // A machine without IPv6 has no `::`.
     return problem?.code === "EAFNOSUPPORT" || problem?.code === "EADDRNOTAVAIL"

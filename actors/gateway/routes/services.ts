@@ -1,4 +1,5 @@
 /** `/services`: Engine API, tag Service. Logs are elsewhere, they stream. */
+
 import { Effect } from "effect"
 import { readBody } from "#actors/gateway/body.ts"
 import {
@@ -28,6 +29,7 @@ import { checkExtras } from "#actors/gateway/validate/check-extras.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
+import { refuseUntil } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import { askedExtras } from "#actors/model/extras.ts"
@@ -35,6 +37,7 @@ import type { Service } from "#actors/model/objects.ts"
 import { equal, modeOf } from "#actors/model/service-facts.ts"
 import { ServiceSpec } from "#actors/model/spec.ts"
 import { toIso } from "#actors/model/time.ts"
+import { publishLabel } from "#actors/network/publish-at.ts"
 
 /** Statuses in lists are there since this version. */
 const firstWithStatus = "1.41"
@@ -83,6 +86,8 @@ const prepare = Effect.fnUntraced(function* (
   yield* allow(checkShape(spec))
   const completed = completeService(spec)
   yield* allow(checkService(completed))
+  if (completed.Labels?.[publishLabel] !== undefined)
+    yield* allow(refuseUntil(reader, "ports at addresses", `label ${publishLabel}`))
   yield* allow(checkAutoscale(completed))
   yield* allow(checkExtras(completed, reader.cluster()?.Spec))
   if ("refusal" in resolved) return yield* Refused.of(resolved.refusal)

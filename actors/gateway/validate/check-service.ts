@@ -21,6 +21,7 @@ import type {
   TaskSpec,
   UpdateConfig
 } from "#actors/model/spec.ts"
+import { checkPublish } from "#actors/network/publish-at.ts"
 import { parseConstraints } from "#actors/scheduler/match.ts"
 
 const invalid = (text: string): Refusal => rpc("invalidArgument", text)
@@ -78,7 +79,7 @@ export function checkService(spec: ServiceSpec): Refusal | undefined {
 }
 
 function checkLabels(spec: ServiceSpec): Refusal | undefined {
-  const problem = checkExclusive(spec) ?? checkDrain(spec)
+  const problem = checkExclusive(spec) ?? checkDrain(spec) ?? checkPublish(spec)
   return problem === undefined ? undefined : plain(problem)
 }
 

@@ -1,4 +1,5 @@
 /** What entries about services do to the tables; every spec is judged against what exists now. */
+
 import {
   type At,
   born,
@@ -9,6 +10,7 @@ import {
   touched,
   type Verdict
 } from "#actors/ledger/apply/verdict.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Service } from "#actors/model/objects.ts"
@@ -21,6 +23,7 @@ import {
   showPort
 } from "#actors/model/service-facts.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
+import { areApart } from "#actors/network/publish-at.ts"
 
 /** Why a spec cannot stand beside what exists now: something it names is gone, or a port is taken. */
 function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusal | undefined {
@@ -42,6 +45,7 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
       }
     }
   }
+  const mayShare = (tables.cluster()?.FeatureLevel ?? 0) >= levelOf["ports at addresses"]
   for (const port of spec.EndpointSpec?.Ports ?? []) {
     const number = port.PublishedPort ?? 0
     if (number === 0) continue
@@ -51,6 +55,7 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
       const held = theirs.find((candidate) => showPort(candidate) === showPort(port))
       // Two services may both want a host's port: the scheduler keeps them on different nodes.
       if (held === undefined || (!isIngress(port) && !isIngress(held))) continue
+      if (mayShare && isIngress(port) && isIngress(held) && areApart(spec.Labels, other.Spec.Labels)) continue
       const how = isIngress(held) ? "as an ingress port" : "as a host-published port"
       return invalid(
         `port '${number}' is already in use by service '${other.Spec.Name ?? other.ID}' (${other.ID}) ${how}`

@@ -1,4 +1,7 @@
 import { describe, expect, test } from "bun:test"
+import { featureLevel } from "#actors/ledger/features.ts"
+import { publishLabel } from "#actors/network/publish-at.ts"
+import { rowHead } from "#actors/network/tabulate.ts"
 import { Desk, published } from "#test/support/desk.ts"
 import { Stage } from "#test/support/stage.ts"
 
@@ -23,6 +26,22 @@ test("published ports go to every node, and again only when they change", () => 
   desk.stage.scale("web", 1).look("web")
   desk.hear()
   expect(desk.told.map(([, { ports }]) => ports?.[0]?.backends.length)).toEqual([1, 1])
+})
+
+test("a port that is open at some addresses alone is told to nodes that know of such, and is no rule of any kernel", () => {
+  const stage = new Stage(["n1", "n2"])
+  const { Description } = stage.book.tables.get("node", "n1") ?? {}
+  if (Description === undefined) throw new Error("n1 has said what it is")
+  stage.book.node("n1", { Description: { ...Description, FeatureLevel: featureLevel } })
+  published(stage)
+  const { Spec, Version } = stage.service("web")
+  const spec = { ...Spec, Labels: { [publishLabel]: "192.168.1.0/24" } }
+  stage.book.must({ type: "service.update", v: 1, id: stage.service("web").ID, version: Version.Index, spec })
+  const desk = new Desk(stage).open("n1").open("n2")
+  const told = Object.fromEntries(desk.told.map(([to, { ports }]) => [to, ports?.map(({ only }) => only)]))
+  expect(told).toEqual({ n1: [["192.168.1.0/24"]], n2: [] })
+  const rows = rowHead(stage.book.tables, stage.service("web").ID, "ingress-id").ports
+  expect(rows.map(({ publishedPort }) => publishedPort)).toEqual([undefined])
 })
 
 test("a node that asks for everything is told everything under the next number", () => {

@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test"
-import { serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { featureLevel, levelOf } from "#actors/ledger/features.ts"
+import { publishLabel } from "#actors/network/publish-at.ts"
+import { fakeEngine, serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 
@@ -112,6 +114,22 @@ test("CT-09: nothing is attached to the ingress network by hand", async () => {
       message: rpc("InvalidArgument", 'Service cannot be explicitly attached to the ingress network "in"')
     }
   })
+})
+
+test("a label that says where ports are open is checked, and waits until all managers know it", async () => {
+  const ports = { EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] } }
+  const body = (where: string) => serviceBody("web", { Labels: { [publishLabel]: where }, ...ports })
+  const gateway = await TestGateway.start({}, fakeEngine(), {}, featureLevel)
+  const refused = await gateway.post("/services/create", body("here"))
+  expect([refused.status, refused.body.message]).toEqual([
+    400,
+    expect.stringContaining('label troupe.publish.ip "here": expected addresses or subnets of nodes')
+  ])
+  expect((await gateway.post("/services/create", body("192.168.1.0/24"))).status).toBe(201)
+  const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["ports at addresses"] - 1)
+  expect((await before.post("/services/create", body("192.168.1.0/24"))).body.message).toContain(
+    "label troupe.publish.ip: expected managers of this release only"
+  )
 })
 
 test("CT-07: an ingress port belongs to one service, on creation and on update", async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test"
 import { addressesOn } from "#actors/ledger/addresses-on.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import { Book } from "#test/support/ledger.ts"
 
 const refusalOf = (result: ReturnType<Book["write"]>) =>
@@ -172,6 +173,32 @@ test("a published port has one owner in ingress mode; host ports may repeat, but
   expect(create("e", port("host")).code).toBe("none")
   expect(create("f", port("host")).code).toBe("none")
   expect(create("g", port("ingress")).code).toBe("invalidArgument")
+})
+
+test("services share an ingress port where their labels say different addresses, once every manager knows that", () => {
+  const level = levelOf["ports at addresses"]
+  const at = (book: Book, id: string, where: string | undefined, mode: "ingress" | "host" = "ingress") =>
+    book.write({
+      type: "service.create",
+      v: 1,
+      service: {
+        ID: id,
+        SpecVersion: 1,
+        Spec: {
+          Name: id,
+          ...(where !== undefined && { Labels: { "troupe.publish.ip": where } }),
+          EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8080, PublishMode: mode }] }
+        }
+      }
+    })._tag
+  const book = new Book().cluster({ FeatureLevel: level })
+  expect(at(book, "a", "192.168.1.5")).toBe("Applied")
+  expect(at(book, "b", "192.168.1.6")).toBe("Applied")
+  expect(at(book, "c", "192.168.1.0/24")).toBe("Refused")
+  expect(at(book, "d", undefined)).toBe("Refused")
+  expect(at(book, "e", "192.168.2.1", "host")).toBe("Refused")
+  const before = new Book().cluster({ FeatureLevel: level - 1 })
+  expect([at(before, "a", "192.168.1.5"), at(before, "b", "192.168.1.6")]).toEqual(["Applied", "Refused"])
 })
 
 test("secrets, configs and networks that a service uses cannot be removed", () => {
