@@ -86,6 +86,7 @@ async function idle(): Promise<ReadonlyArray<readonly [name: string, said: strin
   }
   const within = async (network: string, script: string): Promise<string> => {
     const id = await lab.containerOn(second, `asker-${network}`)
+    if (id === "") return ""
     return heard("docker", "-H", lab.engine(second), "exec", id, "sh", "-c", script)
   }
   const published = (ms: number): Promise<string> =>

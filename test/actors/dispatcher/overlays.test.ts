@@ -110,6 +110,38 @@ test("a node is told of its overlays: itself, the others, and each service with 
   })
 })
 
+test("keys of the others on an encrypted network are told when they change, and on no other network", () => {
+  const cluster = new Listeners(nodes)
+  const { book } = cluster.stage
+  book.network("safe", "safe", { Options: { encrypted: "" } }).network("open")
+  const both = { Networks: [{ Target: "safe" }, { Target: "open" }] }
+  cluster.stage.create("web", { Mode: { Global: {} }, TaskTemplate: both })
+  const Description = book.tables.get("node", "n1")?.Description
+  if (Description === undefined) throw new Error("n1 has said what it is")
+  const keysOfN1 = (): ReadonlyArray<unknown> => {
+    cluster.hear()
+    return cluster
+      .tables("n2")
+      .map(({ name, peers }) => [name, peers.find(({ nodeId }) => nodeId === "n1")?.keys])
+  }
+  expect(keysOfN1()).toEqual([
+    ["open", undefined],
+    ["safe", undefined]
+  ])
+  for (const Epoch of [1, 2]) {
+    const Keys = [{ Epoch, PublicKey: `k${Epoch}`, Port: 51820 }]
+    book.must({
+      type: "node.observe",
+      v: 1,
+      nodes: [{ id: "n1", description: { ...Description, WireGuard: { Keys } } }]
+    })
+    expect(keysOfN1()).toEqual([
+      ["open", undefined],
+      ["safe", Keys]
+    ])
+  }
+})
+
 test("a task is sent only once its node has an address of its own on each of its networks", () => {
   const cluster = new Listeners(["n1"])
   const { book } = cluster.stage

@@ -77,7 +77,8 @@ PersistentKeepalive = 25
     if (tunnel === undefined) throw new Error("there is one")
     expect(isConfigured(tunnel, dump(right))).toBe(true)
     expect(isConfigured(tunnel, undefined)).toBe(false)
-    expect(isConfigured({ ...tunnel, key: own(4) }, dump(right))).toBe(false)
+    for (const other of [{ PrivateKey: "other" }, { Port: 51899 }])
+      expect(isConfigured({ ...tunnel, key: { ...own(2), ...other } }, dump(right))).toBe(false)
     for (const [is, was] of [
       ["n9", "n2-2"],
       ["0.0.0.0/0", "192.168.0.2/32"],
