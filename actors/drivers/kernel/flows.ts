@@ -37,22 +37,29 @@ export class Flows {
     }
     const isGone = (address: string): boolean =>
       !serving.has(address) && (before === undefined ? isOurs(address) : before.has(address))
-    if (before === undefined || [...before].some(isGone)) {
-      for (const kind of kinds) {
+    const gone = [...(before ?? [])].filter(isGone)
+    if (before === undefined || gone.length > 0) {
+      const some = before === undefined ? subnets : gone.flatMap((address) => parseAddress(address) ?? [])
+      const families = new Set(some.map(({ family }) => family))
+      const forget = Effect.fnUntraced(function* (kind: ReadonlyArray<string>) {
         for (const address of targetsOf(yield* run("conntrack", ["-L", ...kind], ""))) {
           if (isGone(address)) yield* dropped(...kind, address)
         }
-      }
+      })
+      yield* Effect.forEach([...families].flatMap(kindsOf), forget, {
+        concurrency: "unbounded",
+        discard: true
+      })
     }
     this.#serving = serving
   })
 }
 
-/** Those that were given another address: by protocol, for each family. */
-const kinds = ["ipv4", "ipv6"].flatMap((family) => [
-  ["-f", family, "-p", "udp", "--dst-nat"],
-  ["-f", family, "-p", "tcp", "--state", "SYN_SENT", "--dst-nat"]
-])
+/** Those that were given another address: by protocol. */
+const kindsOf = (family: 4 | 6): ReadonlyArray<ReadonlyArray<string>> => [
+  ["-f", `ipv${family}`, "-p", "udp", "--dst-nat"],
+  ["-f", `ipv${family}`, "-p", "tcp", "--state", "SYN_SENT", "--dst-nat"]
+]
 
 /** That there was none is no failure. */
 const dropped = (...args: ReadonlyArray<string>): Effect.Effect<void, KernelError> =>

@@ -40,7 +40,7 @@ export class OwnTables {
   /** Makes these tables what their rules say; at a look, also where somebody else changed them. */
   readonly bring = Effect.fnUntraced(function* (this: OwnTables, rules: Rules, isLook = true) {
     const isDue = performance.now() - this.#lookedMs >= (isLook ? this.#lookEveryMs : overdueMs)
-    const shown = isDue ? yield* look : undefined
+    const shown = isDue ? yield* look([...rules.keys()]) : undefined
     if (isDue) this.#lookedMs = performance.now()
     const all = [...rules]
     const wrong = all.filter(([name, wanted]) => this.#isWrong(name, wanted, shown))
@@ -96,10 +96,13 @@ export class OwnTables {
   })
 }
 
-/** Without counters. Where nothing can be read, there is nothing. */
-const look = run("nft", ["-s", "list", "ruleset", "inet"], "").pipe(
-  Effect.match({ onSuccess: tablesIn, onFailure: (): ReadonlyMap<string, string> => new Map() })
-)
+/** Without counters. Where nothing can be read, there is nothing. Of one table, what is in the others is not waited for. */
+const look = ([first = "", ...others]: ReadonlyArray<string>) =>
+  run(
+    "nft",
+    ["-s", "list", ...(others.length === 0 ? ["table", "inet", first] : ["ruleset", "inet"])],
+    ""
+  ).pipe(Effect.match({ onSuccess: tablesIn, onFailure: (): ReadonlyMap<string, string> => new Map() }))
 
 const refused = (writing: Effect.Effect<unknown, KernelError>): Effect.Effect<string | undefined> =>
   writing.pipe(Effect.match({ onSuccess: () => undefined, onFailure: ({ message }) => message }))
