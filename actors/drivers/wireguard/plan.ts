@@ -70,7 +70,8 @@ export function tunnelsOf(
     mtu,
     peers: others.flatMap((peer) => {
       const theirs = keyOf(peer, key.Epoch)
-      if (theirs === undefined) return []
+      // By IPv6, the kernel asks for a route into a device that a packet is to leave by.
+      if (theirs === undefined || parseAddress(peer.dataPath)?.family !== 4) return []
       const { PublicKey: publicKey, Port: port } = theirs
       return [{ nodeId: peer.nodeId, publicKey, address: peer.dataPath, port }]
     })
@@ -99,7 +100,7 @@ export function chooseTunnels(
   return { tunnels: chosen, unreached }
 }
 
-const prefixOf = (address: string): string => `${address}/${parseAddress(address)?.family === 6 ? 128 : 32}`
+const prefixOf = (address: string): string => `${address}/32`
 
 /**
  * True when the device is as the tunnel says. Where a peer was heard last is not looked at: WireGuard itself follows
@@ -121,9 +122,6 @@ export const configurationOf = ({ key, peers }: Tunnel): string =>
     `[Interface]\nPrivateKey = ${key.PrivateKey}\nListenPort = ${key.Port}\n`,
     ...peers.map(
       ({ publicKey, address, port }) =>
-        `[Peer]\nPublicKey = ${publicKey}\nAllowedIPs = ${prefixOf(address)}\nEndpoint = ${endpoint(address, port)}\nPersistentKeepalive = ${keepAlive}\n`
+        `[Peer]\nPublicKey = ${publicKey}\nAllowedIPs = ${prefixOf(address)}\nEndpoint = ${address}:${port}\nPersistentKeepalive = ${keepAlive}\n`
     )
   ].join("")
-
-const endpoint = (address: string, port: number): string =>
-  parseAddress(address)?.family === 6 ? `[${address}]:${port}` : `${address}:${port}`

@@ -106,7 +106,7 @@ export class Tunnels {
     const { tunnels, unreached } = chooseTunnels(tables, wanted, shown)
     if (encrypted.length > 0 && unreached.length > 0)
       problems.push(
-        `encrypted overlays do not reach ${unreached.join(", ")}: there is no key of an epoch that this node has, too`
+        `encrypted overlays do not reach ${unreached.join(", ")}: it has no key of an epoch that this node has, or no data path of IPv4`
       )
     return { tunnels, changed, problems } satisfies Tunnelled
   })

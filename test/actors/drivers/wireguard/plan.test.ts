@@ -53,7 +53,7 @@ describe("tunnels", () => {
   })
 
   test("are told to WireGuard with what passes from each and where it is", () => {
-    const [tunnel] = tunnelsOf([encrypted(two, peer("n6", "fd00::6", 2))], [own(2)], "n1")
+    const [tunnel] = tunnelsOf([encrypted(two)], [own(2)], "n1")
     expect(tunnel && configurationOf(tunnel)).toBe(`[Interface]
 PrivateKey = secret2
 ListenPort = 51822
@@ -61,11 +61,6 @@ ListenPort = 51822
 PublicKey = n2-2
 AllowedIPs = 192.168.0.2/32
 Endpoint = 192.168.0.2:51902
-PersistentKeepalive = 25
-[Peer]
-PublicKey = n6-2
-AllowedIPs = fd00::6/128
-Endpoint = [fd00::6]:51902
 PersistentKeepalive = 25
 `)
   })
@@ -110,11 +105,13 @@ describe("who is reached", () => {
     ])
   })
 
-  test("is nobody who has no key of an epoch that this node has", () => {
-    const stranger = [encrypted(peer("n5", "192.168.0.5", 9), { ...two, keys: [] }, three)]
+  test("is nobody who has no key of an epoch that this node has, or a data path of IPv6", () => {
+    const stranger = [
+      encrypted(peer("n5", "192.168.0.5", 9), peer("n6", "fd00::6", 2), { ...two, keys: [] }, three)
+    ]
     const chosen = chooseTunnels(stranger, tunnelsOf(stranger, [own(2)], "n1"), new Map())
     expect(chosen.tunnels.size).toBe(0)
-    expect(chosen.unreached).toEqual(["n2", "n3", "n5"])
+    expect(chosen.unreached).toEqual(["n2", "n3", "n5", "n6"])
   })
 })
 
