@@ -34,10 +34,13 @@ export class Keys {
   /** Makes one of `epoch`, the newest or the first where none is named, unless it is there. */
   readonly make = Effect.fnUntraced(function* (this: Keys, epoch: number | undefined) {
     const wanted = epoch ?? this.#keys[0]?.Epoch ?? 1
-    if (this.#keys.some(({ Epoch }) => Epoch === wanted)) return
+    const isThere = (): boolean => this.#keys.some(({ Epoch }) => Epoch === wanted)
+    if (isThere()) return
     const PrivateKey = (yield* run("wg", ["genkey"], "")).trim()
     const PublicKey = (yield* run("wg", ["pubkey"], PrivateKey)).trim()
     const Port = yield* freePort(this.#keys.map((key) => key.Port))
+    // Somebody else may have asked meanwhile.
+    if (isThere()) return
     // A key of this epoch's parity had the device that this one takes.
     const others = this.#keys.filter(({ Epoch }) => Epoch % 2 !== wanted % 2)
     const key = { Epoch: wanted, PublicKey, Port, PrivateKey }
