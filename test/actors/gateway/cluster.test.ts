@@ -1,8 +1,11 @@
 /** Nodes, tasks, and the cluster itself. */
+
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
 import { newRoots } from "#actors/authority/membership.ts"
 import { issuerOf, newRoot } from "#actors/authority/x509.ts"
+import { identify } from "#actors/gateway/access/identity-of.ts"
+import type { Identity } from "#actors/gateway/access/role.ts"
 import { fakeEngine, nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
@@ -89,6 +92,28 @@ test("RF-24, RF-26: the last manager stays one, and a ready node is removed by f
     body: { message: rpc("FailedPrecondition", "node w1 is not down and can't be removed") }
   })
   expect(await gateway.delete("/nodes/box?force=1")).toMatchObject({ status: 200, text: "" })
+})
+
+test("an operator drains nodes and labels them, and changes no node's role", async () => {
+  const gateway = await TestGateway.start()
+  await worker(gateway, "w1", "box")
+  const update = async (identity: Identity, spec: object) => {
+    const version = gateway.ledger.read.get("node", "w1")?.Version.Index
+    const request = new Request(`http://docker/nodes/w1/update?version=${version}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(spec)
+    })
+    identify(request, identity)
+    return gateway.app.fetch(request)
+  }
+  const otto = { who: "otto", role: "operator" } as const
+  expect((await update(otto, { Role: "worker", Availability: "drain" })).status).toBe(200)
+  const refused = await update(otto, { Role: "manager", Availability: "drain" })
+  expect(refused.status).toBe(403)
+  expect(await refused.text()).toContain("otto is operator: a node's role is for the role admin to change")
+  const anna = { who: "anna", role: "admin" } as const
+  expect((await update(anna, { Role: "manager", Availability: "drain" })).status).toBe(200)
 })
 
 test("a node's spec is replaced, under its version", async () => {

@@ -257,3 +257,28 @@ test("stopping refuses new requests and does not wait for endless ones", async (
   await eventually(() => ended, "the endless answer is cut off")
   await expect(ask({ socketPath: socket }, "/services")).rejects.toThrow()
 })
+
+test("the Engine sees nothing of who came in at our door", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socket = join(dataDir, "engine.sock")
+  const seen: Array<http.IncomingHttpHeaders> = []
+  const engine = http.createServer((request, response) => {
+    seen.push(request.headers)
+    response.end("[]")
+  })
+  await new Promise<void>((resolve) => engine.listen(socket, () => resolve()))
+  cleanups.push(async () => engine.close())
+  const doors = await open({ dataDir, http: "127.0.0.1:0", engine: { _tag: "Unix", path: socket } })
+  const headers = {
+    authorization: `Bearer ${doors.token}`,
+    cookie: "troupe-session-4500=secret",
+    "troupe-csrf": "secret",
+    "x-registry-auth": "e30="
+  }
+  const answer = await fetch(`${doors.url}/containers/json`, { headers })
+  expect([answer.status, await answer.text()]).toEqual([200, "[]"])
+  expect(seen).toHaveLength(1)
+  expect(seen[0]).toMatchObject({ "x-registry-auth": "e30=" })
+  expect(JSON.stringify(seen)).not.toContain("secret")
+  expect(seen[0]?.authorization).toBeUndefined()
+})

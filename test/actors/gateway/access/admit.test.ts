@@ -5,6 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { admit, type Knock } from "#actors/gateway/access/admit.ts"
 import { demand } from "#actors/gateway/access/demand.ts"
+import type { Identity } from "#actors/gateway/access/role.ts"
 import { makeSessions } from "#actors/gateway/access/sessions.ts"
 import { createToken, openTokens, removeToken, tokensFile } from "#actors/gateway/access/tokens.ts"
 
@@ -96,6 +97,40 @@ test("a session changes things only from a page of its own origin that knows its
   expect(asked("POST", { ...ours, "troupe-csrf": "x".repeat(csrf.length) })).toContain("troupe-csrf")
   expect(asked("POST", { ...ours, "troupe-csrf": undefined })).toContain("troupe-csrf")
   expect(asked("GET", { host, cookie: `troupe-session-4501=${id}` })).toContain("authorization required")
+})
+
+test("a session is worth no more than the token that began it is now", () => {
+  const sessions = makeSessions(() => 0)
+  const by = (identity: Identity, method: string) => {
+    const id = sessions.begin(identity)
+    const csrf = sessions.find(id)?.csrf
+    return () => {
+      const headers = {
+        host,
+        cookie: `troupe-session-4500=${id}`,
+        origin: `http://${host}`,
+        "troupe-csrf": csrf
+      }
+      const admitted = admit(
+        { tokens, sessions },
+        { method, path: "/services/create", headers, isUpgrade: false }
+      )
+      return admitted._tag === "In" ? admitted.identity : admitted.status
+    }
+  }
+  createToken(folder, "rita", "operator")
+  const changes = by({ who: "rita", role: "operator" }, "POST")
+  const looks = by({ who: "rita", role: "operator" }, "GET")
+  const asViewer = by({ who: "rita", role: "viewer" }, "GET")
+  expect(changes()).toEqual({ who: "rita", role: "operator" })
+  expect(asViewer()).toEqual({ who: "rita", role: "viewer" })
+  removeToken(folder, "rita")
+  createToken(folder, "rita", "viewer")
+  expect(changes()).toBe(403)
+  expect(looks()).toEqual({ who: "rita", role: "viewer" })
+  removeToken(folder, "rita")
+  expect(looks()).toBe(401)
+  expect(by({ who: "local", role: "admin" }, "POST")()).toEqual({ who: "local", role: "admin" })
 })
 
 test("a link is good once and for five minutes, a session for an hour of rest and half a day in all", () => {
