@@ -3,7 +3,9 @@ import { randomBytes } from "node:crypto"
 import { Effect } from "effect"
 import { certify, type Member } from "#actors/authority/certify.ts"
 import type { Membership, Peer } from "#actors/authority/protocol.ts"
-import { type CertificateError, newRoot, sign } from "#actors/authority/x509.ts"
+import { type CertificateError, chained, newRoot, sign } from "#actors/authority/x509.ts"
+import { signOutside } from "#actors/drivers/external-authority.ts"
+import type { ExternalCA } from "#actors/model/spec.ts"
 import { type Roots, signerOf } from "#actors/model/trust.ts"
 import type { Incarnation } from "#actors/raft/incarnation.ts"
 
@@ -19,6 +21,8 @@ export interface Grant {
   /** Milliseconds since the epoch, and how long the certificate is good. */
   readonly now: number
   readonly expiryMs: number
+  /** Who signs instead of us, where anybody does. */
+  readonly external?: ReadonlyArray<ExternalCA>
 }
 
 /** What managers' nats-servers show each other. */
@@ -38,13 +42,20 @@ export const issueMembership = Effect.fn("authority.issueMembership")(function* 
 ): Effect.fn.Return<Membership, CertificateError> {
   const { nodeId, clusterId, role } = grant.member
   const fields = certify(grant.member, grant.now, grant.expiryMs)
+  const signer = signerOf(roots)
+  const [first, ...others] = grant.external ?? []
+  const { csr } = grant
   return {
     nodeId,
     clusterId,
     role,
     ...(grant.raftId !== undefined && { raftId: grant.raftId }),
     ...(grant.incarnation !== undefined && { incarnation: grant.incarnation }),
-    certificate: yield* sign(signerOf(roots), grant.csr, fields),
+    certificate: yield* first === undefined
+      ? sign(signer, csr, fields)
+      : Effect.map(signOutside([first, ...others], { csr, fields, root: signer.certificate }), (pem) =>
+          chained(pem, signer)
+        ),
     root: roots.ca.certificate,
     ...(role === "manager" && {
       routePassword: roots.routePassword,

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { issueMembership } from "#actors/authority/membership.ts"
 import { peersOf, raftIdOf } from "#actors/authority/peers.ts"
 import type { Membership, RenewRequest } from "#actors/authority/protocol.ts"
-import { expiryMs, trustOf } from "#actors/authority/welcome.ts"
+import { expiryMs, externalOf, trustOf } from "#actors/authority/welcome.ts"
 import { isSignatureOf, readCertificate } from "#actors/authority/x509.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -50,7 +50,8 @@ export const reissue = Effect.fn("authority.reissue")(function* (
     csr,
     managers: peersOf(reader),
     now,
-    expiryMs: expiryMs(cluster)
+    expiryMs: expiryMs(cluster),
+    external: externalOf(cluster)
   }).pipe(Effect.catch(({ message }) => Effect.fail(Refused.of(refuse("invalidArgument", message)))))
 })
 

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { issueMembership } from "#actors/authority/membership.ts"
 import { joinAddress, peersOf } from "#actors/authority/peers.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
-import { expiryMs, trustOf } from "#actors/authority/welcome.ts"
+import { expiryMs, externalOf, trustOf } from "#actors/authority/welcome.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import type { ManagerPorts } from "#actors/model/trust.ts"
@@ -36,7 +36,8 @@ export const renew = Effect.fn("authority.renew")(function* (
     csr,
     managers: peersOf(ledger.read),
     now,
-    expiryMs: expiryMs(cluster)
+    expiryMs: expiryMs(cluster),
+    external: externalOf(cluster)
   }).pipe(Effect.catch(({ message }) => Effect.fail(Refused.of(refuse("invalidArgument", message)))))
   if (raftId !== undefined) yield* takePlace(ledger, request, raftId)
   return membership

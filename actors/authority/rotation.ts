@@ -42,7 +42,7 @@ export const planRootChange = Effect.fn("authority.planRootChange")(function* (
   if (certificate !== "" && key === "") {
     if (certificate === signerOf(roots).certificate) return undefined
     return yield* refused(
-      "CAConfig.SigningCACert: expected the key of that certificate in CAConfig.SigningCAKey: there must be at least one valid, reachable external CA corresponding to the desired CA certificate, and external CAs are not supported"
+      "CAConfig.SigningCACert: expected the key of that certificate in CAConfig.SigningCAKey: no other root could ever follow one whose key no manager has"
     )
   }
   if (cluster.FeatureLevel < levelOf["cluster.rotate"]) {

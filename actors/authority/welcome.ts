@@ -10,6 +10,7 @@ import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { noLeader, type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import type { Cluster, Node } from "#actors/model/objects.ts"
+import type { ExternalCA } from "#actors/model/spec.ts"
 import { nanosToMs } from "#actors/model/time.ts"
 import type { Roots } from "#actors/model/trust.ts"
 import type { Fresh } from "#runtime/ids.ts"
@@ -53,7 +54,8 @@ export const welcome = ({ ledger, fresh, clock }: WelcomeOptions) =>
       csr: request.csr,
       managers: peersOf(ledger.read),
       now: clock(),
-      expiryMs: expiryMs(cluster)
+      expiryMs: expiryMs(cluster),
+      external: externalOf(cluster)
     }).pipe(Effect.catch((error) => refused(refuse("invalidArgument", error.message))))
     const node = newcomer(member.nodeId, role, raftId, request)
     const outcome = yield* ledger.propose(
@@ -76,6 +78,9 @@ export function expiryMs({ Spec }: Pick<Cluster, "Spec">): number {
   const wanted = nanosToMs(Spec.CAConfig?.NodeCertExpiry ?? 0)
   return wanted < shortestMs ? usualExpiryMs : wanted
 }
+
+export const externalOf = ({ Spec }: Pick<Cluster, "Spec">): ReadonlyArray<ExternalCA> =>
+  Spec.CAConfig?.ExternalCAs ?? []
 
 type NewNode = Omit<Node, "Version" | "CreatedAt" | "UpdatedAt">
 

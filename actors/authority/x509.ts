@@ -172,8 +172,41 @@ export const sign = (
         await authorityOf(issuer)
       ]
     })
-    return [made.toString("pem"), ...(signer.crossSigned ?? [])].map((pem) => `${pem.trim()}\n`).join("")
+    return chained(made.toString("pem"), signer)
   })
+
+/** A certificate that the signer's key made, and after it what leads from it to earlier roots; PEM. */
+export const chained = (pem: string, { crossSigned = [] }: Signer): string =>
+  [pem, ...crossSigned].map((each) => `${each.trim()}\n`).join("")
+
+/** What is wrong with a certificate that somebody else signed for us; nothing when it is as it was asked for. */
+export const checkIssued = (
+  pem: string,
+  request: string,
+  { subject, dnsNames, addresses }: CertificateFields,
+  root: string
+): Effect.Effect<void, CertificateError> =>
+  Effect.flatMap(readCertificate(pem, root), (facts) =>
+    attempt("Cannot use its certificate", async () => {
+      const made = new X509Certificate(pem)
+      if (base64(made.publicKey.rawData) !== base64(new Pkcs10CertificateRequest(request).publicKey.rawData))
+        throw new Error("it is of another key")
+      const wanted = parseSubject(subject)
+      if (
+        facts.nodeId !== wanted?.nodeId ||
+        facts.role !== wanted.role ||
+        facts.clusterId !== wanted.clusterId
+      )
+        throw new Error(
+          `its subject is ${new NodeCertificate(pem).subject.replaceAll("\n", ", ")}: expected ${subject}`
+        )
+      const names = new NodeCertificate(pem).subjectAltName ?? ""
+      const missing = [...dnsNames, ...addresses.filter((each) => !each.includes(":"))].find(
+        (each) => !names.split(", ").some((name) => name.endsWith(`:${each}`))
+      )
+      if (missing !== undefined) throw new Error(`it does not name ${missing}`)
+    })
+  )
 
 /** Names the issuer by its key: all roots of a cluster may have the same subject. */
 async function authorityOf(issuer: X509Certificate): Promise<AuthorityKeyIdentifierExtension> {

@@ -276,6 +276,15 @@ export const NetworkCreateRequest = shape({
   Labels
 })
 
+/** Who signs nodes' certificates instead of the managers; `CACert` where its server's own root is another. */
+export const ExternalCA = shape({
+  Protocol: text,
+  URL: text,
+  Options: Schema.Record(text, text),
+  CACert: text
+})
+export type ExternalCA = typeof ExternalCA.Type
+
 export const SwarmSpec = shape({
   Name: text,
   Labels,
@@ -290,7 +299,7 @@ export const SwarmSpec = shape({
   Dispatcher: shape({ HeartbeatPeriod: whole }),
   CAConfig: shape({
     NodeCertExpiry: whole,
-    ExternalCAs: Schema.Array(Schema.Unknown),
+    ExternalCAs: Schema.Array(ExternalCA),
     SigningCACert: text,
     SigningCAKey: text,
     ForceRotate: whole

@@ -8,6 +8,7 @@ import type { Bench, BenchMachine, Case } from "#test/conformance/case.ts"
 import { expectThat, idle } from "#test/conformance/service-case.ts"
 import { begin, clusterOf, join, pair } from "#test/conformance/swarm-case.ts"
 import { ensureTestImage, testImage } from "#test/support/engine.ts"
+import { openAuthority } from "#test/support/external-authority.ts"
 
 const run = promisify(execFile)
 const second = 1e9
@@ -53,23 +54,25 @@ const place = ({ address }: BenchMachine): ReadonlyArray<string> => [
   ...["--advertise-addr", address]
 ]
 
-/** Signing by somebody else's service needs that service at every renewal; the root is brought along instead. */
-const external = (
-  verb: string,
-  prepare: (bench: Bench) => Promise<BenchMachine>,
-  more: (bench: Bench, machine: BenchMachine) => Promise<ReadonlyArray<string>>
-): Case => ({
-  command: `swarm ${verb}`,
-  flags: ["--external-ca"],
-  says: "refused: external CAs are not supported; bring the root along with --ca-cert and --ca-key instead",
-  status: "unsupported",
-  run: async (bench) => {
-    const machine = await prepare(bench)
-    const asked = ["--external-ca", "protocol=cfssl,url=https://127.0.0.1:9/sign"]
-    const { code, said } = await machine.attempt("swarm", verb, ...asked, ...(await more(bench, machine)))
-    expectThat(code !== 0 && said.includes("external CAs are not supported"), said)
+/** A root that people keep elsewhere, with a service that signs by it. */
+async function elsewhere(bench: Bench) {
+  const { cert, key } = await ownRoot(bench)
+  const [certificate, secret] = await Promise.all([readFile(cert, "utf8"), readFile(key, "utf8")])
+  const { url, asked, close } = await openAuthority({ certificate, key: secret })
+  bench.after(async () => close())
+  return {
+    flag: ["--external-ca", `protocol=cfssl,url=${url}`],
+    root: ["--rotate", "--detach", "--ca-cert", cert, "--ca-key", key],
+    /** It has signed for the node. */
+    signs: async (machine: BenchMachine): Promise<void> => {
+      const id = await machine.docker("info", "--format", "{{.Swarm.NodeID}}")
+      await bench.until(
+        async () => asked.includes(id),
+        (has) => has
+      )
+    }
   }
-})
+}
 
 const lockedAfterRestart = async (machine: BenchMachine): Promise<void> => {
   await machine.restart()
@@ -184,15 +187,30 @@ const all: ReadonlyArray<Case> = [
       expectThat(kept === "kept", kept)
     }
   ),
-  external(
-    "init",
-    (bench) => bench.machine(),
-    async (_bench, machine) => place(machine)
+  several(
+    "swarm init",
+    ["--external-ca"],
+    "the service signs for the node once the root is its own",
+    async (bench) => {
+      const { flag, root, signs } = await elsewhere(bench)
+      const machine = await begun(bench, ...flag)
+      await machine.docker("swarm", "ca", ...root)
+      await signs(machine)
+    }
   ),
-  external("update", begun, async () => []),
-  external("ca", begun, async (bench) => {
-    const { cert } = await ownRoot(bench)
-    return ["--rotate", "--detach", "--ca-cert", cert]
+  several("swarm update", ["--external-ca"], "the service signs for a node that joins", async (bench) => {
+    const { flag, root, signs } = await elsewhere(bench)
+    const [manager, other] = [await begun(bench), await bench.machine()]
+    await manager.docker("swarm", "ca", ...root)
+    await manager.docker("swarm", "update", ...flag)
+    await join(manager, other, "worker")
+    await signs(other)
+  }),
+  several("swarm ca", ["--external-ca"], "the service signs for the node", async (bench) => {
+    const { flag, root, signs } = await elsewhere(bench)
+    const machine = await begun(bench)
+    await machine.docker("swarm", "ca", ...root, ...flag)
+    await signs(machine)
   }),
   several(
     "swarm join",

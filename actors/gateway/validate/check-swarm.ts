@@ -20,12 +20,14 @@ export function checkSwarm(asked: SwarmSpec): Refusal | undefined {
   }
   const period = checkKeyPeriod(asked)
   if (period !== undefined) return rpc("invalidArgument", period)
-  const external = asked.CAConfig?.ExternalCAs ?? []
-  if (external.length > 0) {
-    return refuse(
-      "notImplemented",
-      `CAConfig.ExternalCAs has ${external.length} entries: expected none, because external CAs are not supported; bring the root along with CAConfig.SigningCACert and CAConfig.SigningCAKey instead`
-    )
+  for (const [at, { Protocol = "cfssl", URL: url = "" }] of (asked.CAConfig?.ExternalCAs ?? []).entries()) {
+    const field = `CAConfig.ExternalCAs[${at}]`
+    if (Protocol !== "cfssl") return rpc("invalidArgument", `${field}.Protocol '${Protocol}': expected cfssl`)
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ""))
+      return rpc(
+        "invalidArgument",
+        `${field}.URL '${url}': expected an address such as https://ca.example/api/v1/cfssl/sign`
+      )
   }
   return undefined
 }
@@ -48,13 +50,15 @@ type CAConfig = NonNullable<SwarmSpec["CAConfig"]>
 
 /** The key that signs is in the roots and nowhere else; whoever asks for a new root names no certificate any more. */
 function completeAuthority(present: CAConfig, asked: CAConfig): CAConfig {
-  const { SigningCAKey: _key, ...rest } = { ...present, ...withoutZeros(asked) }
+  const { SigningCAKey: _key, ExternalCAs: _former, ...rest } = { ...present, ...withoutZeros(asked) }
+  const { ExternalCAs = [] } = asked
   const ForceRotate = asked.ForceRotate ?? present.ForceRotate ?? 0
   const isForced = ForceRotate !== (present.ForceRotate ?? 0)
   const { SigningCACert: certificate = "", ...others } = rest
   const isKept = certificate !== "" && !(isForced && (asked.SigningCACert ?? "") === "")
   return {
     ...others,
+    ...(ExternalCAs.length > 0 && { ExternalCAs }),
     ...(ForceRotate !== 0 && { ForceRotate }),
     ...(isKept && { SigningCACert: certificate })
   }

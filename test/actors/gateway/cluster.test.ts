@@ -342,11 +342,28 @@ test("CA-15 the last of several changes of the root counts", async () => {
   expect((await gateway.get("/swarm")).body.Spec.CAConfig.SigningCACert).toBeUndefined()
 })
 
-test("CA-16 external authorities are refused by the name of the field", async () => {
-  const { update } = await rotating()
-  const { status, body } = await update({ ExternalCAs: [{ Protocol: "cfssl", URL: "https://ca.example" }] })
-  expect(status).toBe(501)
-  expect(body.message).toStartWith("CAConfig.ExternalCAs has 1 entries: expected none")
+test("CA-16 external authorities are kept as they are said, until they are not said any more", async () => {
+  const { gateway, update } = await rotating()
+  const known = async () => (await gateway.get("/swarm")).body.Spec.CAConfig.ExternalCAs
+  const authority = { Protocol: "cfssl", URL: "https://ca.example/sign", CACert: "PEM" }
+  expect((await update({ ExternalCAs: [authority] })).status).toBe(200)
+  expect(await known()).toEqual([authority])
+  for (const [wrong, words] of [
+    [
+      { Protocol: "acme", URL: "https://ca.example" },
+      "CAConfig.ExternalCAs[0].Protocol 'acme': expected cfssl"
+    ],
+    [
+      { Protocol: "cfssl", URL: "ca.example" },
+      "CAConfig.ExternalCAs[0].URL 'ca.example': expected an address"
+    ],
+    [{ Protocol: "cfssl" }, "CAConfig.ExternalCAs[0].URL '': expected an address"]
+  ] as const) {
+    const { status, body } = await update({ ExternalCAs: [wrong] })
+    expect([status, body.message]).toEqual([400, expect.stringContaining(words)])
+  }
+  expect((await update({ ExternalCAs: [] })).status).toBe(200)
+  expect(await known()).toBeUndefined()
 })
 
 test("a member is not made one again, and leaves by force only", async () => {
