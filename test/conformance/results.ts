@@ -40,11 +40,18 @@ export const runnable = (cases: ReadonlyArray<Case>, commands: ReadonlyArray<Com
     return offered !== undefined && flags.every((flag) => offered.includes(flag))
   })
 
-/** Markdown: a table per command, flag → status → what its cases see. */
+/** A case that shows something else on Docker's own Swarm. */
+export interface Difference {
+  readonly title: string
+  readonly reason: string
+}
+
+/** Markdown: a table per command, flag → status → what its cases see; and how Swarm differs, where that was looked at. */
 export function resultsOf(
   commands: ReadonlyArray<Command>,
   cases: ReadonlyArray<Case>,
-  version: string
+  version: string,
+  differences?: ReadonlyArray<Difference>
 ): string {
   const tables = commands.map(({ name, flags }) => {
     const rows: Array<ReadonlyArray<string>> = flags.map((flag) => {
@@ -57,7 +64,14 @@ export function resultsOf(
     return `## docker ${name}\n\n${table([["flag", "status", "what its case sees"], ...rows])}\n`
   })
   const opening = `# Every flag, and what it does\n\nMade by \`npm run conformance -- --write\` from the help of docker ${version} and the cases beside this file, all of which passed.\n`
-  return `${opening}\n${tables.join("\n")}`
+  return `${opening}\n${tables.join("\n")}${differences === undefined ? "" : `\n${besideSwarm(differences)}`}`
+}
+
+function besideSwarm(differences: ReadonlyArray<Difference>): string {
+  const rows = differences.map(({ title, reason }) => [`\`${title.split(":")[0]}\``, reason])
+  const head =
+    "## Beside Docker's own Swarm\n\nThe same cases on the same Engine; these alone come out otherwise.\n"
+  return `${head}\n${table([["case", "why"], ...rows])}\n`
 }
 
 /** Its first row is the head; columns are as wide as the formatter wants them. */

@@ -144,13 +144,15 @@ export const service = async (bench: Bench): Promise<any> =>
 export const template = async (bench: Bench): Promise<any> => (await service(bench)).Spec.TaskTemplate
 
 /** What the cluster says of each task that is to run, in the order of their errors. */
-export const errors = async (bench: Bench): Promise<ReadonlyArray<string>> =>
-  (
-    await bench.docker(
-      ...["service", "ps", "--no-trunc", "--filter", "desired-state=running"],
-      ...["--format", "{{.Error}}", bench.name]
-    )
-  )
+export const errors = (bench: Bench): Promise<ReadonlyArray<string>> =>
+  allErrors(bench, "--filter", "desired-state=running")
+
+/** The same of every task. */
+export const allErrors = async (
+  bench: Bench,
+  ...filter: ReadonlyArray<string>
+): Promise<ReadonlyArray<string>> =>
+  (await bench.docker("service", "ps", "--no-trunc", ...filter, "--format", "{{.Error}}", bench.name))
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => line.replace(/^"|"$/g, ""))

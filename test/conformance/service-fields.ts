@@ -1,6 +1,6 @@
 /** What `service create` and `service update` set by flags of the same name. */
 import type { Bench } from "#test/conformance/case.ts"
-import { errors, type Field, running, template } from "#test/conformance/service-case.ts"
+import { allErrors, errors, type Field, running, template } from "#test/conformance/service-case.ts"
 
 const config = (name: string) => async (bench: Bench) => (await bench.container()).Config[name]
 const host = (name: string) => async (bench: Bench) => (await bench.container()).HostConfig[name]
@@ -19,7 +19,7 @@ const refused = (flag: string, value: string, asked: object, says: string): Fiel
       () => "the Engine refuses nothing",
       ({ json }) => String(json.message)
     )
-    return refusal.includes(says) && (await errors(bench)).some((error) => error.includes(says))
+    return refusal.includes(says) && (await allErrors(bench)).some((error) => error.includes(says))
   },
   wanted: true
 })
