@@ -6,12 +6,9 @@ import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { ApiError, get, socketFlag } from "#cli/client.ts"
 import { type Scaled, showDecisions } from "#cli/print/autoscale.ts"
-import { showWhy, type WhyTask } from "#cli/print/why.ts"
+import { showWhy, showWhyService, type WhyService, type WhyTask } from "#cli/print/why.ts"
 
-interface Answer {
-  readonly Service?: string
-  readonly Tasks: ReadonlyArray<WhyTask>
-}
+type Answer = WhyService | { readonly Service?: never; readonly Tasks: ReadonlyArray<WhyTask> }
 
 /** Of most services there are none: they have no such labels. */
 const decisionsOf = (socket: string, { Service: service }: Answer) =>
@@ -41,10 +38,7 @@ export const why = Command.make(
     if (asJson) {
       return yield* Console.log(JSON.stringify({ ...answer, ...(scaled && { Autoscale: scaled }) }, null, 2))
     }
-    const tasks =
-      answer.Tasks.length === 0
-        ? [`no task of ${answer.Service} waits`]
-        : answer.Tasks.map((task) => showWhy(task))
-    yield* Console.log([...tasks, ...(scaled ? [showDecisions(scaled)] : [])].join("\n\n"))
+    const said = answer.Service === undefined ? answer.Tasks.map(showWhy) : [showWhyService(answer)]
+    yield* Console.log([...said, ...(scaled ? [showDecisions(scaled)] : [])].join("\n\n"))
   })
 ).pipe(Command.withDescription("Why a task waits and what would help, or why it is where it is"))

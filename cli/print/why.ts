@@ -16,6 +16,30 @@ export interface WhyTask {
   readonly Alike?: number
 }
 
+/** What the API says of a service. */
+export interface WhyService {
+  readonly Service: string
+  readonly Tasks: ReadonlyArray<WhyTask>
+  /** Where its last update did not simply come through. */
+  readonly Update?: { readonly State: string; readonly Message?: string }
+  readonly Ended?: ReadonlyArray<WhyTask & { readonly At: string }>
+}
+
+/** What waits of it and why, how its last update ended, and what went wrong with its tasks. */
+export function showWhyService({ Service, Tasks, Update, Ended = [] }: WhyService): string {
+  const waits = Tasks.length === 0 ? [`no task of ${Service} waits`] : Tasks.map(showWhy)
+  const update = Update && [`its update: ${Update.State}${Update.Message ? `: ${Update.Message}` : ""}`]
+  const rows = Ended.map((task) => [
+    task.At.slice(0, 19),
+    task.Name + ((task.Alike ?? 0) > 0 ? ` (and ${task.Alike} alike)` : ""),
+    task.Node ?? "",
+    task.State,
+    task.Says
+  ])
+  const ends = rows.length > 0 && [table(["ENDED", "TASK", "NODE", "STATE", "WHY"], rows)]
+  return [...waits, ...(update ?? []), ...(ends || [])].join("\n\n")
+}
+
 const mostNames = 5
 const namesOf = (names: ReadonlyArray<string>): string =>
   names.length <= mostNames

@@ -1,4 +1,7 @@
-/** `GET /why/NAME`: why a task is where it is or waits, or which of a service's tasks wait and why. Not the Engine's API. */
+/**
+ * `GET /why/NAME`: why a task is where it is or waits; of a service which of its tasks wait and why, what became of its
+ * last update, and how tasks of it ended badly. Not the Engine's API.
+ */
 import { find, taskName } from "#actors/gateway/find.ts"
 import { type Call, type Route, reading } from "#actors/gateway/gateway.ts"
 import { type Answer, isRefusal, ok } from "#actors/gateway/response.ts"
@@ -13,7 +16,15 @@ function answerWhy(reader: LedgerReader, call: Call): Answer | Refusal {
   const task = inSlot(reader, name) ?? find(reader, "task", name)
   if (!isRefusal(task)) return ok({ Tasks: [why(reader, task)] })
   const service = find(reader, "service", name)
-  if (!isRefusal(service)) return ok({ Service: service.Spec.Name, Tasks: whatWaits(reader, service) })
+  if (!isRefusal(service)) {
+    const { UpdateStatus } = service
+    return ok({
+      Service: service.Spec.Name,
+      Tasks: whatWaits(reader, service),
+      ...(UpdateStatus !== undefined && UpdateStatus.State !== "completed" && { Update: UpdateStatus }),
+      Ended: whatFailed(reader, service)
+    })
+  }
   const several = [task, service].find(({ code }) => code !== "notFound")
   return several ?? refuse("notFound", `no task and no service is called ${name}`)
 }
@@ -41,6 +52,27 @@ function whatWaits(reader: LedgerReader, service: Service): ReadonlyArray<object
   }
   return [...found.values()].map(({ first, alike }) => ({ ...why(reader, first), Alike: alike }))
 }
+
+/** The newest of a service's tasks that ended badly, one per way in which they did, the newest first. */
+function whatFailed(reader: LedgerReader, service: Service): ReadonlyArray<object> {
+  const found = new Map<string, { last: Task; alike: number }>()
+  for (const task of reader.tasksOfService(service.ID)) {
+    const { State, Err = "" } = task.Status
+    if (State !== "failed" && State !== "rejected") continue
+    const key = `${State} ${Err}`
+    const known = found.get(key)
+    if (known === undefined) found.set(key, { last: task, alike: 0 })
+    else {
+      known.alike += 1
+      if (task.Status.Timestamp > known.last.Status.Timestamp) known.last = task
+    }
+  }
+  return [...found.values()]
+    .sort((a, b) => (a.last.Status.Timestamp < b.last.Status.Timestamp ? 1 : -1))
+    .slice(0, mostEnds)
+    .map(({ last, alike }) => ({ ...why(reader, last), At: last.Status.Timestamp, Alike: alike }))
+}
+const mostEnds = 3
 
 function why(reader: LedgerReader, task: Task): object {
   const { State, Message = "", Err = "" } = task.Status
