@@ -704,6 +704,9 @@ const routine = new Set([
   "PingAgain",
   "Pinged",
   "Surveyed",
+  // A node that has no WireGuard looks for it every minute.
+  "MakeKey",
+  "Keyed",
   // No logs are imitated: whoever follows them comes to their end.
   "Followed",
   "Observed",
