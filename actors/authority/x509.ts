@@ -1,36 +1,16 @@
 /**
  * Certificates: the cluster's root, requests of nodes, and what the root signs. ECDSA on P-256 throughout.
  *
- * The library signs and parses; TLS itself checks chains. Revocation is not in here: neither runtime honours lists
- * of revoked certificates alike, so who is a member is looked up in the ledger.
+ * The library makes and signs (`signing.ts`); TLS itself checks chains. Revocation is not in here: neither runtime
+ * honours lists of revoked certificates alike, so who is a member is looked up in the ledger.
  */
-// The library's containers need it before anything of theirs is loaded.
-import "reflect-metadata"
 import {
   createPrivateKey,
   createSign,
   createVerify,
   type KeyObject,
-  X509Certificate as NodeCertificate,
-  randomBytes,
-  webcrypto
+  X509Certificate as NodeCertificate
 } from "node:crypto"
-import {
-  AuthorityKeyIdentifierExtension,
-  BasicConstraintsExtension,
-  cryptoProvider,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  PemConverter,
-  Pkcs10CertificateRequest,
-  Pkcs10CertificateRequestGenerator,
-  SubjectAlternativeNameExtension,
-  SubjectKeyIdentifierExtension,
-  X509Certificate,
-  X509CertificateGenerator
-} from "@peculiar/x509"
 import { Effect, Schema } from "effect"
 import { type CertificateFields, type Member, parseSubject } from "#actors/authority/certify.ts"
 
@@ -45,14 +25,8 @@ export interface KeyAndPem {
   readonly key: string
 }
 
-const algorithm = { name: "ECDSA", namedCurve: "P-256" } as const
-const signingAlgorithm = { name: "ECDSA", hash: "SHA-256" } as const
-/** Swarm's roots last as long. */
-const rootYears = 20
 /** Swarm's: a root that ends within a year is not taken. */
 const soonestEndMs = 365 * 24 * 3_600_000
-
-cryptoProvider.set(webcrypto as unknown as Crypto)
 
 const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, CertificateError> =>
   Effect.tryPromise({
@@ -61,19 +35,13 @@ const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, Certi
       new CertificateError({ message: `${what}: ${error instanceof Error ? error.message : error}` })
   })
 
-const newKeys = (): Promise<CryptoKeyPair> =>
-  webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]) as Promise<CryptoKeyPair>
-
-const pemOf = async (key: CryptoKey): Promise<string> =>
-  PemConverter.encode(await webcrypto.subtle.exportKey("pkcs8", key), PemConverter.PrivateKeyTag)
-
 /** How a key signs; people may bring authorities of their own. */
-function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject) {
+export function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject) {
   const curve = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" }[
     asymmetricKeyDetails?.namedCurve ?? ""
   ]
   if (asymmetricKeyType === "ec" && curve !== undefined) {
-    return { key: { name: "ECDSA", namedCurve: curve }, signing: signingAlgorithm }
+    return { key: { name: "ECDSA", namedCurve: curve }, signing: { name: "ECDSA", hash: "SHA-256" } }
   }
   if (asymmetricKeyType === "rsa") {
     const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }
@@ -82,62 +50,24 @@ function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject) {
   throw new Error("the key is neither RSA nor ECDSA on P-256, P-384 or P-521")
 }
 
-/** An authority's key, ready to sign. */
-async function signerOf(pem: string) {
-  const key = createPrivateKey(pem)
-  const { key: algorithm, signing } = algorithmsOf(key)
-  const der = new Uint8Array(key.export({ format: "der", type: "pkcs8" }))
-  const signingKey = await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"])
-  return { signingKey, signingAlgorithm: signing }
-}
-
-/** Positive, as RFC 5280 §4.1.2.2 wants it, and not to be guessed. */
-const newSerial = (): string => `01${randomBytes(15).toString("hex")}`
-
-/** A new root that signs for itself. `now` is milliseconds since the epoch. */
-export const newRoot = (now: number): Effect.Effect<KeyAndPem, CertificateError> =>
-  attempt("Cannot make a root certificate", async () => {
-    const keys = await newKeys()
-    const from = new Date(now)
-    const until = new Date(now)
-    from.setUTCHours(from.getUTCHours() - 1)
-    until.setUTCFullYear(until.getUTCFullYear() + rootYears)
-    const root = await X509CertificateGenerator.createSelfSigned({
-      serialNumber: newSerial(),
-      name: "CN=swarm-ca",
-      notBefore: from,
-      notAfter: until,
-      signingAlgorithm,
-      keys,
-      extensions: [
-        new BasicConstraintsExtension(true, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-        await SubjectKeyIdentifierExtension.create(keys.publicKey)
-      ]
-    })
-    return { pem: `${root.toString("pem")}\n`, key: await pemOf(keys.privateKey) }
-  })
-
-/** A new key and a request for its certificate. */
-export const newRequest: Effect.Effect<KeyAndPem, CertificateError> = attempt(
-  "Cannot make a certificate request",
-  async () => {
-    const keys = await newKeys()
-    const request = await Pkcs10CertificateRequestGenerator.create({
-      name: "CN=troupe",
-      keys,
-      signingAlgorithm
-    })
-    return { pem: request.toString("pem"), key: await pemOf(keys.privateKey) }
-  }
-)
-
 /** Who signs. `crossSigned` are certificates of the same key by earlier roots: whoever knows only those follows them. */
 export interface Signer {
   readonly certificate: string
   readonly key: string
   readonly crossSigned?: ReadonlyArray<string>
 }
+
+const loadSigning = () => import("#actors/authority/signing.ts")
+
+/** A new root that signs for itself. `now` is milliseconds since the epoch. */
+export const newRoot = (now: number): Effect.Effect<KeyAndPem, CertificateError> =>
+  attempt("Cannot make a root certificate", async () => (await loadSigning()).newRoot(now))
+
+/** A new key and a request for its certificate. */
+export const newRequest: Effect.Effect<KeyAndPem, CertificateError> = attempt(
+  "Cannot make a certificate request",
+  async () => (await loadSigning()).newRequest()
+)
 
 /**
  * Signs what `fields` say for the key in `request`, which its owner must have signed. Gives PEM: the certificate, and
@@ -148,32 +78,9 @@ export const sign = (
   request: string,
   fields: CertificateFields
 ): Effect.Effect<string, CertificateError> =>
-  attempt("Cannot sign the certificate request", async () => {
-    const wanted = new Pkcs10CertificateRequest(request)
-    if (!(await wanted.verify())) throw new Error("it is not signed by the key that it names")
-    const issuer = new X509Certificate(signer.certificate)
-    const made = await X509CertificateGenerator.create({
-      serialNumber: newSerial(),
-      subject: fields.subject,
-      issuer: issuer.subjectName,
-      notBefore: new Date(fields.notBefore),
-      notAfter: new Date(fields.notAfter),
-      publicKey: wanted.publicKey,
-      ...(await signerOf(signer.key)),
-      extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
-        new SubjectAlternativeNameExtension([
-          ...fields.dnsNames.map((value) => ({ type: "dns" as const, value })),
-          ...fields.addresses.map((value) => ({ type: "ip" as const, value }))
-        ]),
-        await SubjectKeyIdentifierExtension.create(wanted.publicKey),
-        await authorityOf(issuer)
-      ]
-    })
-    return chained(made.toString("pem"), signer)
-  })
+  attempt("Cannot sign the certificate request", async () =>
+    (await loadSigning()).sign(signer, request, fields)
+  )
 
 /** A certificate that the signer's key made, and after it what leads from it to earlier roots; PEM. */
 export const chained = (pem: string, { crossSigned = [] }: Signer): string =>
@@ -188,8 +95,8 @@ export const checkIssued = (
 ): Effect.Effect<void, CertificateError> =>
   Effect.flatMap(readCertificate(pem, root), (facts) =>
     attempt("Cannot use its certificate", async () => {
-      const made = new X509Certificate(pem)
-      if (base64(made.publicKey.rawData) !== base64(new Pkcs10CertificateRequest(request).publicKey.rawData))
+      const made = new NodeCertificate(pem).publicKey.export({ format: "der", type: "spki" })
+      if (made.toString("base64") !== (await loadSigning()).publicKeyOf(request))
         throw new Error("it is of another key")
       const wanted = parseSubject(subject)
       if (
@@ -208,39 +115,12 @@ export const checkIssued = (
     })
   )
 
-/** Names the issuer by its key: all roots of a cluster may have the same subject. */
-async function authorityOf(issuer: X509Certificate): Promise<AuthorityKeyIdentifierExtension> {
-  const known = issuer.getExtension(SubjectKeyIdentifierExtension)
-  return known === null
-    ? await AuthorityKeyIdentifierExtension.create(issuer.publicKey)
-    : new AuthorityKeyIdentifierExtension(known.keyId)
-}
-
 /** The root `of` as an intermediate of the root `by`: whoever trusts that one takes what `of` signs. Gives PEM. */
 export const crossSign = (
   of: string,
-  by: { readonly certificate: string; readonly key: string }
+  by: Pick<Signer, "certificate" | "key">
 ): Effect.Effect<string, CertificateError> =>
-  attempt("Cannot cross-sign the root certificate", async () => {
-    const [root, issuer] = [new X509Certificate(of), new X509Certificate(by.certificate)]
-    const keyId = root.getExtension(SubjectKeyIdentifierExtension)
-    const made = await X509CertificateGenerator.create({
-      serialNumber: newSerial(),
-      subject: root.subjectName,
-      issuer: issuer.subjectName,
-      notBefore: root.notBefore,
-      notAfter: new Date(Math.min(root.notAfter.getTime(), issuer.notAfter.getTime())),
-      publicKey: root.publicKey,
-      ...(await signerOf(by.key)),
-      extensions: [
-        new BasicConstraintsExtension(true, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
-        keyId ?? (await SubjectKeyIdentifierExtension.create(root.publicKey)),
-        await authorityOf(issuer)
-      ]
-    })
-    return `${made.toString("pem")}\n`
-  })
+  attempt("Cannot cross-sign the root certificate", async () => (await loadSigning()).crossSign(of, by))
 
 /** A node's certificate, read. Times are milliseconds since the epoch. */
 export interface NodeCertificateFacts extends Member {
@@ -259,7 +139,25 @@ export interface Issuer {
 const certificatesIn = (pem: string): ReadonlyArray<string> =>
   pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
 
-const base64 = (bytes: ArrayBuffer): string => Buffer.from(bytes).toString("base64")
+/** The subject of a certificate as it stands in it: RFC 5280 §4.1, fields of TBSCertificate in their order. */
+function subjectOf(der: Buffer): Buffer {
+  const first = contentOf(der, contentOf(der, 0))
+  // The version is there in all but the oldest certificates; serial, algorithm, issuer and validity come before it.
+  let at = der[first] === 0xa0 ? endOf(der, first) : first
+  for (let fields = 0; fields < 4; fields++) at = endOf(der, at)
+  return der.subarray(at, endOf(der, at))
+}
+
+/** Where the content of a DER element begins, and where it ends (X.690 §8.1.3). */
+const contentOf = (der: Buffer, at: number): number => {
+  const length = der[at + 1] ?? 0
+  return at + 2 + (length < 0x80 ? 0 : length & 0x7f)
+}
+const endOf = (der: Buffer, at: number): number => {
+  const content = contentOf(der, at)
+  const length = content === at + 2 ? (der[at + 1] ?? 0) : der.readUIntBE(at + 2, content - at - 2)
+  return content + length
+}
 
 /** Asked for again and again of the one root that a cluster has. */
 let lastIssuer: { readonly of: string; readonly issuer: Issuer } | undefined
@@ -267,8 +165,9 @@ let lastIssuer: { readonly of: string; readonly issuer: Issuer } | undefined
 /** How an authority is known in what it signed. */
 export function issuerOf(authorityPem: string): Issuer {
   if (lastIssuer?.of === authorityPem) return lastIssuer.issuer
-  const { subjectName, publicKey } = new X509Certificate(authorityPem)
-  const issuer = { subject: base64(subjectName.toArrayBuffer()), publicKey: base64(publicKey.rawData) }
+  const { raw, publicKey } = new NodeCertificate(authorityPem)
+  const key = publicKey.export({ format: "der", type: "spki" })
+  const issuer = { subject: subjectOf(raw).toString("base64"), publicKey: key.toString("base64") }
   lastIssuer = { of: authorityPem, issuer }
   return issuer
 }

@@ -4,6 +4,7 @@
  *
  *     bun test/bench/footprint.ts [containers] [seconds]
  */
+import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { loadavg } from "node:os"
 import process from "node:process"
@@ -13,6 +14,7 @@ import { decide, start } from "#actors/node/stats/decide.ts"
 import type { Reading } from "#actors/node/stats/protocol.ts"
 import { address } from "#runtime/address.ts"
 import { Fresh } from "#runtime/ids.ts"
+import { startCluster } from "#test/support/cluster.ts"
 import { cleanUp, engine, ensureTestImage, testImage, uniqueName } from "#test/support/engine.ts"
 import { Trusting } from "#test/support/trusting.ts"
 
@@ -87,6 +89,15 @@ const residentMib = (pid: number): number =>
 const row = (what: string, figure: string, goal: string): void =>
   console.log(`${what.padEnd(58)} ${figure.padEnd(14)} ${goal}`)
 
+/** What the runtime takes before it has read a line of ours. */
+async function bareMib(): Promise<number> {
+  const child = spawn(process.execPath, ["-e", "setTimeout(() => {}, 60_000)"], { stdio: "ignore" })
+  await pause(2_000)
+  const mib = residentMib(child.pid ?? 0)
+  child.kill("SIGKILL")
+  return mib
+}
+
 console.log(`load ${loadavg()[0]?.toFixed(1)}`)
 try {
   const { share, bytes } = await measure(await begin())
@@ -98,10 +109,18 @@ try {
 const cluster = await Trusting.start(1)
 try {
   await pause(20_000)
+  row("a bare process of this runtime, resident", `${(await bareMib()).toFixed(0)} MiB`, "")
   row("a manager's process, resident, idle", `${residentMib(cluster.first.pid).toFixed(0)} MiB`, "≤ 150 MiB")
-  row("a worker's", `${residentMib(cluster.worker.pid).toFixed(0)} MiB`, "≤ 80 MiB")
+  row("a worker's, without an Engine", `${residentMib(cluster.worker.pid).toFixed(0)} MiB`, "≤ 80 MiB")
 } finally {
   await cluster.cleanUp()
+}
+const alone = await startCluster()
+try {
+  await pause(20_000)
+  row("a manager's, with an Engine", `${residentMib(alone.pid).toFixed(0)} MiB`, "≤ 150 MiB")
+} finally {
+  await alone.cleanUp()
 }
 console.log(`load ${loadavg()[0]?.toFixed(1)}`)
 process.exit(0)

@@ -12,7 +12,7 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { loadPackageDefinition, Server, ServerCredentials, status } from "@grpc/grpc-js"
-import { csiDefinition } from "#actors/drivers/volume-plugins/client.ts"
+import { loadCsi } from "#actors/drivers/volume-plugins/client.ts"
 
 const run = promisify(execFile)
 // biome-ignore lint/suspicious/noExplicitAny: whatever a test's own daemon says
@@ -204,7 +204,7 @@ async function serve(socket: string, root: string, node: string, zone: string): 
     }
   }
 
-  const { csi } = loadPackageDefinition(csiDefinition) as unknown as Request
+  const { csi } = loadPackageDefinition(await loadCsi()) as unknown as Request
   const server = new Server()
   for (const [service, methods] of Object.entries(answers)) {
     const handlers = Object.fromEntries(

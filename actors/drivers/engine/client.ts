@@ -8,7 +8,7 @@ import https from "node:https"
 import { join } from "node:path"
 import process from "node:process"
 import { inspect } from "node:util"
-import Docker from "dockerode"
+import type Docker from "dockerode"
 import { Context, type Duration, Effect, Layer, Schema } from "effect"
 import { connectOptions, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { ExecutorError } from "#actors/drivers/executor.ts"
@@ -54,8 +54,10 @@ export class EngineClient extends Context.Service<EngineClient, EngineClientServ
     Layer.effect(
       EngineClient,
       Effect.gen(function* () {
+        // Some fifteen megabytes, which a node without an Engine has no use for.
+        const { default: Docker } = yield* Effect.promise(() => import("dockerode"))
         const connected = yield* Effect.try({
-          try: () => connect(options.dockerHost),
+          try: () => connect(Docker, options.dockerHost),
           catch: (error) =>
             new ExecutorError({
               operation: "connect",
@@ -221,7 +223,10 @@ const presentOnly = (query: NonNullable<EngineRequest["query"]>): Record<string,
   )
 
 /** Throws, naming the address and what is expected, when it is none. */
-function connect(dockerHost: string): { docker: Docker; agent: http.Agent } {
+function connect(
+  Docker: new (options: Docker.DockerOptions) => Docker,
+  dockerHost: string
+): { docker: Docker; agent: http.Agent } {
   // dockerode mixes `DOCKER_HOST` into what it is not told; every field is told, so that only `dockerHost` counts.
   const none = { host: undefined, port: undefined, socketPath: undefined, pathPrefix: undefined }
   const address = parseEngineAddress(dockerHost.replace(/^https:/, "tcp:"))

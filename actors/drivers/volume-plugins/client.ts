@@ -1,7 +1,6 @@
 /** One CSI plugin, asked over its socket: gRPC by `csi.proto`, time limits, and its refusals as `VolumePluginError`. */
 import { join } from "node:path"
-import { type ChannelCredentials, credentials, loadPackageDefinition, status } from "@grpc/grpc-js"
-import { loadSync } from "@grpc/proto-loader"
+import type { ChannelCredentials } from "@grpc/grpc-js"
 import { Effect, Schema } from "effect"
 import { VolumePluginError } from "#actors/drivers/volume-plugins.ts"
 
@@ -27,15 +26,28 @@ interface Client {
 type Clients = Readonly<Record<CsiService, new (address: string, how: ChannelCredentials) => Client>>
 
 /** Names as in the file, numbers as numbers, and what was not said as its zero. */
-export const csiDefinition = loadSync(join(import.meta.dirname, "csi.proto"), {
-  keepCase: true,
-  longs: Number,
-  defaults: true,
-  oneofs: true
-})
-const { csi } = loadPackageDefinition(csiDefinition) as unknown as {
-  readonly csi: { readonly v1: Clients }
+export async function loadCsi() {
+  const { loadSync } = await import("@grpc/proto-loader")
+  return loadSync(join(import.meta.dirname, "csi.proto"), {
+    keepCase: true,
+    longs: Number,
+    defaults: true,
+    oneofs: true
+  })
 }
+
+/** gRPC takes some megabytes, and most nodes have no plugin. */
+const loadGrpc = Effect.runSync(
+  Effect.cached(
+    Effect.promise(async () => {
+      const { credentials, loadPackageDefinition, status } = await import("@grpc/grpc-js")
+      const { csi } = loadPackageDefinition(await loadCsi()) as unknown as {
+        readonly csi: { readonly v1: Clients }
+      }
+      return { services: csi.v1, credentials, status }
+    })
+  )
+)
 
 /** Storage takes its time; a plugin that is asked what it is has none to take. */
 const withinMs = 120_000
@@ -60,20 +72,22 @@ export const askPlugin = <A>(
   const { service, method, request = {}, answer } = question
   const fail = (problem: string) =>
     new VolumePluginError({ message: `volume plugin ${name}: ${method}: ${problem}` })
-  return Effect.callback<unknown, VolumePluginError>((resume) => {
-    const client = new csi.v1[service](`unix://${socket}`, credentials.createInsecure())
-    const deadline = Date.now() + (question.withinMs ?? withinMs)
-    const call = (client[method] as Method).call(client, request, { deadline }, (failure, said) => {
-      client.close()
-      if (failure === null) resume(Effect.succeed(said))
-      else if (question.mayBeGone === true && failure.code === status.NOT_FOUND) resume(Effect.succeed({}))
-      else resume(Effect.fail(fail(failure.details || failure.message)))
+  const asked = ({ services, credentials, status }: Effect.Success<typeof loadGrpc>) =>
+    Effect.callback<unknown, VolumePluginError>((resume) => {
+      const client = new services[service](`unix://${socket}`, credentials.createInsecure())
+      const deadline = Date.now() + (question.withinMs ?? withinMs)
+      const call = (client[method] as Method).call(client, request, { deadline }, (failure, said) => {
+        client.close()
+        if (failure === null) resume(Effect.succeed(said))
+        else if (question.mayBeGone === true && failure.code === status.NOT_FOUND) resume(Effect.succeed({}))
+        else resume(Effect.fail(fail(failure.details || failure.message)))
+      })
+      return Effect.sync(() => {
+        call.cancel()
+        client.close()
+      })
     })
-    return Effect.sync(() => {
-      call.cancel()
-      client.close()
-    })
-  }).pipe(
+  return Effect.flatMap(loadGrpc, asked).pipe(
     Effect.flatMap((said) =>
       Schema.decodeUnknownEffect(answer)(said).pipe(
         Effect.mapError(() => fail("it answered something else than this question asks for"))

@@ -1,5 +1,9 @@
 import { expect, test } from "bun:test"
+// The library needs it before anything of its own is loaded.
+import "reflect-metadata"
+import { Buffer } from "node:buffer"
 import { X509Certificate } from "node:crypto"
+import { X509CertificateGenerator } from "@peculiar/x509"
 import { Effect } from "effect"
 import { certify } from "#actors/authority/certify.ts"
 import { issuerOf, newRequest, newRoot, readCertificate, sign } from "#actors/authority/x509.ts"
@@ -33,6 +37,24 @@ test("a certificate says who a node is, in which role, where it is reached, and 
     expect(certificate.subjectAltName).toContain(name)
   }
   expect(certificate.ca).toBe(false)
+})
+
+test("an authority is known by its subject and public key as they stand in its certificate, whatever their sizes", async () => {
+  const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2_048 }
+  const ec = { name: "ECDSA", hash: "SHA-384", namedCurve: "P-384" }
+  for (const [algorithm, name] of [
+    [rsa, "CN=ours"],
+    [ec, `CN=${"long".repeat(12)}, OU=${"name".repeat(15)}, O=${"here".repeat(15)}`]
+  ] as const) {
+    const made = { ...algorithm, publicExponent: new Uint8Array([1, 0, 1]) }
+    const keys = (await crypto.subtle.generateKey(made, true, ["sign", "verify"])) as CryptoKeyPair
+    const root = await X509CertificateGenerator.createSelfSigned({ name, keys, signingAlgorithm: algorithm })
+    const base64 = (bytes: ArrayBuffer): string => Buffer.from(bytes).toString("base64")
+    expect(issuerOf(root.toString("pem"))).toEqual({
+      subject: base64(root.subjectName.toArrayBuffer()),
+      publicKey: base64(root.publicKey.rawData)
+    })
+  }
 })
 
 test("a root can sign, and a node's certificate cannot", async () => {
