@@ -8,7 +8,7 @@
 import { mkdirSync, rmSync } from "node:fs"
 import { networkInterfaces } from "node:os"
 import process from "node:process"
-import { Context, Deferred, Effect, Layer, Queue } from "effect"
+import { Context, Deferred, Effect, Layer, Queue, type Tracer } from "effect"
 import { AlertSurroundings, bodyOf } from "#actors/alerts/actor.ts"
 import { alertSubject, type Notice } from "#actors/alerts/protocol.ts"
 import { serveApi } from "#actors/api/serve.ts"
@@ -446,6 +446,7 @@ const serveMember = Effect.fnUntraced(function* (
       holder: () => holder
     })
   )
+  const tracer = yield* otlpOf(options, identity, () => system.families())
   const standings = yield* Queue.sliding<Standing>(1)
   const shared = Context.add(drivers, System, system).pipe(
     Context.add(Credentials, credentials),
@@ -495,6 +496,7 @@ const serveMember = Effect.fnUntraced(function* (
     manager,
     history,
     changes,
+    tracer,
     system,
     executor,
     whereabouts: () => whereaboutsOf(options, credentials.held()),
@@ -639,6 +641,24 @@ const outletOf = (transport: TransportService, { clusterId, nodeId }: Identity) 
   }
 }
 
+/** Where a collector is configured: figures and spans go there from now on. */
+const otlpOf = Effect.fnUntraced(function* (
+  { otlpEndpoint: endpoint, name }: NodeOptions,
+  { clusterId, nodeId }: Identity,
+  families: () => ReadonlyArray<Family>
+) {
+  if (endpoint === undefined) return undefined
+  const { exportOtlp } = yield* Effect.promise(() => import("#runtime/otlp.ts"))
+  return yield* exportOtlp({
+    endpoint,
+    serviceName: "troupe",
+    serviceVersion: packageJson.version,
+    attributes: { "service.instance.id": nodeId, "service.namespace": clusterId, "host.name": name },
+    families,
+    now: Date.now
+  })
+})
+
 const placeOf = ({ clusterId, nodeId }: Identity) => ({ cluster: clusterId, nodeId })
 
 /** Where copies of other nodes' logs are kept; `undefined` where none are. */
@@ -718,6 +738,7 @@ interface Parts {
   readonly manager: { readonly ledger: LedgerService; readonly nats: ManagerNats } | undefined
   readonly history: History | undefined
   readonly changes: HistoryKeeper | undefined
+  readonly tracer: Tracer.Tracer | undefined
   readonly system: System["Service"]
   readonly executor: ExecutorService
   readonly whereabouts: () => Whereabouts
@@ -755,6 +776,7 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
   const { options, identity, root, manager, system, executor } = parts
   const { nodeId, clusterId } = identity
   const shared = sharedOf(identity, root)
+  const traced = parts.tracer === undefined ? {} : { tracer: parts.tracer }
   const doors = yield* openGateway({
     ...shared,
     ...doorsOf(options),
@@ -763,6 +785,7 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     ledger: () => manager?.ledger,
     history: () => parts.history,
     changes: () => parts.changes,
+    ...traced,
     membership: () => (manager ? "active/manager" : "active/worker"),
     whereabouts: parts.whereabouts,
     system,
@@ -771,7 +794,14 @@ const openDoors = Effect.fnUntraced(function* (parts: Parts) {
   if (manager === undefined) return doors
   const { ledger, nats } = manager
   yield* keepLoads({ transport: nats.api, ledger, system, host: makeLiveHost() })
-  const app = makeApp({ ...shared, ledger, run: Effect.runPromise, engine: doors.link, who: () => "nats" })
+  const app = makeApp({
+    ...shared,
+    ledger,
+    run: Effect.runPromise,
+    engine: doors.link,
+    who: () => "nats",
+    ...traced
+  })
   yield* serveApi({
     transport: nats.api,
     ledger,

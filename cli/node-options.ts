@@ -65,6 +65,8 @@ export interface NodeOptions {
   readonly csiPlugins: string
   /** How much of its tasks' output the node keeps; undefined for none of it. */
   readonly logMemory: LogMemoryOptions | undefined
+  /** Where metrics and spans are sent by OTLP over HTTP, without a slash at the end. */
+  readonly otlpEndpoint: string | undefined
   /** What copies of other nodes' logs may take on disk; 0 for none. */
   readonly logCopiesBytes: number
 }
@@ -127,6 +129,10 @@ export const nodeFlags = {
   ),
   logMemory: text("log-memory", "megabytes on disk for the output of this node's tasks, or off; default 256"),
   logCopies: text("log-copies", "megabytes on disk for copies of other nodes' logs, or off; default 128"),
+  otlpEndpoint: text(
+    "otlp-endpoint",
+    "collector of metrics and traces, such as http://127.0.0.1:4318; default OTEL_EXPORTER_OTLP_ENDPOINT, else none"
+  ),
   logAge: text("log-age", "how long that output is kept: 12h, 7d; default 7d"),
   logRate: text(
     "log-rate",
@@ -207,6 +213,13 @@ const logMemoryOf = Effect.fnUntraced(function* (
     linesPerSecond: rate === "off" ? Number.POSITIVE_INFINITY : Number(rate)
   }
 })
+
+function otlpEndpointOf(text: string): Effect.Effect<string | undefined, BadOption> {
+  if (text === "") return Effect.succeed(undefined)
+  return URL.canParse(text) && /^https?:/.test(text)
+    ? Effect.succeed(text.replace(/\/+$/, ""))
+    : Effect.fail(BadOption.of("otlp-endpoint", text, "a URL, such as http://127.0.0.1:4318"))
+}
 
 function logCopiesOf(size: string): Effect.Effect<number, BadOption> {
   if (size === "off") return Effect.succeed(0)
@@ -312,6 +325,9 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     stuckMs: yield* stuckMsOf("stuck-after", given("stuckAfter") ?? "5"),
     recorderBytes: yield* recorderBytesOf("recorder", given("recorder") ?? "16"),
     csiPlugins: resolve(given("csiPlugins") ?? usualCsiPluginsOf(dataDir)),
+    otlpEndpoint: yield* otlpEndpointOf(
+      given("otlpEndpoint") ?? process.env.OTEL_EXPORTER_OTLP_ENDPOINT ?? ""
+    ),
     logCopiesBytes: yield* logCopiesOf(given("logCopies") ?? "128"),
     logMemory: yield* logMemoryOf(
       given("logMemory") ?? "256",

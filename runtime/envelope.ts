@@ -67,22 +67,30 @@ export function readEnvelope(headers: Headers): Envelope {
 const traceparentPattern = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 const allZero = /^0+$/
 
+/** A W3C trace context, read; `undefined` where it is none: a broken context ends there. */
+export function readTraceparent(
+  text: string | null | undefined
+): { readonly traceId: string; readonly spanId: string; readonly flags: string } | undefined {
+  const [, version, traceId = "", spanId = "", flags = "", more] = traceparentPattern.exec(text ?? "") ?? []
+  if (version === undefined || version === "ff" || (version === "00" && more !== undefined)) return undefined
+  return allZero.test(traceId) || allZero.test(spanId) ? undefined : { traceId, spanId, flags }
+}
+
 /**
  * The trace context of a message that `parent` led to: the same trace and flags, a span of its own. `random` gives
  * numbers from 0 up to 1. Undefined where there is no valid parent: a broken context ends there, as the
  * specification asks, and is not handed on.
  */
 export function childSpan(parent: string | undefined, random: () => number): string | undefined {
-  const [, version, trace = "", span = "", flags, more] = traceparentPattern.exec(parent ?? "") ?? []
-  if (version === undefined || version === "ff" || (version === "00" && more !== undefined)) return undefined
-  if (allZero.test(trace) || allZero.test(span)) return undefined
+  const context = readTraceparent(parent)
+  if (context === undefined) return undefined
   const half = (): string =>
     Math.floor(random() * 2 ** 32)
       .toString(16)
       .padStart(8, "0")
   const own = half() + half()
   // All zero means "no span". We speak version 00, whatever newer one we were told in.
-  return `00-${trace}-${allZero.test(own) ? "0000000000000001" : own}-${flags}`
+  return `00-${context.traceId}-${allZero.test(own) ? "0000000000000001" : own}-${context.flags}`
 }
 
 function wholeNumber(text: string | undefined): number | undefined {

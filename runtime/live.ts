@@ -98,6 +98,8 @@ export interface LocalSystem extends SystemService {
   readonly stray: (error: unknown, owner: Performing | undefined) => void
   /** `askOnce` for plain code. */
   readonly askOnceThen: LocalSystem["askThen"]
+  /** What `metrics` tells, before it is text. */
+  readonly families: () => ReadonlyArray<Family>
   /** The newest traced messages to an address, oldest first. */
   readonly traced: (to: Address, limit: number) => ReadonlyArray<TraceRecord>
   /** Ends all subscriptions and watches. Trees are stopped by who started them, before. */
@@ -254,17 +256,17 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     if (!isBrokenPipe(error)) options.report?.({ _tag: "Stray", name, error })
   }
 
-  const metrics = (): string =>
-    openMetrics([
-      ...actorMetrics({
-        telemetry: post.telemetry,
-        registry,
-        deadLetters: post.deadLetters.report(),
-        strays: strays.report().count,
-        now: host.now()
-      }),
-      ...(options.families?.() ?? [])
-    ])
+  const families = (): ReadonlyArray<Family> => [
+    ...actorMetrics({
+      telemetry: post.telemetry,
+      registry,
+      deadLetters: post.deadLetters.report(),
+      strays: strays.report().count,
+      now: host.now()
+    }),
+    ...(options.families?.() ?? [])
+  ]
+  const metrics = (): string => openMetrics(families())
 
   const { recorder, dump } = options
   const onSys = sysLane({
@@ -375,6 +377,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     strays: () => strays.report(),
     deadLetters: () => post.deadLetters.report(),
     metrics,
+    families,
     traced: (to, limit) => trace?.newest(to, limit) ?? [],
     close: () => {
       status.unsubscribe()

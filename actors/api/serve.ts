@@ -87,7 +87,8 @@ function requestOf({ method, path, body }: Translation, headers: Headers): Reque
     method,
     headers: {
       ...(body === undefined ? {} : { "Content-Type": "application/json" }),
-      ...(auth === undefined ? {} : { "X-Registry-Auth": auth })
+      ...(auth === undefined ? {} : { "X-Registry-Auth": auth }),
+      ...(headers.traceparent === undefined ? {} : { traceparent: headers.traceparent })
     },
     ...(body === undefined ? {} : { body })
   })

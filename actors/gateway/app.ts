@@ -4,7 +4,7 @@
  * Paths may carry a version, `/v1.41/services`, or none. What is not in the table below is the Engine's own half;
  * the listener asks `owns` and passes everything else through.
  */
-import { Effect } from "effect"
+import { Effect, Tracer } from "effect"
 import { Hono } from "hono"
 import { answerOf } from "#actors/gateway/body.ts"
 import type { EngineClientService } from "#actors/gateway/engine-client.ts"
@@ -22,6 +22,7 @@ import { taskRoutes } from "#actors/gateway/routes/tasks.ts"
 import { volumeRoutes } from "#actors/gateway/routes/volumes.ts"
 import { whyRoutes } from "#actors/gateway/routes/why.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { readTraceparent } from "#runtime/envelope.ts"
 import type { Fresh } from "#runtime/ids.ts"
 
 export interface AppOptions {
@@ -45,6 +46,8 @@ export interface AppOptions {
   readonly control?: Partial<MembershipControl>
   /** What every answer of this node carries, the Engine's own half alike. */
   readonly headers?: () => Readonly<Record<string, string>>
+  /** Takes a span of each request, below the one that its `traceparent` names; absent where nobody gathers them. */
+  readonly tracer?: Tracer.Tracer
   /** Told what broke a request that was answered with 500. */
   readonly onDefect?: (defect: unknown, request: Request) => void
 }
@@ -71,6 +74,27 @@ const patterns = routes.map(({ method, path }) => ({
 export function owns(method: string, path: string): boolean {
   const { path: plain } = splitVersion(path)
   return patterns.some((route) => route.method === method && route.pattern.test(plain))
+}
+
+/** The span is named by the route, of which there are few, and ends with the answer. */
+function traced(
+  handled: Effect.Effect<Answer>,
+  tracer: Tracer.Tracer,
+  { method, path }: Route,
+  request: Request
+): Effect.Effect<Answer> {
+  const context = readTraceparent(request.headers.get("traceparent"))
+  const parent =
+    context && Tracer.externalSpan({ ...context, sampled: (Number.parseInt(context.flags, 16) & 1) === 1 })
+  return handled.pipe(
+    Effect.tap(({ status }) => Effect.annotateCurrentSpan("http.response.status_code", status)),
+    Effect.withSpan(`${method} ${path}`, {
+      kind: "server",
+      attributes: { "http.request.method": method, "http.route": path },
+      ...(parent && { parent })
+    }),
+    Effect.withTracer(tracer)
+  )
 }
 
 const pathOf = (url: string): string => {
@@ -115,8 +139,11 @@ export function makeApp(options: AppOptions): Hono {
         query: new URL(request.url).searchParams,
         version: version ?? newest()
       }
+      const handled = route
+        .handle(gateway, call)
+        .pipe(Effect.catch((error) => Effect.succeed(answerOf(error))))
       const answer = await options.run(
-        route.handle(gateway, call).pipe(Effect.catch((error) => Effect.succeed(answerOf(error))))
+        options.tracer === undefined ? handled : traced(handled, options.tracer, route, request)
       )
       return respond(answer)
     })

@@ -114,6 +114,7 @@ export const current = Effect.fnUntraced(function* (
 ): Effect.fn.Return<LedgerReader, Refused> {
   const ledger = yield* ledgerOf(gateway)
   yield* ledger.readIndex.pipe(
+    Effect.withSpan("ledger.readIndex"),
     Effect.timeoutOrElse({ duration: patience, orElse: () => withoutLeader }),
     Effect.catch(() => withoutLeader)
   )
@@ -167,10 +168,10 @@ export const write = Effect.fnUntraced(function* (
   stands?: (reader: LedgerReader) => boolean
 ): Effect.fn.Return<void, Refused> {
   const ledger = yield* ledgerOf(gateway)
-  const outcome = yield* ledger.propose(command, {
-    who: gateway.who(call.request),
-    why: `${call.method} ${call.path}`
-  })
+  const origin = { who: gateway.who(call.request), why: `${call.method} ${call.path}` }
+  const outcome = yield* ledger
+    .propose(command, origin)
+    .pipe(Effect.withSpan("ledger.propose", { attributes: { command: command.type } }))
   switch (outcome._tag) {
     case "Applied":
       return

@@ -38,7 +38,7 @@ import type { SystemService } from "#runtime/system.ts"
 export interface OpenOptions
   extends Pick<
     AppOptions,
-    "nodeId" | "clock" | "fresh" | "newToken" | "newUnlockKey" | "problem" | "control" | "onDefect"
+    "nodeId" | "clock" | "fresh" | "newToken" | "newUnlockKey" | "problem" | "control" | "onDefect" | "tracer"
   > {
   /** The unix socket's path; absent for none. */
   readonly socket?: string
@@ -102,7 +102,8 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     run: Effect.runPromise,
     headers,
     ...(options.control === undefined ? {} : { control: options.control }),
-    ...(options.onDefect === undefined ? {} : { onDefect: options.onDefect })
+    ...(options.onDefect === undefined ? {} : { onDefect: options.onDefect }),
+    ...(options.tracer === undefined ? {} : { tracer: options.tracer })
   })
   const gateway: Gateway = { ...known, control: options.control ?? {}, ...(whereabouts && { whereabouts }) }
 
