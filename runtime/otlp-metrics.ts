@@ -27,7 +27,9 @@ export function toOtlp(families: ReadonlyArray<Family>, begunMs: number, nowMs: 
       }))
       return { ...named, histogram: { dataPoints, aggregationTemporality: cumulative } }
     }
-    const dataPoints = family.samples.map(({ labels, value }) => ({
+    // JSON has no word for what is not known.
+    const known = family.samples.filter(({ value }) => Number.isFinite(value))
+    const dataPoints = known.map(({ labels, value }) => ({
       attributes: entriesToAttributes(Object.entries(labels)),
       startTimeUnixNano,
       timeUnixNano,

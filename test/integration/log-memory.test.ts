@@ -1,6 +1,8 @@
 /** What a node remembers of its tasks' output, with the real docker CLI and a real Engine. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { spawn } from "node:child_process"
+import http from "node:http"
+import type { AddressInfo } from "node:net"
 import process from "node:process"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
@@ -8,11 +10,32 @@ import { engine, ensureTestImage, eventually, testImage } from "#test/support/en
 setDefaultTimeout(60_000)
 let cluster: Cluster
 
+/** What a collector of metrics and traces is sent, by path. */
+const collected = new Map<string, string>()
+const collector = http.createServer((request, response) => {
+  let text = ""
+  request.on("data", (part) => {
+    text += part
+  })
+  request.on("end", () => {
+    const path = request.url ?? ""
+    collected.set(path, (collected.get(path) ?? "") + text)
+    response.end("{}")
+  })
+})
+
 beforeAll(async () => {
   await ensureTestImage()
-  cluster = await startCluster({ args: ["--log-memory", "8", "--log-rate", "500"] })
+  await new Promise<void>((resolve) => collector.listen(0, "127.0.0.1", resolve))
+  const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}/`
+  cluster = await startCluster({
+    args: ["--log-memory", "8", "--log-rate", "500", "--otlp-endpoint", endpoint]
+  })
 }, 90_000)
-afterAll(() => cluster?.cleanUp(), 60_000)
+afterAll(async () => {
+  await cluster?.cleanUp()
+  collector.close()
+}, 60_000)
 
 /** Gives the id of its one task, once that has a container. */
 async function create(name: string, script: string): Promise<string> {
@@ -255,4 +278,13 @@ test("troupe history tells who changed what and why, of what is gone and of befo
   }
   const answer = await cluster.api("GET", "/history?after=0.1")
   expect(answer.status).toBe(410)
+})
+
+test("a collector that is configured gets the node's figures and spans of what it was asked", async () => {
+  const got = (path: string): string => collected.get(path) ?? ""
+  expect((await cluster.api("POST", "/configs/create", { Name: "seen", Data: "YQ==" })).status).toBe(201)
+  await eventually(() => got("/v1/traces").includes('"POST /configs/create"'), "spans come")
+  await eventually(() => got("/v1/metrics").includes('"troupe_actor_decide_seconds"'), "figures come")
+  expect(got("/v1/traces")).toContain('"ledger.propose"')
+  expect(got("/v1/metrics")).toContain(cluster.nodeId)
 })
