@@ -235,6 +235,8 @@ test("troupe history tells who changed what and why, of what is gone and of befo
     (await cluster.docker("events", "--since", "1h", "--until", "0s", "--filter", "type=service")).text
       .split("\n")
       .filter((line) => line.includes("storied"))
+  // The CLI names whole seconds: what is of this one comes a second later.
+  await eventually(async () => (await events()).some((line) => line.includes("remove")), "all has passed")
   const eventsBefore = await events()
   expect(eventsBefore.length).toBeGreaterThanOrEqual(3)
   await cluster.kill9()
