@@ -26,6 +26,7 @@ import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { EngineClient } from "#actors/drivers/engine/client.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
+import { layer as entranceLayer, stopEntrance } from "#actors/drivers/entrance/live.ts"
 import { Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { LiveKernel } from "#actors/drivers/kernel/live.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
@@ -201,6 +202,7 @@ const beginAnew = ({ dataDir }: NodeOptions, lives: Lives) =>
 /** What a node that left its cluster does last: nothing of it is to be found again. */
 const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
   yield* stopDataPlane(options)
+  yield* stopEntrance(options)
   yield* removeRoot(secretsRoot(options))
   for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
 })
@@ -705,7 +707,12 @@ const driversOf = (options: NodeOptions, identity: Identity, copies?: CopyStore)
   const dataPlane = names.pipe(Layer.provideMerge(DataPlaneLive.layer(options)))
   const connections =
     options.executor === "docker" ? Layer.succeed(Connections, kernelConnections) : Layer.empty
-  return Layer.mergeAll(readers, secrets, kernel, dataPlane, connections, volumePlugins(options, isLocal))
+  const entrance =
+    options.entrancePorts.length === 0
+      ? Layer.empty
+      : entranceLayer({ ...options, ports: options.entrancePorts })
+  const traffic = Layer.mergeAll(kernel, dataPlane, connections, entrance)
+  return Layer.mergeAll(readers, secrets, traffic, volumePlugins(options, isLocal))
 }
 
 /** What a plugin mounts here an Engine of another machine does not see. */

@@ -37,6 +37,8 @@ export interface NodeOptions {
   readonly socket: string
   /** `host:port`. */
   readonly http: string
+  /** Where requests are led to services by host and path; empty for nowhere. */
+  readonly entrancePorts: ReadonlyArray<number>
   readonly listenAddr: string
   /** Where it listens, or what it advertises, was said by a flag. */
   readonly isPlaced: boolean
@@ -102,6 +104,10 @@ export const nodeFlags = {
   executor: text("executor", "docker, or process: tasks as child processes of this host; default docker"),
   socket: text("socket", "unix socket with the Docker-compatible API; default /run/troupe/docker.sock"),
   http: text("http", "address of the same API over TCP, with a token; default 127.0.0.1:4500"),
+  httpEntrance: text(
+    "http-entrance",
+    "ports (comma-separated) of the HTTP entrance, which leads requests to services by host and path, such as 80; default none; needs haproxy"
+  ),
   listenAddr: text("listen-addr", "where a manager listens for nodes; default 127.0.0.1"),
   joinPort: text("join-port", "where nodes ask to join; 0 for any; default 2377"),
   natsPort: text("nats-port", "nats-server's client port; 0 for any; default 4222"),
@@ -170,6 +176,27 @@ function portOf(flag: string, value: string): Effect.Effect<number, BadOption> {
     ? Effect.succeed(port)
     : Effect.fail(BadOption.of(flag, value, "a port from 0 to 65535"))
 }
+
+const entrancePortsOf = Effect.fnUntraced(function* (
+  value: string,
+  executor: NodeOptions["executor"]
+): Effect.fn.Return<ReadonlyArray<number>, BadOption> {
+  if (value === "") return []
+  const ports = value.split(",").map((port) => port.trim())
+  if (!ports.every((port) => /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535))
+    return yield* BadOption.of(
+      "http-entrance",
+      value,
+      "ports from 1 to 65535, separated by commas, such as 80"
+    )
+  if (executor === "process")
+    return yield* BadOption.of(
+      "http-entrance",
+      value,
+      "--executor docker beside it: tasks that are processes are on no network"
+    )
+  return [...new Set(ports.map(Number))]
+})
 
 function stuckMsOf(flag: string, value: string): Effect.Effect<number | undefined, BadOption> {
   if (value === "off") return Effect.succeed(undefined)
@@ -259,6 +286,8 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   const name = given("name") ?? hostname()
   if (name === "") return yield* BadOption.of("name", name, "a name")
 
+  const executor = yield* oneOf("executor", given("executor") ?? "docker", ["docker", "process"])
+
   const dataDir = resolve(given("dataDir") ?? usualDataDir)
 
   const http = given("http") ?? "127.0.0.1:4500"
@@ -304,9 +333,10 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     dataDir,
     runDir: runDirOf(dataDir),
     dockerHost,
-    executor: yield* oneOf("executor", given("executor") ?? "docker", ["docker", "process"]),
+    executor,
     socket: resolve(given("socket") ?? usualSocketOf(dataDir)),
     http,
+    entrancePorts: yield* entrancePortsOf(given("httpEntrance") ?? "", executor),
     listenAddr,
     isPlaced: given("listenAddr") !== undefined || given("advertiseAddr") !== undefined,
     joinPort: yield* portOf("join-port", given("joinPort") ?? "2377"),

@@ -17,6 +17,7 @@ needs=(
   "conntrack conntrack"
   "ip iproute2"
   "busybox busybox-static"
+  "haproxy haproxy"
 )
 # The browser in which the dashboard is tried, and what encrypted networks are carried by and listened to with.
 [ "${1:-}" = --tests ] && needs+=("chromium chromium" "wg wireguard-tools" "wireguard-go wireguard-go" "tcpdump tcpdump")
@@ -36,7 +37,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "missing: ${missing[*]}"
     say "on Debian or Ubuntu, as root: apt-get install -y --no-install-recommends ${missing[*]}"
     say "elsewhere install nats-server (2.9 or newer), a Docker Engine (20.10 or newer), nftables, iptables,"
-    say "conntrack, iproute2, a static busybox (for demo and tests) and chromium, wireguard-tools, wireguard-go and"
+    say "conntrack, iproute2, haproxy (for the HTTP entrance), a static busybox (for demo and tests) and chromium, wireguard-tools, wireguard-go and"
     say "tcpdump (for tests), then run this again"
     exit 1
   fi

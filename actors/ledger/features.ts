@@ -16,17 +16,18 @@
  *    11  nodes keep copies of each other's logs
  *    12  virtual addresses of IPv6
  *    13  services that share a published port at different addresses of nodes
+ *    14  services with routes of the HTTP entrance
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 13
+export const featureLevel = 14
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
- * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; or what a node can be asked for.
+ * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -41,7 +42,8 @@ export const levelOf = {
   "cluster.keys": 10,
   "log copies": 11,
   "service.allot with IPv6": 12,
-  "ports at addresses": 13
+  "ports at addresses": 13,
+  "http routes": 14
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

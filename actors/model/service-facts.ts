@@ -1,4 +1,5 @@
 /** What a service's spec comes to: its mode, its networks, its ports, and whether two task templates are one. */
+import { httpRouteOf } from "#actors/model/http-route.ts"
 import type { Service, Task } from "#actors/model/objects.ts"
 import type { PortConfig, ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 
@@ -26,6 +27,9 @@ export function networksOf(spec: ServiceSpec): ReadonlyArray<string> {
 
 export const protocolOf = (port: PortConfig): "tcp" | "udp" | "sctp" => port.Protocol ?? "tcp"
 export const isIngress = (port: PortConfig): boolean => (port.PublishMode ?? "ingress") === "ingress"
+/** Its tasks are on the ingress network, where nodes reach them for whoever asks at a published port or an HTTP entrance. */
+export const usesIngress = (spec: ServiceSpec): boolean =>
+  (spec.EndpointSpec?.Ports ?? []).some(isIngress) || httpRouteOf(spec) !== undefined
 export const showPort = (port: PortConfig): string => `${protocolOf(port)}/${port.PublishedPort ?? 0}`
 
 /** `protocol/port` of every port that a service publishes, asked for or allotted. */

@@ -1,6 +1,7 @@
 /** The node's networks and published ports: `<node>/network/main`, above the tasks that need them. */
 import { Effect } from "effect"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
+import { Entrance } from "#actors/drivers/entrance.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
 import { Names } from "#actors/drivers/names.ts"
@@ -69,14 +70,17 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
     case "Lay": {
       const kernel = yield* Kernel
       const names = yield* Names
+      const entrance = yield* Entrance
       const { tables, open, isLook = false } = action
       const report = yield* kernel.lay(tables, open, isLook)
-      // Whoever is found by name can be reached by then.
+      // Whoever is found by name or gets requests can be reached by then.
+      const served = yield* names.serve(tables, isLook)
+      const problems = [...served.problems, ...(yield* entrance.serve(tables))]
       return {
         _tag: "Laid",
         round: action.round,
         report,
-        names: yield* names.serve(tables, isLook)
+        names: { ...served, problems }
       } satisfies NetworkMessage
     }
     case "Warn":

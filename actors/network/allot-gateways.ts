@@ -8,7 +8,7 @@ import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
 import type { Gateway, Network, Node, Task } from "#actors/model/objects.ts"
-import { isIngress } from "#actors/model/service-facts.ts"
+import { usesIngress } from "#actors/model/service-facts.ts"
 import { toIso } from "#actors/model/time.ts"
 import type { AddressBook } from "#actors/network/address-book.ts"
 import { reach } from "#actors/network/reach.ts"
@@ -78,6 +78,6 @@ export function explainFull(ledger: LedgerReader, full: ReadonlyMap<string, Netw
 }
 
 const isPublished = (ledger: LedgerReader): boolean => {
-  for (const { Spec } of ledger.all("service")) if (Spec.EndpointSpec?.Ports?.some(isIngress)) return true
+  for (const { Spec } of ledger.all("service")) if (usesIngress(Spec)) return true
   return false
 }

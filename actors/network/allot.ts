@@ -9,7 +9,7 @@ import type { Command, TaskPatch } from "#actors/ledger/commands.ts"
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Attachment, Endpoint, Network, Service, Task } from "#actors/model/objects.ts"
-import { equal, isIngress, networksOf, protocolOf } from "#actors/model/service-facts.ts"
+import { equal, isIngress, networksOf, protocolOf, usesIngress } from "#actors/model/service-facts.ts"
 import type { NetworkAttachmentConfig, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { isWanted } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
@@ -142,13 +142,10 @@ function nextSubnet(
 
 type ServiceAllotment = Extract<Command, { type: "service.allot" }>["services"][number]
 
-const ingressPorts = (service: Service): ReadonlyArray<PortConfig> =>
-  (service.Spec.EndpointSpec?.Ports ?? []).filter(isIngress)
-
-/** The cluster's networks that a service's tasks join, the ingress network among them when it publishes ports. */
+/** The cluster's networks that a service's tasks join, the ingress network among them when it is reached from outside. */
 function joinedNetworks(ledger: LedgerReader, service: Service): ReadonlyArray<Network> | undefined {
   const found: Array<Network> = []
-  if (ingressPorts(service).length > 0) {
+  if (usesIngress(service.Spec)) {
     const ingress = [...ledger.all("network")].find((network) => network.Ingress)
     if (ingress === undefined || !isAllotted(ingress)) return undefined
     found.push(ingress)
@@ -181,7 +178,10 @@ function allotServices(ledger: LedgerReader, addresses: AddressBook): ReadonlyAr
 
 /** It asks for ports or networks, or was given some: of other services the allocator knows nothing. */
 export const hasPlace = ({ Spec, Endpoint }: Service): boolean =>
-  Endpoint !== undefined || (Spec.EndpointSpec?.Ports ?? []).length > 0 || networksOf(Spec).length > 0
+  Endpoint !== undefined ||
+  (Spec.EndpointSpec?.Ports ?? []).length > 0 ||
+  networksOf(Spec).length > 0 ||
+  usesIngress(Spec)
 
 /** A quick answer for the many services that have all they ask for. */
 function isSettled(ledger: LedgerReader, service: Service): boolean {
@@ -309,8 +309,7 @@ function allotTasks(
     const spec = ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? {}
     const networks = joinedNetworks(ledger, service)
     if (networks === undefined) continue
-    const needsEndpoint = ingressPorts(service).length > 0 || networks.length > 0
-    if (needsEndpoint && service.Endpoint === undefined && !given.has(service.ID)) continue
+    if (networks.length > 0 && service.Endpoint === undefined && !given.has(service.ID)) continue
     const outcome = attach(networks, spec, service, addresses)
     // Said once: saying it again at every turn would write an entry each time.
     if (outcome === task.Status.Err) continue

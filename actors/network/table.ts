@@ -6,6 +6,7 @@
  * Addresses carry no prefix length; lists are sorted by id, so that equal tables are equal as JSON.
  */
 import { Schema } from "effect"
+import { HttpRoute } from "#actors/model/http-route.ts"
 import { TunnelKey } from "#actors/model/objects.ts"
 
 const text = Schema.String
@@ -65,6 +66,8 @@ export const ServiceRow = Schema.Struct({
   /** Virtual addresses, one per family; none under `endpoint_mode: dnsrr`. */
   vips: list(text),
   ports: list(ServedPort),
+  /** Which requests at nodes' HTTP entrances are its tasks'; on the ingress network alone. */
+  http: optional(HttpRoute),
   tasks: list(TaskRow)
 })
 export type ServiceRow = typeof ServiceRow.Type

@@ -2,6 +2,7 @@
 
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
+import { httpRouteOf } from "#actors/model/http-route.ts"
 import { isEncrypted } from "#actors/model/network-keys.ts"
 import type { Network, Node, Service, Task } from "#actors/model/objects.ts"
 import { isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
@@ -78,6 +79,10 @@ export const vipNetworks = (service: Service | undefined): ReadonlyArray<string>
 
 export function rowHead(ledger: LedgerReader, serviceId: string, networkId: string): RowHead {
   const service = ledger.get("service", serviceId)
+  const http =
+    service !== undefined && ledger.get("network", networkId)?.Ingress === true
+      ? httpRouteOf(service.Spec)
+      : undefined
   return {
     serviceId,
     name: service?.Spec.Name ?? serviceId,
@@ -85,7 +90,8 @@ export function rowHead(ledger: LedgerReader, serviceId: string, networkId: stri
     vips: (service?.Endpoint?.VirtualIPs ?? [])
       .filter((vip) => vip.NetworkID === networkId && vip.Addr !== "")
       .map(({ Addr }) => withoutPrefix(Addr)),
-    ports: service === undefined ? [] : portsOf(service)
+    ports: service === undefined ? [] : portsOf(service),
+    ...(http && { http })
   }
 }
 

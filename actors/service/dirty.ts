@@ -1,6 +1,6 @@
 /** Which tasks no longer are what their service asks for, and which nodes suit it. */
 import type { Node, Service, Task, VolumeAttachment } from "#actors/model/objects.ts"
-import { isIngress, networksOf, sameTemplate, showPort } from "#actors/model/service-facts.ts"
+import { isIngress, networksOf, sameTemplate, showPort, usesIngress } from "#actors/model/service-facts.ts"
 import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
@@ -115,7 +115,7 @@ function joinedNetworks(view: View): ReadonlyArray<string> {
     const network = ledger.get("network", target)
     if (network?.Vni !== undefined) found.push(network.ID)
   }
-  if ((service.Spec.EndpointSpec?.Ports ?? []).some(isIngress)) {
+  if (usesIngress(service.Spec)) {
     for (const network of ledger.all("network")) {
       if (network.Ingress && network.Vni !== undefined) found.push(network.ID)
     }

@@ -356,12 +356,13 @@ export class Cluster {
     return child.exitCode
   }
 
-  /** What outlives a daemon by design: the data plane, and for a while nats-server and its guard. */
+  /** What outlives a daemon by design: the data plane and the entrance, and for a while nats-server and its guard. */
   async #endHelpers(): Promise<void> {
     const left = [
       this.#identity("nats/server.json", "guard"),
       this.#identity("nats/server.json", "server"),
-      this.#identity("data-plane/process.json")
+      this.#identity("data-plane/process.json"),
+      this.#identity("entrance/process.json")
     ].filter((one) => one !== undefined)
     for (const one of left) signalProcess(one, "SIGKILL")
     await eventually(() => !left.some(isAlive), "what the daemon left is gone")

@@ -26,6 +26,7 @@ import { type Answer, created, done, isRefusal, list, ok, okText } from "#actors
 import { countTasks, serviceText } from "#actors/gateway/shape/service.ts"
 import { checkAutoscale } from "#actors/gateway/validate/check-autoscale.ts"
 import { checkExtras } from "#actors/gateway/validate/check-extras.ts"
+import { checkHttpRoute } from "#actors/gateway/validate/check-http-route.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
@@ -33,6 +34,7 @@ import { refuseUntil } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import { askedExtras } from "#actors/model/extras.ts"
+import { httpRouteOf } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { equal, modeOf } from "#actors/model/service-facts.ts"
 import { ServiceSpec } from "#actors/model/spec.ts"
@@ -88,6 +90,9 @@ const prepare = Effect.fnUntraced(function* (
   yield* allow(checkService(completed))
   if (completed.Labels?.[publishLabel] !== undefined)
     yield* allow(refuseUntil(reader, "ports at addresses", `label ${publishLabel}`))
+  yield* allow(checkHttpRoute(completed))
+  if (httpRouteOf(completed) !== undefined)
+    yield* allow(refuseUntil(reader, "http routes", "labels troupe.http.host and troupe.http.path"))
   yield* allow(checkAutoscale(completed))
   yield* allow(checkExtras(completed, reader.cluster()?.Spec))
   if ("refusal" in resolved) return yield* Refused.of(resolved.refusal)

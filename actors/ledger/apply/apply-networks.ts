@@ -3,14 +3,16 @@ import {
   type At,
   born,
   failedPrecondition,
+  least,
   notFound,
   type Of,
   touched,
   type Verdict
 } from "#actors/ledger/apply/verdict.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { refuse, rpc } from "#actors/model/errors.ts"
-import { isIngress } from "#actors/model/service-facts.ts"
+import { isIngress, usesIngress } from "#actors/model/service-facts.ts"
 import { isTerminal, isWanted } from "#actors/model/task-state.ts"
 
 export function createNetwork(tables: LedgerTables, at: At, { network }: Of<"network.create">): Verdict {
@@ -43,9 +45,9 @@ export function removeNetwork(tables: LedgerTables, id: string): Verdict {
   if (network === undefined) return notFound("network", id)
   // Of several reasons the one with the least id is told: members may hold them in different orders.
   if (network.Ingress) {
-    const publishes = least(
-      tables.all("service"),
-      (service) => service.Spec.EndpointSpec?.Ports?.some(isIngress) === true
+    const routes = (tables.cluster()?.FeatureLevel ?? 0) >= levelOf["http routes"]
+    const publishes = least(tables.all("service"), ({ Spec }) =>
+      routes ? usesIngress(Spec) : Spec.EndpointSpec?.Ports?.some(isIngress) === true
     )
     if (publishes !== undefined) {
       return failedPrecondition(
@@ -69,15 +71,4 @@ export function removeNetwork(tables: LedgerTables, id: string): Verdict {
   }
   tables.remove("network", id)
   return { id }
-}
-
-function least<T extends { readonly ID: string }>(
-  objects: Iterable<T>,
-  counts: (object: T) => boolean
-): string | undefined {
-  let found: string | undefined
-  for (const object of objects) {
-    if ((found === undefined || object.ID < found) && counts(object)) found = object.ID
-  }
-  return found
 }

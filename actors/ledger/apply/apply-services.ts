@@ -5,6 +5,7 @@ import {
   born,
   failedPrecondition,
   invalid,
+  least,
   notFound,
   type Of,
   touched,
@@ -13,6 +14,7 @@ import {
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, type Refusal, rpc } from "#actors/model/errors.ts"
+import { type HttpRoute, httpRouteOf, keyOfRoute } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import {
   isIngress,
@@ -45,7 +47,17 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
       }
     }
   }
-  const mayShare = (tables.cluster()?.FeatureLevel ?? 0) >= levelOf["ports at addresses"]
+  const level = tables.cluster()?.FeatureLevel ?? 0
+  const route = level >= levelOf["http routes"] ? httpRouteOf(spec) : undefined
+  if (route !== undefined) {
+    const key = keyOfRoute(route)
+    const holder = least(tables.all("service"), (other) => {
+      const theirs = other.ID === id ? undefined : httpRouteOf(other.Spec)
+      return theirs !== undefined && keyOfRoute(theirs) === key
+    })
+    if (holder !== undefined) return routeTaken(tables, holder, route)
+  }
+  const mayShare = level >= levelOf["ports at addresses"]
   for (const port of spec.EndpointSpec?.Ports ?? []) {
     const number = port.PublishedPort ?? 0
     if (number === 0) continue
@@ -63,6 +75,13 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
     }
   }
   return undefined
+}
+
+function routeTaken(tables: LedgerTables, holder: string, { host, path }: HttpRoute): Refusal {
+  const name = tables.get("service", holder)?.Spec.Name ?? holder
+  return invalid(
+    `labels troupe.http.host ${JSON.stringify(host)}, troupe.http.path ${JSON.stringify(path)}: expected what no other service has, but service '${name}' (${holder}) has them`
+  )
 }
 
 export function createService(tables: LedgerTables, at: At, { service }: Of<"service.create">): Verdict {

@@ -20,3 +20,14 @@ export const touched = (at: At) => ({ Version: { Index: at.index }, UpdatedAt: a
 export const notFound = (what: string, id: string): Refusal => refuse("notFound", `${what} ${id} not found`)
 export const failedPrecondition = (text: string): Refusal => rpc("failedPrecondition", text)
 export const invalid = (text: string): Refusal => rpc("invalidArgument", text)
+
+export function least<T extends { readonly ID: string }>(
+  objects: Iterable<T>,
+  counts: (object: T) => boolean
+): string | undefined {
+  let found: string | undefined
+  for (const object of objects) {
+    if ((found === undefined || object.ID < found) && counts(object)) found = object.ID
+  }
+  return found
+}

@@ -1,0 +1,61 @@
+/** What the labels `troupe.http.*` of a service ask of nodes' HTTP entrances: which requests are its tasks'. */
+import { Schema } from "effect"
+import type { ServiceSpec } from "#actors/model/spec.ts"
+
+const prefix = "troupe.http."
+const known = ["host", "path", "port", "protocol"] as const
+
+export const HttpRoute = Schema.Struct({
+  /** In lower case, without a port. */
+  host: Schema.String,
+  /** Begins with `/` and ends with it: `/api/` is for `/api` and what is below it, not for `/apis`. */
+  path: Schema.String,
+  /** Where the service's tasks listen. */
+  port: Schema.Int,
+  /** What they speak there: HTTP/1.1, or HTTP/2 without TLS, as gRPC does. */
+  protocol: Schema.Literals(["http1", "h2c"])
+})
+export type HttpRoute = typeof HttpRoute.Type
+
+const hostPattern = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
+// What may stand in a path unescaped (RFC 3986), but for the quote and the semicolon, which haproxy's commands end with.
+const pathPattern = /^\/([A-Za-z0-9._~!$&()*+,=:@%-]+\/)*([A-Za-z0-9._~!$&()*+,=:@%-]+)?$/
+
+/** The route that a service asks for; `undefined` where it asks for none, and `problem` where it cannot be meant. */
+export function parseHttpRoute(
+  labels: ServiceSpec["Labels"]
+): { readonly route: HttpRoute } | { readonly problem: string } | undefined {
+  const given = Object.keys(labels ?? {}).filter((label) => label.startsWith(prefix))
+  if (given.length === 0) return undefined
+  const wrong = (name: string, expected: string) => ({
+    problem: `label ${prefix}${name} ${JSON.stringify(labels?.[prefix + name] ?? "")}: expected ${expected}`
+  })
+  const stranger = given
+    .map((label) => label.slice(prefix.length))
+    .find((name) => !known.some((one) => one === name))
+  if (stranger === "tls") return wrong("tls", "no such label: the HTTP entrance of this version has no TLS")
+  if (stranger !== undefined)
+    return wrong(stranger, `one of ${known.map((name) => prefix + name).join(", ")}`)
+
+  const text = (name: (typeof known)[number], usual: string): string => labels?.[prefix + name] ?? usual
+  const host = text("host", "").toLowerCase()
+  if (!hostPattern.test(host)) return wrong("host", 'a host name, like "shop.example.com"')
+  const path = text("path", "/")
+  if (!pathPattern.test(path)) return wrong("path", 'a path that begins with /, like "/api"')
+  const port = text("port", "80")
+  if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535)
+    return wrong("port", "the port where tasks listen, from 1 to 65535")
+  const protocol = text("protocol", "http1")
+  if (protocol !== "http1" && protocol !== "h2c")
+    return wrong("protocol", "http1, or h2c for HTTP/2 without TLS (gRPC)")
+  return { route: { host, path: path.endsWith("/") ? path : `${path}/`, port: Number(port), protocol } }
+}
+
+/** The route of a service whose labels were found to be right. */
+export function httpRouteOf({ Labels }: ServiceSpec): HttpRoute | undefined {
+  const parsed = parseHttpRoute(Labels)
+  return parsed !== undefined && "route" in parsed ? parsed.route : undefined
+}
+
+/** What no two services may both have. */
+export const keyOfRoute = ({ host, path }: Pick<HttpRoute, "host" | "path">): string => `${host}${path}`

@@ -1,0 +1,144 @@
+import { expect, test } from "bun:test"
+import { backendCount, backendName } from "#actors/drivers/entrance/config.ts"
+import {
+  type Actual,
+  missingOf,
+  parseMap,
+  parseServers,
+  reconcile,
+  type Wanted,
+  wantedOf
+} from "#actors/drivers/entrance/reconcile.ts"
+import type { ServiceRow, TaskRow } from "#actors/network/table.ts"
+import { overlayTable } from "#test/support/overlay-table.ts"
+
+const places = { socket: "/s", routes: "/r", owners: "/o" }
+const nothing: Actual = { routes: new Map(), owners: new Map(), servers: new Map() }
+const task = (taskId: string, address: string, serving = true): TaskRow => ({
+  taskId,
+  nodeId: "n1",
+  name: taskId,
+  addresses: [address],
+  serving
+})
+const service = (
+  serviceId: string,
+  path: string,
+  tasks: ReadonlyArray<TaskRow>,
+  protocol: "http1" | "h2c" = "http1"
+): ServiceRow => ({
+  serviceId,
+  name: serviceId,
+  aliases: [],
+  vips: [],
+  ports: [],
+  http: { host: "shop", path, port: 8080, protocol },
+  tasks
+})
+const wanted = (...services: ReadonlyArray<ServiceRow>): ReadonlyArray<Wanted> =>
+  wantedOf([overlayTable({ ingress: true, services })])
+/** What haproxy says once it has carried the commands out, all of which it could. */
+function after(commands: ReadonlyArray<string>, before: Actual = nothing): Actual {
+  const maps = { "/r": new Map(before.routes), "/o": new Map(before.owners) }
+  const servers = new Map([...before.servers].map(([name, known]) => [name, new Map(known)]))
+  for (const command of commands) {
+    const [verb, kind, where = "", key = "", value = ""] = command.split(" ")
+    const map = maps[where as "/r" | "/o"]
+    const [backend = "", server = ""] = where.split("/")
+    const known = servers.get(backend) ?? new Map<string, boolean>()
+    if (kind === "map" && verb === "del") map.delete(key)
+    else if (kind === "map") map.set(key, value)
+    else if (verb === "del") known.delete(server)
+    else known.set(server, verb === "set" && value === "ready")
+    if (kind === "server") servers.set(backend, known)
+  }
+  return { routes: maps["/r"], owners: maps["/o"], servers }
+}
+
+test("tasks come before the route that leads to them, and whoever has all there is changes nothing", () => {
+  const web = wanted(service("web", "/", [task("t1", "10.0.0.5"), task("t2", "10.0.0.6", false)]))
+  const { commands } = reconcile(web, nothing, places)
+  expect(commands).toEqual([
+    "add map /o web service0",
+    "add server service0/t1_8080 10.0.0.5:8080",
+    "set server service0/t1_8080 state ready",
+    "add map /r shop/ service0"
+  ])
+  expect(missingOf(web, nothing)).toHaveLength(1)
+  expect(missingOf(web, after(commands))).toEqual([])
+  expect(reconcile(web, after(commands), places).commands).toEqual([])
+})
+
+test("a task that leaves gets no more requests at once, and is deleted as often as it takes", () => {
+  const before = after(
+    reconcile(wanted(service("web", "/", [task("t1", "10.0.0.5")])), nothing, places).commands
+  )
+  const gone = wanted(service("web", "/", [task("t1", "10.0.0.5", false)]))
+  expect(reconcile(gone, before, places).commands).toEqual([
+    "set server service0/t1_8080 state maint",
+    "del server service0/t1_8080"
+  ])
+  const busy = after(["set server service0/t1_8080 state maint"], before)
+  expect(reconcile(gone, busy, places).commands).toEqual(["del server service0/t1_8080"])
+})
+
+test("a backend is another service's only once it has no server of the one before", () => {
+  const before = after(
+    reconcile(wanted(service("web", "/", [task("t1", "10.0.0.5")])), nothing, places).commands
+  )
+  const step = reconcile([], before, places)
+  expect(step.commands).toEqual([
+    "del map /r shop/",
+    "set server service0/t1_8080 state maint",
+    "del server service0/t1_8080"
+  ])
+  const other = wanted(service("api", "/", []))
+  expect(reconcile(other, before, places).commands).toContain("set map /r shop/ service1")
+  expect(reconcile([], after(step.commands, before), places).commands).toEqual(["del map /o web"])
+})
+
+test("a server is another when its port or protocol is", () => {
+  const [h2] = wanted(service("grpc", "/a/", [task("t1", "10.0.0.5"), task("t6", "fd00::5")], "h2c"))
+  expect([...(h2?.servers ?? [])]).toEqual([
+    ["t1_8080_h2", "10.0.0.5:8080 proto h2"],
+    ["t6_8080_h2", "[fd00::5]:8080 proto h2"]
+  ])
+})
+
+test("services beyond the backends that there are get a problem, and take nothing from the others", () => {
+  const many = wanted(
+    ...Array.from({ length: backendCount + 1 }, (_, at) =>
+      service(`s${String(at).padStart(3, "0")}`, `/${at}/`, [])
+    )
+  )
+  const { commands, problems } = reconcile(many, nothing, places)
+  expect(problems).toEqual([
+    `service s${backendCount} has a route, but there are ${backendCount} services with one already`
+  ])
+  expect(new Set(after(commands).owners.values()).size).toBe(backendCount)
+})
+
+test("what haproxy says is understood", () => {
+  expect(parseMap("0x7fc628048a30 shop/ service0\n0x55f1 shop/api/ service1\n\n")).toEqual(
+    new Map([
+      ["shop/", "service0"],
+      ["shop/api/", "service1"]
+    ])
+  )
+  const text = `1
+# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight
+3 service0 1 t1_8080 127.0.0.1 2 0 1 1 1 1 0 0 0
+3 service0 2 t2_8080 127.0.0.1 0 1 1 1 1 1 0 0 0
+`
+  expect(parseServers(text)).toEqual(
+    new Map([
+      [
+        backendName(0),
+        new Map([
+          ["t1_8080", true],
+          ["t2_8080", false]
+        ])
+      ]
+    ])
+  )
+})

@@ -1,0 +1,244 @@
+/** The HTTP entrance with the real haproxy: led by tables alone, and under a daemon whose tasks come and go under load. */
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs"
+import type { Server } from "node:http"
+import http from "node:http"
+import http2 from "node:http2"
+import net from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import process from "node:process"
+import { fileURLToPath } from "node:url"
+import { Effect } from "effect"
+import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
+import type { ServiceRow } from "#actors/network/table.ts"
+import { Load } from "#test/lab/load.ts"
+import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { type Echo, serveEcho } from "#test/support/echo-app.ts"
+import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { overlayTable } from "#test/support/overlay-table.ts"
+
+setDefaultTimeout(90_000)
+
+const port = 18_480
+const appPort = 18_481
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+const get = (path: string, headers: Record<string, string>, agent = new http.Agent()): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const request = http.get({ host: "127.0.0.1", port, path, headers, agent }, (response) => {
+      let text = ""
+      response.on("data", (part) => {
+        text += String(part)
+      })
+      response.on("end", () => {
+        agent.destroy()
+        resolve({ status: response.statusCode ?? 0, text })
+      })
+    })
+    request.on("error", reject)
+  })
+interface Answer {
+  readonly status: number
+  readonly text: string
+}
+const echo = async (path: string, headers: Record<string, string> = { host: "app" }): Promise<Echo> =>
+  JSON.parse((await get(path, headers)).text)
+
+const row = (
+  serviceId: string,
+  path: string,
+  addresses: ReadonlyArray<string>,
+  protocol: "http1" | "h2c" = "http1"
+): ServiceRow => ({
+  serviceId,
+  name: serviceId,
+  aliases: [],
+  vips: [],
+  ports: [],
+  http: { host: "app", path, port: appPort, protocol },
+  tasks: addresses.map((address) => ({
+    taskId: address.replaceAll(".", "x"),
+    nodeId: "n1",
+    name: address,
+    addresses: [address],
+    serving: true
+  }))
+})
+
+describe("by tables", () => {
+  const folder = mkdtempSync(join(tmpdir(), "troupe-entrance-"))
+  const options = { dataDir: folder, runDir: join(folder, "run"), ports: [port] }
+  const servers: Array<Server | http2.Http2Server> = []
+  const pid = (): number => JSON.parse(readFileSync(join(folder, "entrance/process.json"), "utf8")).pid
+  const serve = async (...services: ReadonlyArray<ServiceRow>): Promise<void> => {
+    const entrance = await Effect.runPromise(startEntrance(options))
+    expect(await Effect.runPromise(entrance.serve([overlayTable({ services })]))).toEqual([])
+  }
+  beforeAll(async () => {
+    for (const [address, name, protocol] of [
+      ["127.0.0.2", "web", "http1"],
+      ["127.0.0.3", "api", "http1"],
+      ["127.0.0.4", "grpc", "h2c"]
+    ] as const) {
+      const server = serveEcho(appPort, name, protocol, address)
+      servers.push(server)
+      await new Promise((resolve) => server.once("listening", resolve))
+    }
+  })
+  afterEach(async () => serve())
+  afterAll(async () => {
+    await Effect.runPromise(stopEntrance(options))
+    for (const server of servers) server.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test("host and longest path decide, by whole parts of the path; what is nobody's is 404", async () => {
+    await serve(row("web", "/", ["127.0.0.2"]), row("api", "/api/", ["127.0.0.3"]))
+    const names = await Promise.all(["/", "/apis", "/api", "/api?x=1", "/api/v1"].map((path) => echo(path)))
+    expect(names.map(({ name }) => name)).toEqual(["web", "web", "api", "api", "api"])
+    expect((await echo("/api", { host: "APP:80" })).name).toBe("api")
+    expect((await get("/", { host: "other" })).status).toBe(404)
+    await serve(row("api", "/api/", ["127.0.0.3"]))
+    expect((await get("/", { host: "app" })).status).toBe(404)
+  })
+
+  test("tasks hear who asked, and by what; not what the client says of that", async () => {
+    await serve(row("web", "/", ["127.0.0.2"]))
+    const { headers } = await echo("/", {
+      host: "app:1234",
+      "x-forwarded-for": "1.2.3.4",
+      "x-forwarded-proto": "https"
+    })
+    expect(headers).toMatchObject({
+      "x-forwarded-for": expect.stringMatching(/^(::ffff:)?127\.0\.0\.1$/),
+      "x-forwarded-proto": "http",
+      "x-forwarded-host": "app:1234"
+    })
+  })
+
+  test("a WebSocket goes through, both ways", async () => {
+    await serve(row("web", "/", ["127.0.0.2"]))
+    const socket = net.connect(port, "127.0.0.1")
+    let text = ""
+    socket.on("data", (part) => {
+      text += String(part)
+    })
+    socket.write(
+      "GET /ws HTTP/1.1\r\nHost: app\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    await eventually(() => text.startsWith("HTTP/1.1 101") && text.includes("\r\n\r\n"), "it is upgraded")
+    socket.write("hello")
+    await eventually(() => text.endsWith("hello"), "it is echoed")
+    socket.destroy()
+  })
+
+  test("HTTP/2 is taken without TLS, and spoken to tasks whose service says so", async () => {
+    await serve(row("web", "/", ["127.0.0.2"]), row("grpc", "/grpc/", ["127.0.0.4"], "h2c"))
+    const session = http2.connect(`http://127.0.0.1:${port}`)
+    const ask = (path: string): Promise<Echo> =>
+      new Promise((resolve, reject) => {
+        const stream = session.request({ ":path": path, ":authority": "app" })
+        let text = ""
+        stream.on("data", (part) => {
+          text += String(part)
+        })
+        stream.on("end", () => resolve(JSON.parse(text)))
+        stream.on("error", reject)
+      })
+    const both = await Promise.all([ask("/grpc/Say"), ask("/")])
+    session.destroy()
+    expect(both.map(({ name, version }) => `${name} ${version}`)).toEqual(["grpc 2.0", "web 1.1"])
+  })
+
+  test("where nobody listens, another task is asked, also for what must not be sent twice", async () => {
+    await serve(row("web", "/", ["127.0.0.2", "127.0.0.9"]))
+    const load = new Load([{ host: "127.0.0.1", port }], 400, 5_000, 4)
+    await eventually(() => load.answered > 100, "the load flows")
+    expect((await load.end()).failures).toEqual([])
+  })
+
+  test("a task that leaves gets no new request, and finishes those that it has", async () => {
+    await serve(row("web", "/", ["127.0.0.2"]))
+    const socket = net.connect(port, "127.0.0.1")
+    let text = ""
+    socket.on("data", (part) => {
+      text += String(part)
+    })
+    socket.write("POST /slow HTTP/1.1\r\nHost: app\r\nContent-Length: 4\r\n\r\nwo")
+    await eventually(() => servers[0]?.listenerCount("connection") !== 0, "it is under way")
+    await serve(row("web", "/", ["127.0.0.3"]))
+    expect((await echo("/")).name).toBe("api")
+    socket.write("rk")
+    await eventually(() => text.includes('"path":"/slow"'), "it is answered")
+    expect(text).toContain('"name":"web"')
+    socket.destroy()
+  })
+
+  test("the next daemon goes on with the haproxy that runs, and starts one where it was killed", async () => {
+    await serve(row("web", "/", ["127.0.0.2"]))
+    const first = pid()
+    await serve(row("web", "/", ["127.0.0.2"]))
+    expect(pid()).toBe(first)
+    process.kill(first, "SIGKILL")
+    await eventually(
+      () =>
+        get("/", { host: "app" }).then(
+          () => false,
+          () => true
+        ),
+      "it is gone"
+    )
+    await serve(row("web", "/", ["127.0.0.2"]))
+    expect(pid()).not.toBe(first)
+    expect((await echo("/")).name).toBe("web")
+  })
+
+  test("a port that another holds, and nothing else, keeps a node from starting", async () => {
+    const holder = net.createServer().listen(appPort, "0.0.0.0")
+    await new Promise((resolve) => holder.once("listening", resolve))
+    const other = { dataDir: join(folder, "other"), runDir: join(folder, "o"), ports: [appPort] }
+    const result = await Effect.runPromise(Effect.result(startEntrance(other)))
+    holder.close()
+    expect(result).toMatchObject({ failure: { message: expect.stringContaining("cannot bind socket") } })
+  })
+})
+
+describe("under a daemon", () => {
+  let cluster: Cluster
+  beforeAll(async () => {
+    await ensureTestImage()
+    cluster = await startCluster({ args: ["--http-entrance", `${port}`] })
+  })
+  afterAll(() => cluster.cleanUp())
+
+  test("an update and a killed daemon lose no request, and a route belongs to one service", async () => {
+    const app = ["chroot", "/machine", realpathSync(process.execPath), join(root, "test/support/echo-app.ts")]
+    const labels = ["--label", "troupe.http.host=app", "--label", `troupe.http.port=${appPort}`]
+    await cluster.must(
+      ...["service", "create", "--name", "web", "--replicas", "2", ...labels],
+      ...["--mount", "type=bind,source=/,target=/machine,readonly"],
+      ...["--health-cmd", `wget -qO- http://127.0.0.1:${appPort}/`, "--health-interval", "200ms"],
+      ...["--update-order", "start-first", "--update-monitor", "200ms"],
+      ...[testImage, ...app, `${appPort}`, "web"]
+    )
+    await eventually(async () => (await get("/", { host: "app" })).status === 200, "it answers")
+    const load = new Load([{ host: "127.0.0.1", port }], 100)
+    await eventually(() => load.answered > 50, "the load flows")
+    await cluster.must("service", "update", "--force", "web")
+    await cluster.kill9()
+    const before = load.answered
+    await eventually(() => load.answered > before + 50, "the load flows on without a daemon")
+    await cluster.restart()
+    await cluster.must("service", "scale", "web=1")
+    const { failures } = await load.end()
+    expect(failures).toEqual([])
+
+    const taken = await cluster.docker("service", "create", "--name", "other", ...labels, testImage, "true")
+    expect(taken.stderr).toContain(
+      `labels troupe.http.host "app", troupe.http.path "/": expected what no other service has, but service 'web' (`
+    )
+    await cluster.must("service", "rm", "web")
+    await eventually(async () => (await get("/", { host: "app" })).status === 404, "its route is gone")
+  })
+})
