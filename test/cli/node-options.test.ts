@@ -36,6 +36,11 @@ test("an IPv6 loopback address is written with brackets", () => {
 
 describe("a bad value is an error that names the flag, the value and what is expected", () => {
   test.each([
+    [
+      "httpEntrance",
+      "80,http",
+      "--http-entrance '80,http': expected ports from 1 to 65535, separated by commas, such as 80"
+    ],
     ["http", "4500", "--http '4500': expected host:port, such as 127.0.0.1:4500"],
     ["http", "127.0.0.1:65536", "--http '127.0.0.1:65536': expected host:port, such as 127.0.0.1:4500"],
     [

@@ -4,6 +4,7 @@
  *
  *     bun echo-app.ts PORT NAME [h2c]
  */
+import { createHash } from "node:crypto"
 import http from "node:http"
 import http2 from "node:http2"
 import process from "node:process"
@@ -15,12 +16,13 @@ export interface Echo {
   readonly headers: Readonly<Record<string, string>>
 }
 
+let isLeaving = false
+let connections = 0
+const endWhenIdle = (): void => {
+  if (isLeaving && connections === 0) process.exit(0)
+}
+
 export function serveEcho(port: number, name: string, protocol: string, host?: string) {
-  let isLeaving = false
-  let connections = 0
-  const endWhenIdle = (): void => {
-    if (isLeaving && connections === 0) process.exit(0)
-  }
   const answer = (
     request: http.IncomingMessage | http2.Http2ServerRequest,
     response: http.ServerResponse | http2.Http2ServerResponse
@@ -33,8 +35,13 @@ export function serveEcho(port: number, name: string, protocol: string, host?: s
     })
   }
   const server = protocol === "h2c" ? http2.createServer(answer) : http.createServer(answer)
-  server.on("upgrade", (_request, socket) => {
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+  server.on("upgrade", (request, socket) => {
+    // RFC 6455 §1.3
+    const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`
+    const accept = createHash("sha1").update(key).digest("base64")
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`
+    )
     socket.pipe(socket)
   })
   server.on("connection", (socket) => {
@@ -44,14 +51,14 @@ export function serveEcho(port: number, name: string, protocol: string, host?: s
       endWhenIdle()
     })
   })
-  process.on("SIGTERM", () => {
-    isLeaving = true
-    endWhenIdle()
-  })
   return server.listen(port, host)
 }
 
 if (import.meta.main) {
   const [port, name = "", protocol = "http1"] = process.argv.slice(2)
   serveEcho(Number(port), name, protocol)
+  process.on("SIGTERM", () => {
+    isLeaving = true
+    endWhenIdle()
+  })
 }

@@ -29,7 +29,8 @@ export function configOf(
   const backends = Array.from({ length: backendCount }, (_, at) => backendName(at))
   return `global
   stats socket "${socket}" mode 600 level admin
-${user === undefined ? "" : `  user ${user}\n`}  maxconn 20000
+${user === undefined ? "" : `  user ${user}\n`}  # Of containers' usual limit, a thousand million, it would make a table.
+  fd-hard-limit 50000
 defaults
   mode http
   balance leastconn

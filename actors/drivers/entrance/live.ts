@@ -133,7 +133,12 @@ async function launch(places: Places): Promise<string | undefined> {
       : error.message
   })
   child.once("exit", (code, signal) => {
-    ended ??= `haproxy ended with ${code ?? signal}: ${(readIfThere(places.log) ?? "").trim().split("\n").slice(-3).join(" ")}`
+    ended ??= `haproxy ended with ${code ?? signal}: ${(readIfThere(places.log) ?? "")
+      .trim()
+      .split("\n")
+      .filter((line) => !line.startsWith("[NOTICE]"))
+      .slice(-3)
+      .join(" ")}`
   })
   for (let waited = 0; waited < startWithinMs; waited += lookEveryMs) {
     await new Promise((resolve) => setTimeout(resolve, lookEveryMs))

@@ -4,7 +4,7 @@ import { labelPrefix, type Metric } from "#actors/autoscaler/policy.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
-/** Counted by an HTTP entrance, which is still to come. */
+/** To be counted by the HTTP entrance, which does not yet. */
 const ofRequests: ReadonlyArray<Metric> = ["rps", "inflight", "p95"]
 const measured = ["cpu", "memory", "connections", "nats:<subject>", "schedule"]
 
@@ -17,6 +17,6 @@ export function checkAutoscale(spec: ServiceSpec): Refusal | undefined {
   const known = measured.map((name) => `${labelPrefix}${name}`).join(", ")
   return refuse(
     "notImplemented",
-    `label ${labelPrefix}${unmeasured.name}: nothing measures it in this version, which has no HTTP entrance that counts requests; expected one of ${known}`
+    `label ${labelPrefix}${unmeasured.name}: nothing measures it in this version, whose HTTP entrance does not count requests; expected one of ${known}`
   )
 }

@@ -132,6 +132,20 @@ test("a label that says where ports are open is checked, and waits until all man
   )
 })
 
+test("labels of the HTTP entrance are checked, and wait until all managers know them", async () => {
+  const body = (labels: Readonly<Record<string, string>>) => serviceBody("web", { Labels: labels })
+  const gateway = await TestGateway.start({}, fakeEngine(), {}, featureLevel)
+  const refused = await gateway.post("/services/create", body({ "troupe.http.host": "my shop" }))
+  expect([refused.status, refused.body.message]).toEqual([
+    400,
+    expect.stringContaining('label troupe.http.host "my shop": expected a host name')
+  ])
+  expect((await gateway.post("/services/create", body({ "troupe.http.host": "shop" }))).status).toBe(201)
+  const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["http routes"] - 1)
+  const early = await before.post("/services/create", body({ "troupe.http.host": "shop" }))
+  expect(early.body.message).toContain("troupe.http.path: expected managers of this release only")
+})
+
 test("CT-07: an ingress port belongs to one service, on creation and on update", async () => {
   const gateway = await TestGateway.start()
   const port = (mode: string, Protocol = "tcp") => ({

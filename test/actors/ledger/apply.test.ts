@@ -201,6 +201,26 @@ test("services share an ingress port where their labels say different addresses,
   expect([at(before, "a", "192.168.1.5"), at(before, "b", "192.168.1.6")]).toEqual(["Applied", "Refused"])
 })
 
+test("a host and path of the HTTP entrance are one service's, once every manager knows that", () => {
+  const level = levelOf["http routes"]
+  const at = (book: Book, id: string, path: string, host = "shop") => {
+    const Labels = { "troupe.http.host": host, "troupe.http.path": path }
+    return book.write({
+      type: "service.create",
+      v: 1,
+      service: { ID: id, SpecVersion: 1, Spec: { Name: id, Labels } }
+    })
+  }
+  const book = new Book().cluster({ FeatureLevel: level })
+  expect(at(book, "a", "/api")._tag).toBe("Applied")
+  expect(refusalOf(at(book, "b", "/api/", "SHOP")).message).toContain(
+    `labels troupe.http.host "shop", troupe.http.path "/api/": expected what no other service has, but service 'a' (a) has them`
+  )
+  expect([at(book, "c", "/")._tag, at(book, "d", "/api", "other")._tag]).toEqual(["Applied", "Applied"])
+  const before = new Book().cluster({ FeatureLevel: level - 1 })
+  expect([at(before, "a", "/api")._tag, at(before, "b", "/api")._tag]).toEqual(["Applied", "Applied"])
+})
+
 test("secrets, configs and networks that a service uses cannot be removed", () => {
   const book = new Book().cluster().network("abcdefghijklmnopqrstuvwxy", "net")
   book.must({ type: "secret.create", v: 1, secret: { ID: "s", Spec: { Name: "key", Data: "eA==" } } })
