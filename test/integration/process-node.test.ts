@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
+import { connect, nkeyAuthenticator } from "nats"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
@@ -172,4 +173,32 @@ describe("a daemon that is killed", () => {
     await eventually(() => !folders.some((folder) => existsSync(folder)), "and their folders are gone")
     expect(await cluster.crashes()).toEqual([])
   })
+})
+
+test("another system reads the history over NATS, and goes on after the last change that it knows", async () => {
+  const told = await cluster.troupe("nats-creds", "create", "historian", "--read-only")
+  const seed = /S[A-Z0-9]{57}/.exec(told)?.[0] ?? ""
+  const { nats } = JSON.parse(readFileSync(join(cluster.dataDir, "running.json"), "utf8")) as { nats: string }
+  const connection = await connect({
+    servers: nats,
+    authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+    inboxPrefix: "_INBOX.client-historian"
+  })
+  try {
+    const list = async (asked: object) =>
+      (
+        await connection.request("troupe.api.v1.history.list", JSON.stringify(asked), { timeout: 10_000 })
+      ).json<{
+        readonly Changes: ReadonlyArray<{ readonly Name: string; readonly Why: string }>
+        readonly Newest: string
+      }>()
+    const { Newest: after } = await list({ kind: "config" })
+    const made = await cluster.api("POST", "/configs/create", { Name: "noted", Data: "YQ==" })
+    expect(made.status).toBe(201)
+    const { Changes: changes } = await list({ kind: "config", after })
+    expect(changes).toMatchObject([{ Name: "noted", Why: "POST /configs/create" }])
+    expect((await list({ Object: "noted" })).Changes).toEqual([...changes])
+  } finally {
+    await connection.close()
+  }
 })
