@@ -1,9 +1,10 @@
 /** Every flag of the installed docker CLI has a case, and an eighth of the cases is run: another one every hour. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { readFile } from "node:fs/promises"
 import type { Target } from "#test/conformance/case.ts"
 import { cases, commandsOf } from "#test/conformance/cases.ts"
 import { parseCommands, parseHelp } from "#test/conformance/help.ts"
-import { runnable, uncovered } from "#test/conformance/results.ts"
+import { resultsOf, runnable, uncovered } from "#test/conformance/results.ts"
 import { partOf, sweep } from "#test/conformance/sweep.ts"
 import { openTarget } from "#test/conformance/target.ts"
 import { clis } from "#test/support/docker-cli.ts"
@@ -43,6 +44,17 @@ test.each([...clis])("docker $version has no command and no flag without a case"
   expect(commands.length).toBeGreaterThan(40)
   expect({ version, missing: uncovered(commands, cases) }).toEqual({ version, missing: [] })
 })
+
+const results = await readFile(new URL("RESULTS.md", import.meta.url), "utf8")
+
+test.each(clis.filter(({ version }) => results.includes(`docker ${version} `)))(
+  "RESULTS.md is what the cases and the help of docker $version say",
+  ({ path, version }) => {
+    // What comes after was seen beside Docker's own Swarm.
+    const [tables] = results.split("\n## Beside ")
+    expect(tables).toBe(resultsOf(commandsOf(path), cases, version))
+  }
+)
 
 test("no more than ten flags are unsupported", () => {
   const unsupported = cases.filter(({ status }) => status === "unsupported").flatMap(({ flags }) => flags)

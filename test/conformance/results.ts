@@ -63,7 +63,7 @@ export function resultsOf(
     if (bare.length > 0) rows.unshift(["(none)", "supported", bare.map(({ says }) => says).join("; ")])
     return `## docker ${name}\n\n${table([["flag", "status", "what its case sees"], ...rows])}\n`
   })
-  const opening = `# Every flag, and what it does\n\nMade by \`npm run conformance -- --write\` from the help of docker ${version} and the cases beside this file, all of which passed.\n`
+  const opening = `# Every flag, and what it does\n\nMade from the help of docker ${version} and the cases beside this file, as a test checks; \`npm run conformance\` runs them all.\n`
   return `${opening}\n${tables.join("\n")}${differences === undefined ? "" : `\n${besideSwarm(differences)}`}`
 }
 
