@@ -71,7 +71,9 @@ export class Load {
       } catch (error) {
         const atMs = Math.round(performance.now() - this.#began)
         const how = keeps ? "kept" : "new"
-        this.#failures.push(`${target.host}, ${how}, after ${atMs} ms: ${(error as Error).message}`)
+        this.#failures.push(
+          `${target.host}:${target.port}, ${how}, after ${atMs} ms: ${(error as Error).message}`
+        )
         line?.close()
         line = undefined
       }

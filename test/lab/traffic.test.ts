@@ -1,12 +1,18 @@
-/** A published service under load through every machine, while its tasks come and go: no request is lost. */
+/**
+ * A service under load through every machine, by its published port and by the HTTP entrance, while its tasks come and go:
+ * no request is lost.
+ */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { realpathSync } from "node:fs"
 import { join } from "node:path"
+import process from "node:process"
 import { Load } from "#test/lab/load.ts"
 import { ownLab } from "#test/lab/own-lab.ts"
 
 setDefaultTimeout(120_000)
 
+const entrance = 8081
+process.env.TROUPE_HTTP_ENTRANCE = `${entrance}`
 const { machines, machine, door, open, close } = await ownLab("tt", "10.82.0")
 const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
 const { root } = await import("#test/lab/engine.ts")
@@ -29,6 +35,8 @@ const specFor = (replicas: number, order: "start-first" | "stop-first") => {
   const spec = specOf("app", replicas)
   return {
     ...spec,
+    // As the requests of the load have it.
+    Labels: { "troupe.http.host": "app", "troupe.http.port": `${port}` },
     TaskTemplate: {
       ...spec.TaskTemplate,
       ForceUpdate: 0,
@@ -58,10 +66,14 @@ const scale = (replicas: number): Promise<void> =>
 const run = (count: number): Promise<number> =>
   elapsed(`${count} run`, async () => (await running(door(), "app")).length === count, 50, 90_000)
 
-/** What came of the load through every machine while `happens`. */
-async function under(happens: () => Promise<unknown>, withinMs?: number): Promise<ReturnType<Load["end"]>> {
-  const targets = machines().map(({ address }) => ({ host: address, port }))
-  const load = new Load(targets, perSecond, withinMs)
+/** What came of the load through every machine, shared by its `doors`, while `happens`. */
+async function under(
+  happens: () => Promise<unknown>,
+  withinMs?: number,
+  doors = [port, entrance]
+): Promise<ReturnType<Load["end"]>> {
+  const targets = machines().flatMap(({ address }) => doors.map((door) => ({ host: address, port: door })))
+  const load = new Load(targets, perSecond / doors.length, withinMs)
   await elapsed("the load flows", async () => load.answered > perSecond, 20, 20_000)
   await happens()
   const before = load.answered
@@ -92,7 +104,7 @@ test("an update of one replica, the new one started first, loses no request", as
 test("an update of one replica, the old one stopped first, holds connections meanwhile and loses no request", async () => {
   await change((spec) => ({ ...spec, UpdateConfig: { ...spec.UpdateConfig, Order: "stop-first" } }))
   // As long as connections are held; a machine that does nothing else needs 2 or 3 s.
-  const { failures } = await under(update, 10_000)
+  const { failures } = await under(update, 10_000, [port])
   expect(failures).toEqual([])
   await change((spec) => ({ ...spec, UpdateConfig: { ...spec.UpdateConfig, Order: "start-first" } }))
 })
