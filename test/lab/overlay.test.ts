@@ -305,15 +305,16 @@ test("what is deleted by hand is there again within five seconds", async () => {
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
   on(machine(1), "sh", "-c", `for d in ${devices(machine(1)).join(" ")}; do bridge fdb flush dev $d; done`)
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
+  // On the first machine what it was told when it woke may have mended all, which counts as no repair.
   const said = on(
-    machine(0),
+    machine(1),
     ...[
       process.execPath,
       join(root, "cli/main.ts"),
       "doctor",
       "network",
       "--data-dir",
-      dataOf(machine(0).name)
+      dataOf(machine(1).name)
     ]
   )
   expect(said).toMatch(/[1-9]\d* repair/)
