@@ -66,14 +66,25 @@ const scale = (replicas: number): Promise<void> =>
 const run = (count: number): Promise<number> =>
   elapsed(`${count} run`, async () => (await running(door(), "app")).length === count, 50, 90_000)
 
-/** What came of the load through every machine, shared by its `doors`, while `happens`. */
+interface Door {
+  readonly host: string
+  readonly port: number
+}
+const doors = (ports = [port, entrance]): ReadonlyArray<Door> =>
+  machines().flatMap(({ address }) => ports.map((each) => ({ host: address, port: each })))
+const leads = ({ host, port: at }: Door): Promise<boolean> =>
+  fetch(`http://${host}:${at}/`, { method: "POST", headers: { host: "app" } }).then(
+    ({ status }) => status === 200,
+    () => false
+  )
+
+/** What came of the load through every machine, shared by its `ports`, while `happens`. */
 async function under(
   happens: () => Promise<unknown>,
   withinMs?: number,
-  doors = [port, entrance]
+  ports = [port, entrance]
 ): Promise<ReturnType<Load["end"]>> {
-  const targets = machines().flatMap(({ address }) => doors.map((door) => ({ host: address, port: door })))
-  const load = new Load(targets, perSecond / doors.length, withinMs)
+  const load = new Load(doors(ports), perSecond / ports.length, withinMs)
   await elapsed("the load flows", async () => load.answered > perSecond, 20, 20_000)
   await happens()
   const before = load.answered
@@ -93,6 +104,12 @@ beforeAll(async () => {
   await open()
   await call(door(), "POST", "/services/create", specFor(1, "start-first"))
   await run(1)
+  await elapsed(
+    "every door leads to it",
+    async () => (await Promise.all(doors().map(leads))).every(Boolean),
+    50,
+    20_000
+  )
 }, 240_000)
 afterAll(close, 60_000)
 
