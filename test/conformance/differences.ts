@@ -6,6 +6,7 @@ const reasons: ReadonlyArray<readonly [RegExp, string]> = [
     /service update --endpoint-mode/,
     "Swarm's names go on leading to the virtual address that the service had before"
   ],
+  [/service update --max-concurrent/, "Swarm lets what the job had begun before go on beside the new tasks"],
   [
     /swarm init --data-path-addr/,
     "Swarm's `network inspect --verbose` does not name the address for tasks of this single node"
@@ -19,6 +20,7 @@ const reasons: ReadonlyArray<readonly [RegExp, string]> = [
     "Swarm refuses a driver that this manager does not have; with Troupe it may come later, and a task says what it lacks"
   ],
   [/network create --aux-address/, "Swarm drops the address without a word"],
+  [/network create --opt: encrypted/, "Swarm encrypts by IPsec, which takes less room than WireGuard"],
   [/network create --opt/, "Swarm takes the room for VXLAN off what was asked for"],
   [
     /swarm (init|update) --external-ca/,

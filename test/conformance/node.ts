@@ -75,7 +75,9 @@ const all: ReadonlyArray<Case> = [
     const said = await bench.docker("node", "inspect", "--pretty", "self")
     const { NCPU } = await bench.target.engine.info()
     expectThat(said.includes(`CPUs:\t\t\t${NCPU}`) || said.includes(`CPUs: ${NCPU}`), said)
-    return said.split("\n").map((line) => line.split(":")[0]?.trim())
+    // Of a certificate nothing is alike.
+    const named = said.split("\n").filter((line) => line.includes(":"))
+    return named.map((line) => line.split(":")[0]?.trim())
   }),
   ps("--filter", "only tasks of that name are listed", async (bench) => {
     await one(bench)

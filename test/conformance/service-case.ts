@@ -12,6 +12,8 @@ export interface Field {
   readonly says: string
   readonly read: (bench: Bench) => Promise<unknown>
   readonly wanted: unknown
+  /** What is to be seen before an update, where that takes a while to be so; otherwise anything else than `wanted`. */
+  readonly before?: unknown
   readonly status?: Status
   /** What else the service is created with. */
   readonly given?: ReadonlyArray<string>
@@ -68,6 +70,7 @@ export const updated = (field: Field): Case => ({
     await field.prepare?.(bench)
     await create(bench, field.given, field.command)
     await runs(bench)
+    if (field.before !== undefined) await shows(bench, field.read, field.before)
     if (isDeepStrictEqual(await field.read(bench).catch(() => undefined), field.wanted)) {
       throw new Error(`Seen before the update: ${JSON.stringify(field.wanted)}`)
     }

@@ -189,6 +189,7 @@ export const fields: ReadonlyArray<Field> = [
     args: ["--max-concurrent", "2"],
     says: "two containers of a job of four run on the Engine",
     read: running,
+    before: 4,
     wanted: 2
   },
   {
