@@ -52,7 +52,7 @@ export interface ListenerOptions {
 /** Asked before anything else becomes of a request. */
 export interface Admission {
   readonly judge: (request: IncomingMessage, path: string, isUpgrade: boolean) => Admitted
-  /** Told of every request that was turned away, and of every change once it was answered. */
+  /** Told of every request that was turned away, and of every change once it was answered, and of every upgrade that goes to the Engine. */
   readonly note?: (request: IncomingMessage, path: string, admitted: Admitted, status: number) => void
 }
 
@@ -190,7 +190,8 @@ export function makeListener(
       ) {
         self.tunnel(request, socket, head, { drop: withoutUpgrade })
       } else {
-        if (isChange(request)) admission.note?.(request, path, admitted, 101)
+        // A shell is asked for by GET as well.
+        admission.note?.(request, path, admitted, 101)
         options.proxy.tunnel(request, socket, head, dropping)
       }
     }

@@ -282,3 +282,32 @@ test("the Engine sees nothing of who came in at our door", async () => {
   expect(JSON.stringify(seen)).not.toContain("secret")
   expect(seen[0]?.authorization).toBeUndefined()
 })
+
+test("an upgrade is noted by whatever method it is asked for, and by whom", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socket = join(dataDir, "engine.sock")
+  const engine = http.createServer()
+  engine.on("upgrade", (_request, raw) => raw.end("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+  await new Promise<void>((resolve) => engine.listen(socket, () => resolve()))
+  cleanups.push(async () => engine.close())
+  const noted: Array<object> = []
+  const doors = await open({
+    dataDir,
+    http: "127.0.0.1:0",
+    engine: { _tag: "Unix", path: socket },
+    audit: { note: ({ who, method, path, status }) => void noted.push({ who, method, path, status }) }
+  })
+  const client = net.connect(Number(new URL(doors.url ?? "").port), "127.0.0.1")
+  cleanups.push(async () => client.destroy())
+  client.write(
+    `GET /containers/abc/attach/ws?stdin=1 HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer ${doors.token}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
+  )
+  let heard = ""
+  client.on("data", (part) => {
+    heard += String(part)
+  })
+  await eventually(() => heard.startsWith("HTTP/1.1 101"), "the Engine has answered")
+  expect(noted).toEqual([
+    { who: "http-token", method: "GET", path: "/containers/abc/attach/ws", status: 101 }
+  ])
+})
