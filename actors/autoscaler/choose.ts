@@ -19,6 +19,8 @@ export interface Inputs {
   readonly running: number
   /** By target, what is measured now; absent where nothing is known. */
   readonly figures: ReadonlyMap<string, number>
+  /** Requests are under way, or somebody waits for a first task: one is wanted at least. */
+  readonly callers: boolean
   /** An update or a rollback is under way, or stands paused. */
   readonly rollout: boolean
   /** The most tasks that the nodes can hold, those included that are there. Asked only before going up. */
@@ -61,7 +63,7 @@ export function choose(policy: Policy, memory: Memory, inputs: Inputs): Decision
   const { now, replicas } = inputs
   const votes = policy.targets.map((target) => vote(policy, memory, target, inputs))
   const scheduled = schedule(policy, memory, now)
-  const { wanted, by } = largest(policy, votes, scheduled, replicas)
+  const { wanted, by } = largest(policy, votes, scheduled, inputs)
   if (votes.some(({ panics }) => panics)) memory.panicUntil = now + policy.windowMs
   remember(policy, memory, now, wanted)
   const { to, why } = settle(policy, memory, inputs, wanted, by)
@@ -131,13 +133,17 @@ function largest(
   policy: Policy,
   votes: ReadonlyArray<Vote>,
   scheduled: number | undefined,
-  replicas: number
+  { replicas, callers }: Inputs
 ): { readonly wanted: number; readonly by: string } {
   let wanted = policy.min
   let by = "the least there may be"
   if (scheduled !== undefined && scheduled > wanted) {
     wanted = scheduled
     by = "the schedule"
+  }
+  if (callers && wanted === 0) {
+    wanted = 1
+    by = "somebody asks"
   }
   for (const one of votes) {
     if (one.wants !== undefined && one.wants > wanted) {
@@ -169,7 +175,7 @@ function remember(policy: Policy, memory: Memory, now: number, replicas: number)
 function settle(
   policy: Policy,
   memory: Memory,
-  { now, replicas, rollout, room }: Inputs,
+  { now, replicas, callers, rollout, room }: Inputs,
   wanted: number,
   by: string
 ): { readonly to: number; readonly why: string } {
@@ -177,7 +183,9 @@ function settle(
   if (replicas === 0 && policy.min > 0) return hold("scaled to 0 by hand: scale it to 1 to go on")
   const { bounded, bound } = within(policy, wanted)
   const because = bound === "" ? by : `${by}; ${bound}`
-  if (rollout) return hold(bounded === replicas ? because : `${because}; waits for the update to end`)
+  // An update of no task ends when there is one.
+  if (rollout && !(callers && replicas === 0))
+    return hold(bounded === replicas ? because : `${because}; waits for the update to end`)
   if (bounded > replicas) {
     const most = Math.max(replicas, room())
     if (bounded <= most) return { to: bounded, why: because }

@@ -12,11 +12,14 @@ import type {
   AutoscalerMessage,
   AutoscalerProps,
   Explained,
+  RequestsOfNode,
   Usage
 } from "#actors/autoscaler/protocol.ts"
 import { room } from "#actors/autoscaler/room.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/ledger/writer.ts"
+import { latencyBounds } from "#actors/meter/figures.ts"
+import { quantileOf } from "#actors/meter/requests.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { replicasOf } from "#actors/model/service-facts.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
@@ -35,6 +38,10 @@ export interface AutoscalerState {
   readonly memory: Memory
   /** By task, what its node said last, and when. */
   readonly used: Map<string, Usage & { readonly at: number }>
+  /** By node, what its HTTP entrance was asked, and when that was heard. */
+  readonly requests: Map<string, RequestsOfNode & { readonly at: number }>
+  /** When it was heard last that somebody waits for the first task. */
+  readonly waitedAt?: number
   /** By subject of NATS, what was said there last, and when it was heard. */
   readonly published: Map<string, { readonly value: number; readonly at: number }>
   readonly last?: Decision
@@ -60,6 +67,7 @@ export function start({ ledger }: AutoscalerProps, { self, now }: Moment): Autos
       writing: idle,
       memory: blank(now),
       used: new Map(),
+      requests: new Map(),
       published: new Map(),
       changes: []
     },
@@ -72,6 +80,14 @@ export function decide(state: AutoscalerState, message: AutoscalerMessage, momen
     case "Used":
       for (const task of message.tasks) state.used.set(task.id, { ...task, at: moment.now })
       return stay(state)
+    case "Requests":
+      state.requests.set(message.node, { ...message, at: moment.now })
+      return stay(state)
+    case "Waiting": {
+      const waited = { ...state, waitedAt: moment.now }
+      const isNews = (state.waitedAt ?? Number.NEGATIVE_INFINITY) < moment.now - staleMs
+      return isNews ? decideNow(waited, moment) : stay(waited)
+    }
     case "Published":
       state.published.set(message.subject, { value: message.value, at: moment.now })
       return stay(state)
@@ -92,11 +108,13 @@ function decideNow(before: AutoscalerState, { now }: Moment): AutoscalerStep {
   if (policy === undefined) return state.problem === undefined ? end(state) : stay(state, next)
   if (!mayWrite(state.writing)) return stay(state, next)
   const { running, figures } = measure(state, policy, now)
+  const isAwaited = (state.waitedAt ?? Number.NEGATIVE_INFINITY) >= now - staleMs
   const decision = choose(policy, state.memory, {
     now,
     replicas: replicasOf(service.Spec),
     running,
     figures,
+    callers: isAwaited || (figures.get("inflight") ?? 0) > 0,
     rollout: isRollingOut(service),
     room: () => room(state.ledger, service)
   })
@@ -119,7 +137,7 @@ const isRollingOut = ({ UpdateStatus: status }: Service): boolean =>
   status !== undefined && ["updating", "paused", "rollback_started", "rollback_paused"].includes(status.State)
 
 function measure(
-  { ledger, id, used, published }: AutoscalerState,
+  { ledger, id, used, published, requests }: AutoscalerState,
   { targets }: Policy,
   now: number
 ): { readonly running: number; readonly figures: ReadonlyMap<string, number> } {
@@ -138,11 +156,26 @@ function measure(
     connections += usage.connections ?? Number.NaN
   }
   for (const taskId of used.keys()) if (!present.has(taskId)) used.delete(taskId)
-  const isKnown = known > 0 && running - known <= mostMissing(running)
+  // None use nothing.
+  const isKnown = running === 0 || (known > 0 && running - known <= mostMissing(running))
   const figures = new Map<string, number>()
   if (isKnown) {
     figures.set("cpu", cpu).set("memory", memory)
     if (!Number.isNaN(connections)) figures.set("connections", connections)
+  }
+  for (const [node, { at }] of requests) if (at < now - staleMs) requests.delete(node)
+  if (requests.size > 0) {
+    const asked = [...requests.values()]
+    const took = [...latencyBounds, undefined].map((_, at) => sumOf(asked, (one) => one.took[at] ?? 0))
+    figures.set(
+      "rps",
+      sumOf(asked, ({ rps }) => rps)
+    )
+    figures.set(
+      "inflight",
+      sumOf(asked, ({ inflight }) => inflight)
+    )
+    figures.set("p95", quantileOf(took, 0.95))
   }
   for (const { name, metric } of targets) {
     if (metric !== "nats") continue
@@ -151,6 +184,9 @@ function measure(
   }
   return { running, figures }
 }
+
+const sumOf = <Value>(values: ReadonlyArray<Value>, of: (value: Value) => number): number =>
+  values.reduce((sum, value) => sum + of(value), 0)
 
 function scale({ ID, Version, Spec }: Service, { from, to, why }: Decision): AutoscalerAction {
   return propose(`autoscaler: ${from} → ${to}, ${why}`, [

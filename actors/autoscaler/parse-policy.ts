@@ -1,8 +1,15 @@
 /** Reads `troupe.autoscale.*` off a service's labels, or says which label cannot be meant and what was expected. */
 import { parseSchedule } from "#actors/autoscaler/parse-schedule.ts"
-import { labelPrefix, type Metric, type Policy, type Target } from "#actors/autoscaler/policy.ts"
-import { modeOf } from "#actors/model/service-facts.ts"
-import type { ServiceSpec } from "#actors/model/spec.ts"
+import {
+  countsRequests,
+  labelPrefix,
+  type Metric,
+  type Policy,
+  type Target
+} from "#actors/autoscaler/policy.ts"
+import { httpRouteOf } from "#actors/model/http-route.ts"
+import { isIngress, modeOf, protocolOf } from "#actors/model/service-facts.ts"
+import type { PortConfig, ServiceSpec } from "#actors/model/spec.ts"
 
 export interface Problem {
   readonly problem: string
@@ -45,6 +52,9 @@ function readAll(spec: ServiceSpec, asked: ReadonlyMap<string, string>): Policy 
   const targets: Array<Target> = []
   for (const [name, value] of asked) {
     if (isSetting(name)) continue
+    if (isMetric(name) && countsRequests(name) && httpRouteOf(spec) === undefined) {
+      return about(name, value, "label troupe.http.host beside it: the HTTP entrance alone counts requests")
+    }
     const target = readTarget(spec, name, value)
     if ("problem" in target) return target
     targets.push(target)
@@ -61,7 +71,7 @@ function readAll(spec: ServiceSpec, asked: ReadonlyMap<string, string>): Policy 
       problem: `label ${labelPrefix}${[...asked.keys()][0]}: expected a target beside it, such as ${labelPrefix}cpu=70%`
     }
   }
-  const bounds = readBounds(asked, targets.some(({ metric }) => metric === "nats") || schedule.length > 0)
+  const bounds = readBounds(asked, schedule.length > 0 || targets.some((target) => canWake(spec, target)))
   if ("problem" in bounds) return bounds
   const late = schedule.find(({ replicas }) => replicas > bounds.max)
   if (late !== undefined) {
@@ -84,7 +94,7 @@ function readBounds(
     return about(
       "min",
       least,
-      `at least 1, unless a schedule or ${labelPrefix}nats:<subject> can begin the first task`
+      `at least 1, unless something can begin the first task: ${labelPrefix}rps or inflight, connections to a published TCP port, nats:<subject>, or a schedule`
     )
   }
   if (most === undefined)
@@ -94,6 +104,14 @@ function readBounds(
   if (max < min) return about("max", most, `at least ${labelPrefix}min, which is ${min}`)
   return { min, max }
 }
+
+/** What is measured also of a service without tasks, and is nothing where there is nothing to do. */
+function canWake(spec: ServiceSpec, { metric }: Target): boolean {
+  if (metric === "connections") return (spec.EndpointSpec?.Ports ?? []).some(isTcpIngress)
+  return metric === "nats" || metric === "rps" || metric === "inflight"
+}
+
+const isTcpIngress = (port: PortConfig): boolean => isIngress(port) && protocolOf(port) === "tcp"
 
 type Times = Pick<Policy, "tolerance" | "panicMs" | "windowMs" | "stabiliseMs">
 

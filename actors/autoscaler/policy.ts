@@ -15,11 +15,19 @@ export const asksForScaling = ({
   readonly Labels?: ServiceSpec["Labels"] | undefined
 }): boolean => labels !== undefined && Object.keys(labels).some((label) => label.startsWith(labelPrefix))
 
+/** Whether it may have no task at all, so that whoever asks begins the first. */
+export const wakes = ({ Labels }: { readonly Labels?: ServiceSpec["Labels"] | undefined }): boolean =>
+  Labels?.[`${labelPrefix}min`]?.trim() === "0"
+
 /**
  * What is measured. `level` is one figure of the whole service that more tasks bring down; all others add up over its
  * tasks, and a goal is one task's share.
  */
 export type Metric = "cpu" | "memory" | "connections" | "rps" | "inflight" | "p95" | "nats"
+
+/** Whether the HTTP entrance is who measures it. */
+export const countsRequests = (metric: Metric): boolean =>
+  metric === "rps" || metric === "inflight" || metric === "p95"
 
 export interface Target {
   /** As in the label, without the prefix: `cpu`, `nats:orders.waiting`. */

@@ -16,9 +16,22 @@ export interface Usage {
   readonly connections?: number
 }
 
+export interface RequestsOfNode {
+  readonly rps: number
+  readonly inflight: number
+  readonly took: ReadonlyArray<number>
+}
+
 export type AutoscalerMessage =
   /** Told by a node's actor, once a second: what that node's tasks of this service use. */
   | { readonly _tag: "Used"; readonly tasks: ReadonlyArray<Usage> }
+  /**
+   * Told by a node's actor, once a second: what that node's HTTP entrance was asked of this service. Requests a second,
+   * those under way or waiting, and answers a second in the buckets of `latencyBounds`.
+   */
+  | ({ readonly _tag: "Requests"; readonly node: string } & RequestsOfNode)
+  /** Told by a node's actor, at once and again: somebody waits for the service's first task. */
+  | { readonly _tag: "Waiting" }
   /** Told once a second while it is known: what another system said last under `subject`. */
   | { readonly _tag: "Published"; readonly subject: string; readonly value: number }
   /** Asked; answered by `Explained`. */

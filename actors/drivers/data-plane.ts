@@ -19,6 +19,8 @@ export interface DataPlaneService {
   readonly publish: (
     ports: ReadonlyArray<PublishedPort>
   ) => Effect.Effect<ReadonlyArray<PortProblem>, DataPlaneError>
+  /** The published TCP ports at which a connection waits for a task. */
+  readonly held: Effect.Effect<ReadonlySet<number>, DataPlaneError>
   /** Answers names from exactly these; the last ones survive a restart. Yields what keeps it from being asked. */
   readonly name: (zones: ReadonlyArray<Zone>) => Effect.Effect<ReadonlyArray<string>, DataPlaneError>
 }

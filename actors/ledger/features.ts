@@ -17,17 +17,19 @@
  *    12  virtual addresses of IPv6
  *    13  services that share a published port at different addresses of nodes
  *    14  services with routes of the HTTP entrance
+ *    15  services that follow their requests, or have no task until somebody asks
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 14
+export const featureLevel = 15
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
- * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; or what a node can be asked for.
+ * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; requests
+ * to scale by; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -43,7 +45,8 @@ export const levelOf = {
   "log copies": 11,
   "service.allot with IPv6": 12,
   "ports at addresses": 13,
-  "http routes": 14
+  "http routes": 14,
+  "requests counted": 15
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

@@ -24,6 +24,13 @@ const described: Readonly<Record<string, Described>> = {
   blockWrite: { name: "block_write_rate", help: "Bytes a second that went to disks." },
   pids: { name: "processes", help: "Processes and threads." },
   connections: { name: "connection_rate", help: "TCP connections a second that were taken." },
+  rps: { name: "request_rate", help: "Requests a second that came to HTTP entrances." },
+  inflight: { name: "requests_in_flight", help: "Requests under way, or waiting for a task." },
+  p95: {
+    name: "request_p95_milliseconds",
+    help: "Milliseconds within which 95 of 100 requests were answered."
+  },
+  errors: { name: "request_error_rate", help: "Answers of 5xx a second." },
   tasks: { name: "measured_tasks", help: "Tasks in these sums." },
   cores: { name: "cores", help: "Cores there are." },
   memoryTotal: { name: "memory_total_bytes", unit: "bytes", help: "Memory there is." },

@@ -1,7 +1,7 @@
 /** What is measured, of whom, and how a node says it: `troupe.metric.v1.<cluster>.node.<node id>`, once a second. */
 
-/** Of each task: cores, bytes, bytes a second, processes with threads, and new connections a second. */
-export const taskMetrics = [
+/** Of each task and node: cores, bytes, bytes a second, processes with threads, and new connections a second. */
+export const usageMetrics = [
   "cpu",
   "memory",
   "netRx",
@@ -11,9 +11,15 @@ export const taskMetrics = [
   "pids",
   "connections"
 ] as const
+/**
+ * What the HTTP entrances of all nodes see of a service and of each task: requests a second, those under way or waiting,
+ * the milliseconds within which 95 of 100 were answered, and answers of 5xx a second.
+ */
+export const requestMetrics = ["rps", "inflight", "p95", "errors"] as const
+export const taskMetrics = [...usageMetrics, ...requestMetrics] as const
 /** Of a service the sums over its tasks, and how many those are. */
 export const serviceMetrics = [...taskMetrics, "tasks"] as const
-export const nodeMetrics = [...taskMetrics, "cores", "memoryTotal", "load", "diskFree", "diskTotal"] as const
+export const nodeMetrics = [...usageMetrics, "cores", "memoryTotal", "load", "diskFree", "diskTotal"] as const
 
 export type Kind = "node" | "service" | "task"
 export const metricsOf = {
@@ -34,6 +40,29 @@ export interface NodeFigures {
   readonly columns: { readonly node: ReadonlyArray<string>; readonly task: ReadonlyArray<string> }
   readonly node: Row
   /** By task id. */
+  readonly tasks: Readonly<Record<string, Row>>
+  /** What the node's HTTP entrance sees; absent where it has none, or led no service's requests a second ago. */
+  readonly entrance?: EntranceFigures
+}
+
+/** Upper bounds, in milliseconds, of how long answers take; beyond the last one there is one more bucket. */
+export const latencyBounds = [
+  1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000,
+  10_000
+] as const
+
+/** Of requests: how many a second and how many at a time, answers a second by class, and by how long they took. */
+export const requestColumns = [
+  "rps",
+  "inflight",
+  ...["1xx", "2xx", "3xx", "4xx", "5xx"],
+  ...[...latencyBounds, "Inf"].map((bound) => `le${bound}`)
+] as const
+
+/** All services that it leads to are there; of their tasks, only those that had requests. */
+export interface EntranceFigures {
+  readonly columns: ReadonlyArray<string>
+  readonly services: Readonly<Record<string, Row>>
   readonly tasks: Readonly<Record<string, Row>>
 }
 

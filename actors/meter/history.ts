@@ -2,8 +2,18 @@
  * What was measured in the last quarter of an hour by seconds and in the last day by minutes, of nodes, services and
  * tasks, in this manager's memory alone. It changes in place; who tells it the time has a clock.
  */
-import { type Kind, metricsOf, nodeMetrics, serviceMetrics, taskMetrics } from "#actors/meter/figures.ts"
+import {
+  type Kind,
+  metricsOf,
+  nodeMetrics,
+  requestColumns,
+  requestMetrics,
+  serviceMetrics,
+  taskMetrics,
+  usageMetrics
+} from "#actors/meter/figures.ts"
 import type { ReadFigures } from "#actors/meter/parse-figures.ts"
+import { sumRequests } from "#actors/meter/requests.ts"
 import { Ring } from "#actors/meter/ring.ts"
 
 const secondMs = 1_000
@@ -79,6 +89,9 @@ class Series {
   }
 }
 
+type Entrance = NonNullable<ReadFigures["entrance"]>
+const noRequests: ReadonlyArray<number> = requestColumns.map(() => 0)
+
 export interface Asked {
   readonly kind: Kind
   readonly id: string
@@ -100,36 +113,60 @@ export class History {
     task: new Map()
   }
   readonly #whose = new Map<string, Whose>()
+  /** By node, what its HTTP entrance said last. */
+  readonly #entrances = new Map<string, { readonly at: number; readonly said: Entrance }>()
   #keptTasks = 0
 
   /** What a node said of its last second; `whose` knows that node's tasks, and nothing of any other's. */
   take(
     nodeId: string,
-    { node, tasks }: ReadFigures,
+    { node, tasks, entrance }: ReadFigures,
     now: number,
     whose: (taskId: string) => Whose | undefined
   ): void {
+    if (entrance !== undefined) this.#entrances.set(nodeId, { at: now, said: entrance })
     this.#of("node", nodeId, nodeMetrics.length, now).put(now, node)
     for (const [id, row] of tasks) {
       const from = whose(id)
       if (from === undefined) continue
       this.#whose.set(id, from)
-      this.#of("task", id, taskMetrics.length, now).put(now, row)
+      const requests = this.#requests(({ services, tasks }) =>
+        services.has(from.serviceId) ? (tasks.get(id) ?? noRequests) : undefined
+      )
+      this.#of("task", id, taskMetrics.length, now).put(now, [...row, ...requests])
     }
+  }
+
+  /** What all entrances that were heard of lately saw of something: one is asked nowhere, or not at all. */
+  #requests(of: (said: Entrance) => ReadonlyArray<number> | undefined): ReadonlyArray<number> {
+    return sumRequests([...this.#entrances.values()].flatMap(({ said }) => [of(said) ?? []]))
   }
 
   /** Once a second: each service's sums over the tasks that were heard of lately. */
   gather(now: number): void {
+    for (const [node, { at }] of this.#entrances) if (at < now - freshMs) this.#entrances.delete(node)
     const sums = new Map<string, Array<number>>()
     for (const [id, { latest }] of this.#series.task) {
       const from = this.#whose.get(id)
       if (from === undefined || latest.at < now - freshMs) continue
       const sum = sums.get(from.serviceId) ?? serviceMetrics.map(() => Number.NaN)
       sums.set(from.serviceId, sum)
-      taskMetrics.forEach((_, column) => void add(sum, column, latest.row[column] ?? Number.NaN))
+      usageMetrics.forEach((_, column) => void add(sum, column, latest.row[column] ?? Number.NaN))
       add(sum, taskMetrics.length, 1)
     }
+    for (const id of this.#entered()) {
+      if (!sums.has(id)) sums.set(id, [...taskMetrics.map(() => Number.NaN), 0])
+    }
+    for (const [id, sum] of sums) {
+      const requests = this.#requests(({ services }) => services.get(id))
+      requestMetrics.forEach((_, at) => void add(sum, usageMetrics.length + at, requests[at] ?? Number.NaN))
+    }
     for (const [id, sum] of sums) this.#of("service", id, serviceMetrics.length, now).put(now, sum)
+  }
+
+  /** Services that entrances lead to. */
+  #entered(): ReadonlySet<string> {
+    return new Set([...this.#entrances.values()].flatMap(({ said }) => [...said.services.keys()]))
   }
 
   /** Forgets what nobody has heard of for long. */

@@ -2,13 +2,18 @@
  * Reads what a node says of its last second. By hand, and not by a schema: managers read it from every node every
  * second, and a row of numbers is checked in passing.
  */
-import { nodeMetrics, taskMetrics } from "#actors/meter/figures.ts"
+import { nodeMetrics, requestColumns, usageMetrics } from "#actors/meter/figures.ts"
 
 export interface ReadFigures {
   /** In the order of `nodeMetrics`; NaN is what is not known. */
   readonly node: ReadonlyArray<number>
-  /** By task id, in the order of `taskMetrics`. */
+  /** By task id, in the order of `usageMetrics`. */
   readonly tasks: ReadonlyMap<string, ReadonlyArray<number>>
+  /** What its HTTP entrance saw, by service and by task, in the order of `requestColumns`. */
+  readonly entrance?: {
+    readonly services: ReadonlyMap<string, ReadonlyArray<number>>
+    readonly tasks: ReadonlyMap<string, ReadonlyArray<number>>
+  }
 }
 
 /** Nothing where it is not what a node says. Columns that we do not know are left out, those that miss are unknown. */
@@ -21,14 +26,31 @@ export function parseFigures(text: string): ReadFigures | undefined {
   }
   if (!isRecord(read) || !isRecord(read.columns) || !isRecord(read.tasks)) return undefined
   const ofNode = placesOf(read.columns.node, nodeMetrics)
-  const ofTask = placesOf(read.columns.task, taskMetrics)
+  const ofTask = placesOf(read.columns.task, usageMetrics)
   if (ofNode === undefined || ofTask === undefined || !Array.isArray(read.node)) return undefined
-  const tasks = new Map<string, ReadonlyArray<number>>()
-  for (const [id, row] of Object.entries(read.tasks)) {
+  const tasks = rowsOf(read.tasks, ofTask)
+  if (tasks === undefined) return undefined
+  const usage = { node: pick(read.node, ofNode), tasks }
+  const { entrance } = read
+  if (!isRecord(entrance)) return usage
+  const ofRequests = placesOf(entrance.columns, requestColumns)
+  if (ofRequests === undefined) return undefined
+  const [services, served] = [rowsOf(entrance.services, ofRequests), rowsOf(entrance.tasks, ofRequests)]
+  if (services === undefined || served === undefined) return undefined
+  return { ...usage, entrance: { services, tasks: served } }
+}
+
+function rowsOf(
+  value: unknown,
+  places: ReadonlyArray<number>
+): ReadonlyMap<string, ReadonlyArray<number>> | undefined {
+  if (!isRecord(value)) return undefined
+  const rows = new Map<string, ReadonlyArray<number>>()
+  for (const [id, row] of Object.entries(value)) {
     if (!Array.isArray(row)) return undefined
-    tasks.set(id, pick(row, ofTask))
+    rows.set(id, pick(row, places))
   }
-  return { node: pick(read.node, ofNode), tasks }
+  return rows
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

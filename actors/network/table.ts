@@ -68,6 +68,11 @@ export const ServiceRow = Schema.Struct({
   ports: list(ServedPort),
   /** Which requests at nodes' HTTP entrances are its tasks'; on the ingress network alone. */
   http: optional(HttpRoute),
+  /**
+   * What whoever asks while no task serves can wait for: a task, which is wanted; or one that the first caller begins.
+   * Absent where none will come. On the ingress network alone.
+   */
+  awaits: optional(Schema.Literals(["task", "caller"])),
   tasks: list(TaskRow)
 })
 export type ServiceRow = typeof ServiceRow.Type

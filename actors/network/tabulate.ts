@@ -1,11 +1,13 @@
 /** Overlays as nodes are told of them, worked out of the ledger; made by network and service, so that each is one row. */
 
+import { wakes } from "#actors/autoscaler/policy.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
 import { httpRouteOf } from "#actors/model/http-route.ts"
 import { isEncrypted } from "#actors/model/network-keys.ts"
 import type { Network, Node, Service, Task } from "#actors/model/objects.ts"
-import { isIngress, nameOfTask, protocolOf } from "#actors/model/service-facts.ts"
+import { isIngress, modeOf, nameOfTask, protocolOf, replicasOf } from "#actors/model/service-facts.ts"
+import type { ServiceSpec } from "#actors/model/spec.ts"
 import { isWanted } from "#actors/model/task-state.ts"
 import { gatewayOn } from "#actors/network/allot-gateways.ts"
 import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
@@ -79,10 +81,9 @@ export const vipNetworks = (service: Service | undefined): ReadonlyArray<string>
 
 export function rowHead(ledger: LedgerReader, serviceId: string, networkId: string): RowHead {
   const service = ledger.get("service", serviceId)
-  const http =
-    service !== undefined && ledger.get("network", networkId)?.Ingress === true
-      ? httpRouteOf(service.Spec)
-      : undefined
+  const entering = ledger.get("network", networkId)?.Ingress === true ? service?.Spec : undefined
+  const http = entering && httpRouteOf(entering)
+  const awaits = entering && awaitsOf(entering)
   return {
     serviceId,
     name: service?.Spec.Name ?? serviceId,
@@ -91,8 +92,15 @@ export function rowHead(ledger: LedgerReader, serviceId: string, networkId: stri
       .filter((vip) => vip.NetworkID === networkId && vip.Addr !== "")
       .map(({ Addr }) => withoutPrefix(Addr)),
     ports: service === undefined ? [] : portsOf(service),
-    ...(http && { http })
+    ...(http && { http }),
+    ...(awaits && { awaits })
   }
+}
+
+/** Tasks that are wanted will come; where none is, a caller may begin the first. */
+function awaitsOf(spec: ServiceSpec): RowHead["awaits"] {
+  if (modeOf(spec) === "global" || replicasOf(spec) > 0) return "task"
+  return wakes(spec) ? "caller" : undefined
 }
 
 /** The task's place on each of its networks, by network; none before it has a node, nor once it has ended. */

@@ -8,6 +8,7 @@
 import { joinAddress, peersOf, raftIdOf } from "#actors/authority/peers.ts"
 import type { Role } from "#actors/authority/protocol.ts"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
+import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import type { AutoscalerMessage, Usage } from "#actors/autoscaler/protocol.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
 import type { Command } from "#actors/ledger/commands.ts"
@@ -208,6 +209,18 @@ function passOn({ ledger, id }: NodeState, tasks: ReadonlyArray<Usage>): Readonl
     tell(address("leader", "autoscaler", service), { _tag: "Used", tasks: used } satisfies AutoscalerMessage)
   )
 }
+
+/** A node may speak of every service: requests come in anywhere. */
+function toAutoscaler(
+  { ledger }: NodeState,
+  service: string,
+  message: AutoscalerMessage
+): ReadonlyArray<CommonAction> {
+  const spec = ledger.get("service", service)?.Spec
+  return spec !== undefined && asksForScaling(spec)
+    ? [tell(address("leader", "autoscaler", service), message)]
+    : []
+}
 const answer = (to: ReplyTo, message: ToNodeAnswer): CommonAction => reply(to, message)
 
 export function start(props: NodeProps, moment: Moment): NodeStep {
@@ -253,6 +266,17 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return report(state, message, moment)
     case "Used":
       return message.session === state.session ? stay(state, ...passOn(state, message.tasks)) : stay(state)
+    case "Requests":
+      if (message.session !== state.session) return stay(state)
+      return stay(
+        state,
+        ...message.services.flatMap(({ id, rps, inflight, took }) =>
+          toAutoscaler(state, id, { _tag: "Requests", node: state.id, rps, inflight, took })
+        )
+      )
+    case "Waiting":
+      if (message.session !== state.session) return stay(state)
+      return stay(state, ...message.services.flatMap((id) => toAutoscaler(state, id, { _tag: "Waiting" })))
     case "Away":
       return away(state, message.forMs, moment)
     case "Unable":

@@ -60,6 +60,23 @@ export const FromNode = Schema.Union([
       })
     )
   }),
+  /**
+   * Told, once a second: what its HTTP entrance was asked of services whose rows say what they await. Requests a second,
+   * those under way or waiting, and answers a second by how long they took, in the buckets of `latencyBounds`.
+   */
+  message("Requests", {
+    session: text,
+    services: Schema.Array(
+      Schema.Struct({
+        id: text,
+        rps: Schema.Number,
+        inflight: whole,
+        took: Schema.Array(Schema.Number)
+      })
+    )
+  }),
+  /** Told at once, and again while it is so: somebody waits at this node for the first task of these services. */
+  message("Waiting", { session: text, services: Schema.Array(text) }),
   /** Told, where an assignment asks for it: routes, names and published ports are as that one says. */
   message("Routed", { session: text, seq: whole }),
   /** Told: a gap was seen, or the node has nothing; answered by a complete `Assign`. */

@@ -5,6 +5,7 @@ import { logKeeper } from "#actors/logs/keeper/actor.ts"
 import { natsServer } from "#actors/nats/actor.ts"
 import type { NatsServerStatus } from "#actors/nats/server.ts"
 import { network } from "#actors/network/actor.ts"
+import { activator } from "#actors/node/activator/actor.ts"
 import { engineWatch } from "#actors/node/engine-watch/actor.ts"
 import { session } from "#actors/node/session/actor.ts"
 import { stats } from "#actors/node/stats/actor.ts"
@@ -56,6 +57,7 @@ export const nodeTree = ({
       // A container outlives its actor: a stop that is cut short is asked for again by the next life.
       many(task, { restart: "transient", stopWithin: "1 second" }),
       permanent(stats, { stopWithin: 0 }),
+      permanent(activator, { stopWithin: 0 }),
       permanent(session, {
         props: {
           clusterId,

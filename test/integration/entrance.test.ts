@@ -11,6 +11,9 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
+import type { EntranceCounts } from "#actors/drivers/entrance.ts"
+import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
+import { latencyBounds } from "#actors/meter/figures.ts"
 import type { ServiceRow } from "#actors/network/table.ts"
 import { Load } from "#test/lab/load.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
@@ -49,8 +52,10 @@ const row = (
   serviceId: string,
   path: string,
   addresses: ReadonlyArray<string>,
-  protocol: "http1" | "h2c" = "http1"
+  protocol: "http1" | "h2c" = "http1",
+  awaits?: "task" | "caller"
 ): ServiceRow => ({
+  ...(awaits && { awaits }),
   serviceId,
   name: serviceId,
   aliases: [],
@@ -176,9 +181,45 @@ describe("by tables", () => {
     socket.destroy()
   })
 
+  test("a request waits for a task that will come, is seen to wait, and is counted once it is answered", async () => {
+    const entrance = await Effect.runPromise(startEntrance(options))
+    const waiting = () => Effect.runPromise(entrance.waiting)
+    const count = () => Effect.runPromise(entrance.count)
+    const fast = (counts: EntranceCounts | undefined): number => {
+      const took = counts?.tasks.get("127x0x0x2")?.took ?? []
+      return took.slice(0, latencyBounds.indexOf(100)).reduce((sum, count) => sum + count, 0)
+    }
+    await serve(row("web", "/", ["127.0.0.2"]))
+    const first = await count()
+    const before = first?.services.get("web")?.asked ?? 0
+    await serve(row("web", "/", [], "http1", "caller"))
+    expect([...(await waiting())]).toEqual([])
+    const asked = Promise.all([get("/", { host: "app" }), get("/", { host: "app" })])
+    await eventually(async () => (await waiting()).has("web"), "somebody waits")
+    expect((await count())?.services.get("web")).toEqual({ asked: before + 2, inflight: 2 })
+    await serve(row("web", "/", ["127.0.0.2"], "http1", "task"))
+    expect((await asked).map(({ status }) => status)).toEqual([200, 200])
+    await eventually(async () => (await waiting()).size === 0, "nobody waits")
+    const counts = await count()
+    expect(counts?.services.get("web")).toEqual({ asked: before + 2, inflight: 0 })
+    const task = counts?.tasks.get("127x0x0x2")
+    expect(task).toMatchObject({ serviceId: "web", asked: 2, inflight: 0, statuses: [0, 2, 0, 0, 0] })
+    expect(fast(counts) - fast(first)).toBe(2)
+  })
+
+  test("what waits for a task that will not come any more is told so", async () => {
+    await serve(row("web", "/", [], "http1", "task"))
+    const asked = get("/", { host: "app" })
+    const entrance = await Effect.runPromise(startEntrance(options))
+    await eventually(async () => (await Effect.runPromise(entrance.waiting)).has("web"), "somebody waits")
+    await serve(row("web", "/", []))
+    expect(await asked).toEqual({ status: 503, text: "no task of the service serves\n" })
+  })
+
   test("the next daemon goes on with the haproxy that runs, and starts one where it was killed", async () => {
     await serve(row("web", "/", ["127.0.0.2"]))
     const first = pid()
+    const identity = identityOf(first)
     await serve(row("web", "/", ["127.0.0.2"]))
     expect(pid()).toBe(first)
     process.kill(first, "SIGKILL")
@@ -190,6 +231,7 @@ describe("by tables", () => {
         ),
       "it is gone"
     )
+    await eventually(() => !isAlive(identity), "its process has ended")
     await serve(row("web", "/", ["127.0.0.2"]))
     expect(pid()).not.toBe(first)
     expect((await echo("/")).name).toBe("web")
@@ -241,5 +283,34 @@ describe("under a daemon", () => {
     )
     await cluster.must("service", "rm", "web")
     await eventually(async () => (await get("/", { host: "app" })).status === 404, "its route is gone")
+  })
+
+  test("a service without tasks begins its first one for whoever asks, at the entrance or at its port", async () => {
+    const asleep = (name: string, target: string, ...more: ReadonlyArray<string>) =>
+      cluster.must(
+        ...["service", "create", "--detach", "--name", name, "--replicas", "0"],
+        ...["--stop-grace-period", "0s", "--label", `troupe.autoscale.${target}`],
+        ...["--label", "troupe.autoscale.min=0", "--label", "troupe.autoscale.max=3", ...more],
+        ...[testImage, "httpd", "-f", "-p", "80", "-h", "/bin"]
+      )
+    await asleep("lazy", "rps=50", "--label", "troupe.http.host=lazy", "--label", "troupe.http.path=/")
+    await asleep("dozy", "connections=50", "--publish", `${appPort + 1}:80`)
+    let status = 404
+    await eventually(async () => {
+      status = (await get("/busybox", { host: "lazy" })).status
+      return status !== 404
+    }, "it has a route")
+    expect(status).toBe(200)
+    expect((await fetch(`http://127.0.0.1:${appPort + 1}/busybox`)).status).toBe(200)
+    for (const name of ["lazy", "dozy"]) {
+      const { Replicas, Changes } = await cluster.get(`/autoscale/${name}`)
+      expect([Replicas, Changes.map(({ Why }: { Why: string }) => Why)]).toEqual([1, ["somebody asks"]])
+    }
+    await eventually(async () => {
+      await get("/busybox", { host: "lazy" })
+      const { Services } = await cluster.get("/metrics/latest")
+      const lazy = Services.find(({ Name }: { Name: string }) => Name === "lazy")
+      return lazy?.rps > 0 && lazy.errors === 0 && lazy.tasks === 1
+    }, "its requests are counted")
   })
 })

@@ -625,6 +625,7 @@ export class World {
   #dataPlaneOf(machine: Machine, life: Life): DataPlane["Service"] {
     return {
       name: () => Effect.succeed([]),
+      held: Effect.succeed(new Set<number>()),
       publish: (ports) =>
         Effect.callback((resume) => {
           this.host.after(this.publishMs, () => {

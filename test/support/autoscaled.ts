@@ -15,6 +15,7 @@ export interface Course {
   readonly startSeconds?: number
   readonly room?: number
   readonly rollout?: (second: number) => boolean
+  readonly callers?: (second: number) => boolean
   readonly known?: (second: number) => boolean
 }
 
@@ -60,6 +61,7 @@ export function follow(course: Course): ReadonlyArray<Instant> {
       figures: new Map(
         isKnown ? [[course.policy.targets[0]?.name ?? "", Math.min(load, full * running) * goal]] : []
       ),
+      callers: course.callers?.(second) ?? false,
       rollout: course.rollout?.(second) ?? false,
       room: () => room
     })

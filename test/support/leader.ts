@@ -237,7 +237,7 @@ export class FakeNode {
     })
   }
 
-  say(message: Extract<FromNode, { _tag: "Used" }>): void {
+  say(message: Extract<FromNode, { _tag: "Used" | "Requests" | "Waiting" }>): void {
     this.#system.tell(address("leader", "node", this.id), message)
   }
 

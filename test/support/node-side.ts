@@ -103,6 +103,7 @@ export class NodeSide {
       Layer.succeed(System, system),
       Layer.succeed(DataPlane, {
         name: () => Effect.succeed([]),
+        held: Effect.succeed(new Set<number>()),
         publish: (ports) =>
           Effect.sync(() => {
             this.published.push(ports)

@@ -73,6 +73,7 @@ export const startDataPlane = Effect.fn("dataPlane.start")(function* (
   const attended: Attended = { control: yield* obtain(paths, options), table: undefined, zones: undefined }
   yield* Effect.addFinalizer(() => Effect.sync(() => attended.control?.close()))
   yield* Effect.forkScoped(attend(attended, paths, options))
+  const status = whenReachable(attended, (control) => askStatus(control, greetWithinMs))
   return {
     publish: (ports) => {
       attended.table = ports
@@ -83,7 +84,8 @@ export const startDataPlane = Effect.fn("dataPlane.start")(function* (
       attended.zones = zones
       return whenReachable(attended, (control) => name(control, attended.zones ?? zones))
     },
-    status: whenReachable(attended, (control) => askStatus(control, greetWithinMs))
+    held: status.pipe(Effect.map(heldPorts)),
+    status
   }
 })
 
@@ -264,6 +266,13 @@ const failed = (error: unknown): DataPlaneError =>
   new DataPlaneError({
     message: `The data plane fails: ${error instanceof Error ? error.message : String(error)}`
   })
+
+const heldPorts = ({ ports }: Status): ReadonlySet<number> =>
+  new Set(
+    ports.flatMap(({ protocol, publishedPort, held }) =>
+      protocol === "tcp" && held > 0 ? [publishedPort] : []
+    )
+  )
 
 const Identity = Schema.Struct({ pid: Schema.Int, startTime: Schema.String })
 

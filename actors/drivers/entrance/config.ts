@@ -3,6 +3,8 @@
  * never loaded anew while it runs, and connections live through every change.
  */
 
+import { latencyBounds } from "#actors/meter/figures.ts"
+
 /** One per service with a route; more than these a node's entrance cannot serve. */
 export const backendCount = 256
 
@@ -15,7 +17,58 @@ export interface EntrancePlaces {
   readonly routes: string
   /** Service id → backend, so that whoever comes later knows which is whose. Empty on disk. */
   readonly owners: string
+  /** Backends whose requests wait for a task where there is none, each with itself. Empty on disk. */
+  readonly awaiting: string
+  /** Backend → how many requests wait. Empty on disk, and written by haproxy alone. */
+  readonly waiting: string
+  /** `holdScript`. */
+  readonly script: string
 }
+
+/** Tables of haproxy: of each backend what was asked, and of each server how long its answers took. */
+export const askedTable = "asked"
+export const tookTable = "took"
+
+/** How long a request waits for a task to come, and how many may, for one service and for all. */
+const holdMs = 30_000
+const heldOfService = 1_000
+const heldOfAll = 4_000
+const holdLookMs = 25
+
+/**
+ * Makes a request wait until a task serves. In Lua, because haproxy's own queues need a server that is there; it sleeps
+ * there without a thread, and goes on waiting while the daemon is away.
+ */
+export const holdScript = ({ awaiting, waiting }: Pick<EntrancePlaces, "awaiting" | "waiting">): string =>
+  `local awaiting = Map.new("${awaiting}", Map._str)
+local waiting = Map.new("${waiting}", Map._str)
+local held, all = {}, 0
+local function count(name, change)
+  held[name], all = (held[name] or 0) + change, all + change
+  core.set_map("${waiting}", name, tostring(held[name]))
+end
+core.register_action("hold", { "http-req" }, function(txn)
+  local name = txn:get_var("txn.service")
+  if (held[name] or 0) >= ${heldOfService} or all >= ${heldOfAll} then return end
+  count(name, 1)
+  local waited = 0
+  while waited < ${holdMs} and txn.c:nbsrv(name) == 0 and awaiting:lookup(name) do
+    core.msleep(${holdLookMs})
+    waited = waited + ${holdLookMs}
+  end
+  count(name, -1)
+end)
+`
+
+/** Each answer counts in the first bucket whose bound it is below; the last one has no bound. */
+const bucketRules = (): string =>
+  [...latencyBounds, undefined]
+    .map((bound, at) => {
+      const least = at === 0 ? "" : ` { var(txn.took) -m int ge ${latencyBounds[at - 1]} }`
+      const below = bound === undefined ? "" : ` { var(txn.took) -m int lt ${bound} }`
+      return `  http-response sc-inc-gpc(${at},1) if${least}${below}`
+    })
+    .join("\n")
 
 /**
  * The configuration for these ports. Without `user`, haproxy stays who started it; otherwise it becomes that user once
@@ -23,7 +76,7 @@ export interface EntrancePlaces {
  */
 export function configOf(
   ports: ReadonlyArray<number>,
-  { socket, routes, owners }: EntrancePlaces,
+  { socket, routes, owners, awaiting, script }: EntrancePlaces,
   user?: string
 ): string {
   const backends = Array.from({ length: backendCount }, (_, at) => backendName(at))
@@ -31,6 +84,7 @@ export function configOf(
   stats socket "${socket}" mode 600 level admin
 ${user === undefined ? "" : `  user ${user}\n`}  # Of containers' usual limit, a thousand million, it would make a table.
   fd-hard-limit 50000
+  lua-load "${script}"
 defaults
   mode http
   balance leastconn
@@ -54,7 +108,18 @@ ${ports.map((port) => `  bind :::${port} v4v6`).join("\n")}
   # Asked for nothing: a map is there once a rule names it.
   http-request set-var(txn.owner) str(),map_str(${owners})
   http-request return status 404 content-type text/plain string "no service has this host and path\\n" unless { var(txn.service) -m found }
+  http-request track-sc0 var(txn.service) table ${askedTable}
+  http-request lua.hold if { var(txn.service),nbsrv eq 0 } { var(txn.service),map_str(${awaiting}) -m found }
+  http-request return status 503 content-type text/plain hdr retry-after 1 string "no task of the service serves\\n" if { var(txn.service),nbsrv eq 0 }
+  http-request set-var(txn.began) date(0,ms)
+  http-response set-var(txn.took) date(0,ms),sub(txn.began)
+  http-response track-sc1 srv_name table ${tookTable}
+${bucketRules()}
   use_backend %[var(txn.service)]
 ${backends.map((name) => `backend ${name}`).join("\n")}
+backend ${askedTable}
+  stick-table type string len 16 size 1k expire 1h store http_req_cnt,conn_cur
+backend ${tookTable}
+  stick-table type string len 64 size 16k expire 1h store gpc(${latencyBounds.length + 1})
 `
 }

@@ -8,7 +8,14 @@ import net from "node:net"
 import { join } from "node:path"
 import process from "node:process"
 import { Effect, Layer, Schema } from "effect"
-import { configOf, type EntrancePlaces } from "#actors/drivers/entrance/config.ts"
+import {
+  askedTable,
+  configOf,
+  type EntrancePlaces,
+  holdScript,
+  tookTable
+} from "#actors/drivers/entrance/config.ts"
+import { parseCounts, parseWaiting } from "#actors/drivers/entrance/counts.ts"
 import {
   type Actual,
   missingOf,
@@ -55,8 +62,11 @@ export const startEntrance = Effect.fn("entrance.start")(function* (
   options: EntranceOptions
 ): Effect.fn.Return<EntranceService, EntranceError> {
   yield* obtain(options)
+  const places = placesOf(options)
   return {
-    serve: (tables) => serve(options, tables).pipe(Effect.catch(({ message }) => Effect.succeed([message])))
+    serve: (tables) => serve(options, tables).pipe(Effect.catch(({ message }) => Effect.succeed([message]))),
+    count: count(places).pipe(Effect.catch(() => Effect.succeed(undefined))),
+    waiting: waiting(places).pipe(Effect.catch(() => Effect.succeed(new Set<string>())))
   }
 })
 
@@ -80,13 +90,37 @@ const serve = Effect.fnUntraced(function* (options: EntranceOptions, tables: Rea
   return [...problems, ...missingOf(led, yield* read(places))]
 })
 
+const count = Effect.fnUntraced(function* (places: EntrancePlaces) {
+  const [owners, asked, took, servers] = yield* Effect.all([
+    tell(places, `show map ${places.owners}`),
+    tell(places, `show table ${askedTable}`),
+    tell(places, `show table ${tookTable}`),
+    tell(places, "show stat -1 4 -1")
+  ])
+  return parseCounts({ owners, asked, took, servers })
+})
+
+const waiting = Effect.fnUntraced(function* (places: EntrancePlaces) {
+  const [owners, held] = yield* Effect.all([
+    tell(places, `show map ${places.owners}`),
+    tell(places, `show map ${places.waiting}`)
+  ])
+  return parseWaiting(owners, held)
+})
+
 const read = Effect.fnUntraced(function* (places: EntrancePlaces): Effect.fn.Return<Actual, EntranceError> {
-  const [routes, owners, servers] = yield* Effect.all([
+  const [routes, owners, awaiting, servers] = yield* Effect.all([
     tell(places, `show map ${places.routes}`),
     tell(places, `show map ${places.owners}`),
+    tell(places, `show map ${places.awaiting}`),
     tell(places, "show servers state")
   ])
-  return { routes: parseMap(routes), owners: parseMap(owners), servers: parseServers(servers) }
+  return {
+    routes: parseMap(routes),
+    owners: parseMap(owners),
+    awaiting: new Set(parseMap(awaiting).keys()),
+    servers: parseServers(servers)
+  }
 })
 
 /** The one that runs already, if it was started with the same configuration; else a new one. */
@@ -105,7 +139,9 @@ const obtain = Effect.fnUntraced(function* (options: EntranceOptions): Effect.fn
       mkdirSync(options.runDir, { recursive: true })
       rmSync(places.socket, { force: true })
       writePrivate(places.config, config)
-      for (const empty of [places.routes, places.owners]) writePrivate(empty, "")
+      writePrivate(places.script, holdScript(places))
+      for (const empty of [places.routes, places.owners, places.awaiting, places.waiting])
+        writePrivate(empty, "")
     },
     catch: (error) => EntranceError.of(String(error))
   })
@@ -190,6 +226,9 @@ function placesOf({ dataDir, runDir }: Pick<EntranceOptions, "dataDir" | "runDir
     config: join(root, "haproxy.cfg"),
     routes: join(root, "routes.map"),
     owners: join(root, "owners.map"),
+    awaiting: join(root, "awaiting.map"),
+    waiting: join(root, "waiting.map"),
+    script: join(root, "hold.lua"),
     log: join(root, "haproxy.log"),
     process: join(root, "process.json"),
     socket: join(runDir, "entrance.sock")

@@ -8,6 +8,8 @@ export interface Wanted {
   readonly name: string
   /** `host/path/`. */
   readonly route: string
+  /** Requests wait while no task serves. */
+  readonly awaits: boolean
   /** How each serving task is reached, by what haproxy calls it: another port or protocol is another server. */
   readonly servers: ReadonlyMap<string, string>
 }
@@ -17,6 +19,8 @@ export interface Actual {
   readonly routes: ReadonlyMap<string, string>
   /** Service id → backend. */
   readonly owners: ReadonlyMap<string, string>
+  /** Backends whose requests wait for a task. */
+  readonly awaiting: ReadonlySet<string>
   /** Of each backend its servers, and whether they get requests. */
   readonly servers: ReadonlyMap<string, ReadonlyMap<string, boolean>>
 }
@@ -24,7 +28,7 @@ export interface Actual {
 /** What the tables ask for, in the order of services' ids. Of two that claim the same route, the first has it. */
 export function wantedOf(tables: ReadonlyArray<OverlayTable>): ReadonlyArray<Wanted> {
   const found = new Map<string, Wanted>()
-  for (const { serviceId, name, http, tasks } of tables.flatMap(({ services }) => services)) {
+  for (const { serviceId, name, http, awaits, tasks } of tables.flatMap(({ services }) => services)) {
     if (http === undefined || found.has(keyOfRoute(http))) continue
     const servers = new Map<string, string>()
     for (const { taskId, serving, addresses } of tasks) {
@@ -37,7 +41,13 @@ export function wantedOf(tables: ReadonlyArray<OverlayTable>): ReadonlyArray<Wan
         `${shown}:${http.port}${isH2 ? " proto h2" : ""}`
       )
     }
-    found.set(keyOfRoute(http), { serviceId, name, route: keyOfRoute(http), servers })
+    found.set(keyOfRoute(http), {
+      serviceId,
+      name,
+      route: keyOfRoute(http),
+      awaits: awaits !== undefined,
+      servers
+    })
   }
   return [...found.values()].sort((a, b) => (a.serviceId < b.serviceId ? -1 : 1))
 }
@@ -49,12 +59,12 @@ export interface Plan {
 }
 
 /**
- * Tasks come before the route that leads to them. One that leaves gets no request from now on, those under way go on, and
+ * Tasks come before the route that leads to them, and requests wait for one before the last leaves. One that leaves gets no request from now on, those under way go on, and
  * its server is deleted when the last is done; a service that is gone leaves its backend once that has no server.
  */
 export function reconcile(
   wanted: ReadonlyArray<Wanted>,
-  { routes, owners, servers }: Actual,
+  { routes, owners, awaiting, servers }: Actual,
   places: EntrancePlaces
 ): Plan {
   const backendOf = new Map(owners)
@@ -67,9 +77,10 @@ export function reconcile(
   const leaving: Array<string> = []
   const problems: Array<string> = []
   const kept = new Map<string, ReadonlyMap<string, string>>()
+  const patient = new Set<string>()
   const wantedRoutes = new Set<string>()
 
-  for (const { serviceId, name, route, servers: tasks } of wanted) {
+  for (const { serviceId, name, route, awaits, servers: tasks } of wanted) {
     let backend = backendOf.get(serviceId)
     if (backend === undefined) {
       backend = free.shift()
@@ -81,6 +92,8 @@ export function reconcile(
       coming.push(`add map ${places.owners} ${serviceId} ${backend}`)
     }
     kept.set(backend, tasks)
+    if (awaits) patient.add(backend)
+    if (awaits && !awaiting.has(backend)) coming.push(`add map ${places.awaiting} ${backend} ${backend}`)
     wantedRoutes.add(route)
     for (const [server, how] of tasks) {
       const takes = servers.get(backend)?.get(server)
@@ -93,6 +106,9 @@ export function reconcile(
   }
   for (const route of routes.keys()) {
     if (!wantedRoutes.has(route)) leading.push(`del map ${places.routes} ${route}`)
+  }
+  for (const backend of awaiting) {
+    if (!patient.has(backend)) leaving.push(`del map ${places.awaiting} ${backend}`)
   }
   for (const [backend, known] of servers) {
     for (const [server, takes] of known) {

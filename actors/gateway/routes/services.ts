@@ -93,7 +93,7 @@ const prepare = Effect.fnUntraced(function* (
   yield* allow(checkHttpRoute(completed))
   if (httpRouteOf(completed) !== undefined)
     yield* allow(refuseUntil(reader, "http routes", "labels troupe.http.host and troupe.http.path"))
-  yield* allow(checkAutoscale(completed))
+  yield* allow(checkAutoscale(reader, completed))
   yield* allow(checkExtras(completed, reader.cluster()?.Spec))
   if ("refusal" in resolved) return yield* Refused.of(resolved.refusal)
   yield* allow(checkFiles(reader, completed))

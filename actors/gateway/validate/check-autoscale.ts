@@ -1,22 +1,21 @@
-/** Whether the labels by which a service asks to be scaled can be meant, and whether what they name is measured. */
+/** Whether the labels by which a service asks to be scaled can be meant. */
 import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
-import { labelPrefix, type Metric } from "#actors/autoscaler/policy.ts"
+import { countsRequests, labelPrefix } from "#actors/autoscaler/policy.ts"
+import { refuseUntil } from "#actors/ledger/features.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
-/** To be counted by the HTTP entrance, which does not yet. */
-const ofRequests: ReadonlyArray<Metric> = ["rps", "inflight", "p95"]
-const measured = ["cpu", "memory", "connections", "nats:<subject>", "schedule"]
-
-export function checkAutoscale(spec: ServiceSpec): Refusal | undefined {
+export function checkAutoscale(
+  ledger: Pick<LedgerReader, "cluster">,
+  spec: ServiceSpec
+): Refusal | undefined {
   const policy = parsePolicy(spec)
   if (policy === undefined) return undefined
   if ("problem" in policy) return refuse("invalidArgument", policy.problem)
-  const unmeasured = policy.targets.find(({ metric }) => ofRequests.includes(metric))
-  if (unmeasured === undefined) return undefined
-  const known = measured.map((name) => `${labelPrefix}${name}`).join(", ")
-  return refuse(
-    "notImplemented",
-    `label ${labelPrefix}${unmeasured.name}: nothing measures it in this version, whose HTTP entrance does not count requests; expected one of ${known}`
+  const { targets, min } = policy
+  const counted = targets.find(
+    ({ metric }) => countsRequests(metric) || (metric === "connections" && min === 0)
   )
+  return counted && refuseUntil(ledger, "requests counted", `label ${labelPrefix}${counted.name}`)
 }

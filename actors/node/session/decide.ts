@@ -22,9 +22,12 @@ import {
   pursuitOf,
   remindMounts,
   remindNetwork,
+  routed,
+  sleepers,
   take,
   toTask,
-  watched
+  watched,
+  watchFor
 } from "#actors/node/session/holdings.ts"
 import type { Assign, SessionAction, SessionMessage, Standing } from "#actors/node/session/protocol.ts"
 import type { StatsMessage } from "#actors/node/stats/protocol.ts"
@@ -95,6 +98,7 @@ export interface Session {
   settled: boolean
   /** There was something to measure at the last heartbeat. */
   measuring: boolean
+  watching: boolean
   attempt: number
   misses: number
   /** When the leader was last heard, or connections were last taken anew for want of it. */
@@ -139,6 +143,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     surveyed: false,
     settled: false,
     measuring: false,
+    watching: false,
     attempt: 0,
     misses: 0,
     heardAt: moment.now,
@@ -391,11 +396,18 @@ function takeEarly(turn: Turn): void {
 function beat({ session, actions, moment }: Turn): void {
   session.beatAt = moment.now
   const tasks = watched(session.holdings)
+  const counted = routed(session.holdings)
+  const isNeeded = tasks.length + counted.size > 0
   // Said once more when there is nothing left to measure, and again in the next life: it costs nothing.
-  if (tasks.length > 0 || session.measuring) {
-    session.measuring = tasks.length > 0
-    const measure: StatsMessage = { _tag: "Measure", session: session.session, tasks }
+  if (isNeeded || session.measuring) {
+    session.measuring = isNeeded
+    const measure: StatsMessage = { _tag: "Measure", session: session.session, tasks, routed: counted }
     actions.push(tell(address(moment.self.home, "stats", "main"), measure))
+  }
+  const asleep = sleepers(session.holdings)
+  if (asleep.length > 0 || session.watching) {
+    session.watching = asleep.length > 0
+    actions.push(watchFor(asleep, session.session, moment.self.home))
   }
   actions.push({
     _tag: "Ask",

@@ -7,7 +7,8 @@ import { nanosToMs } from "#actors/model/time.ts"
 import { merge } from "#actors/network/merge.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import type { NetworkMessage } from "#actors/network/protocol.ts"
-import type { OverlayTable } from "#actors/network/table.ts"
+import type { OverlayTable, ServiceRow } from "#actors/network/table.ts"
+import type { ActivatorMessage, Sleeper } from "#actors/node/activator/protocol.ts"
 import type { AssignedFile, AssignedTask, AssignedVolume } from "#actors/node/protocol.ts"
 import type { Assign } from "#actors/node/session/protocol.ts"
 import type { Watched } from "#actors/node/stats/protocol.ts"
@@ -68,6 +69,28 @@ export function watched({ tasks }: Holdings): ReadonlyArray<Watched> {
   return found
 }
 
+/** The services of which the leader wants to know what this node's HTTP entrance is asked. */
+export const routed = ({ overlays }: Holdings): ReadonlySet<string> =>
+  new Set(entering(overlays).flatMap(({ serviceId, http, awaits }) => (http && awaits ? [serviceId] : [])))
+
+/** The services that have no task until somebody asks, and where that can be. */
+export const sleepers = ({ overlays }: Holdings): ReadonlyArray<Sleeper> =>
+  entering(overlays).flatMap(({ serviceId, http, awaits, ports, tasks }) => {
+    if (awaits !== "caller" || tasks.some(({ serving }) => serving)) return []
+    const published = ports.flatMap(({ protocol, publishedPort }) =>
+      protocol === "tcp" && publishedPort !== undefined ? [publishedPort] : []
+    )
+    return [{ id: serviceId, routed: http !== undefined, ports: published }]
+  })
+
+export function watchFor(sleepers: ReadonlyArray<Sleeper>, session: string, home: string): CommonAction {
+  const message: ActivatorMessage = { _tag: "Watch", session, sleepers }
+  return tell(address(home, "activator", "main"), message)
+}
+
+const entering = (overlays: Holdings["overlays"]): ReadonlyArray<ServiceRow> =>
+  [...overlays.values()].flatMap(({ ingress, services }) => (ingress ? services : []))
+
 export const toTask = (home: string, id: string, message: TaskMessage): CommonAction =>
   tell(address(home, "task", id), message)
 
@@ -90,7 +113,11 @@ export function take(holdings: Holdings, message: Assign, place: Place): Array<C
   for (const secret of message.secrets) secrets.set(secret.id, secret)
   for (const config of message.configs) configs.set(config.id, config)
   if (takeVolumes(holdings, message)) actions.push(remindMounts(holdings, home))
-  if (takeOverlays(holdings, message)) actions.push(tables(holdings, home))
+  if (takeOverlays(holdings, message)) {
+    actions.push(tables(holdings, home))
+    const asleep = sleepers(holdings)
+    if (asleep.length > 0) actions.push(watchFor(asleep, message.session, home))
+  }
   if (added.length > 0 && !message.complete) actions.push(toNetwork(home, { _tag: "Want", plans: added }))
   for (const assigned of message.tasks) {
     const held = tasks.get(assigned.id)

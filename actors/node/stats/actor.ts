@@ -1,5 +1,6 @@
 /** Measures what the machine and its tasks use, and says so: `<node>/stats/main`. */
 import { Clock, Context, Effect } from "effect"
+import { Entrance } from "#actors/drivers/entrance.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { MachineLoad } from "#actors/drivers/machine/load.ts"
 import { CgroupUsage } from "#actors/drivers/usage.ts"
@@ -29,14 +30,15 @@ const inOneTurn = 16
 
 const perform = (action: StatsAction): Effect.Effect<StatsMessage | undefined, never, Executor> =>
   action._tag === "ReadNow"
-    ? read(action.tasks)
+    ? read(action.tasks, action.counting)
     : FiguresOutlet.pipe(
         Effect.flatMap((announce) => Effect.sync(() => announce(action.figures))),
         Effect.as(undefined)
       )
 
 const read = Effect.fn("stats.read")(function* (
-  tasks: ReadonlyArray<Watched>
+  tasks: ReadonlyArray<Watched>,
+  counting: boolean
 ): Effect.fn.Return<StatsMessage, never, Executor> {
   const readings: Array<Reading> = []
   const others: Array<Watched> = []
@@ -51,8 +53,9 @@ const read = Effect.fn("stats.read")(function* (
   const asked = yield* turnOf(others)
   if (asked.length > 0) readings.push(...(yield* askFor(asked)))
   machine ??= new MachineLoad(yield* DiskFolder)
+  const entrance = counting ? yield* (yield* Entrance).count : undefined
   const at = yield* Clock.currentTimeMillis
-  return { _tag: "Read", at, machine: machine.read(), readings }
+  return { _tag: "Read", at, machine: machine.read(), readings, ...(entrance && { entrance }) }
 })
 
 let turn = 0

@@ -1,18 +1,27 @@
 /** Once a second: what the machine and each task used since the last time, announced, and of some told to the leader. */
+import type { EntranceCounts } from "#actors/drivers/entrance.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
 import type { Used } from "#actors/drivers/usage.ts"
-import { type NodeFigures, nodeMetrics, type Row, taskMetrics } from "#actors/meter/figures.ts"
+import { type NodeFigures, nodeMetrics, type Row, usageMetrics } from "#actors/meter/figures.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import type { Reading, StatsAction, StatsMessage, Watched } from "#actors/node/stats/protocol.ts"
+import { figuresOf, type Requests, requestsSince } from "#actors/node/stats/requests.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
+
+interface CountedAt {
+  readonly at: number
+  readonly counts: EntranceCounts
+}
 
 export interface StatsState {
   readonly session: string
   readonly tasks: ReadonlyArray<Watched>
   readonly before: ReadonlyMap<string, Reading>
   readonly machine?: { readonly at: number; readonly use: MachineUse }
+  readonly routed: ReadonlySet<string>
+  readonly entrance?: CountedAt
 }
 
 type StatsStep = Step<StatsState, StatsAction>
@@ -21,21 +30,25 @@ const stay = stayWith<StatsState, StatsAction>
 const next = later("read", 1_000, { _tag: "ReadAgain" } satisfies StatsMessage)
 
 export const start = (_props: undefined, _moment: Moment): StatsStep =>
-  stay({ session: "", tasks: [], before: new Map() }, next)
+  stay({ session: "", tasks: [], before: new Map(), routed: new Set() }, next)
 
 export function decide(state: StatsState, message: StatsMessage, moment: Moment): StatsStep {
   switch (message._tag) {
     case "Measure":
-      return stay({ ...state, session: message.session, tasks: message.tasks })
+      return stay({ ...state, session: message.session, tasks: message.tasks, routed: message.routed })
     case "ReadAgain":
-      return stay(state, { _tag: "ReadNow", tasks: state.tasks })
+      return stay(state, { _tag: "ReadNow", tasks: state.tasks, counting: state.routed.size > 0 })
     case "Read": {
-      const { at, machine, readings } = message
+      const { entrance: counted, ...rest } = state
+      const { at, machine, readings, entrance: counts } = message
       const before = new Map(readings.map((reading) => [reading.id, reading]))
+      const entrance = counts && { at, counts }
+      const requests = entrance && counted && requestsSince(state.routed, entrance, counted)
       return stay(
-        { ...state, before, machine: { at, use: machine } },
-        ...announce(state, message),
+        { ...rest, before, machine: { at, use: machine }, ...(entrance && { entrance }) },
+        ...announce(state, message, requests),
         ...toLeader(state, readings, moment),
+        ...(requests === undefined ? [] : ofEntrance(state, requests, moment)),
         next
       )
     }
@@ -43,7 +56,11 @@ export function decide(state: StatsState, message: StatsMessage, moment: Moment)
 }
 
 /** Without a reading before it there is no use in this one. */
-function announce({ machine: before, before: tasks }: StatsState, read: Read): ReadonlyArray<StatsAction> {
+function announce(
+  { machine: before, before: tasks }: StatsState,
+  read: Read,
+  requests: Requests | undefined
+): ReadonlyArray<StatsAction> {
   if (before === undefined) return []
   const rows: Record<string, Row> = {}
   for (const reading of read.readings) {
@@ -57,14 +74,16 @@ function announce({ machine: before, before: tasks }: StatsState, read: Read): R
     ...common,
     ...[machine.cores, machine.memoryTotal, machine.load, machine.diskFree, machine.diskTotal].map(rounded)
   ]
-  const columns: NodeFigures["columns"] = { node: nodeMetrics, task: taskMetrics }
-  return [{ _tag: "SayFigures", figures: { at: read.at, columns, node, tasks: rows } }]
+  const columns: NodeFigures["columns"] = { node: nodeMetrics, task: usageMetrics }
+  const entrance = requests && figuresOf(requests)
+  const figures = { at: read.at, columns, node, tasks: rows, ...(entrance && { entrance }) }
+  return [{ _tag: "SayFigures", figures }]
 }
 
 type Timed = Used & { readonly at: number }
 
 /**
- * In the order of `taskMetrics`. A first reading says nothing of now, and neither does one of a container that began
+ * In the order of `usageMetrics`. A first reading says nothing of now, and neither does one of a container that began
  * anew.
  */
 function rowSince(now: Timed, before: Timed | undefined): Row | undefined {
@@ -117,6 +136,17 @@ function toLeader(
   if (tasks.length === 0) return []
   const used: FromNode = { _tag: "Used", session: state.session, tasks }
   return [tell(address("leader", "node", self.home), used)]
+}
+
+/** What this node's entrance sees of services that it leads to. */
+function ofEntrance(
+  { session }: StatsState,
+  { services }: Requests,
+  { self }: Moment
+): ReadonlyArray<CommonAction> {
+  const told = [...services].map(([id, { rps, inflight, took }]) => ({ id, rps, inflight, took }))
+  const message: FromNode = { _tag: "Requests", session, services: told }
+  return told.length === 0 ? [] : [tell(address("leader", "node", self.home), message)]
 }
 
 export const summary = ({ tasks }: StatsState): string => `measures ${tasks.length} tasks`

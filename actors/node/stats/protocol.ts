@@ -1,4 +1,5 @@
 /** What a node's stats actor, `<node>/stats/main`, is told and does. */
+import type { EntranceCounts } from "#actors/drivers/entrance.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
 import type { Used } from "#actors/drivers/usage.ts"
 import type { NodeFigures } from "#actors/meter/figures.ts"
@@ -20,19 +21,29 @@ export interface Reading extends Used {
 }
 
 export type StatsMessage =
-  /** Told by the session with every heartbeat: these and no others, in the session in which the leader knows them. */
-  | { readonly _tag: "Measure"; readonly session: string; readonly tasks: ReadonlyArray<Watched> }
+  /**
+   * Told by the session with every heartbeat: these and no others, in the session in which the leader knows them. `routed`
+   * are the services whose requests the leader wants counted.
+   */
+  | {
+      readonly _tag: "Measure"
+      readonly session: string
+      readonly tasks: ReadonlyArray<Watched>
+      readonly routed: ReadonlySet<string>
+    }
   /** How a `Read` ended; what could not be read is missing. */
   | {
       readonly _tag: "Read"
       readonly at: number
       readonly machine: MachineUse
       readonly readings: ReadonlyArray<Reading>
+      readonly entrance?: EntranceCounts
     }
   /** Own timer. */
   | { readonly _tag: "ReadAgain" }
 
 export type StatsAction =
-  | { readonly _tag: "ReadNow"; readonly tasks: ReadonlyArray<Watched> }
+  /** The entrance is asked only where `counting`. */
+  | { readonly _tag: "ReadNow"; readonly tasks: ReadonlyArray<Watched>; readonly counting: boolean }
   /** Whoever listens hears it; nobody waits for it. */
   | { readonly _tag: "SayFigures"; readonly figures: NodeFigures }

@@ -15,7 +15,9 @@ const labels = (more: Record<string, string> = {}) => ({
 const patience = 60_000
 
 function scaled(asked: Readonly<Record<string, string>> = labels(), replicas = 2): LeaderWorld {
-  const world = new LeaderWorld(["n1"]).lead()
+  const world = new LeaderWorld(["n1"])
+  world.book.network("net", "ingress", { Ingress: true, IPAM: { Config: [{ Subnet: "10.0.0.0/24" }] } })
+  world.lead()
   world.join("n1")
   world.write({
     type: "service.create",
@@ -195,6 +197,69 @@ test(
     expect(replicas(world)).toBe(0)
     publish(25, 5)
     expect(world.running("web")).toBe(1)
+  },
+  patience
+)
+
+const ofRequests = (more: Record<string, string> = {}) => ({
+  "troupe.http.host": "shop",
+  "troupe.autoscale.max": "6",
+  "troupe.autoscale.rps": "10",
+  "troupe.autoscale.stabilise": "10s",
+  "troupe.autoscale.window": "5s",
+  ...more
+})
+/** Each second the node says that its entrance was asked so much. */
+function ask(world: LeaderWorld, rps: number, inflight: number, seconds: number): void {
+  const node = world.nodes.get("n1")
+  for (let second = 0; second < seconds; second++) {
+    node?.say({
+      _tag: "Requests",
+      session: node.session,
+      services: [{ id: "web", rps, inflight, took: [rps] }]
+    })
+    world.host.advance(1_000)
+  }
+}
+
+test(
+  "requests are followed, whichever node they come in at, and nothing is known once no node speaks of them",
+  () => {
+    const world = scaled(ofRequests(), 1)
+    ask(world, 45, 2, 8)
+    expect(replicas(world)).toBe(5)
+    world.host.advance(30_000)
+    expect(replicas(world)).toBe(5)
+    expect(JSON.stringify(world.system.trees())).toContain("nothing is known of rps")
+  },
+  patience
+)
+
+test(
+  "without requests a service that may have no task loses its last one, and whoever asks begins it again at once",
+  () => {
+    const world = scaled(ofRequests({ "troupe.autoscale.min": "0" }), 1)
+    ask(world, 0, 1, 40)
+    expect(replicas(world)).toBe(1)
+    ask(world, 0, 0, 40)
+    expect(replicas(world)).toBe(0)
+    const node = world.nodes.get("n1")
+    node?.say({ _tag: "Waiting", session: node.session, services: ["web"] })
+    world.host.advance(200)
+    expect(replicas(world)).toBe(1)
+  },
+  patience
+)
+
+test(
+  "who waits begins nothing where somebody else scaled to 0, nor what does not scale",
+  () => {
+    const world = scaled(ofRequests(), 1)
+    update(world, (spec) => ({ ...spec, Mode: { Replicated: { Replicas: 0 } } }))
+    const node = world.nodes.get("n1")
+    node?.say({ _tag: "Waiting", session: node.session, services: ["web", "nobody"] })
+    ask(world, 0, 3, 5)
+    expect(replicas(world)).toBe(0)
   },
   patience
 )

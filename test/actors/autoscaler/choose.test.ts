@@ -8,7 +8,15 @@ import { blank } from "#actors/autoscaler/memory.ts"
 import { changes, follow, policy, seeded } from "#test/support/autoscaled.ts"
 import { drawCourse } from "#test/support/draw-course.ts"
 
-const inputs = { now: 0, replicas: 4, running: 4, figures: new Map(), rollout: false, room: () => 1_000 }
+const inputs = {
+  now: 0,
+  replicas: 4,
+  running: 4,
+  figures: new Map(),
+  callers: false,
+  rollout: false,
+  room: () => 1_000
+}
 const once = (asked: ReturnType<typeof policy>, figures: Record<string, number>, rest: object = {}) =>
   choose(asked, blank(-1e9), { ...inputs, figures: new Map(Object.entries(figures)), ...rest })
 

@@ -8,7 +8,10 @@ const read = (labels: Record<string, string>, rest: Partial<ServiceSpec> = {}) =
   parsePolicy({
     ...rest,
     Labels: Object.fromEntries(
-      Object.entries(labels).map(([name, value]) => [`troupe.autoscale.${name}`, value])
+      Object.entries(labels).map(([name, value]) => [
+        name.startsWith("http.") ? `troupe.${name}` : `troupe.autoscale.${name}`,
+        value
+      ])
     )
   })
 
@@ -50,6 +53,7 @@ test("several targets, a schedule and every setting at once", () => {
       inflight: "10",
       p95: "1.5s",
       "nats:orders.waiting": "25",
+      "http.host": "shop",
       schedule: "0 8 * * 1-5 => 10; 0 20 * * * => 2",
       timezone: "Europe/Berlin",
       tolerance: "20%",
@@ -136,9 +140,34 @@ describe("a label that cannot be meant is named, with its value and what is expe
   ]
   for (const [labels, words] of refused) {
     test(JSON.stringify(labels), () => {
-      expect(read(labels)).toEqual({ problem: expect.stringContaining(words) })
+      expect(read({ "http.host": "shop", ...labels })).toEqual({ problem: expect.stringContaining(words) })
     })
   }
+
+  test("what only the HTTP entrance counts, of a service without a route", () => {
+    for (const name of ["rps", "inflight", "p95"])
+      expect(read({ max: "5", [name]: "100ms" })).toEqual({
+        problem: `label troupe.autoscale.${name} "100ms": expected label troupe.http.host beside it: the HTTP entrance alone counts requests`
+      })
+  })
+
+  test("no task at all, of a service whose first task nobody can begin", () => {
+    const none = { min: "0", max: "5" }
+    const ports = (mode: "ingress" | "host", protocol: "tcp" | "udp" = "tcp") => ({
+      EndpointSpec: { Ports: [{ TargetPort: 80, Protocol: protocol, PublishMode: mode }] }
+    })
+    const isRead = (labels: Record<string, string>, rest: Partial<ServiceSpec> = {}): boolean => {
+      const policy = read({ ...none, ...labels }, rest)
+      return policy !== undefined && "min" in policy && policy.min === 0
+    }
+    expect(isRead({ rps: "5", "http.host": "shop" })).toBe(true)
+    expect(isRead({ inflight: "5", cpu: "1", "http.host": "shop" })).toBe(true)
+    expect(isRead({ connections: "5" }, ports("ingress"))).toBe(true)
+    expect(isRead({ connections: "5" }, ports("host"))).toBe(false)
+    expect(isRead({ connections: "5" }, ports("ingress", "udp"))).toBe(false)
+    expect(isRead({ p95: "1s", "http.host": "shop" })).toBe(false)
+    expect(isRead({ cpu: "1" }, ports("ingress"))).toBe(false)
+  })
 
   test("a global service, and a job", () => {
     const problem = (mode: ServiceSpec["Mode"]) =>

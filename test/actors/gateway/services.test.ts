@@ -455,10 +455,12 @@ test("labels that ask for scaling and cannot be meant are refused at create and 
   expect(refused.body.message).toBe(
     'label troupe.autoscale.max "none": expected a whole number from 1 to 100000'
   )
-  const unmeasured = { Labels: { "troupe.autoscale.rps": "9", "troupe.autoscale.max": "5" } }
-  const early = await gateway.post("/services/create", serviceBody("web", unmeasured))
-  expect(early.status).toBe(501)
-  expect(early.body.message).toStartWith("label troupe.autoscale.rps: nothing measures it in this version")
+  const counted = {
+    Labels: { "troupe.http.host": "shop", "troupe.autoscale.rps": "9", "troupe.autoscale.max": "5" }
+  }
+  const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["requests counted"] - 1)
+  const early = await before.post("/services/create", serviceBody("web", counted))
+  expect(early.body.message).toContain("label troupe.autoscale.rps: expected managers of this release only")
   const id = await gateway.made("/services/create", serviceBody("web", labels("5")))
   const { Version } = (await gateway.get(`/services/${id}`)).body
   const update = await gateway.post(

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { metricsOf, nodeMetrics, taskMetrics } from "#actors/meter/figures.ts"
+import { metricsOf, nodeMetrics, usageMetrics } from "#actors/meter/figures.ts"
 import { History } from "#actors/meter/history.ts"
 import { parseFigures } from "#actors/meter/parse-figures.ts"
 import { Ring } from "#actors/meter/ring.ts"
@@ -134,7 +134,7 @@ test("columns of another version are found by their names, and what is no figure
   const read = parseFigures(JSON.stringify(said))
   expect(read?.node[0]).toBe(2)
   expect(read?.node[1]).toBeNaN()
-  expect(read?.tasks.get("a")).toEqual([Number.NaN, 5, ...taskMetrics.slice(2).map(() => Number.NaN)])
+  expect(read?.tasks.get("a")).toEqual([Number.NaN, 5, ...usageMetrics.slice(2).map(() => Number.NaN)])
   for (const text of [
     "",
     "[]",

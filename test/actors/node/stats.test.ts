@@ -1,7 +1,7 @@
 /** What the machine and its tasks use, from what they had used by two moments. */
 import { expect, test } from "bun:test"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
-import { nodeMetrics, taskMetrics } from "#actors/meter/figures.ts"
+import { nodeMetrics, usageMetrics } from "#actors/meter/figures.ts"
 import { parseFigures } from "#actors/meter/parse-figures.ts"
 import { decide, start } from "#actors/node/stats/decide.ts"
 import type { Reading, StatsAction, StatsMessage } from "#actors/node/stats/protocol.ts"
@@ -36,7 +36,8 @@ const reading = (at: number, cpuNanos: number, more: Partial<Reading> = {}): Sta
 const measure = (scaled: boolean): StatsMessage => ({
   _tag: "Measure",
   session: "s",
-  tasks: [{ id: "t1", container: "c1", pid: 7, scaled }]
+  tasks: [{ id: "t1", container: "c1", pid: 7, scaled }],
+  routed: new Set()
 })
 
 function after(...messages: ReadonlyArray<StatsMessage>) {
@@ -70,7 +71,7 @@ test("what tasks use whose services ask for nothing is announced, and not told t
   expect(announced(actions)).toEqual([
     {
       at: 3_000,
-      columns: { node: nodeMetrics, task: taskMetrics },
+      columns: { node: nodeMetrics, task: usageMetrics },
       node: [1, 5, 0, 0, 0, 0, 3, 0, 2, 100, 0.5, 7, 8],
       tasks: { t1: [0.5, 5, 2_000, 0, 0, 50, 3, 10] }
     }
@@ -103,7 +104,7 @@ test("what cannot be known is announced as nothing, and read as unknown", () => 
 
 test("the machine is read every second, with or without tasks, one reading at a time", () => {
   expect(after()).toMatchObject([{ _tag: "Later", key: "read", message: { _tag: "ReadAgain" } }] as never)
-  expect(after({ _tag: "ReadAgain" })).toEqual([{ _tag: "ReadNow", tasks: [] }])
+  expect(after({ _tag: "ReadAgain" })).toEqual([{ _tag: "ReadNow", tasks: [], counting: false }])
   expect(after(measure(true), { _tag: "ReadAgain" })).toMatchObject([
     { _tag: "ReadNow", tasks: [{ id: "t1" }] }
   ] as never)

@@ -12,8 +12,8 @@ import {
 import type { ServiceRow, TaskRow } from "#actors/network/table.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
-const places = { socket: "/s", routes: "/r", owners: "/o" }
-const nothing: Actual = { routes: new Map(), owners: new Map(), servers: new Map() }
+const places = { socket: "/s", routes: "/r", owners: "/o", awaiting: "/a", waiting: "/w", script: "/l" }
+const nothing: Actual = { routes: new Map(), owners: new Map(), awaiting: new Set(), servers: new Map() }
 const task = (taskId: string, address: string, serving = true): TaskRow => ({
   taskId,
   nodeId: "n1",
@@ -39,11 +39,15 @@ const wanted = (...services: ReadonlyArray<ServiceRow>): ReadonlyArray<Wanted> =
   wantedOf([overlayTable({ ingress: true, services })])
 /** What haproxy says once it has carried the commands out, all of which it could. */
 function after(commands: ReadonlyArray<string>, before: Actual = nothing): Actual {
-  const maps = { "/r": new Map(before.routes), "/o": new Map(before.owners) }
+  const maps = {
+    "/r": new Map(before.routes),
+    "/o": new Map(before.owners),
+    "/a": new Map([...before.awaiting].map((name) => [name, name]))
+  }
   const servers = new Map([...before.servers].map(([name, known]) => [name, new Map(known)]))
   for (const command of commands) {
     const [verb, kind, where = "", key = "", value = ""] = command.split(" ")
-    const map = maps[where as "/r" | "/o"]
+    const map = maps[where as keyof typeof maps]
     const [backend = "", server = ""] = where.split("/")
     const known = servers.get(backend) ?? new Map<string, boolean>()
     if (kind === "map" && verb === "del") map.delete(key)
@@ -52,7 +56,7 @@ function after(commands: ReadonlyArray<string>, before: Actual = nothing): Actua
     else known.set(server, verb === "set" && value === "ready")
     if (kind === "server") servers.set(backend, known)
   }
-  return { routes: maps["/r"], owners: maps["/o"], servers }
+  return { routes: maps["/r"], owners: maps["/o"], awaiting: new Set(maps["/a"].keys()), servers }
 }
 
 test("tasks come before the route that leads to them, and whoever has all there is changes nothing", () => {
@@ -67,6 +71,23 @@ test("tasks come before the route that leads to them, and whoever has all there 
   expect(missingOf(web, nothing)).toHaveLength(1)
   expect(missingOf(web, after(commands))).toEqual([])
   expect(reconcile(web, after(commands), places).commands).toEqual([])
+})
+
+test("requests wait for a task before the last one leaves, and no longer than one can come", () => {
+  const leads = (awaits: ServiceRow["awaits"], serving: boolean) => {
+    const row = service("web", "/", [task("t1", "10.0.0.5", serving)])
+    return wanted(awaits === undefined ? row : { ...row, awaits })
+  }
+  const before = after(reconcile(leads(undefined, true), nothing, places).commands)
+  const { commands } = reconcile(leads("task", false), before, places)
+  expect(commands.slice(0, 2)).toEqual([
+    "add map /a service0 service0",
+    "set server service0/t1_8080 state maint"
+  ])
+  const waits = after(commands, before)
+  expect(reconcile(leads("caller", false), waits, places).commands).toEqual([])
+  expect(reconcile(leads(undefined, false), waits, places).commands).toEqual(["del map /a service0"])
+  expect(reconcile([], waits, places).commands).toContain("del map /a service0")
 })
 
 test("a task that leaves gets no more requests at once, and is deleted as often as it takes", () => {
