@@ -25,10 +25,10 @@ export const freshMs = 5_000
 /** After a task has ended, what it used is kept for as long; of nodes and services for as long as minutes are. */
 const taskAfterMs = 60 * 60_000
 /**
- * A task takes 65 kB once it has run for a day. Of more tasks than these only the latest figures are kept, until one that
+ * A task takes 112 kB once it has run for a day. Of more tasks than these only the latest figures are kept, until one that
  * has ended makes room.
  */
-const mostTasks = 1_000
+const mostTasks = 600
 
 /** Where a task is from, which figures alone do not say. */
 export interface Whose {

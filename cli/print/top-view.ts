@@ -22,10 +22,16 @@ interface NodeUse extends Used {
   readonly load: Figure
   readonly diskFree: Figure
 }
-interface ServiceUse extends Used {
+/** What HTTP entrances see of it; nothing where none leads to it. */
+interface Asked extends Used {
+  readonly rps: Figure
+  readonly inflight: Figure
+  readonly p95: Figure
+}
+interface ServiceUse extends Asked {
   readonly tasks: Figure
 }
-interface TaskUse extends Used {
+interface TaskUse extends Asked {
   readonly NodeID: string
 }
 
@@ -39,7 +45,7 @@ export interface Latest {
 
 export const subjects = ["nodes", "services", "tasks"] as const
 export type Subject = (typeof subjects)[number]
-export const sorts = ["cpu", "memory", "net", "block", "pids", "name"] as const
+export const sorts = ["cpu", "memory", "net", "block", "pids", "requests", "name"] as const
 export type Sort = (typeof sorts)[number]
 
 export interface TopView {
@@ -71,6 +77,7 @@ const sortKeys: Readonly<Record<string, Sort>> = {
   n: "net",
   b: "block",
   p: "pids",
+  h: "requests",
   a: "name"
 }
 
@@ -131,7 +138,7 @@ export function topFrame(view: TopView, size: Size): ReadonlyArray<string> {
   const below = typing
     ? `/${filter}█`
     : notice ||
-      "1 nodes  2 services  3 tasks  c cpu  m memory  n net  b block  p pids  a name  r reverse  / filter  q quit"
+      "1 nodes  2 services  3 tasks  c cpu  m memory  n net  b block  p pids  h requests  a name  r reverse  / filter  q quit"
   const cut = (line: string): string => [...line].slice(0, size.columns).join("")
   return [
     cut(`${counts}: ${state}`),
@@ -169,24 +176,26 @@ export function showTop({ latest, subject, sort, reversed, filter }: TopView): s
       )
     case "services":
       return table(
-        ["SERVICE", "TASKS", "CPU", "MEM USAGE", ...shared],
+        ["SERVICE", "TASKS", "CPU", "MEM USAGE", ...shared, ...requests],
         found(latest.Services).map((service) => [
           service.Name,
           `${service.tasks ?? "-"}`,
           percent(service.cpu, 1),
           bytes(service.memory),
-          ...sharedOf(service)
+          ...sharedOf(service),
+          ...requestsOf(service)
         ])
       )
     case "tasks":
       return table(
-        ["TASK", "NODE", "CPU", "MEM USAGE", ...shared],
+        ["TASK", "NODE", "CPU", "MEM USAGE", ...shared, ...requests],
         found(latest.Tasks, nodeOf).map((task) => [
           task.Name,
           nodeOf(task),
           percent(task.cpu, 1),
           bytes(task.memory),
-          ...sharedOf(task)
+          ...sharedOf(task),
+          ...requestsOf(task)
         ])
       )
   }
@@ -199,16 +208,25 @@ const sharedOf = ({ netRx, netTx, blockRead, blockWrite, pids }: Used): Readonly
   pids === null ? "-" : `${Math.round(pids)}`
 ]
 
+const requests = ["REQUESTS PER S", "NOW", "P95"]
+const requestsOf = ({ rps, inflight, p95 }: Asked): ReadonlyArray<string> => [
+  whole(rps),
+  whole(inflight),
+  p95 === null ? "-" : `${Math.round(p95)}ms`
+]
+
+const whole = (value: Figure): string => (value === null ? "-" : `${Math.round(value)}`)
 const bytes = (value: Figure): string => (value === null ? "-" : showBytes(value))
 const percent = (value: Figure, of: number): string =>
   value === null ? "-" : `${((value / of) * 100).toFixed(2)}%`
 
-const figures: Readonly<Record<Exclude<Sort, "name">, (used: Used) => number>> = {
+const figures: Readonly<Record<Exclude<Sort, "name">, (used: Used & Partial<Asked>) => number>> = {
   cpu: ({ cpu }) => cpu ?? -1,
   memory: ({ memory }) => memory ?? -1,
   net: ({ netRx, netTx }) => (netRx ?? 0) + (netTx ?? 0),
   block: ({ blockRead, blockWrite }) => (blockRead ?? 0) + (blockWrite ?? 0),
-  pids: ({ pids }) => pids ?? -1
+  pids: ({ pids }) => pids ?? -1,
+  requests: ({ rps }) => rps ?? -1
 }
 
 function sorted<A extends Used>(all: ReadonlyArray<A>, sort: Sort, reversed: boolean): ReadonlyArray<A> {

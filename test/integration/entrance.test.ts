@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
-import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
+import { identityOf } from "#actors/drivers/machine/process-identity.ts"
 import { latencyBounds } from "#actors/meter/figures.ts"
 import type { ServiceRow } from "#actors/network/table.ts"
 import { Load } from "#test/lab/load.ts"
@@ -219,7 +219,6 @@ describe("by tables", () => {
   test("the next daemon goes on with the haproxy that runs, and starts one where it was killed", async () => {
     await serve(row("web", "/", ["127.0.0.2"]))
     const first = pid()
-    const identity = identityOf(first)
     await serve(row("web", "/", ["127.0.0.2"]))
     expect(pid()).toBe(first)
     process.kill(first, "SIGKILL")
@@ -231,7 +230,7 @@ describe("by tables", () => {
         ),
       "it is gone"
     )
-    await eventually(() => !isAlive(identity), "its process has ended")
+    await eventually(() => identityOf(first) === undefined, "its process has ended")
     await serve(row("web", "/", ["127.0.0.2"]))
     expect(pid()).not.toBe(first)
     expect((await echo("/")).name).toBe("web")

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { metricsOf, nodeMetrics, usageMetrics } from "#actors/meter/figures.ts"
+import { metricsOf, nodeMetrics, requestColumns, usageMetrics } from "#actors/meter/figures.ts"
 import { History } from "#actors/meter/history.ts"
 import { parseFigures } from "#actors/meter/parse-figures.ts"
 import { Ring } from "#actors/meter/ring.ts"
@@ -48,7 +48,8 @@ test("a ring that was silent for longer than it keeps begins anew, and takes not
 })
 
 const node = nodeMetrics.map(() => 1)
-const row = (cpu: number, memory = 10): ReadonlyArray<number> => [cpu, memory, 0, 0, 0, 0, Number.NaN]
+const row = (cpu: number, memory = 10): ReadonlyArray<number> =>
+  usageMetrics.map((_, at) => [cpu, memory, 0, 0, 0, 0][at] ?? Number.NaN)
 const web = (nodeId: string) => () => ({ serviceId: "web", nodeId })
 
 function take(
@@ -78,6 +79,48 @@ test("a service's figures are the sums over its tasks on all nodes, of those tha
   expect(course?.times.at(0)).toBe(1_000)
   expect(course?.values.map((values) => values.at(0))).toEqual([1.75, 3, Number.NaN])
   expect(course?.values.map((values) => values.at(-1))).toEqual([2, 1, Number.NaN])
+})
+
+test("what entrances of all nodes were asked is a service's and its tasks', and unknown where none leads to it", () => {
+  const history = new History()
+  const asked = (rps: number) => requestColumns.map((name) => (name === "rps" ? rps : name === "5xx" ? 1 : 0))
+  const said = (
+    now: number,
+    nodeId: string,
+    services: Record<string, number>,
+    tasks: Record<string, number>
+  ) =>
+    history.take(
+      nodeId,
+      {
+        node: [],
+        tasks: new Map(nodeId === "n1" ? [["a", row(1)]] : []),
+        entrance: {
+          services: new Map(Object.entries(services).map(([id, rps]) => [id, asked(rps)])),
+          tasks: new Map(Object.entries(tasks).map(([id, rps]) => [id, asked(rps)]))
+        }
+      },
+      now,
+      web(nodeId)
+    )
+  said(1_000, "n2", { web: 30, idle: 0 }, { a: 30 })
+  said(1_000, "n1", { web: 12 }, {})
+  history.gather(1_000)
+  const figures = (kind: "service" | "task", id: string, now = 1_000) => {
+    const latest = history.latest(kind, now).get(id)?.row ?? []
+    return ["rps", "errors"].map((name) => latest[(metricsOf[kind] as ReadonlyArray<string>).indexOf(name)])
+  }
+  expect(figures("service", "web")).toEqual([42, 2])
+  expect(figures("service", "idle")).toEqual([0, 1])
+  expect(history.latest("service", 1_000).get("idle")?.row.at(-1)).toBe(0)
+  expect(figures("task", "a")).toEqual([30, 1])
+  // The node that was not heard of since asks nothing any more.
+  said(8_000, "n1", { web: 5 }, {})
+  history.gather(8_000)
+  expect(figures("service", "web", 8_000)).toEqual([5, 1])
+  take(history, "n1", 20_000, { a: row(1) })
+  history.gather(20_000)
+  expect(figures("service", "web", 20_000)).toEqual([Number.NaN, Number.NaN])
 })
 
 test("minutes are the means of their seconds, the one under way included", () => {

@@ -12,6 +12,7 @@ const used = (Name: string, cpu: number | null, memory: number) => ({
   blockWrite: 10,
   pids: 3
 })
+const unasked = { rps: null, inflight: null, p95: null }
 const latest: Latest = {
   At: 1,
   Nodes: [
@@ -24,11 +25,11 @@ const latest: Latest = {
       diskFree: 2 ** 40
     }
   ],
-  Services: [{ ...used("web", 1.5, 2 ** 20), tasks: 2 }],
+  Services: [{ ...used("web", 1.5, 2 ** 20), tasks: 2, rps: 120.4, inflight: 3, p95: 87.5 }],
   Tasks: [
-    { ...used("web.2.b", 0.5, 3 * 2 ** 20), NodeID: "n1" },
-    { ...used("web.10.c", null, 2 ** 20), NodeID: "n2" },
-    { ...used("web.1.a", 1, 2 * 2 ** 20), NodeID: "n1" }
+    { ...used("web.2.b", 0.5, 3 * 2 ** 20), ...unasked, rps: 50, NodeID: "n1" },
+    { ...used("web.10.c", null, 2 ** 20), ...unasked, rps: 70, NodeID: "n2" },
+    { ...used("web.1.a", 1, 2 * 2 ** 20), ...unasked, NodeID: "n1" }
   ]
 }
 const view: TopView = { ...emptyTop(), latest, notice: "" }
@@ -46,13 +47,14 @@ test("tasks are listed by what they use most of, or by name as people count", ()
   expect(firstColumn(view)).toEqual(["TASK", "web.1.a", "web.2.b", "web.10.c"])
   expect(firstColumn(press(view, "m"))).toEqual(["TASK", "web.2.b", "web.1.a", "web.10.c"])
   expect(firstColumn(press(view, "a"))).toEqual(["TASK", "web.1.a", "web.2.b", "web.10.c"])
+  expect(firstColumn(press(view, "h"))).toEqual(["TASK", "web.10.c", "web.2.b", "web.1.a"])
   expect(firstColumn(press(view, "a", "r"))).toEqual(["TASK", "web.10.c", "web.2.b", "web.1.a"])
 })
 
 test("nodes show shares of what they have, services how many tasks they are", () => {
   const nodes = showTop(press(view, "1"))
   expect(nodes).toMatch(/^alpha +25.00% +1GiB \/ 4GiB +25.00% +2KiB \/ 0B +- \/ 10B +3 +0.50 +1TiB$/m)
-  expect(showTop(press(view, "2"))).toMatch(/^web +2 +150.00% +1MiB/m)
+  expect(showTop(press(view, "2"))).toMatch(/^web +2 +150.00% +1MiB .* 120 +3 +88ms$/m)
   expect(press(view, "\t").subject).toBe("nodes")
 })
 
