@@ -240,7 +240,7 @@ interface Alone {
   readonly membership: () => Membership
   readonly problem?: string
   readonly root: () => string
-  readonly executor: Pick<ExecutorService, "ensureNetwork">
+  readonly executor: Pick<ExecutorService, "ensureNetwork" | "console">
   readonly control: Partial<MembershipControl>
   /** What people are told once it answers. */
   readonly said: Effect.Effect<void>
@@ -289,7 +289,10 @@ const serveIdle = Effect.fnUntraced(function* (options: NodeOptions, lives: Live
   return yield* serveAlone(options, nobody, lives, ends, {
     membership: () => (isBeginning() ? "pending" : "inactive"),
     root: () => "",
-    executor: { ensureNetwork: () => Effect.die("no cluster, no network of it") },
+    executor: {
+      ensureNetwork: () => Effect.die("no cluster, no network of it"),
+      console: () => Effect.die("no cluster, no task of it")
+    },
     control,
     said: Effect.logInfo(
       `This node is in no cluster: it waits for docker swarm init or join at unix://${options.socket}`

@@ -3,7 +3,7 @@
  *
  * Every call is idempotent where the thing it names already is as asked. Names and shapes are the Engine API's.
  */
-import { Context, type Effect, Schema, type Stream } from "effect"
+import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
 
@@ -100,6 +100,29 @@ export interface ContainerSample {
   readonly txBytes: number
 }
 
+/** In characters. */
+export interface ConsoleSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+export interface ConsoleRequest {
+  /** The program and its arguments. */
+  readonly command: ReadonlyArray<string>
+  readonly size: ConsoleSize
+}
+
+/** A command with a terminal of its own in a container. */
+export interface Console {
+  /** The next bytes of its output; `undefined` once there are no more. Nothing is read ahead. */
+  readonly read: Effect.Effect<Uint8Array | undefined>
+  /** Completes when the bytes are on their way, so that whoever waits for it does not send too fast. */
+  readonly write: (part: Uint8Array) => Effect.Effect<void>
+  readonly resize: (size: ConsoleSize) => Effect.Effect<void>
+  /** After the end of its output; `undefined` where nobody knows. */
+  readonly exitCode: Effect.Effect<number | undefined, ExecutorError>
+}
+
 export interface ExecutorService {
   readonly kind: "docker" | "process"
   /** Proves that the executor answers, and costs it next to nothing; fails within two seconds where it does not. */
@@ -125,6 +148,11 @@ export interface ExecutorService {
   /** Events of task containers from now on; fails when the connection is lost. */
   readonly events: Stream.Stream<ContainerEvent, ExecutorError>
   readonly logs: (id: string, options: LogOptions) => Stream.Stream<LogLine, ExecutorError>
+  /** Runs the command until it ends or the scope does. `id` is the container's own, not the beginning of it, nor a name. */
+  readonly console: (
+    id: string,
+    request: ConsoleRequest
+  ) => Effect.Effect<Console, ExecutorError, Scope.Scope>
   readonly stats: (id: string) => Effect.Effect<ContainerSample, ExecutorError>
   /** The Engine's id of the bridge that carries this overlay here; made when missing. */
   readonly ensureNetwork: (plan: NetworkPlan) => Effect.Effect<string, ExecutorError>

@@ -18,6 +18,23 @@ export interface RouteSet {
   readonly fetch: (request: Request) => Response | Promise<Response>
   /** `path` is without version and query. */
   readonly owns: (method: string, path: string) => boolean
+  /** Takes a connection over, and everything that becomes of it; false where the path is none for that. */
+  readonly upgrade?: (upgrade: Upgrade) => boolean
+}
+
+/** A request, let in already, that asks to speak something else on its connection. */
+export interface Upgrade {
+  readonly request: IncomingMessage
+  /** Without version and query. */
+  readonly path: string
+  readonly socket: Duplex
+  readonly head: Uint8Array
+  /** Answers in HTTP instead, and ends the connection. */
+  readonly refuse: (status: number, message: string) => void
+  /** Puts into the audit what it came to. */
+  readonly note: (status: number, did?: string) => void
+  /** Whether it would still be let in. With `inUse` it keeps a session from ending for want of use. */
+  readonly isStillIn: (inUse: boolean) => boolean
 }
 
 /** What becomes of a request that the Engine carries out but that may name something of ours. */
@@ -53,7 +70,15 @@ export interface ListenerOptions {
 export interface Admission {
   readonly judge: (request: IncomingMessage, path: string, isUpgrade: boolean) => Admitted
   /** Told of every request that was turned away, and of every change once it was answered, and of every upgrade that goes to the Engine. */
-  readonly note?: (request: IncomingMessage, path: string, admitted: Admitted, status: number) => void
+  readonly note?: (
+    request: IncomingMessage,
+    path: string,
+    admitted: Admitted,
+    status: number,
+    did?: string
+  ) => void
+  /** Judges an upgrade once more, long after: whether what it came in by is still good. */
+  readonly isStillIn?: (request: IncomingMessage, path: string, inUse: boolean) => boolean
 }
 
 const isChange = ({ method }: IncomingMessage): boolean => method !== "GET" && method !== "HEAD"
@@ -79,6 +104,7 @@ export function makeListener(
   const askers = new WeakMap<IncomingMessage, Identity>()
   const own = options.routes.map((set) => ({
     owns: set.owns,
+    upgrade: set.upgrade,
     // The default would replace the process's own Response class.
     listen: getRequestListener(
       (request, { incoming }) => {
@@ -182,8 +208,23 @@ export function makeListener(
       if (admitted._tag === "Out") {
         refuseUpgrade(socket, admitted.status, admitted.message)
         admission.note?.(request, path, admitted, admitted.status)
-      } else if (wrong !== undefined) refuseUpgrade(socket, 400, wrong)
-      else if (
+        return
+      }
+      if (wrong !== undefined) {
+        refuseUpgrade(socket, 400, wrong)
+        return
+      }
+      const upgrade: Upgrade = {
+        request,
+        path,
+        socket,
+        head,
+        refuse: (status, message) => refuseUpgrade(socket, status, message),
+        note: (status, did) => admission.note?.(request, path, admitted, status, did),
+        isStillIn: (inUse) => admission.isStillIn?.(request, path, inUse) ?? true
+      }
+      if (own.some((set) => set.upgrade?.(upgrade))) return
+      if (
         own.some((set) => set.owns(method, path)) ||
         options.interceptor?.wants(method, path) ||
         (/h2c/i.test(String(request.headers.upgrade)) && !speaksH2c.test(path))

@@ -2,7 +2,7 @@
  * The gateway, put together: the link to the Engine, our routes, the interception, and the doors. It alone names
  * all of its parts; the daemon names only this.
  */
-import { Effect, type Scope } from "effect"
+import { Effect, FiberSet, type Scope } from "effect"
 import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import { openAudit } from "#actors/gateway/access/audit.ts"
@@ -47,7 +47,7 @@ export interface OpenOptions
   readonly dataDir: string
   /** Absent on a node that runs its tasks as processes. */
   readonly engine: EngineAddress | undefined
-  readonly executor: Pick<ExecutorService, "ensureNetwork">
+  readonly executor: Pick<ExecutorService, "ensureNetwork" | "console">
   /** See `Gateway.whereabouts`. */
   readonly whereabouts?: () => Whereabouts
   /** `undefined` as long as this node is no manager. */
@@ -107,6 +107,8 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   })
   const gateway: Gateway = { ...known, control: options.control ?? {}, ...(whereabouts && { whereabouts }) }
 
+  // Before the doors: consoles end after these have closed.
+  const fork = yield* FiberSet.makeRuntime<never>()
   const attachments = makeAttachments({ nodeId, fresh: options.fresh, engine: link, system })
   yield* Effect.forkScoped(attachments.tend)
 
@@ -143,6 +145,8 @@ export const openGateway = Effect.fn("gateway.open")(function* (
         audit,
         stopping: stopping.signal,
         system,
+        console: ({ container }, request) => executor.console(container, request),
+        fork,
         ...(options.pages && { pages: options.pages }),
         about: () => ({ nodeId, membership: membership(), version: options.version })
       }),

@@ -134,7 +134,11 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
 const guard = ({ sessions, audit, clock }: DoorOptions, tokens: Tokens): Admission => ({
   judge: ({ method = "GET", headers }, path, isUpgrade) =>
     admit({ tokens, sessions }, { method, path, headers, isUpgrade }),
-  note: ({ method = "GET" }, path, admitted, status) =>
+  isStillIn: ({ method = "GET", headers }, path, inUse) => {
+    const known = { tokens, sessions: { find: inUse ? sessions.find : sessions.look } }
+    return admit(known, { method, path, headers, isUpgrade: true })._tag === "In"
+  },
+  note: ({ method = "GET" }, path, admitted, status, did) =>
     audit.note({
       at: new Date(clock()).toISOString(),
       who: admitted.identity?.who ?? "nobody",
@@ -142,6 +146,7 @@ const guard = ({ sessions, audit, clock }: DoorOptions, tokens: Tokens): Admissi
       method,
       path,
       status,
+      ...(did !== undefined && { did }),
       ...(admitted._tag === "Out" && { refused: admitted.message })
     })
 })

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { readlinkSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { ConsoleClient, signInBy } from "#test/support/console-client.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
 const deno = fileURLToPath(new URL("../../node_modules/.bin/deno", import.meta.url))
@@ -40,6 +41,12 @@ test("a manager under Deno creates, shows, scales and removes a service", async 
   )
   const [first = ""] = await containers()
   expect(await cluster.must("exec", first, "echo", "inside")).toBe("inside")
+  const { body } = await cluster.api("POST", "/dashboard/links", { role: "operator" })
+  const [task] = await cluster.get(`/tasks?filters=${encodeURIComponent('{"desired-state":["running"]}')}`)
+  const shell = new ConsoleClient(await signInBy(body.url), task.ID)
+  shell.type("echo $((6 * 7)); exit 3\n")
+  expect(await shell.ended()).toBe(1000)
+  expect([shell.text.includes("42"), shell.words]).toEqual([true, { ended: { exitCode: 3 } }])
   await cluster.must("service", "scale", "smoke=1")
   await eventually(async () => (await containers()).length === 1, "one of them is gone")
 }, 90_000)

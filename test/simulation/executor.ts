@@ -52,6 +52,7 @@ export function executorOf(engine: Engine, life: Life): ExecutorService {
       ).pipe(Effect.map((listener) => Stream.fromEffectRepeat(listener.next)))
     ),
     logs: () => Stream.empty,
+    console: (id) => Effect.fail(refusal("console", `Container ${id} is imitated`, 409, false)),
     stats: (id) => Effect.fail(refusal("stats", `Container ${id} is imitated`, 409, false)),
     ensureNetwork: ({ id }) =>
       engine.call(life, "ensure network", 4, () => {

@@ -7,6 +7,7 @@ import http, { type IncomingMessage } from "node:http"
 import https from "node:https"
 import { join } from "node:path"
 import process from "node:process"
+import type { Duplex } from "node:stream"
 import { inspect } from "node:util"
 import type Docker from "dockerode"
 import { Context, type Duration, Effect, Layer, Schema } from "effect"
@@ -44,6 +45,8 @@ export interface EngineClientService {
   readonly call: (request: EngineRequest) => Effect.Effect<unknown, ExecutorError>
   /** Asks and gives the answer's body as it comes; whoever takes it destroys it. */
   readonly open: (request: EngineRequest) => Effect.Effect<IncomingMessage, ExecutorError>
+  /** Asks for the connection itself, to be spoken on in both directions; whoever takes it destroys it. */
+  readonly hijack: (request: EngineRequest) => Effect.Effect<Duplex, ExecutorError>
 }
 
 export class EngineClient extends Context.Service<EngineClient, EngineClientService>()(
@@ -77,8 +80,8 @@ function makeClient(dockerHost: string, docker: Docker): EngineClientService {
   // Learned with the first request and again after a lost connection: the Engine may have been replaced.
   let negotiated: string | undefined
 
-  const send = (request: EngineRequest, prefix: string) =>
-    Effect.callback<IncomingMessage, ExecutorError>((resume, signal) => {
+  const send = <A = IncomingMessage>(request: EngineRequest, prefix: string, more: object = {}) =>
+    Effect.callback<A, ExecutorError>((resume, signal) => {
       const okay: Record<number, boolean> = { 200: true, 201: true, 202: true, 204: true }
       for (const status of request.fine ?? []) okay[status] = true
       docker.modem.dial(
@@ -91,10 +94,11 @@ function makeClient(dockerHost: string, docker: Docker): EngineClientService {
           // Read by ourselves, also when it is one JSON text: dockerode would wait for ever for the rest of an
           // answer that was cut off.
           isStream: true,
-          abortSignal: signal
+          abortSignal: signal,
+          ...more
         } as never,
         (error: unknown, response: unknown) => {
-          if (error === null || error === undefined) resume(Effect.succeed(response as IncomingMessage))
+          if (error === null || error === undefined) resume(Effect.succeed(response as A))
           else {
             const refusal = explain(request.operation, dockerHost, error)
             if (refusal.status === undefined) negotiated = undefined
@@ -130,6 +134,10 @@ function makeClient(dockerHost: string, docker: Docker): EngineClientService {
     dockerHost,
     apiVersion,
     open,
+    hijack: (request) =>
+      Effect.flatMap(apiVersion, (version) =>
+        send<Duplex>(request, `/v${version}`, { hijack: true, openStdin: true })
+      ),
     call: (request) =>
       open(request).pipe(
         Effect.flatMap((response) => collect(request.operation, dockerHost, response)),

@@ -1,6 +1,7 @@
 /** Tasks as containers of a Docker Engine. */
 import { Effect, Layer } from "effect"
 import { EngineClient } from "#actors/drivers/engine/client.ts"
+import { openConsole } from "#actors/drivers/engine/console.ts"
 import { asFilters, makeContainers } from "#actors/drivers/engine/containers.ts"
 import { type ImageOptions, makePull } from "#actors/drivers/engine/images.ts"
 import { makeNetworks } from "#actors/drivers/engine/networks.ts"
@@ -54,6 +55,7 @@ export const DockerExecutor = {
           list: containers.list,
           events: watchEvents(client, [taskLabel, ...asFilters(own)]),
           logs: (id, logOptions) => readLogs(client, id, logOptions),
+          console: (id, request) => openConsole(client, id, request),
           stats: containers.stats,
           ensureNetwork: networks.ensure,
           removeNetwork: networks.remove,

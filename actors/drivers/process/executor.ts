@@ -213,6 +213,8 @@ function makeExecutor(processes: Processes, events: PubSub.PubSub<ContainerEvent
           () => processes.state(id)?.status !== "running"
         )
       }),
+    console: () =>
+      Effect.fail(refusal("console", 501, "consoles are not possible on a node that runs processes")),
     stats: (reference) =>
       onDisk("stats", () => {
         const state = processes.state(idOf(reference))

@@ -31,6 +31,19 @@ export interface Knock {
 
 export const csrfHeader = "troupe-csrf"
 
+/**
+ * A page cannot give its WebSockets headers, but it can offer protocols: the secret is one of those, after this. It is
+ * in no address, and so in no history and no log.
+ */
+export const csrfProtocol = "troupe-csrf."
+
+function secretOf({ path, headers, isUpgrade }: Knock): string | ReadonlyArray<string> | undefined {
+  // What goes to the Engine must not carry it.
+  if (!isUpgrade || !path.startsWith("/dashboard/")) return headers[csrfHeader]
+  const offered = headers["sec-websocket-protocol"]?.split(/\s*,\s*/) ?? []
+  return offered.find((each) => each.startsWith(csrfProtocol))?.slice(csrfProtocol.length)
+}
+
 const nobody =
   "authorization required: send the token in <data-dir>/http-token as 'Authorization: Bearer <token>'"
 
@@ -50,7 +63,7 @@ export function sessionIdOf(headers: IncomingHttpHeaders): string | undefined {
   return undefined
 }
 
-export function admit(known: { tokens: Tokens; sessions: Sessions }, knock: Knock): Admitted {
+export function admit(known: { tokens: Tokens; sessions: Pick<Sessions, "find"> }, knock: Knock): Admitted {
   const { method, path, headers, isUpgrade } = knock
   if (!isUpgrade && isOpen(method, path)) return { _tag: "In" }
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1]
@@ -70,7 +83,7 @@ export function admit(known: { tokens: Tokens; sessions: Sessions }, knock: Knoc
   }
   const changes = isUpgrade || (method !== "GET" && method !== "HEAD")
   if (changes && !isOurPage(headers)) return out(identity, "the request was sent by a page of another origin")
-  if (changes && !same(headers[csrfHeader], session.csrf))
+  if (changes && !same(secretOf(knock), session.csrf))
     return out(identity, `the request does not carry the session's own ${csrfHeader} header`)
   return judged(identity, knock)
 }

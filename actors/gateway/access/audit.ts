@@ -17,6 +17,8 @@ export interface AuditLine {
   /** Without the query, in which there may be a secret. */
   readonly path: string
   readonly status: number
+  /** What it came to, in the words of the docker CLI, where the path does not say. */
+  readonly did?: string
   /** Why it was turned away. */
   readonly refused?: string
 }

@@ -19,7 +19,10 @@ export interface Sessions {
   readonly accept: (code: string) => Identity | undefined
   /** The id of a new session. */
   readonly begin: (identity: Identity) => string
+  /** Counts as a use of it. */
   readonly find: (id: string) => Session | undefined
+  /** Does not. */
+  readonly look: (id: string) => Session | undefined
   readonly end: (id: string) => void
 }
 
@@ -42,6 +45,14 @@ export function makeSessions(clock: () => number): Sessions {
   const makeRoom = (map: Map<string, unknown>): void => {
     for (const [oldest] of map) if (map.size >= most) map.delete(oldest)
   }
+  const good = (id: string): Kept | undefined => {
+    const kept = sessions.get(id)
+    if (kept === undefined) return undefined
+    const now = clock()
+    if (now < kept.session.until && now - kept.usedAt < idleMs) return kept
+    sessions.delete(id)
+    return undefined
+  }
   return {
     invite: (identity) => {
       makeRoom(invited)
@@ -62,16 +73,11 @@ export function makeSessions(clock: () => number): Sessions {
       return id
     },
     find: (id) => {
-      const kept = sessions.get(id)
-      if (kept === undefined) return undefined
-      const now = clock()
-      if (now >= kept.session.until || now - kept.usedAt >= idleMs) {
-        sessions.delete(id)
-        return undefined
-      }
-      kept.usedAt = now
-      return kept.session
+      const kept = good(id)
+      if (kept !== undefined) kept.usedAt = clock()
+      return kept?.session
     },
+    look: (id) => good(id)?.session,
     end: (id) => void sessions.delete(id)
   }
 }

@@ -1,13 +1,15 @@
 /** All that the dashboard asks of the node that serves it; everything else it asks of the Engine API. */
 import { Hono } from "hono"
-import { say, sayNo } from "#actors/gateway/dashboard/answers.ts"
+import { safe, say, sayNo } from "#actors/gateway/dashboard/answers.ts"
+import { type ConsoleOptions, makeConsoles } from "#actors/gateway/dashboard/console.ts"
 import { type LiveOptions, live } from "#actors/gateway/dashboard/live.ts"
 import { type LoadPages, servePages } from "#actors/gateway/dashboard/pages.ts"
 import { type SignInOptions, signInRoutes } from "#actors/gateway/dashboard/sign-in.ts"
 import type { RouteSet } from "#actors/gateway/listener.ts"
+import { isRefusal, ok, refused } from "#actors/gateway/response.ts"
 import type { SystemService } from "#runtime/system.ts"
 
-export interface DashboardOptions extends SignInOptions, LiveOptions {
+export interface DashboardOptions extends SignInOptions, LiveOptions, ConsoleOptions {
   /** Absent where nobody has made any. */
   readonly pages?: LoadPages
   /** Of this node. */
@@ -17,6 +19,7 @@ export interface DashboardOptions extends SignInOptions, LiveOptions {
 export function dashboardRoutes(options: DashboardOptions): RouteSet {
   const { system } = options
   const page = servePages(options.pages)
+  const consoles = makeConsoles(options)
   const app = new Hono()
   app.get("/dashboard", (context) => context.redirect("/dashboard/"))
   app.get("/dashboard/", (context) => page(context, "index.html"))
@@ -30,10 +33,17 @@ export function dashboardRoutes(options: DashboardOptions): RouteSet {
       return sayNo(context, `path ${JSON.stringify(path)}: expected names from the top of the tree down`, 400)
     return system.restart(path) ? say(context, {}) : sayNo(context, `${path.join(" / ")} is not here`, 404)
   })
+  // Pages are not told why a WebSocket was refused, so they ask first.
+  app.get("/dashboard/exec/:task", (context) => {
+    const found = consoles.place(context.req.param("task"))
+    const { status, text = "" } = isRefusal(found) ? refused(found) : ok(found)
+    return new Response(text, { status, headers: { ...safe, "Content-Type": "application/json" } })
+  })
   app.notFound((context) => sayNo(context, "page not found", 404))
   app.onError((defect, context) => sayNo(context, `internal error: ${defect.message}`, 500))
   return {
     owns: (_method, path) => /^\/dashboard(\/|$)/.test(path),
-    fetch: (request) => app.fetch(request)
+    fetch: (request) => app.fetch(request),
+    upgrade: consoles.upgrade
   }
 }

@@ -1,0 +1,24 @@
+/** Where a shell beside a task runs: in which container, on which node. */
+import { taskName } from "#actors/gateway/find.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { type Refusal, refuse } from "#actors/model/errors.ts"
+
+export interface ConsolePlace {
+  readonly nodeId: string
+  readonly container: string
+  /** The container's, for people. */
+  readonly name: string
+}
+
+/** Refuses tasks that are not known, and those whose container does not run. */
+export function placeConsole(reader: LedgerReader, taskId: string): ConsolePlace | Refusal {
+  const task = reader.get("task", taskId)
+  if (task === undefined) return refuse("notFound", `task ${taskId} not found`)
+  const name = taskName(reader, task)
+  const container = task.Status.ContainerStatus?.ContainerID ?? ""
+  const { State: state } = task.Status
+  // A container whose health is not known yet runs already.
+  if ((state !== "running" && state !== "starting") || container === "" || task.NodeID === undefined)
+    return refuse("failedPrecondition", `task ${name} is ${state}: expected one that runs`)
+  return { nodeId: task.NodeID, container, name }
+}

@@ -1,0 +1,236 @@
+/** Consoles of the dashboard over the whole gateway, in containers of a real Engine. */
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { createToken, removeToken } from "#actors/gateway/access/tokens.ts"
+import { ConsoleClient, type ConsoleOptions, type SignedIn, signInBy } from "#test/support/console-client.ts"
+import { cleanUp, engine, ensureTestImage, eventually, testImage, uniqueName } from "#test/support/engine.ts"
+import { nodeId } from "#test/support/gateway.ts"
+import { type OpenTestGateway, openTestGateway } from "#test/support/open-gateway.ts"
+
+const label = uniqueName("console")
+const taskId = "0taskabcdefghijklmnopqrst"
+const lostId = "1taskabcdefghijklmnopqrst"
+let gateway: OpenTestGateway
+let container = ""
+let operator: SignedIn
+
+beforeAll(async () => {
+  await ensureTestImage()
+  gateway = await openTestGateway({ http: "127.0.0.1:0" })
+  const made = await engine().createContainer({
+    Image: testImage,
+    Cmd: ["sleep", "1000"],
+    Labels: { [label]: "1" },
+    HostConfig: { NetworkMode: "none" }
+  })
+  await made.start()
+  container = made.id
+  const ServiceID = "0serviceabcdefghijklmnopq"
+  const Spec = {
+    Name: "web",
+    Mode: { Replicated: { Replicas: 1 } },
+    TaskTemplate: { ContainerSpec: { Image: testImage } }
+  }
+  await gateway.cluster.write({
+    type: "service.create",
+    v: 1,
+    service: { ID: ServiceID, SpecVersion: 1, Spec }
+  })
+  const task = { ServiceID, SpecVersion: 1, NodeID: nodeId, DesiredState: "running" } as const
+  const at = { Timestamp: "2026-11-22T21:01:31Z" }
+  const runs = { ...at, State: "running", ContainerStatus: { ContainerID: container } } as const
+  const create = [
+    { ...task, ID: taskId, Slot: 1, Status: runs },
+    { ...task, ID: lostId, Slot: 2, Status: { ...at, State: "preparing" } as const }
+  ]
+  await gateway.cluster.write({ type: "tasks.change", v: 1, create, update: [], remove: [] })
+  operator = await signIn("operator")
+}, 60_000)
+afterAll(async () => {
+  await gateway.close()
+  await cleanUp(label)
+}, 60_000)
+
+async function signIn(role: string): Promise<SignedIn> {
+  const link = await fetch("http://local/dashboard/links", {
+    unix: gateway.socket as string,
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ role })
+  })
+  return await signInBy(((await link.json()) as { url: string }).url)
+}
+
+const open = (options: ConsoleOptions = {}, by = operator, id = taskId): ConsoleClient =>
+  new ConsoleClient(by, id, options)
+
+/** What the container runs beside its own program, as `ps` shows it. */
+async function running(): Promise<ReadonlyArray<string>> {
+  const { Processes } = await engine().getContainer(container).top()
+  return Processes.map((fields: ReadonlyArray<string>) => fields.at(-1) ?? "").filter(
+    (command: string) => command !== "sleep 1000"
+  )
+}
+
+const noted = (): ReadonlyArray<Record<string, unknown>> =>
+  readFileSync(join(gateway.folder, "audit.log"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line))
+
+test("a shell in the container echoes, has the page's size and the next one, and says how it ended", async () => {
+  const console = open({ columns: 101, rows: 37 })
+  console.type("echo $((6 * 7)) in $(tty)\n")
+  await console.seen(/42 in \/dev\/pts\/\d/)
+  console.type("stty size\n")
+  await console.seen("37 101")
+  console.say({ columns: 60, rows: 20 })
+  await eventually(() => {
+    console.type("stty size\n")
+    return console.text.includes("20 60")
+  }, "the terminal has the new size")
+  console.type("exit 7\n")
+  expect(await console.ended()).toBe(1000)
+  expect(console.words).toEqual({ ended: { exitCode: 7 } })
+}, 30_000)
+
+test("a command is run as it stands, word by word, and the audit has it with who and where", async () => {
+  const command = ["/bin/sh", "-c", 'echo "$0 $1"', "it's", "a b"]
+  const console = open({ command })
+  await console.ended()
+  expect(console.text.trim()).toBe("it's a b")
+  const did = `docker exec -it web.1.${taskId} /bin/sh -c 'echo "$0 $1"' 'it'\\''s' 'a b'`
+  await eventually(() => noted().some((line) => line.did === did), "it is in the audit")
+  expect(noted().find((line) => line.did === did)).toMatchObject({
+    who: "local",
+    role: "operator",
+    method: "GET",
+    path: `/dashboard/exec/${taskId}`,
+    status: 101
+  })
+}, 30_000)
+
+test("a page that is closed ends the shell, and what runs in front of it", async () => {
+  const console = open()
+  console.type("sleep 777\n")
+  await eventually(async () => (await running()).includes("sleep 777"), "the shell runs something")
+  console.socket.close()
+  await eventually(async () => (await running()).length === 0, "nothing of the console is left")
+}, 30_000)
+
+test("what is deaf to hanging up is killed, and a page that vanished is as good as closed", async () => {
+  const console = open({ command: ["/bin/sh", "-c", "trap '' HUP; echo deaf; while :; do sleep 0.1; done"] })
+  await console.seen("deaf")
+  ;(console.socket as unknown as { terminate: () => void }).terminate()
+  await eventually(async () => (await running()).length === 0, "nothing of the console is left")
+}, 30_000)
+
+test("without the session's secret, from another origin, and for a viewer there is none", async () => {
+  const viewer = await signIn("viewer")
+  const refused: ReadonlyArray<readonly [ConsoleOptions, SignedIn?, string?]> = [
+    [{ protocols: [] }],
+    [{ protocols: [`troupe-csrf.${"x".repeat(operator.csrf.length)}`] }],
+    [{ protocols: [`troupe-csrf.${viewer.csrf}`] }],
+    [{ headers: { origin: "http://evil.example" } }],
+    [{ headers: { cookie: "" } }],
+    [{}, viewer],
+    [{}, operator, "nosuchtask"],
+    [{}, operator, lostId]
+  ]
+  const before = noted().length
+  for (const [options, by, id] of refused) {
+    const console = open(options, by, id)
+    await console.ended()
+    expect([options, console.opened]).toEqual([options, false])
+  }
+  await eventually(() => noted().length === before + refused.length, "all of it is in the audit")
+  expect(
+    noted()
+      .slice(before)
+      .map(({ who, status, refused: why }) => [who, status, why])
+  ).toEqual([
+    ["local", 403, "the request does not carry the session's own troupe-csrf header"],
+    ["local", 403, "the request does not carry the session's own troupe-csrf header"],
+    ["local", 403, "the request does not carry the session's own troupe-csrf header"],
+    ["local", 403, "the request was sent by a page of another origin"],
+    ["nobody", 401, expect.stringContaining("authorization required")],
+    ["local", 403, `local is viewer: GET /dashboard/exec/${taskId} is for the role operator and above`],
+    ["local", 404, undefined],
+    ["local", 400, undefined]
+  ] as never)
+  expect(await running()).toEqual([])
+}, 30_000)
+
+test("a page asks first whether there is one, and is told why not", async () => {
+  const ask = async (by: SignedIn, id: string) => {
+    const answer = await fetch(`${by.url}/dashboard/exec/${id}`, { headers: { cookie: by.cookie } })
+    return [answer.status, await answer.json()]
+  }
+  expect(await ask(operator, taskId)).toEqual([200, { nodeId, container, name: `web.1.${taskId}` }])
+  expect(await ask(operator, lostId)).toEqual([
+    400,
+    { message: `task web.2.${lostId} is preparing: expected one that runs` }
+  ])
+  expect((await ask(await signIn("viewer"), taskId))[0]).toBe(403)
+})
+
+test("what is printed waits for a page that draws slowly, and comes whole", async () => {
+  const console = open({ command: ["/bin/sh", "-c", "yes | head -c 1000000"], takes: false })
+  await eventually(() => console.printed >= 256 * 1024, "as much has come as may")
+  // Each part is one read of the Engine's stream, of 64 KiB at most.
+  expect(console.printed).toBeLessThan((256 + 64) * 1024)
+  expect(console.words).toBeUndefined()
+  let said = 0
+  while (console.words === undefined) {
+    if (console.printed > said) console.say({ taken: console.printed - said })
+    said = console.printed
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  // The terminal makes two characters of each end of line.
+  expect(console.printed).toBe(1_500_000)
+}, 30_000)
+
+test("what is typed is counted as it is taken, and who sends far ahead of that is cut off", async () => {
+  const console = open({ command: ["/bin/sh", "-c", "stty raw -echo; echo ready; head -c 100000 | wc -c"] })
+  await console.seen("ready")
+  for (let sent = 0; sent < 100_000; sent += 20_000) {
+    console.type("x".repeat(20_000))
+    await eventually(() => console.taken === sent + 20_000, "it is taken")
+  }
+  await console.seen("100000")
+  const rude = open({ command: ["/bin/sh", "-c", "stty raw -echo; echo ready; sleep 1000"] })
+  await rude.seen("ready")
+  for (let part = 0; part < 40; part++) rude.type("x".repeat(60_000))
+  expect(await rude.ended()).toBe(1009)
+  await eventually(async () => (await running()).length === 0, "nothing of the console is left")
+}, 30_000)
+
+test("words that are none end it, as does a program that is not there", async () => {
+  const console = open()
+  await eventually(() => console.opened, "it is open")
+  console.say({ columns: 0, rows: 10 })
+  expect(await console.ended()).toBe(1008)
+  const none = open({ command: ["/no/such/program"] })
+  await none.ended()
+  expect(none.text).toContain("/no/such/program")
+  expect(none.words).toEqual({ ended: { exitCode: 126 } })
+}, 30_000)
+
+test("a token that is taken back ends the consoles that it opened", async () => {
+  const token = createToken(gateway.folder, "otto", "operator")
+  const entered = await fetch(`${gateway.url}/dashboard/session`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${token}` }
+  })
+  const cookie = entered.headers.get("set-cookie")?.split(";")[0] ?? ""
+  const { csrf } = (await (
+    await fetch(`${gateway.url}/dashboard/session`, { headers: { cookie } })
+  ).json()) as { readonly csrf: string }
+  const console = open({}, { url: gateway.url as string, cookie, csrf })
+  await eventually(async () => (await running()).length === 1, "the shell runs")
+  removeToken(gateway.folder, "otto")
+  expect(await console.ended()).toBe(1008)
+  expect(console.words).toEqual({ problem: "whoever opened it is not signed in any more" })
+  await eventually(async () => (await running()).length === 0, "nothing of the console is left")
+}, 40_000)
