@@ -145,6 +145,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
         audit,
         stopping: stopping.signal,
         system,
+        nodeId,
         console: ({ container }, request) => executor.console(container, request),
         fork,
         ...(options.pages && { pages: options.pages }),

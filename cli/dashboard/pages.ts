@@ -30,7 +30,9 @@ export async function buildPages(): Promise<Pages> {
 
 const bundle = (folder: string): Promise<void> =>
   new Promise((resolve, reject) => {
-    const args = ["build", join(source, "main.tsx"), "--outdir", folder, "--minify", "--target", "browser"]
+    // What a page may never need, a terminal for instance, is a file of its own.
+    const how = ["--minify", "--splitting", "--target", "browser"]
+    const args = ["build", join(source, "main.tsx"), "--outdir", folder, ...how]
     const child = spawn(isBun ? process.execPath : packaged, args, {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, NODE_ENV: "production" }

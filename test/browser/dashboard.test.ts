@@ -102,6 +102,27 @@ test("the output is searched while it goes on", async () => {
   expect(await page.getByText("counter has counted to 2").count()).toBe(0)
 }, 30_000)
 
+test("a shell beside a task prints, in colours too, and ends with its page", async () => {
+  const { page } = admin
+  await see(page, `#/service/${(await serviceNamed("web")).ID}`, /^web/)
+  await page.getByRole("button", { name: "Console in web.1" }).click()
+  const command = page.getByText(/^docker exec -it web\.1\.\w{25} \/bin\/sh$/)
+  const [name = ""] = /web\S+/.exec((await command.textContent()) ?? "") ?? []
+  const printed = page.locator(".xterm-rows")
+  await printed.getByText("#").waitFor()
+  await page.keyboard.type("printf '\\033[38;2;255;100;0mhot %s\\033[0m\\n' $((6 * 7)); sleep 777")
+  await page.keyboard.press("Enter")
+  const hot = printed.getByText("hot 42")
+  await hot.waitFor()
+  expect(await hot.getAttribute("style")).toContain("rgb(255, 100, 0)")
+  await picture(page, "console")
+  const inFront = async (): Promise<boolean> => (await cluster.must("top", name)).includes("sleep 777")
+  expect(await inFront()).toBe(true)
+  await page.keyboard.press("Shift+Escape")
+  await page.keyboard.press("Enter")
+  await eventually(async () => !(await inFront()), "nothing of the console is left")
+}, 30_000)
+
 test("a node is drained and takes tasks again", async () => {
   const { page } = admin
   const nodes = await cluster.get("/nodes")

@@ -10,6 +10,7 @@ import { type OpenTestGateway, openTestGateway } from "#test/support/open-gatewa
 
 const label = uniqueName("console")
 const taskId = "0taskabcdefghijklmnopqrst"
+const farId = "2taskabcdefghijklmnopqrst"
 const lostId = "1taskabcdefghijklmnopqrst"
 let gateway: OpenTestGateway
 let container = ""
@@ -42,6 +43,7 @@ beforeAll(async () => {
   const runs = { ...at, State: "running", ContainerStatus: { ContainerID: container } } as const
   const create = [
     { ...task, ID: taskId, Slot: 1, Status: runs },
+    { ...task, ID: farId, Slot: 3, NodeID: "elsewhere", Status: runs },
     { ...task, ID: lostId, Slot: 2, Status: { ...at, State: "preparing" } as const }
   ]
   await gateway.cluster.write({ type: "tasks.change", v: 1, create, update: [], remove: [] })
@@ -171,6 +173,10 @@ test("a page asks first whether there is one, and is told why not", async () => 
   expect(await ask(operator, lostId)).toEqual([
     400,
     { message: `task web.2.${lostId} is preparing: expected one that runs` }
+  ])
+  expect(await ask(operator, farId)).toEqual([
+    400,
+    { message: `task web.3.${farId} runs on node elsewhere: expected one of the node that was asked` }
   ])
   expect((await ask(await signIn("viewer"), taskId))[0]).toBe(403)
 })

@@ -22,6 +22,7 @@ import { type Refusal, refuse } from "#actors/model/errors.ts"
 
 export interface ConsoleOptions {
   readonly ledger: () => LedgerService | undefined
+  readonly nodeId: string
   readonly console: (
     place: ConsolePlace,
     request: ConsoleRequest
@@ -57,7 +58,7 @@ export function makeConsoles(options: ConsoleOptions): Consoles {
     const ledger = options.ledger()
     return ledger === undefined
       ? refuse("unavailable", "this node is no manager: ask one of the managers")
-      : placeConsole(ledger.read, taskId)
+      : placeConsole(ledger.read, options.nodeId, taskId)
   }
 
   const judge = (taskId: string, query: URLSearchParams) => {

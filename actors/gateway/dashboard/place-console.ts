@@ -10,8 +10,8 @@ export interface ConsolePlace {
   readonly name: string
 }
 
-/** Refuses tasks that are not known, and those whose container does not run. */
-export function placeConsole(reader: LedgerReader, taskId: string): ConsolePlace | Refusal {
+/** Refuses tasks that are not known, those whose container does not run, and those of other nodes than `self`. */
+export function placeConsole(reader: LedgerReader, self: string, taskId: string): ConsolePlace | Refusal {
   const task = reader.get("task", taskId)
   if (task === undefined) return refuse("notFound", `task ${taskId} not found`)
   const name = taskName(reader, task)
@@ -20,5 +20,12 @@ export function placeConsole(reader: LedgerReader, taskId: string): ConsolePlace
   // A container whose health is not known yet runs already.
   if ((state !== "running" && state !== "starting") || container === "" || task.NodeID === undefined)
     return refuse("failedPrecondition", `task ${name} is ${state}: expected one that runs`)
+  if (task.NodeID !== self) {
+    const node = reader.get("node", task.NodeID)?.Description?.Hostname ?? task.NodeID
+    return refuse(
+      "failedPrecondition",
+      `task ${name} runs on node ${node}: expected one of the node that was asked`
+    )
+  }
   return { nodeId: task.NodeID, container, name }
 }

@@ -79,6 +79,7 @@ export interface AuditLine {
   readonly method: string
   readonly path: string
   readonly status: number
+  readonly did?: string
   readonly refused?: string
 }
 

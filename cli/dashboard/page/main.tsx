@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals"
 import { render } from "preact"
 import { useEffect } from "preact/hooks"
+import "@xterm/xterm/css/xterm.css"
 import "uplot/dist/uPlot.min.css"
 import "./theme.css"
 import { learnSession, notice, session, signOut } from "./api.ts"

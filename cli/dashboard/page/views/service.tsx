@@ -13,6 +13,7 @@ import {
 } from "../live.ts"
 import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
 import { ago, Badge, Card, Empty, hue, Meter, Order, Same, tone } from "../ui.tsx"
+import { Console } from "./console.tsx"
 import { Course } from "./course.tsx"
 import { Logs } from "./logs.tsx"
 
@@ -94,7 +95,7 @@ function Rollout({ service, wanted }: { service: Service; wanted: ReadonlyArray<
   )
 }
 
-const TaskRow = ({ task }: { task: Task }) => (
+const TaskRow = ({ task, onConsole }: { task: Task; onConsole: () => void }) => (
   <tr class={isWanted(task) ? "" : "past"}>
     <th scope="row">{task.Name}</th>
     <td>
@@ -103,11 +104,31 @@ const TaskRow = ({ task }: { task: Task }) => (
     <td>{task.NodeID === "" ? "no node yet" : nodeName(nodeOf(task.NodeID))}</td>
     <td class="faint">{ago(task.At)}</td>
     <td class="says">{task.Says}</td>
+    <td>
+      {task.State === "running" ? (
+        <button
+          type="button"
+          class="small"
+          aria-label={`Console in ${task.Name}`}
+          title={
+            mayOperate()
+              ? `docker exec -it ${task.Name}.${task.ID} /bin/sh, on ${nodeName(nodeOf(task.NodeID))}`
+              : "your role may only look"
+          }
+          disabled={!mayOperate()}
+          onClick={onConsole}
+        >
+          Console
+        </button>
+      ) : null}
+    </td>
   </tr>
 )
 
 export function ServicePage({ id }: { id: string }) {
   const service = serviceOf(id)
+  const [inConsole, setInConsole] = useState<Task>()
+  useEffect(() => setInConsole(undefined), [id])
   if (service === undefined) return <Empty>This service is no more.</Empty>
   const { Spec } = service
   const all = [...(tasksByService.value.get(id) ?? [])].sort(
@@ -182,16 +203,20 @@ export function ServicePage({ id }: { id: string }) {
                 <th scope="col">Node</th>
                 <th scope="col">Since</th>
                 <th scope="col">Reason</th>
+                <th scope="col">Console</th>
               </tr>
             </thead>
             <tbody>
               {all.map((task) => (
-                <TaskRow key={task.ID} task={task} />
+                <TaskRow key={task.ID} task={task} onConsole={() => setInConsole(task)} />
               ))}
             </tbody>
           </table>
         </section>
       </Card>
+      {inConsole === undefined ? null : (
+        <Console key={inConsole.ID} task={inConsole} onClose={() => setInConsole(undefined)} />
+      )}
       <Logs key={id} id={id} name={Spec.Name} />
     </>
   )

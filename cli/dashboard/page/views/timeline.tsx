@@ -36,9 +36,7 @@ export const Timeline = () => (
               <time>{clock(Date.parse(line.at))}</time>
               <Badge tone={line.refused === undefined ? "good" : "bad"}>{line.status}</Badge>
               <strong>{line.who}</strong>
-              <code>
-                {line.method} {line.path}
-              </code>
+              <code>{line.did ?? `${line.method} ${line.path}`}</code>
               {line.refused === undefined ? null : <small>{line.refused}</small>}
             </li>
           ))}

@@ -99,6 +99,25 @@ test("a session changes things only from a page of its own origin that knows its
   expect(asked("GET", { host, cookie: `troupe-session-4501=${id}` })).toContain("authorization required")
 })
 
+test("a WebSocket of the dashboard has the secret among its protocols, and nothing else has it there", () => {
+  const sessions = makeSessions(() => 0)
+  const id = sessions.begin({ who: "local", role: "operator" })
+  const { csrf = "" } = sessions.find(id) ?? {}
+  const asked = (protocols: string, path = "/dashboard/exec/t1", isUpgrade = true, more = {}) => {
+    const ours = { host, cookie: `troupe-session-4500=${id}`, origin: `http://${host}`, ...more }
+    const headers = { ...ours, "sec-websocket-protocol": protocols }
+    return admit({ tokens, sessions }, { method: isUpgrade ? "GET" : "POST", path, headers, isUpgrade })._tag
+  }
+  const right = `troupe.console, troupe-csrf.${csrf}`
+  expect(asked(right)).toBe("In")
+  expect(asked(right, undefined, undefined, { origin: "http://evil.example" })).toBe("Out")
+  expect(asked("troupe.console")).toBe("Out")
+  expect(asked(`troupe.console, ${csrf}`)).toBe("Out")
+  expect(asked(`troupe-csrf.${"x".repeat(csrf.length)}`)).toBe("Out")
+  expect(asked(right, "/containers/c1/attach/ws")).toBe("Out")
+  expect(asked(right, "/dashboard/exec/t1", false)).toBe("Out")
+})
+
 test("a session is worth no more than the token that began it is now", () => {
   const sessions = makeSessions(() => 0)
   const by = (identity: Identity, method: string) => {
@@ -152,6 +171,14 @@ test("a link is good once and for five minutes, a session for an hour of rest an
     expect(sessions.find(busy)?.who).toBe("vera")
   }
   expect(sessions.find(idle)).toBeUndefined()
+  // Looking at it is no use of it.
+  expect(sessions.look(busy)?.who).toBe("vera")
+  const looked = sessions.begin(vera)
+  now += 59 * minute
+  expect(sessions.look(looked)?.who).toBe("vera")
+  now += minute
+  expect([sessions.look(looked), sessions.find(looked)]).toEqual([undefined, undefined])
+  now -= 60 * minute
   now += 15 * minute
   expect(sessions.find(busy)).toBeUndefined()
 })
