@@ -113,12 +113,15 @@ test("a command is run as it stands, word by word, and the audit has it with who
   })
 }, 30_000)
 
-test("a page that is closed ends the shell, and what runs in front of it", async () => {
+test("a page that is closed hangs up on the shell, and on what runs in front of it", async () => {
   const console = open()
-  console.type("sleep 777\n")
+  console.type("trap 'echo hung up >/tmp/said; exit' HUP; sleep 777\n")
   await eventually(async () => (await running()).includes("sleep 777"), "the shell runs something")
   console.socket.close()
   await eventually(async () => (await running()).length === 0, "nothing of the console is left")
+  const after = open({ command: ["cat", "/tmp/said"] })
+  await after.ended()
+  expect(after.text.trim()).toBe("hung up")
 }, 30_000)
 
 test("what is deaf to hanging up is killed, and a page that vanished is as good as closed", async () => {
@@ -182,8 +185,13 @@ test("a page asks first whether there is one, and is told why not", async () => 
 })
 
 test("what is printed waits for a page that draws slowly, and comes whole", async () => {
-  const console = open({ command: ["/bin/sh", "-c", "yes | head -c 1000000"], takes: false })
+  const console = open({ command: ["/bin/sh", "-c", "stty -echo; yes | head -c 1000000"], takes: false })
   await eventually(() => console.printed >= 256 * 1024, "as much has come as may")
+  // Words to the gateway and back: more would have come meanwhile.
+  for (let turn = 1; turn <= 50; turn++) {
+    console.type("\n")
+    await eventually(() => console.taken === turn, "the gateway has its turn")
+  }
   // Each part is one read of the Engine's stream, of 64 KiB at most.
   expect(console.printed).toBeLessThan((256 + 64) * 1024)
   expect(console.words).toBeUndefined()

@@ -11,7 +11,12 @@ import type { EngineClientService } from "#actors/drivers/engine/client.ts"
 import { Created } from "#actors/drivers/engine/shapes.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
 import type { Console, ConsoleRequest, ExecutorError } from "#actors/drivers/executor.ts"
-import { identityOf, signalProcess } from "#actors/drivers/machine/process-identity.ts"
+import {
+  identityOf,
+  signalGroup,
+  signalProcess,
+  statFields
+} from "#actors/drivers/machine/process-identity.ts"
 
 /** `GET /exec/{id}/json`; there is no exit code before the end. */
 const Executed = Schema.Struct({
@@ -92,8 +97,12 @@ const hangUp = (container: string, executed: Effect.Effect<Executed, ExecutorErr
     for (let look = 0; look < hangUpWithin.looks; look++) {
       const { Running: isRunning, Pid: pid, ExitCode: exitCode } = yield* executed
       if (exitCode !== null && !isRunning) return
-      // It leads its terminal's session: where it ends, the kernel hangs up on what runs in front.
-      if (pid > 0 && !isTold) isTold = signal(container, pid, "SIGHUP")
+      if (pid > 0 && !isTold) {
+        // Who hangs up tells what runs in front as well as the leader of the session, which may wait for it.
+        const inFront = Number(statFields(pid)?.[8 - 3])
+        if (inFront !== pid) signal(container, inFront, "SIGHUP", signalGroup)
+        isTold = signal(container, pid, "SIGHUP")
+      }
       yield* Effect.sleep(hangUpWithin.every)
     }
     const { Running: isRunning, Pid: pid } = yield* executed
@@ -101,9 +110,9 @@ const hangUp = (container: string, executed: Effect.Effect<Executed, ExecutorErr
   }).pipe(Effect.ignore)
 
 /** False where the number means another process here, or none: an Engine of another machine has numbers of its own. */
-function signal(container: string, pid: number, name: NodeJS.Signals): boolean {
+function signal(container: string, pid: number, name: NodeJS.Signals, send = signalProcess): boolean {
   const identity = identityOf(pid)
-  return identity !== undefined && isOf(container, pid) && signalProcess(identity, name)
+  return identity !== undefined && isOf(container, pid) && send(identity, name)
 }
 
 function isOf(container: string, pid: number): boolean {
