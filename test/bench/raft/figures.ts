@@ -34,5 +34,8 @@ export async function measure(
 export const show = ({ p50, p99, perSecond }: Figures): string =>
   `p50 ${p50.toFixed(2).padStart(6)} ms  p99 ${p99.toFixed(2).padStart(6)} ms  ${Math.round(perSecond).toString().padStart(7)} /s`
 
-export const median = (values: ReadonlyArray<number>): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+export const median = (values: ReadonlyArray<number>): number => quantile(values, 0.5)
+
+export const quantile = (values: ReadonlyArray<number>, share: number): number =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ??
+  Number.NaN
