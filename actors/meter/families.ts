@@ -12,6 +12,8 @@ import type { Family, Labels, Sample } from "#runtime/openmetrics.ts"
 interface Described {
   readonly name: string
   readonly unit?: string
+  /** One of what is kept is so much of the unit. */
+  readonly share?: number
   readonly help: string
 }
 
@@ -27,8 +29,10 @@ const described: Readonly<Record<string, Described>> = {
   rps: { name: "request_rate", help: "Requests a second that came to HTTP entrances." },
   inflight: { name: "requests_in_flight", help: "Requests under way, or waiting for a task." },
   p95: {
-    name: "request_p95_milliseconds",
-    help: "Milliseconds within which 95 of 100 requests were answered."
+    name: "request_p95_seconds",
+    unit: "seconds",
+    share: 0.001,
+    help: "Within which 95 of 100 requests were answered."
   },
   errors: { name: "request_error_rate", help: "Answers of 5xx a second." },
   tasks: { name: "measured_tasks", help: "Tasks in these sums." },
@@ -62,7 +66,7 @@ function used(reader: LedgerReader, history: History, kind: Kind, now: number): 
     if (about === undefined) return []
     const samples = latest.flatMap(([labels, row]): ReadonlyArray<Sample> => {
       const value = row[column] ?? Number.NaN
-      return Number.isNaN(value) ? [] : [{ labels, value }]
+      return Number.isNaN(value) ? [] : [{ labels, value: value * (about.share ?? 1) }]
     })
     const family = gauge(`troupe_${kind}_${about.name}`, about.help, samples)
     return [about.unit === undefined ? family : { ...family, unit: about.unit }]
