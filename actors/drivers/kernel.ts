@@ -15,6 +15,8 @@ export interface LayReport {
   readonly tunnels?: Readonly<Record<string, string>>
   /** What could not be made right, in words. */
   readonly problems: ReadonlyArray<string>
+  /** It was a look that ended before it knew anything of all this: something new was waiting. */
+  readonly gaveWay?: boolean
 }
 
 export const nothingLaid: LayReport = { bridgeless: [], changed: 0, problems: [] }
@@ -30,6 +32,10 @@ export interface KernelService {
     open?: ReadonlyArray<string>,
     isLook?: boolean
   ) => Effect.Effect<LayReport>
+  /** A look that is under way ends as soon as it has finished what it is writing. */
+  readonly giveWay: Effect.Effect<void>
+  /** Forgets what still leads to tasks that do not serve any more; `lay` has kept anything new away. Yields what stays. */
+  readonly settle: (tables: ReadonlyArray<OverlayTable>) => Effect.Effect<ReadonlyArray<string>>
   /**
    * The public keys by which this node carries encrypted overlays, with one of `epoch` from now on; or why it cannot. Of the
    * keys before, it keeps the newest.
@@ -41,6 +47,8 @@ export interface KernelService {
 export const Kernel = Context.Reference<KernelService>("troupe/actors/drivers/Kernel", {
   defaultValue: () => ({
     lay: () => Effect.succeed(nothingLaid),
+    giveWay: Effect.void,
+    settle: () => Effect.succeed([]),
     makeKey: () => Effect.succeed({ Keys: [], Refusal: "its tasks are on no overlay" })
   })
 })

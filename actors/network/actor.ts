@@ -73,15 +73,24 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
       const entrance = yield* Entrance
       const { tables, open, isLook = false } = action
       const report = yield* kernel.lay(tables, open, isLook)
-      // Whoever is found by name or gets requests can be reached by then.
-      const served = yield* names.serve(tables, isLook)
-      const problems = [...served.problems, ...(yield* entrance.serve(tables))]
+      if (report.gaveWay === true) return { _tag: "GaveWay" } satisfies NetworkMessage
+      // Whoever is found by name or gets requests can be reached by then. What flowed before takes longer to be found.
+      const [served, entered, settled] = yield* Effect.all(
+        [names.serve(tables, isLook), entrance.serve(tables), kernel.settle(tables)],
+        { concurrency: "unbounded" }
+      )
+      const problems = [...served.problems, ...entered, ...settled]
       return {
         _tag: "Laid",
         round: action.round,
         report,
         names: { ...served, problems }
       } satisfies NetworkMessage
+    }
+    case "GiveWay": {
+      const kernel = yield* Kernel
+      yield* kernel.giveWay
+      return undefined
     }
     case "Warn":
       for (const problem of action.problems) yield* Effect.logWarning(problem)

@@ -1,7 +1,7 @@
 /** Which bridge to make or remove next, who waits for it and for the kernel behind it, and which ports shall answer. */
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import type { WireGuard } from "#actors/model/objects.ts"
-import { isLaid, laid, lay, look, noOverlays, type Overlays, reopen } from "#actors/network/lay.ts"
+import { gaveWay, isLaid, laid, lay, look, noOverlays, type Overlays, reopen } from "#actors/network/lay.ts"
 import { chooseResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
@@ -126,6 +126,8 @@ function follow(state: Networks, message: NetworkMessage, moment: Moment): Resul
       const freed = free(step.state, moment)
       return { state: freed.state, actions: [...step.actions, ...freed.actions] }
     }
+    case "GaveWay":
+      return resume(state, gaveWay(state.overlays))
     case "MakeKey":
       return stay<Networks, NetworkAction>(state, message)
     case "Keyed":

@@ -19,6 +19,8 @@ export interface Overlays {
   readonly round: number
   readonly done: number
   readonly isLaying: boolean
+  /** What is under way is a look, which was not asked yet to end early. */
+  readonly givesWay: boolean
   /** The newest round that was nothing but another look. */
   readonly look: number
   /** Looks in a row, since something new was told, that left somebody waiting. */
@@ -39,6 +41,7 @@ export const noOverlays: Overlays = {
   round: 0,
   done: 0,
   isLaying: false,
+  givesWay: false,
   look: 0,
   waits: 0,
   bridgeless: new Set(),
@@ -53,11 +56,18 @@ interface Laying {
   readonly actions: ReadonlyArray<NetworkAction | CommonAction>
 }
 
-/** Another round; at once, or when the one under way is done: the world may have changed since it began. */
+/**
+ * Another round; at once, or when the one under way is done: the world may have changed since it began. One that is nothing
+ * but a look is not waited for: where hundreds of services are published it takes longer than a change does.
+ */
 export function lay(before: Overlays): Laying {
-  const overlays = { ...before, round: before.round + 1, waits: 0 }
-  return overlays.isLaying ? { overlays, actions: [] } : begin(overlays)
+  const overlays = { ...before, round: before.round + 1, waits: 0, givesWay: false }
+  if (!overlays.isLaying) return begin(overlays)
+  return { overlays, actions: before.givesWay ? [{ _tag: "GiveWay" }] : [] }
 }
+
+/** The look that something new waited for is over; nothing is known by it. */
+export const gaveWay = (before: Overlays): Laying => begin(before)
 
 /** A round for no other reason than that time has passed. */
 export function look(before: Overlays): Laying {
@@ -75,7 +85,7 @@ export function reopen(before: Overlays, open: ReadonlyArray<string>): Laying {
 }
 
 const begin = (overlays: Overlays): Laying => ({
-  overlays: { ...overlays, isLaying: true },
+  overlays: { ...overlays, isLaying: true, givesWay: overlays.round === overlays.look },
   actions: [
     {
       _tag: "Lay",

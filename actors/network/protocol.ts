@@ -55,6 +55,8 @@ export type NetworkMessage =
       readonly report: LayReport
       readonly names: NamesReport
     }
+  /** A look has ended for something new. */
+  | { readonly _tag: "GaveWay" }
   | { readonly _tag: "Keyed"; readonly wireGuard: WireGuard }
   /** Own timers. */
   | { readonly _tag: "RemoveAgain"; readonly id: string }
@@ -87,7 +89,7 @@ export type NetworkAction =
   | { readonly _tag: "ListNetworks" }
   /** Makes exactly these ports answer. Answered by `Published` or `NotPublished`. */
   | { readonly _tag: "PublishPorts"; readonly ports: ReadonlyArray<PublishedPort> }
-  /** Makes the kernel and the names as the tables say, or repairs them. Answered by `Laid`. */
+  /** Makes the kernel and the names as the tables say, or repairs them. Answered by `Laid`, or by `GaveWay`. */
   | {
       readonly _tag: "Lay"
       readonly round: number
@@ -97,6 +99,8 @@ export type NetworkAction =
       /** Nothing new was told. */
       readonly isLook?: boolean
     }
+  /** Something new waits for the look that is under way. Not answered. */
+  | { readonly _tag: "GiveWay" }
   /** Answered by `Keyed`. */
   | { readonly _tag: "MakeKey"; readonly epoch?: number }
   /** Says in the log what could not be made right. Not answered. */

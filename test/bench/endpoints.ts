@@ -9,7 +9,7 @@ import net from "node:net"
 import { loadavg } from "node:os"
 import process from "node:process"
 import { parseArgs } from "node:util"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { LiveKernel } from "#actors/drivers/kernel/live.ts"
 import { bridgeName } from "#actors/drivers/kernel/names.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
@@ -88,6 +88,7 @@ async function change(): Promise<void> {
   const facts = { nodeId: "n1", controlPorts: [2377], dataDir: "/tmp", dockerHost: "unix:///run/docker.sock" }
   const times: Array<number> = []
   const looks: Array<number> = []
+  const given: Array<number> = []
   await Effect.runPromise(
     Effect.gen(function* () {
       const kernel = yield* Kernel
@@ -106,12 +107,20 @@ async function change(): Promise<void> {
         if (at % changesPerLook > 0) continue
         yield* Effect.sleep("2 seconds")
         looks.push(yield* lay(waiting, true))
+        yield* Effect.sleep("2 seconds")
+        const look = yield* Effect.forkChild(kernel.lay([tableWith(waiting)], open, true))
+        yield* Effect.sleep((looks.at(-1) ?? 0) * Math.random())
+        const began = performance.now()
+        yield* kernel.giveWay
+        yield* Fiber.join(look)
+        yield* lay(waiting === undefined ? at % services : undefined)
+        given.push(performance.now() - began)
       }
     }).pipe(Effect.provide(LiveKernel.layer(facts)))
   )
   const load = loadavg()[0]?.toFixed(1)
   console.log(
-    `a change: ${quantiles(times)}; a look, which a change may have to wait for: ${quantiles(looks)}; at a load of ${load}`
+    `a change: ${quantiles(times)}; a look: ${quantiles(looks)}; a change that finds a look under way: ${quantiles(given)}; at a load of ${load}`
   )
   process.exit()
 }

@@ -24,16 +24,15 @@ export const readKernel = Effect.gen(function* () {
   return { links: devices, forwarding: entries, neighbours: met } satisfies KernelState
 })
 
-function layOn(facts: Facts, tunnels: Tunnels) {
-  const { nodeId } = facts
-  const rules = new NodeRules(facts)
-  return Effect.fn("kernel.lay")(function* (
+/** Only reading may be interrupted: what was begun to be written is written, and known to be. */
+function layOn({ nodeId }: Facts, tunnels: Tunnels, rules: NodeRules) {
+  const lay = Effect.fn("kernel.lay")(function* (
     tables: ReadonlyArray<OverlayTable>,
     open?: ReadonlyArray<string>,
     isLook = true
   ) {
     const tunnelled = yield* tunnels.bring(tables)
-    const repair = reconcile(tables, yield* readKernel, nodeId, tunnelled.tunnels)
+    const repair = reconcile(tables, yield* Effect.interruptible(readKernel), nodeId, tunnelled.tunnels)
     const problems = [...tunnelled.problems, ...repair.problems]
     for (const [command, lines] of [
       ["ip", repair.ip],
@@ -51,9 +50,12 @@ function layOn(facts: Facts, tunnels: Tunnels) {
       isWaiting: ruled.isWaiting,
       tunnels: Object.fromEntries(tunnelled.tunnels),
       problems: [...problems, ...ruled.problems]
-    } satisfies LayReport
+    } as LayReport
   })
+  return (...args: Parameters<typeof lay>) => Effect.uninterruptible(lay(...args))
 }
+
+const gaveWay: LayReport = { ...nothingLaid, gaveWay: true }
 
 /** Overlays end at their bridges, which is said where another node takes part in one. */
 const helpless = (why: string): KernelService => ({
@@ -64,6 +66,8 @@ const helpless = (why: string): KernelService => ({
         .filter(isStretched)
         .map(({ name }) => `network ${name} does not reach other nodes from here: ${why}`)
     }),
+  giveWay: Effect.void,
+  settle: () => Effect.succeed([]),
   makeKey: () => Effect.succeed({ Keys: [], Refusal: why })
 })
 
@@ -78,15 +82,24 @@ export const LiveKernel = {
     const why = hindrance(dockerHost)
     if (why !== undefined) return Layer.succeed(Kernel, helpless(why))
     const tunnels = new Tunnels(facts.nodeId, `${dataDir}/wireguard`)
-    const lay = layOn(facts, tunnels)
+    const rules = new NodeRules(facts)
+    const lay = layOn(facts, tunnels, rules)
+    let end = (): void => {}
+    const ended = Effect.callback<LayReport>((resume) => {
+      end = () => resume(Effect.succeed(gaveWay))
+    })
     return Layer.succeed(Kernel, {
       makeKey: tunnels.makeKey,
-      lay: (tables, open, isLook) =>
-        lay(tables, open, isLook).pipe(
+      lay: (tables, open, isLook) => {
+        const laid = lay(tables, open, isLook).pipe(
           Effect.catch(({ message }) =>
-            Effect.succeed({ ...nothingLaid, problems: [`overlays: ${message}`] })
+            Effect.succeed<LayReport>({ ...nothingLaid, problems: [`overlays: ${message}`] })
           )
         )
+        return isLook === true ? Effect.raceFirst(laid, ended) : laid
+      },
+      giveWay: Effect.sync(() => end()),
+      settle: rules.settle
     })
   }
 }

@@ -40,7 +40,7 @@ export class OwnTables {
   /** Makes these tables what their rules say; at a look, also where somebody else changed them. */
   readonly bring = Effect.fnUntraced(function* (this: OwnTables, rules: Rules, isLook = true) {
     const isDue = performance.now() - this.#lookedMs >= (isLook ? this.#lookEveryMs : overdueMs)
-    const shown = isDue ? yield* look([...rules.keys()]) : undefined
+    const shown = isDue ? yield* Effect.interruptible(look([...rules.keys()])) : undefined
     if (isDue) this.#lookedMs = performance.now()
     const all = [...rules]
     const wrong = all.filter(([name, wanted]) => this.#isWrong(name, wanted, shown))

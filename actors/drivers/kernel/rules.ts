@@ -44,11 +44,11 @@ export class NodeRules {
           problems.push(`${what}: ${message}`)
           return false
         })
-    this.#forgets ??= yield* hasConntrack
+    const forgets = yield* this.#forgetting()
     const ports = overlays.length === 0 ? [] : open
-    const ways = waysOf(this.#forgets)
+    const ways = waysOf(forgets)
     const doors = doorsOf(overlays, ports ?? [], ways)
-    const isReached = yield* this.#reached.try(targetsOf(doors))
+    const isReached = yield* Effect.interruptible(this.#reached.try(targetsOf(doors)))
     const led = ingressRules(overlays, reachable(doors, this.#reached.keys), ways, nodeId)
     // Nothing is led where it would be dropped: the data plane carries everything then.
     const isPublished = ports !== undefined && ports.length > 0 && overlays.some(({ ingress }) => ingress)
@@ -75,7 +75,18 @@ export class NodeRules {
     if (failed.has(ingress)) yield* this.#tables.bring(new Map([[ingress, undefined]]), isLook)
     if (ports !== undefined && !isPublished)
       yield* this.#letThrough.bring(false, isLook).pipe(Effect.catch(note("a rule of ours stays")))
-    if (this.#forgets) yield* this.#flows.settle(overlays).pipe(Effect.catch(note("old flows stay")))
     return { changed: changed.size, problems, isWaiting: !isReached }
+  })
+
+  /** Once the rules lead nobody new there. */
+  readonly settle = (overlays: ReadonlyArray<OverlayTable>): Effect.Effect<ReadonlyArray<string>> =>
+    this.#forgetting().pipe(
+      Effect.flatMap((forgets) => (forgets ? this.#flows.settle(overlays) : Effect.void)),
+      Effect.match({ onSuccess: () => [], onFailure: ({ message }) => [`old flows stay: ${message}`] })
+    )
+
+  readonly #forgetting = Effect.fnUntraced(function* (this: NodeRules) {
+    this.#forgets ??= yield* hasConntrack
+    return this.#forgets
   })
 }

@@ -240,6 +240,21 @@ describe("overlays over several nodes", () => {
     expect(network.tell(laid(3)).asked).toEqual([])
   })
 
+  test("something new does not wait for a look: it is asked once to end, and the kernel is made right after", () => {
+    const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] }).tell(laid(1))
+    network.tell({ _tag: "LookAgain" })
+    expect(network.tell({ _tag: "Tables", tables: [table("b")] }).tags).toEqual(["GiveWay"])
+    expect(network.tell({ _tag: "Tables", tables: [table("c")] }).asked).toEqual([])
+    expect(network.tell({ _tag: "GaveWay" }).asked).toEqual([{ _tag: "Lay", round: 4, tables: [table("c")] }])
+    // Nor did it come about: whoever waited for the look waits for this.
+    expect(network.state.overlays.done).toBe(1)
+    expect(network.tell({ _tag: "Tables", tables: [table("d")] }).asked).toEqual([])
+    network.tell(laid(4)).tell(laid(5)).tell({ _tag: "LookAgain" })
+    expect(network.tell({ _tag: "Tables", tables: [table("e")] }).tags).toEqual(["GiveWay"])
+    // It was too late to be asked.
+    expect(network.tell(laid(6)).asked).toEqual([{ _tag: "Lay", round: 7, tables: [table("e")] }])
+  })
+
   test("a bridge that is not there is asked for again, and a problem is told once", () => {
     const network = new Subject().tell({ _tag: "Want", plans: [plan("a")] })
     network.tell({ _tag: "NotEnsured", id: "a", message: "no", temporary: true })
