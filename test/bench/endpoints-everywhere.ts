@@ -43,7 +43,7 @@ const firstPublished = 20_000
 /** Another look at the kernel may be under way at any time of these. */
 const betweenLooksMs = 2_000
 
-const lab = await ownLab("te", "10.86.0")
+const lab = await ownLab("te", "10.87.0")
 const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
 const { engineOf, namespaceOf } = await import("#test/lab/machines.ts")
 const { root } = await import("#test/lab/engine.ts")

@@ -16,12 +16,13 @@ const { startAgain } = await import("#test/lab/raise.ts")
 const { signal, isAlive } = await import("#test/lab/processes.ts")
 
 /** Answers with its host's name, which is its container's id; `who` also with whom it takes for its client. */
-const serve = [
+const serving = (first = ""): ReadonlyArray<string> => [
   "sh",
   "-c",
   `trap exit TERM; mkdir -p /www/cgi-bin; hostname > /www/name
 printf '#!/bin/sh\\nprintf "Content-Type: text/plain\\\\n\\\\n%%s %%s" "$(hostname)" "$REMOTE_ADDR"' > /www/cgi-bin/who
-chmod +x /www/cgi-bin/who; httpd -p 8080 -h /www; while :; do sleep 1 & wait; done`
+chmod +x /www/cgi-bin/who; httpd -p 8080 -h /www; ${first}
+while :; do sleep 1 & wait; done`
 ]
 const published = 18080
 let front = ""
@@ -51,7 +52,7 @@ const answers = async (at: Machine, service: string, address: string): Promise<s
 const hostnames = async (service: string): Promise<ReadonlyArray<string>> =>
   (await Promise.all(machines().map((at) => containerOn(at, service)))).map((id) => id.slice(0, 12)).sort()
 
-async function create(service: string, Mode: unknown, port: object): Promise<string> {
+async function create(service: string, Mode: unknown, port: object, Command = serving()): Promise<string> {
   const spec = specOf(service, 1)
   const { ID } = await call<View>(door(), "POST", "/services/create", {
     ...spec,
@@ -59,7 +60,7 @@ async function create(service: string, Mode: unknown, port: object): Promise<str
     EndpointSpec: { Ports: [port] },
     TaskTemplate: {
       ...spec.TaskTemplate,
-      ContainerSpec: { ...spec.TaskTemplate.ContainerSpec, Command: serve },
+      ContainerSpec: { ...spec.TaskTemplate.ContainerSpec, Command },
       Networks: [{ Target: "front" }]
     }
   })
@@ -145,6 +146,46 @@ test("a container whose first instruction connects to a virtual address succeeds
     60_000
   )
   expect(await states()).toEqual(Array(9).fill("complete"))
+})
+
+test("a task that connects to its own service as soon as it listens reaches itself, and at once from then on", async () => {
+  const ask = "cut -d' ' -f1 /proc/uptime; wget -qO- http://itself:8080/name"
+  const asking = `for _ in 1 2 3; do ${ask}; done > /tmp/asked; cut -d' ' -f1 /proc/uptime >> /tmp/asked; mv /tmp/asked /www/asked`
+  await create(
+    "itself",
+    { Replicated: { Replicas: 1 } },
+    { Protocol: "tcp", TargetPort: 8080 },
+    serving(asking)
+  )
+  await elapsed("it runs", async () => (await running(door(), "itself")).length === 1, 50, 60_000)
+  const [{ NodeID = "" } = {}] = await running(door(), "itself")
+  const nodes = await call<ReadonlyArray<{ ID: string; Description: { Hostname: string } }>>(
+    door(),
+    "GET",
+    "/nodes"
+  )
+  const hostname = nodes.find(({ ID }) => ID === NodeID)?.Description.Hostname
+  const at = machines().find(({ name }) => name === hostname) as Machine
+  let said = ""
+  await elapsed(
+    "its answers",
+    async () => {
+      said = (await inside("itself", at, "cat", "/www/asked")).text
+      return said.includes("\n")
+    },
+    50,
+    30_000
+  )
+  const lines = said.trim().split("\n")
+  const own = hostOf(await containerOn(at, "itself"))
+  expect(lines.filter((_, place) => place % 2 === 1)).toEqual([own, own, own])
+  const times = lines.filter((_, place) => place % 2 === 0).map(Number)
+  console.log(
+    `a task that gets itself: ${times
+      .slice(1)
+      .map((time, place) => `${((time - (times[place] ?? 0)) * 1_000).toFixed(0)} ms`)
+      .join(", ")}`
+  )
 })
 
 const hostOf = (id: string): string => id.slice(0, 12)
