@@ -21,6 +21,7 @@ import type { Membership as Certified } from "#actors/authority/protocol.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import { type Held, type LeftBehind, readHeld } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
+import { OpenConsoles } from "#actors/console/open-consoles.ts"
 import { Connections, kernelConnections } from "#actors/drivers/connections.ts"
 import { DataPlaneLive, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
@@ -240,7 +241,7 @@ interface Alone {
   readonly membership: () => Membership
   readonly problem?: string
   readonly root: () => string
-  readonly executor: Pick<ExecutorService, "ensureNetwork" | "console">
+  readonly executor: Pick<ExecutorService, "ensureNetwork">
   readonly control: Partial<MembershipControl>
   /** What people are told once it answers. */
   readonly said: Effect.Effect<void>
@@ -289,10 +290,7 @@ const serveIdle = Effect.fnUntraced(function* (options: NodeOptions, lives: Live
   return yield* serveAlone(options, nobody, lives, ends, {
     membership: () => (isBeginning() ? "pending" : "inactive"),
     root: () => "",
-    executor: {
-      ensureNetwork: () => Effect.die("no cluster, no network of it"),
-      console: () => Effect.die("no cluster, no task of it")
-    },
+    executor: { ensureNetwork: () => Effect.die("no cluster, no network of it") },
     control,
     said: Effect.logInfo(
       `This node is in no cluster: it waits for docker swarm init or join at unix://${options.socket}`
@@ -715,7 +713,8 @@ const driversOf = (options: NodeOptions, identity: Identity, copies?: CopyStore)
       ? Layer.empty
       : entranceLayer({ ...options, ports: options.entrancePorts })
   const traffic = Layer.mergeAll(kernel, dataPlane, connections, entrance)
-  return Layer.mergeAll(readers, secrets, traffic, volumePlugins(options, isLocal))
+  const consoles = OpenConsoles.layer.pipe(Layer.provide(executor))
+  return Layer.mergeAll(readers, consoles, secrets, traffic, volumePlugins(options, isLocal))
 }
 
 /** What a plugin mounts here an Engine of another machine does not see. */

@@ -115,9 +115,9 @@ export interface ConsoleRequest {
 /** A command with a terminal of its own in a container. */
 export interface Console {
   /** The next bytes of its output; `undefined` once there are no more. Nothing is read ahead. */
-  readonly read: Effect.Effect<Uint8Array | undefined>
+  readonly read: Effect.Effect<Uint8Array | undefined, ExecutorError>
   /** Completes when the bytes are on their way, so that whoever waits for it does not send too fast. */
-  readonly write: (part: Uint8Array) => Effect.Effect<void>
+  readonly write: (part: Uint8Array) => Effect.Effect<void, ExecutorError>
   readonly resize: (size: ConsoleSize) => Effect.Effect<void>
   /** After the end of its output; `undefined` where nobody knows. */
   readonly exitCode: Effect.Effect<number | undefined, ExecutorError>

@@ -11,6 +11,7 @@ import { makeSessions } from "#actors/gateway/access/sessions.ts"
 import { answerHeaders } from "#actors/gateway/answer-headers.ts"
 import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
 import { makeAttachments } from "#actors/gateway/attachments.ts"
+import { openConsoleAt } from "#actors/gateway/dashboard/far-console.ts"
 import type { LoadPages } from "#actors/gateway/dashboard/pages.ts"
 import { dashboardRoutes } from "#actors/gateway/dashboard/routes.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
@@ -47,7 +48,7 @@ export interface OpenOptions
   readonly dataDir: string
   /** Absent on a node that runs its tasks as processes. */
   readonly engine: EngineAddress | undefined
-  readonly executor: Pick<ExecutorService, "ensureNetwork" | "console">
+  readonly executor: Pick<ExecutorService, "ensureNetwork">
   /** See `Gateway.whereabouts`. */
   readonly whereabouts?: () => Whereabouts
   /** `undefined` as long as this node is no manager. */
@@ -146,7 +147,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
         stopping: stopping.signal,
         system,
         nodeId,
-        console: ({ container }, request) => executor.console(container, request),
+        console: (place, request) => openConsoleAt(system, place, request),
         fork,
         ...(options.pages && { pages: options.pages }),
         about: () => ({ nodeId, membership: membership(), version: options.version })

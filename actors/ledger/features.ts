@@ -18,12 +18,13 @@
  *    13  services that share a published port at different addresses of nodes
  *    14  services with routes of the HTTP entrance
  *    15  services that follow their requests, or have no task until somebody asks
+ *    16  nodes open consoles beside their tasks
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 15
+export const featureLevel = 16
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
@@ -46,7 +47,8 @@ export const levelOf = {
   "service.allot with IPv6": 12,
   "ports at addresses": 13,
   "http routes": 14,
-  "requests counted": 15
+  "requests counted": 15,
+  consoles: 16
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

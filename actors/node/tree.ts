@@ -1,5 +1,6 @@
 /** What runs on every node. A manager is a node, too. */
 import { certificate } from "#actors/authority/certificate/actor.ts"
+import { consoles } from "#actors/console/actor.ts"
 import { logs } from "#actors/logs/actor.ts"
 import { logKeeper } from "#actors/logs/keeper/actor.ts"
 import { natsServer } from "#actors/nats/actor.ts"
@@ -30,7 +31,7 @@ export interface NodeTreeOptions {
 
 /**
  * The node's tree, to be run at home `nodeId`. Its actors need `Executor`, `SecretStore`, `DataPlane`, `LogReaders`,
- * `LogMemory` and `System`, and `NatsServer` where the node has one.
+ * `LogMemory`, `OpenConsoles` and `System`, and `NatsServer` where the node has one.
  *
  * One for one: each asks the others again when it begins again (`Awake`, `Look`, `Need`), and a task that is disturbed
  * for nothing has to find its container anew.
@@ -68,6 +69,8 @@ export const nodeTree = ({
         }
       }),
       permanent(logs),
+      // What is open ends with `OpenConsoles`.
+      permanent(consoles, { stopWithin: 0 }),
       // What it has read is written as it is read; the rest is read again.
       permanent(logKeeper, { stopWithin: 0 })
     ]

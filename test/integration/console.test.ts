@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { taskLabel } from "#actors/drivers/labels.ts"
 import { createToken, removeToken } from "#actors/gateway/access/tokens.ts"
+import { featureLevel } from "#actors/ledger/features.ts"
 import { ConsoleClient, type ConsoleOptions, type SignedIn, signInBy } from "#test/support/console-client.ts"
 import { cleanUp, engine, ensureTestImage, eventually, testImage, uniqueName } from "#test/support/engine.ts"
 import { nodeId } from "#test/support/gateway.ts"
@@ -11,6 +13,10 @@ import { type OpenTestGateway, openTestGateway } from "#test/support/open-gatewa
 const label = uniqueName("console")
 const taskId = "0taskabcdefghijklmnopqrst"
 const farId = "2taskabcdefghijklmnopqrst"
+const oldId = "3taskabcdefghijklmnopqrst"
+const wrongId = "4taskabcdefghijklmnopqrst"
+const oldNode = "old0abcdefghijklmnopqrstu"
+const farNode = "far0abcdefghijklmnopqrstu"
 const lostId = "1taskabcdefghijklmnopqrst"
 let gateway: OpenTestGateway
 let container = ""
@@ -18,41 +24,69 @@ let operator: SignedIn
 
 beforeAll(async () => {
   await ensureTestImage()
-  gateway = await openTestGateway({ http: "127.0.0.1:0" })
-  const made = await engine().createContainer({
-    Image: testImage,
-    Cmd: ["sleep", "1000"],
-    Labels: { [label]: "1" },
-    HostConfig: { NetworkMode: "none" }
-  })
-  await made.start()
-  container = made.id
+  gateway = await openTestGateway({ http: "127.0.0.1:0", far: farNode })
+  container = await start(taskId)
+  const farContainer = await start(farId)
   const ServiceID = "0serviceabcdefghijklmnopq"
   const Spec = {
     Name: "web",
     Mode: { Replicated: { Replicas: 1 } },
     TaskTemplate: { ContainerSpec: { Image: testImage } }
   }
-  await gateway.cluster.write({
-    type: "service.create",
-    v: 1,
-    service: { ID: ServiceID, SpecVersion: 1, Spec }
-  })
-  const task = { ServiceID, SpecVersion: 1, NodeID: nodeId, DesiredState: "running" } as const
-  const at = { Timestamp: "2026-11-22T21:01:31Z" }
-  const runs = { ...at, State: "running", ContainerStatus: { ContainerID: container } } as const
+  const { cluster } = gateway
+  await cluster.write({ type: "service.create", v: 1, service: { ID: ServiceID, SpecVersion: 1, Spec } })
+  const described = {
+    Platform: {},
+    Resources: { NanoCPUs: 1e9, MemoryBytes: 1e9 },
+    Engine: { EngineVersion: "test" }
+  }
+  for (const [ID, Hostname, more] of [
+    [farNode, "far", { FeatureLevel: featureLevel }],
+    [oldNode, "old", { FeatureLevel: featureLevel - 1 }]
+  ] as const)
+    await cluster.write({
+      type: "node.register",
+      v: 1,
+      node: {
+        ID,
+        Spec: { Role: "worker", Availability: "active" },
+        Description: { ...described, Hostname, ...more },
+        Status: { State: "ready" }
+      }
+    })
+  const runs = (ID: string, Slot: number, NodeID: string, ContainerID: string) =>
+    ({
+      ...{ ID, ServiceID, SpecVersion: 1, Slot, NodeID, DesiredState: "running" as const },
+      Status: { Timestamp: "2026-11-22T21:01:31Z", State: "running", ContainerStatus: { ContainerID } }
+    }) as const
+  const lost = runs(lostId, 2, nodeId, "")
   const create = [
-    { ...task, ID: taskId, Slot: 1, Status: runs },
-    { ...task, ID: farId, Slot: 3, NodeID: "elsewhere", Status: runs },
-    { ...task, ID: lostId, Slot: 2, Status: { ...at, State: "preparing" } as const }
+    runs(taskId, 1, nodeId, container),
+    { ...lost, Status: { ...lost.Status, State: "preparing" } as const },
+    runs(farId, 3, farNode, farContainer),
+    runs(oldId, 4, oldNode, farContainer),
+    // As its node says, which may be mistaken.
+    runs(wrongId, 5, farNode, container)
   ]
-  await gateway.cluster.write({ type: "tasks.change", v: 1, create, update: [], remove: [] })
+  await cluster.write({ type: "tasks.change", v: 1, create, update: [], remove: [] })
   operator = await signIn("operator")
 }, 60_000)
 afterAll(async () => {
   await gateway.close()
   await cleanUp(label)
 }, 60_000)
+
+/** A container as the node makes it for that task. */
+async function start(task: string): Promise<string> {
+  const made = await engine().createContainer({
+    Image: testImage,
+    Cmd: ["sleep", "1000"],
+    Labels: { [label]: "1", [taskLabel]: task },
+    HostConfig: { NetworkMode: "none" }
+  })
+  await made.start()
+  return made.id
+}
 
 async function signIn(role: string): Promise<SignedIn> {
   const link = await fetch("http://local/dashboard/links", {
@@ -113,6 +147,26 @@ test("a command is run as it stands, word by word, and the audit has it with who
   })
 }, 30_000)
 
+test("a task of another node has consoles as one of this node has", async () => {
+  const console = open({ columns: 101, rows: 37 }, operator, farId)
+  console.type("stty size\n")
+  await console.seen("37 101")
+  console.say({ columns: 60, rows: 20 })
+  await eventually(() => {
+    console.type("stty size\n")
+    return console.text.includes("20 60")
+  }, "the terminal has the new size")
+  console.type("exit 7\n")
+  expect(await console.ended()).toBe(1000)
+  expect(console.words).toEqual({ ended: { exitCode: 7 } })
+}, 30_000)
+
+test("a container that is not the task's is not opened, whoever says that it is", async () => {
+  const console = open({}, operator, wrongId)
+  await console.ended()
+  expect(console.words).toEqual({ problem: `task ${wrongId} has no container ${container} here` })
+})
+
 test("a page that is closed hangs up on the shell, and on what runs in front of it", async () => {
   const console = open()
   console.type("trap 'echo hung up >/tmp/said; exit' HUP; sleep 777\n")
@@ -172,14 +226,18 @@ test("a page asks first whether there is one, and is told why not", async () => 
     const answer = await fetch(`${by.url}/dashboard/exec/${id}`, { headers: { cookie: by.cookie } })
     return [answer.status, await answer.json()]
   }
-  expect(await ask(operator, taskId)).toEqual([200, { nodeId, container, name: `web.1.${taskId}` }])
+  expect(await ask(operator, taskId)).toEqual([
+    200,
+    { nodeId, task: taskId, container, name: `web.1.${taskId}` }
+  ])
   expect(await ask(operator, lostId)).toEqual([
     400,
     { message: `task web.2.${lostId} is preparing: expected one that runs` }
   ])
-  expect(await ask(operator, farId)).toEqual([
+  expect((await ask(operator, farId))[0]).toBe(200)
+  expect(await ask(operator, oldId)).toEqual([
     400,
-    { message: `task web.3.${farId} runs on node elsewhere: expected one of the node that was asked` }
+    { message: `node old of task web.4.${oldId}: expected one of this release; upgrade it` }
   ])
   expect((await ask(await signIn("viewer"), taskId))[0]).toBe(403)
 })

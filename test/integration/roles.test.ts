@@ -6,6 +6,7 @@ import { join } from "node:path"
 import process from "node:process"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { Cluster, startCluster } from "#test/support/cluster.ts"
+import { ConsoleClient, signInBy } from "#test/support/console-client.ts"
 import { eventually } from "#test/support/engine.ts"
 import { changeRole, noEngine } from "#test/support/managers.ts"
 
@@ -88,6 +89,15 @@ describe("roles of running nodes", () => {
     })
     expect(created.status).toBe(201)
     seen.push(await sleeper())
+  })
+
+  test("a manager asks a worker for a console, and is answered by it", async () => {
+    const filters = encodeURIComponent('{"desired-state":["running"]}')
+    const [task] = await first.get(`/tasks?filters=${filters}`)
+    const { body } = await first.api("POST", "/dashboard/links", { role: "operator" })
+    const console = new ConsoleClient(await signInBy(body.url), task.ID)
+    await console.ended()
+    expect(console.words).toEqual({ problem: "consoles are not possible on a node that runs processes" })
   })
 
   test("RF-25, CA-12 promoted and demoted again and again, a node is counted as what it is, and its task stays", async () => {

@@ -3,6 +3,7 @@
  * imitated time, network, log and Engines. The same seed gives the same run.
  */
 import { Context, Effect, Schedule, Scope } from "effect"
+import { OpenConsoles } from "#actors/console/open-consoles.ts"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
@@ -524,6 +525,7 @@ export class World {
       Context.add(SecretStore, this.#secretsOf(machine)),
       Context.add(DataPlane, this.#dataPlaneOf(machine, life)),
       Context.add(LogReaders, noLogs),
+      Context.add(OpenConsoles, noConsoles),
       Context.add(LogMemory, LogMemory.remembersNothing),
       Context.add(System, system)
     )
@@ -724,6 +726,15 @@ const actorsOf = (node: TreeNode): ReadonlyArray<Address> => [
   ...(node.address === undefined ? [] : [node.address]),
   ...node.children.flatMap(actorsOf)
 ]
+
+const noConsoles: OpenConsoles["Service"] = {
+  begin: () => Effect.succeed("consoles are not imitated"),
+  read: () => Effect.succeed({ _tag: "Output", ended: {} }),
+  write: () => Effect.void,
+  resize: () => Effect.void,
+  shut: () => Effect.void,
+  shutAll: Effect.void
+}
 
 const noLogs: LogReaders["Service"] = {
   kept: () => Effect.succeed({ _tag: "Kept", tasks: [] }),

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { promisify } from "node:util"
 import { Effect, Exit, Layer, Scope } from "effect"
+import { OpenConsoles } from "#actors/console/open-consoles.ts"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
@@ -95,7 +96,7 @@ export class NodeSide {
       report: (event) => this.crashes.push(`${event.name}: ${String(event.error)}`)
     })
     const layers = Layer.mergeAll(
-      LogReaders.layer.pipe(
+      Layer.merge(LogReaders.layer, OpenConsoles.layer).pipe(
         Layer.provideMerge(this.#memory),
         Layer.provideMerge(DockerExecutor.layer({ dockerHost: this.#options.dockerHost, own: this.own }))
       ),

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Exit, Layer, ManagedRuntime, Scope } from "effect"
+import { consoles } from "#actors/console/actor.ts"
+import { OpenConsoles } from "#actors/console/open-consoles.ts"
 import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor } from "#actors/drivers/executor.ts"
@@ -35,6 +37,8 @@ export interface OpenTestOptions extends Partial<Pick<OpenOptions, "http" | "mem
   readonly engine?: string
   /** What all managers can; what this release can, unless told. */
   readonly level?: number
+  /** The id of another node on the same Engine, which opens consoles beside its tasks. */
+  readonly far?: string
 }
 
 export async function openTestGateway(options: OpenTestOptions = {}): Promise<OpenTestGateway> {
@@ -44,16 +48,29 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
   if ("message" in engine) throw engine
   const cluster = await TestGateway.start({}, undefined, {}, options.level)
   const host = makeLiveHost()
-  const transport = new MemoryBus(host).connect("node")
+  const bus = new MemoryBus(host)
+  const transport = bus.connect("node")
   const system = makeSystem({ cluster: "test", nodeId, host, transport })
+  const { far: farId = "far" } = options
+  const far = makeSystem({ cluster: "test", nodeId: farId, host, transport: bus.connect("far") })
   const executor = DockerExecutor.layer({ dockerHost: engineHost })
   const runtime = ManagedRuntime.make(
-    Layer.mergeAll(executor, LogReaders.layer.pipe(Layer.provide(Layer.mergeAll(executor, LogMemory.none))))
+    Layer.mergeAll(
+      executor,
+      Layer.merge(LogReaders.layer, OpenConsoles.layer).pipe(
+        Layer.provide(Layer.mergeAll(executor, LogMemory.none))
+      )
+    )
   )
   const scope = Scope.makeUnsafe()
   const opened = await runtime.runPromise(
     Effect.gen(function* () {
-      yield* system.run(supervisor({ name: "node", children: [permanent(logs)] }), nodeId)
+      yield* system.run(
+        supervisor({ name: "node", children: [permanent(logs), permanent(consoles)] }),
+        nodeId
+      )
+      if (options.far !== undefined)
+        yield* far.run(supervisor({ name: "node", children: [permanent(consoles)] }), options.far)
       return yield* openGateway({
         socket: join(folder, "docker.sock"),
         ...(options.http === undefined ? {} : { http: options.http }),
@@ -82,6 +99,7 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
       await Effect.runPromise(Scope.close(scope, Exit.void))
       await runtime.dispose()
       system.close()
+      far.close()
       await rm(folder, { recursive: true, force: true })
     }
   }

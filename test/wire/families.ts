@@ -1,6 +1,7 @@
 /** Everything that crosses a process boundary by a schema, by the folder of `test/wire/v1/` that keeps its examples. */
 import type { Schema, SchemaAST } from "effect"
 import { ClusterEvent } from "#actors/api/events.ts"
+import { ConsolesAnswer, ConsolesMessage } from "#actors/console/protocol.ts"
 import { BlockHead } from "#actors/drivers/log-store/block.ts"
 import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import { Command, Entry } from "#actors/ledger/commands.ts"
@@ -31,6 +32,8 @@ export const families: ReadonlyArray<Family> = [
   family("sys", SysMessage, "_tag"),
   family("logs", LogsMessage, "_tag"),
   family("logs-answer", LogsAnswer, "_tag"),
+  family("consoles", ConsolesMessage, "_tag"),
+  family("consoles-answer", ConsolesAnswer, "_tag"),
   family("to-copy", ToCopy, "_tag"),
   family("copy-answer", CopyAnswer, "_tag"),
   family("to-nats", ToNats, "_tag"),

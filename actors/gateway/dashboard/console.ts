@@ -168,25 +168,21 @@ const join = (
     yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(looking)))
 
     const console = yield* opening
-    yield* Effect.forkScoped(
-      Effect.forever(
-        Effect.gen(function* () {
-          const part = yield* Queue.take(typed)
-          yield* console.write(part)
-          ahead.typed -= part.length
-          say({ taken: part.length })
-        })
-      )
-    )
-    yield* Effect.forkScoped(
-      Effect.forever(
-        Effect.gen(function* () {
-          yield* resized.await
-          resized.closeUnsafe()
-          yield* console.resize(wanted)
-        })
-      )
-    )
+    const type = Effect.gen(function* () {
+      while (true) {
+        const part = yield* Queue.take(typed)
+        yield* console.write(part)
+        ahead.typed -= part.length
+        say({ taken: part.length })
+      }
+    })
+    const resize = Effect.gen(function* () {
+      while (true) {
+        yield* resized.await
+        resized.closeUnsafe()
+        yield* console.resize(wanted)
+      }
+    })
     const print = Effect.gen(function* () {
       while (true) {
         yield* mayPrint.await
@@ -200,7 +196,7 @@ const join = (
       say({ ended: exitCode === undefined ? {} : { exitCode } })
       webSocket.close(codes.done)
     })
-    yield* Effect.raceFirst(print, over.await)
+    yield* Effect.raceAllFirst([print, type, resize, over.await])
   }).pipe(
     Effect.catch(({ message }) =>
       Effect.sync(() => {

@@ -1,16 +1,18 @@
-/** Where a shell beside a task runs: in which container, on which node. */
+/** Where a console beside a task runs: in which container, on which node. */
 import { taskName } from "#actors/gateway/find.ts"
+import { featureLevelOf, levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 
 export interface ConsolePlace {
   readonly nodeId: string
+  readonly task: string
   readonly container: string
   /** The container's, for people. */
   readonly name: string
 }
 
-/** Refuses tasks that are not known, those whose container does not run, and those of other nodes than `self`. */
+/** Refuses tasks that are not known, those whose container does not run, and those of nodes that cannot, unless it is `self`. */
 export function placeConsole(reader: LedgerReader, self: string, taskId: string): ConsolePlace | Refusal {
   const task = reader.get("task", taskId)
   if (task === undefined) return refuse("notFound", `task ${taskId} not found`)
@@ -20,12 +22,13 @@ export function placeConsole(reader: LedgerReader, self: string, taskId: string)
   // A container whose health is not known yet runs already.
   if ((state !== "running" && state !== "starting") || container === "" || task.NodeID === undefined)
     return refuse("failedPrecondition", `task ${name} is ${state}: expected one that runs`)
-  if (task.NodeID !== self) {
-    const node = reader.get("node", task.NodeID)?.Description?.Hostname ?? task.NodeID
+  const node = reader.get("node", task.NodeID)
+  if (task.NodeID !== self && (node === undefined || featureLevelOf(node) < levelOf.consoles)) {
+    const called = node?.Description?.Hostname ?? task.NodeID
     return refuse(
       "failedPrecondition",
-      `task ${name} runs on node ${node}: expected one of the node that was asked`
+      `node ${called} of task ${name}: expected one of this release; upgrade it`
     )
   }
-  return { nodeId: task.NodeID, container, name }
+  return { nodeId: task.NodeID, task: taskId, container, name }
 }
