@@ -1,10 +1,11 @@
 /** A plan carried out through the API, and the stack read from it. */
 import { Effect } from "effect"
 import type { Node, Task } from "#actors/model/objects.ts"
-import type { Platform, ServiceSpec } from "#actors/model/spec.ts"
+import type { ServiceSpec } from "#actors/model/spec.ts"
 import { type ApiError, get, post, remove } from "#cli/client.ts"
 import type { Present, PresentFile, PresentNetwork, PresentService, Step } from "#cli/compose/plan.ts"
 import { imageLabel, stackLabel } from "#cli/compose/translate.ts"
+import { type Distribution, type Pinned, pinned } from "#cli/pin-image.ts"
 
 export const filtered = (path: string, filters: object): string =>
   `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`
@@ -62,7 +63,7 @@ const ready = Effect.fnUntraced(function* (socket: string, spec: ServiceSpec, pr
   const container = template.ContainerSpec ?? {}
   const asked = spec.Labels?.[imageLabel] ?? ""
   const isPinned = container.Image !== asked || asked.includes("@")
-  const pinned = isPinned ? undefined : yield* resolved(socket, asked)
+  const found = isPinned ? undefined : yield* resolved(socket, asked)
   const { Secrets, Configs } = container
   return {
     ...spec,
@@ -70,7 +71,7 @@ const ready = Effect.fnUntraced(function* (socket: string, spec: ServiceSpec, pr
       ...template,
       ContainerSpec: {
         ...container,
-        ...(pinned === undefined ? {} : { Image: pinned.image }),
+        ...(found === undefined ? {} : { Image: found.image }),
         ...(Secrets && {
           Secrets: Secrets.map((one) => ({ ...one, SecretID: idOf(present.secrets, one.SecretName) }))
         }),
@@ -79,30 +80,16 @@ const ready = Effect.fnUntraced(function* (socket: string, spec: ServiceSpec, pr
         })
       },
       Placement: {
-        ...(pinned === undefined ? {} : { Platforms: pinned.platforms }),
+        ...(found === undefined ? {} : { Platforms: found.platforms }),
         ...template.Placement
       }
     }
   }
 })
 
-interface Distribution {
-  readonly Descriptor: { readonly digest: string }
-  readonly Platforms?: ReadonlyArray<{ readonly architecture?: string; readonly os?: string }>
-}
-
 /** Nothing where no registry answers: nodes take the image that they have by that name. */
-const resolved = (
-  socket: string,
-  image: string
-): Effect.Effect<{ image: string; platforms: ReadonlyArray<Platform> } | undefined> =>
+const resolved = (socket: string, image: string): Effect.Effect<Pinned | undefined> =>
   get<Distribution>(socket, `/distribution/${image}/json`).pipe(
-    Effect.map(({ Descriptor, Platforms = [] }) => ({
-      image: `${/:[^/]+$/.test(image) ? image : `${image}:latest`}@${Descriptor.digest}`,
-      platforms: Platforms.map(({ architecture = "", os = "" }) => ({
-        Architecture: architecture,
-        OS: os
-      }))
-    })),
+    Effect.map((found) => pinned(image, found)),
     Effect.orElseSucceed(() => undefined)
   )

@@ -1,38 +1,54 @@
-/**
- * The dashboard in Chromium, against a cluster of one node with a real Engine. Pictures of every page are left in
- * `troupe-dashboard/` below the temporary folder.
- */
+/** The dashboard in Chromium: what it shows and what its buttons do, on a cluster of two nodes with a real Engine. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { mkdir } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
+import type { Page } from "playwright-core"
+import { type Desktop, openDesktop, picture, see, type Window } from "#test/support/browser.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
-import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
-
-const pictures = join(tmpdir(), "troupe-dashboard")
+import { engine, ensureImage, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { onLoopback, startIdle } from "#test/support/idle-node.ts"
+import { openRegistry, type TestRegistry } from "#test/support/registry.ts"
 
 let cluster: Cluster
-let browser: Browser
-let admin: { readonly context: BrowserContext; readonly page: Page }
-/** What any page asked of anybody but the node. */
-const elsewhere: Array<string> = []
-/** What pages complained of, such as what their policy forbids. */
-const complaints: Array<string> = []
+/** Takes no tasks. */
+let beta: Cluster
+let registry: TestRegistry
+let desktop: Desktop
+let admin: Window
 
 beforeAll(async () => {
-  await mkdir(pictures, { recursive: true })
   await ensureTestImage()
-  cluster = await startCluster({ name: "alpha" })
-  browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] })
+  await ensureImage(engine(), otherImage)
+  registry = await openRegistry()
+  ;[cluster, beta] = await Promise.all([
+    startCluster({ name: "alpha", args: ["--advertise-addr", "127.0.0.1"] }),
+    startIdle("beta")
+  ])
+  const [{ RemoteManagers }, token] = [
+    (await cluster.get("/info")).Swarm,
+    await cluster.must("swarm", "join-token", "-q", "worker")
+  ]
+  await beta.must(
+    "swarm",
+    "join",
+    ...onLoopback,
+    "--availability",
+    "drain",
+    "--token",
+    token,
+    RemoteManagers[0].Addr
+  )
+  desktop = await openDesktop(cluster)
   await create("web", 3)
   await create("counter", 2)
-  admin = await signIn("admin")
+  admin = await desktop.signIn("admin")
 }, 90_000)
 afterAll(async () => {
-  await browser?.close()
-  await cluster?.cleanUp()
+  await desktop?.close()
+  await Promise.all([cluster, beta].map((node) => node?.cleanUp()))
+  await registry?.close()
 }, 60_000)
+
+/** Another than the one that all services have at first, in no registry. */
+const otherImage = "troupe-test-other:1"
 
 async function create(name: string, replicas: number): Promise<void> {
   const says = `n=0; while true; do n=$((n+1)); echo ${name} has counted to $n; sleep 1; done`
@@ -48,38 +64,29 @@ async function create(name: string, replicas: number): Promise<void> {
   if (status !== 201) throw new Error(JSON.stringify(body))
 }
 
-async function signIn(role: string) {
-  const { body } = await cluster.api("POST", "/dashboard/links", { role })
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 900 },
-    colorScheme: "dark",
-    // Contrast is that of the page at rest.
-    reducedMotion: "reduce"
-  })
-  context.setDefaultTimeout(10_000)
-  const page = await context.newPage()
-  page.on("request", (request) => {
-    if (!request.url().startsWith(cluster.http)) elsewhere.push(request.url())
-  })
-  page.on("console", (message) => {
-    if (message.text().includes("Content Security Policy")) complaints.push(message.text())
-  })
-  page.on("pageerror", ({ message }) => complaints.push(message))
-  await page.goto(body.url)
-  await page.getByRole("heading", { name: "Cluster", exact: true }).waitFor()
-  return { context, page, link: body.url as string }
-}
-
-const picture = (page: Page, name: string) =>
-  page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true })
-
-async function see(page: Page, hash: string, heading: string | RegExp): Promise<void> {
-  await page.evaluate(`location.hash = ${JSON.stringify(hash)}`)
-  await page.getByRole("heading", { level: 1, name: heading }).waitFor()
-}
-
 const serviceNamed = async (name: string) =>
   (await cluster.get("/services")).find(({ Spec }: { Spec: { Name: string } }) => Spec.Name === name)
+const nodeNamed = async (name: string) =>
+  (await cluster.get("/nodes")).find(
+    ({ Description }: { Description: { Hostname: string } }) => Description.Hostname === name
+  )
+const imageOf = async (name: string): Promise<string> =>
+  (await serviceNamed(name)).Spec.TaskTemplate.ContainerSpec.Image
+/** Ids of the tasks that run, in order. */
+async function runningOf(name: string): Promise<ReadonlyArray<string>> {
+  const tasks = await cluster.get(`/tasks?filters=${encodeURIComponent(JSON.stringify({ service: [name] }))}`)
+  return tasks
+    .filter(
+      ({ Status, DesiredState }: { Status: { State: string }; DesiredState: string }) =>
+        Status.State === "running" && DesiredState === "running"
+    )
+    .map(({ ID }: { ID: string }) => ID)
+    .sort()
+}
+const press = (page: Page, name: string | RegExp): Promise<void> =>
+  page.getByRole("button", { name, exact: true }).click()
+const openService = async (page: Page, name: string): Promise<void> =>
+  see(page, `#/service/${(await serviceNamed(name)).ID}`, new RegExp(`^${name}`))
 
 test("the cluster is drawn as it is, and as it changes", async () => {
   const { page } = admin
@@ -123,21 +130,145 @@ test("a shell beside a task prints, in colours too, and ends with its page", asy
   await eventually(async () => !(await inFront()), "nothing of the console is left")
 }, 30_000)
 
-test("a node is drained and takes tasks again", async () => {
+test("the slider scales, as docker service scale does", async () => {
   const { page } = admin
-  const nodes = await cluster.get("/nodes")
-  await see(page, `#/node/${nodes[0].ID}`, "alpha")
-  await picture(page, "node")
-  await page.getByRole("button", { name: "Pause" }).click()
+  await openService(page, "web")
+  await page.getByRole("slider", { name: "Replicas" }).press("ArrowRight")
+  await eventually(async () => (await runningOf("web")).length === 4, "four tasks run")
+  await page.getByText("docker service scale web=4").waitFor()
+}, 30_000)
+
+test("an image is changed with what its registry says of it, and rolled back", async () => {
+  const { page } = admin
+  await openService(page, "web")
+  await page.getByLabel("Image").fill(otherImage)
+  await press(page, "Update")
+  await eventually(async () => (await imageOf("web")) === otherImage, "the image is the other one")
   await eventually(
-    async () => (await cluster.get("/nodes"))[0].Spec.Availability === "pause",
-    "the service or node is as was asked"
+    async () => (await serviceNamed("web")).UpdateStatus.State === "completed",
+    "the update has ended"
   )
-  await page.getByRole("button", { name: "Activate" }).click()
+  await press(page, "Roll back")
+  await eventually(async () => (await imageOf("web")) === testImage, "the image is the first one")
+
+  await create("pinned", 0)
+  await create("by-docker", 0)
+  await openService(page, "pinned")
+  await page.getByLabel("Image").fill(registry.image)
+  await press(page, "Update")
+  await cluster.must("service", "update", "--detach", "--image", registry.image, "by-docker")
+  const wanted = `${registry.image}:latest@${registry.digest}`
+  await eventually(async () => (await imageOf("pinned")) === wanted, "the image has its digest")
+  const templates = await Promise.all(
+    ["pinned", "by-docker"].map(async (name) => (await serviceNamed(name)).Spec.TaskTemplate)
+  )
+  expect(templates[0].ContainerSpec.Image).toBe(templates[1].ContainerSpec.Image)
+  expect(templates[0].Placement).toEqual(templates[1].Placement)
+}, 60_000)
+
+test("a restart replaces every task", async () => {
+  const { page } = admin
+  const before = await runningOf("counter")
+  await openService(page, "counter")
+  await press(page, "Restart")
+  await eventually(async () => {
+    const now = await runningOf("counter")
+    return now.length === 2 && !now.some((id) => before.includes(id))
+  }, "all tasks are new")
+  await picture(page, "service")
+}, 30_000)
+
+test("a service is removed once that was confirmed, and not before", async () => {
+  const { page } = admin
+  await openService(page, "by-docker")
+  page.once("dialog", (dialog) => void dialog.dismiss())
+  await press(page, "Remove")
+  await page.getByText("nothing was removed").waitFor()
+  expect(await serviceNamed("by-docker")).toBeDefined()
+  page.once("dialog", (dialog) => void dialog.accept())
+  await press(page, "Remove")
+  await eventually(async () => (await serviceNamed("by-docker")) === undefined, "the service is no more")
+}, 30_000)
+
+test("a node is paused, drained and takes tasks again", async () => {
+  const { page } = admin
+  await see(page, `#/node/${(await nodeNamed("alpha")).ID}`, "alpha")
+  for (const [button, availability] of [
+    ["Pause", "pause"],
+    ["Drain", "drain"],
+    ["Activate", "active"]
+  ] as const) {
+    await press(page, button)
+    await eventually(
+      async () => (await nodeNamed("alpha")).Spec.Availability === availability,
+      `alpha is ${availability}`
+    )
+    if (button === "Drain")
+      await eventually(async () => (await runningOf("counter")).length === 0, "no task is left")
+  }
+  await eventually(async () => (await runningOf("counter")).length === 2, "the tasks are back")
+}, 60_000)
+
+test("a worker is made a manager, and a worker again", async () => {
+  const { page } = admin
+  await see(page, `#/node/${(await nodeNamed("beta")).ID}`, "beta")
+  await press(page, "Promote")
   await eventually(
-    async () => (await cluster.get("/nodes"))[0].Spec.Availability === "active",
-    "the service or node is as was asked"
+    async () => (await nodeNamed("beta")).ManagerStatus?.Reachability === "reachable",
+    "beta is a manager",
+    30_000
   )
+  await press(page, "Demote")
+  await eventually(
+    async () => {
+      const { Spec, ManagerStatus } = await nodeNamed("beta")
+      return Spec.Role === "worker" && ManagerStatus === undefined
+    },
+    "beta is a worker",
+    30_000
+  )
+}, 90_000)
+
+test("an actor is restarted from the tree", async () => {
+  const { page } = admin
+  const restarts = async (): Promise<number> => {
+    const [tree] = await cluster.get("/dashboard/tree")
+    return tree.children.find(({ name }: { name: string }) => name === "engine-watch/main").restarts
+  }
+  const before = await restarts()
+  await see(page, "#/tree", "Supervision")
+  await press(page, "Restart engine-watch/main")
+  await eventually(async () => (await restarts()) === before + 1, "it was restarted once")
+}, 30_000)
+
+test("a viewer sees it all, finds every order closed, and is refused by the node as well", async () => {
+  const { page } = await desktop.signIn("viewer")
+  const { ID, Version, Spec } = await serviceNamed("web")
+  await openService(page, "web")
+  const open = page.locator("main :is(button, input:not([type=search])):not([disabled])")
+  expect(await open.allTextContents()).toEqual([])
+  await see(page, `#/node/${(await nodeNamed("alpha")).ID}`, "alpha")
+  expect(await open.allTextContents()).toEqual([])
+  await see(page, "#/tree", "Supervision")
+  await page
+    .getByRole("button", { name: /^Restart/ })
+    .first()
+    .waitFor()
+  expect(await open.allTextContents()).toEqual([])
+  const asked = { ...Spec, Mode: { Replicated: { Replicas: 9 } } }
+  const status = await page.evaluate<number>(`(async () => {
+    const { csrf } = await (await fetch("/dashboard/session")).json()
+    const { status } = await fetch("/services/${ID}/update?version=${Version.Index}", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "Troupe-Csrf": csrf },
+      body: ${JSON.stringify(JSON.stringify(asked))}
+    })
+    return status
+  })()`)
+  expect(status).toBe(403)
+  expect((await serviceNamed("web")).Spec.Mode).toEqual(Spec.Mode)
+  await press(page, /sign out$/)
+  await page.getByText("On the node,").waitFor()
 }, 30_000)
 
 test("everything is found from the keyboard", async () => {
@@ -150,5 +281,6 @@ test("everything is found from the keyboard", async () => {
 }, 30_000)
 
 test("nothing was asked of any other machine, and nothing that the policy forbids", () => {
+  const { elsewhere, complaints } = desktop
   expect({ elsewhere, complaints }).toEqual({ elsewhere: [], complaints: [] })
 })

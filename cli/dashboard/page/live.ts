@@ -33,6 +33,7 @@ export interface ServiceSpec {
   readonly TaskTemplate: {
     readonly ForceUpdate?: number
     readonly ContainerSpec?: { readonly Image?: string }
+    readonly Placement?: object
   }
 }
 

@@ -1,4 +1,5 @@
 /** What can be done to services and nodes, by the Engine API: what is there is read, changed and sent back. */
+import { type Distribution, pinned, tagged } from "#cli/pin-image.ts"
 import { call } from "./api.ts"
 import type { Node, Service, ServiceSpec } from "./live.ts"
 
@@ -20,14 +21,27 @@ export const restart = (id: string): Promise<void> =>
     TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: (spec.TaskTemplate.ForceUpdate ?? 0) + 1 }
   }))
 
-export const setImage = (id: string, image: string): Promise<void> =>
-  updateService(id, (spec) => ({
-    ...spec,
-    TaskTemplate: {
-      ...spec.TaskTemplate,
-      ContainerSpec: { ...spec.TaskTemplate.ContainerSpec, Image: image }
+/** With its digest and platforms where a registry tells them: as `docker service update --image` sends it. */
+export async function setImage(id: string, asked: string): Promise<void> {
+  const found = await call<Distribution>("GET", `/distribution/${asked}/json`).then(
+    (told) => pinned(asked, told),
+    () => ({ image: tagged(asked), platforms: [] })
+  )
+  await updateService(id, (spec) => {
+    const { ContainerSpec, Placement, ...template } = spec.TaskTemplate
+    return {
+      ...spec,
+      TaskTemplate: {
+        ...template,
+        ContainerSpec: { ...ContainerSpec, Image: found.image },
+        Placement: {
+          ...Placement,
+          ...(found.platforms.length > 0 && { Platforms: found.platforms })
+        }
+      }
     }
-  }))
+  })
+}
 
 export const rollBack = (id: string): Promise<void> => updateService(id, (spec) => spec, "&rollback=previous")
 

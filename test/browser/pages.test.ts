@@ -1,0 +1,141 @@
+/** Every page of the dashboard in Chromium: for those who need contrast, a keyboard or a reader, and on a telephone. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import {
+  barriers,
+  clipped,
+  type Desktop,
+  openDesktop,
+  picture,
+  see,
+  type Window
+} from "#test/support/browser.ts"
+import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { ensureTestImage, testImage } from "#test/support/engine.ts"
+
+let cluster: Cluster
+let desktop: Desktop
+let admin: Window
+let service = ""
+
+beforeAll(async () => {
+  await ensureTestImage()
+  cluster = await startCluster({ name: "a-machine-with-a-long-name-in-the-cellar" })
+  desktop = await openDesktop(cluster)
+  const { body } = await cluster.api("POST", "/services/create", {
+    Name: "a-service-whose-name-is-long-enough-to-fill-a-line",
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: testImage,
+        Command: ["sh", "-c", "seq 1 30; while sleep 1; do echo on; done"],
+        StopGracePeriod: 0
+      }
+    },
+    Mode: { Replicated: { Replicas: 3 } }
+  })
+  service = body.ID
+  // One that waits, and says why.
+  await cluster.api("POST", "/services/create", {
+    Name: "nowhere",
+    TaskTemplate: { ContainerSpec: { Image: testImage }, Placement: { Constraints: ["node.labels.a==b"] } },
+    Mode: { Replicated: { Replicas: 1 } }
+  })
+  admin = await desktop.signIn("admin")
+}, 90_000)
+afterAll(async () => {
+  await desktop?.close()
+  await cluster?.cleanUp()
+}, 60_000)
+
+const theme = async (wanted: "dark" | "light"): Promise<void> => {
+  const { page } = admin
+  if ((await page.evaluate("document.documentElement.dataset.theme")) !== wanted)
+    await page.getByRole("button", { name: wanted, exact: true }).click()
+}
+
+const pages: ReadonlyArray<readonly [name: string, show: () => Promise<unknown>]> = [
+  [
+    "cluster",
+    async () => {
+      await see(admin.page, "#/", "Cluster")
+      await admin.page.getByText("without a node").waitFor()
+      await admin.page
+        .getByRole("link", { name: /running$/ })
+        .nth(2)
+        .waitFor()
+    }
+  ],
+  ["nodes", () => see(admin.page, "#/nodes", "Nodes")],
+  ["node", () => see(admin.page, `#/node/${cluster.nodeId}`, /^a-machine/)],
+  [
+    "service",
+    async () => {
+      await see(admin.page, `#/service/${service}`, /^a-service/)
+      await admin.page.getByLabel("Output", { exact: true }).waitFor()
+    }
+  ],
+  ["timeline", () => see(admin.page, "#/timeline", "Timeline")],
+  [
+    "supervision",
+    async () => {
+      await see(admin.page, "#/tree", "Supervision")
+      await admin.page
+        .getByRole("button", { name: /^Restart/ })
+        .first()
+        .waitFor()
+    }
+  ]
+]
+
+describe.each(["dark", "light"] as const)("in %s", (looks) => {
+  test.each(pages)(
+    "nothing keeps anybody out of the page %s",
+    async (name, show) => {
+      const { page } = admin
+      await theme(looks)
+      await show()
+      await picture(page, `${name}-${looks}`)
+      expect(await barriers(page)).toEqual([])
+    },
+    30_000
+  )
+
+  test("nor of the palette", async () => {
+    const { page } = admin
+    await theme(looks)
+    await page.keyboard.press("Control+k")
+    await page.getByRole("combobox", { name: "Go to" }).waitFor()
+    await picture(page, `palette-${looks}`)
+    const found = await barriers(page)
+    await page.keyboard.press("Escape")
+    expect(found).toEqual([])
+  }, 30_000)
+})
+
+test.each(pages)(
+  "a telephone shows all of the page %s",
+  async (name, show) => {
+    const { page } = admin
+    await page.setViewportSize({ width: 375, height: 812 })
+    await show()
+    await picture(page, `${name}-375`)
+    expect(await clipped(page)).toEqual([])
+  },
+  30_000
+)
+
+test("a telephone shows the way in, and nothing keeps anybody out of it", async () => {
+  const { page } = admin
+  await page.getByRole("button", { name: /sign out$/ }).click()
+  await page.getByText("On the node,").waitFor()
+  for (const looks of ["dark", "light"]) {
+    await page.evaluate(`document.documentElement.dataset.theme = "${looks}"`)
+    await picture(page, `sign-in-${looks}-375`)
+    expect(await barriers(page)).toEqual([])
+    expect(await clipped(page)).toEqual([])
+  }
+}, 30_000)
+
+test("nothing was asked of any other machine, and nothing that the policy forbids", () => {
+  const { elsewhere, complaints } = desktop
+  expect({ elsewhere, complaints }).toEqual({ elsewhere: [], complaints: [] })
+})
