@@ -306,3 +306,12 @@ test("a token that is taken back ends the consoles that it opened", async () => 
   expect(console.words).toEqual({ problem: "whoever opened it is not signed in any more" })
   await eventually(async () => (await running()).length === 0, "nothing of the console is left")
 }, 40_000)
+
+test("a gateway that ends takes its consoles with it", async () => {
+  const console = open()
+  console.type("sleep 777\n")
+  await eventually(async () => (await running()).includes("sleep 777"), "the shell runs something")
+  await gateway.close()
+  expect(await running()).toEqual([])
+  await console.ended()
+}, 30_000)
