@@ -162,8 +162,9 @@ test("a table of which a part is written is as if all of it were, which it is at
   const name = vipTable(tag)
   const listed = (): ReadonlyArray<string> =>
     execFileSync("nft", ["-s", "list", "table", "inet", name], { encoding: "utf8" }).split("\n").sort()
-  const bring = (tables: OwnTables, wanted: string | undefined) =>
-    Effect.runPromise(tables.bring(new Map([[name, wanted]])))
+  const bring = (tables: OwnTables, wanted: string | undefined, isLook = true) =>
+    Effect.runPromise(tables.bring(new Map([[name, wanted]]), isLook))
+  const flush = (): void => void execFileSync("nft", ["flush", "chain", "inet", name, "nobody"])
   const seldom = new OwnTables(60_000)
   try {
     await bring(seldom, before)
@@ -174,9 +175,24 @@ test("a table of which a part is written is as if all of it were, which it is at
 
     const often = new OwnTables(0)
     await bring(often, before)
-    await bring(often, after)
-    execFileSync("nft", ["flush", "chain", "inet", name, "nobody"])
+    await bring(often, after, false)
+    flush()
     expect((await bring(often, after)).changed.size).toBe(0)
+    expect(listed()).toEqual(patched)
+    // How the look left it is known from then on.
+    flush()
+    expect((await bring(often, after)).changed.size).toBe(1)
+    expect(listed()).toEqual(patched)
+    // The same where a change has written all of it.
+    const another = new OwnTables(0)
+    await bring(another, after, false)
+    flush()
+    await bring(another, after)
+    expect(listed()).toEqual(patched)
+    // A look that has something to change does not take for ours what others did meanwhile.
+    flush()
+    await bring(another, before)
+    await bring(another, after)
     expect(listed()).toEqual(patched)
     // What somebody deleted has no part that could be written.
     await bring(seldom, before)

@@ -15,10 +15,11 @@ export interface Brought {
 }
 
 /**
- * A look reads all there is, and what was patched is written anew after it: the more there is, the longer whoever waits for
- * a change would wait for that. So it is left to rounds that are nothing but looks, and done at a change only when it is
- * overdue, because changes keep following each other. What somebody else changed is found a moment later; what they
- * changed between a writing and the look after it, but for a table that is gone, is taken for ours until the next writing.
+ * A look reads all there is, writes anew what changes have written since the look before, whole or in part, and reads how
+ * that is shown: the more there is, the longer whoever waits for a change would wait for that. So it is left to rounds that
+ * are nothing but looks, and done at a change only when it is overdue, because changes keep following each other. What
+ * somebody else changed is found a moment later, whenever that was, but for the milliseconds until a look has read
+ * what it wrote.
  */
 const usualMs = 1_900
 const overdueMs = 4_000
@@ -27,10 +28,8 @@ const overdueMs = 4_000
 export class OwnTables {
   readonly #lookEveryMs: number
   readonly #written = new Map<string, string>()
-  /** How each was shown when it was first looked at after it was written. */
+  /** How each was shown right after it was written by a look; those that were written since are not among them. */
   readonly #known = new Map<string, string>()
-  /** Those of which only a part was written since all of it was: others may have changed the rest. */
-  readonly #patched = new Set<string>()
   #lookedMs = Number.NEGATIVE_INFINITY
 
   constructor(lookEveryMs = usualMs) {
@@ -44,9 +43,15 @@ export class OwnTables {
     if (isDue) this.#lookedMs = performance.now()
     const all = [...rules]
     const wrong = all.filter(([name, wanted]) => this.#isWrong(name, wanted, shown))
-    const stale = all.filter((one) => isDue && this.#patched.has(one[0]) && !wrong.includes(one))
-    if (wrong.length + stale.length === 0) return { changed: new Set(), failed: new Map() } as Brought
-    const failed = yield* this.#write([...wrong, ...stale])
+    const unseen = all.filter(
+      (one) => isDue && this.#written.has(one[0]) && !this.#known.has(one[0]) && !wrong.includes(one)
+    )
+    const writing = [...wrong, ...unseen]
+    if (writing.length === 0) return { changed: new Set(), failed: new Map() } as Brought
+    const sees = isDue && isLook
+    // A part is written over what others may have made of the rest, which is not to be taken for ours.
+    const failed = yield* this.#write(writing, !sees)
+    if (sees) yield* this.#see([...rules.keys()], writing)
     const changed = new Set(wrong.flatMap(([name]) => (failed.has(name) ? [] : [name])))
     return { changed, failed } as Brought
   })
@@ -61,21 +66,32 @@ export class OwnTables {
     if (wanted !== this.#written.get(name)) return true
     if (shown === undefined) return false
     const [now, known] = [shown.get(name), this.#known.get(name)]
-    if (now === undefined || (known !== undefined && now !== known)) return true
-    this.#known.set(name, now)
-    return false
+    return now === undefined || (known !== undefined && now !== known)
   }
+
+  readonly #see = Effect.fnUntraced(function* (
+    this: OwnTables,
+    names: ReadonlyArray<string>,
+    written: ReadonlyArray<readonly [string, unknown]>
+  ) {
+    const shown = yield* Effect.interruptible(look(names))
+    for (const [name] of written) {
+      const now = this.#written.has(name) ? shown.get(name) : undefined
+      if (now !== undefined) this.#known.set(name, now)
+    }
+  })
 
   /** All at once; where that is refused, those that can be. */
   readonly #write = Effect.fnUntraced(function* (
     this: OwnTables,
-    rules: ReadonlyArray<readonly [string, string | undefined]>
+    rules: ReadonlyArray<readonly [string, string | undefined]>,
+    inParts: boolean
   ) {
     const failed = new Map<string, string>()
     const patches = new Map<string, string>()
     for (const [name, wanted] of rules) {
       const written = this.#written.get(name)
-      if (written === undefined || wanted === undefined || written === wanted) continue
+      if (!inParts || written === undefined || wanted === undefined || written === wanted) continue
       const script = patch(name, written, wanted)
       if (script !== undefined) patches.set(name, script)
     }
@@ -87,8 +103,6 @@ export class OwnTables {
       const complaint = isWhole ? undefined : yield* refused(run("nft", ["-f", "-"], replacing(name, wanted)))
       if (complaint !== undefined) failed.set(name, complaint)
       this.#known.delete(name)
-      if (isWhole && patches.has(name)) this.#patched.add(name)
-      else this.#patched.delete(name)
       if (wanted === undefined || complaint !== undefined) this.#written.delete(name)
       else this.#written.set(name, wanted)
     }
