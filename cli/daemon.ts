@@ -474,6 +474,7 @@ const serveMember = Effect.fnUntraced(function* (
         ...identity,
         addr: options.advertiseAddr,
         ...(options.dataPathAddr !== undefined && { dataPath: options.dataPathAddr }),
+        tlsEntrance: options.entranceTlsPorts.length > 0,
         name: options.name,
         certified: true,
         ...(natsServer && { nats: natsServer.status() })
@@ -709,9 +710,9 @@ const driversOf = (options: NodeOptions, identity: Identity, copies?: CopyStore)
   const connections =
     options.executor === "docker" ? Layer.succeed(Connections, kernelConnections) : Layer.empty
   const entrance =
-    options.entrancePorts.length === 0
+    options.entrancePorts.length + options.entranceTlsPorts.length === 0
       ? Layer.empty
-      : entranceLayer({ ...options, ports: options.entrancePorts })
+      : entranceLayer({ ...options, ports: options.entrancePorts, tlsPorts: options.entranceTlsPorts })
   const traffic = Layer.mergeAll(kernel, dataPlane, connections, entrance)
   const consoles = OpenConsoles.layer.pipe(Layer.provide(executor))
   return Layer.mergeAll(readers, consoles, secrets, traffic, volumePlugins(options, isLocal))

@@ -39,6 +39,8 @@ export interface NodeOptions {
   readonly http: string
   /** Where requests are led to services by host and path; empty for nowhere. */
   readonly entrancePorts: ReadonlyArray<number>
+  /** Where they are by TLS. */
+  readonly entranceTlsPorts: ReadonlyArray<number>
   readonly listenAddr: string
   /** Where it listens, or what it advertises, was said by a flag. */
   readonly isPlaced: boolean
@@ -107,6 +109,10 @@ export const nodeFlags = {
   httpEntrance: text(
     "http-entrance",
     "ports (comma-separated) of the HTTP entrance, which leads requests to services by host and path, such as 80; default none; needs haproxy"
+  ),
+  httpEntranceTls: text(
+    "http-entrance-tls",
+    "its ports for TLS, such as 443, with the certificates of services that have the label troupe.http.tls; default none"
   ),
   listenAddr: text("listen-addr", "where a manager listens for nodes; default 127.0.0.1"),
   joinPort: text("join-port", "where nodes ask to join; 0 for any; default 2377"),
@@ -178,20 +184,17 @@ function portOf(flag: string, value: string): Effect.Effect<number, BadOption> {
 }
 
 const entrancePortsOf = Effect.fnUntraced(function* (
+  flag: string,
   value: string,
   executor: NodeOptions["executor"]
 ): Effect.fn.Return<ReadonlyArray<number>, BadOption> {
   if (value === "") return []
   const ports = value.split(",").map((port) => port.trim())
   if (!ports.every((port) => /^\d{1,5}$/.test(port) && Number(port) >= 1 && Number(port) <= 65_535))
-    return yield* BadOption.of(
-      "http-entrance",
-      value,
-      "ports from 1 to 65535, separated by commas, such as 80"
-    )
+    return yield* BadOption.of(flag, value, "ports from 1 to 65535, separated by commas, such as 80")
   if (executor === "process")
     return yield* BadOption.of(
-      "http-entrance",
+      flag,
       value,
       "--executor docker beside it: tasks that are processes are on no network"
     )
@@ -325,6 +328,11 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
       )
     }
   }
+  const entrancePorts = yield* entrancePortsOf("http-entrance", given("httpEntrance") ?? "", executor)
+  const tls = given("httpEntranceTls") ?? ""
+  const entranceTlsPorts = yield* entrancePortsOf("http-entrance-tls", tls, executor)
+  if (entranceTlsPorts.some((port) => entrancePorts.includes(port)))
+    return yield* BadOption.of("http-entrance-tls", tls, "other ports than --http-entrance has")
   return {
     role,
     join: yield* joinOf(given("join"), given("token")),
@@ -336,7 +344,8 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     executor,
     socket: resolve(given("socket") ?? usualSocketOf(dataDir)),
     http,
-    entrancePorts: yield* entrancePortsOf(given("httpEntrance") ?? "", executor),
+    entrancePorts,
+    entranceTlsPorts,
     listenAddr,
     isPlaced: given("listenAddr") !== undefined || given("advertiseAddr") !== undefined,
     joinPort: yield* portOf("join-port", given("joinPort") ?? "2377"),

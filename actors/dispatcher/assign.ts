@@ -12,6 +12,7 @@ import { equal, isIngress, nameOfTask, protocolOf } from "#actors/model/service-
 import type { SecretSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore, isLive } from "#actors/model/task-state.ts"
 import { waitsForGateway } from "#actors/network/allot-gateways.ts"
+import { certificates, endsTls } from "#actors/network/certificates.ts"
 import { planOf } from "#actors/network/plan.ts"
 import { publishedAt } from "#actors/network/publish-at.ts"
 import { takesTraffic } from "#actors/network/tabulate.ts"
@@ -106,6 +107,9 @@ export function goalOf(
       const config = id === undefined || configs.has(id) ? undefined : ledger.get("config", id)
       if (config !== undefined) configs.set(config.ID, assignedFile(config))
     }
+  }
+  if (node !== undefined && endsTls(node)) {
+    for (const secret of ledger.view(certificates).secrets) secrets.set(secret.ID, assignedFile(secret))
   }
   return { tasks, networks, secrets, configs, volumes: volumesOf(ledger, nodeId) }
 }

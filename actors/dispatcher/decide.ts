@@ -22,6 +22,7 @@ import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isBefore, isLive } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
+import { certificateOf, endsTls } from "#actors/network/certificates.ts"
 import { takesTraffic } from "#actors/network/tabulate.ts"
 import { type Expire, heartbeatMs, type Lost } from "#actors/node/decide.ts"
 import type { AssignedPort, FromLeader } from "#actors/node/protocol.ts"
@@ -278,6 +279,12 @@ function noteService(state: DispatcherState, before: Service | undefined, after:
   const id = after?.ID ?? before?.ID
   if (id === undefined) return
   if (before?.Endpoint !== after?.Endpoint) state.stalePorts.add(id)
+  if (certificateOf(before?.Spec) !== certificateOf(after?.Spec)) {
+    for (const nodeId of state.sessions.keys()) {
+      const node = state.ledger.get("node", nodeId)
+      if (node !== undefined && endsTls(node)) state.dirty.add(nodeId)
+    }
+  }
   const concernsNodes = before?.Spec !== after?.Spec || before?.RegistryAuth !== after?.RegistryAuth
   if (before === undefined || after === undefined || !concernsNodes) return
   for (const task of state.ledger.tasksOfService(id))

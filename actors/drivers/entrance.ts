@@ -1,6 +1,7 @@
 /** The HTTP entrance of this node: who listens for HTTP and leads requests to services' tasks by host and path. */
 import { Context, Effect } from "effect"
 import type { OverlayTable } from "#actors/network/table.ts"
+import type { AssignedFile } from "#actors/node/protocol.ts"
 
 /** All but what is under way, since haproxy began; a task that comes again begins anew. */
 export interface EntranceCounts {
@@ -20,8 +21,14 @@ export interface TaskCounts {
 }
 
 export interface EntranceService {
-  /** Leads by these tables, which are all there are. Yields what keeps requests from going where they should, in words. */
-  readonly serve: (tables: ReadonlyArray<OverlayTable>) => Effect.Effect<ReadonlyArray<string>>
+  /**
+   * Leads by these tables and shows these certificates, which are all there are. Yields what keeps requests from going
+   * where they should, in words.
+   */
+  readonly serve: (
+    tables: ReadonlyArray<OverlayTable>,
+    certificates: ReadonlyArray<AssignedFile>
+  ) => Effect.Effect<ReadonlyArray<string>>
   /** Nothing where there is no entrance, or it does not answer. */
   readonly count: Effect.Effect<EntranceCounts | undefined>
   /** The services, by id, whose requests wait for a task to come. */

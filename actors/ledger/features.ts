@@ -19,18 +19,19 @@
  *    14  services with routes of the HTTP entrance
  *    15  services that follow their requests, or have no task until somebody asks
  *    16  nodes open consoles beside their tasks
+ *    17  services whose host the HTTP entrance answers by TLS
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 16
+export const featureLevel = 17
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
  * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; requests
- * to scale by; or what a node can be asked for.
+ * to scale by; certificates of the HTTP entrance; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -48,7 +49,8 @@ export const levelOf = {
   "ports at addresses": 13,
   "http routes": 14,
   "requests counted": 15,
-  consoles: 16
+  consoles: 16,
+  "http tls": 17
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

@@ -3,7 +3,9 @@ import { Schema } from "effect"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
 const prefix = "troupe.http."
-const known = ["host", "path", "port", "protocol"] as const
+const known = ["host", "path", "port", "protocol", "tls", "tls.redirect"] as const
+/** Names a secret that has the certificate of the host, and its key. */
+export const tlsLabel = `${prefix}tls`
 
 export const HttpRoute = Schema.Struct({
   /** In lower case, without a port. */
@@ -13,11 +15,15 @@ export const HttpRoute = Schema.Struct({
   /** Where the service's tasks listen. */
   port: Schema.Int,
   /** What they speak there: HTTP/1.1, or HTTP/2 without TLS, as gRPC does. */
-  protocol: Schema.Literals(["http1", "h2c"])
+  protocol: Schema.Literals(["http1", "h2c"]),
+  /** Asked for by TLS as well; `redirect`: whoever asks without it is sent there. `secret` is a name. */
+  tls: Schema.optionalKey(Schema.Struct({ secret: Schema.String, redirect: Schema.Boolean }))
 })
 export type HttpRoute = typeof HttpRoute.Type
 
 const hostPattern = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
+// As names of secrets are checked when they are made.
+const secretPattern = /^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$/
 // What may stand in a path unescaped (RFC 3986), but for the quote and the semicolon, which haproxy's commands end with.
 const pathPattern = /^\/([A-Za-z0-9._~!$&()*+,=:@%-]+\/)*([A-Za-z0-9._~!$&()*+,=:@%-]+)?$/
 
@@ -33,7 +39,6 @@ export function parseHttpRoute(
   const stranger = given
     .map((label) => label.slice(prefix.length))
     .find((name) => !known.some((one) => one === name))
-  if (stranger === "tls") return wrong("tls", "no such label: the HTTP entrance of this version has no TLS")
   if (stranger !== undefined)
     return wrong(stranger, `one of ${known.map((name) => prefix + name).join(", ")}`)
 
@@ -48,7 +53,21 @@ export function parseHttpRoute(
   const protocol = text("protocol", "http1")
   if (protocol !== "http1" && protocol !== "h2c")
     return wrong("protocol", "http1, or h2c for HTTP/2 without TLS (gRPC)")
-  return { route: { host, path: path.endsWith("/") ? path : `${path}/`, port: Number(port), protocol } }
+  const route = { host, path: path.endsWith("/") ? path : `${path}/`, port: Number(port), protocol } as const
+  const secret = text("tls", "")
+  const redirect = labels?.[`${tlsLabel}.redirect`]
+  if (redirect !== undefined && redirect !== "true" && redirect !== "false")
+    return wrong("tls.redirect", "true or false")
+  if (!given.includes(tlsLabel)) {
+    return redirect === undefined ? { route } : wrong("tls.redirect", `label ${tlsLabel} beside it`)
+  }
+  if (secret === "acme")
+    return wrong(
+      "tls",
+      "the name of another secret: certificates by ACME are not there yet, and will be called so"
+    )
+  if (!secretPattern.test(secret)) return wrong("tls", "the name of a secret with a certificate and its key")
+  return { route: { ...route, tls: { secret, redirect: redirect !== "false" } } }
 }
 
 /** The route of a service whose labels were found to be right. */

@@ -185,6 +185,8 @@ export const NodeDescription = Schema.Struct({
   FeatureLevel: optional(whole),
   /** Where VXLAN packets reach it, where that is not its address. */
   DataPath: optional(text),
+  /** Its HTTP entrance answers by TLS, and so needs the certificates of services' hosts. */
+  TlsEntrance: optional(Schema.Literal(true)),
   /** What encrypted overlays are carried by from there; absent where it is of a release that carries none. */
   WireGuard: optional(WireGuard)
 })

@@ -71,12 +71,12 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
       const kernel = yield* Kernel
       const names = yield* Names
       const entrance = yield* Entrance
-      const { tables, open, isLook = false } = action
+      const { tables, certificates = [], open, isLook = false } = action
       const report = yield* kernel.lay(tables, open, isLook)
       if (report.gaveWay === true) return { _tag: "GaveWay" } satisfies NetworkMessage
       // Whoever is found by name or gets requests can be reached by then. What flowed before takes longer to be found.
       const [served, entered, settled] = yield* Effect.all(
-        [names.serve(tables, isLook), entrance.serve(tables), kernel.settle(tables)],
+        [names.serve(tables, isLook), entrance.serve(tables, certificates), kernel.settle(tables)],
         { concurrency: "unbounded" }
       )
       const problems = [...served.problems, ...entered, ...settled]

@@ -116,7 +116,10 @@ function follow(state: Networks, message: NetworkMessage, moment: Moment): Resul
     case "RemoveAgain":
       return state.dropped.has(message.id) ? drop(state, [message.id]) : stay(state)
     case "Tables":
-      return resume(state, lay({ ...state.overlays, tables: message.tables }))
+      return resume(
+        state,
+        lay({ ...state.overlays, tables: message.tables, certificates: message.certificates ?? [] })
+      )
     case "LookAgain":
       return lookAgain(state)
     case "Show":

@@ -4,6 +4,7 @@ import type { NamesReport } from "#actors/drivers/names.ts"
 import type { ResolvConf } from "#actors/network/names/resolv-conf.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
+import type { AssignedFile } from "#actors/node/protocol.ts"
 import { type CommonAction, later } from "#runtime/actions.ts"
 
 /** What somebody changed by hand is as it was within this time and the few milliseconds of a look. */
@@ -13,6 +14,8 @@ const firstWaitMs = 100
 
 export interface Overlays {
   readonly tables: ReadonlyArray<OverlayTable>
+  /** Secrets with the certificates of services' hosts. */
+  readonly certificates: ReadonlyArray<AssignedFile>
   /** The published ports that are this node's own, by key, once that is known. */
   readonly open: ReadonlyArray<string> | undefined
   /** The newest round that is wanted; what was known when it began is in the kernel once it is done. */
@@ -37,6 +40,7 @@ export interface Overlays {
 
 export const noOverlays: Overlays = {
   tables: [],
+  certificates: [],
   open: undefined,
   round: 0,
   done: 0,
@@ -91,6 +95,7 @@ const begin = (overlays: Overlays): Laying => ({
       _tag: "Lay",
       round: overlays.round,
       tables: overlays.tables,
+      ...(overlays.certificates.length > 0 && { certificates: overlays.certificates }),
       ...(overlays.open && { open: overlays.open }),
       ...(overlays.round === overlays.look && { isLook: true })
     }

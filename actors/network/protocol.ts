@@ -10,6 +10,7 @@ import type { NamesReport } from "#actors/drivers/names.ts"
 import type { WireGuard } from "#actors/model/objects.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
+import type { AssignedFile } from "#actors/node/protocol.ts"
 
 export type NetworkMessage =
   /** Told by a task before it creates its container; answered to it by `Networked` or `Unnetworked`. */
@@ -20,8 +21,15 @@ export type NetworkMessage =
   | { readonly _tag: "Keep"; readonly plans: ReadonlyArray<NetworkPlan> }
   /** Told by the session: no task here needs them any more; each goes when its last container is gone. */
   | { readonly _tag: "Drop"; readonly networks: ReadonlyArray<string> }
-  /** Told by the session: the overlays that this node takes part in, all of them. */
-  | { readonly _tag: "Tables"; readonly tables: ReadonlyArray<OverlayTable> }
+  /**
+   * Told by the session: the overlays that this node takes part in, all of them, and the secrets with certificates that
+   * its HTTP entrance shows for services on them.
+   */
+  | {
+      readonly _tag: "Tables"
+      readonly tables: ReadonlyArray<OverlayTable>
+      readonly certificates?: ReadonlyArray<AssignedFile>
+    }
   /** Told by the session: all published ports of the cluster. The newest replaces the ones before. */
   | { readonly _tag: "Publish"; readonly ports: ReadonlyArray<PublishedPort> }
   /** Told by the session; answered to it by `Routed` once everything that it told before is carried out. */
@@ -89,11 +97,12 @@ export type NetworkAction =
   | { readonly _tag: "ListNetworks" }
   /** Makes exactly these ports answer. Answered by `Published` or `NotPublished`. */
   | { readonly _tag: "PublishPorts"; readonly ports: ReadonlyArray<PublishedPort> }
-  /** Makes the kernel and the names as the tables say, or repairs them. Answered by `Laid`, or by `GaveWay`. */
+  /** Makes the kernel, the names and the HTTP entrance as the tables say, or repairs them. Answered by `Laid`, or by `GaveWay`. */
   | {
       readonly _tag: "Lay"
       readonly round: number
       readonly tables: ReadonlyArray<OverlayTable>
+      readonly certificates?: ReadonlyArray<AssignedFile>
       /** The published ports that the kernel may carry, by key; those before while that is not known. */
       readonly open?: ReadonlyArray<string>
       /** Nothing new was told. */

@@ -193,8 +193,10 @@ export const AssignedNetwork = Schema.Struct({
 })
 export type AssignedNetwork = typeof AssignedNetwork.Type
 
-/** `data` is base64. Sent only to nodes that run a task which needs it. */
-/** `template` is the driver that fills in what stands in `data`. */
+/**
+ * `data` is base64. Sent only to nodes that run a task which needs it, or whose HTTP entrance shows the certificate in it.
+ * `template` is the driver that fills in what stands in `data`.
+ */
 export const AssignedFile = Schema.Struct({ id: text, name: text, data: text, template: optional(text) })
 export type AssignedFile = typeof AssignedFile.Type
 

@@ -21,6 +21,8 @@ export interface NodeTreeOptions {
   readonly addr?: string
   /** Where VXLAN packets reach it, where that is not `addr`. */
   readonly dataPath?: string
+  /** Its HTTP entrance answers by TLS. */
+  readonly tlsEntrance?: boolean
   /** What the node is called; the machine's own name unless given. */
   readonly name?: string
   /** How the node's own nats-server fares, where it has one. */
@@ -40,6 +42,7 @@ export const nodeTree = ({
   clusterId,
   addr = "127.0.0.1",
   dataPath,
+  tlsEntrance = false,
   name,
   nats,
   certified = false
@@ -64,6 +67,7 @@ export const nodeTree = ({
           clusterId,
           addr,
           certified,
+          tlsEntrance,
           ...(name !== undefined && { name }),
           ...(dataPath !== undefined && { dataPath })
         }

@@ -22,11 +22,13 @@ export interface WhyService {
   readonly Tasks: ReadonlyArray<WhyTask>
   /** Where its last update did not simply come through. */
   readonly Update?: { readonly State: string; readonly Message?: string }
+  /** What is wrong beside its tasks. */
+  readonly Warnings?: ReadonlyArray<string>
   readonly Ended?: ReadonlyArray<WhyTask & { readonly At: string }>
 }
 
-/** What waits of it and why, how its last update ended, and what went wrong with its tasks. */
-export function showWhyService({ Service, Tasks, Update, Ended = [] }: WhyService): string {
+/** What waits of it and why, how its last update ended, what else is wrong, and what went wrong with its tasks. */
+export function showWhyService({ Service, Tasks, Update, Warnings = [], Ended = [] }: WhyService): string {
   const waits = Tasks.length === 0 ? [`no task of ${Service} waits`] : Tasks.map(showWhy)
   const update = Update && [`its update: ${Update.State}${Update.Message ? `: ${Update.Message}` : ""}`]
   const rows = Ended.map((task) => [
@@ -37,7 +39,7 @@ export function showWhyService({ Service, Tasks, Update, Ended = [] }: WhyServic
     task.Says
   ])
   const ends = rows.length > 0 && [table(["ENDED", "TASK", "NODE", "STATE", "WHY"], rows)]
-  return [...waits, ...(update ?? []), ...(ends || [])].join("\n\n")
+  return [...waits, ...(update ?? []), ...Warnings, ...(ends || [])].join("\n\n")
 }
 
 const mostNames = 5

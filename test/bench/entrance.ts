@@ -19,7 +19,7 @@ const seconds = Number(process.argv[2] ?? 5)
 const rounds = Number(process.argv[3] ?? 3)
 const [port, serverPort] = [18_470, 18_471]
 const folder = mkdtempSync(join(tmpdir(), "troupe-bench-entrance-"))
-const options = { dataDir: folder, runDir: join(folder, "run"), ports: [port] }
+const options = { dataDir: folder, runDir: join(folder, "run"), ports: [port], tlsPorts: [] }
 
 const row = (name: string): ServiceRow => ({
   serviceId: name,
@@ -70,7 +70,7 @@ const server = spawn("haproxy", ["-db", "-f", join(folder, "server.cfg")], { std
 try {
   const entrance = await Effect.runPromise(startEntrance(options))
   const services = [row("app"), ...Array.from({ length: 100 }, (_, at) => row(`other${at}`))]
-  const problems = await Effect.runPromise(entrance.serve([overlayTable({ ingress: true, services })]))
+  const problems = await Effect.runPromise(entrance.serve([overlayTable({ ingress: true, services })], []))
   if (problems.length > 0) throw new Error(problems.join("\n"))
   await eventually(async () => (await fetch(`http://127.0.0.1:${serverPort}/`)).ok, "the server answers")
   const [straight, through]: [Array<Figures>, Array<Figures>] = [[], []]

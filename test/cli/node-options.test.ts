@@ -34,8 +34,19 @@ test("an IPv6 loopback address is written with brackets", () => {
   expect(resolve({ role: "manager", http: "[::1]:4500" })).toMatchObject({ success: { http: "[::1]:4500" } })
 })
 
+test("a port of the HTTP entrance has TLS, or has none", () => {
+  expect(refusal({ httpEntrance: "80,443", httpEntranceTls: "443" })).toBe(
+    "--http-entrance-tls '443': expected other ports than --http-entrance has"
+  )
+})
+
 describe("a bad value is an error that names the flag, the value and what is expected", () => {
   test.each([
+    [
+      "httpEntranceTls",
+      "https",
+      "--http-entrance-tls 'https': expected ports from 1 to 65535, separated by commas, such as 80"
+    ],
     [
       "httpEntrance",
       "80,http",

@@ -1,6 +1,6 @@
 /** The HTTP entrance with the real haproxy: led by tables alone, and under a daemon whose tasks come and go under load. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import type { Server } from "node:http"
 import http from "node:http"
 import http2 from "node:http2"
@@ -8,6 +8,7 @@ import net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
+import tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
@@ -15,16 +16,19 @@ import type { EntranceCounts } from "#actors/drivers/entrance.ts"
 import { identityOf } from "#actors/drivers/machine/process-identity.ts"
 import { latencyBounds } from "#actors/meter/figures.ts"
 import type { ServiceRow } from "#actors/network/table.ts"
+import type { AssignedFile } from "#actors/node/protocol.ts"
 import { Load } from "#test/lab/load.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { type Echo, serveEcho } from "#test/support/echo-app.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
+import { type Site, siteCertificate } from "#test/support/site-certificate.ts"
 
 setDefaultTimeout(90_000)
 
 const port = 18_480
 const appPort = 18_481
+const tlsPort = 18_483
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
 const get = (path: string, headers: Record<string, string>, agent = new http.Agent()): Promise<Answer> =>
@@ -36,7 +40,7 @@ const get = (path: string, headers: Record<string, string>, agent = new http.Age
       })
       response.on("end", () => {
         agent.destroy()
-        resolve({ status: response.statusCode ?? 0, text })
+        resolve({ status: response.statusCode ?? 0, text, location: response.headers.location })
       })
     })
     request.on("error", reject)
@@ -44,9 +48,31 @@ const get = (path: string, headers: Record<string, string>, agent = new http.Age
 interface Answer {
   readonly status: number
   readonly text: string
+  readonly location: string | undefined
 }
 const echo = async (path: string, headers: Record<string, string> = { host: "app" }): Promise<Echo> =>
   JSON.parse((await get(path, headers)).text)
+
+/** A connection by TLS to a host, which must show this certificate. */
+const secure = (ca: string, servername = "app", ALPNProtocols = ["http/1.1"]): Promise<tls.TLSSocket> =>
+  new Promise((resolve, reject) => {
+    const socket = tls.connect({ host: "127.0.0.1", port: tlsPort, servername, ca, ALPNProtocols })
+    socket.once("secureConnect", () => resolve(socket))
+    socket.once("error", reject)
+  })
+
+/** Sends a request over it, and yields the answer once it is whole. */
+async function ask(socket: tls.TLSSocket, path = "/"): Promise<Echo> {
+  let text = ""
+  const listen = (part: Buffer): void => {
+    text += part.toString()
+  }
+  socket.on("data", listen)
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: app\r\n\r\n`)
+  await eventually(() => text.endsWith("}"), "it is answered")
+  socket.off("data", listen)
+  return JSON.parse(text.slice(text.indexOf("\r\n\r\n")))
+}
 
 const row = (
   serviceId: string,
@@ -73,12 +99,22 @@ const row = (
 
 describe("by tables", () => {
   const folder = mkdtempSync(join(tmpdir(), "troupe-entrance-"))
-  const options = { dataDir: folder, runDir: join(folder, "run"), ports: [port] }
+  const options = { dataDir: folder, runDir: join(folder, "run"), ports: [port], tlsPorts: [tlsPort] }
   const servers: Array<Server | http2.Http2Server> = []
+  let secrets: ReadonlyArray<AssignedFile> = []
+  const secured = (redirect = true): ServiceRow => {
+    const plain = row("web", "/", ["127.0.0.2"])
+    return { ...plain, ...(plain.http && { http: { ...plain.http, tls: { secret: "cert", redirect } } }) }
+  }
+  /** Shows it for the host, by the secret of that name. */
+  const show = async ({ data }: Site, redirect = true): Promise<void> => {
+    secrets = [{ id: data, name: "cert", data }]
+    await serve(secured(redirect))
+  }
   const pid = (): number => JSON.parse(readFileSync(join(folder, "entrance/process.json"), "utf8")).pid
   const serve = async (...services: ReadonlyArray<ServiceRow>): Promise<void> => {
     const entrance = await Effect.runPromise(startEntrance(options))
-    expect(await Effect.runPromise(entrance.serve([overlayTable({ services })]))).toEqual([])
+    expect(await Effect.runPromise(entrance.serve([overlayTable({ services })], secrets))).toEqual([])
   }
   beforeAll(async () => {
     for (const [address, name, protocol] of [
@@ -163,6 +199,55 @@ describe("by tables", () => {
     expect((await load.end()).failures).toEqual([])
   })
 
+  test("by TLS a host shows the certificate in its secret, which no disk has; without TLS it is led there", async () => {
+    const site = await siteCertificate(["app"])
+    await show(site)
+    const socket = await secure(site.certificate, "app", ["h2", "http/1.1"])
+    expect(socket.alpnProtocol).toBe("h2")
+    socket.destroy()
+    const one = await secure(site.certificate)
+    const { name, headers } = await ask(one)
+    one.destroy()
+    expect([name, headers["x-forwarded-proto"], headers["x-forwarded-host"]]).toEqual(["web", "https", "app"])
+    await expect(secure(site.certificate, "other")).rejects.toThrow()
+    const moved = await get("/a?b=c", { host: "app:1234" })
+    expect([moved.status, moved.location]).toEqual([308, `https://app:${tlsPort}/a?b=c`])
+    await show(site, false)
+    expect((await echo("/")).headers["x-forwarded-proto"]).toBe("http")
+    for (const file of readdirSync(folder, { recursive: true, withFileTypes: true }))
+      if (file.isFile())
+        expect(readFileSync(join(file.parentPath, file.name), "utf8")).not.toContain("PRIVATE")
+    await serve(row("web", "/", ["127.0.0.2"]))
+    await expect(secure(site.certificate)).rejects.toThrow()
+  })
+
+  test("another certificate takes the place of one without a connection that breaks, or cannot begin", async () => {
+    const sites = await Promise.all([1, 2, 3, 4, 5].map(() => siteCertificate(["app"])))
+    const all = sites.map(({ certificate }) => certificate).join("")
+    const [first] = sites
+    if (first === undefined) throw new Error("there are five")
+    await show(first)
+    const kept = await secure(first.certificate)
+    let isOver = false
+    let begun = 0
+    const beginning = (async () => {
+      while (!isOver) {
+        ;(await secure(all)).destroy()
+        begun += 1
+      }
+    })()
+    for (const site of sites) {
+      const before = begun
+      await show(site)
+      ;(await secure(site.certificate)).destroy()
+      expect((await ask(kept)).name).toBe("web")
+      await eventually(() => begun > before + 5, "others begin")
+    }
+    isOver = true
+    await beginning
+    kept.destroy()
+  })
+
   test("a task that leaves gets no new request, and finishes those that it has", async () => {
     await serve(row("web", "/", ["127.0.0.2"]))
     const socket = net.connect(port, "127.0.0.1")
@@ -213,7 +298,7 @@ describe("by tables", () => {
     const entrance = await Effect.runPromise(startEntrance(options))
     await eventually(async () => (await Effect.runPromise(entrance.waiting)).has("web"), "somebody waits")
     await serve(row("web", "/", []))
-    expect(await asked).toEqual({ status: 503, text: "no task of the service serves\n" })
+    expect(await asked).toMatchObject({ status: 503, text: "no task of the service serves\n" })
   })
 
   test("the next daemon goes on with the haproxy that runs, and starts one where it was killed", async () => {
@@ -239,7 +324,12 @@ describe("by tables", () => {
   test("a port that another holds, and nothing else, keeps a node from starting", async () => {
     const holder = net.createServer().listen(port + 2, "0.0.0.0")
     await new Promise((resolve) => holder.once("listening", resolve))
-    const other = { dataDir: join(folder, "other"), runDir: join(folder, "o"), ports: [port + 2] }
+    const other = {
+      dataDir: join(folder, "other"),
+      runDir: join(folder, "o"),
+      ports: [port + 2],
+      tlsPorts: []
+    }
     const result = await Effect.runPromise(Effect.result(startEntrance(other)))
     holder.close()
     expect(result).toMatchObject({ failure: { message: expect.stringContaining("cannot bind socket") } })
@@ -250,7 +340,9 @@ describe("under a daemon", () => {
   let cluster: Cluster
   beforeAll(async () => {
     await ensureTestImage()
-    cluster = await startCluster({ args: ["--http-entrance", `${port}`] })
+    cluster = await startCluster({
+      args: ["--http-entrance", `${port}`, "--http-entrance-tls", `${tlsPort}`]
+    })
   })
   afterAll(() => cluster.cleanUp())
 
@@ -282,6 +374,44 @@ describe("under a daemon", () => {
     )
     await cluster.must("service", "rm", "web")
     await eventually(async () => (await get("/", { host: "app" })).status === 404, "its route is gone")
+  })
+
+  test("a certificate comes from a secret, is changed for another, and is kept while a host is shown by it", async () => {
+    const [old, fresh, stale] = await Promise.all([
+      siteCertificate(["app"], [-1, 90]),
+      siteCertificate(["app"], [-1, 91]),
+      siteCertificate(["app"], [-9, -1])
+    ])
+    for (const [name, { data }] of Object.entries({ old, fresh, stale }))
+      await cluster.cli(["secret", "create", name, "-"], { input: Buffer.from(data, "base64") })
+    const label = (secret: string) => `troupe.http.tls=${secret}`
+    const create = (secret: string) =>
+      cluster.docker(
+        ...["service", "create", "--detach", "--name", "site", "--label", "troupe.http.host=app"],
+        ...["--label", label(secret), testImage, "httpd", "-f", "-p", "80", "-h", "/bin"]
+      )
+    expect((await create("stale")).stderr).toContain(
+      'label troupe.http.tls "stale": expected a certificate that is valid'
+    )
+    await create("old")
+    const shows = ({ certificate }: Site) =>
+      eventually(
+        () =>
+          secure(certificate).then(
+            (socket) => !!socket.destroy(),
+            () => false
+          ),
+        "its certificate is shown"
+      )
+    await shows(old)
+    expect((await cluster.docker("secret", "rm", "old")).stderr).toContain(
+      "secret 'old' is in use by the following service: site"
+    )
+    await cluster.must("service", "update", "--detach", "--label-add", label("fresh"), "site")
+    await shows(fresh)
+    await cluster.must("secret", "rm", "old")
+    await cluster.must("service", "rm", "site")
+    await cluster.must("secret", "rm", "fresh", "stale")
   })
 
   test("a service without tasks begins its first one for whoever asks, at the entrance or at its port", async () => {

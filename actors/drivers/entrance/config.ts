@@ -1,5 +1,5 @@
 /**
- * What haproxy is started with. It holds no route and no task: these come and go over its command socket, so that it is
+ * What haproxy is started with. It holds no route, no task and no certificate: these come and go over its command socket, so that it is
  * never loaded anew while it runs, and connections live through every change.
  */
 
@@ -23,6 +23,16 @@ export interface EntrancePlaces {
   readonly waiting: string
   /** `holdScript`. */
   readonly script: string
+  /** Backends whose requests come by TLS alone, each with itself. Empty on disk. */
+  readonly redirects: string
+  /** Host → certificate. Empty on disk, as no certificate is ever there. */
+  readonly certificates: string
+}
+
+/** Where it listens; `tls` speaks TLS. */
+export interface EntrancePorts {
+  readonly plain: ReadonlyArray<number>
+  readonly tls: ReadonlyArray<number>
 }
 
 /** Tables of haproxy: of each backend what was asked, and of each server how long its answers took. */
@@ -75,11 +85,17 @@ const bucketRules = (): string =>
  * its ports are open.
  */
 export function configOf(
-  ports: ReadonlyArray<number>,
-  { socket, routes, owners, awaiting, script }: EntrancePlaces,
+  { plain, tls }: EntrancePorts,
+  { socket, routes, owners, awaiting, script, redirects, certificates }: EntrancePlaces,
   user?: string
 ): string {
   const backends = Array.from({ length: backendCount }, (_, at) => backendName(at))
+  const [tlsPort] = tls
+  const tlsAt = tlsPort === 443 ? "" : `:${tlsPort}`
+  const redirect =
+    tlsPort === undefined
+      ? ""
+      : `  http-request redirect code 308 location https://%[req.hdr(host),field(1,:)]${tlsAt}%[pathq] if !{ ssl_fc } { var(txn.redirect) -m found }\n`
   return `global
   stats socket "${socket}" mode 600 level admin
 ${user === undefined ? "" : `  user ${user}\n`}  # Of containers' usual limit, a thousand million, it would make a table.
@@ -98,17 +114,23 @@ defaults
   retry-on conn-failure
   option redispatch 1
 frontend entrance
-${ports.map((port) => `  bind :::${port} v4v6`).join("\n")}
-  http-request del-header x-forwarded-for
+${plain.map((port) => `  bind :::${port} v4v6\n`).join("")}${tls
+  .map(
+    (port) =>
+      `  bind :::${port} v4v6 ssl crt-list "${certificates}" strict-sni alpn h2,http/1.1 ssl-min-ver TLSv1.2\n`
+  )
+  .join("")}  http-request del-header x-forwarded-for
   option forwardfor
   http-request set-header x-forwarded-proto http
+  http-request set-header x-forwarded-proto https if { ssl_fc }
   http-request set-header x-forwarded-host %[req.hdr(host)]
   http-request set-var(txn.path) path
   http-request set-var(txn.service) req.hdr(host),field(1,:),lower,concat(,txn.path,/),map_beg(${routes})
   # Asked for nothing: a map is there once a rule names it.
+  http-request set-var(txn.redirect) var(txn.service),map_str(${redirects})
   http-request set-var(txn.owner) str(),map_str(${owners})
   http-request return status 404 content-type text/plain string "no service has this host and path\\n" unless { var(txn.service) -m found }
-  http-request track-sc0 var(txn.service) table ${askedTable}
+${redirect}  http-request track-sc0 var(txn.service) table ${askedTable}
   http-request lua.hold if { var(txn.service),nbsrv eq 0 } { var(txn.service),map_str(${awaiting}) -m found }
   http-request return status 503 content-type text/plain hdr retry-after 1 string "no task of the service serves\\n" if { var(txn.service),nbsrv eq 0 }
   http-request set-var(txn.began) date(0,ms)

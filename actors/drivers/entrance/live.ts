@@ -9,6 +9,13 @@ import { join } from "node:path"
 import process from "node:process"
 import { Effect, Layer, Schema } from "effect"
 import {
+  certificatesOf,
+  exchange,
+  noCertificates,
+  parseCertificates,
+  unshown
+} from "#actors/drivers/entrance/certificates.ts"
+import {
   askedTable,
   configOf,
   type EntrancePlaces,
@@ -29,6 +36,7 @@ import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/mac
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
+import type { AssignedFile } from "#actors/node/protocol.ts"
 import { spawn } from "#runtime/platform.ts"
 
 export interface EntranceOptions {
@@ -38,6 +46,8 @@ export interface EntranceOptions {
   readonly runDir: string
   /** Where it listens, at all addresses of the machine. */
   readonly ports: ReadonlyArray<number>
+  /** Where it listens for TLS. */
+  readonly tlsPorts: ReadonlyArray<number>
 }
 
 export class EntranceError extends Schema.TaggedError<EntranceError>()("EntranceError", {
@@ -64,7 +74,8 @@ export const startEntrance = Effect.fn("entrance.start")(function* (
   yield* obtain(options)
   const places = placesOf(options)
   return {
-    serve: (tables) => serve(options, tables).pipe(Effect.catch(({ message }) => Effect.succeed([message]))),
+    serve: (tables, certificates) =>
+      serve(options, tables, certificates).pipe(Effect.catch(({ message }) => Effect.succeed([message]))),
     count: count(places).pipe(Effect.catch(() => Effect.succeed(undefined))),
     waiting: waiting(places).pipe(Effect.catch(() => Effect.succeed(new Set<string>())))
   }
@@ -77,18 +88,43 @@ export const stopEntrance = (options: Pick<EntranceOptions, "dataDir" | "runDir"
     return identity === undefined ? Effect.void : stopProcess(identity)
   })
 
-const serve = Effect.fnUntraced(function* (options: EntranceOptions, tables: ReadonlyArray<OverlayTable>) {
+const serve = Effect.fnUntraced(function* (
+  options: EntranceOptions,
+  tables: ReadonlyArray<OverlayTable>,
+  secrets: ReadonlyArray<AssignedFile>
+) {
   const places = placesOf(options)
   yield* obtain(options)
   const wanted = wantedOf(tables)
-  const before = yield* read(places)
-  const { commands, problems } = reconcile(wanted, before, places)
+  const plan = reconcile(wanted, yield* read(places), places)
+  const isTls = options.tlsPorts.length > 0
+  const certificates = isTls ? certificatesOf(tables, secrets) : { shown: [], problems: [] }
+  const { coming, leaving } = exchange(
+    certificates.shown,
+    isTls ? yield* readCertificates(places) : noCertificates,
+    places.certificates
+  )
+  const problems = [...plan.problems, ...certificates.problems]
+  const commands = [...coming, ...plan.commands, ...leaving]
   if (commands.length === 0) return problems
-  for (let at = 0; at < commands.length; at += commandsAtOnce)
-    yield* tell(places, commands.slice(at, at + commandsAtOnce).join(";"))
-  const led = wanted.filter(({ name }) => !problems.some((problem) => problem.includes(` ${name} `)))
-  return [...problems, ...missingOf(led, yield* read(places))]
+  for (const line of linesOf(commands)) yield* tell(places, line)
+  const led = wanted.filter(({ name }) => !plan.problems.some((problem) => problem.includes(` ${name} `)))
+  problems.push(...missingOf(led, yield* read(places)))
+  if (coming.length > 0) problems.push(...unshown(certificates.shown, yield* readCertificates(places)))
+  return problems
 })
+
+/** Commands as they are sent, several at once; one that more lines belong to is sent alone. */
+function linesOf(commands: ReadonlyArray<string>): ReadonlyArray<string> {
+  const lines: Array<Array<string>> = []
+  for (const command of commands) {
+    const last = lines.at(-1)
+    const isApart = command.includes("\n") || last?.[0]?.includes("\n") === true
+    if (last === undefined || isApart || last.length === commandsAtOnce) lines.push([command])
+    else last.push(command)
+  }
+  return lines.map((line) => line.join(";"))
+}
 
 const count = Effect.fnUntraced(function* (places: EntrancePlaces) {
   const [owners, asked, took, servers] = yield* Effect.all([
@@ -109,25 +145,32 @@ const waiting = Effect.fnUntraced(function* (places: EntrancePlaces) {
 })
 
 const read = Effect.fnUntraced(function* (places: EntrancePlaces): Effect.fn.Return<Actual, EntranceError> {
-  const [routes, owners, awaiting, servers] = yield* Effect.all([
+  const [routes, owners, awaiting, redirects, servers] = yield* Effect.all([
     tell(places, `show map ${places.routes}`),
     tell(places, `show map ${places.owners}`),
     tell(places, `show map ${places.awaiting}`),
+    tell(places, `show map ${places.redirects}`),
     tell(places, "show servers state")
   ])
   return {
     routes: parseMap(routes),
     owners: parseMap(owners),
     awaiting: new Set(parseMap(awaiting).keys()),
+    redirects: new Set(parseMap(redirects).keys()),
     servers: parseServers(servers)
   }
+})
+
+const readCertificates = Effect.fnUntraced(function* (places: EntrancePlaces) {
+  const files = yield* tell(places, "show ssl cert")
+  return parseCertificates(files, yield* tell(places, `show ssl crt-list ${places.certificates}`))
 })
 
 /** The one that runs already, if it was started with the same configuration; else a new one. */
 const obtain = Effect.fnUntraced(function* (options: EntranceOptions): Effect.fn.Return<void, EntranceError> {
   const places = placesOf(options)
   const user = process.getuid?.() === 0 ? "haproxy" : undefined
-  const config = configOf(options.ports, places, user)
+  const config = configOf({ plain: options.ports, tls: options.tlsPorts }, places, user)
   const left = readIdentity(places)
   if (left !== undefined && isAlive(left)) {
     if (readIfThere(places.config) === config) return
@@ -140,7 +183,8 @@ const obtain = Effect.fnUntraced(function* (options: EntranceOptions): Effect.fn
       rmSync(places.socket, { force: true })
       writePrivate(places.config, config)
       writePrivate(places.script, holdScript(places))
-      for (const empty of [places.routes, places.owners, places.awaiting, places.waiting])
+      const { routes, owners, awaiting, waiting, redirects, certificates } = places
+      for (const empty of [routes, owners, awaiting, waiting, redirects, certificates])
         writePrivate(empty, "")
     },
     catch: (error) => EntranceError.of(String(error))
@@ -229,6 +273,8 @@ function placesOf({ dataDir, runDir }: Pick<EntranceOptions, "dataDir" | "runDir
     awaiting: join(root, "awaiting.map"),
     waiting: join(root, "waiting.map"),
     script: join(root, "hold.lua"),
+    redirects: join(root, "redirects.map"),
+    certificates: join(root, "certificates.list"),
     log: join(root, "haproxy.log"),
     process: join(root, "process.json"),
     socket: join(runDir, "entrance.sock")

@@ -10,6 +10,8 @@ export interface Wanted {
   readonly route: string
   /** Requests wait while no task serves. */
   readonly awaits: boolean
+  /** Whoever asks without TLS is sent to where there is some. */
+  readonly redirects: boolean
   /** How each serving task is reached, by what haproxy calls it: another port or protocol is another server. */
   readonly servers: ReadonlyMap<string, string>
 }
@@ -21,6 +23,8 @@ export interface Actual {
   readonly owners: ReadonlyMap<string, string>
   /** Backends whose requests wait for a task. */
   readonly awaiting: ReadonlySet<string>
+  /** Backends whose requests come by TLS alone. */
+  readonly redirects: ReadonlySet<string>
   /** Of each backend its servers, and whether they get requests. */
   readonly servers: ReadonlyMap<string, ReadonlyMap<string, boolean>>
 }
@@ -46,6 +50,7 @@ export function wantedOf(tables: ReadonlyArray<OverlayTable>): ReadonlyArray<Wan
       name,
       route: keyOfRoute(http),
       awaits: awaits !== undefined,
+      redirects: http.tls?.redirect === true,
       servers
     })
   }
@@ -64,7 +69,7 @@ export interface Plan {
  */
 export function reconcile(
   wanted: ReadonlyArray<Wanted>,
-  { routes, owners, awaiting, servers }: Actual,
+  { routes, owners, awaiting, redirects, servers }: Actual,
   places: EntrancePlaces
 ): Plan {
   const backendOf = new Map(owners)
@@ -78,9 +83,10 @@ export function reconcile(
   const problems: Array<string> = []
   const kept = new Map<string, ReadonlyMap<string, string>>()
   const patient = new Set<string>()
+  const secured = new Set<string>()
   const wantedRoutes = new Set<string>()
 
-  for (const { serviceId, name, route, awaits, servers: tasks } of wanted) {
+  for (const { serviceId, name, route, awaits, redirects: isSecured, servers: tasks } of wanted) {
     let backend = backendOf.get(serviceId)
     if (backend === undefined) {
       backend = free.shift()
@@ -94,6 +100,8 @@ export function reconcile(
     kept.set(backend, tasks)
     if (awaits) patient.add(backend)
     if (awaits && !awaiting.has(backend)) coming.push(`add map ${places.awaiting} ${backend} ${backend}`)
+    if (isSecured) secured.add(backend)
+    if (isSecured && !redirects.has(backend)) coming.push(`add map ${places.redirects} ${backend} ${backend}`)
     wantedRoutes.add(route)
     for (const [server, how] of tasks) {
       const takes = servers.get(backend)?.get(server)
@@ -109,6 +117,9 @@ export function reconcile(
   }
   for (const backend of awaiting) {
     if (!patient.has(backend)) leaving.push(`del map ${places.awaiting} ${backend}`)
+  }
+  for (const backend of redirects) {
+    if (!secured.has(backend)) leaving.push(`del map ${places.redirects} ${backend}`)
   }
   for (const [backend, known] of servers) {
     for (const [server, takes] of known) {

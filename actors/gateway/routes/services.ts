@@ -25,6 +25,7 @@ import { parseSwitch, parseVersionIndex } from "#actors/gateway/parse-query.ts"
 import { type Answer, created, done, isRefusal, list, ok, okText } from "#actors/gateway/response.ts"
 import { countTasks, serviceText } from "#actors/gateway/shape/service.ts"
 import { checkAutoscale } from "#actors/gateway/validate/check-autoscale.ts"
+import { checkCertificate } from "#actors/gateway/validate/check-certificate.ts"
 import { checkExtras } from "#actors/gateway/validate/check-extras.ts"
 import { checkHttpRoute } from "#actors/gateway/validate/check-http-route.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
@@ -34,11 +35,12 @@ import { refuseUntil } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import { askedExtras } from "#actors/model/extras.ts"
-import { httpRouteOf } from "#actors/model/http-route.ts"
+import { httpRouteOf, tlsLabel } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { equal, modeOf } from "#actors/model/service-facts.ts"
 import { ServiceSpec } from "#actors/model/spec.ts"
 import { toIso } from "#actors/model/time.ts"
+import { certificateOf } from "#actors/network/certificates.ts"
 import { publishLabel } from "#actors/network/publish-at.ts"
 
 /** Statuses in lists are there since this version. */
@@ -75,12 +77,19 @@ const inspectService = (gateway: Gateway, call: Call): Handled =>
     return okText(serviceText(service, { insertDefaults }))
   })
 
-/** The spec of a request, checked, completed, and with ids for names. */
+interface Prepared {
+  readonly spec: ServiceSpec
+  /** What whoever asks should know of a spec that can be meant. */
+  readonly Warnings: ReadonlyArray<string> | null
+}
+
+/** The spec of a request, checked, completed, and with ids for names. `before` is what an update changes. */
 const prepare = Effect.fnUntraced(function* (
   gateway: Gateway,
   reader: LedgerReader,
-  asked: ServiceSpec
-): Effect.fn.Return<ServiceSpec, Refused> {
+  asked: ServiceSpec,
+  before?: ServiceSpec
+): Effect.fn.Return<Prepared, Refused> {
   const resolved = resolveNetworks(reader, asked)
   if ("unknown" in resolved) return yield* Refused.of(yield* whyNoNetwork(gateway, resolved.unknown))
   // A network that may not be used is refused after faults in the spec itself.
@@ -93,11 +102,17 @@ const prepare = Effect.fnUntraced(function* (
   yield* allow(checkHttpRoute(completed))
   if (httpRouteOf(completed) !== undefined)
     yield* allow(refuseUntil(reader, "http routes", "labels troupe.http.host and troupe.http.path"))
+  if (certificateOf(completed) !== undefined)
+    yield* allow(refuseUntil(reader, "http tls", `label ${tlsLabel}`))
   yield* allow(checkAutoscale(reader, completed))
   yield* allow(checkExtras(completed, reader.cluster()?.Spec))
   if ("refusal" in resolved) return yield* Refused.of(resolved.refusal)
   yield* allow(checkFiles(reader, completed))
-  return completed
+  const { isFault, says } = checkCertificate(reader, completed, gateway.clock())
+  // Whoever scales a service whose certificate has ended meanwhile is told so, not stopped.
+  const isNew = certificateOf(completed) !== certificateOf(before)
+  if (isFault && isNew) return yield* Refused.of(refuse("invalidArgument", says.join("; ")))
+  return { spec: completed, Warnings: says.length === 0 ? null : says }
 })
 
 /** The Engine may know the network: then it is the wrong kind, rather than missing. */
@@ -131,7 +146,7 @@ const createService = (gateway: Gateway, call: Call): Handled =>
     const create = Effect.fnUntraced(function* (reader: LedgerReader): Effect.fn.Return<Answer, Refused> {
       const name =
         asked.Name || inventName(gateway.fresh, (taken) => reader.byName("service", taken) !== undefined)
-      const spec = yield* prepare(gateway, reader, { ...asked, Name: name })
+      const { spec, Warnings } = yield* prepare(gateway, reader, { ...asked, Name: name })
       const isJob = modeOf(spec).endsWith("job")
       yield* write(
         gateway,
@@ -151,7 +166,7 @@ const createService = (gateway: Gateway, call: Call): Handled =>
         },
         (after) => after.get("service", id) !== undefined
       )
-      return created({ ID: id, Warnings: null })
+      return created({ ID: id, Warnings })
     })
     return yield* deciding(gateway, create, () => !asksExtras(asked))
   })
@@ -200,7 +215,7 @@ const updateService = (gateway: Gateway, call: Call): Handled =>
     const update = Effect.fnUntraced(function* (reader: LedgerReader): Effect.fn.Return<Answer, Refused> {
       const service = yield* findOrRefuse(reader, "service", input)
       const options = yield* orRefuse(optionsOf(call, service))
-      const spec = yield* prepare(gateway, reader, asked)
+      const { spec, Warnings } = yield* prepare(gateway, reader, asked, service.Spec)
       yield* allow(checkUpdateOf(service, spec))
       if (options.rollback && service.PreviousSpec === undefined) {
         return yield* Refused.of(
@@ -226,7 +241,7 @@ const updateService = (gateway: Gateway, call: Call): Handled =>
           return found !== undefined && found.Version.Index > version && equal(found.Spec, wanted)
         }
       )
-      return ok({ Warnings: null })
+      return ok({ Warnings })
     })
     return yield* deciding(
       gateway,

@@ -5,6 +5,7 @@
 import { find, taskName } from "#actors/gateway/find.ts"
 import { type Call, type Route, reading } from "#actors/gateway/gateway.ts"
 import { type Answer, isRefusal, ok } from "#actors/gateway/response.ts"
+import { checkCertificate } from "#actors/gateway/validate/check-certificate.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import type { Service, Task } from "#actors/model/objects.ts"
@@ -22,11 +23,21 @@ function answerWhy(reader: LedgerReader, call: Call): Answer | Refusal {
       Service: service.Spec.Name,
       Tasks: whatWaits(reader, service),
       ...(UpdateStatus !== undefined && UpdateStatus.State !== "completed" && { Update: UpdateStatus }),
-      Ended: whatFailed(reader, service)
+      Ended: whatFailed(reader, service),
+      ...ofCertificate(reader, service)
     })
   }
   const several = [task, service].find(({ code }) => code !== "notFound")
   return several ?? refuse("notFound", `no task and no service is called ${name}`)
+}
+
+/** Where there is something to say of the certificate that its host is shown by. */
+function ofCertificate(
+  reader: LedgerReader,
+  { Spec }: Service
+): { readonly Warnings?: ReadonlyArray<string> } {
+  const { says } = checkCertificate(reader, Spec, reader.time)
+  return says.length === 0 ? {} : { Warnings: says }
 }
 
 /** `web.1`: the newest task there. */

@@ -8,8 +8,11 @@ import {
   touched,
   type Verdict
 } from "#actors/ledger/apply/verdict.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, rpc } from "#actors/model/errors.ts"
+import type { Config, Secret } from "#actors/model/objects.ts"
+import { certificates } from "#actors/network/certificates.ts"
 
 export function createNamed(
   tables: LedgerTables,
@@ -42,7 +45,7 @@ export function relabel(
 export function removeUsable(tables: LedgerTables, kind: "secret" | "config", id: string): Verdict {
   const object = tables.get(kind, id)
   if (object === undefined) return notFound(kind, id)
-  const users = tables.servicesUsing(kind, id).map((service) => service.Spec.Name ?? service.ID)
+  const users = usersOf(tables, kind, object)
   const inUse = (what: string, names: ReadonlyArray<string>): Verdict =>
     invalid(
       `${kind} '${object.Spec.Name ?? id}' is in use by the following ${what}${names.length === 1 ? "" : "s"}: ${names.join(", ")}`
@@ -52,6 +55,18 @@ export function removeUsable(tables: LedgerTables, kind: "secret" | "config", id
   if (volumes.length > 0) return inUse("volume", volumes)
   tables.remove(kind, id)
   return { id }
+}
+
+/** Names of services whose tasks are given it, and of those whose host is shown by the certificate in it, in the order of their ids. */
+function usersOf(
+  tables: LedgerTables,
+  kind: "secret" | "config",
+  { ID, Spec }: Secret | Config
+): ReadonlyArray<string> {
+  const knowsTls = kind === "secret" && (tables.cluster()?.FeatureLevel ?? 0) >= levelOf["http tls"]
+  const shown = knowsTls ? tables.view(certificates).servicesWith(Spec.Name ?? "") : []
+  const ids = new Set([...tables.servicesUsing(kind, ID).map((service) => service.ID), ...shown])
+  return [...ids].sort().map((id) => tables.get("service", id)?.Spec.Name ?? id)
 }
 
 /** Names of the volumes whose plugin is given the secret, in an order that is the same on every member. */

@@ -14,7 +14,7 @@ import {
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, type Refusal, rpc } from "#actors/model/errors.ts"
-import { type HttpRoute, httpRouteOf, keyOfRoute } from "#actors/model/http-route.ts"
+import { type HttpRoute, httpRouteOf, keyOfRoute, tlsLabel } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import {
   isIngress,
@@ -48,14 +48,16 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
     }
   }
   const level = tables.cluster()?.FeatureLevel ?? 0
-  const route = level >= levelOf["http routes"] ? httpRouteOf(spec) : undefined
+  const route = routeAt(level, spec)
   if (route !== undefined) {
     const key = keyOfRoute(route)
     const holder = least(tables.all("service"), (other) => {
-      const theirs = other.ID === id ? undefined : httpRouteOf(other.Spec)
+      const theirs = other.ID === id ? undefined : routeAt(level, other.Spec)
       return theirs !== undefined && keyOfRoute(theirs) === key
     })
     if (holder !== undefined) return routeTaken(tables, holder, route)
+    if (route.tls !== undefined && tables.byName("secret", route.tls.secret) === undefined)
+      return invalid(`secret not found: ${route.tls.secret} (label ${tlsLabel})`)
   }
   const mayShare = level >= levelOf["ports at addresses"]
   for (const port of spec.EndpointSpec?.Ports ?? []) {
@@ -75,6 +77,12 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
     }
   }
   return undefined
+}
+
+/** As members of that level see it: those before there was TLS do not understand what asks for it. */
+function routeAt(level: number, spec: ServiceSpec): HttpRoute | undefined {
+  const route = level >= levelOf["http routes"] ? httpRouteOf(spec) : undefined
+  return route?.tls !== undefined && level < levelOf["http tls"] ? undefined : route
 }
 
 function routeTaken(tables: LedgerTables, holder: string, { host, path }: HttpRoute): Refusal {

@@ -64,6 +64,8 @@ export interface SessionProps {
   readonly addr: string
   /** Where VXLAN packets reach it, where that is not `addr`. */
   readonly dataPath?: string
+  /** Its HTTP entrance answers by TLS. */
+  readonly tlsEntrance?: boolean
   /** What the node is called, where that is not what its machine says. */
   readonly name?: string
   /** Whether it has a certificate, whose actor knows of what kind. */
@@ -253,11 +255,12 @@ function follow(turn: Turn, message: SessionMessage): void {
 
 function described(turn: Turn, description: NodeDescription): void {
   const { session } = turn
-  const { name, dataPath } = session.props
+  const { name, dataPath, tlsEntrance } = session.props
   session.description = {
     ...description,
     ...(name === undefined ? {} : { Hostname: name }),
     ...(dataPath === undefined ? {} : { DataPath: dataPath }),
+    ...(tlsEntrance && { TlsEntrance: true as const }),
     ...(session.certificate && { TLSInfo: session.certificate }),
     ...(session.wireGuard && { WireGuard: session.wireGuard }),
     FeatureLevel: featureLevel

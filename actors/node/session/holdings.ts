@@ -117,7 +117,7 @@ export function take(holdings: Holdings, message: Assign, place: Place): Array<C
     actions.push(tables(holdings, home))
     const asleep = sleepers(holdings)
     if (asleep.length > 0) actions.push(watchFor(asleep, message.session, home))
-  }
+  } else if (brings(holdings, message)) actions.push(tables(holdings, home))
   if (added.length > 0 && !message.complete) actions.push(toNetwork(home, { _tag: "Want", plans: added }))
   for (const assigned of message.tasks) {
     const held = tasks.get(assigned.id)
@@ -172,8 +172,27 @@ function takeOverlays({ overlays }: Holdings, message: Assign): boolean {
   return news
 }
 
-const tables = ({ overlays }: Holdings, home: string): CommonAction =>
-  toNetwork(home, { _tag: "Tables", tables: [...overlays.values()] })
+/** True when a certificate that the node's HTTP entrance shows is among the news. */
+function brings(holdings: Holdings, { secrets }: Assign): boolean {
+  const shown = secrets.length === 0 ? [] : shownBy(holdings)
+  return secrets.some((secret) => shown.includes(secret))
+}
+
+/** The secrets that have certificates of services' hosts, as far as this node was given them. */
+function shownBy({ overlays, secrets }: Holdings): ReadonlyArray<AssignedFile> {
+  const names = new Set<string>()
+  for (const { ingress, services } of overlays.values()) {
+    if (ingress) for (const { http } of services) if (http?.tls !== undefined) names.add(http.tls.secret)
+  }
+  return names.size === 0 ? [] : [...secrets.values()].filter(({ name }) => names.has(name))
+}
+
+const tables = (holdings: Holdings, home: string): CommonAction =>
+  toNetwork(home, {
+    _tag: "Tables",
+    tables: [...holdings.overlays.values()],
+    certificates: shownBy(holdings)
+  })
 
 /** All that the network actor must know, for one that begins again. */
 export const remindNetwork = (holdings: Holdings, home: string): ReadonlyArray<CommonAction> => [

@@ -69,6 +69,39 @@ test("a session that it does not know, or that is ahead of it, is declared over"
   expect(desk.expired).toEqual(["n2", "n1"])
 })
 
+test("DI-07 a certificate and its key are given to nodes that end TLS, and taken away when no host is shown by it", () => {
+  const stage = new Stage(["n1", "n2"])
+  const { Description } = stage.book.tables.get("node", "n1") ?? {}
+  if (Description === undefined) throw new Error("n1 has said what it is")
+  stage.book.node("n1", { Description: { ...Description, TlsEntrance: true } })
+  for (const ID of ["old", "new"])
+    stage.book.must({
+      type: "secret.create",
+      v: 1,
+      secret: { ID, Spec: { Name: `${ID}-name`, Data: "eA==" } }
+    })
+  const shownBy = (secret: string) => ({
+    Labels: { "troupe.http.host": "shop", "troupe.http.tls": `${secret}-name` },
+    Mode: { Replicated: { Replicas: 0 } }
+  })
+  const desk = new Desk(stage).open("n1").open("n2").forget()
+  const hear = () => {
+    const told = desk.forget().hear().told
+    return told.map(([to, { secrets, dropped }]) => [to, secrets.map(({ id }) => id), dropped])
+  }
+  stage.create("web", shownBy("old"))
+  expect(hear()).toEqual([["n1", ["old"], []]])
+  const anew = new Desk(stage).open("n1").open("n2").told
+  expect(anew.map(([to, { secrets }]) => [to, secrets.length])).toEqual([
+    ["n1", 1],
+    ["n2", 0]
+  ])
+  stage.update("web", () => ({ ...shownBy("new"), Name: "web" })).converge()
+  expect(hear()).toEqual([["n1", ["new"], ["old"]]])
+  stage.book.must({ type: "service.remove", v: 1, id: stage.service("web").ID })
+  expect(hear()).toEqual([["n1", [], ["new"]]])
+})
+
 test("DI-09 what is said anew of a secret or a config is no message to any node", () => {
   const stage = published(new Stage())
   for (const kind of ["secret", "config"] as const) {

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test"
 import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import { publishLabel } from "#actors/network/publish-at.ts"
-import { fakeEngine, serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { fakeEngine, nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { siteCertificate } from "#test/support/site-certificate.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 
@@ -144,6 +145,63 @@ test("labels of the HTTP entrance are checked, and wait until all managers know 
   const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["http routes"] - 1)
   const early = await before.post("/services/create", body({ "troupe.http.host": "shop" }))
   expect(early.body.message).toContain("troupe.http.path: expected managers of this release only")
+})
+
+test("the certificate of a host is checked when it is asked for, and never keeps a service from being changed", async () => {
+  const gateway = await TestGateway.start({}, fakeEngine(), {}, featureLevel)
+  gateway.now = Date.now()
+  const certificates = {
+    good: await siteCertificate(["shop"]),
+    soon: await siteCertificate(["shop"], [-1, 5]),
+    ended: await siteCertificate(["shop"], [-9, -1]),
+    early: await siteCertificate(["shop"], [1, 9])
+  }
+  for (const [Name, { data }] of Object.entries(certificates))
+    await gateway.made("/secrets/create", { Name, Data: data })
+  await gateway.made("/secrets/create", { Name: "text", Data: "s3cr3t==" })
+  await gateway.made("/secrets/create", { Name: "vault", Driver: { Name: "vault" } })
+  const body = (tls: string, host = "shop", more: object = {}) =>
+    serviceBody("web", { Labels: { "troupe.http.host": host, "troupe.http.tls": tls }, ...more })
+  const refusal = async (tls: string) => (await gateway.post("/services/create", body(tls))).body.message
+  expect(await refusal("none")).toBe(
+    'label troupe.http.tls "none": expected the name of a secret, found none of that name'
+  )
+  expect(await refusal("text")).toBe(
+    'label troupe.http.tls "text": expected a certificate in PEM, found none'
+  )
+  expect(await refusal("vault")).toContain("found one of a driver")
+  expect(await refusal("ended")).toContain("expected a certificate that is valid, found one that ended at ")
+  expect(await refusal("early")).toContain("expected a certificate that is valid, found one that begins at ")
+
+  const made = await gateway.post("/services/create", body("soon", "other"))
+  const label = 'label troupe.http.tls "soon":'
+  const warnings = [
+    `${label} the certificate is not for other, but for shop`,
+    expect.stringContaining(`${label} the certificate ends at `),
+    `${label} no node has an HTTP entrance with TLS (--http-entrance-tls)`
+  ]
+  expect([made.status, made.body.Warnings]).toEqual([201, warnings])
+  expect((await gateway.get("/why/web")).body.Warnings).toEqual(warnings)
+  const Description = gateway.ledger.read.get("node", nodeId)?.Description
+  const nodes = [{ id: nodeId, description: { ...Description, TlsEntrance: true } }]
+  await gateway.write({ type: "node.observe", v: 1, nodes } as never)
+
+  const update = async (next: object) => {
+    const { Version } = (await gateway.get("/services/web")).body
+    return (await gateway.post(`/services/web/update?version=${Version.Index}`, next)).body
+  }
+  expect(await update(body("good"))).toEqual({ Warnings: null })
+  expect((await gateway.get("/why/web")).body.Warnings).toBeUndefined()
+  expect((await update(body("ended"))).message).toContain("found one that ended at")
+  gateway.now += 100 * 86_400_000
+  const Mode = { Replicated: { Replicas: 3 } }
+  expect(await update(body("good", "shop", { Mode }))).toEqual({
+    Warnings: [expect.stringContaining("found one that ended at")]
+  })
+  const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["http tls"] - 1)
+  expect((await before.post("/services/create", body("good"))).body.message).toContain(
+    "label troupe.http.tls: expected managers of this release only"
+  )
 })
 
 test("CT-07: an ingress port belongs to one service, on creation and on update", async () => {

@@ -241,6 +241,37 @@ test("secrets, configs and networks that a service uses cannot be removed", () =
   book.must({ type: "network.remove", v: 1, id: "abcdefghijklmnopqrstuvwxy" })
 })
 
+test("a secret that a host is shown by stays, and must be there, once every manager knows that", () => {
+  const level = levelOf["http tls"]
+  const at = (book: Book, id: string, secret: string) =>
+    book.write({
+      type: "service.create",
+      v: 1,
+      service: {
+        ID: id,
+        SpecVersion: 1,
+        Spec: { Name: id, Labels: { "troupe.http.host": id, "troupe.http.tls": secret } }
+      }
+    })
+  const begin = (FeatureLevel: number): Book => {
+    const book = new Book().cluster({ FeatureLevel })
+    book.must({ type: "secret.create", v: 1, secret: { ID: "s", Spec: { Name: "cert", Data: "eA==" } } })
+    return book
+  }
+  const remove = { type: "secret.remove", v: 1, id: "s" } as const
+  const book = begin(level)
+  expect(refusalOf(at(book, "a", "none")).message).toContain("secret not found: none (label troupe.http.tls)")
+  expect([at(book, "b", "cert")._tag, at(book, "a", "cert")._tag]).toEqual(["Applied", "Applied"])
+  expect(refusalOf(book.write(remove)).message).toContain(
+    "secret 'cert' is in use by the following services: a, b"
+  )
+  for (const id of ["a", "b"]) book.must({ type: "service.remove", v: 1, id })
+  book.must(remove)
+  const before = begin(level - 1)
+  expect([at(before, "a", "none")._tag, at(before, "b", "cert")._tag]).toEqual(["Applied", "Applied"])
+  before.must(remove)
+})
+
 test("a task change with a stale version is skipped by name, the rest of the command goes on", () => {
   const book = new Book().cluster().node("n1")
   book.service("web")

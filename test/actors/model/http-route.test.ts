@@ -19,6 +19,10 @@ test("labels say which requests are a service's, and how its tasks take them", (
     port: 8080,
     protocol: "h2c"
   })
+  const tls = (given: Readonly<Record<string, string>>) =>
+    httpRouteOf({ Labels: labels({ host: "shop", tls: "shop-cert", ...given }) })?.tls
+  expect(tls({})).toEqual({ secret: "shop-cert", redirect: true })
+  expect(tls({ "tls.redirect": "false" })).toEqual({ secret: "shop-cert", redirect: false })
 })
 
 test.each([
@@ -33,7 +37,11 @@ test.each([
   [{ host: "shop", port: "0" }, 'port "0"', "from 1 to 65535"],
   [{ host: "shop", port: "65536" }, 'port "65536"', "from 1 to 65535"],
   [{ host: "shop", protocol: "h3" }, 'protocol "h3"', "h2c"],
-  [{ host: "shop", tls: "cert" }, 'tls "cert"', "has no TLS"],
+  [{ host: "shop", tls: "" }, 'tls ""', "the name of a secret"],
+  [{ host: "shop", tls: "a/b" }, 'tls "a/b"', "the name of a secret"],
+  [{ host: "shop", tls: "acme" }, 'tls "acme"', "ACME are not there yet"],
+  [{ host: "shop", tls: "cert", "tls.redirect": "no" }, 'tls.redirect "no"', "true or false"],
+  [{ host: "shop", "tls.redirect": "true" }, 'tls.redirect "true"', "label troupe.http.tls beside it"],
   [{ host: "shop", hots: "x" }, 'hots "x"', "troupe.http.host, troupe.http.path"]
 ])("%p is refused with the label, its value and what is expected", (given, named, expected) => {
   const parsed = parseHttpRoute(labels(given as Record<string, string>))

@@ -199,6 +199,14 @@ describe("overlays over several nodes", () => {
     expect(asked).toEqual([tellTask("t1", { _tag: "Networked", bridges: { a: "e-a" }, resolver })])
   })
 
+  test("certificates go to the entrance with the tables that they came with", () => {
+    const certificates = [{ id: "c", name: "cert", data: "eA==" }]
+    const network = new Subject().tell({ _tag: "Tables", tables: [table("a")], certificates })
+    expect(network.asked).toMatchObject([{ _tag: "Lay", round: 1, certificates }])
+    network.tell(laid(1)).tell({ _tag: "Tables", tables: [table("a")] })
+    expect(network.asked).toEqual([{ _tag: "Lay", round: 2, tables: [table("a")] }])
+  })
+
   test("what is told while the kernel is made is made right after, as it is by then", () => {
     const network = new Subject().tell({ _tag: "Tables", tables: [table("a")] })
     network.tell({ _tag: "Tables", tables: [table("b")] }).tell({ _tag: "Tables", tables: [table("c")] })

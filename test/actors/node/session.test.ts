@@ -2,11 +2,12 @@ import { describe, expect, test } from "bun:test"
 import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import type { AssignedTask, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
-import { decide, type Session, start } from "#actors/node/session/decide.ts"
+import { decide, type Session, type SessionProps, start } from "#actors/node/session/decide.ts"
 import type { Assign, SessionAction, SessionMessage } from "#actors/node/session/protocol.ts"
 import type { CommonAction } from "#runtime/actions.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { aContainer, aMoment, aTask } from "#test/actors/task/build.ts"
+import { overlayTable } from "#test/support/overlay-table.ts"
 
 const facts: NodeDescription = {
   Hostname: "host-1",
@@ -23,9 +24,7 @@ class Subject {
   readonly #fresh = Fresh.from(3)
   readonly #self = { home: "n1", kind: "session", id: "main" }
 
-  constructor(
-    props: { readonly name?: string; readonly dataPath?: string; readonly certified?: boolean } = {}
-  ) {
+  constructor(props: Partial<SessionProps> = {}) {
     const moment = aMoment(this.now, this.#fresh, this.#self)
     const step = start({ clusterId: "c1", addr: "10.0.0.1", ...props }, moment)
     this.state = step.state
@@ -315,6 +314,33 @@ describe("assignments", () => {
     expect(session.tags("network/main")).toEqual(["Tables", "Keep"])
   })
 
+  test("bring the certificates that hosts are shown by to the entrance, and no other secret", () => {
+    const http = { host: "a", path: "/", port: 80, protocol: "http1" as const }
+    const service = { serviceId: "s", name: "web", aliases: [], vips: [], ports: [], tasks: [] }
+    const shown = { ...service, http: { ...http, tls: { secret: "cert", redirect: true } } }
+    const { peers: _peers, services: _services, ...head } = overlayTable({ ingress: true })
+    const overlay = {
+      networkId: head.networkId,
+      head,
+      peers: [],
+      peersGone: [],
+      services: [shown],
+      servicesGone: []
+    }
+    const cert = { id: "c", name: "cert", data: "eA==" }
+    const other = { id: "o", name: "other", data: "eQ==" }
+    const session = holding()
+    const certificates = () => session.told("network/main").map((message) => message.certificates)
+    session.tell(assign(2, { secrets: [other], overlays: [overlay] }))
+    expect(certificates()).toEqual([[]])
+    session.tell(assign(3, { secrets: [cert] }))
+    expect(certificates()).toEqual([[cert]])
+    session.tell(assign(4, { secrets: [{ ...other, id: "p" }] }))
+    expect(certificates()).toEqual([])
+    session.tell({ _tag: "NetworkAwake" })
+    expect(certificates()).toContainEqual([cert])
+  })
+
   test("are taken in order; one that comes twice or late changes nothing", () => {
     const session = holding("t1").tell(assign(2, { tasks: tasks("t2") }))
     session.tell(
@@ -576,6 +602,16 @@ describe("a machine that changes", () => {
     expect(asked).toMatchObject([
       { _tag: "Ask", message: { _tag: "Register", addr: "10.0.0.1", description: { DataPath: "10.9.0.1" } } }
     ])
+  })
+
+  test("says that its HTTP entrance ends TLS, where it does", () => {
+    const says = (tlsEntrance: boolean) => {
+      const { description } = new Subject({ tlsEntrance })
+        .tell(described, nothingFound)
+        .asks("Register") as never
+      return (description as NodeDescription).TlsEntrance
+    }
+    expect([says(true), says(false)]).toEqual([true, undefined])
   })
 
   test("that has another certificate says so, and keeps saying it with whatever else changes", () => {

@@ -45,8 +45,7 @@ export function Course({ kind, id }: { kind: "service" | "node"; id: string }) {
   )
 }
 
-/** One figure over time. Times are milliseconds since the epoch; `color` names a variable of the theme. */
-export function Curve(props: {
+function Curve(props: {
   readonly title: string
   readonly unit: (value: number) => string
   readonly color: string

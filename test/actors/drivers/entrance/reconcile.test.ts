@@ -12,8 +12,23 @@ import {
 import type { ServiceRow, TaskRow } from "#actors/network/table.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
-const places = { socket: "/s", routes: "/r", owners: "/o", awaiting: "/a", waiting: "/w", script: "/l" }
-const nothing: Actual = { routes: new Map(), owners: new Map(), awaiting: new Set(), servers: new Map() }
+const places = {
+  socket: "/s",
+  routes: "/r",
+  owners: "/o",
+  awaiting: "/a",
+  waiting: "/w",
+  script: "/l",
+  redirects: "/d",
+  certificates: "/c"
+}
+const nothing: Actual = {
+  routes: new Map(),
+  owners: new Map(),
+  awaiting: new Set(),
+  redirects: new Set(),
+  servers: new Map()
+}
 const task = (taskId: string, address: string, serving = true): TaskRow => ({
   taskId,
   nodeId: "n1",
@@ -42,7 +57,8 @@ function after(commands: ReadonlyArray<string>, before: Actual = nothing): Actua
   const maps = {
     "/r": new Map(before.routes),
     "/o": new Map(before.owners),
-    "/a": new Map([...before.awaiting].map((name) => [name, name]))
+    "/a": new Map([...before.awaiting].map((name) => [name, name])),
+    "/d": new Map([...before.redirects].map((name) => [name, name]))
   }
   const servers = new Map([...before.servers].map(([name, known]) => [name, new Map(known)]))
   for (const command of commands) {
@@ -56,7 +72,13 @@ function after(commands: ReadonlyArray<string>, before: Actual = nothing): Actua
     else known.set(server, verb === "set" && value === "ready")
     if (kind === "server") servers.set(backend, known)
   }
-  return { routes: maps["/r"], owners: maps["/o"], awaiting: new Set(maps["/a"].keys()), servers }
+  return {
+    routes: maps["/r"],
+    owners: maps["/o"],
+    awaiting: new Set(maps["/a"].keys()),
+    redirects: new Set(maps["/d"].keys()),
+    servers
+  }
 }
 
 test("tasks come before the route that leads to them, and whoever has all there is changes nothing", () => {
@@ -137,6 +159,25 @@ test("services beyond the backends that there are get a problem, and take nothin
     `service s${backendCount} has a route, but there are ${backendCount} services with one already`
   ])
   expect(new Set(after(commands).owners.values()).size).toBe(backendCount)
+})
+
+test("requests without TLS are sent away before the first could be led, and as long as there is a route", () => {
+  const [plain] = wanted(service("web", "/", []))
+  const secured = plain ? [{ ...plain, redirects: true }] : []
+  const first = reconcile(secured, nothing, places).commands
+  expect(first).toEqual([
+    "add map /o web service0",
+    "add map /d service0 service0",
+    "add map /r shop/ service0"
+  ])
+  const before = after(first)
+  expect(reconcile(secured, before, places).commands).toEqual([])
+  expect(reconcile(plain ? [plain] : [], before, places).commands).toEqual(["del map /d service0"])
+  expect(reconcile([], before, places).commands).toEqual([
+    "del map /r shop/",
+    "del map /d service0",
+    "del map /o web"
+  ])
 })
 
 test("what haproxy says is understood", () => {
