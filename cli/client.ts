@@ -3,6 +3,7 @@ import http from "node:http"
 import process from "node:process"
 import { Effect, Schema } from "effect"
 import { Flag } from "effect/cli"
+import type { InName } from "#actors/gateway/dashboard/stacks.ts"
 import { usualDataDir, usualSocketOf } from "#cli/places.ts"
 
 export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
@@ -16,43 +17,73 @@ export const socketFlag = Flag.String("socket").pipe(
 )
 
 /** One GET, its JSON answer. Fails with the API's own message, or with why the socket does not answer. */
-export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError> => call(socket, "GET", path)
+export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError> => apiAt(socket).get(path)
 
 /** One POST of JSON, answered and failing as `get` is. */
 export const post = <A>(socket: string, path: string, body: unknown): Effect.Effect<A, ApiError> =>
-  call(socket, "POST", path, JSON.stringify(body))
+  apiAt(socket).post(path, body)
 
 /** One DELETE, answered and failing as `get` is. */
 export const remove = (socket: string, path: string): Effect.Effect<void, ApiError> =>
-  call(socket, "DELETE", path)
+  apiAt(socket).remove(path)
 
-const call = <A>(socket: string, method: string, path: string, body?: string): Effect.Effect<A, ApiError> =>
-  Effect.callback<A, ApiError>((resume) => {
-    const fail = (status: number, message: string) => resume(Effect.fail(new ApiError({ status, message })))
-    const headers = body === undefined ? {} : { "content-type": "application/json" }
-    const options = { socketPath: socket, method, path, headers, timeout: 10_000 }
-    const request = http.request(options, (response) => {
-      const chunks: Array<Buffer> = []
-      response.on("data", (chunk: Buffer) => chunks.push(chunk))
-      response.on("end", () => {
-        const text = Buffer.concat(chunks).toString()
-        const status = response.statusCode ?? 0
-        try {
-          const body: unknown = text === "" ? undefined : JSON.parse(text)
-          if (status < 300) resume(Effect.succeed(body as A))
-          else fail(status, (body as { message?: string } | undefined)?.message ?? `HTTP ${status}`)
-        } catch {
-          fail(status, `${path} answered something that is not JSON`)
-        }
+/** The Engine API, however it is reached. */
+export interface Api {
+  readonly get: <A>(path: string) => Effect.Effect<A, ApiError>
+  readonly post: <A>(path: string, body: unknown) => Effect.Effect<A, ApiError>
+  readonly remove: (path: string) => Effect.Effect<void, ApiError>
+}
+
+export const apiAt = (socket: string): Api => apiOver({ socketPath: socket }, socket, {})
+
+/** Asked at an HTTP door, in the name of whoever these headers are from. */
+export function apiBy({ url, headers }: InName): Api {
+  const { hostname, port } = new URL(url)
+  return apiOver({ host: hostname.replace(/^\[|\]$/g, ""), port }, url, headers)
+}
+
+const apiOver = (
+  target: Pick<http.RequestOptions, "socketPath" | "host" | "port">,
+  place: string,
+  headers: InName["headers"]
+): Api => {
+  const call = callOver(target, place, headers)
+  return {
+    get: (path) => call("GET", path),
+    post: (path, body) => call("POST", path, JSON.stringify(body)),
+    remove: (path) => call("DELETE", path)
+  }
+}
+
+const callOver =
+  (target: Pick<http.RequestOptions, "socketPath" | "host" | "port">, place: string, as: InName["headers"]) =>
+  <A>(method: string, path: string, body?: string): Effect.Effect<A, ApiError> =>
+    Effect.callback<A, ApiError>((resume) => {
+      const fail = (status: number, message: string) => resume(Effect.fail(new ApiError({ status, message })))
+      const headers = body === undefined ? as : { ...as, "content-type": "application/json" }
+      const options = { ...target, method, path, headers, timeout: 10_000 }
+      const request = http.request(options, (response) => {
+        const chunks: Array<Buffer> = []
+        response.on("data", (chunk: Buffer) => chunks.push(chunk))
+        response.on("end", () => {
+          const text = Buffer.concat(chunks).toString()
+          const status = response.statusCode ?? 0
+          try {
+            const body: unknown = text === "" ? undefined : JSON.parse(text)
+            if (status < 300) resume(Effect.succeed(body as A))
+            else fail(status, (body as { message?: string } | undefined)?.message ?? `HTTP ${status}`)
+          } catch {
+            fail(status, `${path} answered something that is not JSON`)
+          }
+        })
       })
-    })
-    request.on("timeout", () => request.destroy(new Error("no answer within 10 s")))
-    request.on("error", (cause: NodeJS.ErrnoException) =>
-      fail(
-        0,
-        `Cannot reach a Troupe node at ${socket}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
+      request.on("timeout", () => request.destroy(new Error("no answer within 10 s")))
+      request.on("error", (cause: NodeJS.ErrnoException) =>
+        fail(
+          0,
+          `Cannot reach a Troupe node at ${place}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
+        )
       )
-    )
-    request.end(body)
-    return Effect.sync(() => request.destroy())
-  })
+      request.end(body)
+      return Effect.sync(() => request.destroy())
+    })

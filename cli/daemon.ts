@@ -761,6 +761,7 @@ const doorsOf = ({ socket, http, dataDir }: NodeOptions) => ({
   http,
   dataDir,
   pages: buildPages,
+  stacks: async () => (await import("#cli/dashboard/stacks.ts")).stacks,
   version: packageJson.version
 })
 

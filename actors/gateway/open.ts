@@ -14,6 +14,7 @@ import { makeAttachments } from "#actors/gateway/attachments.ts"
 import { openConsoleAt } from "#actors/gateway/dashboard/far-console.ts"
 import type { LoadPages } from "#actors/gateway/dashboard/pages.ts"
 import { dashboardRoutes } from "#actors/gateway/dashboard/routes.ts"
+import type { StackOptions } from "#actors/gateway/dashboard/stacks.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
@@ -61,6 +62,8 @@ export interface OpenOptions
   readonly system: Pick<SystemService, "ask" | "tell" | "metrics" | "trees" | "restart">
   /** What browsers are given; see `dashboard/pages.ts`. */
   readonly pages?: LoadPages
+  /** See `dashboard/stacks.ts`. */
+  readonly stacks?: StackOptions["stacks"]
   /** Ours, for `/version`. */
   readonly version: string
 }
@@ -150,6 +153,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
         console: (place, request) => openConsoleAt(system, place, request),
         fork,
         ...(options.pages && { pages: options.pages }),
+        ...(options.stacks && { stacks: options.stacks }),
         about: () => ({ nodeId, membership: membership(), version: options.version })
       }),
       { fetch: (request) => app.fetch(request), owns }

@@ -3,13 +3,13 @@ import process from "node:process"
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import type { Task } from "#actors/model/objects.ts"
-import { get, remove, socketFlag } from "#cli/client.ts"
-import { filtered, isOfStack, readPresent, take } from "#cli/compose/apply.ts"
+import { apiAt, get, remove, socketFlag } from "#cli/client.ts"
+import { carryOut, filtered, nothingIn, prepare, refusals } from "#cli/compose/apply.ts"
 import { foresee, showForeseen } from "#cli/compose/foresee.ts"
 import { type Counted, judge, type Standing } from "#cli/compose/judge.ts"
 import { loadProject } from "#cli/compose/load.ts"
-import { changes, plan as planSteps, type Step, showSteps } from "#cli/compose/plan.ts"
-import { type Desired, stackLabel, translate } from "#cli/compose/translate.ts"
+import { changes, showSteps } from "#cli/compose/plan.ts"
+import { stackLabel, translate } from "#cli/compose/translate.ts"
 import { showProblem } from "#cli/compose/value.ts"
 import { type RawLine, streamLogs } from "#cli/log-stream.ts"
 
@@ -74,14 +74,6 @@ const read = ({ file, projectName: name, profile, envFile }: ProjectFlags) =>
     return yield* Effect.try({ try: () => translate(project), catch: (error) => error as Error })
   })
 
-const prepare = Effect.fnUntraced(function* (socket: string, desired: Desired, prune: boolean) {
-  const present = yield* readPresent(socket)
-  return { present, steps: planSteps(desired, present, isOfStack(desired.stack), prune) }
-})
-
-const refusals = (steps: ReadonlyArray<Step>): ReadonlyArray<string> =>
-  steps.filter(({ action }) => action === "refused").map(({ kind, name, why }) => `${kind} ${name}: ${why}`)
-
 export const plan = Command.make(
   "plan",
   {
@@ -93,7 +85,7 @@ export const plan = Command.make(
   },
   Effect.fn(function* (flags) {
     const desired = yield* read(flags)
-    const { steps, present } = yield* prepare(flags.socket, desired, flags.prune)
+    const { steps, present } = yield* prepare(apiAt(flags.socket), desired, flags.prune)
     const placement = foresee(steps, present, Date.now())
     if (flags.json) {
       const told = steps.map(({ body: _, ...step }) => step)
@@ -123,18 +115,11 @@ export const up = Command.make(
   },
   Effect.fn(function* (flags) {
     const desired = yield* read(flags)
-    const { steps } = yield* prepare(flags.socket, desired, flags.prune)
+    const { steps } = yield* prepare(apiAt(flags.socket), desired, flags.prune)
     const refused = refusals(steps)
     if (refused.length > 0) return yield* Effect.fail(new Ended(refused.join("\n"), 1))
     yield* Console.log(showSteps(steps))
-    // What services name has to have its id before they are made.
-    for (const step of steps.filter(({ kind, action }) => kind !== "service" && action !== "remove")) {
-      yield* take(flags.socket, step, yield* readPresent(flags.socket))
-    }
-    const present = yield* readPresent(flags.socket)
-    for (const step of steps.filter(({ kind, action }) => kind === "service" || action === "remove")) {
-      yield* take(flags.socket, step, present)
-    }
+    const present = yield* carryOut(apiAt(flags.socket), steps)
     const changed = new Set(changes(steps).map(({ id }) => id))
     const earlier = new Set(
       present.tasks.filter(({ ServiceID }) => changed.has(ServiceID)).map(({ ID }) => ID)
@@ -218,16 +203,7 @@ export const down = Command.make(
   { socket: socketFlag, ...projectFlags, name: Argument.String("name").pipe(Argument.optional) },
   Effect.fn(function* ({ socket, name, ...flags }) {
     const stack = Option.isSome(name) ? name.value : (yield* read(flags)).stack
-    const present = yield* readPresent(socket)
-    const nothing: Desired = {
-      stack,
-      networks: [],
-      secrets: [],
-      configs: [],
-      services: [],
-      external: { networks: [], secrets: [], configs: [] }
-    }
-    const steps = planSteps(nothing, present, isOfStack(stack), true)
+    const { steps } = yield* prepare(apiAt(socket), nothingIn(stack), true)
     if (steps.length === 0) return yield* Effect.fail(new Ended(`Nothing found in stack: ${stack}`, 1))
     for (const { kind, name, id } of steps) {
       yield* Console.log(`- remove ${kind} ${name}`)

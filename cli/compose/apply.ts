@@ -2,68 +2,110 @@
 import { Effect } from "effect"
 import type { Node, Task } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { type ApiError, get, post, remove } from "#cli/client.ts"
-import type { Present, PresentFile, PresentNetwork, PresentService, Step } from "#cli/compose/plan.ts"
-import { imageLabel, stackLabel } from "#cli/compose/translate.ts"
+import type { Api, ApiError } from "#cli/client.ts"
+import {
+  type Present,
+  type PresentFile,
+  type PresentNetwork,
+  type PresentService,
+  plan,
+  type Step
+} from "#cli/compose/plan.ts"
+import { type Desired, imageLabel, stackLabel } from "#cli/compose/translate.ts"
 import { type Distribution, type Pinned, pinned } from "#cli/pin-image.ts"
 
 export const filtered = (path: string, filters: object): string =>
   `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`
 
-export const readPresent = (socket: string): Effect.Effect<Present, ApiError> =>
+export const readPresent = ({ get }: Api): Effect.Effect<Present, ApiError> =>
   Effect.all(
     {
-      networks: get<ReadonlyArray<PresentNetwork>>(socket, filtered("/networks", { scope: ["swarm"] })),
-      secrets: get<ReadonlyArray<PresentFile>>(socket, "/secrets"),
-      configs: get<ReadonlyArray<PresentFile>>(socket, "/configs"),
-      services: get<ReadonlyArray<PresentService>>(socket, "/services"),
-      nodes: get<ReadonlyArray<Node>>(socket, "/nodes"),
-      tasks: get<ReadonlyArray<Task>>(socket, "/tasks")
+      networks: get<ReadonlyArray<PresentNetwork>>(filtered("/networks", { scope: ["swarm"] })),
+      secrets: get<ReadonlyArray<PresentFile>>("/secrets"),
+      configs: get<ReadonlyArray<PresentFile>>("/configs"),
+      services: get<ReadonlyArray<PresentService>>("/services"),
+      nodes: get<ReadonlyArray<Node>>("/nodes"),
+      tasks: get<ReadonlyArray<Task>>("/tasks")
     },
     { concurrency: "unbounded" }
   )
 
-export const isOfStack =
+const isOfStack =
   (stack: string) =>
   (labels: Readonly<Record<string, string>> | undefined): boolean =>
     labels?.[stackLabel] === stack
 
+/** All steps, what services name before them. Yields what there was before the services were changed. */
+export const carryOut = Effect.fnUntraced(function* (
+  api: Api,
+  steps: ReadonlyArray<Step>
+): Effect.fn.Return<Present, ApiError> {
+  // What services name has to have its id before they are made.
+  for (const step of steps.filter(({ kind, action }) => kind !== "service" && action !== "remove")) {
+    yield* take(api, step, yield* readPresent(api))
+  }
+  const present = yield* readPresent(api)
+  for (const step of steps.filter(({ kind, action }) => kind === "service" || action === "remove")) {
+    yield* take(api, step, present)
+  }
+  return present
+})
+
+/** What has to be done for the stack to be as desired; with `prune`, whatever else it has goes. */
+export const prepare = Effect.fnUntraced(function* (api: Api, desired: Desired, prune: boolean) {
+  const present = yield* readPresent(api)
+  return { present, steps: plan(desired, present, isOfStack(desired.stack), prune) }
+})
+
+/** A stack that has nothing. */
+export const nothingIn = (stack: string): Desired => ({
+  stack,
+  networks: [],
+  secrets: [],
+  configs: [],
+  services: [],
+  external: { networks: [], secrets: [], configs: [] }
+})
+
+export const refusals = (steps: ReadonlyArray<Step>): ReadonlyArray<string> =>
+  steps.filter(({ action }) => action === "refused").map(({ kind, name, why }) => `${kind} ${name}: ${why}`)
+
 /** One step. `present` is what there is by then, for the ids of secrets and configs. */
-export const take = (socket: string, step: Step, present: Present): Effect.Effect<void, ApiError> => {
+const take = (api: Api, step: Step, present: Present): Effect.Effect<void, ApiError> => {
   const path = `/${step.kind}s`
   switch (step.action) {
     case "create":
       return Effect.gen(function* () {
         const body =
-          step.kind === "service" ? yield* ready(socket, step.body as ServiceSpec, present) : step.body
-        yield* post(socket, `${path}/create`, body)
+          step.kind === "service" ? yield* ready(api, step.body as ServiceSpec, present) : step.body
+        yield* api.post(`${path}/create`, body)
       })
     case "update":
       return Effect.gen(function* () {
         const body =
-          step.kind === "service" ? yield* ready(socket, step.body as ServiceSpec, present) : step.body
-        yield* post(socket, `${path}/${step.id}/update?version=${step.version}`, body)
+          step.kind === "service" ? yield* ready(api, step.body as ServiceSpec, present) : step.body
+        yield* api.post(`${path}/${step.id}/update?version=${step.version}`, body)
       })
     case "unchanged":
       // Only the cluster can compare what a secret holds: it refuses other data.
       if (step.kind !== "secret") return Effect.void
-      return post<void>(socket, `${path}/${step.id}/update?version=${step.version}`, step.body)
+      return api.post<void>(`${path}/${step.id}/update?version=${step.version}`, step.body)
     case "remove":
-      return remove(socket, `${path}/${step.id}`)
+      return api.remove(`${path}/${step.id}`)
     default:
       return Effect.void
   }
 }
 
 /** A service's spec with the ids of what it names, and its image's digest where a registry tells it. */
-const ready = Effect.fnUntraced(function* (socket: string, spec: ServiceSpec, present: Present) {
+const ready = Effect.fnUntraced(function* (api: Api, spec: ServiceSpec, present: Present) {
   const idOf = (list: ReadonlyArray<PresentFile>, name: string | undefined): string =>
     list.find(({ Spec }) => Spec.Name === name)?.ID ?? ""
   const template = spec.TaskTemplate ?? {}
   const container = template.ContainerSpec ?? {}
   const asked = spec.Labels?.[imageLabel] ?? ""
   const isPinned = container.Image !== asked || asked.includes("@")
-  const found = isPinned ? undefined : yield* resolved(socket, asked)
+  const found = isPinned ? undefined : yield* resolved(api, asked)
   const { Secrets, Configs } = container
   return {
     ...spec,
@@ -88,8 +130,8 @@ const ready = Effect.fnUntraced(function* (socket: string, spec: ServiceSpec, pr
 })
 
 /** Nothing where no registry answers: nodes take the image that they have by that name. */
-const resolved = (socket: string, image: string): Effect.Effect<Pinned | undefined> =>
-  get<Distribution>(socket, `/distribution/${image}/json`).pipe(
+const resolved = ({ get }: Api, image: string): Effect.Effect<Pinned | undefined> =>
+  get<Distribution>(`/distribution/${image}/json`).pipe(
     Effect.map((found) => pinned(image, found)),
     Effect.orElseSucceed(() => undefined)
   )

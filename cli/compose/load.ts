@@ -1,5 +1,5 @@
 /** A project from its files: variables, `include`, `extends`, several files as one; checked, with places kept. */
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path"
 import { parseDotenv } from "#cli/compose/dotenv.ts"
 import { interpolate, type Variables } from "#cli/compose/interpolate.ts"
@@ -18,6 +18,44 @@ import {
   type Value
 } from "#cli/compose/value.ts"
 
+/** Where the contents of files come from. */
+export interface Files {
+  /** Nothing where there is no such file. */
+  readonly read: (path: string) => Buffer | undefined
+  /** What is expected where a file is named that there is not. */
+  readonly expected: string
+  /** A file that has no folder names no paths that are relative to one. */
+  readonly isAlone: boolean
+}
+
+const filesHere: Files = {
+  read: (path) => {
+    try {
+      return readFileSync(path)
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined
+      throw cause
+    }
+  },
+  expected: "expected a file that exists",
+  isAlone: false
+}
+
+/** A Compose file that somebody sent us: it is all there is, and what it names of this machine's files is not read. */
+export const pasted = (text: string): LoadOptions => ({
+  files: ["compose.yaml"],
+  projectName: undefined,
+  profiles: [],
+  envFiles: [],
+  environment: {},
+  workingDirectory: "/",
+  source: {
+    read: (path) => (path === "/compose.yaml" ? Buffer.from(text) : undefined),
+    expected: "expected no file: what is pasted stands alone, and this machine's files are not read for it",
+    isAlone: true
+  }
+})
+
 export interface LoadOptions {
   readonly files: ReadonlyArray<string>
   readonly projectName: string | undefined
@@ -26,6 +64,8 @@ export interface LoadOptions {
   readonly envFiles: ReadonlyArray<string>
   readonly environment: Variables
   readonly workingDirectory: string
+  /** This machine's unless given. */
+  readonly source?: Files
 }
 
 export interface Project {
@@ -45,11 +85,12 @@ const usual = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-com
 
 /** Throws `ComposeError` with every problem. */
 export function loadProject(options: LoadOptions): Project {
-  const files = options.files.length > 0 ? options.files : [usualFile(options.workingDirectory)]
+  const { source = filesHere } = options
+  const files = options.files.length > 0 ? options.files : [usualFile(source, options.workingDirectory)]
   const paths = files.map((file) => resolve(options.workingDirectory, file))
   const directory = dirname(paths[0] ?? options.workingDirectory)
-  const variables = variablesOf(options, directory)
-  const loader = new Loader(options.workingDirectory, variables)
+  const variables = variablesOf(source, options, directory)
+  const loader = new Loader(source, options.workingDirectory, variables)
   const value = paths
     .map((path) => loader.file(path, directory))
     .reduce((before, after) => merge(before, after))
@@ -76,25 +117,30 @@ export function loadProject(options: LoadOptions): Project {
   }
 }
 
-function variablesOf({ envFiles, environment, workingDirectory }: LoadOptions, directory: string): Variables {
+function variablesOf(
+  source: Files,
+  { envFiles, environment, workingDirectory }: LoadOptions,
+  directory: string
+): Variables {
   const usualDotenv = join(directory, ".env")
   const isGiven = envFiles.length > 0
   const paths = isGiven
     ? envFiles.map((file) => resolve(workingDirectory, file))
-    : [usualDotenv].filter((path) => existsSync(path))
+    : [usualDotenv].filter((path) => source.read(path) !== undefined)
   let found: Variables = {}
   for (const path of paths) {
-    if (!existsSync(path)) {
+    const text = source.read(path)?.toString()
+    if (text === undefined) {
       const at = { file: relative(workingDirectory, path), line: 1, column: 1 }
       throw new ComposeError([{ at, path: "", text: "expected a file of variables that exists" }])
     }
-    found = { ...found, ...parseDotenv(path, readFileSync(path, "utf8"), { ...found, ...environment }) }
+    found = { ...found, ...parseDotenv(path, text, { ...found, ...environment }) }
   }
   return { ...found, ...environment }
 }
 
-function usualFile(directory: string): string {
-  const found = usual.find((name) => existsSync(join(directory, name)))
+function usualFile(source: Files, directory: string): string {
+  const found = usual.find((name) => source.read(join(directory, name)) !== undefined)
   if (found !== undefined) return found
   throw new ComposeError([
     {
@@ -149,10 +195,12 @@ class Loader {
   readonly warnings: Array<Problem> = []
   readonly #unset = new Set<string>()
 
+  readonly source: Files
   readonly workingDirectory: string
   readonly variables: Variables
 
-  constructor(workingDirectory: string, variables: Variables) {
+  constructor(source: Files, workingDirectory: string, variables: Variables) {
+    this.source = source
     this.workingDirectory = workingDirectory
     this.variables = variables
   }
@@ -240,16 +288,15 @@ class Loader {
       const name = item.kind === "scalar" ? item.text : entryText(item, "path")
       if (name === undefined) continue
       const path = resolve(base, name)
-      if (!existsSync(path)) {
+      const text = this.source.read(path)?.toString()
+      if (text === undefined) {
         if (entryText(item, "required") === "false") continue
-        this.#fail(item.at, "env_file", `${JSON.stringify(name)}: expected a file that exists`)
+        return this.#fail(item.at, "env_file", `${JSON.stringify(name)}: ${this.source.expected}`)
       }
       const file = relative(this.workingDirectory, path)
-      for (const [key, text] of Object.entries(
-        parseDotenv(file, readFileSync(path, "utf8"), this.variables)
-      )) {
+      for (const [key, value] of Object.entries(parseDotenv(file, text, this.variables))) {
         const at = item.at
-        entries.set(key, { at, value: { kind: "scalar", scalar: text, text, at } })
+        entries.set(key, { at, value: { kind: "scalar", scalar: value, text: value, at } })
       }
     }
     const own = entryOf(value, "environment")
@@ -281,18 +328,21 @@ class Loader {
     const volumes = entryOf(value, "volumes")
     if (volumes?.kind !== "list") return value
     const home = this.variables.HOME ?? "/"
-    const absolute = (path: string): string =>
-      path.startsWith("~") ? join(home, path.slice(1)) : resolve(base, path)
+    const absolute = (path: string, at: Place): string => {
+      if (this.source.isAlone)
+        return this.#fail(at, "volumes", `${JSON.stringify(path)}: expected a path that begins with /`)
+      return path.startsWith("~") ? join(home, path.slice(1)) : resolve(base, path)
+    }
     const items = volumes.items.map((item): Value => {
       if (item.kind === "scalar" && /^[.~]/.test(item.text)) {
         const [source = "", ...rest] = item.text.split(":")
-        const text = [absolute(source), ...rest].join(":")
+        const text = [absolute(source, item.at), ...rest].join(":")
         return { ...item, scalar: text, text }
       }
       const source = entryText(item, "source")
       if (item.kind !== "map" || entryText(item, "type") !== "bind" || source === undefined) return item
       if (isAbsolute(source)) return item
-      const text = absolute(source)
+      const text = absolute(source, item.at)
       return this.#with(item, "source", { kind: "scalar", scalar: text, text, at: item.at })
     })
     return this.#with(value, "volumes", { ...volumes, items })
@@ -311,9 +361,10 @@ class Loader {
         const content = entryText(object, "content")
         if (file !== undefined) {
           const full = resolve(directory, file)
-          if (!existsSync(full))
-            this.#fail(at, `${path}.file`, `${JSON.stringify(file)}: expected a file that exists`)
-          found.set(path, readFileSync(full))
+          const held = this.source.read(full)
+          if (held === undefined)
+            return this.#fail(at, `${path}.file`, `${JSON.stringify(file)}: ${this.source.expected}`)
+          found.set(path, held)
         } else if (variable !== undefined) {
           const text = this.variables[variable]
           if (text === undefined)
@@ -333,9 +384,10 @@ class Loader {
     const shown = relative(this.workingDirectory, path).startsWith("..")
       ? path
       : relative(this.workingDirectory, path)
-    if (!existsSync(path))
-      this.#fail(from ?? { file: shown, line: 1, column: 1 }, "", `${shown}: expected a file that exists`)
-    const raw = parseYaml(shown, readFileSync(path, "utf8"))
+    const text = this.source.read(path)?.toString()
+    if (text === undefined)
+      return this.#fail(from ?? { file: shown, line: 1, column: 1 }, "", `${shown}: ${this.source.expected}`)
+    const raw = parseYaml(shown, text)
     const value = raw.kind === "scalar" && raw.scalar === null ? emptyMap(raw.at) : raw
     return interpolate(value, this.variables, (name, { at }) => {
       if (this.#unset.has(name)) return

@@ -183,11 +183,51 @@ test("a service is removed once that was confirmed, and not before", async () =>
   await openService(page, "by-docker")
   page.once("dialog", (dialog) => void dialog.dismiss())
   await press(page, "Remove")
-  await page.getByText("nothing was removed").waitFor()
+  await page.getByText("nothing was changed").waitFor()
   expect(await serviceNamed("by-docker")).toBeDefined()
   page.once("dialog", (dialog) => void dialog.accept())
   await press(page, "Remove")
   await eventually(async () => (await serviceNamed("by-docker")) === undefined, "the service is no more")
+}, 30_000)
+
+test("a pasted Compose file is planned, deployed, changed and removed, and reads no file of the node", async () => {
+  const { page } = admin
+  const compose = (replicas: number, more = ""): string => `services:
+  page:
+    image: ${testImage}
+    command: sleep 1000
+    stop_grace_period: 0s
+    configs: [motto]
+    deploy: { replicas: ${replicas} }
+${more}configs:
+  motto: { content: "as it is" }
+`
+  const plan = async (text: string): Promise<void> => {
+    await page.getByLabel("Compose file").fill(text)
+    await press(page, "Plan")
+  }
+  await see(page, "#/stacks", "Stacks")
+  await page.getByLabel("Stack", { exact: true }).fill("shop")
+  await plan(compose(1, "    env_file: /etc/passwd\n"))
+  await page.getByText('compose.yaml:8:15: env_file: "/etc/passwd": expected no file').waitFor()
+  expect(await page.getByRole("button", { name: "Deploy" }).isDisabled()).toBe(true)
+  await plan(compose(1))
+  await page.getByText(/create\s*service\s*shop_page/).waitFor()
+  await page.getByText("1 on alpha").waitFor()
+  await picture(page, "stacks")
+  expect(await serviceNamed("shop_page")).toBeUndefined()
+  await press(page, "Deploy")
+  await page.getByText("shop is deployed").waitFor()
+  await page.getByText(/unchanged\s*service\s*shop_page/).waitFor()
+  await eventually(async () => (await runningOf("shop_page")).length === 1, "it runs")
+  await plan(compose(2))
+  await page.getByText(/update\s*service\s*shop_page/).waitFor()
+  await press(page, "Deploy")
+  await eventually(async () => (await runningOf("shop_page")).length === 2, "both run")
+  page.once("dialog", (dialog) => void dialog.accept())
+  await press(page, "Remove shop")
+  await eventually(async () => (await serviceNamed("shop_page")) === undefined, "the stack is no more")
+  expect(await cluster.get("/configs")).toEqual([])
 }, 30_000)
 
 test("a node is paused, drained and takes tasks again", async () => {
@@ -267,6 +307,12 @@ test("a viewer sees it all, finds every order closed, and is refused by the node
   })()`)
   expect(status).toBe(403)
   expect((await serviceNamed("web")).Spec.Mode).toEqual(Spec.Mode)
+  await see(page, "#/stacks", "Stacks")
+  await page.getByLabel("Compose file").fill(`services: { seen: { image: "${testImage}" } }`)
+  await page.getByLabel("Stack", { exact: true }).fill("look")
+  await press(page, "Plan")
+  await page.getByText(/create\s*service\s*look_seen/).waitFor()
+  expect(await page.getByRole("button", { name: "Deploy" }).isDisabled()).toBe(true)
   await press(page, /sign out$/)
   await page.getByText("On the node,").waitFor()
 }, 30_000)

@@ -73,6 +73,17 @@ const pages: ReadonlyArray<readonly [name: string, show: () => Promise<unknown>]
       await admin.page.getByLabel("Output", { exact: true }).waitFor()
     }
   ],
+  [
+    "stacks",
+    async () => {
+      await see(admin.page, "#/stacks", "Stacks")
+      await admin.page
+        .getByLabel("Compose file")
+        .fill(`name: shop\nservices:\n  web: { image: "${testImage}" }`)
+      await admin.page.getByRole("button", { name: "Plan" }).click()
+      await admin.page.getByText(/create\s*service\s*shop_web/).waitFor()
+    }
+  ],
   ["timeline", () => see(admin.page, "#/timeline", "Timeline")],
   [
     "supervision",

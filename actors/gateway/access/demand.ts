@@ -27,7 +27,9 @@ const rules: ReadonlyArray<Rule> = [
 
   // Everybody who may look may look at the dashboard, and leave it.
   { methods: /^/, path: /^\/dashboard\/(session|links)$/, role: "viewer" },
-  { methods: /^POST$/, path: /^\/dashboard\/(stack\/plan|stack\/deploy|tree\/restart)$/, role: "operator" },
+  // A plan changes nothing; each of its steps is asked for anew by whoever carries it out.
+  { methods: /^POST$/, path: /^\/dashboard\/stack\/plan$/, role: "viewer" },
+  { methods: /^POST$/, path: /^\/dashboard\/(stack\/(deploy|remove)|tree\/restart)$/, role: "operator" },
   { methods: /^/, path: /^\/dashboard\/exec(\/.*)?$/, role: "operator" },
 
   { methods: writes, path: /^\/services\/(create|[^/]+|[^/]+\/update)$/, role: "operator" },

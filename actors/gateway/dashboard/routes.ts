@@ -5,11 +5,12 @@ import { type ConsoleOptions, makeConsoles } from "#actors/gateway/dashboard/con
 import { type LiveOptions, live } from "#actors/gateway/dashboard/live.ts"
 import { type LoadPages, servePages } from "#actors/gateway/dashboard/pages.ts"
 import { type SignInOptions, signInRoutes } from "#actors/gateway/dashboard/sign-in.ts"
+import { type StackOptions, stackRoutes } from "#actors/gateway/dashboard/stacks.ts"
 import type { RouteSet } from "#actors/gateway/listener.ts"
 import { isRefusal, ok, refused } from "#actors/gateway/response.ts"
 import type { SystemService } from "#runtime/system.ts"
 
-export interface DashboardOptions extends SignInOptions, LiveOptions, ConsoleOptions {
+export interface DashboardOptions extends SignInOptions, LiveOptions, ConsoleOptions, StackOptions {
   /** Absent where nobody has made any. */
   readonly pages?: LoadPages
   /** Of this node. */
@@ -25,6 +26,7 @@ export function dashboardRoutes(options: DashboardOptions): RouteSet {
   app.get("/dashboard/", (context) => page(context, "index.html"))
   app.get("/dashboard/assets/:name", (context) => page(context, context.req.param("name")))
   app.route("/", signInRoutes(options))
+  app.route("/", stackRoutes(options))
   app.get("/dashboard/live", (context) => live(context, options))
   app.get("/dashboard/tree", (context) => say(context, system.trees()))
   app.post("/dashboard/tree/restart", async (context) => {

@@ -9,9 +9,10 @@ import { learnSession, notice, session, signOut } from "./api.ts"
 import { follow, isLive } from "./live.ts"
 import { NodePage, Nodes } from "./views/nodes.tsx"
 import { Overview } from "./views/overview.tsx"
-import { isPaletteOpen, Palette } from "./views/palette.tsx"
+import { isPaletteOpen, Palette, places } from "./views/palette.tsx"
 import { ServicePage } from "./views/service.tsx"
 import { SignIn } from "./views/sign-in.tsx"
+import { Stacks } from "./views/stacks.tsx"
 import { Timeline } from "./views/timeline.tsx"
 import { Tree } from "./views/tree.tsx"
 
@@ -29,18 +30,12 @@ theme.subscribe((chosen) => {
   document.documentElement.dataset.theme = chosen
 })
 
-const places = [
-  { name: "Cluster", go: "#/" },
-  { name: "Nodes", go: "#/nodes" },
-  { name: "Timeline", go: "#/timeline" },
-  { name: "Supervision", go: "#/tree" }
-]
-
 function Page() {
   const [, page = "", id = ""] = where.value.split("/")
   if (page === "service") return <ServicePage id={id} />
   if (page === "nodes") return <Nodes />
   if (page === "node") return <NodePage id={id} />
+  if (page === "stacks") return <Stacks />
   if (page === "timeline") return <Timeline />
   if (page === "tree") return <Tree />
   return <Overview />
@@ -51,7 +46,7 @@ function Frame() {
   useEffect(() => {
     const stop = follow()
     const press = (event: KeyboardEvent): void => {
-      const isTyping = event.target instanceof HTMLInputElement
+      const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement
       if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !isTyping)) {
         event.preventDefault()
         isPaletteOpen.value = true

@@ -69,9 +69,15 @@ export function Order(props: {
   readonly kind?: "plain" | "danger"
   readonly may?: boolean
   readonly disabled?: boolean
+  /** Asked before. */
+  readonly sure?: string
   readonly onAct: () => Promise<unknown>
 }) {
   const may = props.may ?? mayOperate()
+  const doing = async (): Promise<unknown> => {
+    if (props.sure !== undefined && !confirm(props.sure)) throw new Error("nothing was changed")
+    return props.onAct()
+  }
   return (
     <div class="order">
       <button
@@ -79,7 +85,7 @@ export function Order(props: {
         class={props.kind ?? "plain"}
         disabled={!may || props.disabled === true}
         title={may ? props.command : "your role may only look"}
-        onClick={() => void act(props.did, props.onAct)}
+        onClick={() => void act(props.did, doing)}
       >
         {props.label}
       </button>

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fill } from "#cli/compose/interpolate.ts"
-import { type LoadOptions, loadProject } from "#cli/compose/load.ts"
+import { type LoadOptions, loadProject, pasted } from "#cli/compose/load.ts"
 import { diff, plan } from "#cli/compose/plan.ts"
 import { translate } from "#cli/compose/translate.ts"
 
@@ -50,6 +50,38 @@ test("a variable that is required and missing says what it is for", () => {
   expect(fill("${NONE:?name it}", {}, () => {})).toEqual({
     problem: "required variable NONE is missing a value: name it"
   })
+})
+
+test("what is pasted reads no file, no folder and no variable of this machine", () => {
+  const service = (lines: string): string => `name: shop\nservices:\n  web:\n    image: a\n${lines}`
+  const problem = (text: string): string => {
+    try {
+      loadProject(pasted(text))
+      return "none"
+    } catch (cause) {
+      return (cause as Error).message
+    }
+  }
+  const own = join(folder, "own.yaml")
+  writeFileSync(own, "services:\n  base:\n    image: stolen\n")
+  for (const [text, at] of [
+    [service(`    env_file: ${own}\n`), "compose.yaml:5:15: env_file: "],
+    [service(`    extends: { file: ${own}, service: base }\n`), `compose.yaml:5:14: `],
+    [`include: [${own}]\n${service("")}`, `compose.yaml:1:11: `],
+    [`${service("")}secrets:\n  key: { file: ${own} }\n`, "secrets.key.file: "],
+    [`${service("")}configs:\n  key: { file: ${own} }\n`, "configs.key.file: "]
+  ] as const) {
+    expect(problem(text)).toContain(at)
+    expect(problem(text)).toContain("expected no file: what is pasted stands alone")
+  }
+  for (const volume of ['"./data:/data"', '"~/data:/data"', "{ type: bind, source: data, target: /data }"])
+    expect(problem(service(`    volumes: [${volume}]\n`))).toContain("expected a path that begins with /")
+  expect(problem(service("    volumes: [/srv/data:/data, named:/more]\nvolumes: { named: {} }\n"))).toBe(
+    "none"
+  )
+  const { model } = loadProject(pasted(service("    environment: [PATH]\n    command: $${HOME} ${HOME}\n")))
+  expect(model.services.web).toMatchObject({ command: "${HOME} ", environment: { PATH: null } })
+  expect(problem("services:\n  web: { image: a }\n")).toContain("give one with --project-name or name:")
 })
 
 test("unknown keys and wrong values are all told, with line, column, path and what is expected", () => {

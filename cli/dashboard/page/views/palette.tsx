@@ -11,11 +11,16 @@ interface Entry {
   readonly go: string
 }
 
+export const places = [
+  { name: "Cluster", go: "#/" },
+  { name: "Nodes", go: "#/nodes" },
+  { name: "Stacks", go: "#/stacks" },
+  { name: "Timeline", go: "#/timeline" },
+  { name: "Supervision", go: "#/tree" }
+]
+
 const entries = (): ReadonlyArray<Entry> => [
-  { name: "Cluster", kind: "page", go: "#/" },
-  { name: "Nodes", kind: "page", go: "#/nodes" },
-  { name: "Timeline", kind: "page", go: "#/timeline" },
-  { name: "Supervision", kind: "page", go: "#/tree" },
+  ...places.map((place) => ({ ...place, kind: "page" })),
   ...services.value.map(({ ID, Spec }) => ({ name: Spec.Name, kind: "service", go: `#/service/${ID}` })),
   ...nodes.value.map((node) => ({ name: nodeName(node), kind: "node", go: `#/node/${node.ID}` }))
 ]

@@ -183,10 +183,8 @@ export function ServicePage({ id }: { id: string }) {
               kind="danger"
               command={`docker service rm ${Spec.Name}`}
               did={`${Spec.Name} is removed`}
-              onAct={async () => {
-                if (confirm(`Remove ${Spec.Name} and all its tasks?`)) await removeService(id)
-                else throw new Error("nothing was removed")
-              }}
+              sure={`Remove ${Spec.Name} and all its tasks?`}
+              onAct={() => removeService(id)}
             />
           </div>
         </Card>

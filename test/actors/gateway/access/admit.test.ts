@@ -187,4 +187,7 @@ test("what is not named in the table is for administrators to change and for vie
   expect(demand("POST", "/something/new")).toBe("admin")
   expect(demand("GET", "/something/new")).toBe("viewer")
   expect(demand("POST", "/dashboard/tree/restart")).toBe("operator")
+  expect(demand("POST", "/dashboard/stack/plan")).toBe("viewer")
+  for (const change of ["deploy", "remove"])
+    expect(demand("POST", `/dashboard/stack/${change}`)).toBe("operator")
 })
