@@ -6,7 +6,10 @@ import type { AlertsAction, AlertsMessage, AlertsProps, Facts, Notice } from "#a
 import { Ledger } from "#actors/ledger/service.ts"
 import { nodeMetrics } from "#actors/meter/figures.ts"
 import type { History } from "#actors/meter/history.ts"
+import type { Secret } from "#actors/model/objects.ts"
 import { toIso } from "#actors/model/time.ts"
+import { readCertificate } from "#actors/network/certificate-file.ts"
+import { certificates } from "#actors/network/certificates.ts"
 import { actor } from "#runtime/actor.ts"
 
 /** Where notices go beside the webhook, and what was measured; by default nowhere, and nothing. */
@@ -38,7 +41,11 @@ const gather: Effect.Effect<AlertsMessage, never, Ledger> = Effect.gen(function*
   }))
   const root = rootEnds(read.cluster()?.Roots?.ca.certificate)
   const known = disks.filter((disk) => !Number.isNaN(disk.free) && !Number.isNaN(disk.total))
-  return { _tag: "Gathered", facts: { disks: known, ...(root !== undefined && { rootEnds: root }) } }
+  const certificateEnds = endsOf(read.view(certificates).secrets)
+  return {
+    _tag: "Gathered",
+    facts: { disks: known, ...(root !== undefined && { rootEnds: root }), certificateEnds }
+  }
 })
 
 /** Asked for every second of the one root that a cluster has. */
@@ -53,6 +60,22 @@ function rootEnds(pem: string | undefined): number | undefined {
   } catch {
     return undefined
   }
+}
+
+/** What a secret holds never changes. */
+const ends = new WeakMap<Secret, number>()
+
+function endsOf(secrets: ReadonlyArray<Secret>): Readonly<Record<string, number>> {
+  const found: Record<string, number> = {}
+  for (const secret of secrets) {
+    if (!ends.has(secret)) {
+      const read = readCertificate(secret.Spec.Data ?? "")
+      // Of what is none, `troupe why` tells.
+      ends.set(secret, "certificate" in read ? read.certificate.validTo : Number.POSITIVE_INFINITY)
+    }
+    found[secret.Spec.Name ?? ""] = ends.get(secret) ?? Number.POSITIVE_INFINITY
+  }
+  return found
 }
 
 const tell = Effect.fn("alerts.tell")(function* ({

@@ -76,7 +76,7 @@ function look(state: AlertsState, facts: Facts, now: number): ReadonlyArray<Noti
   let looked = 0
   for (const service of seen) {
     if (looked >= mostTasksAtOnce) break
-    const judged = judgeService(ledger, service, now)
+    const judged = judgeService(ledger, service, facts, now)
     looked += judged.looked
     lookedAt.add(service.ID)
     alerts.push(...judged.alerts)

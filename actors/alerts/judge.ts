@@ -1,9 +1,11 @@
 /** Which conditions hold now, by the ledger and what was measured. How long they must hold is decided elsewhere. */
 import type { Alert, Facts } from "#actors/alerts/protocol.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { tlsLabel } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import { toIso, toMs } from "#actors/model/time.ts"
+import { certificateEndsSoonMs, certificateOf } from "#actors/network/certificates.ts"
 
 const leastFreeShare = 0.1
 /** A tenth of a large disk is room enough. */
@@ -59,6 +61,7 @@ const ofCluster = (reader: LedgerReader): Pick<Alert, "kind" | "id" | "name"> =>
 export function judgeService(
   reader: LedgerReader,
   service: Service,
+  { certificateEnds = {} }: Facts,
   now: number
 ): { readonly alerts: ReadonlyArray<Alert>; readonly looked: number } {
   let [looked, wanted, running, crashed] = [0, 0, 0, 0]
@@ -86,6 +89,11 @@ export function judgeService(
     const error = last?.error ? `, last: ${last.error}` : ""
     const says = `${crashed} tasks of service ${name} failed within 5 minutes${error}`
     alerts.push({ condition: "crash-loop", ...about, says })
+  }
+  const ends = certificateEnds[certificateOf(service.Spec) ?? ""]
+  if (ends !== undefined && ends < now + certificateEndsSoonMs) {
+    const says = `the certificate that the host of service ${name} is shown by ends at ${toIso(ends)}: name a secret with another by the label ${tlsLabel}`
+    alerts.push({ condition: "certificate-ends", ...about, says })
   }
   return { alerts, looked }
 }

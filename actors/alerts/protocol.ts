@@ -36,6 +36,8 @@ export interface Facts {
   readonly disks: ReadonlyArray<{ readonly nodeId: string; readonly free: number; readonly total: number }>
   /** Of the cluster's root, milliseconds since the epoch. */
   readonly rootEnds?: number
+  /** Of the certificates that hosts are shown by, by the names of their secrets. */
+  readonly certificateEnds?: Readonly<Record<string, number>>
 }
 
 export type AlertsMessage =

@@ -43,6 +43,9 @@ class Certificates {
 /** The certificates of a ledger, for `LedgerReader.view`. */
 export const certificates = (ledger: LedgerReader): Certificates => new Certificates(ledger)
 
+/** Whoever renews certificates by hand hears of an end in time. */
+export const certificateEndsSoonMs = 14 * 24 * 60 * 60 * 1_000
+
 /** The name of the secret that has the certificate of a service's host. */
 export const certificateOf = (spec: ServiceSpec | undefined): string | undefined =>
   spec && httpRouteOf(spec)?.tls?.secret

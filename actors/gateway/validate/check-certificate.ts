@@ -5,7 +5,7 @@ import type { Secret } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { toIso } from "#actors/model/time.ts"
 import { covers, readCertificate } from "#actors/network/certificate-file.ts"
-import { endsTls } from "#actors/network/certificates.ts"
+import { certificateEndsSoonMs, endsTls } from "#actors/network/certificates.ts"
 
 /** The entrance cannot ask for it anew, nor fill it in. */
 const isPlain = ({ Spec }: Secret): boolean =>
@@ -17,10 +17,6 @@ export interface Verdict {
   /** In words, each with the label that it is about. */
   readonly says: ReadonlyArray<string>
 }
-
-const dayMs = 24 * 60 * 60 * 1_000
-/** Whoever renews certificates by hand hears of it in time. */
-const soonDays = 14
 
 /** What is to be said, at that time, of the certificate that a service's host is shown by. */
 export function checkCertificate(ledger: LedgerReader, spec: ServiceSpec, now: number): Verdict {
@@ -42,7 +38,7 @@ export function checkCertificate(ledger: LedgerReader, spec: ServiceSpec, now: n
   const says: Array<string> = []
   if (!covers(read.certificate, route.host))
     says.push(`the certificate is not for ${route.host}, but for ${names.join(", ") || "no host"}`)
-  if (validTo - now < soonDays * dayMs) says.push(`the certificate ends at ${toIso(validTo)}`)
+  if (validTo - now < certificateEndsSoonMs) says.push(`the certificate ends at ${toIso(validTo)}`)
   if (![...ledger.all("node")].some(endsTls))
     says.push("no node has an HTTP entrance with TLS (--http-entrance-tls)")
   return { isFault: false, says: says.map((words) => `${label}: ${words}`) }

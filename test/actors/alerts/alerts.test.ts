@@ -1,5 +1,6 @@
 /** What is alerted of, when, and when not; and that others are told. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { X509Certificate } from "node:crypto"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { text } from "node:stream/consumers"
@@ -12,6 +13,7 @@ import { toIso } from "#actors/model/time.ts"
 import { address } from "#runtime/address.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { Book } from "#test/support/ledger.ts"
+import { siteCertificate } from "#test/support/site-certificate.ts"
 
 const gib = 1024 ** 3
 const begin = 1_000_000_000
@@ -92,6 +94,24 @@ test("a root certificate that ends within thirty days is told of", () => {
   expect(look.after(1, ends(29))[0]).toStartWith("firing certificate-ends")
 })
 
+test("a certificate that a host is shown by is told of two weeks before it ends, until another is named", () => {
+  const look = new Look()
+  const spec = (secret: string) => ({
+    Name: "web",
+    Mode: { Replicated: { Replicas: 0 } },
+    Labels: { "troupe.http.host": "shop", "troupe.http.tls": secret }
+  })
+  const { Version } = look.book.service("web", spec("old"))
+  const ends = (days: number): Facts => ({
+    disks: [],
+    certificateEnds: { old: look.now + days * 86_400_000, new: look.now + 90 * 86_400_000, other: 0 }
+  })
+  expect(look.after(3, ends(15))).toEqual([])
+  expect(look.after(1, ends(13))).toEqual(["firing certificate-ends web"])
+  look.book.must({ type: "service.update", v: 1, id: "web", version: Version.Index, spec: spec("new") })
+  expect(look.after(1, ends(13))).toEqual(["ended certificate-ends web"])
+})
+
 test("tasks that fail again and again are told of, and no longer once five minutes were quiet", () => {
   const look = new Look()
   look.service("web", 0)
@@ -119,6 +139,29 @@ test("services are looked at in turn where their tasks are too many for one seco
     "firing service-short b",
     "firing service-short c"
   ])
+})
+
+const perform = alerts.perform as (action: AlertsAction) => Effect.Effect<unknown, never, Ledger>
+
+test("when certificates that hosts are shown by end is read from their secrets, and of no other", async () => {
+  const { data, certificate } = await siteCertificate(["shop"])
+  const book = new Book().cluster()
+  for (const [ID, Data] of [
+    ["cert", data],
+    ["unused", data],
+    ["text", "s3cr3t=="]
+  ] as const)
+    book.must({ type: "secret.create", v: 1, secret: { ID, Spec: { Name: ID, Data } } })
+  for (const secret of ["cert", "text"])
+    book.service(secret, { Labels: { "troupe.http.host": secret, "troupe.http.tls": secret } })
+  const gathered = await Effect.runPromise(
+    perform({ _tag: "Gather" }).pipe(Effect.provideService(Ledger, { read: book.tables } as never))
+  )
+  const ends = Date.parse(new X509Certificate(certificate).validTo)
+  expect(gathered).toMatchObject({
+    facts: { certificateEnds: { cert: ends, text: Number.POSITIVE_INFINITY } }
+  })
+  expect(gathered).not.toMatchObject({ facts: { certificateEnds: { unused: ends } } })
 })
 
 const posted: Array<unknown> = []
@@ -151,7 +194,7 @@ test("notices are published, and posted to the webhook until it takes them", asy
   }
   const world = { publish: (one: Notice) => void published.push(one), history: undefined }
   await Effect.runPromise(
-    (alerts.perform as (action: AlertsAction) => Effect.Effect<unknown, never, Ledger>)(action).pipe(
+    perform(action).pipe(
       Effect.provideService(AlertSurroundings, world),
       Effect.provideService(Ledger, undefined as never)
     )
