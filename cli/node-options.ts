@@ -317,6 +317,15 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
   if (parseEngineAddress(dockerHost) instanceof Error) {
     return yield* BadOption.of("docker-host", dockerHost, "unix:///path or tcp://host:port")
   }
+  const socket = resolve(given("socket") ?? usualSocketOf(dataDir))
+  // In a shell that speaks to the node by DOCKER_HOST it would pass every request on to itself.
+  if (dockerHost.startsWith("unix://") && resolve(dockerHost.slice("unix://".length)) === socket) {
+    return yield* BadOption.of(
+      "docker-host",
+      dockerHost,
+      "the Engine's socket, this is the node's own (without the flag DOCKER_HOST says where the Engine is)"
+    )
+  }
   const addrPool = (given("defaultAddrPool") ?? "10.0.0.0/8").split(",").map((pool) => pool.trim())
   for (const pool of addrPool) {
     const subnet = parseSubnet(pool)
@@ -342,7 +351,7 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     runDir: runDirOf(dataDir),
     dockerHost,
     executor,
-    socket: resolve(given("socket") ?? usualSocketOf(dataDir)),
+    socket,
     http,
     entrancePorts,
     entranceTlsPorts,

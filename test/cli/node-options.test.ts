@@ -78,3 +78,11 @@ describe("a bad value is an error that names the flag, the value and what is exp
     expect(refusal({ [flag]: value })).toBe(message)
   })
 })
+
+test("the Engine is not the node itself, which a shell that speaks to the node by DOCKER_HOST would make it", () => {
+  const own = { socket: "/run/troupe.sock", dockerHost: "unix:///run/../run/troupe.sock" }
+  expect(refusal(own)).toStartWith(
+    "--docker-host 'unix:///run/../run/troupe.sock': expected the Engine's socket, this is the node's own"
+  )
+  expect(refusal({ ...own, dockerHost: "unix:///run/docker.sock" })).toBe("taken")
+})
