@@ -156,8 +156,7 @@ function measure(
     connections += usage.connections ?? Number.NaN
   }
   for (const taskId of used.keys()) if (!present.has(taskId)) used.delete(taskId)
-  // None use nothing.
-  const isKnown = running === 0 || (known > 0 && running - known <= mostMissing(running))
+  const isKnown = known > 0 && running - known <= mostMissing(running)
   const figures = new Map<string, number>()
   if (isKnown) {
     figures.set("cpu", cpu).set("memory", memory)

@@ -35,6 +35,21 @@ describe("one look", () => {
     expect(once(policy(), { rps: 445 }).to).toBe(5)
   })
 
+  test("who asks is given a first task, also during an update, and keeps the last one", () => {
+    const asleep = policy({ min: 0, stabiliseMs: 0 })
+    const nobody = { rps: 0 }
+    expect(once(asleep, nobody, { replicas: 0, running: 0, callers: true, rollout: true })).toMatchObject({
+      to: 1,
+      why: "somebody asks"
+    })
+    expect(once(asleep, nobody, { replicas: 1, running: 1, callers: true }).to).toBe(1)
+    expect(once(asleep, nobody, { replicas: 1, running: 1 }).to).toBe(0)
+    expect(once(asleep, nobody, { replicas: 0, running: 0 }).to).toBe(0)
+    expect(once(asleep, nobody, { replicas: 0, running: 0, callers: true, room: () => 0 }).to).toBe(0)
+    // More than one is not for who asks to say.
+    expect(once(policy(), { rps: 900 }, { callers: true, rollout: true }).to).toBe(4)
+  })
+
   test("of several targets and the schedule the largest counts, and each is told", () => {
     const several = policy({
       targets: [

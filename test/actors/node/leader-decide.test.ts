@@ -183,6 +183,28 @@ describe("sessions", () => {
     expect(desk.asked.flatMap(({ commands }) => commands)).toEqual([])
   })
 
+  test("what entrances are asked, and who waits, is told to services that scale, by a session that is known", () => {
+    const desk = new Desk()
+    for (const [id, Labels] of [
+      ["web", { "troupe.autoscale.max": "3" }],
+      ["plain", {}]
+    ] as const) {
+      const Spec = { Name: id, Labels, TaskTemplate: {} }
+      desk.book.must({ type: "service.create", v: 1, service: { ID: id, SpecVersion: 1, Spec } })
+    }
+    const session = desk.register()
+    desk.told.length = 0
+    const services = ["web", "plain", "nobody"].map((id) => ({ id, rps: 2, inflight: 1, took: [2] }))
+    desk.say({ _tag: "Requests", session, services })
+    desk.say({ _tag: "Waiting", session, services: ["plain", "web", "nobody"] })
+    desk.say({ _tag: "Requests", session: "other", services })
+    desk.say({ _tag: "Waiting", session: "other", services: ["web"] })
+    expect(desk.told).toEqual([
+      { _tag: "Requests", node: "n1", rps: 2, inflight: 1, took: [2] },
+      { _tag: "Waiting" }
+    ])
+  })
+
   test("DI-04 a valid heartbeat is answered with the period, a wrong one with SessionInvalid", () => {
     const desk = new Desk()
     const session = desk.register()
