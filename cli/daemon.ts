@@ -88,6 +88,7 @@ import { assert } from "#runtime/assert.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
 import type { Family } from "#runtime/openmetrics.ts"
+import { compileLater, shrink } from "#runtime/platform.ts"
 import { catchStrays } from "#runtime/strays.ts"
 import { System } from "#runtime/system.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
@@ -369,6 +370,14 @@ const leaving = (options: NodeOptions, lives: Lives, parting: Effect.Effect<void
 /** What a node that leaves waits for its leader to be told. */
 const goodbyeMs = 500
 const weekMs = 7 * 86_400_000
+/** By then a node has found its Engine, its peers and its tasks. */
+const startedAfter = "10 seconds"
+/** A manager's writes want compiled code soon; a worker that is busy for long gets it all the same. */
+const settleDown = (role: Certified["role"]) =>
+  Effect.sync(() => {
+    shrink()
+    if (role === "manager") compileLater(1)
+  })
 /** What a process that ended in order has to be begun again before its tasks are replaced. */
 const awayMs = 15_000
 
@@ -546,6 +555,7 @@ const serveMember = Effect.fnUntraced(function* (
     `Node ${identity.nodeId} of cluster ${identity.clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}, as a ${role}`
   )
   yield* tellAsked(lives, identity.nodeId)
+  yield* Effect.forkScoped(Effect.delay(settleDown(role), startedAfter))
   const over = Effect.as(Effect.raceFirst(node.ended, Deferred.await(lives.left)), "over" as End)
   const changed = Effect.as(followRole({ options, credentials, system }, standings), "another role" as End)
   const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked)).pipe(

@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { CliError, Command } from "effect/cli"
 import { nodeFlags } from "#cli/node-options.ts"
 import { runMain } from "#runtime/main.ts"
+import { compileLater } from "#runtime/platform.ts"
 import packageJson from "../package.json" with { type: "json" }
 
 const node = Command.make("node", nodeFlags, (flags) =>
@@ -15,7 +16,9 @@ const node = Command.make("node", nodeFlags, (flags) =>
   })
 ).pipe(Command.withDescription("Run a node: the daemon of this machine"))
 
-const others = process.argv[2] === "node" ? [] : (await import("#cli/commands.ts")).commands
+const isNode = process.argv[2] === "node"
+if (isNode) compileLater(10)
+const others = isNode ? [] : (await import("#cli/commands.ts")).commands
 
 const troupe = Command.make("troupe").pipe(
   Command.withDescription("What the docker CLI has no word for; everything else is docker -H unix://…"),

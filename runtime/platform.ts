@@ -1,6 +1,7 @@
 /** What differs between Bun and Deno, in one place: which one runs us, and how to start children and our own scripts. */
 import { spawn as spawnWhatever } from "node:child_process"
 import { readdirSync } from "node:fs"
+import { basename } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 
@@ -15,14 +16,42 @@ export const runtimeName = (): string => {
   return `node ${node}`
 }
 
+/**
+ * A file of ours, by its path from the root of the repository. Both this file and the built daemon, all of whose files
+ * lie in `dist/`, are one folder below the root.
+ */
+export const ownFile = (path: string): URL => new URL(`../${path}`, import.meta.url)
+
+const isBuilt = !import.meta.url.endsWith("/runtime/platform.ts")
+
+/** What a thread or a process of its own runs, `actors/raft/storage/writer.ts`: as it is, or built when we are. */
+export const ownProgram = (path: string): URL =>
+  isBuilt ? new URL(`${basename(path, ".ts")}.js`, import.meta.url) : ownFile(path)
+
+/**
+ * Has code compiled so many `times` later than is usual, from now on: what only a start runs is left to the interpreter,
+ * which takes less memory and time. Without effect but under Bun.
+ */
+export function compileLater(times: number): void {
+  if (isBun) Bun.unsafe.setJITPolicy(times)
+}
+
+/**
+ * Gives back what only the start took, when the process next has nothing to do: garbage, and code that has run, which
+ * is read anew where it runs again. Without effect but under Bun.
+ */
+export function shrink(): void {
+  if (isBun) Bun.shrink()
+}
+
 export interface Command {
   readonly command: string
   readonly args: ReadonlyArray<string>
 }
 
 /**
- * The command that starts `script` (a file URL, as `import.meta.resolve` and `new URL(…, import.meta.url)` give it)
- * with `args` as a child process under the runtime that runs us.
+ * The command that starts `script` (a file URL, as `ownProgram` gives it) with `args` as a child process under the
+ * runtime that runs us.
  */
 export function selfCommand(script: string | URL, args: ReadonlyArray<string> = []): Command {
   const path = fileURLToPath(script)

@@ -10,6 +10,7 @@ import { clearInterval, setInterval } from "node:timers"
 import { Worker } from "node:worker_threads"
 import { Blackboard } from "#runtime/blackboard.ts"
 import { type Lookout, lookoutOn } from "#runtime/lookout.ts"
+import { ownProgram } from "#runtime/platform.ts"
 
 /** EX_SOFTWARE of sysexits.h: an internal software error. */
 export const stuckExitCode = 70
@@ -31,7 +32,7 @@ const beatsWithin = 5
 /** Starts watching the thread that calls it. Throws when no thread can be started. */
 export function startWatchdog({ stuckMs = usualStuckMs }: WatchdogOptions = {}): Watchdog {
   const board = new Blackboard()
-  const worker = new Worker(new URL("./watchdog-thread.ts", import.meta.url), {
+  const worker = new Worker(ownProgram("runtime/watchdog-thread.ts"), {
     workerData: {
       memory: board.memory,
       stuckMs,

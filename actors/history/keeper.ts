@@ -5,6 +5,7 @@ import { Journal } from "#actors/history/journal.ts"
 import type { RebuildInput } from "#actors/history/rebuild.ts"
 import type { RebuildAnswer } from "#actors/history/rebuild-thread.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { ownProgram } from "#runtime/platform.ts"
 
 /** The history of a manager, as its doors ask for it. */
 export interface HistoryKeeper {
@@ -42,7 +43,7 @@ export const keepChanges = Effect.fn("history.keep")(function* (options: {
 
 const inThread = (input: RebuildInput): Effect.Effect<RebuildAnswer> =>
   Effect.callback((resume) => {
-    const worker = new Worker(new URL("./rebuild-thread.ts", import.meta.url), { workerData: input })
+    const worker = new Worker(ownProgram("actors/history/rebuild-thread.ts"), { workerData: input })
     const failed = (message: string): void => resume(Effect.succeed({ _tag: "Failed", message }))
     worker.on("message", (answer: RebuildAnswer) => resume(Effect.succeed(answer)))
     worker.on("error", ({ message }) => failed(message))

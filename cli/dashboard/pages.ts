@@ -8,10 +8,10 @@ import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import type { Pages } from "#actors/gateway/dashboard/pages.ts"
-import { isBun, spawn } from "#runtime/platform.ts"
+import { isBun, ownFile, spawn } from "#runtime/platform.ts"
 
-const source = fileURLToPath(new URL("./page/", import.meta.url))
-const packaged = fileURLToPath(new URL("../../node_modules/.bin/bun", import.meta.url))
+const source = fileURLToPath(ownFile("cli/dashboard/page/"))
+const packaged = fileURLToPath(ownFile("node_modules/.bin/bun"))
 
 export async function buildPages(): Promise<Pages> {
   const folder = await mkdtemp(join(tmpdir(), "troupe-dashboard-"))

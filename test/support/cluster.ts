@@ -34,7 +34,9 @@ export interface ClusterOptions {
   readonly args?: ReadonlyArray<string>
   /** The Engine it drives. Default: the one tests share. */
   readonly dockerHost?: string
-  /** What runs `cli/main.ts`; Bun unless given, for instance `["deno", "run", "-A"]`. */
+  /** What runs of the repository. Default: `cli/main.ts`. */
+  readonly program?: string
+  /** What runs it; Bun unless given, for instance `["deno", "run", "-A"]`. */
   readonly runtime?: ReadonlyArray<string>
 }
 
@@ -95,7 +97,7 @@ export class Cluster {
   nodeId = ""
   /** The address over TCP, `http://127.0.0.1:port`. */
   http = ""
-  /** The folder whose `cli/main.ts` the next life runs: this repository, unless another release is tried. */
+  /** The folder whose program the next life runs: this repository, unless another release is tried. */
   release = repository
   readonly #options: ClusterOptions
   /** Apart from what a cluster takes by itself, so that one may run on the same Engine meanwhile. */
@@ -329,7 +331,10 @@ export class Cluster {
   }
 
   #runtime(): ReadonlyArray<string> {
-    return [...(this.#options.runtime ?? [process.execPath]), join(this.release, "cli/main.ts")]
+    return [
+      ...(this.#options.runtime ?? [process.execPath]),
+      join(this.release, this.#options.program ?? "cli/main.ts")
+    ]
   }
 
   #mustRun(): void {

@@ -42,20 +42,23 @@ export class Managers {
   /** `count` managers, each of them a voter of the group. `cleanUp` must follow. */
   static async start(
     count: number,
-    options: Pick<ClusterOptions, "args"> & { readonly address?: string; readonly release?: string } = {}
+    options: Pick<ClusterOptions, "args" | "program"> & {
+      readonly address?: string
+      readonly release?: string
+    } = {}
   ): Promise<Managers> {
     const made: Array<Cluster> = []
     const managers = new Managers(made)
     const release = <One extends Cluster>(one: One): One =>
       options.release === undefined ? one : Object.assign(one, { release: options.release })
     try {
-      const founder = release(await newManager("m1", options.args ?? [], options.address))
+      const founder = release(await newManager("m1", options.args ?? [], options.address, options.program))
       made.push(founder)
       await founder.restart()
       const { address, token } = await invitation(founder)
       for (let at = 2; at <= count; at++) {
         const args = [...(options.args ?? []), "--join", address, "--token", token]
-        made.push(release(await newManager(`m${at}`, args, options.address)))
+        made.push(release(await newManager(`m${at}`, args, options.address, options.program)))
       }
       await Promise.all(made.slice(1).map((joining) => joining.restart()))
       await managers.settled()
@@ -139,10 +142,12 @@ interface NodeView {
 export const newManager = async (
   name: string,
   args: ReadonlyArray<string>,
-  address = loopback
+  address = loopback,
+  program = "cli/main.ts"
 ): Promise<Cluster> =>
   new Cluster(await mkdtemp(join(tmpdir(), "troupe-manager-")), {
     name,
+    program,
     dockerHost: noEngine,
     args: [...at(address), ...args]
   })

@@ -8,7 +8,7 @@ import { networkInterfaces, tmpdir } from "node:os"
 import { join } from "node:path"
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
 import type { Held } from "#actors/authority/store.ts"
-import { Cluster } from "#test/support/cluster.ts"
+import { Cluster, type ClusterOptions } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 import { Managers, noEngine } from "#test/support/managers.ts"
 
@@ -47,12 +47,15 @@ export class Trusting {
   readonly managers: Managers
   readonly workers: Array<Cluster> = []
 
-  private constructor(managers: Managers) {
+  readonly #options: Pick<ClusterOptions, "program">
+
+  private constructor(managers: Managers, options: Pick<ClusterOptions, "program">) {
     this.managers = managers
+    this.#options = options
   }
 
-  static async start(count: number): Promise<Trusting> {
-    const trusting = new Trusting(await Managers.start(count, { args: quiet, address }))
+  static async start(count: number, options: Pick<ClusterOptions, "program"> = {}): Promise<Trusting> {
+    const trusting = new Trusting(await Managers.start(count, { ...options, args: quiet, address }), options)
     try {
       await trusting.joinWorker("w1")
       await trusting.ready(count + 1)
@@ -104,7 +107,7 @@ export class Trusting {
       ...["--join", manager.ManagerStatus.Addr, "--token", token ?? JoinTokens.Worker]
     ]
     const folder = await mkdtemp(join(tmpdir(), "troupe-worker-"))
-    const made = new Cluster(folder, { name, dockerHost: noEngine, args })
+    const made = new Cluster(folder, { ...this.#options, name, dockerHost: noEngine, args })
     this.workers.push(made)
     await made.start()
     return made

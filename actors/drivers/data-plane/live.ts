@@ -26,7 +26,7 @@ import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-i
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { Zone } from "#actors/network/names/zone.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
-import { selfCommand, spawn } from "#runtime/platform.ts"
+import { ownProgram, selfCommand, spawn } from "#runtime/platform.ts"
 
 export interface DataPlaneOptions {
   /** The last tables, the process's identity and its log lie in `<dataDir>/data-plane/`. */
@@ -51,7 +51,7 @@ const logBytes = 1024 * 1024
 /** Longest path of a unix socket on Linux, in bytes, without the closing zero. */
 const longestSocketPath = 107
 
-const entry = new URL("../../../cli/data-plane.ts", import.meta.url)
+const entry = ownProgram("cli/data-plane.ts")
 
 /** The data plane of this node. Its process outlives the scope; `stopDataPlane` ends it. */
 export const layer = (options: DataPlaneOptions): Layer.Layer<DataPlane, DataPlaneError> =>

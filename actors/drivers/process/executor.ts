@@ -20,7 +20,7 @@ import { readLog } from "#actors/drivers/process/read-log.ts"
 import { type Command, taskFolder } from "#actors/drivers/process/records.ts"
 import { sampleSession } from "#actors/drivers/process/sample.ts"
 import { findUser } from "#actors/drivers/process/users.ts"
-import { selfCommand, spawn } from "#runtime/platform.ts"
+import { ownProgram, selfCommand, spawn } from "#runtime/platform.ts"
 
 export interface ProcessExecutorOptions {
   /** Where records and logs of tasks are kept; one node's alone. */
@@ -238,7 +238,7 @@ function readSignal(text: string): NodeJS.Signals | undefined {
 
 /** Starts a shim that outlives us, and waits for its word: empty when the process runs, else why not. */
 function runShim(root: string, id: string, command: Command): Effect.Effect<string, ExecutorError> {
-  const shim = selfCommand(new URL("./shim.ts", import.meta.url), [root, id])
+  const shim = selfCommand(ownProgram("actors/drivers/process/shim.ts"), [root, id])
   const program = shim.command
   const failed = (message: string) => new ExecutorError({ operation: "start", temporary: true, message })
   return Effect.callback<string, ExecutorError>((resume) => {

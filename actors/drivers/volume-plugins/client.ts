@@ -1,8 +1,9 @@
 /** One CSI plugin, asked over its socket: gRPC by `csi.proto`, time limits, and its refusals as `VolumePluginError`. */
-import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import type { ChannelCredentials } from "@grpc/grpc-js"
 import { Effect, Schema } from "effect"
 import { VolumePluginError } from "#actors/drivers/volume-plugins.ts"
+import { ownFile } from "#runtime/platform.ts"
 
 export type CsiService = "Identity" | "Controller" | "Node"
 
@@ -28,7 +29,7 @@ type Clients = Readonly<Record<CsiService, new (address: string, how: ChannelCre
 /** Names as in the file, numbers as numbers, and what was not said as its zero. */
 export async function loadCsi() {
   const { loadSync } = await import("@grpc/proto-loader")
-  return loadSync(join(import.meta.dirname, "csi.proto"), {
+  return loadSync(fileURLToPath(ownFile("actors/drivers/volume-plugins/csi.proto")), {
     keepCase: true,
     longs: Number,
     defaults: true,

@@ -14,6 +14,7 @@ import type { WalStatus } from "#actors/raft/storage/wal.ts"
 import type { FromWriter, ToWriter } from "#actors/raft/storage/writer-protocol.ts"
 import type { Storage } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
+import { ownProgram } from "#runtime/platform.ts"
 
 /**
  * Where a batch goes while no other is on its way: memory that both threads have is neither made nor given up for each.
@@ -46,7 +47,7 @@ export function diskStorage(
   const keysChanged: Array<() => void> = []
   const encoder = new BatchEncoder(nodeCipher, recovered)
   const shared = new Uint8Array(new SharedArrayBuffer(sharedBytes))
-  const writer = new Worker(new URL("./writer.ts", import.meta.url), { workerData: { state, pace } })
+  const writer = new Worker(ownProgram("actors/raft/storage/writer.ts"), { workerData: { state, pace } })
   const durable: Array<{ readonly token: number; readonly done: (token: number) => void }> = []
   const reads = new Map<number, (entries: ReadonlyArray<Entry>) => void>()
   let status: WalStatus = {
