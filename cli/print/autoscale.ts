@@ -49,7 +49,8 @@ export function showBytes(bytes: number): string {
   return `${Number(value.toPrecision(value < 1000 ? 3 : 4))}${units[unit]}`
 }
 
-const showValue = (target: string, value: number): string => {
+/** A figure of a target, or of its goal, with its unit. */
+export const showValue = (target: string, value: number): string => {
   if (target === "memory") return showBytes(value)
   if (target === "p95") return `${Number(value.toPrecision(3))}ms`
   const number = String(Number(value.toPrecision(3)))

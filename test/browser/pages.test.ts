@@ -30,7 +30,9 @@ beforeAll(async () => {
         StopGracePeriod: 0
       }
     },
-    Mode: { Replicated: { Replicas: 3 } }
+    // What nobody publishes wants nothing: three there are by the least that is asked for.
+    Labels: { "troupe.autoscale.min": "3", "troupe.autoscale.max": "9", "troupe.autoscale.nats:queue": "5" },
+    Mode: { Replicated: { Replicas: 1 } }
   })
   service = body.ID
   // One that waits, and says why.
@@ -71,6 +73,8 @@ const pages: ReadonlyArray<readonly [name: string, show: () => Promise<unknown>]
     async () => {
       await see(admin.page, `#/service/${service}`, /^a-service/)
       await admin.page.getByLabel("Output", { exact: true }).waitFor()
+      await admin.page.getByRole("img", { name: "Replicas over time, now 3, of 3 to 9" }).waitFor()
+      await admin.page.getByLabel("Decisions").getByText("1 → 3").waitFor()
     }
   ],
   [

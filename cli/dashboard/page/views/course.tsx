@@ -45,7 +45,8 @@ export function Course({ kind, id }: { kind: "service" | "node"; id: string }) {
   )
 }
 
-function Curve(props: {
+/** One figure over time. Times are milliseconds since the epoch; `color` names a variable of the theme. */
+export function Curve(props: {
   readonly title: string
   readonly unit: (value: number) => string
   readonly color: string

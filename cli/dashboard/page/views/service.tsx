@@ -1,5 +1,6 @@
 /** One service: what it has, what becomes of it, and what can be done about it. */
 import { useEffect, useState } from "preact/hooks"
+import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import { act, mayOperate } from "../api.ts"
 import {
   countOf,
@@ -16,6 +17,7 @@ import { ago, Badge, Card, Empty, hue, Meter, Order, Same, tone } from "../ui.ts
 import { Console } from "./console.tsx"
 import { Course } from "./course.tsx"
 import { Logs } from "./logs.tsx"
+import { Scaling } from "./scaling.tsx"
 
 function Scale({ service, replicas }: { service: Service; replicas: number }) {
   const [asked, setAsked] = useState(replicas)
@@ -188,6 +190,7 @@ export function ServicePage({ id }: { id: string }) {
             />
           </div>
         </Card>
+        {asksForScaling(Spec) ? <Scaling key={id} id={id} name={Spec.Name} /> : null}
         <Course kind="service" id={id} />
       </div>
       <Card title="Tasks" note={<small class="faint">{all.length} with those of the past</small>}>
