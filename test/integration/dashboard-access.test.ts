@@ -3,12 +3,13 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { createToken } from "#actors/gateway/access/tokens.ts"
+import { stacks } from "#cli/dashboard/stacks.ts"
 import { eventually } from "#test/support/engine.ts"
 import { type OpenTestGateway, openTestGateway } from "#test/support/open-gateway.ts"
 
 let gateway: OpenTestGateway
 beforeAll(async () => {
-  gateway = await openTestGateway({ http: "127.0.0.1:0" })
+  gateway = await openTestGateway({ http: "127.0.0.1:0", stacks: async () => stacks })
 })
 afterAll(() => gateway.close())
 
@@ -133,20 +134,61 @@ test("the Engine's own half is guarded by the same roles, and never sees a cooki
   expect(made.status).toBe(403)
 })
 
+const audited = (): ReadonlyArray<Record<string, unknown>> =>
+  readFileSync(join(gateway.folder, "audit.log"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line))
+
+test("a viewer plans a pasted stack and does not deploy it; an operator deploys what was planned, by name", async () => {
+  const text = "name: shop\nservices: {cart: {image: 'nothing:1'}}\nconfigs: {site: {content: hello}}"
+  const ask = async (what: string, headers: Record<string, string>, digest?: string) => {
+    const body = JSON.stringify({ text, digest })
+    const answer = await fetch(url(`/dashboard/stack/${what}`), { method: "POST", headers, body })
+    // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever is answered
+    return { status: answer.status, body: (await answer.json()) as any }
+  }
+  const isThere = () => gateway.cluster.ledger.read.byName("service", "shop_cart") !== undefined
+  const viewer = (await signIn("viewer")).ours
+  const operator = bearer(createToken(gateway.folder, "omar", "operator"))
+
+  const planned = await ask("plan", viewer)
+  const created = (kind: string, name: string) => ({ action: "create", kind, name, differences: [] })
+  expect(planned.body.steps).toEqual([
+    created("network", "shop_default"),
+    created("config", "shop_site"),
+    created("service", "shop_cart")
+  ])
+  const { digest } = planned.body
+  expect((await ask("deploy", viewer, digest)).status).toBe(403)
+  for (const other of [undefined, "another"]) {
+    const { status, body } = await ask("deploy", operator, other)
+    expect([status, body.message]).toEqual([400, expect.stringContaining("plan again")] as never)
+  }
+  expect(isThere()).toBe(false)
+  expect((await ask("deploy", operator, digest)).status).toBe(200)
+  expect(isThere()).toBe(true)
+  // It would be another plan by now.
+  expect((await ask("deploy", operator, digest)).status).toBe(400)
+
+  const change = { who: "omar", role: "operator", method: "POST" }
+  const paths = ["/dashboard/stack/deploy", "/configs/create", "/services/create"]
+  await eventually(
+    () => paths.every((path) => audited().some((line) => line.path === path && line.who === "omar")),
+    "the audit is written"
+  )
+  for (const path of paths) expect(audited()).toContainEqual(expect.objectContaining({ ...change, path }))
+})
+
 test("refusals and changes stand in the audit, with who and as what", async () => {
   const viewer = bearer(createToken(gateway.folder, "vito", "viewer"))
   const operator = bearer(createToken(gateway.folder, "oskar", "operator"))
   await scale("web", 7, viewer)
   await scale("web", 6, operator)
   await fetch(url("/services?secret=1"), { headers: bearer("wrong") })
-  const noted = (): ReadonlyArray<Record<string, unknown>> =>
-    readFileSync(join(gateway.folder, "audit.log"), "utf8")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line) => JSON.parse(line))
-  await eventually(() => noted().some(({ status }) => status === 401), "the audit is written")
+  await eventually(() => audited().some(({ status }) => status === 401), "the audit is written")
   const update = expect.stringMatching(/^\/services\/\w+\/update$/)
-  expect(noted()).toEqual(
+  expect(audited()).toEqual(
     expect.arrayContaining([
       expect.objectContaining({ who: "vito", role: "viewer", method: "POST", path: update, status: 403 }),
       expect.objectContaining({ who: "oskar", role: "operator", method: "POST", path: update, status: 200 }),

@@ -33,7 +33,7 @@ export interface OpenTestGateway extends Doors {
   readonly close: () => Promise<void>
 }
 
-export interface OpenTestOptions extends Partial<Pick<OpenOptions, "http" | "membership">> {
+export interface OpenTestOptions extends Partial<Pick<OpenOptions, "http" | "membership" | "stacks">> {
   readonly engine?: string
   /** What all managers can; what this release can, unless told. */
   readonly level?: number
@@ -74,6 +74,7 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
       return yield* openGateway({
         socket: join(folder, "docker.sock"),
         ...(options.http === undefined ? {} : { http: options.http }),
+        ...(options.stacks && { stacks: options.stacks }),
         dataDir: folder,
         engine,
         executor: yield* Executor,

@@ -15,13 +15,15 @@ export interface StackAsked {
   readonly text: string
   /** What the stack has and the file does not is removed. */
   readonly prune: boolean
+  /** What a plan said of itself: nothing else is deployed. */
+  readonly digest?: string
 }
 
 /** Rejects with an `Error` in words for people, all of what is wrong with the file in one. */
 export interface Stacks {
   /** What the plan says, as JSON; nothing of what secrets hold. */
   readonly plan: (asked: StackAsked, by: InName) => Promise<object>
-  /** The same, once it is carried out. */
+  /** The same, once it is carried out; rejects where another plan than the one asked for would be. */
   readonly deploy: (asked: StackAsked, by: InName) => Promise<object>
   readonly remove: (stack: string, by: InName) => Promise<object>
 }
@@ -78,9 +80,15 @@ export function stackRoutes({ stacks, url }: StackOptions): Hono {
 /** Throws an error that names the field and what is expected. */
 export function parseAsked(body: string): StackAsked {
   if (body.length > mostBytes) throw new Error(`a Compose file: expected at most ${mostBytes} bytes`)
-  const { name, text, prune = false } = JSON.parse(body) as Record<string, unknown>
+  const { name, text, prune = false, digest } = JSON.parse(body) as Record<string, unknown>
   if (typeof text !== "string" || text.trim() === "") throw new Error("text: expected a Compose file")
   if (name !== undefined && typeof name !== "string") throw new Error("name: expected the stack's name")
   if (typeof prune !== "boolean") throw new Error("prune: expected true or false")
-  return { text, prune, ...(name !== undefined && name !== "" && { name }) }
+  if (digest !== undefined && typeof digest !== "string") throw new Error("digest: expected a plan's")
+  return {
+    text,
+    prune,
+    ...(name !== undefined && name !== "" && { name }),
+    ...(digest !== undefined && { digest })
+  }
 }

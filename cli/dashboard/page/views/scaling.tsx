@@ -9,7 +9,10 @@ import { Curve } from "./course.tsx"
 
 const everyMs = 2_000
 const height = 180
-const colors = ["--waiting", "--done", "--bad", "--soft"]
+const colors = ["--done", "--good", "--bad", "--soft"]
+/** A moment is not stretched to a chart. */
+const leastSeconds = 60
+const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false })
 
 export function Scaling({ id, name }: { id: string; name: string }) {
   const [found, setFound] = useState<Scaled>()
@@ -76,7 +79,7 @@ export function Scaling({ id, name }: { id: string; name: string }) {
         <ol class="timeline decisions" tabIndex={0} aria-label="Decisions">
           {Changes.map(({ At, From, To, Why }) => (
             <li key={At}>
-              <time>{new Date(At).toLocaleTimeString([], { hour12: false })}</time>
+              <time>{clock(Date.parse(At) / 1000)}</time>
               <strong>
                 {From} → {To}
               </strong>
@@ -113,7 +116,10 @@ function Tasks({ samples, scaled }: { samples: ReadonlyArray<Sample>; scaled: Sc
         height,
         legend: { show: false },
         cursor: { show: false },
-        scales: { y: { range: (_, __, most) => [0, (most || 1) * 1.1] } },
+        scales: {
+          x: { range: (_, first, last) => [Math.min(first, last - leastSeconds), last] },
+          y: { range: (_, __, most) => [0, (most || 1) * 1.1] }
+        },
         axes: [
           { ...axis, grid: { show: false } },
           { ...axis, size: 34 }

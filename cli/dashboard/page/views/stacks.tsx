@@ -20,6 +20,7 @@ interface Step {
   readonly why?: string
 }
 interface Plan {
+  readonly digest: string
   readonly stack: string
   readonly steps: ReadonlyArray<Step>
   readonly placement: ReadonlyArray<{
@@ -114,7 +115,7 @@ function Draft() {
   const isRefused = shown?.steps.some(({ action }) => action === "refused") === true
   const deploy = (): Promise<void> =>
     act(`${shown?.stack} is deployed`, async () => {
-      await call("POST", "/dashboard/stack/deploy", now)
+      await call("POST", "/dashboard/stack/deploy", { ...now, digest: shown?.digest })
       await plan()
     })
   return (
