@@ -21,6 +21,9 @@ export const servingAddresses = (tables: ReadonlyArray<OverlayTable>): ReadonlyS
 export const targetsOf = (listed: string): ReadonlySet<string> =>
   new Set(listed.split("\n").flatMap((line) => [...line.matchAll(/ src=(\S+)/g)][1]?.[1] ?? []))
 
+/** Of so few addresses the flows are forgotten without asking first which of them have any: each asking reads all flows. */
+const few = 4
+
 export class Flows {
   /** Where flows may lead; unknown at first: an earlier life may have left some that should not be there. */
   #serving: ReadonlySet<string> | undefined
@@ -41,10 +44,15 @@ export class Flows {
     if (before === undefined || gone.length > 0) {
       const some = before === undefined ? subnets : gone.flatMap((address) => parseAddress(address) ?? [])
       const families = new Set(some.map(({ family }) => family))
-      const forget = Effect.fnUntraced(function* (kind: ReadonlyArray<string>) {
-        for (const address of targetsOf(yield* run("conntrack", ["-L", ...kind], ""))) {
-          if (isGone(address)) yield* dropped(...kind, address)
-        }
+      const forget = Effect.fnUntraced(function* ({ family, kind }: Kind) {
+        const found =
+          before === undefined || gone.length > few
+            ? [...targetsOf(yield* run("conntrack", ["-L", ...kind], ""))].filter(isGone)
+            : gone.filter((address) => parseAddress(address)?.family === family)
+        yield* Effect.forEach(found, (address) => dropped(...kind, address), {
+          concurrency: few,
+          discard: true
+        })
       })
       yield* Effect.forEach([...families].flatMap(kindsOf), forget, {
         concurrency: "unbounded",
@@ -55,10 +63,16 @@ export class Flows {
   })
 }
 
+interface Kind {
+  readonly family: 4 | 6
+  /** As `conntrack` is told, before an address. */
+  readonly kind: ReadonlyArray<string>
+}
+
 /** Those that were given another address: by protocol. */
-const kindsOf = (family: 4 | 6): ReadonlyArray<ReadonlyArray<string>> => [
-  ["-f", `ipv${family}`, "-p", "udp", "--dst-nat"],
-  ["-f", `ipv${family}`, "-p", "tcp", "--state", "SYN_SENT", "--dst-nat"]
+const kindsOf = (family: 4 | 6): ReadonlyArray<Kind> => [
+  { family, kind: ["-f", `ipv${family}`, "-p", "udp", "--dst-nat"] },
+  { family, kind: ["-f", `ipv${family}`, "-p", "tcp", "--state", "SYN_SENT", "--dst-nat"] }
 ]
 
 /** That there was none is no failure. */
