@@ -6,6 +6,8 @@ import net from "node:net"
 import { Effect } from "effect"
 
 const answerWithinMs = 1_000
+/** A first packet that is lost is sent again after a second, which is too late: so another connection is tried beside it. */
+const tryEveryMs = 250
 /** A task that listens is there within this; nobody is kept waiting longer for one that does not. */
 const waitMs = 150
 /** A node that begins again tries all tasks of the cluster. */
@@ -56,14 +58,21 @@ export class Reached {
 
 function connects({ address: host, port }: Target): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = net.connect({ host, port })
+    const sockets: Array<net.Socket> = []
     const settle = (does: boolean): void => {
       clearTimeout(late)
-      socket.destroy()
+      clearInterval(again)
+      for (const socket of sockets) socket.destroy()
       resolve(does)
     }
+    const attempt = (): void => {
+      const socket = net.connect({ host, port })
+      sockets.push(socket)
+      socket.once("connect", () => settle(true))
+      socket.on("error", () => settle(false))
+    }
     const late = setTimeout(settle, answerWithinMs, false)
-    socket.once("connect", () => settle(true))
-    socket.on("error", () => settle(false))
+    const again = setInterval(attempt, tryEveryMs)
+    attempt()
   })
 }
