@@ -302,6 +302,18 @@ describe("overlays on one Engine", () => {
     expect(await bench.run((executor) => executor.listNetworks)).not.toContain(old.id)
     await bench.run((executor) => executor.removeNetwork(newer.id))
   })
+
+  test("a network of somebody else's that has its addresses is named", async () => {
+    const wanted = plan()
+    const [{ subnet = "" } = {}] = wanted.subnets
+    const theirs = await docker.createNetwork({
+      Name: uniqueName("theirs"),
+      IPAM: { Driver: "default", Config: [{ Subnet: subnet }] }
+    })
+    const { message } = await bench.refusal((executor) => executor.ensureNetwork(wanted))
+    await theirs.remove()
+    expect(message).toContain(`(${theirs.id.slice(0, 12)}) has ${subnet}; remove that one there`)
+  })
 })
 
 describe("images", () => {

@@ -114,7 +114,13 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
           Labels: { ...plan.labels, ...own, [networkLabel]: plan.id }
         }
       })
-      .pipe(Effect.flatMap(understand("ensure network", Created)))
+      .pipe(
+        Effect.flatMap(understand("ensure network", Created)),
+        Effect.catchIf(
+          ({ status }) => status !== undefined && status !== 409,
+          (error) => Effect.flatMap(search({}), (all) => Effect.fail(inTheWay(error, plan, all)))
+        )
+      )
 
   const ensure = Effect.fn("engine.ensureNetwork")(function* (plan: NetworkPlan) {
     const there = yield* ours
@@ -188,6 +194,19 @@ const overlaps = (network: EngineNetwork, plan: NetworkPlan): boolean => {
   const actual = (network.IPAM?.Config ?? []).flatMap(({ Subnet }) => parseSubnet(Subnet ?? "") ?? [])
   const planned = plan.subnets.flatMap(({ subnet }) => parseSubnet(subnet) ?? [])
   return actual.some((one) => planned.some((other) => overlap(one, other)))
+}
+
+/** The Engine's own words, and whose addresses the plan's are. */
+function inTheWay(error: ExecutorError, plan: NetworkPlan, all: ReadonlyArray<EngineNetwork>): ExecutorError {
+  const holders = all.filter((network) => overlaps(network, plan))
+  if (holders.length === 0) return error
+  const wanted = plan.subnets.map(({ subnet }) => subnet).join(", ")
+  const found = holders.map(({ Id, Name, IPAM }) => {
+    const subnets = (IPAM?.Config ?? []).map(({ Subnet }) => Subnet).join(", ")
+    return `${Name} (${Id.slice(0, 12)}) has ${subnets}`
+  })
+  const message = `${error.message}: network ${plan.name} wants ${wanted}, but this machine's network ${found.join(", ")}; remove that one there, or give the cluster another --default-addr-pool`
+  return new ExecutorError({ ...error, message })
 }
 
 const inUse = (network: EngineNetwork, why: string) =>
