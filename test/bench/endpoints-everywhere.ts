@@ -1,13 +1,13 @@
 /**
- * How long after the leader had it every node of a lab of three goes by a change of endpoints, where many services are
- * published: a task of a service of two is killed, and another one takes its place; each time of another service, because
- * one that fails again and again is made to wait. From the time of the ledger's entry
- * until names are answered by it, the kernel's rules for the virtual address and the published port have it, and a
- * connection to the port of that node gets to the new task. Needs Linux, root and nothing else that runs:
+ * How soon every node of a lab of three goes by a change of endpoints, where many services are published: a task of a
+ * service of two is killed, and another one takes its place; each time of another service, because one that fails again and
+ * again is made to wait. From the time of the ledger's entry until names are answered by it, the kernel's rules for the
+ * virtual address and the published port have it, and a connection to that node's port gets to the new task. Needs Linux,
+ * root and nothing else that runs:
  *
  *     bun test/bench/endpoints-everywhere.ts [--services 200] [--running 40] [--changes 30]
  *
- * Ends with 1 where one of the rules or names takes more than 300 ms in one of a hundred changes.
+ * Ends with 1 where names or rules take more than 300 ms in one of a hundred changes.
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { loadavg } from "node:os"
