@@ -109,6 +109,22 @@ test("the output is searched while it goes on", async () => {
   expect(await page.getByText("counter has counted to 2").count()).toBe(0)
 }, 30_000)
 
+test("output that cannot be had is asked for again", async () => {
+  const { page } = admin
+  await see(page, "#/", "Cluster")
+  const refusals = [500, "gone"]
+  const isLogs = (address: URL): boolean => address.pathname.endsWith("/logs")
+  await page.route(isLogs, (route) => {
+    const refusal = refusals.shift()
+    if (refusal === undefined) return route.continue()
+    return refusal === "gone" ? route.abort() : route.fulfill({ status: 500, body: '{"message":"no"}' })
+  })
+  await openService(page, "counter")
+  await page.getByText("counter has counted to").first().waitFor()
+  expect(refusals).toEqual([])
+  await page.unroute(isLogs)
+}, 30_000)
+
 test("a shell beside a task prints, in colours too, and ends with its page", async () => {
   const { page } = admin
   await see(page, `#/service/${(await serviceNamed("web")).ID}`, /^web/)

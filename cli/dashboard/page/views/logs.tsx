@@ -4,6 +4,8 @@ import { type LogLine, makeLogReader } from "../log-frames.ts"
 import { Card, Empty, Same } from "../ui.tsx"
 
 const kept = 1_000
+/** After the stream broke off, or could not be had. */
+const againMs = 2_000
 
 export function Logs({ id, name }: { id: string; name: string }) {
   const [lines, setLines] = useState<ReadonlyArray<LogLine>>([])
@@ -12,23 +14,37 @@ export function Logs({ id, name }: { id: string; name: string }) {
   useEffect(() => {
     const leaving = new AbortController()
     let waiting: Array<LogLine> = []
+    let isAnew = false
     const draw = setInterval(() => {
       if (waiting.length === 0) return
-      const more = waiting
+      const [more, starts] = [waiting, isAnew]
       waiting = []
-      setLines((before) => [...before, ...more].slice(-kept))
+      isAnew = false
+      setLines((before) => [...(starts ? [] : before), ...more].slice(-kept))
     }, 200)
     const read = async (): Promise<void> => {
       const query = "stdout=1&stderr=1&follow=1&tail=200&timestamps=1"
       const answer = await fetch(`/services/${id}/logs?${query}`, { signal: leaving.signal })
+      if (!answer.ok) throw new Error(`HTTP ${answer.status}`)
       const reader = answer.body?.getReader()
       const take = makeLogReader((line) => void waiting.push(line))
+      // It tells the last lines over again.
+      waiting = []
+      isAnew = true
       for (let part = await reader?.read(); part?.done === false; part = await reader?.read())
         take(part.value)
     }
-    read().catch(() => {})
+    let again: ReturnType<typeof setTimeout> | undefined
+    const follow = (): void => {
+      const later = (): void => {
+        if (!leaving.signal.aborted) again = setTimeout(follow, againMs)
+      }
+      read().then(later, later)
+    }
+    follow()
     return () => {
       clearInterval(draw)
+      clearTimeout(again)
       leaving.abort()
     }
   }, [id])
