@@ -85,7 +85,8 @@ export const clipped = (page: Page): Promise<ReadonlyArray<string>> =>
       found.push("the document is " + document.documentElement.scrollWidth + " of " + width + " pixels wide")
     const styleOf = (element) => getComputedStyle(element)
     const scrolls = (element) => element !== null &&
-      (/auto|scroll/.test(styleOf(element).overflowX) || scrolls(element.parentElement))
+      // What scrolls by itself is reached by keyboard, or it only hides things.
+      ((element.tabIndex >= 0 && /auto|scroll/.test(styleOf(element).overflowX)) || scrolls(element.parentElement))
     for (const element of document.querySelectorAll("body *")) {
       if (element.closest(".unseen, svg, canvas") !== null || !element.checkVisibility()) continue
       const said = element.tagName + "." + element.className + ": " + (element.textContent ?? "").slice(0, 60)

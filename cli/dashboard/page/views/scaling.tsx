@@ -121,7 +121,7 @@ function Tasks({ samples, scaled }: { samples: ReadonlyArray<Sample>; scaled: Sc
           y: { range: (_, __, most) => [0, (most || 1) * 1.1] }
         },
         axes: [
-          { ...axis, grid: { show: false } },
+          { ...axis, grid: { show: false }, space: 80, values: (_, moments) => moments.map(clock) },
           { ...axis, size: 34 }
         ],
         series: [
