@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { taskLabel } from "#actors/drivers/labels.ts"
 import { createToken, removeToken } from "#actors/gateway/access/tokens.ts"
-import { featureLevel } from "#actors/ledger/features.ts"
+import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import { ConsoleClient, type ConsoleOptions, type SignedIn, signInBy } from "#test/support/console-client.ts"
 import { cleanUp, engine, ensureTestImage, eventually, testImage, uniqueName } from "#test/support/engine.ts"
 import { nodeId } from "#test/support/gateway.ts"
@@ -42,7 +42,7 @@ beforeAll(async () => {
   }
   for (const [ID, Hostname, more] of [
     [farNode, "far", { FeatureLevel: featureLevel }],
-    [oldNode, "old", { FeatureLevel: featureLevel - 1 }]
+    [oldNode, "old", { FeatureLevel: levelOf.consoles - 1 }]
   ] as const)
     await cluster.write({
       type: "node.register",
