@@ -93,15 +93,17 @@ const write = (stream: Duplex, part: Uint8Array): Effect.Effect<void> =>
 /** Completes when the process has ended, or cannot be ended by us. */
 const hangUp = (container: string, executed: Effect.Effect<Executed, ExecutorError>): Effect.Effect<void> =>
   Effect.gen(function* () {
-    let isTold = false
+    const told = new Set<number>()
     for (let look = 0; look < hangUpWithin.looks; look++) {
       const { Running: isRunning, Pid: pid, ExitCode: exitCode } = yield* executed
       if (exitCode !== null && !isRunning) return
-      if (pid > 0 && !isTold) {
-        // Who hangs up tells what runs in front as well as the leader of the session, which may wait for it.
+      if (pid > 0) {
+        // Who hangs up tells what runs in front as well as the leader of the session, which may wait for it. What was only
+        // begun may come to the front after that.
         const inFront = Number(statFields(pid)?.[8 - 3])
-        if (inFront !== pid) signal(container, inFront, "SIGHUP", signalGroup)
-        isTold = signal(container, pid, "SIGHUP")
+        if (inFront !== pid && !told.has(inFront) && signal(container, inFront, "SIGHUP", signalGroup))
+          told.add(inFront)
+        if (!told.has(pid) && signal(container, pid, "SIGHUP")) told.add(pid)
       }
       yield* Effect.sleep(hangUpWithin.every)
     }
