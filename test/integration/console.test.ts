@@ -115,17 +115,20 @@ const noted = (): ReadonlyArray<Record<string, unknown>> =>
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line))
 
+/** The Engine sizes a terminal once the process is there, so that a shell may begin before. */
+const hasSize = (console: ReturnType<typeof open>, size: string): Promise<void> =>
+  eventually(() => {
+    console.type("stty size\n")
+    return console.text.includes(size)
+  }, `the terminal has the size ${size}`)
+
 test("a shell in the container echoes, has the page's size and the next one, and says how it ended", async () => {
   const console = open({ columns: 101, rows: 37 })
   console.type("echo $((6 * 7)) in $(tty)\n")
   await console.seen(/42 in \/dev\/pts\/\d/)
-  console.type("stty size\n")
-  await console.seen("37 101")
+  await hasSize(console, "37 101")
   console.say({ columns: 60, rows: 20 })
-  await eventually(() => {
-    console.type("stty size\n")
-    return console.text.includes("20 60")
-  }, "the terminal has the new size")
+  await hasSize(console, "20 60")
   console.type("exit 7\n")
   expect(await console.ended()).toBe(1000)
   expect(console.words).toEqual({ ended: { exitCode: 7 } })
@@ -149,13 +152,9 @@ test("a command is run as it stands, word by word, and the audit has it with who
 
 test("a task of another node has consoles as one of this node has", async () => {
   const console = open({ columns: 101, rows: 37 }, operator, farId)
-  console.type("stty size\n")
-  await console.seen("37 101")
+  await hasSize(console, "37 101")
   console.say({ columns: 60, rows: 20 })
-  await eventually(() => {
-    console.type("stty size\n")
-    return console.text.includes("20 60")
-  }, "the terminal has the new size")
+  await hasSize(console, "20 60")
   console.type("exit 7\n")
   expect(await console.ended()).toBe(1000)
   expect(console.words).toEqual({ ended: { exitCode: 7 } })

@@ -98,12 +98,11 @@ const hangUp = (container: string, executed: Effect.Effect<Executed, ExecutorErr
       const { Running: isRunning, Pid: pid, ExitCode: exitCode } = yield* executed
       if (exitCode !== null && !isRunning) return
       if (pid > 0) {
-        // Who hangs up tells what runs in front as well as the leader of the session, which may wait for it. What was only
-        // begun may come to the front after that.
+        // As the kernel does it: the leader of the session first, which then has it to think of once what runs in front,
+        // and is told as well, has ended. What was only begun may come to the front later.
         const inFront = Number(statFields(pid)?.[8 - 3])
-        if (inFront !== pid && !told.has(inFront) && signal(container, inFront, "SIGHUP", signalGroup))
-          told.add(inFront)
         if (!told.has(pid) && signal(container, pid, "SIGHUP")) told.add(pid)
+        if (!told.has(inFront) && signal(container, inFront, "SIGHUP", signalGroup)) told.add(inFront)
       }
       yield* Effect.sleep(hangUpWithin.every)
     }
