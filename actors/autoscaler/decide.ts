@@ -18,8 +18,7 @@ import type {
 import { room } from "#actors/autoscaler/room.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/ledger/writer.ts"
-import { latencyBounds } from "#actors/meter/figures.ts"
-import { quantileOf } from "#actors/meter/requests.ts"
+import { addUp, quantileOf } from "#actors/meter/requests.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { replicasOf } from "#actors/model/service-facts.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
@@ -165,16 +164,9 @@ function measure(
   for (const [node, { at }] of requests) if (at < now - staleMs) requests.delete(node)
   if (requests.size > 0) {
     const asked = [...requests.values()]
-    const took = [...latencyBounds, undefined].map((_, at) => sumOf(asked, (one) => one.took[at] ?? 0))
-    figures.set(
-      "rps",
-      sumOf(asked, ({ rps }) => rps)
-    )
-    figures.set(
-      "inflight",
-      sumOf(asked, ({ inflight }) => inflight)
-    )
-    figures.set("p95", quantileOf(took, 0.95))
+    const [rps = 0, inflight = 0] = addUp(asked.map((one) => [one.rps, one.inflight]))
+    figures.set("rps", rps).set("inflight", inflight)
+    figures.set("p95", quantileOf(addUp(asked.map(({ took }) => took)), 0.95))
   }
   for (const { name, metric } of targets) {
     if (metric !== "nats") continue
@@ -183,9 +175,6 @@ function measure(
   }
   return { running, figures }
 }
-
-const sumOf = <Value>(values: ReadonlyArray<Value>, of: (value: Value) => number): number =>
-  values.reduce((sum, value) => sum + of(value), 0)
 
 function scale({ ID, Version, Spec }: Service, { from, to, why }: Decision): AutoscalerAction {
   return propose(`autoscaler: ${from} → ${to}, ${why}`, [

@@ -50,13 +50,15 @@ export const latencyBounds = [
   1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000,
   10_000
 ] as const
+/** One for each bucket, in order: its bound; the last has none. */
+export const latencyBuckets: ReadonlyArray<number | undefined> = [...latencyBounds, undefined]
 
 /** Of requests: how many a second and how many at a time, answers a second by class, and by how long they took. */
 export const requestColumns = [
   "rps",
   "inflight",
   ...["1xx", "2xx", "3xx", "4xx", "5xx"],
-  ...[...latencyBounds, "Inf"].map((bound) => `le${bound}`)
+  ...latencyBuckets.map((bound) => `le${bound ?? "Inf"}`)
 ] as const
 
 /** All services that it leads to are there; of their tasks, only those that had requests. */

@@ -1,16 +1,27 @@
 /** Figures of requests: over all entrances, and the time within which most are answered. */
-import { latencyBounds, requestColumns } from "#actors/meter/figures.ts"
+import { latencyBounds, latencyBuckets, requestColumns } from "#actors/meter/figures.ts"
 
 const place = (name: string): number => (requestColumns as ReadonlyArray<string>).indexOf(name)
-const [rpsAt, inflightAt, errorsAt, tookAt] = ["rps", "inflight", "5xx", `le${latencyBounds[0]}`].map(place)
+const [rpsAt = 0, inflightAt = 0, errorsAt = 0, tookAt = 0] = [
+  "rps",
+  "inflight",
+  "5xx",
+  `le${latencyBounds[0]}`
+].map(place)
+
+/** Place by place, what all rows have there; one that is shorter has nothing more, and NaN counts as nothing. */
+export function addUp(rows: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<number> {
+  const width = Math.max(0, ...rows.map(({ length }) => length))
+  return Array.from({ length: width }, (_, at) => rows.reduce((sum, row) => sum + (row[at] || 0), 0))
+}
 
 /** Of rows of `requestColumns` the figures of `requestMetrics`; a row may be empty, and NaN is what nobody knows. */
 export function sumRequests(rows: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<number> {
   const known = rows.filter((row) => row.length > 0)
   if (known.length === 0) return [Number.NaN, Number.NaN, Number.NaN, Number.NaN]
-  const sum = (at = 0): number => known.reduce((total, row) => total + (row[at] || 0), 0)
-  const took = [...latencyBounds, undefined].map((_, at) => sum((tookAt ?? 0) + at))
-  return [sum(rpsAt), sum(inflightAt), quantileOf(took, 0.95), sum(errorsAt)]
+  const sum = addUp(known)
+  const took = sum.slice(tookAt, tookAt + latencyBuckets.length)
+  return [sum[rpsAt] ?? 0, sum[inflightAt] ?? 0, quantileOf(took, 0.95), sum[errorsAt] ?? 0]
 }
 
 /**

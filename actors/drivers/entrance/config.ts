@@ -3,7 +3,7 @@
  * never loaded anew while it runs, and connections live through every change.
  */
 
-import { latencyBounds } from "#actors/meter/figures.ts"
+import { latencyBounds, latencyBuckets } from "#actors/meter/figures.ts"
 
 /** One per service with a route; more than these a node's entrance cannot serve. */
 export const backendCount = 256
@@ -72,7 +72,7 @@ end)
 
 /** Each answer counts in the first bucket whose bound it is below; the last one has no bound. */
 const bucketRules = (): string =>
-  [...latencyBounds, undefined]
+  latencyBuckets
     .map((bound, at) => {
       const least = at === 0 ? "" : ` { var(txn.took) -m int ge ${latencyBounds[at - 1]} }`
       const below = bound === undefined ? "" : ` { var(txn.took) -m int lt ${bound} }`
@@ -142,6 +142,6 @@ ${backends.map((name) => `backend ${name}`).join("\n")}
 backend ${askedTable}
   stick-table type string len 16 size 1k expire 1h store http_req_cnt,conn_cur
 backend ${tookTable}
-  stick-table type string len 64 size 16k expire 1h store gpc(${latencyBounds.length + 1})
+  stick-table type string len 64 size 16k expire 1h store gpc(${latencyBuckets.length})
 `
 }

@@ -1,7 +1,8 @@
 /** Reads how often haproxy was asked, by service and by task, out of what its command socket says. */
 import { parseMap } from "#actors/drivers/entrance/reconcile.ts"
 import type { EntranceCounts, TaskCounts } from "#actors/drivers/entrance.ts"
-import { latencyBounds } from "#actors/meter/figures.ts"
+import { latencyBuckets } from "#actors/meter/figures.ts"
+import { addUp } from "#actors/meter/requests.ts"
 
 export interface Said {
   /** `show map` of services' backends. */
@@ -38,8 +39,8 @@ export function parseCounts({ owners, asked, took, servers }: Said): EntranceCou
       serviceId,
       asked: asked + (before?.asked ?? 0),
       inflight: inflight + (before?.inflight ?? 0),
-      statuses: statuses.map((count, at) => count + (before?.statuses[at] ?? 0)),
-      took: took.map((count, at) => count + (before?.took[at] ?? 0))
+      statuses: addUp([statuses, before?.statuses ?? []]),
+      took: addUp([took, before?.took ?? []])
     })
   }
   return { services, tasks }
@@ -52,7 +53,7 @@ export function parseWaiting(owners: string, waiting: string): ReadonlySet<strin
   return new Set([...parseMap(owners)].filter(waits).map(([serviceId]) => serviceId))
 }
 
-const bucketNames = [...latencyBounds, undefined].map((_, at) => `gpc${at}`)
+const bucketNames = latencyBuckets.map((_, at) => `gpc${at}`)
 
 /** One task has a server for each port and protocol that its service has had. */
 const taskOf = (server: string): string => server.slice(0, server.indexOf("_"))

@@ -82,8 +82,7 @@ export function reconcile(
   const leaving: Array<string> = []
   const problems: Array<string> = []
   const kept = new Map<string, ReadonlyMap<string, string>>()
-  const patient = new Set<string>()
-  const secured = new Set<string>()
+  const marked = { awaiting: new Set<string>(), redirects: new Set<string>() }
   const wantedRoutes = new Set<string>()
 
   for (const { serviceId, name, route, awaits, redirects: isSecured, servers: tasks } of wanted) {
@@ -98,10 +97,8 @@ export function reconcile(
       coming.push(`add map ${places.owners} ${serviceId} ${backend}`)
     }
     kept.set(backend, tasks)
-    if (awaits) patient.add(backend)
-    if (awaits && !awaiting.has(backend)) coming.push(`add map ${places.awaiting} ${backend} ${backend}`)
-    if (isSecured) secured.add(backend)
-    if (isSecured && !redirects.has(backend)) coming.push(`add map ${places.redirects} ${backend} ${backend}`)
+    if (awaits) marked.awaiting.add(backend)
+    if (isSecured) marked.redirects.add(backend)
     wantedRoutes.add(route)
     for (const [server, how] of tasks) {
       const takes = servers.get(backend)?.get(server)
@@ -115,11 +112,12 @@ export function reconcile(
   for (const route of routes.keys()) {
     if (!wantedRoutes.has(route)) leading.push(`del map ${places.routes} ${route}`)
   }
-  for (const backend of awaiting) {
-    if (!patient.has(backend)) leaving.push(`del map ${places.awaiting} ${backend}`)
-  }
-  for (const backend of redirects) {
-    if (!secured.has(backend)) leaving.push(`del map ${places.redirects} ${backend}`)
+  for (const [place, are, shall] of [
+    [places.awaiting, awaiting, marked.awaiting],
+    [places.redirects, redirects, marked.redirects]
+  ] as const) {
+    for (const backend of shall) if (!are.has(backend)) coming.push(`add map ${place} ${backend} ${backend}`)
+    for (const backend of are) if (!shall.has(backend)) leaving.push(`del map ${place} ${backend}`)
   }
   for (const [backend, known] of servers) {
     for (const [server, takes] of known) {

@@ -1,6 +1,7 @@
 /** From what a node's HTTP entrance counted, twice, to what services and tasks were asked between. */
 import type { EntranceCounts, TaskCounts } from "#actors/drivers/entrance.ts"
-import { type EntranceFigures, latencyBounds, type Row, requestColumns } from "#actors/meter/figures.ts"
+import { type EntranceFigures, latencyBuckets, type Row, requestColumns } from "#actors/meter/figures.ts"
+import { addUp } from "#actors/meter/requests.ts"
 
 export interface Asked {
   /** Requests a second that came. */
@@ -44,7 +45,10 @@ export function requestsSince(
     const { inflight } = task
     if (rps + inflight + total(statuses) > 0) tasks.set(id, { rps, inflight, statuses, took })
     const sum = answers.get(task.serviceId) ?? noAnswers
-    answers.set(task.serviceId, { statuses: add(sum.statuses, statuses), took: add(sum.took, took) })
+    answers.set(task.serviceId, {
+      statuses: addUp([sum.statuses, statuses]),
+      took: addUp([sum.took, took])
+    })
   }
   const services = new Map<string, Asked>()
   for (const [id, { asked, inflight }] of now.counts.services) {
@@ -73,8 +77,6 @@ const rows = (asked: ReadonlyMap<string, Asked>): Readonly<Record<string, Row>> 
 /** What was counted anew, since it began again, is all there is. */
 const since = (now: number, before: number): number => (now < before ? now : now - before)
 const total = (values: ReadonlyArray<number>): number => values.reduce((sum, value) => sum + value, 0)
-const add = (some: ReadonlyArray<number>, others: ReadonlyArray<number>): ReadonlyArray<number> =>
-  some.map((value, at) => value + (others[at] ?? 0))
 
-const noAnswers = { statuses: [0, 0, 0, 0, 0], took: [...latencyBounds, undefined].map(() => 0) }
+const noAnswers = { statuses: [0, 0, 0, 0, 0], took: latencyBuckets.map(() => 0) }
 const nothing: TaskCounts = { serviceId: "", asked: 0, inflight: 0, ...noAnswers }
