@@ -34,56 +34,60 @@ export interface Api {
   readonly remove: (path: string) => Effect.Effect<void, ApiError>
 }
 
-export const apiAt = (socket: string): Api => apiOver({ socketPath: socket }, socket, {})
+/** Where requests go, as people know that place, and in whose name. */
+interface Door {
+  readonly target: Pick<http.RequestOptions, "socketPath" | "host" | "port">
+  readonly place: string
+  readonly headers: InName["headers"]
+}
+
+const apiOver = (door: Door): Api => ({
+  get: (path) => call(door, "GET", path),
+  post: (path, body) => call(door, "POST", path, JSON.stringify(body)),
+  remove: (path) => call(door, "DELETE", path)
+})
+
+export const apiAt = (socket: string): Api =>
+  apiOver({ target: { socketPath: socket }, place: socket, headers: {} })
 
 /** Asked at an HTTP door, in the name of whoever these headers are from. */
 export function apiBy({ url, headers }: InName): Api {
   const { hostname, port } = new URL(url)
-  return apiOver({ host: hostname.replace(/^\[|\]$/g, ""), port }, url, headers)
+  return apiOver({ target: { host: hostname.replace(/^\[|\]$/g, ""), port }, place: url, headers })
 }
 
-const apiOver = (
-  target: Pick<http.RequestOptions, "socketPath" | "host" | "port">,
-  place: string,
-  headers: InName["headers"]
-): Api => {
-  const call = callOver(target, place, headers)
-  return {
-    get: (path) => call("GET", path),
-    post: (path, body) => call("POST", path, JSON.stringify(body)),
-    remove: (path) => call("DELETE", path)
-  }
-}
-
-const callOver =
-  (target: Pick<http.RequestOptions, "socketPath" | "host" | "port">, place: string, as: InName["headers"]) =>
-  <A>(method: string, path: string, body?: string): Effect.Effect<A, ApiError> =>
-    Effect.callback<A, ApiError>((resume) => {
-      const fail = (status: number, message: string) => resume(Effect.fail(new ApiError({ status, message })))
-      const headers = body === undefined ? as : { ...as, "content-type": "application/json" }
-      const options = { ...target, method, path, headers, timeout: 10_000 }
-      const request = http.request(options, (response) => {
-        const chunks: Array<Buffer> = []
-        response.on("data", (chunk: Buffer) => chunks.push(chunk))
-        response.on("end", () => {
-          const text = Buffer.concat(chunks).toString()
-          const status = response.statusCode ?? 0
-          try {
-            const body: unknown = text === "" ? undefined : JSON.parse(text)
-            if (status < 300) resume(Effect.succeed(body as A))
-            else fail(status, (body as { message?: string } | undefined)?.message ?? `HTTP ${status}`)
-          } catch {
-            fail(status, `${path} answered something that is not JSON`)
-          }
-        })
+const call = <A>(
+  { target, place, headers: as }: Door,
+  method: string,
+  path: string,
+  body?: string
+): Effect.Effect<A, ApiError> =>
+  Effect.callback<A, ApiError>((resume) => {
+    const fail = (status: number, message: string) => resume(Effect.fail(new ApiError({ status, message })))
+    const headers = body === undefined ? as : { ...as, "content-type": "application/json" }
+    const options = { ...target, method, path, headers, timeout: 10_000 }
+    const request = http.request(options, (response) => {
+      const chunks: Array<Buffer> = []
+      response.on("data", (chunk: Buffer) => chunks.push(chunk))
+      response.on("end", () => {
+        const text = Buffer.concat(chunks).toString()
+        const status = response.statusCode ?? 0
+        try {
+          const body: unknown = text === "" ? undefined : JSON.parse(text)
+          if (status < 300) resume(Effect.succeed(body as A))
+          else fail(status, (body as { message?: string } | undefined)?.message ?? `HTTP ${status}`)
+        } catch {
+          fail(status, `${path} answered something that is not JSON`)
+        }
       })
-      request.on("timeout", () => request.destroy(new Error("no answer within 10 s")))
-      request.on("error", (cause: NodeJS.ErrnoException) =>
-        fail(
-          0,
-          `Cannot reach a Troupe node at ${place}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
-        )
-      )
-      request.end(body)
-      return Effect.sync(() => request.destroy())
     })
+    request.on("timeout", () => request.destroy(new Error("no answer within 10 s")))
+    request.on("error", (cause: NodeJS.ErrnoException) =>
+      fail(
+        0,
+        `Cannot reach a Troupe node at ${place}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
+      )
+    )
+    request.end(body)
+    return Effect.sync(() => request.destroy())
+  })

@@ -8,7 +8,7 @@ import { nodeMetrics } from "#actors/meter/figures.ts"
 import type { History } from "#actors/meter/history.ts"
 import type { Secret } from "#actors/model/objects.ts"
 import { toIso } from "#actors/model/time.ts"
-import { readCertificate } from "#actors/network/certificate-file.ts"
+import { readCertificateOnce } from "#actors/network/certificate-file.ts"
 import { certificates } from "#actors/network/certificates.ts"
 import { actor } from "#runtime/actor.ts"
 
@@ -62,18 +62,13 @@ function rootEnds(pem: string | undefined): number | undefined {
   }
 }
 
-/** What a secret holds never changes. */
-const ends = new WeakMap<Secret, number>()
-
 function endsOf(secrets: ReadonlyArray<Secret>): Readonly<Record<string, number>> {
   const found: Record<string, number> = {}
   for (const secret of secrets) {
-    if (!ends.has(secret)) {
-      const read = readCertificate(secret.Spec.Data ?? "")
-      // Of what is none, `troupe why` tells.
-      ends.set(secret, "certificate" in read ? read.certificate.validTo : Number.POSITIVE_INFINITY)
-    }
-    found[secret.Spec.Name ?? ""] = ends.get(secret) ?? Number.POSITIVE_INFINITY
+    const read = readCertificateOnce(secret, secret.Spec.Data ?? "")
+    // Of what is none, `troupe why` tells.
+    found[secret.Spec.Name ?? ""] =
+      "certificate" in read ? read.certificate.validTo : Number.POSITIVE_INFINITY
   }
   return found
 }

@@ -6,14 +6,11 @@
  * for twice.
  */
 import { Schema } from "effect"
+import { tagged as message } from "#runtime/tagged.ts"
 
 const text = Schema.String
 const whole = Schema.Int
 const optional = Schema.optionalKey
-const message = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
-  tag: Tag,
-  fields: Fields
-) => Schema.Struct({ _tag: Schema.Literal(tag), ...fields })
 
 export const ConsolesMessage = Schema.Union([
   /** Asked; answered by `Opened`, `Refused` or `TooMany`. The container must be that task's. */

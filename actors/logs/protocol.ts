@@ -6,15 +6,12 @@
  */
 import { Schema } from "effect"
 import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
+import { tagged as message } from "#runtime/tagged.ts"
 
 const text = Schema.String
 const whole = Schema.Int
 const truth = Schema.Boolean
 const optional = Schema.optionalKey
-const message = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
-  tag: Tag,
-  fields: Fields
-) => Schema.Struct({ _tag: Schema.Literal(tag), ...fields })
 
 export const LogRequest = Schema.Struct({
   stdout: truth,

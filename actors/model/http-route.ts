@@ -1,5 +1,6 @@
 /** What the labels `troupe.http.*` of a service ask of nodes' HTTP entrances: which requests are its tasks'. */
 import { Schema } from "effect"
+import { isFileName } from "#actors/model/file-name.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
 const prefix = "troupe.http."
@@ -22,8 +23,6 @@ export const HttpRoute = Schema.Struct({
 export type HttpRoute = typeof HttpRoute.Type
 
 const hostPattern = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/
-// As names of secrets are checked when they are made.
-const secretPattern = /^[a-zA-Z0-9]([a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$/
 // What may stand in a path unescaped (RFC 3986), but for the quote and the semicolon, which haproxy's commands end with.
 const pathPattern = /^\/([A-Za-z0-9._~!$&()*+,=:@%-]+\/)*([A-Za-z0-9._~!$&()*+,=:@%-]+)?$/
 
@@ -66,7 +65,7 @@ export function parseHttpRoute(
       "tls",
       "the name of another secret: certificates by ACME are not there yet, and will be called so"
     )
-  if (!secretPattern.test(secret)) return wrong("tls", "the name of a secret with a certificate and its key")
+  if (!isFileName(secret)) return wrong("tls", "the name of a secret with a certificate and its key")
   return { route: { ...route, tls: { secret, redirect: redirect !== "false" } } }
 }
 

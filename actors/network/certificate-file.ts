@@ -54,6 +54,15 @@ export function readCertificate(
   return { certificate: { pem, names: namesOf(leaf), validFrom, validTo } }
 }
 
+const known = new WeakMap<object, ReturnType<typeof readCertificate>>()
+
+/** The same, of what `holder` has, which never changes: it is read at the first time. */
+export function readCertificateOnce(holder: object, data: string): ReturnType<typeof readCertificate> {
+  const read = known.get(holder) ?? readCertificate(data)
+  known.set(holder, read)
+  return read
+}
+
 /** RFC 6125: `*` stands for one part of a name, the first. */
 export const covers = ({ names }: Certificate, host: string): boolean =>
   names.some(

@@ -17,14 +17,11 @@ import {
 import { GenericResource, PortConfig, TaskSpec, VolumeSpec } from "#actors/model/spec.ts"
 import { ManagerPorts } from "#actors/model/trust.ts"
 import { OverlayChange } from "#actors/network/table.ts"
+import { tagged as message } from "#runtime/tagged.ts"
 
 const text = Schema.String
 const whole = Schema.Int
 const optional = Schema.optionalKey
-const message = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
-  tag: Tag,
-  fields: Fields
-) => Schema.Struct({ _tag: Schema.Literal(tag), ...fields })
 
 /** What the leader's node actor accepts from the node. */
 export const FromNode = Schema.Union([

@@ -1,5 +1,5 @@
 /** A project from its files: variables, `include`, `extends`, several files as one; checked, with places kept. */
-import { readFileSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path"
 import { parseDotenv } from "#cli/compose/dotenv.ts"
 import { interpolate, type Variables } from "#cli/compose/interpolate.ts"
@@ -29,14 +29,7 @@ export interface Files {
 }
 
 const filesHere: Files = {
-  read: (path) => {
-    try {
-      return readFileSync(path)
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined
-      throw cause
-    }
-  },
+  read: (path) => (existsSync(path) ? readFileSync(path) : undefined),
   expected: "expected a file that exists",
   isAlone: false
 }
@@ -122,15 +115,13 @@ function variablesOf(
   { envFiles, environment, workingDirectory }: LoadOptions,
   directory: string
 ): Variables {
-  const usualDotenv = join(directory, ".env")
   const isGiven = envFiles.length > 0
-  const paths = isGiven
-    ? envFiles.map((file) => resolve(workingDirectory, file))
-    : [usualDotenv].filter((path) => source.read(path) !== undefined)
+  const paths = isGiven ? envFiles.map((file) => resolve(workingDirectory, file)) : [join(directory, ".env")]
   let found: Variables = {}
   for (const path of paths) {
     const text = source.read(path)?.toString()
     if (text === undefined) {
+      if (!isGiven) break
       const at = { file: relative(workingDirectory, path), line: 1, column: 1 }
       throw new ComposeError([{ at, path: "", text: "expected a file of variables that exists" }])
     }

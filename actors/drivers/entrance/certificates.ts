@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto"
 import { tlsLabel } from "#actors/model/http-route.ts"
-import { type Certificate, readCertificate } from "#actors/network/certificate-file.ts"
+import { type Certificate, readCertificateOnce } from "#actors/network/certificate-file.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import type { AssignedFile } from "#actors/node/protocol.ts"
 
@@ -34,7 +34,7 @@ export function certificatesOf(
   tables: ReadonlyArray<OverlayTable>,
   secrets: ReadonlyArray<AssignedFile>
 ): { readonly shown: ReadonlyArray<WantedCertificate>; readonly problems: ReadonlyArray<string> } {
-  const held = new Map(secrets.map((secret) => [secret.name, readOnce(secret)]))
+  const held = new Map(secrets.map((secret) => [secret.name, readCertificateOnce(secret, secret.data)]))
   const best = new Map<string, Certificate>()
   const problems: Array<string> = []
   for (const { name, http } of tables.flatMap(({ services }) => services)) {
@@ -57,14 +57,6 @@ export function certificatesOf(
   }))
   return { shown: shown.sort((a, b) => (a.host < b.host ? -1 : 1)), problems }
 }
-
-/** A node looks every two seconds, and a secret never changes. */
-function readOnce(secret: AssignedFile): ReturnType<typeof readCertificate> {
-  const known = seen.get(secret) ?? readCertificate(secret.data)
-  seen.set(secret, known)
-  return known
-}
-const seen = new WeakMap<AssignedFile, ReturnType<typeof readCertificate>>()
 
 /** Of two that end at once it does not matter which, only that it stays the same. */
 const isBetter = (a: Certificate, b: Certificate): boolean =>

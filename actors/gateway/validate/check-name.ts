@@ -1,9 +1,9 @@
 /** Which names objects may have, and which image references can be parsed. */
 import { type Refusal, rpc } from "#actors/model/errors.ts"
+import { isFileName } from "#actors/model/file-name.ts"
 
 // Written without nested repetition: these run on what strangers send.
 const dnsName = /^[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?$/
-const fileName = /^[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?$/
 
 /** Names of services and networks become DNS names. */
 export function checkName(name: string | undefined): Refusal | undefined {
@@ -20,7 +20,7 @@ export function checkName(name: string | undefined): Refusal | undefined {
 /** Names of secrets and configs. */
 export function checkFileName(name: string | undefined): Refusal | undefined {
   if (name === undefined || name === "") return rpc("invalidArgument", "name must be provided")
-  return name.length <= 64 && fileName.test(name)
+  return isFileName(name)
     ? undefined
     : rpc(
         "invalidArgument",

@@ -6,12 +6,9 @@ import { Buffer } from "node:buffer"
 import { Schema } from "effect"
 import { Marks } from "#actors/drivers/log-store/marks.ts"
 import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
+import { tagged as message } from "#runtime/tagged.ts"
 
 const text = Schema.String
-const message = <const Tag extends string, const Fields extends Schema.Struct.Fields>(
-  tag: Tag,
-  fields: Fields
-) => Schema.Struct({ _tag: Schema.Literal(tag), ...fields })
 
 export const ToCopy = Schema.Union([
   /** A task's lines are about to come, from where the answer says. `epoch` is another one in each life of the sender. */
