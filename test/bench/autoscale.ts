@@ -4,14 +4,13 @@
  *
  *     bun test/bench/autoscale.ts [--minutes 10] [--sleeps 20]     as root; minutes are of noise and of the wave, each
  */
-import { realpathSync } from "node:fs"
 import http from "node:http"
 import { loadavg } from "node:os"
-import { join } from "node:path"
 import process from "node:process"
 import { setTimeout as pause } from "node:timers/promises"
 import { parseArgs } from "node:util"
 import { quantile } from "#test/bench/raft/figures.ts"
+import { httpAppTask } from "#test/lab/http-app-task.ts"
 import { ownLab } from "#test/lab/own-lab.ts"
 
 const { values } = parseArgs({
@@ -24,16 +23,13 @@ const entrance = 8081
 process.env.TROUPE_HTTP_ENTRANCE = `${entrance}`
 const { machines, door, open, close } = await ownLab("tb", "10.86.0")
 const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
-const { root } = await import("#test/lab/engine.ts")
 
 const port = 8080
 const second = 1e9
 /** Requests a second that one task is for. */
 const share = 25
 const stabiliseMs = 20_000
-const bun = realpathSync(join(root, "node_modules/.bin/bun"))
 
-/** The machine's own files are the image: it has what the program needs. */
 const specFor = (name: string, replicas: number, labels: Readonly<Record<string, string>>) => {
   const spec = specOf(name, replicas)
   return {
@@ -45,21 +41,7 @@ const specFor = (name: string, replicas: number, labels: Readonly<Record<string,
       "troupe.autoscale.max": "10",
       ...labels
     },
-    TaskTemplate: {
-      ...spec.TaskTemplate,
-      ForceUpdate: 0,
-      ContainerSpec: {
-        ...spec.TaskTemplate.ContainerSpec,
-        Command: ["chroot", "/machine", bun, join(root, "test/lab/http-app.ts"), `${port}`],
-        Mounts: [{ Type: "bind", Source: "/", Target: "/machine", ReadOnly: true }],
-        Healthcheck: {
-          Test: ["CMD-SHELL", `wget -qO- --post-data= http://127.0.0.1:${port}/`],
-          Interval: second / 5,
-          Timeout: second * 2,
-          Retries: 5
-        }
-      }
-    },
+    TaskTemplate: httpAppTask(spec.TaskTemplate, port),
     UpdateConfig: { Parallelism: 1, Monitor: second / 2, Order: "start-first" }
   }
 }

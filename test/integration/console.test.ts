@@ -116,22 +116,27 @@ const noted = (): ReadonlyArray<Record<string, unknown>> =>
     .map((line) => JSON.parse(line))
 
 /** The Engine sizes a terminal once the process is there, so that a shell may begin before. */
-const hasSize = (console: ReturnType<typeof open>, size: string): Promise<void> =>
+const hasSize = (console: ConsoleClient, size: string): Promise<void> =>
   eventually(() => {
     console.type("stty size\n")
     return console.text.includes(size)
   }, `the terminal has the size ${size}`)
 
-test("a shell in the container echoes, has the page's size and the next one, and says how it ended", async () => {
-  const console = open({ columns: 101, rows: 37 })
-  console.type("echo $((6 * 7)) in $(tty)\n")
-  await console.seen(/42 in \/dev\/pts\/\d/)
+/** One that was opened with 101 columns and 37 rows. */
+async function isResizedAndEnds(console: ConsoleClient): Promise<void> {
   await hasSize(console, "37 101")
   console.say({ columns: 60, rows: 20 })
   await hasSize(console, "20 60")
   console.type("exit 7\n")
   expect(await console.ended()).toBe(1000)
   expect(console.words).toEqual({ ended: { exitCode: 7 } })
+}
+
+test("a shell in the container echoes, has the page's size and the next one, and says how it ended", async () => {
+  const console = open({ columns: 101, rows: 37 })
+  console.type("echo $((6 * 7)) in $(tty)\n")
+  await console.seen(/42 in \/dev\/pts\/\d/)
+  await isResizedAndEnds(console)
 }, 30_000)
 
 test("a command is run as it stands, word by word, and the audit has it with who and where", async () => {
@@ -152,12 +157,7 @@ test("a command is run as it stands, word by word, and the audit has it with who
 
 test("a task of another node has consoles as one of this node has", async () => {
   const console = open({ columns: 101, rows: 37 }, operator, farId)
-  await hasSize(console, "37 101")
-  console.say({ columns: 60, rows: 20 })
-  await hasSize(console, "20 60")
-  console.type("exit 7\n")
-  expect(await console.ended()).toBe(1000)
-  expect(console.words).toEqual({ ended: { exitCode: 7 } })
+  await isResizedAndEnds(console)
 }, 30_000)
 
 test("a container that is not the task's is not opened, whoever says that it is", async () => {

@@ -3,9 +3,8 @@
  * no request is lost.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
-import { realpathSync } from "node:fs"
-import { join } from "node:path"
 import process from "node:process"
+import { httpAppTask } from "#test/lab/http-app-task.ts"
 import { Load } from "#test/lab/load.ts"
 import { ownLab } from "#test/lab/own-lab.ts"
 
@@ -15,11 +14,9 @@ const entrance = 8081
 process.env.TROUPE_HTTP_ENTRANCE = `${entrance}`
 const { machines, machine, door, open, close } = await ownLab("tt", "10.82.0")
 const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
-const { root } = await import("#test/lab/engine.ts")
 
 const port = 8080
 const perSecond = 160
-const bun = realpathSync(join(root, "node_modules/.bin/bun"))
 const second = 1_000_000_000
 
 interface View {
@@ -30,28 +27,13 @@ interface View {
 }
 const view = (): Promise<View> => call<View>(door(), "GET", "/services/app")
 
-/** The machine's own files are the image: it has what the program needs. */
 const specFor = (replicas: number, order: "start-first" | "stop-first") => {
   const spec = specOf("app", replicas)
   return {
     ...spec,
     // As the requests of the load have it.
     Labels: { "troupe.http.host": "app", "troupe.http.port": `${port}` },
-    TaskTemplate: {
-      ...spec.TaskTemplate,
-      ForceUpdate: 0,
-      ContainerSpec: {
-        ...spec.TaskTemplate.ContainerSpec,
-        Command: ["chroot", "/machine", bun, join(root, "test/lab/http-app.ts"), `${port}`],
-        Mounts: [{ Type: "bind", Source: "/", Target: "/machine", ReadOnly: true }],
-        Healthcheck: {
-          Test: ["CMD-SHELL", `wget -qO- --post-data= http://127.0.0.1:${port}/`],
-          Interval: second / 5,
-          Timeout: second * 2,
-          Retries: 5
-        }
-      }
-    },
+    TaskTemplate: httpAppTask(spec.TaskTemplate, port),
     EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: port, PublishedPort: port }] },
     UpdateConfig: { Parallelism: 1, Monitor: second / 2, Order: order }
   }

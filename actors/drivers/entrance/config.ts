@@ -1,6 +1,6 @@
 /**
- * What haproxy is started with. It holds no route, no task and no certificate: these come and go over its command socket, so that it is
- * never loaded anew while it runs, and connections live through every change.
+ * What haproxy is started with. It holds no route, no task and no certificate: these come and go over its command
+ * socket, so that it is never loaded anew while it runs, and connections live through every change.
  */
 
 import { latencyBounds, latencyBuckets } from "#actors/meter/figures.ts"

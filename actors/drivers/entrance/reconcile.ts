@@ -64,8 +64,9 @@ export interface Plan {
 }
 
 /**
- * Tasks come before the route that leads to them, and requests wait for one before the last leaves. One that leaves gets no request from now on, those under way go on, and
- * its server is deleted when the last is done; a service that is gone leaves its backend once that has no server.
+ * Tasks come before the route that leads to them, and requests wait for one before the last leaves. One that leaves
+ * gets no request from now on, those under way go on, and its server is deleted when the last is done; a service that is
+ * gone leaves its backend once that has no server.
  */
 export function reconcile(
   wanted: ReadonlyArray<Wanted>,

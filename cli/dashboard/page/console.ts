@@ -1,4 +1,6 @@
 /** A command in a task's container, over a WebSocket. */
+import type { ConsoleSize } from "#actors/drivers/executor.ts"
+import type { GatewayWords } from "#actors/gateway/dashboard/console-words.ts"
 import { session } from "./api.ts"
 
 export interface ConsoleEvents {
@@ -8,18 +10,11 @@ export interface ConsoleEvents {
   readonly onEnd: (how: string) => void
 }
 
-export interface Size {
-  readonly columns: number
-  readonly rows: number
-}
-
 export interface OpenConsole {
   readonly type: (bytes: Uint8Array<ArrayBuffer>) => void
-  readonly resize: (size: Size) => void
+  readonly resize: (size: ConsoleSize) => void
   readonly close: () => void
 }
-
-type Words = { taken: number } | { ended: { exitCode?: number } } | { problem: string }
 
 /** What the gateway takes at most, in bytes; a pasted page comes in parts. */
 const mostAhead = 64 * 1024
@@ -28,7 +23,7 @@ const part = 16 * 1024
 export function openConsole(
   taskId: string,
   command: ReadonlyArray<string>,
-  { columns, rows }: Size,
+  { columns, rows }: ConsoleSize,
   { onOutput, onEnd }: ConsoleEvents
 ): OpenConsole {
   const query = new URLSearchParams({ columns: String(columns), rows: String(rows) })
@@ -58,7 +53,7 @@ export function openConsole(
       onOutput(new Uint8Array(data), () => say({ taken: data.byteLength }))
       return
     }
-    const words = JSON.parse(data) as Words
+    const words = JSON.parse(data) as GatewayWords
     if ("problem" in words) end = words.problem
     else if ("ended" in words) end = `ended with ${words.ended.exitCode ?? "no exit code that is known"}`
     else {

@@ -1,7 +1,7 @@
 /** What something used in the last quarter of an hour, where the cluster remembers it. */
 import { useEffect, useRef, useState } from "preact/hooks"
 import uPlot from "uplot"
-import { call } from "../api.ts"
+import { usePolled } from "../poll.ts"
 import { Card } from "../ui.tsx"
 
 interface Found {
@@ -22,19 +22,7 @@ const everyMs = 5_000
 
 export function Course({ kind, id }: { kind: "service" | "node"; id: string }) {
   const [found, setFound] = useState<Found>()
-  useEffect(() => {
-    let isOver = false
-    const look = (): void =>
-      void call<Found>("GET", `/metrics/history?${kind}=${id}&metric=cpu,memory&since=15m`)
-        .then((next) => isOver || setFound(next))
-        .catch(() => isOver || setFound(undefined))
-    look()
-    const timer = setInterval(look, everyMs)
-    return () => {
-      isOver = true
-      clearInterval(timer)
-    }
-  }, [kind, id])
+  usePolled<Found>(`/metrics/history?${kind}=${id}&metric=cpu,memory&since=15m`, everyMs, setFound)
   if (found === undefined || found.Times.length < 2) return null
   return (
     <Card title="Use" note={<small class="faint">15 minutes</small>}>

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import uPlot from "uplot"
 import { type Scaled, showValue } from "#cli/print/autoscale.ts"
-import { call } from "../api.ts"
+import { usePolled } from "../poll.ts"
 import { recall, type Sample } from "../recall.ts"
 import { Card, Same } from "../ui.tsx"
 import { Curve } from "./course.tsx"
@@ -17,23 +17,10 @@ const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTime
 export function Scaling({ id, name }: { id: string; name: string }) {
   const [found, setFound] = useState<Scaled>()
   const [samples, setSamples] = useState<ReadonlyArray<Sample>>([])
-  useEffect(() => {
-    let isOver = false
-    const look = (): void =>
-      void call<Scaled>("GET", `/autoscale/${id}`)
-        .then((next) => {
-          if (isOver) return
-          setFound(next)
-          setSamples((seen) => recall(seen, next))
-        })
-        .catch(() => isOver || setFound(undefined))
-    look()
-    const timer = setInterval(look, everyMs)
-    return () => {
-      isOver = true
-      clearInterval(timer)
-    }
-  }, [id])
+  usePolled<Scaled>(`/autoscale/${id}`, everyMs, (next) => {
+    setFound(next)
+    if (next !== undefined) setSamples((seen) => recall(seen, next))
+  })
   if (found === undefined) return null
   const { Min: min, Max: max, Targets, Schedule, Problem, Now, Changes } = found
   const times = samples.map(({ at }) => at * 1000)

@@ -1,0 +1,20 @@
+/** What is asked for again and again while somebody looks. */
+import { useEffect } from "preact/hooks"
+import { call } from "./api.ts"
+
+/** Nothing is taken once the page shows something else; `undefined` where it cannot be had. */
+export function usePolled<A>(path: string, everyMs: number, take: (found: A | undefined) => void): void {
+  useEffect(() => {
+    let isOver = false
+    const look = (): void =>
+      void call<A>("GET", path)
+        .then((next) => isOver || take(next))
+        .catch(() => isOver || take(undefined))
+    look()
+    const timer = setInterval(look, everyMs)
+    return () => {
+      isOver = true
+      clearInterval(timer)
+    }
+  }, [path, everyMs])
+}
