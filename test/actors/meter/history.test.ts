@@ -1,8 +1,11 @@
 import { expect, test } from "bun:test"
+import { clusterMetrics } from "#actors/meter/families.ts"
 import { metricsOf, nodeMetrics, requestColumns, usageMetrics } from "#actors/meter/figures.ts"
 import { History } from "#actors/meter/history.ts"
 import { parseFigures } from "#actors/meter/parse-figures.ts"
 import { Ring } from "#actors/meter/ring.ts"
+import type { Sample } from "#runtime/openmetrics.ts"
+import { Book } from "#test/support/ledger.ts"
 
 test("a ring keeps the newest rows at their times, whatever it had to grow by and however it was gone round", () => {
   for (const most of [5, 64, 100, 900]) {
@@ -121,6 +124,32 @@ test("what entrances of all nodes were asked is a service's and its tasks', and 
   take(history, "n1", 20_000, { a: row(1) })
   history.gather(20_000)
   expect(figures("service", "web", 20_000)).toEqual([Number.NaN, Number.NaN])
+})
+
+test("what an entrance says is read by the names of its columns, and told to monitoring in seconds", () => {
+  const said = {
+    columns: { node: [], task: [] },
+    node: [],
+    tasks: {},
+    entrance: {
+      columns: ["le100", "later", "rps"],
+      services: { web: [20, 9, 20] },
+      tasks: { a: [20, 9, 20] }
+    }
+  }
+  const read = parseFigures(JSON.stringify(said))
+  expect(read?.entrance?.tasks.get("a")?.[requestColumns.indexOf("rps")]).toBe(20)
+  const history = new History()
+  if (read !== undefined) history.take("n1", read, 1_000, web("n1"))
+  history.gather(1_000)
+  const told = clusterMetrics(new Book().cluster().tables, history, 1_000)
+  const of = (name: string) =>
+    told.find((family) => family.name === name)?.samples.map((sample) => (sample as Sample).value)
+  expect(of("troupe_service_request_rate")).toEqual([20])
+  // All are answered within 70 to 100 ms.
+  expect(of("troupe_service_request_p95_seconds")).toEqual([expect.closeTo(0.0985)])
+  for (const spoilt of [{ columns: 1 }, { columns: [], services: { web: 1 }, tasks: {} }])
+    expect(parseFigures(JSON.stringify({ ...said, entrance: spoilt }))).toBeUndefined()
 })
 
 test("minutes are the means of their seconds, the one under way included", () => {
