@@ -13,7 +13,7 @@ import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { firewallTable, namesTable, vipTable } from "#actors/drivers/kernel/names.ts"
+import { tablesOfNode } from "#actors/drivers/kernel/names.ts"
 import {
   identityOf,
   isAlive,
@@ -376,8 +376,8 @@ export class Cluster {
   /** What a node that leaves takes away, and one that is killed does not. */
   async #removeTables(): Promise<void> {
     if (this.nodeId === "") return
-    for (const tableOf of [firewallTable, vipTable, namesTable]) {
-      await run("nft", ["delete", "table", "inet", tableOf(this.nodeId)]).catch(() => {})
+    for (const table of tablesOfNode(this.nodeId)) {
+      await run("nft", ["delete", "table", "inet", table]).catch(() => {})
     }
   }
 
