@@ -51,6 +51,8 @@ import { keepCopies, LogCopies } from "#actors/logs/copies/keep.ts"
 import { sendCopies } from "#actors/logs/copies/send.ts"
 import { CopyStore } from "#actors/logs/copies/store.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
+import { keepPublishing, PublishListener } from "#actors/logs/publish/publish.ts"
+import { Publisher } from "#actors/logs/publish/publisher.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
 import { leadership } from "#actors/manager/leadership.ts"
 import { clusterMetrics } from "#actors/meter/families.ts"
@@ -458,6 +460,13 @@ const serveMember = Effect.fnUntraced(function* (
       holder: () => holder
     })
   )
+  const publisher = new Publisher({
+    ...placeOf(identity),
+    epoch: freshFromMachine().id(),
+    transport,
+    memory: Context.get(drivers, LogMemory)
+  })
+  yield* Effect.forkScoped(keepPublishing(publisher, Context.get(drivers, LogMemory)))
   const tracer = yield* otlpOf(options, identity, () => system.families())
   const standings = yield* Queue.sliding<Standing>(1)
   const shared = Context.add(drivers, System, system).pipe(
@@ -467,6 +476,7 @@ const serveMember = Effect.fnUntraced(function* (
     Context.add(CopyListener, (node: string | undefined) => {
       holder = node
     }),
+    Context.add(PublishListener, (tasks: ReadonlyArray<string>) => publisher.want(tasks, host.now())),
     Context.add(DiskFolder, options.dataDir),
     Context.add(FiguresOutlet, outletOf(nats.transport, identity))
   )

@@ -20,18 +20,19 @@
  *    15  services that follow their requests, or have no task until somebody asks
  *    16  nodes open consoles beside their tasks
  *    17  services whose host the HTTP entrance answers by TLS
+ *    18  services whose output nodes publish
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 17
+export const featureLevel = 18
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
  * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; requests
- * to scale by; certificates of the HTTP entrance; or what a node can be asked for.
+ * to scale by; certificates of the HTTP entrance; output that is published; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -50,7 +51,8 @@ export const levelOf = {
   "http routes": 14,
   "requests counted": 15,
   consoles: 16,
-  "http tls": 17
+  "http tls": 17,
+  "logs published": 18
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

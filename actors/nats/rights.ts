@@ -6,6 +6,7 @@
 import { alertSubject } from "#actors/alerts/protocol.ts"
 import { loadSubject } from "#actors/autoscaler/policy.ts"
 import { copySubject } from "#actors/logs/copies/protocol.ts"
+import { logSubject } from "#actors/logs/publish/protocol.ts"
 import { metricSubject } from "#actors/meter/figures.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
 
@@ -45,6 +46,7 @@ export const managerRights = (cluster: string, nodeId: string): Rights => ({
     metricSubject(cluster, nodeId),
     alertSubject(cluster, "*", "*"),
     copySubject(cluster, "*", nodeId),
+    logSubject(cluster, "*", "*", nodeId),
     ...kinds.flatMap((kind) => lanes.map((lane) => `troupe.v1.${cluster}.*.${kind}.*.${lane}`)),
     "_INBOX.>"
   ],
@@ -57,14 +59,15 @@ export const managerRights = (cluster: string, nodeId: string): Rights => ({
 })
 
 /**
- * A worker speaks to the leader's actor of itself, says what it uses, sends copies of its logs and answers what it was
+ * A worker speaks to the leader's actor of itself, says what it uses, sends copies of its logs, publishes them and answers what it was
  * asked, nothing else: whatever it says shows its name, and it cannot reach another node's actors, Raft or the ledger.
  */
 export const workerRights = (cluster: string, nodeId: string): Rights => ({
   publish: [
     `troupe.v1.${cluster}.leader.node.${nodeId}.in`,
     metricSubject(cluster, nodeId),
-    copySubject(cluster, "*", nodeId)
+    copySubject(cluster, "*", nodeId),
+    logSubject(cluster, "*", "*", nodeId)
   ],
   subscribe: [
     `troupe.v1.${cluster}.${nodeId}.>`,
@@ -104,7 +107,7 @@ export const watcherRights = (inbox: string): Rights => ({
  * publish to inboxes and events only: no client can have it speak to an actor.
  */
 export const apiRights = (inbox: string): Rights => ({
-  publish: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", "_INBOX.>"],
+  publish: ["troupe.event.v1.>", "troupe.metric.v1.>", "_INBOX.>"],
   subscribe: ["troupe.api.v1.>", loadSubject(">"), "$SRV.>", `${inbox}.>`]
 })
 

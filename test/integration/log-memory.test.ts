@@ -4,8 +4,10 @@ import { spawn } from "node:child_process"
 import http from "node:http"
 import type { AddressInfo } from "node:net"
 import process from "node:process"
+import type { PublishedLines } from "#actors/logs/publish/protocol.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { clientOf } from "#test/support/nats-client.ts"
 
 setDefaultTimeout(60_000)
 let cluster: Cluster
@@ -122,6 +124,56 @@ test("a flood is kept up to its rate, and a line says what was left out", async 
   await eventually(async () => leftOut(await logs(id)) > 0, "what was left out is said")
   const kept = await logs(id)
   expect(kept.filter((line) => line === "y" || line === "end").length + leftOut(kept)).toBe(20_001)
+})
+
+test("another system hears over NATS what tasks write whose service asks for it, as long as it does", async () => {
+  const connection = await clientOf(cluster)
+  try {
+    const heard: Array<PublishedLines> = []
+    connection.subscribe("troupe.log.v1.>", {
+      callback: (_error, message) => {
+        heard.push(JSON.parse(message.string()))
+      }
+    })
+    await connection.flush()
+    const count = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.2; done"
+    const quiet = await create("quiet", count)
+    await cluster.must(
+      ...[
+        "service",
+        "create",
+        "--detach",
+        "--no-resolve-image",
+        "--name",
+        "told",
+        "--label",
+        "troupe.log.publish=true"
+      ],
+      ...[
+        testImage,
+        "sh",
+        "-c",
+        "echo first >&2; trap 'echo last; exit' TERM; while :; do sleep 1 & wait; done"
+      ]
+    )
+    const of = (service: string) => heard.filter(({ serviceName }) => serviceName === service)
+    const linesOf = (service: string) =>
+      of(service).flatMap(({ lines }) => lines.map(({ stream, text }) => `${stream} ${text}`))
+    await eventually(() => linesOf("told").includes("stderr first"), "the first line is heard")
+    const id = (await tasksOf("told"))[0]?.ID ?? ""
+    expect(of("told")[0]).toMatchObject({ task: id, name: `told.1.${id}`, node: cluster.nodeId, seq: 1 })
+    await cluster.must("service", "rm", "told")
+    await eventually(() => linesOf("told").includes("stdout last"), "the last line is heard, too")
+    expect(linesOf("told")).toEqual(["stderr first", "stdout last"])
+    // A label that comes later is heard of by tasks that run, and by none that it is not for.
+    await cluster.must("service", "update", "--detach", "--label-add", "troupe.log.publish=true", "quiet")
+    await eventually(() => linesOf("quiet").length > 2, "it is heard from then on")
+    expect(linesOf("quiet")).not.toContain("stdout line 1")
+    expect((await tasksOf("quiet"))[0]?.ID).toBe(quiet)
+    await cluster.must("service", "update", "--detach", "--label-rm", "troupe.log.publish", "quiet")
+  } finally {
+    await connection.close()
+  }
 })
 
 test("tasks that the cluster has forgotten are read as well: of their service, by their own ids, and without a service", async () => {

@@ -140,6 +140,7 @@ describe("the credentials of a worker", () => {
     const at = `troupe.v1.${clusterId}`
     expect(await publishing(connection, `${at}.leader.node.${nodeId}.in`)).toBeUndefined()
     expect(await publishing(connection, `troupe.copy.v1.${clusterId}.${other}.${nodeId}`)).toBeUndefined()
+    expect(await publishing(connection, `troupe.log.v1.${clusterId}.web.t1.${nodeId}`)).toBeUndefined()
     for (const subject of [
       `${at}.leader.node.${other}.in`,
       `${at}.leader.node.${nodeId}.sys`,
@@ -156,6 +157,7 @@ describe("the credentials of a worker", () => {
       `${at}.${nodeId}.task.any.out`,
       `${at}.${other}.logs.main.in`,
       `troupe.copy.v1.${clusterId}.${manager}.${other}`,
+      `troupe.log.v1.${clusterId}.web.t1.${other}`,
       `troupe.event.v1.${clusterId}.node.update.${other}`,
       `troupe.api.v1.service.create`,
       `_INBOX.${other}.answer`,

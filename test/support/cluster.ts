@@ -392,7 +392,12 @@ export class Cluster {
     await rm(folder, { recursive: true, force: true })
   }
 
-  #readRunning(): { pid: number; nodeId: string; clusterId: string; http: string } | undefined {
+  /** Where its nats-server listens, while the daemon runs. */
+  get natsUrl(): string {
+    return this.#readRunning()?.nats ?? ""
+  }
+
+  #readRunning(): { pid: number; nodeId: string; clusterId: string; http: string; nats: string } | undefined {
     return this.#json("running.json")
   }
 

@@ -7,6 +7,7 @@ import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import { Command, Entry } from "#actors/ledger/commands.ts"
 import { CopyAnswer, ToCopy } from "#actors/logs/copies/protocol.ts"
 import { LogsAnswer, LogsMessage } from "#actors/logs/protocol.ts"
+import { PublishedLines } from "#actors/logs/publish/protocol.ts"
 import { FromNats, ToNats } from "#actors/nats/protocol.ts"
 import { FromLeader, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { SysMessage } from "#runtime/inspect.ts"
@@ -43,6 +44,7 @@ export const families: ReadonlyArray<Family> = [
   family("log-block", BlockHead),
   family("log-task", TaskFacts),
   family("event", ClusterEvent),
+  family("published-lines", PublishedLines),
   family("command", Command, "type"),
   family("entry", Entry)
 ]

@@ -33,6 +33,7 @@ import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
 import { refuseUntil } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
+import { checkPublishLogs, publishesLogs, publishLogsLabel } from "#actors/logs/publish/policy.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import { askedExtras } from "#actors/model/extras.ts"
 import { httpRouteOf, tlsLabel } from "#actors/model/http-route.ts"
@@ -104,6 +105,9 @@ const prepare = Effect.fnUntraced(function* (
     yield* allow(refuseUntil(reader, "http routes", "labels troupe.http.host and troupe.http.path"))
   if (certificateOf(completed) !== undefined)
     yield* allow(refuseUntil(reader, "http tls", `label ${tlsLabel}`))
+  yield* allow(checkPublishLogs(completed))
+  if (publishesLogs(completed.Labels))
+    yield* allow(refuseUntil(reader, "logs published", `label ${publishLogsLabel}`))
   yield* allow(checkAutoscale(reader, completed))
   yield* allow(checkExtras(completed, reader.cluster()?.Spec))
   if ("refusal" in resolved) return yield* Refused.of(resolved.refusal)

@@ -3,6 +3,7 @@ import { Context, Effect, Schema } from "effect"
 import { Executor } from "#actors/drivers/executor.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
+import { PublishListener } from "#actors/logs/publish/publish.ts"
 import { FromLeader, ToNodeAnswer } from "#actors/node/protocol.ts"
 import { decide, type Session, start } from "#actors/node/session/decide.ts"
 import type { SessionAction, SessionMessage, Standing } from "#actors/node/session/protocol.ts"
@@ -77,6 +78,11 @@ function perform(
     case "CopyTo":
       return CopyListener.pipe(
         Effect.tap((listen) => Effect.sync(() => listen(action.node))),
+        Effect.as(undefined)
+      )
+    case "PublishLogs":
+      return PublishListener.pipe(
+        Effect.tap((listen) => Effect.sync(() => listen(action.tasks))),
         Effect.as(undefined)
       )
     case "Sweep":

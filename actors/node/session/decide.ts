@@ -10,6 +10,7 @@ import type { ContainerState } from "#actors/drivers/executor.ts"
 import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription, TaskStatus, WireGuard } from "#actors/model/objects.ts"
+import { equal } from "#actors/model/service-facts.ts"
 import { isBefore } from "#actors/model/task-state.ts"
 import type { NetworkMessage } from "#actors/network/protocol.ts"
 import { backOff } from "#actors/node/back-off.ts"
@@ -19,6 +20,7 @@ import type { FromNode } from "#actors/node/protocol.ts"
 import {
   type Holdings,
   noHoldings,
+  published,
   pursuitOf,
   remindMounts,
   remindNetwork,
@@ -88,6 +90,8 @@ export interface Session {
   standing: Standing | undefined
   /** The node that has the copy of this one's logs, so far as the leader said. */
   copyTo: string | undefined
+  /** The tasks of which the output is published, so far as was passed on. */
+  published: ReadonlyArray<string> | undefined
   /** When the last heartbeat was sent. */
   beatAt: number
   /** The last assignment taken; 0 before the first complete one of a session. */
@@ -139,6 +143,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     heartbeatMs: 1_000,
     standing: undefined,
     copyTo: undefined,
+    published: undefined,
     beatAt: 0,
     applied: 0,
     behind: true,
@@ -480,6 +485,7 @@ function accept(turn: Turn, message: Assign): void {
   if (place === undefined) return
   session.applied = message.seq
   actions.push(...take(session.holdings, message, place))
+  publishLogs(turn)
   if (message.confirm) {
     const confirm: NetworkMessage = { _tag: "Confirm", session: message.session, seq: message.seq }
     actions.push(tell(address(moment.self.home, "network", "main"), confirm))
@@ -516,7 +522,8 @@ function awake(turn: Turn, id: string): void {
 /** Tells a task's actor that nobody wants it; before the first complete assignment nobody can know. */
 function letGo({ session, actions, moment }: Turn, id: string): void {
   const leaving = session.holdings.leaving.get(id)
-  if (leaving || session.settled) actions.push(toTask(moment.self.home, id, { _tag: "Forget", ...leaving }))
+  if (leaving || session.settled)
+    actions.push(toTask(moment.self.home, id, { _tag: "Forget", ...leaving?.parting }))
 }
 
 function reported(turn: Turn, id: string, status: TaskStatus): void {
@@ -536,8 +543,18 @@ function reported(turn: Turn, id: string, status: TaskStatus): void {
 const same = (a: TaskStatus, b: TaskStatus): boolean =>
   a === b || (a.State === b.State && a.Timestamp === b.Timestamp && a.Err === b.Err)
 
-function forgotten({ session, actions }: Turn, id: string): void {
+/** Passes on of which tasks the output is published, when those are others. */
+function publishLogs({ session, actions }: Turn): void {
+  const tasks = published(session.holdings)
+  if (equal(tasks, session.published)) return
+  session.published = tasks
+  actions.push({ _tag: "PublishLogs", tasks })
+}
+
+function forgotten(turn: Turn, id: string): void {
+  const { session, actions } = turn
   session.holdings.leaving.delete(id)
+  publishLogs(turn)
   actions.push(dismiss("task", id))
   // Assigned again while it was leaving: a fresh actor asks for its goal.
   if (session.holdings.tasks.has(id)) actions.push(spawn("task", id, undefined))

@@ -1,5 +1,6 @@
 /** What the leader gave a node to hold, and what each change of it means to the actors of its tasks and networks. */
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
+import { publishesLogs } from "#actors/logs/publish/policy.ts"
 import type { TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { newest } from "#actors/model/task-state.ts"
@@ -23,10 +24,12 @@ interface Held {
   status: TaskStatus | undefined
 }
 
-/** How a task that must go is found by an actor that has never heard of it. */
+/** A task that must go. */
 export interface Leaving {
-  readonly container: string
-  readonly graceMs: number
+  /** How it is found by an actor that has never heard of it. */
+  readonly parting: { readonly container: string; readonly graceMs: number }
+  /** Its last lines are published, too. */
+  readonly publishes: boolean
 }
 
 /** Changed in place: it belongs to the session alone. */
@@ -68,6 +71,12 @@ export function watched({ tasks }: Holdings): ReadonlyArray<Watched> {
   }
   return found
 }
+
+/** Tasks of which the output is published, until they are gone. */
+export const published = ({ tasks, leaving }: Holdings): ReadonlyArray<string> => [
+  ...[...tasks].flatMap(([id, { assigned }]) => (publishesLogs(assigned.labels) ? [id] : [])),
+  ...[...leaving].flatMap(([id, { publishes }]) => (publishes && !tasks.has(id) ? [id] : []))
+]
 
 /** The services of which the leader wants to know what this node's HTTP entrance is asked. */
 export const routed = ({ overlays }: Holdings): ReadonlySet<string> =>
@@ -219,7 +228,7 @@ function forget({ tasks, leaving, found }: Holdings, id: string, home: string): 
     container: found.get(id) ?? held.assigned.name,
     graceMs: grace === undefined ? 10_000 : Math.max(0, nanosToMs(grace))
   }
-  leaving.set(id, parting)
+  leaving.set(id, { parting, publishes: publishesLogs(held.assigned.labels) })
   return [toTask(home, id, { _tag: "Forget", ...parting })]
 }
 

@@ -73,5 +73,7 @@ export type SessionAction =
   | { readonly _tag: "Stand"; readonly standing: Standing }
   /** Passes on which node has the copy of this one's logs from now on; absent for none. Not answered. */
   | { readonly _tag: "CopyTo"; readonly node?: string }
+  /** Passes on of which tasks, all of them, the output is published from now on. Not answered. */
+  | { readonly _tag: "PublishLogs"; readonly tasks: ReadonlyArray<string> }
   /** Deletes the files of every task but these, left by an earlier life of this process. Not answered. */
   | { readonly _tag: "Sweep"; readonly taskIds: ReadonlyArray<string> }

@@ -133,6 +133,22 @@ test("a label that says where ports are open is checked, and waits until all man
   )
 })
 
+test("a service's output is published where its label says true, once every manager lets nodes do so", async () => {
+  const body = (text: string) => serviceBody("web", { Labels: { "troupe.log.publish": text } })
+  const gateway = await TestGateway.start({}, fakeEngine(), {}, featureLevel)
+  const refused = await gateway.post("/services/create", body("on"))
+  expect([refused.status, refused.body.message]).toEqual([
+    400,
+    expect.stringContaining('label troupe.log.publish "on": expected true or false')
+  ])
+  expect((await gateway.post("/services/create", body("true"))).status).toBe(201)
+  const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["logs published"] - 1)
+  expect((await before.post("/services/create", body("true"))).body.message).toContain(
+    "label troupe.log.publish: expected managers of this release only"
+  )
+  expect((await before.post("/services/create", body("false"))).status).toBe(201)
+})
+
 test("labels of the HTTP entrance are checked, and wait until all managers know them", async () => {
   const body = (labels: Readonly<Record<string, string>>) => serviceBody("web", { Labels: labels })
   const gateway = await TestGateway.start({}, fakeEngine(), {}, featureLevel)

@@ -108,6 +108,25 @@ const nothingFound: SessionMessage = { _tag: "Surveyed", containers: [] }
 const joined = (): Subject => new Subject().tell(described, nothingFound).answer("Register", registered)
 const holding = (...ids: ReadonlyArray<string>): Subject => joined().tell(assign(1, { tasks: tasks(...ids) }))
 
+test("the output of tasks whose service asks for it is published until they are gone, or the label is", () => {
+  const session = joined()
+  const told = (message: SessionMessage) =>
+    session.tell(message).asked.filter(({ _tag }) => _tag === "PublishLogs")
+  const labelled = (id: string, text: string): AssignedTask => ({
+    ...aTask({ id }),
+    labels: { "troupe.log.publish": text }
+  })
+  const first = [labelled("t1", "true"), labelled("t2", "true"), labelled("t3", "false")]
+  expect(told(assign(1, { tasks: first }))).toEqual([{ _tag: "PublishLogs", tasks: ["t1", "t2"] }])
+  expect(told(assign(2, { tasks: [labelled("t4", "false")] }))).toEqual([])
+  expect(told(assign(3, { tasks: [labelled("t1", "false")] }))).toEqual([
+    { _tag: "PublishLogs", tasks: ["t2"] }
+  ])
+  // It still stops, and says so.
+  expect(told(assign(4, { removed: ["t2"] }))).toEqual([])
+  expect(told({ _tag: "Forgotten", id: "t2" })).toEqual([{ _tag: "PublishLogs", tasks: [] }])
+})
+
 test("where an assignment asks for it, the leader is told that traffic goes as that one says", () => {
   const session = holding()
   session.tell(assign(2, { ports: [], confirm: true }))
