@@ -66,7 +66,6 @@ export class Publisher {
       // Its label was taken away; a task that has ended is told of to its end.
       const isOver = state === undefined || (state === "following" && !isWanted)
       const said = isOver ? "all" : this.#say(published, left)
-      if (said === "nobody hears") return
       if (said === "all" && (isOver || !isWanted)) this.#published.delete(task)
       if (typeof said !== "number") continue
       left -= said
@@ -77,8 +76,8 @@ export class Publisher {
     }
   }
 
-  /** The bytes that were said, or that it was all, or could not be. */
-  #say(published: Published, mostBytes: number): number | "all" | "nobody hears" {
+  /** The bytes that were said, `all` where nothing was left to say. While NATS is away these are none. */
+  #say(published: Published, mostBytes: number): number | "all" {
     const { cluster, nodeId, epoch, transport } = this.#options
     const { facts, onward, from } = published
     let bytes = 0
@@ -93,7 +92,7 @@ export class Publisher {
         try {
           transport.publish(subject, {}, this.#encoder.encode(JSON.stringify(body)))
         } catch {
-          return "nobody hears"
+          return bytes
         }
         published.seq = seq
         for (const { line } of lines) bytes += line.length

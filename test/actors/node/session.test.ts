@@ -122,8 +122,9 @@ test("the output of tasks whose service asks for it is published until they are 
   expect(told(assign(3, { tasks: [labelled("t1", "false")] }))).toEqual([
     { _tag: "PublishLogs", tasks: ["t2"] }
   ])
-  // It still stops, and says so.
-  expect(told(assign(4, { removed: ["t2"] }))).toEqual([])
+  // Whose label is gone stops in silence; who has one may say so.
+  expect(told(assign(4, { removed: ["t1"] }))).toEqual([])
+  expect(told(assign(5, { removed: ["t2"] }))).toEqual([])
   expect(told({ _tag: "Forgotten", id: "t2" })).toEqual([{ _tag: "PublishLogs", tasks: [] }])
 })
 
