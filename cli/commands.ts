@@ -1,4 +1,5 @@
 /** Every command of `troupe` but `node`, which has no use for them: what they need takes a daemon's memory. */
+import { acme } from "#cli/commands/acme.ts"
 import { alerts } from "#cli/commands/alerts.ts"
 import { allow, deny } from "#cli/commands/allow.ts"
 import { autoscale } from "#cli/commands/autoscale.ts"
@@ -45,5 +46,6 @@ export const commands = [
   natsCreds,
   networkKeys,
   httpToken,
+  acme,
   dashboard
 ] as const

@@ -19,8 +19,8 @@ needs=(
   "busybox busybox-static"
   "haproxy haproxy"
 )
-# The browser in which the dashboard is tried, and what encrypted networks are carried by and listened to with.
-[ "${1:-}" = --tests ] && needs+=("chromium chromium" "wg wireguard-tools" "wireguard-go wireguard-go" "tcpdump tcpdump")
+# The browser in which the dashboard is tried, what encrypted networks are carried by and listened to with, and an ACME server.
+[ "${1:-}" = --tests ] && needs+=("chromium chromium" "wg wireguard-tools" "wireguard-go wireguard-go" "tcpdump tcpdump" "pebble pebble")
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 missing=()
@@ -37,8 +37,8 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "missing: ${missing[*]}"
     say "on Debian or Ubuntu, as root: apt-get install -y --no-install-recommends ${missing[*]}"
     say "elsewhere install nats-server (2.9 or newer), a Docker Engine (20.10 or newer), nftables, iptables,"
-    say "conntrack, iproute2, haproxy (for the HTTP entrance), a static busybox (for demo and tests) and chromium, wireguard-tools, wireguard-go and"
-    say "tcpdump (for tests), then run this again"
+    say "conntrack, iproute2, haproxy (for the HTTP entrance), a static busybox (for demo and tests) and chromium, wireguard-tools, wireguard-go,"
+    say "tcpdump and pebble (for tests), then run this again"
     exit 1
   fi
   say "installing ${missing[*]}"

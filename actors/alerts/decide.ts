@@ -28,6 +28,8 @@ export interface AlertsState {
   readonly held: Map<string, Firing & { told: boolean }>
   /** The service to begin with next. */
   next: number
+  /** By host, why it is given no certificate by ACME. */
+  readonly unissued: Readonly<Record<string, string>>
 }
 
 type AlertsStep = Step<AlertsState, AlertsAction>
@@ -47,16 +49,18 @@ const mostTasksAtOnce = 2_000
 const again = later("look", 1_000, { _tag: "LookAgain" } satisfies AlertsMessage)
 
 export const start = ({ ledger }: AlertsProps, _moment: Moment): AlertsStep =>
-  stay({ ledger, held: new Map(), next: 0 }, again)
+  stay({ ledger, held: new Map(), next: 0, unissued: {} }, again)
 
 export function decide(state: AlertsState, message: AlertsMessage, moment: Moment): AlertsStep {
   switch (message._tag) {
     case "LookAgain":
       return stay(state, { _tag: "Gather" })
     case "Gathered": {
-      const notices = look(state, message.facts, moment.now)
+      const notices = look(state, { ...message.facts, unissued: state.unissued }, moment.now)
       return notices.length === 0 ? stay(state, again) : stay(state, notify(state, notices), again)
     }
+    case "Unissued":
+      return stay({ ...state, unissued: message.problems })
     case "Tell":
       return moment.asker === undefined ? stay(state) : stay(state, reply(moment.asker, fired(state)))
   }

@@ -5,7 +5,7 @@ import { tlsLabel } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import { toIso, toMs } from "#actors/model/time.ts"
-import { certificateEndsSoonMs, certificateOf } from "#actors/network/certificates.ts"
+import { acmeHostOf, certificateEndsSoonMs, certificateOf } from "#actors/network/certificates.ts"
 
 const leastFreeShare = 0.1
 /** A tenth of a large disk is room enough. */
@@ -61,7 +61,7 @@ const ofCluster = (reader: LedgerReader): Pick<Alert, "kind" | "id" | "name"> =>
 export function judgeService(
   reader: LedgerReader,
   service: Service,
-  { certificateEnds = {} }: Facts,
+  { certificateEnds = {}, unissued = {} }: Facts,
   now: number
 ): { readonly alerts: ReadonlyArray<Alert>; readonly looked: number } {
   let [looked, wanted, running, crashed] = [0, 0, 0, 0]
@@ -93,6 +93,12 @@ export function judgeService(
   const ends = certificateEnds[certificateOf(service.Spec) ?? ""]
   if (ends !== undefined && ends < now + certificateEndsSoonMs) {
     const says = `the certificate that the host of service ${name} is shown by ends at ${toIso(ends)}: name a secret with another by the label ${tlsLabel}`
+    alerts.push({ condition: "certificate-ends", ...about, says })
+  }
+  const host = acmeHostOf(service.Spec) ?? ""
+  const problem = unissued[host]
+  if (problem !== undefined) {
+    const says = `service ${name}: ${host} gets no certificate by ACME: ${problem}`
     alerts.push({ condition: "certificate-ends", ...about, says })
   }
   return { alerts, looked }

@@ -38,11 +38,15 @@ export interface Facts {
   readonly rootEnds?: number
   /** Of the certificates that hosts are shown by, by the names of their secrets. */
   readonly certificateEnds?: Readonly<Record<string, number>>
+  /** By host, why it is given no certificate by ACME. */
+  readonly unissued?: Readonly<Record<string, string>>
 }
 
 export type AlertsMessage =
   /** How a `Gather` ended. */
   | { readonly _tag: "Gathered"; readonly facts: Facts }
+  /** Told by the ACME actor, all there are: by host, why it has no certificate, or no new one. */
+  | { readonly _tag: "Unissued"; readonly problems: Readonly<Record<string, string>> }
   /** Asked; answered by `Fired`. */
   | { readonly _tag: "Tell" }
   /** Own timer. */

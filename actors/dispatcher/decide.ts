@@ -147,6 +147,10 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
         if (state.overlays.note(change)) noteNode(state, change)
       }
       return gather(state)
+    case "Certificates":
+      state.overlays.noteRoutes(message.services)
+      noteCertificates(state)
+      return gather(state)
     case "Refresh":
       state.overlays.refresh()
       for (const nodeId of state.sessions.keys()) state.dirty.add(nodeId)
@@ -258,6 +262,14 @@ function note(state: DispatcherState, change: Change): void {
   }
 }
 
+/** Whoever has a TLS entrance is given other certificates. */
+function noteCertificates({ ledger, sessions, dirty }: DispatcherState): void {
+  for (const nodeId of sessions.keys()) {
+    const node = ledger.get("node", nodeId)
+    if (node !== undefined && endsTls(node)) dirty.add(nodeId)
+  }
+}
+
 /** A node that has another address of its own waits for nothing that was held back for it. */
 function noteNode(state: DispatcherState, change: Change): void {
   if (change.kind === "node" && change.after !== undefined) state.dirty.add(change.after.ID)
@@ -279,12 +291,7 @@ function noteService(state: DispatcherState, before: Service | undefined, after:
   const id = after?.ID ?? before?.ID
   if (id === undefined) return
   if (before?.Endpoint !== after?.Endpoint) state.stalePorts.add(id)
-  if (certificateOf(before?.Spec) !== certificateOf(after?.Spec)) {
-    for (const nodeId of state.sessions.keys()) {
-      const node = state.ledger.get("node", nodeId)
-      if (node !== undefined && endsTls(node)) state.dirty.add(nodeId)
-    }
-  }
+  if (certificateOf(before?.Spec) !== certificateOf(after?.Spec)) noteCertificates(state)
   const concernsNodes = before?.Spec !== after?.Spec || before?.RegistryAuth !== after?.RegistryAuth
   if (before === undefined || after === undefined || !concernsNodes) return
   for (const task of state.ledger.tasksOfService(id))

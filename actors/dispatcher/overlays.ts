@@ -103,6 +103,11 @@ export class Overlays {
     return false
   }
 
+  /** Entrances are to be told of these services anew. */
+  noteRoutes(serviceIds: ReadonlyArray<string>): void {
+    for (const id of serviceIds) this.#staleServices.add(id)
+  }
+
   /** Works the stale rows out again. What differs from what was said last, by network. */
   takeNews(): ReadonlyMap<string, News> {
     const news = new Map<string, News>()

@@ -33,6 +33,8 @@ export type DispatcherMessage =
   /** A node asks for everything. */
   | { readonly _tag: "Resync"; readonly nodeId: string; readonly session: string }
   | { readonly _tag: "Changed"; readonly changes: ChangeSet["changes"] }
+  /** These services' hosts are shown by other certificates, or answer for another ACME account. Nothing of a secret is said. */
+  | { readonly _tag: "Certificates"; readonly services: ReadonlyArray<string> }
   /** Changes may have been missed: everything is looked at again. */
   | { readonly _tag: "Refresh" }
   /** What a driver gave of a secret to a task on this node. Answers `Provide`. */

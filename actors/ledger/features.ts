@@ -21,18 +21,19 @@
  *    16  nodes open consoles beside their tasks
  *    17  services whose host the HTTP entrance answers by TLS
  *    18  services whose output nodes publish
+ *    19  services whose certificate is one by ACME
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 18
+export const featureLevel = 19
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
  * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; requests
- * to scale by; certificates of the HTTP entrance; output that is published; or what a node can be asked for.
+ * to scale by; certificates of the HTTP entrance; output that is published; certificates by ACME; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -52,7 +53,8 @@ export const levelOf = {
   "requests counted": 15,
   consoles: 16,
   "http tls": 17,
-  "logs published": 18
+  "logs published": 18,
+  "http acme": 19
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

@@ -10,6 +10,7 @@ import { toMs } from "#actors/model/time.ts"
 import { usesVolume } from "#actors/model/volume-facts.ts"
 import { hasPlace } from "#actors/network/allot.ts"
 import { gatewayOn, waitsForGateway } from "#actors/network/allot-gateways.ts"
+import { certificates } from "#actors/network/certificates.ts"
 import { isPlaced, reach } from "#actors/network/reach.ts"
 import type { SchedulerMessage } from "#actors/scheduler/protocol.ts"
 import { look } from "#actors/service/protocol.ts"
@@ -111,6 +112,13 @@ function hear(to: Route, change: Change, audience: Audience): void {
       // What may be given depends on it.
       if (change.before?.FeatureLevel !== change.after?.FeatureLevel) audience.allocator = true
       return
+    case "secret": {
+      const secret = change.after ?? change.before
+      const services = secret && to.ledger.view(certificates).servicesTouchedBy(secret)
+      if (services !== undefined && services.length > 0)
+        audience.started.push(toDispatcher({ _tag: "Certificates", services }))
+      return
+    }
     default:
       return
   }

@@ -1,5 +1,6 @@
 /** What runs on a manager only while it leads. */
 
+import { acme } from "#actors/acme/actor.ts"
 import { alerts } from "#actors/alerts/actor.ts"
 import { keymaster } from "#actors/authority/keymaster/actor.ts"
 import { autoscaler } from "#actors/autoscaler/actor.ts"
@@ -46,6 +47,7 @@ export const leaderTree = ({ ledger, nodeId, raftId, term }: LeaderProps): Super
       many(service, { stopWithin }),
       many(autoscaler, { stopWithin }),
       permanent(volumes, { props: { ledger }, stopWithin }),
+      permanent(acme, { props: { ledger }, stopWithin: 0 }),
       permanent(alerts, { props: { ledger }, stopWithin: 0 }),
       permanent(reaper, { props: { ledger }, stopWithin }),
       // What it does never ends by itself.

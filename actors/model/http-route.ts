@@ -5,8 +5,10 @@ import type { ServiceSpec } from "#actors/model/spec.ts"
 
 const prefix = "troupe.http."
 const known = ["host", "path", "port", "protocol", "tls", "tls.redirect"] as const
-/** Names a secret that has the certificate of the host, and its key. */
+/** Names a secret that has the certificate of the host, and its key; or asks for one that the cluster gets itself. */
 export const tlsLabel = `${prefix}tls`
+/** The certificate is one by ACME (RFC 8555). */
+export const byAcme = "acme"
 
 export const HttpRoute = Schema.Struct({
   /** In lower case, without a port. */
@@ -18,7 +20,9 @@ export const HttpRoute = Schema.Struct({
   /** What they speak there: HTTP/1.1, or HTTP/2 without TLS, as gRPC does. */
   protocol: Schema.Literals(["http1", "h2c"]),
   /** Asked for by TLS as well; `redirect`: whoever asks without it is sent there. `secret` is a name. */
-  tls: Schema.optionalKey(Schema.Struct({ secret: Schema.String, redirect: Schema.Boolean }))
+  tls: Schema.optionalKey(Schema.Struct({ secret: Schema.String, redirect: Schema.Boolean })),
+  /** The thumbprint of the cluster's ACME account: what an ACME server is answered that asks whether the host is ours. */
+  thumbprint: Schema.optionalKey(Schema.String)
 })
 export type HttpRoute = typeof HttpRoute.Type
 
@@ -60,12 +64,8 @@ export function parseHttpRoute(
   if (!given.includes(tlsLabel)) {
     return redirect === undefined ? { route } : wrong("tls.redirect", `label ${tlsLabel} beside it`)
   }
-  if (secret === "acme")
-    return wrong(
-      "tls",
-      "the name of another secret: certificates by ACME are not there yet, and will be called so"
-    )
-  if (!isFileName(secret)) return wrong("tls", "the name of a secret with a certificate and its key")
+  if (!isFileName(secret))
+    return wrong("tls", `the name of a secret with a certificate and its key, or ${byAcme} for one by ACME`)
   return { route: { ...route, tls: { secret, redirect: redirect !== "false" } } }
 }
 

@@ -30,7 +30,7 @@ export const inboxOf = {
 
 /** The kinds of actors that are spoken to from other processes; `raft` is not among them, it has a connection of its own. */
 const kinds =
-  "alerts allocator autoscaler certificate consoles dispatcher engine-watch feed keymaster log-keeper logs members mounts nats network node reaper scheduler service session stats system task volumes".split(
+  "acme alerts allocator autoscaler certificate consoles dispatcher engine-watch feed keymaster log-keeper logs members mounts nats network node reaper scheduler service session stats system task volumes".split(
     " "
   )
 const lanes = ["in", "out", "sys"]

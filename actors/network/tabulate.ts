@@ -3,13 +3,13 @@
 import { wakes } from "#actors/autoscaler/policy.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
-import { httpRouteOf } from "#actors/model/http-route.ts"
 import { isEncrypted } from "#actors/model/network-keys.ts"
 import type { Network, Node, Service, Task } from "#actors/model/objects.ts"
 import { isIngress, modeOf, nameOfTask, protocolOf, replicasOf } from "#actors/model/service-facts.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { isWanted } from "#actors/model/task-state.ts"
 import { gatewayOn } from "#actors/network/allot-gateways.ts"
+import { routeShown } from "#actors/network/certificates.ts"
 import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
 import { mtuOf } from "#actors/network/plan.ts"
 import { publishedAt } from "#actors/network/publish-at.ts"
@@ -82,7 +82,7 @@ export const vipNetworks = (service: Service | undefined): ReadonlyArray<string>
 export function rowHead(ledger: LedgerReader, serviceId: string, networkId: string): RowHead {
   const service = ledger.get("service", serviceId)
   const entering = ledger.get("network", networkId)?.Ingress === true ? service?.Spec : undefined
-  const http = entering && httpRouteOf(entering)
+  const http = entering && routeShown(ledger, entering)
   const awaits = entering && awaitsOf(entering)
   return {
     serviceId,

@@ -1,5 +1,6 @@
 /** The HTTP entrance with the real haproxy: led by tables alone, and under a daemon whose tasks come and go under load. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { execFile } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs"
 import type { Server } from "node:http"
 import http from "node:http"
@@ -10,6 +11,7 @@ import { join } from "node:path"
 import process from "node:process"
 import tls from "node:tls"
 import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
 import { Effect } from "effect"
 import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
@@ -22,6 +24,7 @@ import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { type Echo, serveEcho } from "#test/support/echo-app.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
+import { startPebble } from "#test/support/pebble.ts"
 import { type Site, siteCertificate } from "#test/support/site-certificate.ts"
 
 setDefaultTimeout(90_000)
@@ -412,6 +415,54 @@ describe("under a daemon", () => {
     await cluster.must("secret", "rm", "old")
     await cluster.must("service", "rm", "site")
     await cluster.must("secret", "rm", "fresh", "stale")
+  })
+
+  test("a host's certificate comes by ACME, another one where it is taken away, and what fails is said", async () => {
+    const site = (name: string, host: string) =>
+      cluster.docker(
+        ...["service", "create", "--detach", "--name", name, "--label", `troupe.http.host=${host}`],
+        ...["--label", "troupe.http.tls=acme", testImage, "httpd", "-f", "-p", "80", "-h", "/bin"]
+      )
+    expect((await site("shop", "shop.example")).stderr).toContain(
+      'label troupe.http.tls "acme": expected an ACME account: `troupe acme use` makes one for the cluster'
+    )
+    const pebble = await startPebble(port)
+    try {
+      const program = join(root, "cli/main.ts")
+      const acme = async (...words: ReadonlyArray<string>): Promise<string> => {
+        const command = [program, "acme", ...words, "--socket", cluster.socket]
+        return (await promisify(execFile)(process.execPath, command)).stdout
+      }
+      const account = ["--directory", pebble.directory, "--ca-cert", pebble.rootFile]
+      await acme("use", ...account, "--agree-tos", "--email", "ops@shop.example")
+      await site("shop", "shop.example")
+      const issuer = await pebble.issuer()
+      const isShown = (host: string) => () =>
+        secure(issuer, host).then(
+          (socket) => !!socket.destroy(),
+          () => false
+        )
+      await eventually(isShown("shop.example"), "its certificate is shown")
+      expect(await acme("ls")).toMatch(/\nshop\.example +acme-shop\.example-\w{12} /)
+      // One that was taken away is asked for anew.
+      const [, , named = ""] = (await acme("ls")).split(/\s+/).slice(2)
+      await cluster.must("secret", "rm", named)
+      await eventually(async () => /acme-shop/.test(await acme("ls")), "there is another one")
+      await eventually(isShown("shop.example"), "that is shown")
+      pebble.stop()
+      await site("odd", "odd.example")
+      await eventually(
+        async () =>
+          (await cluster.get("/alerts")).some(({ Says }: { Says: string }) =>
+            /^service odd: odd\.example gets no certificate by ACME: ./.test(Says)
+          ),
+        "it is said why there is none"
+      )
+      await cluster.must("service", "rm", "shop", "odd")
+      await acme("off")
+    } finally {
+      pebble.stop()
+    }
   })
 
   test("a service without tasks begins its first one for whoever asks, at the entrance or at its port", async () => {

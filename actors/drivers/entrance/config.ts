@@ -25,6 +25,8 @@ export interface EntrancePlaces {
   readonly script: string
   /** Backends whose requests come by TLS alone, each with itself. Empty on disk. */
   readonly redirects: string
+  /** Host → thumbprint of the ACME account that gets its certificate. Empty on disk. */
+  readonly thumbprints: string
   /** Host → certificate. Empty on disk, as no certificate is ever there. */
   readonly certificates: string
 }
@@ -86,7 +88,7 @@ const bucketRules = (): string =>
  */
 export function configOf(
   { plain, tls }: EntrancePorts,
-  { socket, routes, owners, awaiting, script, redirects, certificates }: EntrancePlaces,
+  { socket, routes, owners, awaiting, script, redirects, thumbprints, certificates }: EntrancePlaces,
   user?: string
 ): string {
   const backends = Array.from({ length: backendCount }, (_, at) => backendName(at))
@@ -124,6 +126,9 @@ ${plain.map((port) => `  bind :::${port} v4v6\n`).join("")}${tls
   http-request set-header x-forwarded-proto http
   http-request set-header x-forwarded-proto https if { ssl_fc }
   http-request set-header x-forwarded-host %[req.hdr(host)]
+  # HTTP-01 of ACME (RFC 8555, 8.3): whoever asks is told whose account it is, which only that account can use.
+  http-request set-var(txn.thumbprint) req.hdr(host),field(1,:),lower,map_str(${thumbprints})
+  http-request return status 200 content-type application/octet-stream lf-string "%[path,field(4,/)].%[var(txn.thumbprint)]" if { var(txn.thumbprint) -m found } { path_reg ^/\\.well-known/acme-challenge/[A-Za-z0-9_-]+$ }
   http-request set-var(txn.path) path
   http-request set-var(txn.service) req.hdr(host),field(1,:),lower,concat(,txn.path,/),map_beg(${routes})
   # Asked for nothing: a map is there once a rule names it.

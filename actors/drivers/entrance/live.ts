@@ -145,11 +145,12 @@ const waiting = Effect.fnUntraced(function* (places: EntrancePlaces) {
 })
 
 const read = Effect.fnUntraced(function* (places: EntrancePlaces): Effect.fn.Return<Actual, EntranceError> {
-  const [routes, owners, awaiting, redirects, servers] = yield* Effect.all([
+  const [routes, owners, awaiting, redirects, thumbprints, servers] = yield* Effect.all([
     tell(places, `show map ${places.routes}`),
     tell(places, `show map ${places.owners}`),
     tell(places, `show map ${places.awaiting}`),
     tell(places, `show map ${places.redirects}`),
+    tell(places, `show map ${places.thumbprints}`),
     tell(places, "show servers state")
   ])
   return {
@@ -157,6 +158,7 @@ const read = Effect.fnUntraced(function* (places: EntrancePlaces): Effect.fn.Ret
     owners: parseMap(owners),
     awaiting: new Set(parseMap(awaiting).keys()),
     redirects: new Set(parseMap(redirects).keys()),
+    thumbprints: parseMap(thumbprints),
     servers: parseServers(servers)
   }
 })
@@ -183,8 +185,8 @@ const obtain = Effect.fnUntraced(function* (options: EntranceOptions): Effect.fn
       rmSync(places.socket, { force: true })
       writePrivate(places.config, config)
       writePrivate(places.script, holdScript(places))
-      const { routes, owners, awaiting, waiting, redirects, certificates } = places
-      for (const empty of [routes, owners, awaiting, waiting, redirects, certificates])
+      const { routes, owners, awaiting, waiting, redirects, thumbprints, certificates } = places
+      for (const empty of [routes, owners, awaiting, waiting, redirects, thumbprints, certificates])
         writePrivate(empty, "")
     },
     catch: (error) => EntranceError.of(String(error))
@@ -274,6 +276,7 @@ function placesOf({ dataDir, runDir }: Pick<EntranceOptions, "dataDir" | "runDir
     waiting: join(root, "waiting.map"),
     script: join(root, "hold.lua"),
     redirects: join(root, "redirects.map"),
+    thumbprints: join(root, "thumbprints.map"),
     certificates: join(root, "certificates.list"),
     log: join(root, "haproxy.log"),
     process: join(root, "process.json"),

@@ -12,6 +12,8 @@ export interface Wanted {
   readonly awaits: boolean
   /** Whoever asks without TLS is sent to where there is some. */
   readonly redirects: boolean
+  /** By host: whose ACME account gets its certificate. */
+  readonly thumbprint: readonly [host: string, thumbprint: string] | undefined
   /** How each serving task is reached, by what haproxy calls it: another port or protocol is another server. */
   readonly servers: ReadonlyMap<string, string>
 }
@@ -25,6 +27,8 @@ export interface Actual {
   readonly awaiting: ReadonlySet<string>
   /** Backends whose requests come by TLS alone. */
   readonly redirects: ReadonlySet<string>
+  /** Host → thumbprint. */
+  readonly thumbprints: ReadonlyMap<string, string>
   /** Of each backend its servers, and whether they get requests. */
   readonly servers: ReadonlyMap<string, ReadonlyMap<string, boolean>>
 }
@@ -51,6 +55,7 @@ export function wantedOf(tables: ReadonlyArray<OverlayTable>): ReadonlyArray<Wan
       route: keyOfRoute(http),
       awaits: awaits !== undefined,
       redirects: http.tls?.redirect === true,
+      thumbprint: http.thumbprint === undefined ? undefined : [http.host, http.thumbprint],
       servers
     })
   }
@@ -70,7 +75,7 @@ export interface Plan {
  */
 export function reconcile(
   wanted: ReadonlyArray<Wanted>,
-  { routes, owners, awaiting, redirects, servers }: Actual,
+  { routes, owners, awaiting, redirects, thumbprints, servers }: Actual,
   places: EntrancePlaces
 ): Plan {
   const backendOf = new Map(owners)
@@ -113,6 +118,14 @@ export function reconcile(
   for (const route of routes.keys()) {
     if (!wantedRoutes.has(route)) leading.push(`del map ${places.routes} ${route}`)
   }
+  const shown = new Map(wanted.flatMap(({ thumbprint }) => (thumbprint === undefined ? [] : [thumbprint])))
+  for (const [host, thumbprint] of shown) {
+    const known = thumbprints.get(host)
+    if (known !== thumbprint)
+      coming.push(`${known === undefined ? "add" : "set"} map ${places.thumbprints} ${host} ${thumbprint}`)
+  }
+  for (const host of thumbprints.keys())
+    if (!shown.has(host)) leaving.push(`del map ${places.thumbprints} ${host}`)
   for (const [place, are, shall] of [
     [places.awaiting, awaiting, marked.awaiting],
     [places.redirects, redirects, marked.redirects]

@@ -36,12 +36,12 @@ import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { checkPublishLogs, publishesLogs, publishLogsLabel } from "#actors/logs/publish/policy.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import { askedExtras } from "#actors/model/extras.ts"
-import { httpRouteOf, tlsLabel } from "#actors/model/http-route.ts"
+import { byAcme, httpRouteOf, tlsLabel } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { equal, modeOf } from "#actors/model/service-facts.ts"
 import { ServiceSpec } from "#actors/model/spec.ts"
 import { toIso } from "#actors/model/time.ts"
-import { certificateOf } from "#actors/network/certificates.ts"
+import { acmeHostOf, certificateOf } from "#actors/network/certificates.ts"
 import { publishLabel } from "#actors/network/publish-at.ts"
 
 /** Statuses in lists are there since this version. */
@@ -105,6 +105,8 @@ const prepare = Effect.fnUntraced(function* (
     yield* allow(refuseUntil(reader, "http routes", "labels troupe.http.host and troupe.http.path"))
   if (certificateOf(completed) !== undefined)
     yield* allow(refuseUntil(reader, "http tls", `label ${tlsLabel}`))
+  if (acmeHostOf(completed) !== undefined)
+    yield* allow(refuseUntil(reader, "http acme", `label ${tlsLabel} "${byAcme}"`))
   yield* allow(checkPublishLogs(completed))
   if (publishesLogs(completed.Labels))
     yield* allow(refuseUntil(reader, "logs published", `label ${publishLogsLabel}`))

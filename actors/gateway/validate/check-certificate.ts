@@ -1,11 +1,11 @@
 /** What is wrong with the certificate that a service's host is shown by. */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { httpRouteOf, tlsLabel } from "#actors/model/http-route.ts"
+import { byAcme, httpRouteOf, tlsLabel } from "#actors/model/http-route.ts"
 import type { Secret } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { toIso } from "#actors/model/time.ts"
 import { covers, readCertificate } from "#actors/network/certificate-file.ts"
-import { certificateEndsSoonMs, endsTls } from "#actors/network/certificates.ts"
+import { certificateEndsSoonMs, certificateOf, certificates, endsTls } from "#actors/network/certificates.ts"
 
 /** The entrance cannot ask for it anew, nor fill it in. */
 const isPlain = ({ Spec }: Secret): boolean =>
@@ -24,7 +24,16 @@ export function checkCertificate(ledger: LedgerReader, spec: ServiceSpec, now: n
   if (route?.tls === undefined) return { isFault: false, says: [] }
   const label = `label ${tlsLabel} ${JSON.stringify(route.tls.secret)}`
   const fault = (words: string): Verdict => ({ isFault: true, says: [`${label}: ${words}`] })
-  const secret = ledger.byName("secret", route.tls.secret)
+  const isByAcme = route.tls.secret === byAcme
+  const view = ledger.view(certificates)
+  if (isByAcme && view.account === undefined)
+    return fault("expected an ACME account: `troupe acme use` makes one for the cluster")
+  const secret = view.named(certificateOf(spec) ?? "")
+  if (isByAcme && (secret === undefined || "problem" in readCertificate(secret.Spec.Data ?? "")))
+    return {
+      isFault: false,
+      says: [`${label}: ${route.host} has no certificate yet, and is not asked by TLS`]
+    }
   if (secret === undefined) return fault("expected the name of a secret, found none of that name")
   if (!isPlain(secret))
     return fault("expected a secret whose content the cluster keeps, found one of a driver")

@@ -14,7 +14,7 @@ import {
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, type Refusal, rpc } from "#actors/model/errors.ts"
-import { type HttpRoute, httpRouteOf, keyOfRoute, tlsLabel } from "#actors/model/http-route.ts"
+import { byAcme, type HttpRoute, httpRouteOf, keyOfRoute, tlsLabel } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import {
   isIngress,
@@ -56,8 +56,9 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
       return theirs !== undefined && keyOfRoute(theirs) === key
     })
     if (holder !== undefined) return routeTaken(tables, holder, route)
-    if (route.tls !== undefined && tables.byName("secret", route.tls.secret) === undefined)
-      return invalid(`secret not found: ${route.tls.secret} (label ${tlsLabel})`)
+    const secret = route.tls?.secret ?? byAcme
+    if (secret !== byAcme && tables.byName("secret", secret) === undefined)
+      return invalid(`secret not found: ${secret} (label ${tlsLabel})`)
   }
   const mayShare = level >= levelOf["ports at addresses"]
   for (const port of spec.EndpointSpec?.Ports ?? []) {
@@ -82,7 +83,9 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
 /** As members of that level see it: those before there was TLS do not understand what asks for it. */
 function routeAt(level: number, spec: ServiceSpec): HttpRoute | undefined {
   const route = level >= levelOf["http routes"] ? httpRouteOf(spec) : undefined
-  return route?.tls !== undefined && level < levelOf["http tls"] ? undefined : route
+  const { tls } = route ?? {}
+  const least = tls === undefined ? 0 : levelOf[tls.secret === byAcme ? "http acme" : "http tls"]
+  return level < least ? undefined : route
 }
 
 function routeTaken(tables: LedgerTables, holder: string, { host, path }: HttpRoute): Refusal {

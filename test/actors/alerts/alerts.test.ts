@@ -47,10 +47,24 @@ class Look {
     return told
   }
 
+  unissued(problems: Readonly<Record<string, string>>): void {
+    this.#state = decide(this.#state, { _tag: "Unissued", problems }, this.#moment()).state
+  }
+
   service(id: string, replicas: number): void {
     this.book.service(id, { Mode: { Replicated: { Replicas: replicas } }, TaskTemplate: {} })
   }
 }
+
+test("a service whose host gets no certificate by ACME is told of, until it has one", () => {
+  const look = new Look()
+  const Labels = { "troupe.http.host": "shop.example", "troupe.http.tls": "acme" }
+  look.book.service("web", { Labels, Mode: { Replicated: { Replicas: 0 } } })
+  look.unissued({ "shop.example": "no such host", "other.example": "neither" })
+  expect(look.after(1)).toEqual(["firing certificate-ends web"])
+  look.unissued({})
+  expect(look.after(1)).toEqual(["ended certificate-ends web"])
+})
 
 describe("a node", () => {
   test("that is down is told of after five seconds, and when it is back", () => {

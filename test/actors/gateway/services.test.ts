@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { newAccount } from "#actors/acme/new-account.ts"
 import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import { publishLabel } from "#actors/network/publish-at.ts"
 import { fakeEngine, nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
@@ -131,6 +132,26 @@ test("a label that says where ports are open is checked, and waits until all man
   expect((await before.post("/services/create", body("192.168.1.0/24"))).body.message).toContain(
     "label troupe.publish.ip: expected managers of this release only"
   )
+})
+
+test("a certificate by ACME waits until all managers know how, and wants an account", async () => {
+  const body = serviceBody("web", { Labels: { "troupe.http.host": "shop", "troupe.http.tls": "acme" } })
+  const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["http acme"] - 1)
+  expect((await before.post("/services/create", body)).body.message).toContain(
+    'label troupe.http.tls "acme": expected managers of this release only'
+  )
+  const gateway = await TestGateway.start({}, fakeEngine(), {}, featureLevel)
+  const refused = await gateway.post("/services/create", body)
+  expect([refused.status, refused.body.message]).toEqual([
+    400,
+    expect.stringContaining('label troupe.http.tls "acme": expected an ACME account')
+  ])
+  await gateway.made("/secrets/create", newAccount({ directory: "https://acme.example/dir" }))
+  const made = await gateway.post("/services/create", body)
+  expect([made.status, made.body.Warnings]).toEqual([
+    201,
+    ['label troupe.http.tls "acme": shop has no certificate yet, and is not asked by TLS']
+  ])
 })
 
 test("a service's output is published where its label says true, once every manager lets nodes do so", async () => {

@@ -20,6 +20,7 @@ const places = {
   waiting: "/w",
   script: "/l",
   redirects: "/d",
+  thumbprints: "/t",
   certificates: "/c"
 }
 const nothing: Actual = {
@@ -27,6 +28,7 @@ const nothing: Actual = {
   owners: new Map(),
   awaiting: new Set(),
   redirects: new Set(),
+  thumbprints: new Map(),
   servers: new Map()
 }
 const task = (taskId: string, address: string, serving = true): TaskRow => ({
@@ -58,7 +60,8 @@ function after(commands: ReadonlyArray<string>, before: Actual = nothing): Actua
     "/r": new Map(before.routes),
     "/o": new Map(before.owners),
     "/a": new Map([...before.awaiting].map((name) => [name, name])),
-    "/d": new Map([...before.redirects].map((name) => [name, name]))
+    "/d": new Map([...before.redirects].map((name) => [name, name])),
+    "/t": new Map(before.thumbprints)
   }
   const servers = new Map([...before.servers].map(([name, known]) => [name, new Map(known)]))
   for (const command of commands) {
@@ -77,9 +80,23 @@ function after(commands: ReadonlyArray<string>, before: Actual = nothing): Actua
     owners: maps["/o"],
     awaiting: new Set(maps["/a"].keys()),
     redirects: new Set(maps["/d"].keys()),
+    thumbprints: maps["/t"],
     servers
   }
 }
+
+test("a host whose certificate is by ACME answers for the account, another one later, and then for none", () => {
+  const by = (thumbprint?: string) => {
+    const row = service("web", "/", [])
+    const http = row.http && { ...row.http, ...(thumbprint !== undefined && { thumbprint }) }
+    return wanted({ ...row, ...(http && { http }) })
+  }
+  const first = reconcile(by("k1"), nothing, places).commands
+  expect(first).toContain("add map /t shop k1")
+  const second = reconcile(by("k2"), after(first), places).commands
+  expect(second).toEqual(["set map /t shop k2"])
+  expect(reconcile(by(), after(second, after(first)), places).commands).toEqual(["del map /t shop"])
+})
 
 test("tasks come before the route that leads to them, and whoever has all there is changes nothing", () => {
   const web = wanted(service("web", "/", [task("t1", "10.0.0.5"), task("t2", "10.0.0.6", false)]))

@@ -1,0 +1,96 @@
+/** `troupe acme`: the account by which the cluster gets certificates for the hosts of its services. */
+import { readFileSync } from "node:fs"
+import { Console, Effect, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { newAccount, usualDirectory } from "#actors/acme/new-account.ts"
+import { acmeAccountName, acmeEndsLabel, acmeHostLabel } from "#actors/network/certificates.ts"
+import { get, post, remove, socketFlag } from "#cli/client.ts"
+import { table } from "#cli/print/table.ts"
+
+class BadAccount extends Schema.TaggedError<BadAccount>()("BadAccount", { message: Schema.String }) {}
+const refuse = (message: string) => new BadAccount({ message })
+
+interface SecretView {
+  readonly ID: string
+  readonly Spec: { readonly Name: string; readonly Labels?: Readonly<Record<string, string>> }
+}
+
+const use = Command.make(
+  "use",
+  {
+    directory: Flag.String("directory").pipe(
+      Flag.withDescription("the server's directory [Let's Encrypt's]"),
+      Flag.withDefault(usualDirectory)
+    ),
+    email: Flag.String("email").pipe(
+      Flag.withDescription("where the server writes to about certificates"),
+      Flag.optional
+    ),
+    root: Flag.String("ca-cert").pipe(
+      Flag.withDescription("a file with the root certificate of a server that machines do not know"),
+      Flag.optional
+    ),
+    agreed: Flag.Boolean("agree-tos").pipe(
+      Flag.withDescription("you agree to the server's terms of service"),
+      Flag.withDefault(false)
+    ),
+    socket: socketFlag
+  },
+  Effect.fn(function* ({ directory, email, root, agreed, socket }) {
+    if (!agreed)
+      return yield* refuse("--agree-tos: expected it, because the server wants its terms agreed to")
+    if (!/^https:\/\/[^/]+/.test(directory))
+      return yield* refuse(`--directory '${directory}': expected a URL that begins with https://`)
+    if (Option.isSome(email) && !/^[^@\s]+@[^@\s]+$/.test(email.value))
+      return yield* refuse(`--email '${email.value}': expected an address like ops@example.com`)
+    const pem = yield* Effect.try({
+      try: () => Option.getOrUndefined(Option.map(root, (path) => readFileSync(path, "utf8"))),
+      catch: (error) => refuse(`--ca-cert: ${(error as Error).message}`)
+    })
+    if (pem !== undefined && !pem.includes("-----BEGIN CERTIFICATE-----"))
+      return yield* refuse("--ca-cert: expected a certificate in PEM")
+    const account = newAccount({
+      directory,
+      ...(Option.isSome(email) && { email: email.value }),
+      ...(pem !== undefined && { root: pem })
+    })
+    yield* dismiss(socket)
+    yield* post(socket, "/secrets/create", account)
+    yield* Console.log(`certificates of hosts with the label troupe.http.tls=acme come from ${directory}`)
+  })
+).pipe(Command.withDescription("Make an account, in place of the one that there is"))
+
+const off = Command.make(
+  "off",
+  { socket: socketFlag },
+  Effect.fn(function* ({ socket }) {
+    if (!(yield* dismiss(socket))) return yield* refuse("the cluster has no ACME account")
+    yield* Console.log("the certificates that there are stay until they end, and are not renewed")
+  })
+).pipe(Command.withDescription("Forget the account"))
+
+const list = Command.make(
+  "ls",
+  { socket: socketFlag },
+  Effect.fn(function* ({ socket }) {
+    const secrets = yield* get<ReadonlyArray<SecretView>>(socket, "/secrets")
+    const rows = secrets.flatMap(({ Spec: { Name, Labels = {} } }) => {
+      const host = Labels[acmeHostLabel]
+      return host === undefined ? [] : [[host, Name, Labels[acmeEndsLabel] ?? ""]]
+    })
+    yield* Console.log(table(["HOST", "SECRET", "ENDS"], rows))
+  })
+).pipe(Command.withDescription("List the certificates that came by ACME"))
+
+/** Whether there was one. */
+const dismiss = Effect.fnUntraced(function* (socket: string) {
+  const secrets = yield* get<ReadonlyArray<SecretView>>(socket, "/secrets")
+  const known = secrets.find(({ Spec }) => Spec.Name === acmeAccountName)
+  if (known !== undefined) yield* remove(socket, `/secrets/${known.ID}`)
+  return known !== undefined
+})
+
+export const acme = Command.make("acme").pipe(
+  Command.withDescription("Certificates by ACME for the hosts of services"),
+  Command.withSubcommands([use, off, list])
+)
