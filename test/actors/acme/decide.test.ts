@@ -204,6 +204,24 @@ test("the certificate of a host that nobody wants any more is kept until it ends
   expect(site.ordered).toEqual([])
 })
 
+test("one that could not be renewed is shown beyond its end, and the new one as soon as it is there", () => {
+  const site = new Site()
+  site.account()
+  site.service("web", "shop.example")
+  site.wait(5 * second).issue("shop.example")
+  const shown = () => {
+    const { Spec } = site.book.tables.get("service", "web") ?? { Spec: {} }
+    return routeShown(site.book.tables, Spec)?.tls?.secret
+  }
+  const first = shown()
+  site.leap(89 * day).answer("shop.example", { problem: "no such host" })
+  site.leap(2 * day)
+  expect(shown()).toBe(first ?? "")
+  site.issue("shop.example")
+  expect(site.held("shop.example").length).toBe(2)
+  expect(shown()).not.toBe(first ?? "")
+})
+
 test("entrances are told whose account a host is for, and lead to TLS once it has a certificate", () => {
   const site = new Site()
   site.service("web", "shop.example")
