@@ -146,6 +146,24 @@ test("a shell beside a task prints, in colours too, and ends with its page", asy
   await eventually(async () => !(await inFront()), "nothing of the console is left")
 }, 30_000)
 
+test("a node's page has a console beside each of its tasks, too, and the way to its service", async () => {
+  const { page } = admin
+  await see(page, `#/node/${(await nodeNamed("alpha")).ID}`, "alpha")
+  await page
+    .getByRole("button", { name: /^Console in / })
+    .first()
+    .click()
+  await page.getByText(/^docker exec -it \w+\.\d+\.\w{25} \/bin\/sh$/).waitFor()
+  await page.locator(".xterm-rows").getByText("#").waitFor()
+  await page.keyboard.press("Shift+Escape")
+  await page.keyboard.press("Enter")
+  const tasks = page.getByRole("region", { name: "Tasks" })
+  const link = tasks.getByRole("link").first()
+  const [service = ""] = ((await link.textContent()) ?? "").split(".")
+  await link.click()
+  await page.getByRole("heading", { level: 1, name: new RegExp(`^${service}`) }).waitFor()
+}, 30_000)
+
 test("the slider scales, as docker service scale does", async () => {
   const { page } = admin
   await openService(page, "web")

@@ -2,9 +2,10 @@
 import { mayAdminister } from "../api.ts"
 import { isWanted, type Node, nodeName, nodeOf, nodes, tasksByNode } from "../live.ts"
 import { updateNode } from "../orders.ts"
-import { Badge, Card, Empty, Order, tone } from "../ui.tsx"
+import { Badge, Card, Empty, Order } from "../ui.tsx"
 import { Course } from "./course.tsx"
 import { nodeTone } from "./overview.tsx"
+import { Tasks } from "./tasks.tsx"
 
 const gib = (bytes = 0): string => `${(bytes / 1_073_741_824).toFixed(1)} GiB`
 
@@ -93,23 +94,7 @@ export function NodePage({ id }: { id: string }) {
         </Card>
         <Course kind="node" id={id} />
       </div>
-      <Card title="Tasks">
-        {here.length === 0 ? (
-          <Empty>No tasks here.</Empty>
-        ) : (
-          <ul class="rows">
-            {here.map((task) => (
-              <li key={task.ID}>
-                <a class="row" href={`#/service/${task.ServiceID}`}>
-                  <strong>{task.Name}</strong>
-                  <Badge tone={tone(task)}>{task.State}</Badge>
-                  <small class="says">{task.Says}</small>
-                </a>
-              </li>
-            ))}
-          </ul>
-        )}
-      </Card>
+      <Tasks key={id} tasks={here} of="node" />
     </>
   )
 }

@@ -2,22 +2,13 @@
 import { useEffect, useState } from "preact/hooks"
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import { act, mayOperate } from "../api.ts"
-import {
-  countOf,
-  isWanted,
-  nodeName,
-  nodeOf,
-  type Service,
-  serviceOf,
-  type Task,
-  tasksByService
-} from "../live.ts"
+import { countOf, isWanted, type Service, serviceOf, type Task, tasksByService } from "../live.ts"
 import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
-import { ago, Badge, Card, Empty, hue, Meter, Order, Same, tone } from "../ui.tsx"
-import { Console } from "./console.tsx"
+import { Badge, Card, Empty, hue, Meter, Order, Same } from "../ui.tsx"
 import { Course } from "./course.tsx"
 import { Logs } from "./logs.tsx"
 import { Scaling } from "./scaling.tsx"
+import { Tasks } from "./tasks.tsx"
 
 function Scale({ service, replicas }: { service: Service; replicas: number }) {
   const [asked, setAsked] = useState(replicas)
@@ -97,40 +88,8 @@ function Rollout({ service, wanted }: { service: Service; wanted: ReadonlyArray<
   )
 }
 
-const TaskRow = ({ task, onConsole }: { task: Task; onConsole: () => void }) => (
-  <tr class={isWanted(task) ? "" : "past"}>
-    <th scope="row">{task.Name}</th>
-    <td>
-      <Badge tone={tone(task)}>{task.State}</Badge>
-    </td>
-    <td>{task.NodeID === "" ? "no node yet" : nodeName(nodeOf(task.NodeID))}</td>
-    <td class="faint">{ago(task.At)}</td>
-    <td class="says">{task.Says}</td>
-    <td>
-      {task.State === "running" ? (
-        <button
-          type="button"
-          class="small"
-          aria-label={`Console in ${task.Name}`}
-          title={
-            mayOperate()
-              ? `docker exec -it ${task.Name}.${task.ID} /bin/sh, on ${nodeName(nodeOf(task.NodeID))}`
-              : "your role may only look"
-          }
-          disabled={!mayOperate()}
-          onClick={onConsole}
-        >
-          Console
-        </button>
-      ) : null}
-    </td>
-  </tr>
-)
-
 export function ServicePage({ id }: { id: string }) {
   const service = serviceOf(id)
-  const [inConsole, setInConsole] = useState<Task>()
-  useEffect(() => setInConsole(undefined), [id])
   if (service === undefined) return <Empty>This service is no more.</Empty>
   const { Spec } = service
   const all = [...(tasksByService.value.get(id) ?? [])].sort(
@@ -193,31 +152,7 @@ export function ServicePage({ id }: { id: string }) {
         {asksForScaling(Spec) ? <Scaling key={id} id={id} name={Spec.Name} /> : null}
         <Course kind="service" id={id} />
       </div>
-      <Card title="Tasks" note={<small class="faint">{all.length} with those of the past</small>}>
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-        <section class="scroll" tabIndex={0} aria-label="Tasks">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Task</th>
-                <th scope="col">State</th>
-                <th scope="col">Node</th>
-                <th scope="col">Since</th>
-                <th scope="col">Reason</th>
-                <th scope="col">Console</th>
-              </tr>
-            </thead>
-            <tbody>
-              {all.map((task) => (
-                <TaskRow key={task.ID} task={task} onConsole={() => setInConsole(task)} />
-              ))}
-            </tbody>
-          </table>
-        </section>
-      </Card>
-      {inConsole === undefined ? null : (
-        <Console key={inConsole.ID} task={inConsole} onClose={() => setInConsole(undefined)} />
-      )}
+      <Tasks key={`tasks of ${id}`} tasks={all} note={`${all.length} with those of the past`} of="service" />
       <Logs key={id} id={id} name={Spec.Name} />
     </>
   )

@@ -1,0 +1,81 @@
+/** Tasks of one service or one node, and a console in any of them. */
+import { useState } from "preact/hooks"
+import { mayOperate } from "../api.ts"
+import { isWanted, nodeName, nodeOf, type Task } from "../live.ts"
+import { ago, Badge, Card, Empty, tone } from "../ui.tsx"
+import { Console } from "./console.tsx"
+
+type Of = "service" | "node"
+
+function Row({ task, of, onConsole }: { task: Task; of: Of; onConsole: () => void }) {
+  const node = task.NodeID === "" ? "no node yet" : nodeName(nodeOf(task.NodeID))
+  return (
+    <tr class={isWanted(task) ? "" : "past"}>
+      <th scope="row">
+        {of === "service" ? task.Name : <a href={`#/service/${task.ServiceID}`}>{task.Name}</a>}
+      </th>
+      <td>
+        <Badge tone={tone(task)}>{task.State}</Badge>
+      </td>
+      {of === "service" ? <td>{node}</td> : null}
+      <td class="faint">{ago(task.At)}</td>
+      <td class="says">{task.Says}</td>
+      <td>
+        {task.State === "running" ? (
+          <button
+            type="button"
+            class="small"
+            aria-label={`Console in ${task.Name}`}
+            title={
+              mayOperate()
+                ? `docker exec -it ${task.Name}.${task.ID} /bin/sh, on ${node}`
+                : "your role may only look"
+            }
+            disabled={!mayOperate()}
+            onClick={onConsole}
+          >
+            Console
+          </button>
+        ) : null}
+      </td>
+    </tr>
+  )
+}
+
+/** Of a service, each with its node; of a node, each with a way to its service. */
+export function Tasks({ tasks, note, of }: { tasks: ReadonlyArray<Task>; note?: string; of: Of }) {
+  const [inConsole, setInConsole] = useState<Task>()
+  const columns = ["Task", "State", ...(of === "service" ? ["Node"] : []), "Since", "Reason", "Console"]
+  return (
+    <>
+      <Card title="Tasks" {...(note !== undefined && { note: <small class="faint">{note}</small> })}>
+        {tasks.length === 0 ? (
+          <Empty>No tasks here.</Empty>
+        ) : (
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+          <section class="scroll" tabIndex={0} aria-label="Tasks">
+            <table>
+              <thead>
+                <tr>
+                  {columns.map((column) => (
+                    <th key={column} scope="col">
+                      {column}
+                    </th>
+                  ))}
+                </tr>
+              </thead>
+              <tbody>
+                {tasks.map((task) => (
+                  <Row key={task.ID} task={task} of={of} onConsole={() => setInConsole(task)} />
+                ))}
+              </tbody>
+            </table>
+          </section>
+        )}
+      </Card>
+      {inConsole === undefined ? null : (
+        <Console key={inConsole.ID} task={inConsole} onClose={() => setInConsole(undefined)} />
+      )}
+    </>
+  )
+}
