@@ -13,6 +13,7 @@ import tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { Effect } from "effect"
+import { backendCount } from "#actors/drivers/entrance/config.ts"
 import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
 import { identityOf } from "#actors/drivers/machine/process-identity.ts"
@@ -130,7 +131,14 @@ describe("by tables", () => {
       await new Promise((resolve) => server.once("listening", resolve))
     }
   })
-  afterEach(async () => serve())
+  const count = async (): Promise<EntranceCounts | undefined> =>
+    Effect.runPromise((await Effect.runPromise(startEntrance(options))).count)
+  afterEach(() =>
+    eventually(async () => {
+      await serve()
+      return (await count())?.services.size === 0
+    }, "no service has a backend")
+  )
   afterAll(async () => {
     await Effect.runPromise(stopEntrance(options))
     for (const server of servers) server.close()
@@ -272,7 +280,6 @@ describe("by tables", () => {
   test("a request waits for a task that will come, is seen to wait, and is counted once it is answered", async () => {
     const entrance = await Effect.runPromise(startEntrance(options))
     const waiting = () => Effect.runPromise(entrance.waiting)
-    const count = () => Effect.runPromise(entrance.count)
     const fast = (counts: EntranceCounts | undefined): number => {
       const took = counts?.tasks.get("127x0x0x2")?.took ?? []
       return took.slice(0, latencyBounds.indexOf(100)).reduce((sum, count) => sum + count, 0)
@@ -293,6 +300,21 @@ describe("by tables", () => {
     const task = counts?.tasks.get("127x0x0x2")
     expect(task).toMatchObject({ serviceId: "web", asked: 2, inflight: 0, statuses: [0, 2, 0, 0, 0] })
     expect(fast(counts) - fast(first)).toBe(2)
+  })
+
+  test("as many services as it has room for are led to and counted; the next one is named", async () => {
+    const entrance = await Effect.runPromise(startEntrance(options))
+    const names = Array.from({ length: backendCount }, (_, at) => `s${String(at).padStart(4, "0")}`)
+    const services = [...names, "t"].map((name) => row(name, `/${name}`, ["127.0.0.2"]))
+    expect(await Effect.runPromise(entrance.serve([overlayTable({ services })], secrets))).toEqual([
+      expect.stringMatching(/^service t gets no requests: /)
+    ])
+    const before = (await count())?.services
+    for (const name of names) expect((await echo(`/${name}`)).path).toBe(`/${name}`)
+    const after = (await count())?.services
+    expect(names.filter((name) => after?.get(name)?.asked !== (before?.get(name)?.asked ?? 0) + 1)).toEqual(
+      []
+    )
   })
 
   test("what waits for a task that will not come any more is told so", async () => {

@@ -5,8 +5,11 @@
 
 import { latencyBounds, latencyBuckets } from "#actors/meter/figures.ts"
 
-/** One per service with a route; more than these a node's entrance cannot serve. */
-export const backendCount = 256
+/**
+ * One per service with a route; more than these a node's entrance cannot serve. haproxy 2.6 adds none while it runs;
+ * what each costs is in ../../network/README.md.
+ */
+export const backendCount = 1024
 
 export const backendName = (at: number): string => `service${at}`
 
@@ -145,7 +148,7 @@ ${bucketRules()}
   use_backend %[var(txn.service)]
 ${backends.map((name) => `backend ${name}`).join("\n")}
 backend ${askedTable}
-  stick-table type string len 16 size 1k expire 1h store http_req_cnt,conn_cur
+  stick-table type string len 16 size ${backendCount} expire 1h store http_req_cnt,conn_cur
 backend ${tookTable}
   stick-table type string len 64 size 16k expire 1h store gpc(${latencyBuckets.length})
 `

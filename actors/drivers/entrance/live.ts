@@ -95,8 +95,7 @@ const serve = Effect.fnUntraced(function* (
 ) {
   const places = placesOf(options)
   yield* obtain(options)
-  const wanted = wantedOf(tables)
-  const plan = reconcile(wanted, yield* read(places), places)
+  const plan = reconcile(wantedOf(tables), yield* read(places), places)
   const isTls = options.tlsPorts.length > 0
   const certificates = isTls ? certificatesOf(tables, secrets) : { shown: [], problems: [] }
   const { coming, leaving } = exchange(
@@ -108,8 +107,7 @@ const serve = Effect.fnUntraced(function* (
   const commands = [...coming, ...plan.commands, ...leaving]
   if (commands.length === 0) return problems
   for (const line of linesOf(commands)) yield* tell(places, line)
-  const led = wanted.filter(({ name }) => !plan.problems.some((problem) => problem.includes(` ${name} `)))
-  problems.push(...missingOf(led, yield* read(places)))
+  problems.push(...missingOf(plan.led, yield* read(places)))
   if (coming.length > 0) problems.push(...unshown(certificates.shown, yield* readCertificates(places)))
   return problems
 })

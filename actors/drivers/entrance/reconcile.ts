@@ -66,6 +66,8 @@ export interface Plan {
   /** Carried out in this order. */
   readonly commands: ReadonlyArray<string>
   readonly problems: ReadonlyArray<string>
+  /** Without those that no backend was left for. */
+  readonly led: ReadonlyArray<Wanted>
 }
 
 /**
@@ -87,21 +89,26 @@ export function reconcile(
   const leading: Array<string> = []
   const leaving: Array<string> = []
   const problems: Array<string> = []
+  const led: Array<Wanted> = []
   const kept = new Map<string, ReadonlyMap<string, string>>()
   const marked = { awaiting: new Set<string>(), redirects: new Set<string>() }
   const wantedRoutes = new Set<string>()
 
-  for (const { serviceId, name, route, awaits, redirects: isSecured, servers: tasks } of wanted) {
+  for (const one of wanted) {
+    const { serviceId, name, route, awaits, redirects: isSecured, servers: tasks } = one
     let backend = backendOf.get(serviceId)
     if (backend === undefined) {
       backend = free.shift()
       if (backend === undefined) {
-        problems.push(`service ${name} has a route, but there are ${backendCount} services with one already`)
+        problems.push(
+          `service ${name} gets no requests: an entrance leads to ${backendCount} services (troupe.http.host) at most, and has as many`
+        )
         continue
       }
       backendOf.set(serviceId, backend)
       coming.push(`add map ${places.owners} ${serviceId} ${backend}`)
     }
+    led.push(one)
     kept.set(backend, tasks)
     if (awaits) marked.awaiting.add(backend)
     if (isSecured) marked.redirects.add(backend)
@@ -144,7 +151,7 @@ export function reconcile(
     if (!kept.has(backend) && (servers.get(backend)?.size ?? 0) === 0)
       leaving.push(`del map ${places.owners} ${serviceId}`)
   }
-  return { commands: [...coming, ...leading, ...leaving], problems }
+  return { commands: [...coming, ...leading, ...leaving], problems, led }
 }
 
 /** What of the plan has to be true once it is carried out; the rest goes when requests under way have ended. */

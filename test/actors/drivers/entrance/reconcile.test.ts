@@ -168,13 +168,14 @@ test("a server is another when its port or protocol is", () => {
 test("services beyond the backends that there are get a problem, and take nothing from the others", () => {
   const many = wanted(
     ...Array.from({ length: backendCount + 1 }, (_, at) =>
-      service(`s${String(at).padStart(3, "0")}`, `/${at}/`, [])
+      service(`s${String(at).padStart(4, "0")}`, `/${at}/`, [])
     )
   )
-  const { commands, problems } = reconcile(many, nothing, places)
+  const { commands, problems, led } = reconcile(many, nothing, places)
   expect(problems).toEqual([
-    `service s${backendCount} has a route, but there are ${backendCount} services with one already`
+    "service s1024 gets no requests: an entrance leads to 1024 services (troupe.http.host) at most, and has as many"
   ])
+  expect(led).toEqual(many.slice(0, backendCount))
   expect(new Set(after(commands).owners.values()).size).toBe(backendCount)
 })
 
