@@ -32,6 +32,11 @@ export interface KernelService {
     open?: ReadonlyArray<string>,
     isLook?: boolean
   ) => Effect.Effect<LayReport>
+  /** Leads nobody to tasks that these tables do not have, and changes nothing else. `lay` follows, and says what fails. */
+  readonly withdraw: (
+    tables: ReadonlyArray<OverlayTable>,
+    open?: ReadonlyArray<string>
+  ) => Effect.Effect<void>
   /** A look that is under way ends as soon as it has finished what it is writing. */
   readonly giveWay: Effect.Effect<void>
   /** Forgets what still leads to tasks that do not serve any more; `lay` has kept anything new away. Yields what stays. */
@@ -47,6 +52,7 @@ export interface KernelService {
 export const Kernel = Context.Reference<KernelService>("troupe/actors/drivers/Kernel", {
   defaultValue: () => ({
     lay: () => Effect.succeed(nothingLaid),
+    withdraw: () => Effect.void,
     giveWay: Effect.void,
     settle: () => Effect.succeed([]),
     makeKey: () => Effect.succeed({ Keys: [], Refusal: "its tasks are on no overlay" })

@@ -71,7 +71,12 @@ const carryOut = Effect.fn("network.perform")(function* (action: NetworkAction) 
       const kernel = yield* Kernel
       const names = yield* Names
       const entrance = yield* Entrance
-      const { tables, certificates = [], open, isLook = false } = action
+      const { tables, withdrawn, certificates = [], open, isLook = false } = action
+      // What goes wrong here does so below, too, and is said then.
+      if (withdrawn !== undefined) {
+        const withdrawing = [kernel.withdraw(withdrawn, open), names.serve(withdrawn)]
+        yield* Effect.all(withdrawing, { concurrency: "unbounded", discard: true })
+      }
       const report = yield* kernel.lay(tables, open, isLook)
       if (report.gaveWay === true) return { _tag: "GaveWay" } satisfies NetworkMessage
       // Whoever is found by name or gets requests can be reached by then. What flowed before takes longer to be found.

@@ -4,6 +4,7 @@ import type { NamesReport } from "#actors/drivers/names.ts"
 import type { ResolvConf } from "#actors/network/names/resolv-conf.ts"
 import type { NetworkAction, NetworkMessage } from "#actors/network/protocol.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
+import { withdraw } from "#actors/network/withdraw.ts"
 import type { AssignedFile } from "#actors/node/protocol.ts"
 import { type CommonAction, later } from "#runtime/actions.ts"
 
@@ -14,6 +15,8 @@ const firstWaitMs = 100
 
 export interface Overlays {
   readonly tables: ReadonlyArray<OverlayTable>
+  /** The tables of the round that began last. */
+  readonly begun: ReadonlyArray<OverlayTable>
   /** Secrets with the certificates of services' hosts. */
   readonly certificates: ReadonlyArray<AssignedFile>
   /** The published ports that are this node's own, by key, once that is known. */
@@ -40,6 +43,7 @@ export interface Overlays {
 
 export const noOverlays: Overlays = {
   tables: [],
+  begun: [],
   certificates: [],
   open: undefined,
   round: 0,
@@ -88,19 +92,25 @@ export function reopen(before: Overlays, open: ReadonlyArray<string>): Laying {
   return isSame || overlays.tables.length === 0 ? { overlays, actions: [] } : lay(overlays)
 }
 
-const begin = (overlays: Overlays): Laying => ({
-  overlays: { ...overlays, isLaying: true, givesWay: overlays.round === overlays.look },
-  actions: [
-    {
-      _tag: "Lay",
-      round: overlays.round,
-      tables: overlays.tables,
-      ...(overlays.certificates.length > 0 && { certificates: overlays.certificates }),
-      ...(overlays.open && { open: overlays.open }),
-      ...(overlays.round === overlays.look && { isLook: true })
-    }
-  ]
-})
+function begin(overlays: Overlays): Laying {
+  const { round, tables, begun, certificates, open } = overlays
+  const isLook = round === overlays.look
+  const withdrawn = withdraw(begun, tables)
+  return {
+    overlays: { ...overlays, begun: tables, isLaying: true, givesWay: isLook },
+    actions: [
+      {
+        _tag: "Lay",
+        round,
+        tables,
+        ...(withdrawn && { withdrawn }),
+        ...(certificates.length > 0 && { certificates }),
+        ...(open && { open }),
+        ...(isLook && { isLook })
+      }
+    ]
+  }
+}
 
 export function laid(before: Overlays, round: number, report: LayReport, names: NamesReport): Laying {
   const problems = [...report.problems, ...names.problems]

@@ -102,6 +102,8 @@ export type NetworkAction =
       readonly _tag: "Lay"
       readonly round: number
       readonly tables: ReadonlyArray<OverlayTable>
+      /** To begin with: the tables before, without who serves no more. */
+      readonly withdrawn?: ReadonlyArray<OverlayTable>
       readonly certificates?: ReadonlyArray<AssignedFile>
       /** The published ports that the kernel may carry, by key; those before while that is not known. */
       readonly open?: ReadonlyArray<string>

@@ -66,6 +66,7 @@ const helpless = (why: string): KernelService => ({
         .filter(isStretched)
         .map(({ name }) => `network ${name} does not reach other nodes from here: ${why}`)
     }),
+  withdraw: () => Effect.void,
   giveWay: Effect.void,
   settle: () => Effect.succeed([]),
   makeKey: () => Effect.succeed({ Keys: [], Refusal: why })
@@ -98,6 +99,8 @@ export const LiveKernel = {
         )
         return isLook === true ? Effect.raceFirst(laid, ended) : laid
       },
+      withdraw: (tables, open) =>
+        rules.bring(tables, open, tunnels.ports, false).pipe(Effect.ignore, Effect.uninterruptible),
       giveWay: Effect.sync(() => end()),
       settle: rules.settle
     })

@@ -29,6 +29,7 @@ async function ensure(options: Record<string, string>, wireGuard: WireGuard) {
     Layer.succeed(DataPlane, {} as DataPlaneService),
     Layer.succeed(Kernel, {
       lay: () => Effect.succeed(nothingLaid),
+      withdraw: () => Effect.void,
       giveWay: Effect.void,
       settle: () => Effect.succeed([]),
       makeKey: () => Effect.succeed(wireGuard)
