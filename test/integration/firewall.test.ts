@@ -165,11 +165,23 @@ test("a table of which a part is written is as if all of it were, which it is at
   const bring = (tables: OwnTables, wanted: string | undefined, isLook = true) =>
     Effect.runPromise(tables.bring(new Map([[name, wanted]]), isLook))
   const flush = (): void => void execFileSync("nft", ["flush", "chain", "inet", name, "nobody"])
+  const amend = (tables: OwnTables, wanted: string | undefined) =>
+    Effect.runPromise(tables.amend(new Map([[name, wanted]])))
   const seldom = new OwnTables(60_000)
   try {
+    // Nothing is begun by taking away from it.
+    await amend(seldom, before)
+    expect(listed).toThrow("No such file")
     await bring(seldom, before)
+    await amend(seldom, after)
+    const amended = listed()
+    expect((await bring(seldom, after)).changed.size).toBe(0)
+    expect(listed()).toEqual(amended)
+    await bring(seldom, before)
+    expect(listed()).not.toEqual(amended)
     expect([...(await bring(seldom, after)).changed]).toEqual([name])
     const patched = listed()
+    expect(patched).toEqual(amended)
     expect(await bring(new OwnTables(0), after)).toMatchObject({ failed: new Map() })
     expect(listed()).toEqual(patched)
 

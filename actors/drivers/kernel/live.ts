@@ -99,8 +99,7 @@ export const LiveKernel = {
         )
         return isLook === true ? Effect.raceFirst(laid, ended) : laid
       },
-      withdraw: (tables, open) =>
-        rules.bring(tables, open, tunnels.ports, false).pipe(Effect.ignore, Effect.uninterruptible),
+      withdraw: (tables, open) => Effect.uninterruptible(rules.withdraw(tables, open)),
       giveWay: Effect.sync(() => end()),
       settle: rules.settle
     })

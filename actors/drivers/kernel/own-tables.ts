@@ -56,6 +56,13 @@ export class OwnTables {
     return { changed, failed } as Brought
   })
 
+  /** Makes of tables that were written before what their rules say now, without a look, overdue or not. */
+  readonly amend = Effect.fnUntraced(function* (this: OwnTables, rules: Rules) {
+    const written = [...rules].filter(([name]) => this.#written.has(name))
+    const stale = written.filter(([name, wanted]) => this.#isWrong(name, wanted, undefined))
+    if (stale.length > 0) yield* this.#write(stale, true)
+  })
+
   /** By what is shown, where somebody has looked. */
   #isWrong(
     name: string,

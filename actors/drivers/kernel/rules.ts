@@ -78,6 +78,23 @@ export class NodeRules {
     return { changed: changed.size, problems, isWaiting: !isReached }
   })
 
+  /** The rules that lead to tasks, as these overlays say, where there are any; nothing is read, nor said of what fails. */
+  readonly withdraw = Effect.fnUntraced(function* (
+    this: NodeRules,
+    overlays: ReadonlyArray<OverlayTable>,
+    open: ReadonlyArray<string> | undefined
+  ) {
+    const { nodeId } = this.#facts
+    const ways = waysOf(yield* this.#forgetting())
+    const led = (ports: ReadonlyArray<string>) => {
+      const reached = reachable(doorsOf(overlays, ports, ways), this.#reached.keys)
+      return [ingressTable(nodeId), ingressRules(overlays, reached, ways, nodeId)] as const
+    }
+    yield* this.#tables.amend(
+      new Map([[vipTable(nodeId), vipRules(overlays, nodeId)], ...(open === undefined ? [] : [led(open)])])
+    )
+  })
+
   /** Once the rules lead nobody new there. */
   readonly settle = (overlays: ReadonlyArray<OverlayTable>): Effect.Effect<ReadonlyArray<string>> =>
     this.#forgetting().pipe(

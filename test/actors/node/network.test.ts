@@ -214,6 +214,27 @@ describe("overlays over several nodes", () => {
     expect(network.tell(laid(1)).asked).toEqual([{ _tag: "Lay", round: 3, tables: [table("c")] }])
   })
 
+  test("a round begins with taking away who serves no more, as the kernel was left by the round before", () => {
+    const rows = (...serving: ReadonlyArray<string>): OverlayTable["services"] => [
+      {
+        ...{ serviceId: "web", name: "web", aliases: [], vips: [], ports: [] },
+        tasks: serving.map((id) => ({ taskId: id, nodeId: "n1", name: id, addresses: [], serving: true }))
+      }
+    ]
+    const of = (...serving: ReadonlyArray<string>) => ({ ...table("a"), services: rows(...serving) })
+    const network = new Subject().tell({ _tag: "Tables", tables: [of("t1", "t2")] })
+    expect(network.asked).toEqual([{ _tag: "Lay", round: 1, tables: [of("t1", "t2")] }])
+    // What was never laid need not be taken away.
+    network.tell({ _tag: "Tables", tables: [of("t1", "t2", "t3")] })
+    network.tell({ _tag: "Tables", tables: [of("t2", "t4")] })
+    expect(network.tell(laid(1)).asked).toEqual([
+      { _tag: "Lay", round: 3, tables: [of("t2", "t4")], withdrawn: [of("t2")] }
+    ])
+    expect(network.tell(laid(3)).tell({ _tag: "LookAgain" }).asked).toEqual([
+      { _tag: "Lay", round: 4, tables: [of("t2", "t4")], isLook: true }
+    ])
+  })
+
   test("the kernel carries the published ports that are this node's own, once that is known", () => {
     const network = new Subject()
       .tell({ _tag: "Publish", ports: [] })
