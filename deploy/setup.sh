@@ -60,7 +60,7 @@ engine_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 
 if [ "${TROUPE_SETUP_NO_ENGINE:-}" != 1 ] && ! engine_answers; then
   if [ -n "${DOCKER_HOST:-}" ]; then
-    say "no Docker Engine answers at DOCKER_HOST=$DOCKER_HOST"
+    say "no Docker Engine answers at DOCKER_HOST=$DOCKER_HOST; without DOCKER_HOST it is the one of this machine"
     exit 1
   fi
   if [ "$(id -u)" != 0 ]; then
