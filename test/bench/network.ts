@@ -149,8 +149,17 @@ async function compare(): Promise<void> {
       `sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0
        ip link add ${bridge} type bridge nf_call_iptables 1; ip address add 10.9.0.${own}/16 dev ${bridge}
        ip link add vx mtu 1450 type vxlan id 9 ${way}; ip link set vx master ${bridge} up; ip link set ${bridge} up
-       ip link add bare mtu 1450 type vxlan id 10 ${way}; ip address add 10.10.0.${own}/24 dev bare; ip link set bare up`
+       ip link add bare mtu 1450 type vxlan id 10 ${way}; ip address add 10.10.0.${own}/24 dev bare; ip link set bare up
+       ip link add plain type bridge; ip link add pv mtu 1450 type vxlan id 11 ${way}; ip link set pv master plain up; ip link set plain up`
     )
+  }
+  // The same containers, on a network that nobody but the kernel has a hand in.
+  for (const [name, node, own] of [
+    [asking, near, 1],
+    [there, far, 2]
+  ] as const) {
+    inside(node, `ip link add pe type veth peer name eth1 netns ${name}; ip link set pe master plain up`)
+    inside(name, `ip address add 10.11.0.${own}/24 dev eth1; ip link set eth1 mtu 1450 up`)
   }
   for (const [name, node, address] of [
     [asking, near, "10.9.1.1"],
@@ -190,7 +199,20 @@ async function compare(): Promise<void> {
       beside: "from outside, straight"
     },
     { name: "a bare VXLAN device", from: near, host: "10.10.0.2", port },
-    { name: "the overlay", from: asking, host: "10.9.2.1", port, beside: "a bare VXLAN device" },
+    {
+      name: "a bare VXLAN between containers",
+      from: asking,
+      host: "10.11.0.2",
+      port,
+      beside: "a bare VXLAN device"
+    },
+    {
+      name: "the overlay",
+      from: asking,
+      host: "10.9.2.1",
+      port,
+      beside: "a bare VXLAN between containers"
+    },
     {
       name: "a published port of another's task",
       from: outside,
