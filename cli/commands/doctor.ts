@@ -224,6 +224,15 @@ const ofNetwork = Effect.fnUntraced(function* (dataDir: string) {
   if (count > 0) return yield* new NeedsMending({ message: `${count} of these must be mended` })
 })
 
+const usualEngine = "unix:///var/run/docker.sock"
+
+/** People speak to a node by `DOCKER_HOST` as well; then it is not the Engine that they mean. */
+const engineMeant = (dockerHost: string, dataDir: string): Effect.Effect<string> =>
+  findRunning(dataDir).pipe(
+    Effect.map(({ socket }) => (dockerHost === `unix://${socket}` ? usualEngine : dockerHost)),
+    Effect.orElseSucceed(() => dockerHost)
+  )
+
 class NeedsMending extends Schema.TaggedError<NeedsMending>()("NeedsMending", { message: Schema.String }) {}
 
 const signs = { good: "ok  ", warning: "warn", bad: "BAD " } as const
@@ -238,14 +247,14 @@ export const doctor = Command.make(
     dataDir: dataDirFlag,
     dockerHost: Flag.String("docker-host").pipe(
       Flag.withDescription("the Engine to look at [DOCKER_HOST]"),
-      Flag.withDefault(process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock")
+      Flag.withDefault(process.env.DOCKER_HOST ?? usualEngine)
     )
   },
   Effect.fn(function* ({ what, dataDir, dockerHost }) {
     if (Option.isSome(what)) return yield* ofNetwork(dataDir)
     const findings: ReadonlyArray<Finding> = [
       yield* natsServer,
-      ...(yield* engine(dockerHost)),
+      ...(yield* engine(yield* engineMeant(dockerHost, dataDir))),
       ...(yield* tools),
       ...disk(dataDir),
       ...memory(),

@@ -1,6 +1,6 @@
 /** What a node and its containers use, from their cgroups through NATS to whoever asks a manager. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
@@ -69,6 +69,17 @@ test("without a terminal, troupe top prints one table of what was asked for, and
   expect(troupe("top", "--of", "services")).toMatch(/^SERVICE.*\nbusy +1 +\d+\.\d\d% /)
   expect(troupe("top", "--once", "--filter", "busy.1.")).toMatch(/^TASK.*\nbusy\.1\.\w+ /)
   expect(troupe("why", "busy")).toMatch(/^no task of busy waits\n\nbusy has 1 replicas, 1 run, 1 wanted/)
+})
+
+test("troupe doctor looks at the Engine, also where DOCKER_HOST leads to the node itself", () => {
+  const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url))
+  const env = { ...process.env, DOCKER_HOST: `unix://${cluster.socket}` }
+  const { stdout } = spawnSync(process.execPath, [program, "doctor", "--data-dir", cluster.dataDir], {
+    encoding: "utf8",
+    env
+  })
+  expect(stdout).toMatch(/^ok {4}Docker Engine \S+ answers at unix:\/\/\/var\/run\/docker\.sock$/m)
+  expect(stdout).toContain(`its API answers at ${cluster.socket}`)
 })
 
 test("a service whose tasks fail again and again is told of, until it is gone", async () => {
