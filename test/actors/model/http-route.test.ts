@@ -23,6 +23,7 @@ test("labels say which requests are a service's, and how its tasks take them", (
     httpRouteOf({ Labels: labels({ host: "shop", tls: "shop-cert", ...given }) })?.tls
   expect(tls({})).toEqual({ secret: "shop-cert", redirect: true })
   expect(tls({ "tls.redirect": "false" })).toEqual({ secret: "shop-cert", redirect: false })
+  expect(tls({ tls: "acme" })).toEqual({ secret: "acme", redirect: true })
 })
 
 test.each([
@@ -39,7 +40,6 @@ test.each([
   [{ host: "shop", protocol: "h3" }, 'protocol "h3"', "h2c"],
   [{ host: "shop", tls: "" }, 'tls ""', "the name of a secret"],
   [{ host: "shop", tls: "a/b" }, 'tls "a/b"', "the name of a secret"],
-  [{ host: "shop", tls: "acme" }, 'tls "acme"', "ACME are not there yet"],
   [{ host: "shop", tls: "cert", "tls.redirect": "no" }, 'tls.redirect "no"', "true or false"],
   [{ host: "shop", "tls.redirect": "true" }, 'tls.redirect "true"', "label troupe.http.tls beside it"],
   [{ host: "shop", hots: "x" }, 'hots "x"', "troupe.http.host, troupe.http.path"]
