@@ -59,11 +59,11 @@ const nameBytes = 40
 export const start = ({ ledger }: AcmeProps, _moment: Moment): AcmeStep =>
   stay({ ledger, writing: idle, hosts: new Map(), thumbprint: undefined, told: false }, lookSoon)
 
-const lookSoon = later("look", lookEveryMs, { _tag: "Look" } satisfies AcmeMessage)
+const lookSoon = later("look", lookEveryMs, { _tag: "LookAgain" } satisfies AcmeMessage)
 
 export function decide(state: AcmeState, message: AcmeMessage, moment: Moment): AcmeStep {
   switch (message._tag) {
-    case "Look": {
+    case "LookAgain": {
       if (state.writing.halted) return stay(state)
       const orders = order(state, moment)
       const step = write(state, moment)

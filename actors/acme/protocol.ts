@@ -19,7 +19,7 @@ export type Ordered = Issued | { readonly problem: string }
 
 export type AcmeMessage =
   /** Own timer. */
-  | { readonly _tag: "Look" }
+  | { readonly _tag: "LookAgain" }
   /** How an `Order` ended. */
   | { readonly _tag: "Ordered"; readonly host: string; readonly ordered: Ordered }
   | Proposed

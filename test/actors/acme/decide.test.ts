@@ -75,7 +75,7 @@ class Site {
   wait(ms: number): this {
     for (const end = this.now + ms; this.now < end; ) {
       this.now += second
-      this.tell({ _tag: "Look" })
+      this.tell({ _tag: "LookAgain" })
     }
     return this
   }
@@ -83,7 +83,7 @@ class Site {
   /** Far ahead, without looking on the way. */
   leap(ms: number): this {
     this.now += ms
-    return this.tell({ _tag: "Look" })
+    return this.tell({ _tag: "LookAgain" })
   }
 
   answer(host: string, ordered: Ordered): this {
