@@ -27,6 +27,15 @@ export const post = <A>(socket: string, path: string, body: unknown): Effect.Eff
 export const remove = (socket: string, path: string): Effect.Effect<void, ApiError> =>
   apiAt(socket).remove(path)
 
+/** What an answer that refuses says, as the Engine API does: in `message`, or else as a whole. */
+export function messageOf(body: string): string {
+  try {
+    return String((JSON.parse(body) as { message?: unknown }).message ?? body)
+  } catch {
+    return body
+  }
+}
+
 /** The Engine API, however it is reached. */
 export interface Api {
   readonly get: <A>(path: string) => Effect.Effect<A, ApiError>

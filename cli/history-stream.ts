@@ -1,7 +1,7 @@
 /** The cluster's history as it happens, over the socket, taken up again after the last change that came. */
 import http from "node:http"
 import { Effect } from "effect"
-import { ApiError } from "#cli/client.ts"
+import { ApiError, messageOf } from "#cli/client.ts"
 
 export interface FollowOptions {
   readonly socket: string
@@ -84,11 +84,3 @@ const once = (
     )
     return Effect.sync(() => request.destroy())
   })
-
-function messageOf(body: string): string {
-  try {
-    return String((JSON.parse(body) as { message?: unknown }).message ?? body)
-  } catch {
-    return body
-  }
-}

@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer"
 import http from "node:http"
 import { Effect } from "effect"
 import { Progress } from "#actors/drivers/log-store/marks.ts"
-import { ApiError } from "#cli/client.ts"
+import { ApiError, messageOf } from "#cli/client.ts"
 import { LogFrames, parseContext } from "#cli/print/log-lines.ts"
 
 export interface RawLine {
@@ -117,11 +117,3 @@ const once = (options: StreamOptions): Effect.Effect<"over" | "lost", ApiError> 
     )
     return Effect.sync(() => request.destroy())
   })
-
-function messageOf(body: string): string {
-  try {
-    return String((JSON.parse(body) as { message?: unknown }).message ?? body)
-  } catch {
-    return body
-  }
-}
