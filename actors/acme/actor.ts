@@ -11,6 +11,8 @@ export const acme = actor({
   kind: "acme",
   start,
   decide,
+  // It has a certificate's key.
+  secrets: (message: AcmeMessage) => message._tag === "Ordered",
   perform: Effect.fnUntraced(function* (action: AcmeAction, self: Address) {
     if (action._tag === "Propose") return yield* carryOut(action, self)
     const { host, account } = action

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test"
 import { createPrivateKey } from "node:crypto"
 import { type AcmeAccount, readAccount } from "#actors/acme/account.ts"
+import { acme } from "#actors/acme/actor.ts"
 import { decide, start } from "#actors/acme/decide.ts"
 import { newAccount, thumbprintOf } from "#actors/acme/new-account.ts"
 import type { AcmeAction, AcmeMessage, Ordered } from "#actors/acme/protocol.ts"
@@ -239,6 +240,13 @@ test("entrances are told whose account a host is for, and lead to TLS once it ha
   const [secret] = site.book.tables.view(certificates).issuedFor("shop.example")
   expect(secret?.Spec.Labels?.[acmeHostLabel]).toBe("shop.example")
   expect(shown()).toEqual({ ...plain, thumbprint, tls: { secret: secret?.Spec.Name ?? "", redirect: true } })
+})
+
+test("nothing is recorded of a certificate that comes, nor of where it is kept until it is written", () => {
+  expect(
+    acme.secrets?.({ _tag: "Ordered", host: "a", ordered: { data: "", validFrom: 0, validTo: 0 } })
+  ).toBe(true)
+  expect(acme.secrets?.({ _tag: "Proposed", why: "", outcome: { _tag: "NotLeader" } })).toBe(false)
 })
 
 test("an account's thumbprint is RFC 7638's, and its secret is read as it was made", () => {
