@@ -98,14 +98,7 @@ export function start(props: DispatcherProps, { now }: Moment): DispatcherStep {
     massSilentAt: Number.NEGATIVE_INFINITY
   }
   for (const service of props.ledger.all("service")) state.stalePorts.add(service.ID)
-  const ready = [...props.ledger.all("node")].filter(
-    (node) => node.Status.State === "ready" && confirms(node)
-  )
-  state.leaving.begin(
-    props.ledger,
-    ready.map(({ ID }) => ID),
-    now
-  )
+  state.leaving.begin(props.ledger, confirming(props.ledger), now)
   return stay(state, later("seen", noteSeenMs, { _tag: "NoteSeen" }))
 }
 
@@ -140,13 +133,19 @@ export function decide(state: DispatcherState, message: DispatcherMessage, momen
       if (state.sessions.get(message.nodeId)?.session !== message.session) return stay(state)
       state.leaving.confirmed(message.nodeId, message.seq)
       return flush(state, moment)
-    case "Changed":
+    case "Changed": {
+      let absent: ReadonlyArray<string> | undefined
+      const absentees = (): ReadonlyArray<string> => {
+        absent ??= confirming(state.ledger).filter((nodeId) => !state.sessions.has(nodeId))
+        return absent
+      }
       for (const change of message.changes) {
-        state.leaving.note(change, moment.now)
+        state.leaving.note(change, moment.now, absentees)
         note(state, change)
         if (state.overlays.note(change)) noteNode(state, change)
       }
       return gather(state)
+    }
     case "Certificates":
       state.overlays.noteRoutes(message.services)
       noteCertificates(state)
@@ -362,6 +361,12 @@ function isToConfirm({ ledger, leaving }: DispatcherState, nodeId: string, seq: 
   const node = ledger.get("node", nodeId)
   return node !== undefined && confirms(node) && leaving.told(nodeId, seq, isLost)
 }
+
+/** Ids of the nodes that are there, as far as anybody knows, and say where they lead traffic. */
+const confirming = (ledger: LedgerReader): ReadonlyArray<string> =>
+  [...ledger.all("node")].flatMap((node) =>
+    node.Status.State === "ready" && confirms(node) ? [node.ID] : []
+  )
 
 const confirms = (node: Node): boolean => featureLevelOf(node) >= levelOf.confirm
 

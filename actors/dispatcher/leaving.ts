@@ -2,7 +2,8 @@
  * Tasks that are to stop while others may still send them traffic: each is told so only when every node that was told
  * not to has confirmed it, or has had its time. So nobody is sent to a task that is about to end.
  *
- * A new leader knows nothing of what nodes have confirmed, and asks all of them.
+ * A new leader knows nothing of what nodes have confirmed, and asks all of them. A node that has not found it, or is being
+ * begun again, is asked when it is there: what it leads traffic by goes on without it.
  */
 import type { Change, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Task } from "#actors/model/objects.ts"
@@ -10,6 +11,8 @@ import { takesTraffic } from "#actors/network/tabulate.ts"
 
 /** A node that lives confirms within tens of milliseconds; its routes are looked at again after this time anyway. */
 const confirmedWithinMs = 2_000
+/** One that is there, and whose silence nobody has noticed yet, has found its leader within this, and confirmed. */
+const foundWithinMs = 5_000
 
 interface Leaver {
   readonly nodeId: string
@@ -30,13 +33,16 @@ export class Leaving {
       for (const task of ledger.tasksOnNetwork(ID)) {
         if (!isLeaving(task) || this.#tasks.has(task.ID)) continue
         const waits = new Map(nodes.map((nodeId) => [nodeId, Number.POSITIVE_INFINITY]))
-        this.#tasks.set(task.ID, { nodeId: task.NodeID, until: now + confirmedWithinMs, waits })
+        this.#tasks.set(task.ID, { nodeId: task.NodeID, until: now + foundWithinMs, waits })
       }
     }
   }
 
-  /** A task that took traffic and is to stop is held from now on; one that has ended is not. */
-  note(change: Change, now: number): void {
+  /**
+   * A task that took traffic and is to stop is held from now on; one that has ended is not. `absent`: nodes that can confirm,
+   * and cannot be told now.
+   */
+  note(change: Change, now: number, absent: () => ReadonlyArray<string>): void {
     if (change.kind !== "task") return
     const { before, after } = change
     if (after === undefined || !isLeaving(after)) {
@@ -44,7 +50,9 @@ export class Leaving {
       this.#tasks.delete(id)
       this.#fresh.delete(id)
     } else if (before !== undefined && takesTraffic(before)) {
-      const leaver = { nodeId: after.NodeID, until: now + confirmedWithinMs, waits: new Map() }
+      const waits = new Map(absent().map((nodeId) => [nodeId, Number.POSITIVE_INFINITY]))
+      const until = now + (waits.size === 0 ? confirmedWithinMs : foundWithinMs)
+      const leaver = { nodeId: after.NodeID, until, waits }
       this.#tasks.set(after.ID, leaver)
       this.#fresh.set(after.ID, leaver)
     }

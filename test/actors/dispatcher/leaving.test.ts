@@ -111,6 +111,35 @@ describe("a task that is to stop", () => {
     expect(told(next)).toContain(`${on} ${id} remove`)
   })
 
+  test("waits for a node that has not found its leader, or is being begun again: it leads traffic as before", () => {
+    const before = desk()
+    const all = new Desk(before.stage)
+    const { id, on, other } = scaleDown(all)
+    all.open(on)
+    expect(told(all)).toContain(`${on} ${id} running`)
+    routed(all, on, 1)
+    all.stage.book.time += 4_999
+    all.say({ _tag: "Flush" })
+    expect(told(all)).not.toContain(`${on} ${id} remove`)
+    all.open(other)
+    routed(all, other, 1)
+    expect(told(all)).toContain(`${on} ${id} remove`)
+  })
+
+  test("waits for such a node no longer than until it is lost, or five seconds", () => {
+    for (const end of ["lost", "late"]) {
+      const before = desk()
+      const all = new Desk(before.stage)
+      const { id, on, other } = scaleDown(all)
+      all.open(on)
+      routed(all, on, 1)
+      if (end === "lost") all.say({ _tag: "SessionClosed", nodeId: other })
+      else all.stage.book.time += 5_000
+      all.say({ _tag: "Flush" })
+      expect([end, told(all)]).toEqual([end, expect.arrayContaining([`${on} ${id} remove`])])
+    }
+  })
+
   test("is told so at once where nobody sends it anything", () => {
     const stage = new Stage([], new Book().cluster().node("n1", ofThisRelease("n1")))
     const alone = new Desk(stage.create("web")).open("n1").forget()
