@@ -22,12 +22,13 @@
  *    17  services whose host the HTTP entrance answers by TLS
  *    18  services whose output nodes publish
  *    19  services whose certificate is one by ACME
+ *    20  no more services with routes than an HTTP entrance has room for
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 19
+export const featureLevel = 20
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
@@ -54,7 +55,8 @@ export const levelOf = {
   consoles: 16,
   "http tls": 17,
   "logs published": 18,
-  "http acme": 19
+  "http acme": 19,
+  "http routes are counted": 20
 } as const
 
 /** Why something is refused until all managers can do it; `undefined` once they can. */

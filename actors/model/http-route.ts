@@ -9,6 +9,11 @@ const known = ["host", "path", "port", "protocol", "tls", "tls.redirect"] as con
 export const tlsLabel = `${prefix}tls`
 /** The certificate is one by ACME (RFC 8555). */
 export const byAcme = "acme"
+/**
+ * As many services may have a route: each node's entrance has one backend of haproxy for each, made ahead, because
+ * haproxy 2.6 adds none while it runs. What each costs is in ../network/README.md.
+ */
+export const mostHttpRoutes = 1024
 
 export const HttpRoute = Schema.Struct({
   /** In lower case, without a port. */

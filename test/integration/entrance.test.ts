@@ -13,11 +13,11 @@ import tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { Effect } from "effect"
-import { backendCount } from "#actors/drivers/entrance/config.ts"
 import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
 import { identityOf } from "#actors/drivers/machine/process-identity.ts"
 import { latencyBounds } from "#actors/meter/figures.ts"
+import { mostHttpRoutes } from "#actors/model/http-route.ts"
 import type { ServiceRow } from "#actors/network/table.ts"
 import type { AssignedFile } from "#actors/node/protocol.ts"
 import { Load } from "#test/lab/load.ts"
@@ -304,7 +304,7 @@ describe("by tables", () => {
 
   test("as many services as it has room for are led to and counted; the next one is named", async () => {
     const entrance = await Effect.runPromise(startEntrance(options))
-    const names = Array.from({ length: backendCount }, (_, at) => `s${String(at).padStart(4, "0")}`)
+    const names = Array.from({ length: mostHttpRoutes }, (_, at) => `s${String(at).padStart(4, "0")}`)
     const services = [...names, "t"].map((name) => row(name, `/${name}`, ["127.0.0.2"]))
     expect(await Effect.runPromise(entrance.serve([overlayTable({ services })], secrets))).toEqual([
       expect.stringMatching(/^service t gets no requests: /)

@@ -4,13 +4,9 @@
  */
 
 import { latencyBounds, latencyBuckets } from "#actors/meter/figures.ts"
+import { mostHttpRoutes } from "#actors/model/http-route.ts"
 
-/**
- * One per service with a route; more than these a node's entrance cannot serve. haproxy 2.6 adds none while it runs;
- * what each costs is in ../../network/README.md.
- */
-export const backendCount = 1024
-
+/** One per service with a route. */
 export const backendName = (at: number): string => `service${at}`
 
 export interface EntrancePlaces {
@@ -94,7 +90,7 @@ export function configOf(
   { socket, routes, owners, awaiting, script, redirects, thumbprints, certificates }: EntrancePlaces,
   user?: string
 ): string {
-  const backends = Array.from({ length: backendCount }, (_, at) => backendName(at))
+  const backends = Array.from({ length: mostHttpRoutes }, (_, at) => backendName(at))
   const [tlsPort] = tls
   const tlsAt = tlsPort === 443 ? "" : `:${tlsPort}`
   const redirect =
@@ -148,7 +144,7 @@ ${bucketRules()}
   use_backend %[var(txn.service)]
 ${backends.map((name) => `backend ${name}`).join("\n")}
 backend ${askedTable}
-  stick-table type string len 16 size ${backendCount} expire 1h store http_req_cnt,conn_cur
+  stick-table type string len 16 size ${mostHttpRoutes} expire 1h store http_req_cnt,conn_cur
 backend ${tookTable}
   stick-table type string len 64 size 16k expire 1h store gpc(${latencyBuckets.length})
 `

@@ -1,6 +1,6 @@
 /** From what the entrance should lead where, and what it says that it does, to the commands that bring it there. */
-import { backendCount, backendName, type EntrancePlaces } from "#actors/drivers/entrance/config.ts"
-import { keyOfRoute } from "#actors/model/http-route.ts"
+import { backendName, type EntrancePlaces } from "#actors/drivers/entrance/config.ts"
+import { keyOfRoute, mostHttpRoutes } from "#actors/model/http-route.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 export interface Wanted {
@@ -82,7 +82,7 @@ export function reconcile(
 ): Plan {
   const backendOf = new Map(owners)
   const taken = new Set(owners.values())
-  const free = Array.from({ length: backendCount }, (_, at) => backendName(at)).filter(
+  const free = Array.from({ length: mostHttpRoutes }, (_, at) => backendName(at)).filter(
     (name) => !taken.has(name)
   )
   const coming: Array<string> = []
@@ -101,7 +101,7 @@ export function reconcile(
       backend = free.shift()
       if (backend === undefined) {
         problems.push(
-          `service ${name} gets no requests: an entrance leads to ${backendCount} services (troupe.http.host) at most, and has as many`
+          `service ${name} gets no requests: an entrance leads to ${mostHttpRoutes} services (troupe.http.host) at most, and has as many`
         )
         continue
       }

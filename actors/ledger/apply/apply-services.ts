@@ -14,7 +14,14 @@ import {
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, type Refusal, rpc } from "#actors/model/errors.ts"
-import { byAcme, type HttpRoute, httpRouteOf, keyOfRoute, tlsLabel } from "#actors/model/http-route.ts"
+import {
+  byAcme,
+  type HttpRoute,
+  httpRouteOf,
+  keyOfRoute,
+  mostHttpRoutes,
+  tlsLabel
+} from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import {
   isIngress,
@@ -56,6 +63,11 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
       return theirs !== undefined && keyOfRoute(theirs) === key
     })
     if (holder !== undefined) return routeTaken(tables, holder, route)
+    const before = tables.get("service", id)
+    // Who has a route already keeps it, so that whatever else is changed of it goes on.
+    const isNew = before === undefined || httpRouteOf(before.Spec) === undefined
+    const tooMany = isNew && level >= levelOf["http routes are counted"] ? noRoom(tables, route) : undefined
+    if (tooMany !== undefined) return tooMany
     const secret = route.tls?.secret ?? byAcme
     if (secret !== byAcme && tables.byName("secret", secret) === undefined)
       return invalid(`secret not found: ${secret} (label ${tlsLabel})`)
@@ -93,6 +105,17 @@ function routeTaken(tables: LedgerTables, holder: string, { host, path }: HttpRo
   return invalid(
     `labels troupe.http.host ${JSON.stringify(host)}, troupe.http.path ${JSON.stringify(path)}: expected what no other service has, but service '${name}' (${holder}) has them`
   )
+}
+
+/** Why no service more can have a route; `undefined` while one can. */
+function noRoom(tables: LedgerTables, { host }: HttpRoute): Refusal | undefined {
+  let count = 0
+  for (const { Spec } of tables.all("service")) if (httpRouteOf(Spec) !== undefined) count += 1
+  return count < mostHttpRoutes
+    ? undefined
+    : invalid(
+        `label troupe.http.host ${JSON.stringify(host)}: expected at most ${mostHttpRoutes} services with a route, as many as an HTTP entrance leads to, but ${count} have one already`
+      )
 }
 
 export function createService(tables: LedgerTables, at: At, { service }: Of<"service.create">): Verdict {

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test"
 import { addressesOn } from "#actors/ledger/addresses-on.ts"
 import { levelOf } from "#actors/ledger/features.ts"
+import { mostHttpRoutes } from "#actors/model/http-route.ts"
+import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Book } from "#test/support/ledger.ts"
 
 const refusalOf = (result: ReturnType<Book["write"]>) =>
@@ -219,6 +221,39 @@ test("a host and path of the HTTP entrance are one service's, once every manager
   expect([at(book, "c", "/")._tag, at(book, "d", "/api", "other")._tag]).toEqual(["Applied", "Applied"])
   const before = new Book().cluster({ FeatureLevel: level - 1 })
   expect([at(before, "a", "/api")._tag, at(before, "b", "/api")._tag]).toEqual(["Applied", "Applied"])
+})
+
+test("a route more than HTTP entrances have room for is refused by number, once every manager counts them", () => {
+  const level = levelOf["http routes are counted"]
+  const routed = (host: string) => ({ Labels: { "troupe.http.host": host } })
+  const begin = (FeatureLevel: number): Book => {
+    const book = new Book().cluster({ FeatureLevel })
+    book.service("plain")
+    const first = book.service("s0", routed("s0"))
+    for (let at = 1; at < mostHttpRoutes; at++)
+      book.tables.put("service", { ...first, ID: `s${at}`, Spec: { Name: `s${at}`, ...routed(`s${at}`) } })
+    return book
+  }
+  const create = (book: Book, id: string, spec: ServiceSpec = routed(id)) =>
+    book.write({
+      type: "service.create",
+      v: 1,
+      service: { ID: id, SpecVersion: 1, Spec: { Name: id, ...spec } }
+    })
+  const update = (book: Book, id: string, Labels: Readonly<Record<string, string>>) => {
+    const version = book.tables.get("service", id)?.Version.Index ?? 0
+    return book.write({ type: "service.update", v: 1, id, version, spec: { Name: id, Labels } })
+  }
+  const words = `label troupe.http.host "more": expected at most 1024 services with a route, as many as an HTTP entrance leads to, but 1024 have one already`
+  const { Labels: more } = routed("more")
+
+  const book = begin(level)
+  expect(refusalOf(create(book, "more")).message).toContain(words)
+  expect(refusalOf(update(book, "plain", more)).message).toContain(words)
+  expect([create(book, "other", {})._tag, update(book, "s1", more)._tag]).toEqual(["Applied", "Applied"])
+  book.must({ type: "service.remove", v: 1, id: "s1" })
+  expect([update(book, "plain", more)._tag, create(book, "late")._tag]).toEqual(["Applied", "Refused"])
+  expect(create(begin(level - 1), "more")._tag).toBe("Applied")
 })
 
 test("secrets, configs and networks that a service uses cannot be removed", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { backendCount, backendName } from "#actors/drivers/entrance/config.ts"
+import { backendName } from "#actors/drivers/entrance/config.ts"
 import {
   type Actual,
   missingOf,
@@ -9,6 +9,7 @@ import {
   type Wanted,
   wantedOf
 } from "#actors/drivers/entrance/reconcile.ts"
+import { mostHttpRoutes } from "#actors/model/http-route.ts"
 import type { ServiceRow, TaskRow } from "#actors/network/table.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
@@ -167,7 +168,7 @@ test("a server is another when its port or protocol is", () => {
 
 test("services beyond the backends that there are get a problem, and take nothing from the others", () => {
   const many = wanted(
-    ...Array.from({ length: backendCount + 1 }, (_, at) =>
+    ...Array.from({ length: mostHttpRoutes + 1 }, (_, at) =>
       service(`s${String(at).padStart(4, "0")}`, `/${at}/`, [])
     )
   )
@@ -175,8 +176,8 @@ test("services beyond the backends that there are get a problem, and take nothin
   expect(problems).toEqual([
     "service s1024 gets no requests: an entrance leads to 1024 services (troupe.http.host) at most, and has as many"
   ])
-  expect(led).toEqual(many.slice(0, backendCount))
-  expect(new Set(after(commands).owners.values()).size).toBe(backendCount)
+  expect(led).toEqual(many.slice(0, mostHttpRoutes))
+  expect(new Set(after(commands).owners.values()).size).toBe(mostHttpRoutes)
 })
 
 test("requests without TLS are sent away before the first could be led, and as long as there is a route", () => {
