@@ -1,7 +1,7 @@
 /** The Engine API over a unix socket, as the `troupe` command asks it. */
 import http from "node:http"
 import process from "node:process"
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 import type { InName } from "#actors/gateway/dashboard/stacks.ts"
 import { usualDataDir, usualSocketOf } from "#cli/places.ts"
@@ -11,9 +11,17 @@ export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
   message: Schema.String
 }) {}
 
-export const socketFlag = Flag.String("socket").pipe(
-  Flag.withDescription("unix socket of a node [TROUPE_SOCKET]"),
-  Flag.withDefault(process.env.TROUPE_SOCKET ?? usualSocketOf(process.env.TROUPE_DATA_DIR ?? usualDataDir))
+const socketText = Flag.String("socket").pipe(Flag.withDescription("unix socket of a node [TROUPE_SOCKET]"))
+const { TROUPE_SOCKET } = process.env
+
+export const socketFlag = socketText.pipe(
+  Flag.withDefault(TROUPE_SOCKET ?? usualSocketOf(process.env.TROUPE_DATA_DIR ?? usualDataDir))
+)
+
+/** For commands that find the socket by the data directory where nobody says which. */
+export const socketIfGiven = socketText.pipe(
+  Flag.optional,
+  Flag.map(Option.orElse(() => Option.fromUndefinedOr(TROUPE_SOCKET)))
 )
 
 /** One GET, its JSON answer. Fails with the API's own message, or with why the socket does not answer. */

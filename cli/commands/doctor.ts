@@ -1,7 +1,7 @@
 /** `troupe doctor`: what is wrong on this machine, and how to mend it. Ends with 1 when something must be mended. */
 import { execFile } from "node:child_process"
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs"
-import { dirname } from "node:path"
+import { dirname, resolve } from "node:path"
 import process from "node:process"
 import { Console, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
@@ -10,9 +10,9 @@ import { reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { tmpfsMagic } from "#actors/drivers/secret-store/tmpfs.ts"
 import { warnOfVersion } from "#actors/nats/configure.ts"
 import type { NetworkView } from "#actors/network/protocol.ts"
-import { get } from "#cli/client.ts"
+import { get, socketIfGiven } from "#cli/client.ts"
 import { showNetwork } from "#cli/print/network.ts"
-import { connectAs, dataDirFlag, findRunning } from "#cli/running.ts"
+import { connectAs, dataDirFlag, findRunning, type NotRunning, type Running } from "#cli/running.ts"
 import { inspector } from "#runtime/inspect.ts"
 import type { TreeNode } from "#runtime/system.ts"
 
@@ -176,13 +176,35 @@ const firing = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
     )
   )
 
-const daemon = Effect.fnUntraced(function* (dataDir: string) {
-  const running = yield* findRunning(dataDir).pipe(Effect.option)
-  if (running._tag === "None") {
-    return [warning(`no node runs with --data-dir ${dataDir}`, "bun run node --role manager")]
-  }
-  const { pid, nodeId, clusterId, socket } = running.value
-  const found = [good(`node ${nodeId} runs (process ${pid})`)]
+/** The node to look at. */
+interface Meant {
+  /** Of its API. */
+  readonly socket: string
+  /** What it says of itself in the data directory; none where it has another. */
+  readonly running: Option.Option<Running>
+}
+
+const nodeMeant = (dataDir: string, given: Option.Option<string>): Effect.Effect<Meant, NotRunning> => {
+  const found = findRunning(dataDir)
+  if (Option.isNone(given))
+    return Effect.map(found, (running) => ({ socket: running.socket, running: Option.some(running) }))
+  const socket = resolve(given.value)
+  return Effect.option(found).pipe(
+    Effect.map((running) => ({ socket, running: Option.filter(running, (one) => one.socket === socket) }))
+  )
+}
+
+const daemon = Effect.fnUntraced(function* (dataDir: string, { socket, running }: Meant) {
+  const found = [
+    Option.match(running, {
+      onSome: ({ pid, nodeId }) => good(`node ${nodeId} runs (process ${pid})`),
+      onNone: () =>
+        warning(
+          `no node with --data-dir ${dataDir} has this --socket: its disk and its actors were not looked at`,
+          "say its --data-dir, too"
+        )
+    })
+  ]
   const answers = yield* get(socket, "/_ping").pipe(
     Effect.as(true),
     Effect.catch((error) => Effect.succeed(error.status === 200 || error.message.includes("not JSON")))
@@ -193,6 +215,8 @@ const daemon = Effect.fnUntraced(function* (dataDir: string) {
       : bad(`its API does not answer at ${socket}`, "see the node's log")
   )
   found.push(...(yield* firing(socket)))
+  if (Option.isNone(running)) return found
+  const { nodeId, clusterId } = running.value
   const actors = yield* connectAs(dataDir, running.value).pipe(
     Effect.flatMap((transport) => inspector(transport, clusterId).tree(nodeId)),
     Effect.timeout("5 seconds"),
@@ -207,31 +231,37 @@ const daemon = Effect.fnUntraced(function* (dataDir: string) {
   return found
 }, Effect.scoped)
 
+interface ClusterInfo {
+  readonly Swarm: { readonly NodeID: string }
+}
+
 /** Reads the kernel of this machine beside what the node knows; fails where they differ. */
-const ofNetwork = Effect.fnUntraced(function* (dataDir: string) {
-  const { nodeId, socket } = yield* findRunning(dataDir)
+const ofNetwork = Effect.fnUntraced(function* ({ socket, running }: Meant) {
+  const nodeId = Option.isSome(running)
+    ? running.value.nodeId
+    : (yield* get<ClusterInfo>(socket, "/info")).Swarm.NodeID
   const view = yield* get<NetworkView>(socket, "/network")
   const state = process.getuid?.() === 0 ? yield* readKernel.pipe(Effect.option) : Option.none()
   const repair = Option.map(state, (kernel) =>
     reconcile(view.tables, kernel, nodeId, new Map(Object.entries(view.tunnels ?? {})))
   )
-  yield* Console.log(showNetwork(view, Option.getOrUndefined(repair)))
+  const seen = Option.match(repair, { onNone: () => [], onSome: ({ problems }) => problems })
+  // The node's own look may have found the same.
+  const problems = [...new Set([...view.problems, ...seen])]
+  yield* Console.log(showNetwork({ ...view, problems }, Option.getOrUndefined(repair)))
   const differences = Option.match(repair, {
     onNone: () => 0,
     onSome: ({ ip, bridge }) => ip.length + bridge.length
   })
-  const count = differences + view.problems.length
+  const count = differences + problems.length
   if (count > 0) return yield* new NeedsMending({ message: `${count} of these must be mended` })
 })
 
 const usualEngine = "unix:///var/run/docker.sock"
 
 /** People speak to a node by `DOCKER_HOST` as well; then it is not the Engine that they mean. */
-const engineMeant = (dockerHost: string, dataDir: string): Effect.Effect<string> =>
-  findRunning(dataDir).pipe(
-    Effect.map(({ socket }) => (dockerHost === `unix://${socket}` ? usualEngine : dockerHost)),
-    Effect.orElseSucceed(() => dockerHost)
-  )
+const engineMeant = (dockerHost: string, node: Option.Option<Meant>): string =>
+  Option.exists(node, ({ socket }) => dockerHost === `unix://${socket}`) ? usualEngine : dockerHost
 
 class NeedsMending extends Schema.TaggedError<NeedsMending>()("NeedsMending", { message: Schema.String }) {}
 
@@ -245,20 +275,25 @@ export const doctor = Command.make(
       Argument.optional
     ),
     dataDir: dataDirFlag,
+    socket: socketIfGiven,
     dockerHost: Flag.String("docker-host").pipe(
       Flag.withDescription("the Engine to look at [DOCKER_HOST]"),
       Flag.withDefault(process.env.DOCKER_HOST ?? usualEngine)
     )
   },
-  Effect.fn(function* ({ what, dataDir, dockerHost }) {
-    if (Option.isSome(what)) return yield* ofNetwork(dataDir)
+  Effect.fn(function* ({ what, dataDir, socket, dockerHost }) {
+    if (Option.isSome(what)) return yield* ofNetwork(yield* nodeMeant(dataDir, socket))
+    const node = yield* Effect.option(nodeMeant(dataDir, socket))
+    const isElsewhere = Option.exists(node, ({ running }) => Option.isNone(running))
     const findings: ReadonlyArray<Finding> = [
       yield* natsServer,
-      ...(yield* engine(yield* engineMeant(dockerHost, dataDir))),
+      ...(yield* engine(engineMeant(dockerHost, node))),
       ...(yield* tools),
-      ...disk(dataDir),
+      ...(isElsewhere ? [] : disk(dataDir)),
       ...memory(),
-      ...(yield* daemon(dataDir))
+      ...(Option.isSome(node)
+        ? yield* daemon(dataDir, node.value)
+        : [warning(`no node runs with --data-dir ${dataDir}`, "bun run node --role manager")])
     ]
     for (const { grade, text, mend } of findings) {
       yield* Console.log(`${signs[grade]}  ${text}${mend === undefined ? "" : `\n        ${mend}`}`)

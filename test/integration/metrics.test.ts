@@ -71,15 +71,40 @@ test("without a terminal, troupe top prints one table of what was asked for, and
   expect(troupe("why", "busy")).toMatch(/^no task of busy waits\n\nbusy has 1 replicas, 1 run, 1 wanted/)
 })
 
-test("troupe doctor looks at the Engine, also where DOCKER_HOST leads to the node itself", () => {
+test("troupe doctor looks at the node of a data directory or a socket, and at the Engine where DOCKER_HOST leads to that node", () => {
   const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url))
-  const env = { ...process.env, DOCKER_HOST: `unix://${cluster.socket}` }
-  const { stdout } = spawnSync(process.execPath, [program, "doctor", "--data-dir", cluster.dataDir], {
-    encoding: "utf8",
-    env
-  })
-  expect(stdout).toMatch(/^ok {4}Docker Engine \S+ answers at unix:\/\/\/var\/run\/docker\.sock$/m)
-  expect(stdout).toContain(`its API answers at ${cluster.socket}`)
+  const doctor = (words: ReadonlyArray<string>, more: Readonly<Record<string, string>> = {}): string => {
+    const env = { ...process.env, DOCKER_HOST: `unix://${cluster.socket}`, ...more }
+    return spawnSync(process.execPath, [program, "doctor", ...words], { encoding: "utf8", env }).stdout
+  }
+  const [byFolder, bySocket] = [
+    ["--data-dir", cluster.dataDir],
+    ["--socket", cluster.socket]
+  ]
+  const engine = /^ok {4}Docker Engine \S+ answers at unix:\/\/\/var\/run\/docker\.sock$/m
+  const answers = `ok    its API answers at ${cluster.socket}`
+  const actors = /^\S+ +(every actor is well|\S+ was restarted)/m
+  const elsewhere = "/ has this --socket: its disk and its actors were not looked at"
+  for (const said of [doctor(byFolder), doctor([...byFolder, ...bySocket])]) {
+    expect(said).toMatch(engine)
+    expect(said).toContain(`ok    node ${cluster.nodeId} runs (process ${cluster.pid})`)
+    expect(said).toContain(answers)
+    expect(said).toMatch(actors)
+    expect(said).toContain(` free for ${cluster.dataDir}\n`)
+  }
+  for (const said of [
+    doctor(["--data-dir", "/", ...bySocket]),
+    doctor(["--data-dir", "/"], { TROUPE_SOCKET: cluster.socket })
+  ]) {
+    expect(said).toMatch(engine)
+    expect(said).toContain(elsewhere)
+    expect(said).toContain(answers)
+    expect(said).not.toContain(" free for ")
+  }
+  const other = doctor([...byFolder, "--socket", "/nowhere"])
+  expect(other).toContain(`no node with --data-dir ${cluster.dataDir} has this --socket`)
+  expect(other).toContain("BAD   its API does not answer at /nowhere")
+  expect(other).not.toMatch(actors)
 })
 
 test("a service whose tasks fail again and again is told of, until it is gone", async () => {

@@ -306,19 +306,18 @@ test("what is deleted by hand is there again within five seconds", async () => {
   on(machine(1), "sh", "-c", `for d in ${devices(machine(1)).join(" ")}; do bridge fdb flush dev $d; done`)
   expect(await elapsed("a way again", back, 50, 20_000)).toBeLessThan(5_000)
   // On the first machine what it was told when it woke may have mended all, which counts as no repair.
-  const said = on(
-    machine(1),
-    ...[
-      process.execPath,
-      join(root, "cli/main.ts"),
-      "doctor",
-      "network",
-      "--data-dir",
-      dataOf(machine(1).name)
-    ]
-  )
-  expect(said).toMatch(/[1-9]\d* repair/)
-  expect(said).toEndWith("the kernel is as it should be\n")
+  const { name } = machine(1)
+  for (const place of [
+    ["--data-dir", dataOf(name)],
+    ["--socket", socketOf(name)]
+  ]) {
+    const said = on(
+      machine(1),
+      ...[process.execPath, join(root, "cli/main.ts"), "doctor", "network", ...place]
+    )
+    expect(said).toMatch(/[1-9]\d* repair/)
+    expect(said).toEndWith("the kernel is as it should be\n")
+  }
 })
 
 test("an Engine that ends and begins again leaves traffic alone, and what it carries is as it was", async () => {
