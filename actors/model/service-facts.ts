@@ -13,6 +13,9 @@ export function modeOf(spec: ServiceSpec): ModeName {
   return "replicated"
 }
 
+/** A service asks for no more tasks than this: as many in all as a manager's memory was measured with. */
+export const mostReplicas = 1_000_000
+
 /** How many tasks a replicated service asks for; one when the spec does not say. */
 export const replicasOf = (spec: ServiceSpec): number => spec.Mode?.Replicated?.Replicas ?? 1
 

@@ -17,9 +17,16 @@ import {
   standing,
   stopPatienceMs
 } from "#actors/service/retry.ts"
-import { Draft, newTask, type Slot, type SlotKey, slotsOf, specOf, type View } from "#actors/service/slot.ts"
-
-const mostAtOnce = 2_000
+import {
+  Draft,
+  newTask,
+  room,
+  type Slot,
+  type SlotKey,
+  slotsOf,
+  specOf,
+  type View
+} from "#actors/service/slot.ts"
 
 /** The changes that bring the job nearer to its end. */
 export function finish(view: View): Draft {
@@ -102,7 +109,7 @@ function finishInSlots(view: View, slots: ReadonlyArray<Slot>, draft: Draft, hol
     else if (progress === "spent") spent += 1
     else free.push(slot.key)
   }
-  let open = Math.min(atOnce - busy, total - done - busy - spent, mostAtOnce)
+  let open = Math.min(atOnce - busy, total - done - busy - spent, room(slots))
   // Swarm numbers the slots of a job from 0, and its CLI counts on that.
   for (let number = 0; free.length < open; number++) if (!taken.has(number)) free.push(number)
   for (const key of free) {

@@ -4,7 +4,7 @@ import { dirtyTest, placeTest } from "#actors/service/dirty.ts"
 import { handOver } from "#actors/service/hand-over.ts"
 import { isRollingBack, judge, plan } from "#actors/service/plan.ts"
 import { filler, mayRestart, tend } from "#actors/service/retry.ts"
-import { Draft, type Slot, type SlotKey, slotsOf, type View } from "#actors/service/slot.ts"
+import { Draft, room, type Slot, type SlotKey, slotsOf, type View } from "#actors/service/slot.ts"
 
 /**
  * A slot counts while it has a task that is wanted, or when its last one ended and its policy leaves it at that.
@@ -15,9 +15,6 @@ export function isOccupied(view: View, slot: Slot): boolean {
   if (isRollingBack(view.service.UpdateStatus)) return false
   return !mayRestart(view, slot.tasks, slot.newest)
 }
-
-/** One turn adds no more tasks than this: an entry of the log stays small, and the next turn goes on. */
-const mostAtOnce = 2_000
 
 /**
  * The changes that bring the service's tasks to what it asks for.
@@ -35,7 +32,7 @@ export function reconcile(view: View): Draft {
   if (!judge(view, kept, draft, dirty)) return draft
 
   const keys = new Set<SlotKey>(kept.map((slot) => slot.key))
-  const missing = lowestFree(keys, Math.min(specified - kept.length, mostAtOnce))
+  const missing = lowestFree(keys, Math.min(specified - kept.length, room(kept)))
   const reused = new Set<SlotKey>(missing)
   for (const slot of slots) {
     if (keys.has(slot.key) || reused.has(slot.key)) continue

@@ -126,6 +126,20 @@ export function slotsOf(ledger: LedgerReader, serviceId: string): ReadonlyArray<
   return slots.sort((a, b) => (a.key < b.key ? -1 : 1))
 }
 
+/**
+ * So many tasks of one service are on their way to run at once; when some have come to run, others are made. It keeps
+ * an entry of the log small, and the managers' memory too when the nodes cannot carry what is asked for.
+ */
+const mostOnTheirWay = 2_000
+
+/** How many tasks may be made beside those of `slots`. */
+export function room(slots: ReadonlyArray<Slot>): number {
+  let onTheirWay = 0
+  for (const { wanted } of slots)
+    for (const { Status } of wanted) if (isBefore(Status.State, "running")) onTheirWay += 1
+  return Math.max(0, mostOnTheirWay - onTheirWay)
+}
+
 /** A task of the service's present spec, as it is when nobody has done anything for it yet. */
 export function newTask(view: View, key: SlotKey, desired: TaskState, startAfter?: number): NewTask {
   return {

@@ -38,6 +38,8 @@ const ofText = (expects: string, fits: (text: string) => boolean): Rule => ({
 export const text = ofText("a text", () => true)
 export const whole = ofText("a whole number", (value) => /^-?\d+$/.test(value))
 export const count = ofText("a whole number, 0 or more", (value) => /^\d+$/.test(value))
+export const atMost = (most: number): Rule =>
+  ofText(`a whole number from 0 to ${most}`, (value) => /^\d+$/.test(value) && Number(value) <= most)
 export const decimal = ofText("a number, 0 or more", (value) => /^\d+(\.\d+)?$/.test(value))
 export const truth = ofText("true or false", (value) => /^(true|false)$/i.test(value))
 export const duration = ofText("a duration, as 1m30s", (value) => readDuration(value) !== undefined)

@@ -2,7 +2,9 @@
  * The Compose Specification's keys, each with what it must hold; those that mean nothing in a cluster say why.
  * Source: the specification's reference at docs.docker.com/reference/compose-file.
  */
+import { mostReplicas } from "#actors/model/service-facts.ts"
 import {
+  atMost,
   bytes,
   check,
   count,
@@ -88,9 +90,10 @@ const updating = struct({
 
 const generic = list(struct({ discrete_resource_spec: struct({ kind: text, value: count }) }))
 
+const replicas = atMost(mostReplicas)
 const deploy = struct({
   mode: oneOf("replicated", "global", "replicated-job", "global-job"),
-  replicas: count,
+  replicas,
   endpoint_mode: oneOf("vip", "dnsrr"),
   labels: namedTexts,
   placement: struct({
@@ -178,7 +181,7 @@ const service = struct({
   mem_limit: bytes,
   mem_reservation: bytes,
   pids_limit: whole,
-  scale: count,
+  scale: replicas,
   platform: text,
   restart: matching(
     "one of no, always, on-failure, on-failure:N, unless-stopped",

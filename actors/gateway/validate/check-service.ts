@@ -8,7 +8,7 @@ import { checkName, isReference } from "#actors/gateway/validate/check-name.ts"
 import { checkDrain } from "#actors/model/drain.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import { checkExclusive } from "#actors/model/exclusive.ts"
-import { isIngress, modeOf, protocolOf } from "#actors/model/service-facts.ts"
+import { isIngress, modeOf, mostReplicas, protocolOf } from "#actors/model/service-facts.ts"
 import type {
   ConfigReference,
   ContainerSpec,
@@ -203,8 +203,15 @@ function checkMode({ Mode: mode }: ServiceSpec): Refusal | undefined {
   if ((mode?.ReplicatedJob?.TotalCompletions ?? 0) < 0) {
     return invalid("Total completed jobs must not be negative")
   }
-  return undefined
+  return (
+    notTooMany("Mode.Replicated.Replicas", mode?.Replicated?.Replicas) ??
+    notTooMany("Mode.ReplicatedJob.MaxConcurrent", mode?.ReplicatedJob?.MaxConcurrent) ??
+    notTooMany("Mode.ReplicatedJob.TotalCompletions", mode?.ReplicatedJob?.TotalCompletions)
+  )
 }
+
+const notTooMany = (field: string, value = 0): Refusal | undefined =>
+  value > mostReplicas ? invalid(`${field} must be ${mostReplicas} at most, got ${value}`) : undefined
 
 function checkUpdate(field: string, update: UpdateConfig | undefined): Refusal | undefined {
   if (update === undefined) return undefined

@@ -77,6 +77,19 @@ test("CT-03: counts are not negative", () => {
   expect(said(withTask({ Placement: { MaxReplicas: -1 } }))).toContain("must not be negative, got -1")
 })
 
+test("a number of tasks that cannot be meant is refused", () => {
+  expect(said(spec({ Mode: { Replicated: { Replicas: 1_000_000 } } }))).toBeUndefined()
+  for (const [mode, field, counts] of [
+    ["Replicated", "Replicas", { Replicas: 10_000_000 }],
+    ["ReplicatedJob", "MaxConcurrent", { MaxConcurrent: 10_000_000 }],
+    ["ReplicatedJob", "TotalCompletions", { MaxConcurrent: 1, TotalCompletions: 10_000_000 }]
+  ] as const) {
+    expect(said(spec({ Mode: { [mode]: counts } }))).toBe(
+      invalid(`Mode.${mode}.${field} must be 1000000 at most, got 10000000`)
+    )
+  }
+})
+
 test("two modes are one too many", () => {
   expect(said(spec({ Mode: { Global: {}, Replicated: {} } }))).toBe("must specify only one service mode")
 })

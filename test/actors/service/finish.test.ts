@@ -49,6 +49,17 @@ function end(stage: Stage, state: "complete" | "failed", most = 100): void {
 const slots = (stage: Stage) => stage.tasks("job").map((task) => task.Slot)
 
 describe("replicated jobs", () => {
+  test("of more tasks than the nodes can carry only so many wait, and others follow as these come to run", () => {
+    const stage = job(new Stage(), 3_000, 3_000)
+    expect(stage.tasks("job")).toHaveLength(2_000)
+    const [first] = stage.tasks("job")
+    stage.place()
+    // Large services are looked at in strides.
+    stage.book.time += 100
+    stage.report(first?.ID ?? "", "running").look("job")
+    expect(stage.tasks("job")).toHaveLength(2_001)
+  })
+
   test("a task of a drained node is replaced when it has stopped, or has had a minute for it", () => {
     for (const way of ["stops", "does not stop"]) {
       const stage = job(new Stage(["n1", "n2"]), 1, 1)

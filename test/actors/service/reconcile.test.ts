@@ -44,6 +44,19 @@ describe("scaling", () => {
     expect([...stage.desired("web")].sort()).toEqual(["remove", "remove", "running"])
   })
 
+  test("of more tasks than the nodes can carry only so many wait, and others follow as these come to run", () => {
+    const stage = new Stage()
+    stage.book.service("web", replicas(3_000))
+    stage.look("web")
+    expect(stage.tasks("web")).toHaveLength(2_000)
+    const [first] = stage.tasks("web")
+    stage.place()
+    // Large services are looked at in strides.
+    stage.book.time += 100
+    stage.report(first?.ID ?? "", "running").look("web")
+    expect(stage.tasks("web")).toHaveLength(2_001)
+  })
+
   test("RO-05 a task that is deleted behind the orchestrator's back is made again in its slot", () => {
     const stage = new Stage().create("web", replicas(2))
     const [first] = stage.tasks("web")

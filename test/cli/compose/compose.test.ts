@@ -89,6 +89,11 @@ test("unknown keys and wrong values are all told, with line, column, path and wh
   expect(() => load({ "compose.yaml": text })).toThrow(
     /compose\.yaml:4:5: services\.web\.scael: unknown key "scael": expected scale\ncompose\.yaml:6:17: services\.web\.deploy\.replicas: "many": expected a whole number/
   )
+  expect(() =>
+    load({ "compose.yaml": "services:\n  web:\n    image: a\n    scale: 1000000000000\n" })
+  ).toThrow(
+    'compose.yaml:4:12: services.web.scale: "1000000000000": expected a whole number from 0 to 1000000'
+  )
 })
 
 test("what means nothing in a cluster is a warning with its line", () => {
