@@ -237,6 +237,7 @@ async function up(): Promise<void> {
   docker -H unix://${socket} service scale ${stack}_web=6
   curl http://127.0.0.1:${port}/cgi-bin/hello
   bun run troupe status --socket ${socket}
+  bun run troupe doctor --data-dir ${dataDir}
   npm run demo -- --down      # removes every trace
 
   The same API over TCP: tcp://${http}, token in ${join(dataDir, "http-token")}; the manager's log: ${logFile}`)
