@@ -13,7 +13,7 @@ import tls from "node:tls"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { Effect } from "effect"
-import { startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
+import { type EntranceOptions, startEntrance, stopEntrance } from "#actors/drivers/entrance/live.ts"
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
 import { identityOf } from "#actors/drivers/machine/process-identity.ts"
 import { latencyBounds } from "#actors/meter/figures.ts"
@@ -102,8 +102,8 @@ const row = (
 })
 
 describe("by tables", () => {
-  const folder = mkdtempSync(join(tmpdir(), "troupe-entrance-"))
-  const options = { dataDir: folder, runDir: join(folder, "run"), ports: [port], tlsPorts: [tlsPort] }
+  let folder: string
+  let options: EntranceOptions
   const servers: Array<Server | http2.Http2Server> = []
   let secrets: ReadonlyArray<AssignedFile> = []
   const secured = (redirect = true): ServiceRow => {
@@ -121,6 +121,9 @@ describe("by tables", () => {
     expect(await Effect.runPromise(entrance.serve([overlayTable({ services })], secrets))).toEqual([])
   }
   beforeAll(async () => {
+    // Not before: where `-t` leaves all of these out, nobody would take it away.
+    folder = mkdtempSync(join(tmpdir(), "troupe-entrance-"))
+    options = { dataDir: folder, runDir: join(folder, "run"), ports: [port], tlsPorts: [tlsPort] }
     for (const [address, name, protocol] of [
       ["127.0.0.2", "web", "http1"],
       ["127.0.0.3", "api", "http1"],
