@@ -4,7 +4,6 @@ import type { WireGuard } from "#actors/model/objects.ts"
 import { gaveWay, isLaid, laid, lay, look, noOverlays, type Overlays, reopen } from "#actors/network/lay.ts"
 import { chooseResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan, PublishedPort } from "#actors/network/plan.ts"
-import { isPredefined } from "#actors/network/predefined.ts"
 import type { NetworkAction, NetworkMessage, NetworkView } from "#actors/network/protocol.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
@@ -201,7 +200,6 @@ function ensure(state: Networks, plans: ReadonlyArray<NetworkPlan>): Result {
   const dropped = new Map(state.dropped)
   const actions: Action[] = []
   for (const plan of plans) {
-    if (isPredefined(plan)) continue
     dropped.delete(plan.id)
     const busy = underway.get(plan.id)
     if (busy === "remove") next.set(plan.id, plan)

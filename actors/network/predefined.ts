@@ -1,6 +1,10 @@
-/** Networks of the Engine itself, which nobody makes or removes. */
-import { predefinedLabel } from "#actors/drivers/labels.ts"
-import type { NetworkPlan } from "#actors/network/plan.ts"
+/** Networks that every Engine has of its own: nobody makes or removes them, and a spec calls them by their names. */
 
-/** True for `host`, `bridge` and `none`, which the leader marks with Swarm's own label. */
-export const isPredefined = (plan: NetworkPlan): boolean => plan.labels[predefinedLabel] === "true"
+/** `host` takes the machine's own interfaces, `bridge` the Engine's usual network, `none` nothing at all. */
+export type Predefined = "host" | "bridge" | "none"
+
+export const isPredefined = (name: string | undefined): name is Predefined =>
+  name === "host" || name === "bridge" || name === "none"
+
+/** Beside these a container has no other network. */
+export const standsAlone = (name: string): boolean => name === "host" || name === "none"

@@ -21,7 +21,7 @@ import type { Attachment } from "#actors/model/objects.ts"
 import type { ContainerSpec, GenericResource, PortConfig, TaskSpec } from "#actors/model/spec.ts"
 import { writeResolvConf } from "#actors/network/names/resolv-conf.ts"
 import type { TaskResolver } from "#actors/network/names/resolver.ts"
-import { isPredefined } from "#actors/network/predefined.ts"
+import { isPredefined, standsAlone } from "#actors/network/predefined.ts"
 import { macOf } from "#actors/network/table.ts"
 import { decodeBase64, encodeBase64 } from "#actors/task/base64.ts"
 import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
@@ -37,7 +37,7 @@ export type Described =
 type Fields = Readonly<Record<string, unknown>>
 
 /**
- * `bridges` holds the Engine's network id of every network in `pursuit.networks` that is not predefined, `points` where each
+ * `bridges` holds the Engine's network id of every network in `pursuit.networks`, `points` where each
  * cluster volume of the task is.
  */
 export function describe(
@@ -262,14 +262,9 @@ type Endpoints =
 function endpoints(pursuit: Pursue, bridges: Readonly<Record<string, string>>): Endpoints {
   const { assigned, networks } = pursuit
   const result: Array<ContainerRequest["Networks"][number]> = []
-  let mode: string | undefined
   for (const attachment of assigned.attachments) {
     const plan = networks.find(({ id }) => id === attachment.NetworkID)
     if (plan === undefined) return { problem: `network ${attachment.NetworkID} is not known on this node` }
-    if (isPredefined(plan)) {
-      mode ??= plan.name
-      continue
-    }
     const networkId = bridges[attachment.NetworkID]
     if (networkId === undefined) return { problem: `network ${plan.name} is not there` }
     const asked = (assigned.spec.Networks ?? []).find(
@@ -293,7 +288,11 @@ function endpoints(pursuit: Pursue, bridges: Readonly<Record<string, string>>): 
       }
     })
   }
-  return { endpoints: result, ...(mode !== undefined && result.length === 0 && { mode }) }
+  const own = (assigned.spec.Networks ?? []).map(({ Target }) => Target).find(isPredefined)
+  if (own === undefined) return { endpoints: result }
+  if (result.length === 0) return { endpoints: result, mode: own }
+  if (standsAlone(own)) return { problem: `network ${own}: a container on it has no other network` }
+  return { endpoints: [...result, { networkId: own, endpoint: {} }] }
 }
 
 function ipam({ Addresses }: Attachment): Fields {

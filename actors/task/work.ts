@@ -5,7 +5,6 @@ import type { TaskState, TaskStatus } from "#actors/model/objects.ts"
 import { nanosToMs } from "#actors/model/time.ts"
 import type { TaskResolver } from "#actors/network/names/resolver.ts"
 import type { NetworkPlan } from "#actors/network/plan.ts"
-import { isPredefined } from "#actors/network/predefined.ts"
 import type { Pursue, TaskAction } from "#actors/task/protocol.ts"
 import type { MountPoint } from "#actors/volumes/mounts/protocol.ts"
 
@@ -119,7 +118,7 @@ export function rank(status: ContainerState["status"]): 0 | 1 | 2 {
 /** The overlays that must have a bridge here before the container can be made. */
 export function neededNetworks(pursuit: Pursue): ReadonlyArray<NetworkPlan> {
   const attached = new Set(pursuit.assigned.attachments.map(({ NetworkID }) => NetworkID))
-  return pursuit.networks.filter((plan) => attached.has(plan.id) && !isPredefined(plan))
+  return pursuit.networks.filter((plan) => attached.has(plan.id))
 }
 
 /** The container as `TaskStatus` carries it. */

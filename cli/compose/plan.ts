@@ -1,6 +1,7 @@
 /** What is wanted beside what is there: what would have to be made, changed and removed. */
 import type { Network, Node, Task } from "#actors/model/objects.ts"
 import type { ConfigSpec, SecretSpec, ServiceSpec } from "#actors/model/spec.ts"
+import { isPredefined } from "#actors/network/predefined.ts"
 import { type Desired, imageLabel } from "#cli/compose/translate.ts"
 
 interface Versioned {
@@ -73,7 +74,9 @@ function missing(desired: Desired, present: Present): ReadonlyArray<Step> {
     config: new Set(present.configs.map(({ Spec }) => Spec.Name))
   }
   const named = [
-    ...desired.external.networks.map((name) => ({ kind: "network", name }) as const),
+    ...desired.external.networks
+      .filter((name) => !isPredefined(name))
+      .map((name) => ({ kind: "network", name }) as const),
     ...desired.external.secrets.map((name) => ({ kind: "secret", name }) as const),
     ...desired.external.configs.map((name) => ({ kind: "config", name }) as const)
   ]

@@ -1,6 +1,6 @@
 /** What `service create` and `service update` say of names on networks and of published ports, asked for from inside. */
 import type { Bench, Case } from "#test/conformance/case.ts"
-import { create, runs, update } from "#test/conformance/service-case.ts"
+import { create, created, runs, update } from "#test/conformance/service-case.ts"
 
 /** An overlay of the case's own name. */
 export const overlay = async (bench: Bench): Promise<void> => {
@@ -52,5 +52,12 @@ const roundRobin = (command: "service create" | "service update"): Case => ({
 
 export const serviceNetwork: ReadonlyArray<Case> = [
   roundRobin("service create"),
-  roundRobin("service update")
+  roundRobin("service update"),
+  created({
+    flags: ["--network"],
+    args: ["--network", "host"],
+    says: "on the network host the container has the machine's own interfaces",
+    read: async (bench) => (await bench.container()).HostConfig.NetworkMode,
+    wanted: "host"
+  })
 ]

@@ -30,7 +30,8 @@ import {
   isUsed,
   networkPeers,
   networkResource,
-  networkUse
+  networkUse,
+  predefinedResource
 } from "#actors/gateway/shape/network.ts"
 import { checkEncryption, checkNetwork, isOurs } from "#actors/gateway/validate/check-network.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
@@ -140,6 +141,10 @@ const inspectNetwork = (gateway: Gateway, call: Call): Handled =>
     const network = findExactly(reader, input)
     if (reader !== undefined && network !== undefined) return yield* describe(gateway, call, reader, network)
     if (reader !== undefined && scope === "swarm") {
+      // Swarm does not know `none`.
+      if (input === "host" || input === "bridge") {
+        return ok(predefinedResource(input, reader.cluster()?.CreatedAt ?? ""))
+      }
       return yield* describe(gateway, call, reader, yield* orRefuse<Network>(find(reader, "network", input)))
     }
     const answer = yield* ask(gateway, "GET", `/networks/${encodeURIComponent(input)}${searchOf(call)}`).pipe(

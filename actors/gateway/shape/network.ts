@@ -1,5 +1,6 @@
 /** Our networks as the Engine shows them: as resources of their own, and as attachments of tasks. */
 
+import { predefinedLabel } from "#actors/drivers/labels.ts"
 import { ipam as ipamLayout } from "#actors/gateway/shape/layouts.ts"
 import { render } from "#actors/gateway/shape/render.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
@@ -50,6 +51,28 @@ export function networkResource(
     Labels: network.Labels
   }
 }
+
+/**
+ * The Engine's own `host` or `bridge` as one of the swarm's, which clients ask for before they attach a service to it.
+ * Its name is its id: each node takes its own.
+ */
+export const predefinedResource = (name: "host" | "bridge", created: string): Record<string, unknown> =>
+  networkResource({
+    ID: name,
+    Version: { Index: 0 },
+    CreatedAt: created,
+    UpdatedAt: created,
+    Name: name,
+    Driver: name,
+    Scope: "swarm",
+    Internal: false,
+    Attachable: false,
+    Ingress: false,
+    EnableIPv6: false,
+    IPAM: {},
+    Options: {},
+    Labels: { [predefinedLabel]: "true" }
+  })
 
 interface PeerInfo {
   readonly Name: string

@@ -8,7 +8,14 @@ import { checkName, isReference } from "#actors/gateway/validate/check-name.ts"
 import { checkDrain } from "#actors/model/drain.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import { checkExclusive } from "#actors/model/exclusive.ts"
-import { isIngress, modeOf, mostReplicas, protocolOf } from "#actors/model/service-facts.ts"
+import {
+  isIngress,
+  modeOf,
+  mostReplicas,
+  networksOf,
+  protocolOf,
+  usesIngress
+} from "#actors/model/service-facts.ts"
 import type {
   ConfigReference,
   ContainerSpec,
@@ -21,6 +28,7 @@ import type {
   TaskSpec,
   UpdateConfig
 } from "#actors/model/spec.ts"
+import { standsAlone } from "#actors/network/predefined.ts"
 import { checkPublish } from "#actors/network/publish-at.ts"
 import { parseConstraints } from "#actors/scheduler/match.ts"
 
@@ -74,6 +82,7 @@ export function checkService(spec: ServiceSpec): Refusal | undefined {
         : checkUpdate("UpdateConfig", spec.UpdateConfig),
     () => checkUpdate("RollbackConfig", spec.RollbackConfig),
     () => checkEndpoint(spec.EndpointSpec),
+    () => checkOwnNetwork(spec),
     () => checkLabels(spec)
   )
 }
@@ -244,6 +253,21 @@ function checkEndpoint(endpoint: EndpointSpec | undefined): Refusal | undefined 
     taken.add(key)
   }
   return undefined
+}
+
+/** A container that has its machine's interfaces, or none, is on no other network; Swarm rejects each of its tasks. */
+function checkOwnNetwork(spec: ServiceSpec): Refusal | undefined {
+  const targets = networksOf(spec)
+  const own = targets.find(standsAlone)
+  if (own === undefined) return undefined
+  if (targets.length > 1) {
+    return invalid(`TaskTemplate.Networks: ${own} must be the only network, got ${targets.length}`)
+  }
+  return usesIngress(spec)
+    ? invalid(
+        `TaskTemplate.Networks: ${own} can't be used with ports published with ingress mode or an HTTP entrance`
+      )
+    : undefined
 }
 
 const isPort = (port: number): boolean => port >= 0 && port <= 65_535

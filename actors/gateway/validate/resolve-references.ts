@@ -4,9 +4,7 @@ import { isRefusal } from "#actors/gateway/response.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import type { NetworkAttachmentConfig, ServiceSpec } from "#actors/model/spec.ts"
-
-/** Networks that every Engine has of its own; a task joins its node's. */
-const builtIn: ReadonlySet<string> = new Set(["host", "bridge", "none"])
+import { isPredefined } from "#actors/network/predefined.ts"
 
 /** The networks of a spec where the Engine looks for them: in the task template, else at the service. */
 const attachmentsOf = (spec: ServiceSpec): ReadonlyArray<NetworkAttachmentConfig> => {
@@ -25,6 +23,10 @@ export function resolveNetworks(reader: LedgerReader, spec: ServiceSpec): Resolv
   const resolved: Array<NetworkAttachmentConfig> = []
   for (const attachment of attachmentsOf(spec)) {
     const target = attachment.Target ?? ""
+    if (isPredefined(target)) {
+      resolved.push(attachment)
+      continue
+    }
     const network = find(reader, "network", target)
     if (!isRefusal(network)) {
       if (network.Ingress) {
@@ -36,8 +38,7 @@ export function resolveNetworks(reader: LedgerReader, spec: ServiceSpec): Resolv
         }
       }
       resolved.push({ ...attachment, Target: network.ID })
-    } else if (builtIn.has(target)) resolved.push(attachment)
-    else if (network.code === "notFound") return { unknown: target }
+    } else if (network.code === "notFound") return { unknown: target }
     else return { refusal: network }
   }
   if (resolved.length === 0) return { spec }

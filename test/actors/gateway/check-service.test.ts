@@ -77,6 +77,20 @@ test("CT-03: counts are not negative", () => {
   expect(said(withTask({ Placement: { MaxReplicas: -1 } }))).toContain("must not be negative, got -1")
 })
 
+test("a network that stands alone has none beside it, and nothing comes in by the ingress network", () => {
+  const on = (Networks: ReadonlyArray<string>, more: ServiceSpec = {}) =>
+    said({ ...withTask({ Networks: Networks.map((Target) => ({ Target })) }), ...more })
+  expect(on(["host", "ov"])).toBe(invalid("TaskTemplate.Networks: host must be the only network, got 2"))
+  const port = { TargetPort: 80, PublishedPort: 80 }
+  const ingress = invalid(
+    "TaskTemplate.Networks: host can't be used with ports published with ingress mode or an HTTP entrance"
+  )
+  expect(on(["host"], { EndpointSpec: { Ports: [port] } })).toBe(ingress)
+  expect(on(["host"], { Labels: { "troupe.http.host": "a.test" } })).toBe(ingress)
+  expect(on(["host"], { EndpointSpec: { Ports: [{ ...port, PublishMode: "host" }] } })).toBeUndefined()
+  expect(on(["bridge", "ov"], { EndpointSpec: { Ports: [port] } })).toBeUndefined()
+})
+
 test("a number of tasks that cannot be meant is refused", () => {
   expect(said(spec({ Mode: { Replicated: { Replicas: 1_000_000 } } }))).toBeUndefined()
   for (const [mode, field, counts] of [

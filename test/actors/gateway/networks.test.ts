@@ -40,6 +40,28 @@ test("an overlay is ours and shown as the Engine shows one", async () => {
   })
 })
 
+test("host and bridge of every Engine are the swarm's where those are asked for, and services are on them by name", async () => {
+  const gateway = await TestGateway.start()
+  for (const name of ["host", "bridge"]) {
+    expect(await gateway.get(`/networks/${name}?scope=swarm`)).toMatchObject({
+      status: 200,
+      body: {
+        Name: name,
+        Id: name,
+        Scope: "swarm",
+        Driver: name,
+        Labels: { "com.docker.swarm.predefined": "true" }
+      }
+    })
+  }
+  expect((await gateway.get("/networks/none?scope=swarm")).status).toBe(404)
+  expect((await gateway.get("/networks?filters=%7B%22scope%22%3A%5B%22swarm%22%5D%7D")).body).toEqual([])
+  const Networks = [{ Target: "host" }]
+  const task = { ...serviceBody("agent").TaskTemplate, Networks }
+  await gateway.made("/services/create", { ...serviceBody("agent"), TaskTemplate: task })
+  expect((await gateway.get("/services/agent")).body.Spec.TaskTemplate.Networks).toEqual(Networks)
+})
+
 test("everything else goes to the Engine as it came", async () => {
   const gateway = await TestGateway.start()
   gateway.engine.answers.set("POST /networks/create", { status: 201, body: { Id: "e1", Warning: "" } })

@@ -114,11 +114,6 @@ describe("a network that nobody needs", () => {
       { _tag: "RemoveNetwork", id: "old" }
     ])
   })
-
-  test("is never one of the Engine's own", () => {
-    const host = plan("host", { "com.docker.swarm.predefined": "true" })
-    expect(new Subject().tell({ _tag: "Want", plans: [host] }).asked).toEqual([])
-  })
 })
 
 describe("published ports", () => {

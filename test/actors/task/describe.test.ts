@@ -226,13 +226,26 @@ suite("the container of a task", () => {
   })
 
   test("uses a network of the Engine itself by its name", () => {
-    const host = { ...network, name: "host", labels: { "com.docker.swarm.predefined": "true" } }
-    const { HostConfig, Networks } = requestFor(
+    const on = (...targets: ReadonlyArray<string>) => ({
+      spec: { ContainerSpec: { Image: "busybox:1" }, Networks: targets.map((Target) => ({ Target })) }
+    })
+    for (const name of ["host", "bridge", "none"]) {
+      const { HostConfig, Networks } = requestFor({}, on(name))
+      expect([HostConfig.NetworkMode, Networks]).toEqual([name, []])
+    }
+    const attachments = [{ NetworkID: "net1", Addresses: [] }]
+    const beside = requestFor(
       {},
-      { attachments: [{ NetworkID: "net1", Addresses: [] }] },
-      { networks: [host] }
+      { ...on("bridge", "net1"), attachments },
+      { networks: [network] },
+      { net1: "e1" }
     )
-    expect([HostConfig.NetworkMode, Networks]).toEqual(["host", []])
+    expect(beside.Networks.map(({ networkId }) => networkId)).toEqual(["e1", "bridge"])
+    expect(beside.HostConfig.NetworkMode).toBeUndefined()
+    const described = describe(aPursuit({ ...on("host"), attachments }, undefined, { networks: [network] }), {
+      net1: "e1"
+    })
+    expect(described).toEqual({ problem: "network host: a container on it has no other network" })
   })
 
   test("finds the generic resources it was given in its environment", () => {

@@ -203,6 +203,15 @@ test("an image's digest stays while its name does, and one changed field is one 
   })
 })
 
+test("an external network has to be there, unless every Engine has it", () => {
+  const refused = (name: string) => {
+    const text = `services:\n  web: { image: a, networks: [out] }\nnetworks:\n  out: { external: true, name: ${name} }\n`
+    return plan(desired(text), nobody, () => false, false).filter(({ action }) => action === "refused")
+  }
+  expect(refused("mine")).toMatchObject([{ kind: "network", name: "mine" }])
+  expect(refused("host")).toEqual([])
+})
+
 test("an absent field and its zero are one, except where zero says something", () => {
   expect(diff({ a: 0, b: [] }, { c: null })).toEqual([])
   expect(diff({ Replicas: 0 }, {})).toHaveLength(1)
