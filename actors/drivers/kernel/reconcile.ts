@@ -102,8 +102,9 @@ function tendVips({ ip, ports }: Draft, table: OverlayTable, bridge: Link, links
     if (!wanted.has(address)) ip.push(`address delete ${address}/${lengthOf(address)} dev ${ifname}`)
   }
   for (const address of wanted) {
-    // Nobody else may have it, so nobody has to be asked, which would take a second.
-    const flags = lengthOf(address) === 128 ? " nodad" : ""
+    // Nobody else may have it, so nobody has to be asked, which would take a second. And no packet of this node's own comes
+    // from it: what is answered there is refused.
+    const flags = lengthOf(address) === 128 ? " nodad preferred_lft 0" : ""
     if (!has.includes(address)) ip.push(`address add ${address}/${lengthOf(address)} dev ${ifname}${flags}`)
   }
   const families = new Set([...wanted].map(lengthOf))

@@ -219,7 +219,7 @@ describe("the kernel of a node", () => {
     const before = { ...bridge, addr_info: [...(bridge.addr_info ?? []), own, stale] }
     expect(repair([both], { ...right, links: [before, device] }).ip).toEqual([
       "address delete fd00::99/128 dev br-tnet1",
-      "address add fd00::2/128 dev br-tnet1 nodad",
+      "address add fd00::2/128 dev br-tnet1 nodad preferred_lft 0",
       "link set dev br-tnet1 type bridge nf_call_ip6tables 1"
     ])
     const after = {
