@@ -1,5 +1,6 @@
 /** The small process that carries published ports' traffic and answers names, so that a dead agent breaks neither. */
 import { Context, type Effect, Schema } from "effect"
+import type { Led } from "#actors/drivers/led.ts"
 import type { Zone } from "#actors/network/names/zone.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 
@@ -21,6 +22,8 @@ export interface DataPlaneService {
   ) => Effect.Effect<ReadonlyArray<PortProblem>, DataPlaneError>
   /** The published TCP ports at which a connection waits for a task. */
   readonly held: Effect.Effect<ReadonlySet<number>, DataPlaneError>
+  /** What it has led to tasks, or holds for them. Fails at once where it is away, or was told no ports yet. */
+  readonly count: Effect.Effect<Led, DataPlaneError>
   /** Answers names from exactly these; the last ones survive a restart. Yields what keeps it from being asked. */
   readonly name: (zones: ReadonlyArray<Zone>) => Effect.Effect<ReadonlyArray<string>, DataPlaneError>
 }

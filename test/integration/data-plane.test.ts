@@ -10,6 +10,7 @@ import process from "node:process"
 import { Effect, Exit, Scope } from "effect"
 import { type LiveDataPlane, startDataPlane, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
+import { nothingLed } from "#actors/drivers/led.ts"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { freePort } from "#cli/free-port.ts"
@@ -138,6 +139,17 @@ describe("TCP", () => {
       await session.publish(at("127.0.10.1", "127.0.0.1/32"), at("127.0.10.2", "::1/128"), elsewhere)
     ).toEqual([])
     expect([await call(front), await call(front, "::1")]).toEqual(["127.0.10.1", "127.0.10.2"])
+    expect(await call(front)).toBe("127.0.10.1")
+    const { counts, endpoints } = await Effect.runPromise(session.plane.count)
+    const port = { _tag: "Port", protocol: "tcp", publishedPort: front } as const
+    expect([...counts]).toEqual([
+      [`tcp/${front} 127.0.0.1`, 2],
+      [`tcp/${front} ::1`, 1]
+    ])
+    expect([...endpoints.values()]).toEqual([
+      { ...port, serviceId: "127.0.10.1" },
+      { ...port, serviceId: "127.0.10.2" }
+    ])
     await session.publish(elsewhere)
     expect([await call(front), await call(front, "::1")]).toEqual(["ECONNREFUSED", "ECONNREFUSED"])
   })
@@ -466,6 +478,10 @@ describe("the process", () => {
     const second = await open(at)
     endings.push(second.leave)
     expect(await call(front)).toBe("as before")
+    // Whose ports these are, and which of them stay, it is not told yet.
+    expect(await Effect.runPromise(Effect.flip(second.plane.count))).toMatchObject({ _tag: "DataPlaneError" })
+    await second.publish()
+    expect(await Effect.runPromise(second.plane.count)).toEqual(nothingLed)
   })
 
   test("it stays when its daemon stops, and the next one takes it over", async () => {

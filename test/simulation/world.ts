@@ -6,6 +6,7 @@ import { Context, Effect, Schedule, Scope } from "effect"
 import { OpenConsoles } from "#actors/console/open-consoles.ts"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Executor } from "#actors/drivers/executor.ts"
+import { nothingLed } from "#actors/drivers/led.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { Machine as LedgerMachine } from "#actors/ledger/machine.ts"
@@ -628,6 +629,7 @@ export class World {
     return {
       name: () => Effect.succeed([]),
       held: Effect.succeed(new Set<number>()),
+      count: Effect.succeed(nothingLed),
       publish: (ports) =>
         Effect.callback((resume) => {
           this.host.after(this.publishMs, () => {

@@ -9,6 +9,7 @@ import { Effect, Exit, Layer, Scope } from "effect"
 import { OpenConsoles } from "#actors/console/open-consoles.ts"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
+import { nothingLed } from "#actors/drivers/led.ts"
 import { TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
@@ -105,6 +106,7 @@ export class NodeSide {
       Layer.succeed(DataPlane, {
         name: () => Effect.succeed([]),
         held: Effect.succeed(new Set<number>()),
+        count: Effect.succeed(nothingLed),
         publish: (ports) =>
           Effect.sync(() => {
             this.published.push(ports)

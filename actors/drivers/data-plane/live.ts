@@ -21,11 +21,12 @@ import {
   type DataPlaneService,
   type PortProblem
 } from "#actors/drivers/data-plane.ts"
+import { type Endpoint, type Led, nothingLed } from "#actors/drivers/led.ts"
 import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
 import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { Zone } from "#actors/network/names/zone.ts"
-import type { PublishedPort } from "#actors/network/plan.ts"
+import { keyOfPort, type PublishedPort } from "#actors/network/plan.ts"
 import { ownProgram, selfCommand, spawn } from "#runtime/platform.ts"
 
 export interface DataPlaneOptions {
@@ -85,6 +86,7 @@ export const startDataPlane = Effect.fn("dataPlane.start")(function* (
       return whenReachable(attended, (control) => name(control, attended.zones ?? zones))
     },
     held: status.pipe(Effect.map(heldPorts)),
+    count: Effect.suspend(() => count(attended)),
     status
   }
 })
@@ -266,6 +268,27 @@ const failed = (error: unknown): DataPlaneError =>
   new DataPlaneError({
     message: `The data plane fails: ${error instanceof Error ? error.message : String(error)}`
   })
+
+/** Who has no port open is not asked. */
+const count = ({ control, table }: Attended): Effect.Effect<Led, DataPlaneError> =>
+  control === undefined || table === undefined
+    ? Effect.fail(failed("it is away, or was told no ports yet"))
+    : table.length === 0
+      ? Effect.succeed(nothingLed)
+      : askStatus(control, greetWithinMs).pipe(Effect.map(ledBy))
+
+/** Ports of which it does not say whose they are stand for nothing. */
+export function ledBy({ ports }: Pick<Status, "ports">): Led {
+  const counts = new Map<string, number>()
+  const endpoints = new Map<string, Endpoint>()
+  for (const { serviceId, protocol, publishedPort, host = "", accepted } of ports) {
+    if (serviceId === undefined) continue
+    const counter = `${keyOfPort({ protocol, publishedPort })} ${host}`
+    counts.set(counter, accepted)
+    endpoints.set(counter, { _tag: "Port", serviceId, protocol, publishedPort })
+  }
+  return { counts, endpoints }
+}
 
 const heldPorts = ({ ports }: Status): ReadonlySet<number> =>
   new Set(

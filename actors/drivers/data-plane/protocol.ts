@@ -28,8 +28,12 @@ export type Ask =
 
 /** Counters of one published port. `held` connections wait for a backend. */
 export interface PortStatus {
+  /** Absent from a process that an earlier version of the daemon has started. */
+  readonly serviceId?: string
   readonly protocol: "tcp" | "udp"
   readonly publishedPort: number
+  /** The address that it is open at, where that is one alone. */
+  readonly host?: string
   readonly backends: number
   readonly accepted: number
   readonly live: number

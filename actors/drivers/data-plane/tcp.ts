@@ -24,6 +24,7 @@ interface Guest {
 }
 
 export class TcpPort {
+  #serviceId = ""
   #targetPort: number
   readonly #publishedPort: number
   readonly #host: string | undefined
@@ -75,6 +76,7 @@ export class TcpPort {
 
   /** New connections follow the new table; live ones stay where they are. */
   update(port: PublishedPort): void {
+    this.#serviceId = port.serviceId
     this.#targetPort = port.targetPort
     this.#balancer.replace(port.backends.map((backend) => backend.address))
     this.#retry()
@@ -92,8 +94,10 @@ export class TcpPort {
 
   status(): Omit<PortStatus, "problem"> {
     return {
+      serviceId: this.#serviceId,
       protocol: "tcp",
       publishedPort: this.#publishedPort,
+      ...(this.#host !== undefined && { host: this.#host }),
       backends: this.#balancer.size,
       accepted: this.#accepted,
       live: this.#live,

@@ -26,6 +26,7 @@ interface Session {
 }
 
 export class UdpPort {
+  #serviceId = ""
   #targetPort: number
   readonly #publishedPort: number
   readonly #host: string | undefined
@@ -84,6 +85,7 @@ export class UdpPort {
 
   /** Sessions stay with their backend, unless it is gone: then the next datagram finds another. */
   update(port: PublishedPort): void {
+    this.#serviceId = port.serviceId
     const moved = port.targetPort !== this.#targetPort
     this.#targetPort = port.targetPort
     this.#balancer.replace(port.backends.map((backend) => backend.address))
@@ -101,8 +103,10 @@ export class UdpPort {
 
   status(): Omit<PortStatus, "problem"> {
     return {
+      serviceId: this.#serviceId,
       protocol: "udp",
       publishedPort: this.#publishedPort,
+      ...(this.#host !== undefined && { host: this.#host }),
       backends: this.#balancer.size,
       accepted: this.#accepted,
       live: this.#sessions.size,

@@ -69,6 +69,7 @@ const helpless = (why: string): KernelService => ({
   withdraw: () => Effect.void,
   giveWay: Effect.void,
   settle: () => Effect.succeed([]),
+  count: Effect.succeed(undefined),
   makeKey: () => Effect.succeed({ Keys: [], Refusal: why })
 })
 
@@ -101,7 +102,8 @@ export const LiveKernel = {
       },
       withdraw: (tables, open) => Effect.uninterruptible(rules.withdraw(tables, open)),
       giveWay: Effect.sync(() => end()),
-      settle: rules.settle
+      settle: rules.settle,
+      count: rules.count
     })
   }
 }

@@ -13,10 +13,11 @@ const tableOf = (prefix: string, nodeId: string): string => `${prefix}_${nodeId.
 export const firewallTable = (nodeId: string): string => tableOf("troupe", nodeId)
 export const vipTable = (nodeId: string): string => tableOf("troupe_vip", nodeId)
 export const ingressTable = (nodeId: string): string => tableOf("troupe_ingress", nodeId)
+export const countTable = (nodeId: string): string => tableOf("troupe_count", nodeId)
 export const namesTable = (nodeId: string): string => tableOf("troupe_names", nodeId)
 /** All of them. */
 export const tablesOfNode = (nodeId: string): ReadonlyArray<string> =>
-  [firewallTable, vipTable, ingressTable, namesTable].map((table) => table(nodeId))
+  [firewallTable, vipTable, ingressTable, countTable, namesTable].map((table) => table(nodeId))
 
 /** The alias of a device that this node has made or taken: other nodes on this machine leave it alone. */
 export const aliasOf = (nodeId: string): string => `troupe ${nodeId}`

@@ -26,14 +26,25 @@ const overdueMs = 4_000
 
 /** Remembers how the kernel shows what was written, so that a look tells whether it still is so. */
 export class OwnTables {
+  readonly #counting: ReadonlySet<string>
   readonly #lookEveryMs: number
   readonly #written = new Map<string, string>()
   /** How each was shown right after it was written by a look; those that were written since are not among them. */
   readonly #known = new Map<string, string>()
   #lookedMs = Number.NEGATIVE_INFINITY
 
-  constructor(lookEveryMs = usualMs) {
+  /**
+   * Of tables that are `counting` the first look believes what it is shown, and writes nothing again: what was counted
+   * would be lost with it.
+   */
+  constructor(lookEveryMs = usualMs, counting: ReadonlyArray<string> = []) {
+    this.#counting = new Set(counting)
     this.#lookEveryMs = lookEveryMs
+  }
+
+  /** Whether it is there by what was written: nobody has read that. */
+  has(name: string): boolean {
+    return this.#written.has(name)
   }
 
   /** Makes these tables what their rules say; at a look, also where somebody else changed them. */
@@ -46,7 +57,12 @@ export class OwnTables {
     const unseen = all.filter(
       (one) => isDue && this.#written.has(one[0]) && !this.#known.has(one[0]) && !wrong.includes(one)
     )
-    const writing = [...wrong, ...unseen]
+    const writing = [...wrong]
+    for (const one of unseen) {
+      const now = shown?.get(one[0])
+      if (now !== undefined && this.#counting.has(one[0])) this.#known.set(one[0], now)
+      else writing.push(one)
+    }
     if (writing.length === 0) return { changed: new Set(), failed: new Map() } as Brought
     const sees = isDue && isLook
     // A part is written over what others may have made of the rest, which is not to be taken for ours.

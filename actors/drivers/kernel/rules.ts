@@ -2,27 +2,32 @@
 import { Effect } from "effect"
 import { describe, type Facts } from "#actors/drivers/firewall/describe.ts"
 import { LetThrough } from "#actors/drivers/firewall/let-through.ts"
+import { countedEndpoints, countRules, parseCounts } from "#actors/drivers/kernel/count.ts"
 import { Flows, hasConntrack } from "#actors/drivers/kernel/flows.ts"
 import { doorsOf, ingressRules, reachable, targetsOf } from "#actors/drivers/kernel/ingress.ts"
-import { firewallTable, ingressTable, vipTable } from "#actors/drivers/kernel/names.ts"
+import { countTable, firewallTable, ingressTable, vipTable } from "#actors/drivers/kernel/names.ts"
 import { OwnTables } from "#actors/drivers/kernel/own-tables.ts"
 import { Reached } from "#actors/drivers/kernel/reached.ts"
+import { run } from "#actors/drivers/kernel/run.ts"
 import { vipRules } from "#actors/drivers/kernel/vips.ts"
 import { waysOf } from "#actors/drivers/kernel/ways.ts"
+import { type Led, nothingLed } from "#actors/drivers/led.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 const unled = "published ports are carried by a process alone"
 
 export class NodeRules {
   readonly #facts: Facts
-  readonly #tables = new OwnTables()
+  readonly #tables: OwnTables
   readonly #letThrough: LetThrough
   readonly #flows = new Flows()
   readonly #reached = new Reached()
   #forgets: boolean | undefined
+  #counted: Led["endpoints"] = nothingLed.endpoints
 
   constructor(facts: Facts) {
     this.#facts = facts
+    this.#tables = new OwnTables(undefined, [countTable(facts.nodeId)])
     this.#letThrough = new LetThrough(facts.nodeId)
   }
 
@@ -36,6 +41,7 @@ export class NodeRules {
   ) {
     const { nodeId } = this.#facts
     const [firewall, vips, ingress] = [firewallTable(nodeId), vipTable(nodeId), ingressTable(nodeId)]
+    const count = countTable(nodeId)
     const problems: Array<string> = []
     const note =
       (what: string) =>
@@ -50,6 +56,7 @@ export class NodeRules {
     const doors = doorsOf(overlays, ports ?? [], ways)
     const isReached = yield* Effect.interruptible(this.#reached.try(targetsOf(doors)))
     const led = ingressRules(overlays, reachable(doors, this.#reached.keys), ways, nodeId)
+    this.#counted = countedEndpoints(overlays, ports ?? [])
     // Nothing is led where it would be dropped: the data plane carries everything then.
     const isPublished = ports !== undefined && ports.length > 0 && overlays.some(({ ingress }) => ingress)
     const isLet =
@@ -59,6 +66,7 @@ export class NodeRules {
       new Map([
         [firewall, describe(overlays, this.#facts, tunnelPorts)],
         [vips, vipRules(overlays, nodeId)],
+        [count, this.#counted.size > 0 ? countRules(nodeId) : undefined],
         ...(ports === undefined ? [] : [[ingress, isLet ? led : undefined] as const])
       ]),
       isLook
@@ -66,7 +74,8 @@ export class NodeRules {
     for (const [table, what] of [
       [firewall, "overlays are not kept apart"],
       [vips, "virtual addresses lead nowhere"],
-      [ingress, unled]
+      [ingress, unled],
+      [count, "connections are not counted"]
     ] as const) {
       const message = failed.get(table)
       if (message !== undefined) problems.push(`${what}: ${message}`)
@@ -101,6 +110,16 @@ export class NodeRules {
       Effect.flatMap((forgets) => (forgets ? this.#flows.settle(overlays) : Effect.void)),
       Effect.match({ onSuccess: () => [], onFailure: ({ message }) => [`old flows stay: ${message}`] })
     )
+
+  /** Where it has written no table, nothing was counted yet: writing it begins all counters. */
+  readonly count: Effect.Effect<Led | undefined> = Effect.suspend(() => {
+    const [table, endpoints] = [countTable(this.#facts.nodeId), this.#counted]
+    if (!this.#tables.has(table)) return Effect.succeed({ ...nothingLed, endpoints })
+    return run("nft", ["-j", "list", "table", "inet", table], "").pipe(
+      Effect.flatMap(parseCounts),
+      Effect.match({ onSuccess: (counts) => ({ counts, endpoints }), onFailure: () => undefined })
+    )
+  })
 
   readonly #forgetting = Effect.fnUntraced(function* (this: NodeRules) {
     this.#forgets ??= yield* hasConntrack

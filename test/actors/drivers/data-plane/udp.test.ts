@@ -29,7 +29,7 @@ test("a session ends when it has been quiet for its time", async () => {
   const answered = new Promise<string>((resolve) => client.once("message", (text) => resolve(String(text))))
   client.send("hello", publishedPort, "127.0.0.1")
   expect(await answered).toBe("hello")
-  expect(port.status()).toMatchObject({ accepted: 1, live: 1 })
+  expect(port.status()).toMatchObject({ serviceId: "s1", accepted: 1, live: 1 })
   await until("the session is over", () => port.status().live === 0)
   client.close()
   port.close()

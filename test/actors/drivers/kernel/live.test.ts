@@ -3,12 +3,13 @@ import { Effect, Fiber } from "effect"
 import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
 import { LiveKernel } from "#actors/drivers/kernel/live.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
+import { nothingLed } from "#actors/drivers/led.ts"
 
 const dockerHost = "unix:///run/docker.sock"
 const options = { nodeId: "nobody0", controlPorts: [], dataDir: "/nonexistent", dockerHost }
 
 test.skipIf(hindrance(dockerHost) !== undefined)(
-  "a look gives way to something new, and what is new does not",
+  "a look gives way to something new, and what is new does not; nothing was led yet",
   () =>
     Effect.gen(function* () {
       const kernel = yield* Kernel
@@ -24,5 +25,7 @@ test.skipIf(hindrance(dockerHost) !== undefined)(
       expect(yield* laying(true)).toBe(true)
       expect(yield* laying(false)).toBeUndefined()
       expect((yield* kernel.lay([], [], true)).gaveWay).toBeUndefined()
+      // Where nothing was ever led there is nothing to read.
+      expect(yield* kernel.count).toEqual(nothingLed)
     }).pipe(Effect.provide(LiveKernel.layer(options)), Effect.runPromise)
 )
