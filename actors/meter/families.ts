@@ -5,8 +5,9 @@
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Kind, metricsOf } from "#actors/meter/figures.ts"
 import type { History } from "#actors/meter/history.ts"
-import { modeOf, nameOfTask, replicasOf } from "#actors/model/service-facts.ts"
-import { gauge } from "#runtime/metrics.ts"
+import { modeOf, nameOfTask, publishedPorts, replicasOf } from "#actors/model/service-facts.ts"
+import { keyOfPort } from "#actors/network/plan.ts"
+import { counter, gauge } from "#runtime/metrics.ts"
 import type { Family, Labels, Sample } from "#runtime/openmetrics.ts"
 
 interface Described {
@@ -54,7 +55,8 @@ export const clusterMetrics = (
 ): ReadonlyArray<Family> => [
   ...ofNodes(reader),
   ...ofServices(reader),
-  ...(["node", "service", "task"] as const).flatMap((kind) => used(reader, history, kind, now))
+  ...(["node", "service", "task"] as const).flatMap((kind) => used(reader, history, kind, now)),
+  ...ofEndpoints(reader, history, now)
 ]
 
 function used(reader: LedgerReader, history: History, kind: Kind, now: number): ReadonlyArray<Family> {
@@ -87,6 +89,42 @@ function labelsOf(reader: LedgerReader, history: History, kind: Kind, id: string
     service: name,
     node: node(whose?.nodeId ?? "")
   }
+}
+
+/** A node is not believed about ports and networks that no service of that id has. */
+function ofEndpoints(reader: LedgerReader, history: History, now: number): ReadonlyArray<Family> {
+  const ports: Array<Sample> = []
+  const vips: Array<Sample> = []
+  for (const [nodeId, { endpoint, total: value }] of history.connections(now)) {
+    const service = reader.get("service", endpoint.serviceId)
+    if (service === undefined) continue
+    const whose = {
+      ...labelsOf(reader, history, "service", endpoint.serviceId),
+      ...labelsOf(reader, history, "node", nodeId)
+    }
+    if (endpoint._tag === "Port") {
+      const { protocol, publishedPort } = endpoint
+      const labels = { ...whose, mode: "ingress", protocol, port: String(publishedPort) }
+      if (publishedPorts(service).has(keyOfPort(endpoint))) ports.push({ labels, value })
+    } else {
+      const { networkId } = endpoint
+      const network = reader.get("network", networkId)?.Name ?? networkId
+      if (service.Endpoint?.VirtualIPs?.some(({ NetworkID }) => NetworkID === networkId))
+        vips.push({ labels: { ...whose, network, network_id: networkId }, value })
+    }
+  }
+  return [
+    counter(
+      "troupe_service_port_connections",
+      "Connections to the published port that the node led to tasks; of UDP, clients that began to speak.",
+      ports
+    ),
+    counter(
+      "troupe_service_vip_connections",
+      "Connections to the virtual address that the node led to tasks; of UDP, clients that began to speak.",
+      vips
+    )
+  ]
 }
 
 function ofNodes(reader: LedgerReader): ReadonlyArray<Family> {

@@ -1,4 +1,5 @@
 /** What is measured, of whom, and how a node says it: `troupe.metric.v1.<cluster>.node.<node id>`, once a second. */
+import type { Endpoint } from "#actors/drivers/led.ts"
 
 /** Of each task and node: cores, bytes, bytes a second, processes with threads, and new connections a second. */
 export const usageMetrics = [
@@ -43,6 +44,8 @@ export interface NodeFigures {
   readonly tasks: Readonly<Record<string, Row>>
   /** What the node's HTTP entrance sees; absent where it has none, or led no service's requests a second ago. */
   readonly entrance?: EntranceFigures
+  /** What it led to tasks by published ports and virtual addresses; absent where nobody has asked for one yet. */
+  readonly connections?: ConnectionFigures
 }
 
 /** Upper bounds, in milliseconds, of how long answers take; beyond the last one there is one more bucket. */
@@ -66,6 +69,31 @@ export interface EntranceFigures {
   readonly columns: ReadonlyArray<string>
   readonly services: Readonly<Record<string, Row>>
   readonly tasks: Readonly<Record<string, Row>>
+}
+
+/**
+ * Of a service's published port, and of its virtual addresses on a network: connections a second, and all of them since the
+ * node's daemon began, or the endpoint did.
+ */
+export const portColumns = ["service", "mode", "protocol", "port", "connections", "total"] as const
+export const vipColumns = ["service", "network", "connections", "total"] as const
+
+interface Table {
+  readonly columns: ReadonlyArray<string>
+  readonly rows: ReadonlyArray<ReadonlyArray<string | number>>
+}
+
+/** Those that were asked for at all; services and networks by id. */
+export interface ConnectionFigures {
+  readonly ports: Table
+  readonly vips: Table
+}
+
+/** One row. */
+export interface EndpointFigures {
+  readonly endpoint: Endpoint
+  readonly rate: number
+  readonly total: number
 }
 
 export const metricSubject = (cluster: string, nodeId: string): string =>

@@ -3,6 +3,7 @@
  * tasks, in this manager's memory alone. It changes in place; who tells it the time has a clock.
  */
 import {
+  type EndpointFigures,
   type Kind,
   metricsOf,
   nodeMetrics,
@@ -90,6 +91,10 @@ class Series {
 }
 
 type Entrance = NonNullable<ReadFigures["entrance"]>
+interface Connections {
+  readonly at: number
+  readonly said: ReadonlyArray<EndpointFigures>
+}
 const noRequests: ReadonlyArray<number> = requestColumns.map(() => 0)
 
 export interface Asked {
@@ -115,16 +120,19 @@ export class History {
   readonly #whose = new Map<string, Whose>()
   /** By node, what its HTTP entrance said last. */
   readonly #entrances = new Map<string, { readonly at: number; readonly said: Entrance }>()
+  /** By node, what it led to tasks, as it said last. */
+  readonly #connections = new Map<string, Connections>()
   #keptTasks = 0
 
   /** What a node said of its last second; `whose` knows that node's tasks, and nothing of any other's. */
   take(
     nodeId: string,
-    { node, tasks, entrance }: ReadFigures,
+    { node, tasks, entrance, connections = [] }: ReadFigures,
     now: number,
     whose: (taskId: string) => Whose | undefined
   ): void {
     if (entrance !== undefined) this.#entrances.set(nodeId, { at: now, said: entrance })
+    this.#connections.set(nodeId, { at: now, said: connections })
     this.#of("node", nodeId, nodeMetrics.length, now).put(now, node)
     for (const [id, row] of tasks) {
       const from = whose(id)
@@ -144,7 +152,8 @@ export class History {
 
   /** Once a second: each service's sums over the tasks that were heard of lately. */
   gather(now: number): void {
-    for (const [node, { at }] of this.#entrances) if (at < now - freshMs) this.#entrances.delete(node)
+    for (const said of [this.#entrances, this.#connections])
+      for (const [node, { at }] of said) if (at < now - freshMs) said.delete(node)
     const sums = new Map<string, Array<number>>()
     for (const [id, { latest }] of this.#series.task) {
       const from = this.#whose.get(id)
@@ -199,6 +208,13 @@ export class History {
     for (const [id, { latest }] of this.#series[kind])
       if (latest.at >= now - freshMs && latest.row.length > 0) found.set(id, latest)
     return found
+  }
+
+  /** By node, what those who were heard of lately have led to services' tasks. */
+  connections(now: number): ReadonlyArray<readonly [nodeId: string, EndpointFigures]> {
+    return [...this.#connections].flatMap(([nodeId, { at, said }]) =>
+      at < now - freshMs ? [] : said.map((figures) => [nodeId, figures] as const)
+    )
   }
 
   whose(taskId: string): Whose | undefined {

@@ -2,7 +2,14 @@
  * Reads what a node says of its last second. By hand, and not by a schema: managers read it from every node every
  * second, and a row of numbers is checked in passing.
  */
-import { nodeMetrics, requestColumns, usageMetrics } from "#actors/meter/figures.ts"
+import {
+  type EndpointFigures,
+  nodeMetrics,
+  portColumns,
+  requestColumns,
+  usageMetrics,
+  vipColumns
+} from "#actors/meter/figures.ts"
 
 export interface ReadFigures {
   /** In the order of `nodeMetrics`; NaN is what is not known. */
@@ -14,6 +21,8 @@ export interface ReadFigures {
     readonly services: ReadonlyMap<string, ReadonlyArray<number>>
     readonly tasks: ReadonlyMap<string, ReadonlyArray<number>>
   }
+  /** What it led to tasks. */
+  readonly connections?: ReadonlyArray<EndpointFigures>
 }
 
 /** Nothing where it is not what a node says. Columns that we do not know are left out, those that miss are unknown. */
@@ -30,7 +39,13 @@ export function parseFigures(text: string): ReadFigures | undefined {
   if (ofNode === undefined || ofTask === undefined || !Array.isArray(read.node)) return undefined
   const tasks = rowsOf(read.tasks, ofTask)
   if (tasks === undefined) return undefined
-  const usage = { node: pick(read.node, ofNode), tasks }
+  const connections = isRecord(read.connections) ? readConnections(read.connections) : []
+  if (connections === undefined) return undefined
+  const usage = {
+    node: pick(read.node, ofNode),
+    tasks,
+    ...(connections.length > 0 && { connections })
+  }
   const { entrance } = read
   if (!isRecord(entrance)) return usage
   const ofRequests = placesOf(entrance.columns, requestColumns)
@@ -53,6 +68,39 @@ function rowsOf(
   return rows
 }
 
+/** Rows of modes and protocols that we do not know are left out. */
+function readConnections({
+  ports,
+  vips
+}: Record<string, unknown>): ReadonlyArray<EndpointFigures> | undefined {
+  const [asPorts, asVips] = [tableOf(ports, portColumns), tableOf(vips, vipColumns)]
+  if (asPorts === undefined || asVips === undefined) return undefined
+  const found: Array<EndpointFigures> = []
+  for (const [serviceId, mode, protocol, publishedPort, rate, total] of asPorts) {
+    if (mode !== "ingress" || (protocol !== "tcp" && protocol !== "udp")) continue
+    if (!isText(serviceId) || !isNumber(publishedPort) || !isNumber(rate) || !isNumber(total))
+      return undefined
+    found.push({ endpoint: { _tag: "Port", serviceId, protocol, publishedPort }, rate, total })
+  }
+  for (const [serviceId, networkId, rate, total] of asVips) {
+    if (!isText(serviceId) || !isText(networkId) || !isNumber(rate) || !isNumber(total)) return undefined
+    found.push({ endpoint: { _tag: "VirtualIp", serviceId, networkId }, rate, total })
+  }
+  return found
+}
+
+/** Its rows, in the order of `ours`. */
+function tableOf(
+  table: unknown,
+  ours: ReadonlyArray<string>
+): ReadonlyArray<ReadonlyArray<unknown>> | undefined {
+  if (!isRecord(table) || !Array.isArray(table.rows) || !table.rows.every(Array.isArray)) return undefined
+  const places = placesOf(table.columns, ours)
+  return places && table.rows.map((row: ReadonlyArray<unknown>) => places.map((place) => row[place]))
+}
+
+const isText = (value: unknown): value is string => typeof value === "string"
+const isNumber = (value: unknown): value is number => typeof value === "number"
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null
 

@@ -25,7 +25,7 @@ chmod +x /www/cgi-bin/who; httpd -p 8080 -h /www; ${first}
 while :; do sleep 1 & wait; done`
 ]
 const published = 18080
-let front = ""
+let [front, webId] = ["", ""]
 /** The lab's own address in its network. */
 const outside = `${subnet}.1`
 const get = (address: string): string => `timeout 3 wget -qO- http://${address}:8080/name`
@@ -74,7 +74,7 @@ beforeAll(async () => {
     Driver: "overlay"
   })
   front = Id
-  await create("web", { Global: {} }, { Protocol: "tcp", TargetPort: 8080, PublishedPort: published })
+  webId = await create("web", { Global: {} }, { Protocol: "tcp", TargetPort: 8080, PublishedPort: published })
   await elapsed(
     "web on every machine",
     async () => {
@@ -198,14 +198,23 @@ async function who(at: Machine): Promise<readonly [host: string, client: string]
   return [host, client.replace(/[[\]]|::ffff:/g, "")]
 }
 
-test("a published port leads from every machine to the tasks of all of them; a task there sees its client's address", async () => {
+/** The sum of the leader's figures that begin so. */
+async function counts(figure: string): Promise<number> {
+  const told = await fetch("http://leader/metrics", { unix: door() })
+  const lines = (await told.text()).split("\n").filter((line) => line.startsWith(figure))
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0)
+}
+
+test("a published port leads from every machine to the tasks of all of them; a task there sees its client's address, and each connection is counted", async () => {
   const all = await hostnames("web")
   for (const at of machines()) {
     const own = hostOf(await containerOn(at, "web"))
     const clients = new Map<string, string>()
+    let asked = 0
     await elapsed(
       `all tasks answered by way of ${at.name}`,
       async () => {
+        asked++
         clients.set(...(await who(at)))
         return clients.size === all.length
       },
@@ -216,6 +225,12 @@ test("a published port leads from every machine to the tasks of all of them; a t
       if (host === own) expect(client).toBe(outside)
       else expect(client).toStartWith("10.0.0.")
     }
+    await answers(at, "web", await vipOf("web"))
+    const whose = `{service="web",service_id="${webId}",node="${at.name}"`
+    const isCounted = async (): Promise<boolean> =>
+      (await counts(`troupe_service_port_connections_total${whose}`)) === asked &&
+      (await counts(`troupe_service_vip_connections_total${whose}`)) > 0
+    await elapsed("its counters", isCounted, 200, 20_000)
   }
 })
 

@@ -1,7 +1,10 @@
 /** Measures what the machine and its tasks use, and says so: `<node>/stats/main`. */
 import { Clock, Context, Effect } from "effect"
+import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Entrance } from "#actors/drivers/entrance.ts"
 import { Executor } from "#actors/drivers/executor.ts"
+import { Kernel } from "#actors/drivers/kernel.ts"
+import type { Led } from "#actors/drivers/led.ts"
 import { MachineLoad } from "#actors/drivers/machine/load.ts"
 import { CgroupUsage } from "#actors/drivers/usage.ts"
 import type { NodeFigures } from "#actors/meter/figures.ts"
@@ -28,7 +31,9 @@ const atOnce = 8
 /** So many containers between two turns of everything else: a millisecond. */
 const inOneTurn = 16
 
-const perform = (action: StatsAction): Effect.Effect<StatsMessage | undefined, never, Executor> =>
+const perform = (
+  action: StatsAction
+): Effect.Effect<StatsMessage | undefined, never, Executor | DataPlane> =>
   action._tag === "ReadNow"
     ? read(action.tasks, action.counting)
     : FiguresOutlet.pipe(
@@ -39,7 +44,7 @@ const perform = (action: StatsAction): Effect.Effect<StatsMessage | undefined, n
 const read = Effect.fn("stats.read")(function* (
   tasks: ReadonlyArray<Watched>,
   counting: boolean
-): Effect.fn.Return<StatsMessage, never, Executor> {
+): Effect.fn.Return<StatsMessage, never, Executor | DataPlane> {
   const readings: Array<Reading> = []
   const others: Array<Watched> = []
   for (const [index, task] of tasks.entries()) {
@@ -54,8 +59,26 @@ const read = Effect.fn("stats.read")(function* (
   if (asked.length > 0) readings.push(...(yield* askFor(asked)))
   machine ??= new MachineLoad(yield* DiskFolder)
   const entrance = counting ? yield* (yield* Entrance).count : undefined
+  const led = yield* readLed
   const at = yield* Clock.currentTimeMillis
-  return { _tag: "Read", at, machine: machine.read(), readings, ...(entrance && { entrance }) }
+  return { _tag: "Read", at, machine: machine.read(), readings, ...(entrance && { entrance }), led }
+})
+
+const readLed = Effect.gen(function* () {
+  const [kernel, dataPlane] = [yield* Kernel, yield* DataPlane]
+  const said = yield* Effect.forEach(
+    Object.entries({ kernel: kernel.count, dataPlane: dataPlane.count }),
+    ([who, count]) =>
+      count.pipe(
+        Effect.timeout(patience),
+        Effect.match({
+          onSuccess: (led): ReadonlyArray<readonly [string, Led]> => (led === undefined ? [] : [[who, led]]),
+          onFailure: () => []
+        })
+      ),
+    { concurrency: 2 }
+  )
+  return new Map(said.flat())
 })
 
 let turn = 0

@@ -2,8 +2,15 @@
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
 import type { Used } from "#actors/drivers/usage.ts"
-import { type NodeFigures, nodeMetrics, type Row, usageMetrics } from "#actors/meter/figures.ts"
+import {
+  type ConnectionFigures,
+  type NodeFigures,
+  nodeMetrics,
+  type Row,
+  usageMetrics
+} from "#actors/meter/figures.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
+import { connectionFigures, countOn, emptyTally, type Tally } from "#actors/node/stats/connections.ts"
 import type { Reading, StatsAction, StatsMessage, Watched } from "#actors/node/stats/protocol.ts"
 import { figuresOf, type Requests, requestsSince } from "#actors/node/stats/requests.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"
@@ -22,6 +29,7 @@ export interface StatsState {
   readonly machine?: { readonly at: number; readonly use: MachineUse }
   readonly routed: ReadonlySet<string>
   readonly entrance?: CountedAt
+  readonly connections: Tally
 }
 
 type StatsStep = Step<StatsState, StatsAction>
@@ -30,7 +38,7 @@ const stay = stayWith<StatsState, StatsAction>
 const next = later("read", 1_000, { _tag: "ReadAgain" } satisfies StatsMessage)
 
 export const start = (_props: undefined, _moment: Moment): StatsStep =>
-  stay({ session: "", tasks: [], before: new Map(), routed: new Set() }, next)
+  stay({ session: "", tasks: [], before: new Map(), routed: new Set(), connections: emptyTally }, next)
 
 export function decide(state: StatsState, message: StatsMessage, moment: Moment): StatsStep {
   switch (message._tag) {
@@ -40,13 +48,14 @@ export function decide(state: StatsState, message: StatsMessage, moment: Moment)
       return stay(state, { _tag: "ReadNow", tasks: state.tasks, counting: state.routed.size > 0 })
     case "Read": {
       const { entrance: counted, ...rest } = state
-      const { at, machine, readings, entrance: counts } = message
+      const { at, machine, readings, entrance: counts, led } = message
       const before = new Map(readings.map((reading) => [reading.id, reading]))
       const entrance = counts && { at, counts }
       const requests = entrance && counted && requestsSince(state.routed, entrance, counted)
+      const connections = countOn(state.connections, led, at)
       return stay(
-        { ...rest, before, machine: { at, use: machine }, ...(entrance && { entrance }) },
-        ...announce(state, message, requests),
+        { ...rest, before, machine: { at, use: machine }, ...(entrance && { entrance }), connections },
+        ...announce(state, message, requests, connectionFigures(connections)),
         ...toLeader(state, readings, moment),
         ...(requests === undefined ? [] : ofEntrance(state, requests, moment)),
         next
@@ -59,7 +68,8 @@ export function decide(state: StatsState, message: StatsMessage, moment: Moment)
 function announce(
   { machine: before, before: tasks }: StatsState,
   read: Read,
-  requests: Requests | undefined
+  requests: Requests | undefined,
+  connections: ConnectionFigures | undefined
 ): ReadonlyArray<StatsAction> {
   if (before === undefined) return []
   const rows: Record<string, Row> = {}
@@ -76,7 +86,14 @@ function announce(
   ]
   const columns: NodeFigures["columns"] = { node: nodeMetrics, task: usageMetrics }
   const entrance = requests && figuresOf(requests)
-  const figures = { at: read.at, columns, node, tasks: rows, ...(entrance && { entrance }) }
+  const figures = {
+    at: read.at,
+    columns,
+    node,
+    tasks: rows,
+    ...(entrance && { entrance }),
+    ...(connections && { connections })
+  }
   return [{ _tag: "SayFigures", figures }]
 }
 

@@ -1,5 +1,6 @@
 /** What a node's stats actor, `<node>/stats/main`, is told and does. */
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
+import type { Led } from "#actors/drivers/led.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
 import type { Used } from "#actors/drivers/usage.ts"
 import type { NodeFigures } from "#actors/meter/figures.ts"
@@ -38,6 +39,8 @@ export type StatsMessage =
       readonly machine: MachineUse
       readonly readings: ReadonlyArray<Reading>
       readonly entrance?: EntranceCounts
+      /** By who counts: those who could be asked. */
+      readonly led: ReadonlyMap<string, Led>
     }
   /** Own timer. */
   | { readonly _tag: "ReadAgain" }

@@ -152,6 +152,82 @@ test("what an entrance says is read by the names of its columns, and told to mon
     expect(parseFigures(JSON.stringify({ ...said, entrance: spoilt }))).toBeUndefined()
 })
 
+test("connections are read by the names of their columns, of the modes that are known, and whole", () => {
+  const vips = {
+    columns: ["total", "later", "network", "service", "connections"],
+    rows: [[9, 0, "net1", "web", 2]]
+  }
+  const columns = ["service", "mode", "protocol", "port", "connections", "total"]
+  const rows = [
+    ["web", "host", "tcp", 80, 1, 1],
+    ["web", "ingress", "udp", 53, 1, 5]
+  ]
+  const readOf = (connections: unknown) =>
+    parseFigures(JSON.stringify({ columns: { node: [], task: [] }, node: [], tasks: {}, connections }))
+  expect(readOf({ ports: { columns, rows }, vips })?.connections).toEqual([
+    { endpoint: { _tag: "Port", serviceId: "web", protocol: "udp", publishedPort: 53 }, rate: 1, total: 5 },
+    { endpoint: { _tag: "VirtualIp", serviceId: "web", networkId: "net1" }, rate: 2, total: 9 }
+  ])
+  for (const ports of [
+    undefined,
+    { columns, rows: [1] },
+    { columns: ["mode", "protocol"], rows: [["ingress", "tcp"]] }
+  ])
+    expect(readOf({ ports, vips })).toBeUndefined()
+})
+
+test("connections are told to monitoring by endpoint and node, while the node is heard of and the service has the endpoint", () => {
+  const book = new Book().cluster().node("n1").node("n2").network("net1", "front")
+  const service = book.service("web", {
+    Name: "shop",
+    EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] }
+  })
+  book.must({
+    type: "service.allot",
+    v: 1,
+    services: [{ id: service.ID, endpoint: { VirtualIPs: [{ NetworkID: "net1", Addr: "10.0.1.2/24" }] } }]
+  })
+  const history = new History()
+  const say = (nodeId: string, now: number, ports: ReadonlyArray<number>, networks: ReadonlyArray<string>) =>
+    history.take(
+      nodeId,
+      {
+        node,
+        tasks: new Map(),
+        connections: [
+          ...ports.map((publishedPort) => ({
+            endpoint: { _tag: "Port", serviceId: "web", protocol: "tcp", publishedPort } as const,
+            rate: 1,
+            total: now + publishedPort
+          })),
+          ...networks.map((networkId) => ({
+            endpoint: { _tag: "VirtualIp", serviceId: "web", networkId } as const,
+            rate: 1,
+            total: now
+          }))
+        ]
+      },
+      now,
+      web(nodeId)
+    )
+  say("n1", 1_000, [8080, 9090], ["net1", "net2"])
+  say("n2", 2_000, [8080], [])
+  const told = (name: string, now: number) =>
+    clusterMetrics(book.tables, history, now).find((family) => family.name === name)?.samples as
+      | ReadonlyArray<Sample>
+      | undefined
+  const whose = { service: "shop", service_id: "web" }
+  const port = { ...whose, mode: "ingress", protocol: "tcp", port: "8080" }
+  expect(told("troupe_service_port_connections", 2_000)).toEqual([
+    { labels: { ...port, node: "n1", node_id: "n1" }, value: 9_080 },
+    { labels: { ...port, node: "n2", node_id: "n2" }, value: 10_080 }
+  ])
+  expect(told("troupe_service_vip_connections", 2_000)).toEqual([
+    { labels: { ...whose, node: "n1", node_id: "n1", network: "front", network_id: "net1" }, value: 1_000 }
+  ])
+  expect(told("troupe_service_port_connections", 6_500)).toHaveLength(1)
+})
+
 test("minutes are the means of their seconds, the one under way included", () => {
   const history = new History()
   for (let second = 0; second < 90; second++)

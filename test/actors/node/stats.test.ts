@@ -1,8 +1,10 @@
 /** What the machine and its tasks use, from what they had used by two moments. */
 import { expect, test } from "bun:test"
+import type { Endpoint, Led } from "#actors/drivers/led.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
-import { nodeMetrics, usageMetrics } from "#actors/meter/figures.ts"
+import { type EndpointFigures, nodeMetrics, usageMetrics } from "#actors/meter/figures.ts"
 import { parseFigures } from "#actors/meter/parse-figures.ts"
+import { countOn, emptyTally } from "#actors/node/stats/connections.ts"
 import { decide, start } from "#actors/node/stats/decide.ts"
 import type { Reading, StatsAction, StatsMessage } from "#actors/node/stats/protocol.ts"
 import { address } from "#runtime/address.ts"
@@ -31,7 +33,8 @@ const reading = (at: number, cpuNanos: number, more: Partial<Reading> = {}): Sta
   _tag: "Read",
   at,
   machine: machineAt(cpuNanos * 2),
-  readings: [{ id: "t1", at, cpuNanos, ...counted, ...more }]
+  readings: [{ id: "t1", at, cpuNanos, ...counted, ...more }],
+  led: new Map()
 })
 const measure = (scaled: boolean): StatsMessage => ({
   _tag: "Measure",
@@ -110,4 +113,96 @@ test("the machine is read every second, with or without tasks, one reading at a 
   ] as never)
   expect(after(measure(true))).toEqual([])
   expect(after({ _tag: "ReadAgain" }, reading(1_000, 1)).map(({ _tag }) => _tag)).toEqual(["Later"])
+})
+
+const port = (serviceId: string, publishedPort = 8080): Endpoint => ({
+  _tag: "Port",
+  serviceId,
+  protocol: "tcp",
+  publishedPort
+})
+const vip: Endpoint = { _tag: "VirtualIp", serviceId: "web", networkId: "net1" }
+/** What one who counts says: by counter, what that stands for and how far it is; nothing where it has not begun. */
+const led = (counters: Record<string, readonly [Endpoint, (number | undefined)?]>): Led => ({
+  counts: new Map(
+    Object.entries(counters).flatMap(([counter, [, count]]) =>
+      count === undefined ? [] : [[counter, count]]
+    )
+  ),
+  endpoints: new Map(Object.entries(counters).map(([counter, [endpoint]]) => [counter, endpoint]))
+})
+type Said = Record<string, Led>
+/** What is told of endpoints after these readings, which are two seconds apart. */
+function tallied(...said: ReadonlyArray<Said>): ReadonlyArray<EndpointFigures> {
+  let tally = emptyTally
+  for (const [index, each] of said.entries()) {
+    tally = countOn(tally, new Map(Object.entries(each)), index * 2_000)
+  }
+  return [...tally.endpoints.values()]
+}
+
+test("connections of an endpoint are what all its counters counted since they said something before", () => {
+  const kernel = (web: number, other?: number): Led =>
+    led({ "tcp/8080": [port("web"), web], "10.0.1.2": [vip, other], "fd00::2": [vip, other] })
+  const dataPlane = (count: number): Led => led({ "tcp/8080 ": [port("web"), count] })
+  expect(
+    tallied(
+      { kernel: kernel(1_000), dataPlane: dataPlane(7) },
+      { kernel: kernel(1_004, 3), dataPlane: dataPlane(9) },
+      { kernel: kernel(1_005, 3), dataPlane: dataPlane(9) }
+    )
+  ).toEqual([
+    { endpoint: port("web"), rate: 0.5, total: 7 },
+    { endpoint: vip, rate: 0, total: 6 }
+  ])
+})
+
+test("a counter that began anew counts from nothing, and one whose port is another service's from where it was", () => {
+  const at = (owner: string, count: number): Said => ({ kernel: led({ "tcp/8080": [port(owner), count] }) })
+  expect(tallied(at("web", 50), at("web", 60), at("web", 4))).toEqual([
+    { endpoint: port("web"), rate: 2, total: 14 }
+  ])
+  expect(tallied(at("web", 50), at("web", 60), at("api", 62))).toEqual([
+    { endpoint: port("api"), rate: 1, total: 2 }
+  ])
+})
+
+test("who could not be asked loses nothing: what it says next is since it said something", () => {
+  const at = (count: number): Said => ({ kernel: led({ "10.0.1.2": [vip, count] }) })
+  expect(tallied(at(50), at(58), {})).toEqual([{ endpoint: vip, rate: 0, total: 8 }])
+  expect(tallied(at(50), at(58), {}, at(66))).toEqual([{ endpoint: vip, rate: 2, total: 16 }])
+})
+
+test("endpoints are announced that were asked for at all, and read as they were said", () => {
+  const figuresAfter = (...counts: ReadonlyArray<number>) =>
+    announced(
+      after(
+        ...counts.map((count, index) => ({
+          ...reading(index * 2_000, index * 1e9),
+          led: new Map([
+            [
+              "kernel",
+              led({
+                "tcp/8080": [port("web"), count],
+                "tcp/9090": [port("web", 9090)],
+                "10.0.1.2": [vip, count * 2]
+              })
+            ]
+          ])
+        }))
+      )
+    )[0]
+  expect(figuresAfter(3, 3)?.connections).toBeUndefined()
+  const figures = figuresAfter(3, 4)
+  expect(figures?.connections).toEqual({
+    ports: {
+      columns: ["service", "mode", "protocol", "port", "connections", "total"],
+      rows: [["web", "ingress", "tcp", 8080, 0.5, 1]]
+    },
+    vips: { columns: ["service", "network", "connections", "total"], rows: [["web", "net1", 1, 2]] }
+  })
+  expect(parseFigures(JSON.stringify(figures))?.connections).toEqual([
+    { endpoint: port("web"), rate: 0.5, total: 1 },
+    { endpoint: vip, rate: 1, total: 2 }
+  ])
 })
