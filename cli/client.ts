@@ -12,17 +12,39 @@ export class ApiError extends Schema.TaggedError<ApiError>()("ApiError", {
 }) {}
 
 const socketText = Flag.String("socket").pipe(Flag.withDescription("unix socket of a node [TROUPE_SOCKET]"))
-const { TROUPE_SOCKET } = process.env
-
-export const socketFlag = socketText.pipe(
-  Flag.withDefault(TROUPE_SOCKET ?? usualSocketOf(process.env.TROUPE_DATA_DIR ?? usualDataDir))
-)
+const { TROUPE_SOCKET, TROUPE_DATA_DIR, DOCKER_HOST = "" } = process.env
 
 /** For commands that find the socket by the data directory where nobody says which. */
 export const socketIfGiven = socketText.pipe(
   Flag.optional,
   Flag.map(Option.orElse(() => Option.fromUndefinedOr(TROUPE_SOCKET)))
 )
+
+/** Where nobody says which, the node that the docker CLI speaks to, else the usual one. */
+export const socketFlag = socketIfGiven.pipe(
+  Flag.mapEffect(
+    Option.match({
+      onSome: Effect.succeed,
+      onNone: () =>
+        Effect.map(
+          nodeOfDocker(DOCKER_HOST),
+          (socket) => socket ?? usualSocketOf(TROUPE_DATA_DIR ?? usualDataDir)
+        )
+    })
+  )
+)
+
+/** The socket that `DOCKER_HOST` names, where a node answers at it; an Engine does not know this path. */
+function nodeOfDocker(dockerHost: string): Effect.Effect<string | undefined> {
+  const socket = /^unix:\/\/(.+)$/.exec(dockerHost)?.[1]
+  if (socket === undefined) return Effect.succeed(undefined)
+  return call({ target: { socketPath: socket }, place: socket, headers: {} }, "HEAD", "/network").pipe(
+    Effect.match({
+      onSuccess: () => socket,
+      onFailure: ({ status }) => (status === 0 || status === 404 ? undefined : socket)
+    })
+  )
+}
 
 /** One GET, its JSON answer. Fails with the API's own message, or with why the socket does not answer. */
 export const get = <A>(socket: string, path: string): Effect.Effect<A, ApiError> => apiAt(socket).get(path)

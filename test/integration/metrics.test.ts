@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync, spawnSync } from "node:child_process"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
+import { usualSocketOf } from "#cli/places.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { readOpenMetrics } from "#test/support/openmetrics.ts"
@@ -69,6 +70,20 @@ test("without a terminal, troupe top prints one table of what was asked for, and
   expect(troupe("top", "--of", "services")).toMatch(/^SERVICE.*\nbusy +1 +\d+\.\d\d% /)
   expect(troupe("top", "--once", "--filter", "busy.1.")).toMatch(/^TASK.*\nbusy\.1\.\w+ /)
   expect(troupe("why", "busy")).toMatch(/^no task of busy waits\n\nbusy has 1 replicas, 1 run, 1 wanted/)
+})
+
+test("troupe asks the node that DOCKER_HOST leads to, and the usual one where that is an Engine", () => {
+  const program = fileURLToPath(new URL("../../cli/main.ts", import.meta.url))
+  const top = (socket: string) => {
+    const { TROUPE_SOCKET: _, ...others } = process.env
+    const env = { ...others, TROUPE_DATA_DIR: "/nowhere", DOCKER_HOST: `unix://${socket}` }
+    return spawnSync(process.execPath, [program, "top", "--of", "services"], { encoding: "utf8", env })
+  }
+  expect(top(cluster.socket).stdout).toContain("\nbusy ")
+  for (const socket of ["/var/run/docker.sock", "/nowhere"]) {
+    const { stdout, stderr } = top(socket)
+    expect(stdout + stderr).toContain(`Cannot reach a Troupe node at ${usualSocketOf("/nowhere")}: `)
+  }
 })
 
 test("troupe doctor looks at the node of a data directory or a socket, and at the Engine where DOCKER_HOST leads to that node", () => {
