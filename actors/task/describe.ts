@@ -24,7 +24,7 @@ import type { TaskResolver } from "#actors/network/names/resolver.ts"
 import { isPredefined, standsAlone } from "#actors/network/predefined.ts"
 import { macOf } from "#actors/network/table.ts"
 import { decodeBase64, encodeBase64 } from "#actors/task/base64.ts"
-import { contextOf, expand, expandAll, expandMount } from "#actors/task/expand.ts"
+import { contextOf, expandContainer } from "#actors/task/expand.ts"
 import { fill } from "#actors/task/fill.ts"
 import type { Place, Pursue, TaskFile } from "#actors/task/protocol.ts"
 import type { MountPoint } from "#actors/volumes/mounts/protocol.ts"
@@ -49,14 +49,12 @@ export function describe(
   const { assigned, place } = pursuit
   const spec = assigned.spec.ContainerSpec
   if (spec === undefined) return { problem: "TaskTemplate.ContainerSpec: expected a container, found none" }
-  const context = contextOf(pursuit)
-  const env = expandAll(spec.Env ?? [], context)
-  if ("problem" in env) return { problem: `expanding env failed: ${env.problem}` }
-  const hostname = expand(spec.Hostname ?? "", context)
-  if ("problem" in hostname) return { problem: `expanding hostname failed: ${hostname.problem}` }
+  const expanded = expandContainer(spec, contextOf(pursuit))
+  if ("problem" in expanded) return expanded
+  const { env, hostname } = expanded.value
   const mounts: Fields[] = []
   const devices: Fields[] = []
-  for (const mount of spec.Mounts ?? []) {
+  for (const mount of expanded.value.mounts) {
     if (mount.Type === "cluster") {
       const { Source = "", Target = "", ReadOnly = false } = mount
       const given = assigned.volumes?.find((one) => one.Source === Source && one.Target === Target)
@@ -71,11 +69,7 @@ export function describe(
           PathInContainer: Target,
           CgroupPermissions: ReadOnly ? "r" : "rwm"
         })
-      continue
-    }
-    const expanded = expandMount(mount, context)
-    if ("problem" in expanded) return { problem: `expanding mounts failed: ${expanded.problem}` }
-    mounts.push(expanded.value)
+    } else mounts.push(mount)
   }
   const networks = endpoints(pursuit, bridges)
   if ("problem" in networks) return networks
@@ -88,9 +82,9 @@ export function describe(
   const request = {
     Image: spec.Image ?? "",
     Labels: labels(pursuit, spec, place),
-    Env: [...env.value, ...resourceEnv(assigned.genericResources ?? [])],
+    Env: [...env, ...resourceEnv(assigned.genericResources ?? [])],
     ...command(spec),
-    ...text("Hostname", hostname.value),
+    ...text("Hostname", hostname),
     ...text("WorkingDir", spec.Dir),
     ...text("User", spec.User),
     ...text("StopSignal", spec.StopSignal),

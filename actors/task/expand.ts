@@ -5,7 +5,7 @@
  * comments and `{{-` `-}}` trimming. Whatever else is written between braces is an error that quotes it.
  * https://docs.docker.com/reference/cli/docker/service/create/#create-services-using-templates
  */
-import type { MountSpec } from "#actors/model/spec.ts"
+import type { ContainerSpec, MountSpec } from "#actors/model/spec.ts"
 import type { Pursue } from "#actors/task/protocol.ts"
 
 type Labels = Readonly<Record<string, string>>
@@ -36,6 +36,13 @@ export const contextOf = ({ assigned, place }: Pursue): PlaceholderContext => ({
   },
   Task: { ID: assigned.id, Name: assigned.name, Slot: String(assigned.slot || place.nodeId) }
 })
+
+/** For a look at the placeholders themselves, before there is a task. */
+export const anyTask: PlaceholderContext = {
+  Service: { ID: "", Name: "", Labels: {} },
+  Node: { ID: "", Hostname: "", Platform: { OS: "", Architecture: "" } },
+  Task: { ID: "", Name: "", Slot: "" }
+}
 
 /** `text` with every placeholder replaced, or what is wrong with the first that cannot be. */
 export function expand(
@@ -146,8 +153,30 @@ const unknown = (action: string): { readonly problem: string } => ({
   problem: `template: cannot evaluate {{${action}}}: expected .Service.{ID,Name,Labels}, .Node.{ID,Hostname,Platform}, .Task.{ID,Name,Slot}, index or join`
 })
 
+/** What of a container holds placeholders, each filled in; mounts of cluster volumes are as they were. */
+export function expandContainer(
+  { Env = [], Hostname = "", Mounts = [] }: ContainerSpec,
+  context: PlaceholderContext
+): Expanded<{
+  readonly env: ReadonlyArray<string>
+  readonly hostname: string
+  readonly mounts: ReadonlyArray<MountSpec>
+}> {
+  const env = expandAll(Env, context)
+  if ("problem" in env) return { problem: `expanding env failed: ${env.problem}` }
+  const hostname = expand(Hostname, context)
+  if ("problem" in hostname) return { problem: `expanding hostname failed: ${hostname.problem}` }
+  const mounts: Array<MountSpec> = []
+  for (const mount of Mounts) {
+    const expanded = mount.Type === "cluster" ? { value: mount } : expandMount(mount, context)
+    if ("problem" in expanded) return { problem: `expanding mounts failed: ${expanded.problem}` }
+    mounts.push(expanded.value)
+  }
+  return { value: { env: env.value, hostname: hostname.value, mounts } }
+}
+
 /** Every text of a list. */
-export function expandAll(
+function expandAll(
   texts: ReadonlyArray<string>,
   context: PlaceholderContext
 ): Expanded<ReadonlyArray<string>> {

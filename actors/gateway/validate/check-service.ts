@@ -31,6 +31,7 @@ import type {
 import { standsAlone } from "#actors/network/predefined.ts"
 import { checkPublish } from "#actors/network/publish-at.ts"
 import { parseConstraints } from "#actors/scheduler/match.ts"
+import { anyTask, expandContainer } from "#actors/task/expand.ts"
 
 const invalid = (text: string): Refusal => rpc("invalidArgument", text)
 const plain = (text: string): Refusal => refuse("invalidArgument", text)
@@ -138,6 +139,8 @@ function checkRestart(policy: RestartPolicy | undefined): Refusal | undefined {
 }
 
 function checkContainer(container: ContainerSpec): Refusal | undefined {
+  const expanded = expandContainer(container, anyTask)
+  if ("problem" in expanded) return invalid(expanded.problem)
   const image = container.Image ?? ""
   if (image === "") return invalid("ContainerSpec: image reference must be provided")
   if (!isReference(image) && !image.includes("{{")) {

@@ -51,6 +51,24 @@ test("an image must be there, and be a reference", () => {
   }
 })
 
+test("placeholders that no task could fill in are refused", () => {
+  const all =
+    '{{.Service.ID}}{{index .Service.Labels "a"}}{{.Node.Platform.OS}}{{.Task.Slot}}{{join "-" .Task.Name "x"}}'
+  expect(said(withContainer({ Hostname: all, Env: [`A=${all}`] }))).toBeUndefined()
+  for (const [container, field] of [
+    [{ Env: ["A={{.Foo}}"] }, "env"],
+    [{ Hostname: "{{.Node.Foo}}" }, "hostname"],
+    [{ Mounts: [{ Type: "volume", Source: "{{.Task.Foo}}", Target: "/a" }] }, "mounts"]
+  ] as const) {
+    expect(said(withContainer(container))).toStartWith(
+      invalid(`expanding ${field} failed: template: cannot evaluate {{`)
+    )
+  }
+  expect(said(withContainer({ Hostname: "{{.Node" }))).toBe(
+    invalid('expanding hostname failed: template: unclosed action in "{{.Node"')
+  )
+})
+
 test("CT-02: too little memory or cpu cannot be meant", () => {
   expect(said(withTask({ Resources: { Limits: { MemoryBytes: 10 } } }))).toBe(
     invalid("invalid memory value 10: Must be at least 4MiB")
