@@ -68,7 +68,11 @@ export function fit<T>(schema: Schema.Decoder<T>, json: unknown): Decoded<T> {
   const issue = result.issues[0]
   const path = (issue?.path ?? []) as ReadonlyArray<PropertyKey>
   const expected = (issue?.message ?? "Expected something else").replace(/^Expected/, "expected")
-  return { refusal: invalid(`${showPath(path)}: ${expected}, got ${describe(loosened, path)}`) }
+  const found = describe(loosened, path)
+  const text = `${showPath(path)}: ${expected}, got ${found}`
+  // A word that is none of a field's choices is good JSON.
+  const isChoice = expected.startsWith('expected "') && found.startsWith('"')
+  return { refusal: isChoice ? refuse("invalidArgument", text) : invalid(text) }
 }
 
 type Validate = ReturnType<typeof Schema.toStandardSchemaV1>["~standard"]["validate"]

@@ -56,7 +56,7 @@ test("a wrong type is told by its path, what is expected, and what came", () => 
     "invalid JSON: Mode.Replicated.Replicas: expected an integer, got 1.5"
   )
   expect(refusal({ TaskTemplate: { ContainerSpec: { Mounts: [{ Type: "disk" }] } } })).toStartWith(
-    'invalid JSON: TaskTemplate.ContainerSpec.Mounts[0].Type: expected "bind" | "volume"'
+    'TaskTemplate.ContainerSpec.Mounts[0].Type: expected "bind" | "volume"'
   )
   expect(refusal([1])).toContain("body: expected")
 })
