@@ -7,7 +7,7 @@
 import { endpointSpec, ports, serviceSpec } from "#actors/gateway/shape/layouts.ts"
 import { always, filled, type Layout, list, part, present, render } from "#actors/gateway/shape/render.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import type { Service } from "#actors/model/objects.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import type { ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
 
@@ -121,8 +121,13 @@ function fillDefaults(spec: ServiceSpec): ServiceSpec {
   }
 }
 
+/** Its node is down: the last that was heard of it says nothing any more. */
+const isLost = (reader: LedgerReader, { NodeID: nodeId }: Task): boolean =>
+  nodeId !== undefined && reader.get("node", nodeId)?.Status.State === "down"
+
 /**
- * What runs of a service and what should. Tasks of a job's earlier executions do not count. A replicated job
+ * What runs of a service and what should. Tasks of nodes that are down do not count, where Swarm goes on counting
+ * them beside those that took their place. Tasks of a job's earlier executions do not count. A replicated job
  * wants as many tasks as may run at once, also when it is done: so the Engine has it.
  */
 export function countTasks(reader: LedgerReader, service: Service): ServiceStatus {
@@ -137,7 +142,7 @@ export function countTasks(reader: LedgerReader, service: Service): ServiceStatu
       if ((task.JobIteration?.Index ?? 0) !== iteration) continue
       if (task.Status.State === "complete") completed += 1
     }
-    if (task.Status.State === "running") running += 1
+    if (task.Status.State === "running" && !isLost(reader, task)) running += 1
     if (task.DesiredState === "running") wanted += 1
     else if (task.DesiredState === "complete" && task.Status.State !== "complete") wanted += 1
   }

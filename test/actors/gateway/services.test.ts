@@ -445,8 +445,14 @@ test("CT-19: statuses count what runs and what should, for clients that know of 
     update: [],
     remove: []
   })
-  const [listed] = (await gateway.get("/v1.41/services?status=true")).body
-  expect(listed.ServiceStatus).toEqual({ RunningTasks: 1, DesiredTasks: 2, CompletedTasks: 0 })
+  const status = async () => (await gateway.get("/v1.41/services?status=true")).body[0].ServiceStatus
+  expect(await status()).toEqual({ RunningTasks: 1, DesiredTasks: 2, CompletedTasks: 0 })
+  const [node] = (await gateway.get("/nodes")).body
+  const lost = { ...task("t3", "running"), NodeID: node.ID, DesiredState: "shutdown" as const }
+  await gateway.write({ type: "tasks.change", v: 1, create: [lost], update: [], remove: [] })
+  expect(await status()).toMatchObject({ RunningTasks: 2 })
+  await gateway.write({ type: "node.observe", v: 1, nodes: [{ id: node.ID, status: { State: "down" } }] })
+  expect(await status()).toMatchObject({ RunningTasks: 1 })
   expect((await gateway.get("/v1.41/services")).body[0].ServiceStatus).toBeUndefined()
   expect((await gateway.get("/v1.40/services?status=true")).body[0].ServiceStatus).toBeUndefined()
 })
