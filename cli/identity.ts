@@ -6,13 +6,16 @@ import { Effect, Schema } from "effect"
 import { readIfThere, writeDurably } from "#actors/drivers/machine/files.ts"
 import { Fresh } from "#runtime/ids.ts"
 
-const Identity = Schema.Struct({
+const IdentityFile = Schema.Struct({
   format: Schema.Literal(1),
   nodeId: Schema.String,
   clusterId: Schema.String,
   created: Schema.String
 })
-export type Identity = typeof Identity.Type
+type IdentityFile = typeof IdentityFile.Type
+
+/** What a node and its cluster are called by. */
+export type Identity = Pick<IdentityFile, "nodeId" | "clusterId">
 
 export class IdentityError extends Schema.TaggedError<IdentityError>()("IdentityError", {
   message: Schema.String
@@ -28,13 +31,11 @@ export function freshFromMachine(): Fresh {
 export const identityFile = "identity.json"
 const fileIn = (dataDir: string): string => join(dataDir, identityFile)
 
-const textOf = (identity: Identity): string => `${JSON.stringify(identity, null, 2)}\n`
+const textOf = (identity: IdentityFile): string => `${JSON.stringify(identity, null, 2)}\n`
 
 /** The text of `identityFile`. `now` is RFC 3339. */
-export const identityText = (
-  { nodeId, clusterId }: Pick<Identity, "nodeId" | "clusterId">,
-  now: string
-): string => textOf({ format: 1, nodeId, clusterId, created: now })
+export const identityText = ({ nodeId, clusterId }: Identity, now: string): string =>
+  textOf({ format: 1, nodeId, clusterId, created: now })
 
 const attempt = <A>(dataDir: string, run: () => A): Effect.Effect<A, IdentityError> =>
   Effect.try({
@@ -45,7 +46,7 @@ const attempt = <A>(dataDir: string, run: () => A): Effect.Effect<A, IdentityErr
       })
   })
 
-function write(dataDir: string, identity: Identity): Identity {
+function write(dataDir: string, identity: IdentityFile): Identity {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   writeDurably(fileIn(dataDir), textOf(identity))
   return identity
@@ -55,7 +56,7 @@ function write(dataDir: string, identity: Identity): Identity {
 export const openIdentity = (dataDir: string, now: string): Effect.Effect<Identity, IdentityError> =>
   attempt(dataDir, () => {
     const known = readIfThere(fileIn(dataDir))
-    if (known !== undefined) return Schema.decodeUnknownSync(Identity)(JSON.parse(known))
+    if (known !== undefined) return Schema.decodeUnknownSync(IdentityFile)(JSON.parse(known))
     const fresh = freshFromMachine()
     return write(dataDir, { format: 1, nodeId: fresh.id(), clusterId: fresh.id(), created: now })
   })
@@ -63,7 +64,7 @@ export const openIdentity = (dataDir: string, now: string): Effect.Effect<Identi
 /** Who a cluster has said that this node is. */
 export const writeIdentity = (
   dataDir: string,
-  { nodeId, clusterId }: Pick<Identity, "nodeId" | "clusterId">,
+  { nodeId, clusterId }: Identity,
   now: string
 ): Effect.Effect<Identity, IdentityError> =>
   attempt(dataDir, () => write(dataDir, { format: 1, nodeId, clusterId, created: now }))

@@ -1,18 +1,64 @@
-/** Leaving a cluster: nothing that it ran stays on this machine. */
-import { Effect } from "effect"
-import type { ExecutorService } from "#actors/drivers/executor.ts"
-import type { KernelService } from "#actors/drivers/kernel.ts"
-import type { NamesService } from "#actors/drivers/names.ts"
+/** How a node goes: what its leader is told, and, where it leaves the cluster, that nothing it had stays on this machine. */
+import { rmSync } from "node:fs"
+import { Deferred, Effect } from "effect"
+import { stopDataPlane } from "#actors/drivers/data-plane/live.ts"
+import { stopEntrance } from "#actors/drivers/entrance/live.ts"
+import { Executor } from "#actors/drivers/executor.ts"
+import { Kernel } from "#actors/drivers/kernel.ts"
+import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
+import { Names } from "#actors/drivers/names.ts"
+import { removeRoot } from "#actors/drivers/secret-store/tmpfs.ts"
+import type { FromNode } from "#actors/node/protocol.ts"
+import type { SessionMessage } from "#actors/node/session/protocol.ts"
+import { secretsRoot } from "#cli/drivers.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
+import { address } from "#runtime/address.ts"
+import type { SystemService } from "#runtime/system.ts"
 
 /** Removes every task's container and every network of ours, devices and all; for a node whose actors have stopped. */
-export const removeTasks = Effect.fnUntraced(function* (
-  executor: ExecutorService,
-  { kernel, names }: { readonly kernel: KernelService; readonly names: NamesService }
-) {
+export const removeTasks = Effect.gen(function* () {
+  const executor = yield* Executor
+  const kernel = yield* Kernel
+  const names = yield* Names
   const containers = yield* executor.list
   yield* Effect.forEach(containers, ({ id }) => executor.remove(id), { concurrency: 8, discard: true })
   const networks = yield* executor.listNetworks
   yield* Effect.forEach(networks, (id) => executor.removeNetwork(id), { discard: true })
   const [laid, served] = [yield* kernel.lay([]), yield* names.serve([])]
   for (const problem of [...laid.problems, ...served.problems]) yield* Effect.logWarning(problem)
+})
+
+/** What a node that left its cluster does last: nothing of it is to be found again. */
+export const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
+  yield* stopDataPlane(options)
+  yield* stopEntrance(options)
+  yield* removeRoot(secretsRoot(options))
+  for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
+})
+
+/** What a node that leaves waits for its leader to be told. */
+const goodbyeMs = 500
+/** What a process that ended in order has to be begun again before its tasks are replaced. */
+const awayMs = 15_000
+
+/** The leader need not find out by silence that nothing runs here any more. */
+export const sayGoodbye = (system: SystemService, nodeId: string, reason: string) =>
+  Effect.ignore(
+    system.ask(
+      address(nodeId, "session", "main"),
+      { _tag: "Leave", reason } satisfies SessionMessage,
+      goodbyeMs
+    )
+  )
+
+/** A process that is begun again leaves its tasks where they are; a machine that shuts down has them moved at once. */
+export const announceAbsence = Effect.fnUntraced(function* (
+  system: SystemService,
+  nodeId: string,
+  left: Deferred.Deferred<void>
+) {
+  if (yield* Deferred.isDone(left)) return
+  if (yield* isShuttingDown) return yield* sayGoodbye(system, nodeId, "the machine is shutting down")
+  const message = { _tag: "Away", forMs: awayMs } satisfies FromNode
+  yield* Effect.ignore(system.ask(address("leader", "node", nodeId), message, goodbyeMs))
 })

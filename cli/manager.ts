@@ -1,4 +1,7 @@
-/** What a manager has beside what every node has: nats-server, its place in the Raft group, and the ledger. */
+/**
+ * What a manager has beside what every node has: nats-server, its place in the Raft group and the ledger, and the
+ * leader's actors while it leads.
+ */
 import { randomBytes } from "node:crypto"
 import { Effect, Queue, Schedule } from "effect"
 import { type CredentialsService, joinedBy, knowing } from "#actors/authority/credentials.ts"
@@ -8,13 +11,17 @@ import { peersOf, workersOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { dropRoots, type Held, readRoots } from "#actors/authority/store.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
+import { secretPlugins } from "#actors/drivers/secret-providers/plugins.ts"
+import { SecretProviders } from "#actors/drivers/secret-providers.ts"
+import { VolumePlugins, type VolumePluginsService } from "#actors/drivers/volume-plugins.ts"
 import { completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { Change } from "#actors/ledger/reader.ts"
-import type { LedgerService } from "#actors/ledger/service.ts"
+import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { firstNode, foundingCommands, usualSpec } from "#actors/manager/found.ts"
+import { leadership } from "#actors/manager/leadership.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { reach } from "#actors/network/reach.ts"
@@ -26,13 +33,14 @@ import { followDepartures } from "#actors/raft/wire/departures.ts"
 import { openNatsWire } from "#actors/raft/wire/nats.ts"
 import { queue } from "#actors/scheduler/queue.ts"
 import { rooms } from "#actors/scheduler/rooms.ts"
-import { freshFromMachine } from "#cli/identity.ts"
+import { freshFromMachine, type Identity } from "#cli/identity.ts"
 import { caughtUp, newsOf } from "#cli/ledger-news.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
 import { bytesOf, followLock, type Keyring } from "#cli/lock.ts"
 import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import type { Host } from "#runtime/host.ts"
+import { System, type SystemService } from "#runtime/system.ts"
 
 /** Everything a manager relies on, in this order; the cluster is founded where this is its first start. */
 export const openManager = Effect.fn("cli.openManager")(function* (
@@ -75,7 +83,28 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   yield* followLock(credentials, ledger, keyring)
   yield* followPeers(credentials, nats, ledger)
   yield* Effect.forkScoped(keepAsking(credentials.held, ledger, lookout))
-  return { nats, ledger, incarnation, leftBehind: lookout.leftBehind }
+  return { nats, ledger, incarnation, raftId, leftBehind: lookout.leftBehind }
+})
+export type Manager = Effect.Success<ReturnType<typeof openManager>>
+
+/** Answers for the home of managers, and for the leader's whenever it leads. */
+export const lead = Effect.fnUntraced(function* (
+  identity: Identity,
+  ledger: LedgerService,
+  system: SystemService,
+  plugins: VolumePluginsService
+) {
+  yield* Effect.acquireRelease(
+    Effect.sync(() => system.claim("manager")),
+    (claim) => Effect.sync(() => claim.release())
+  )
+  yield* leadership(identity).pipe(
+    Effect.provideService(Ledger, ledger),
+    Effect.provideService(System, system),
+    Effect.provideService(SecretProviders, secretPlugins()),
+    Effect.provideService(VolumePlugins, plugins),
+    Effect.forkScoped
+  )
 })
 
 /** How members of the Raft group reach each other. A cluster that is begun anew from a survivor has another name. */

@@ -1,0 +1,175 @@
+/** The doors of a node: the Engine API for everybody, the NATS API and the join port where it is a manager. */
+import { Effect, type Tracer } from "effect"
+import { serveApi } from "#actors/api/serve.ts"
+import type { CredentialsService } from "#actors/authority/credentials.ts"
+import { keepJoinPort } from "#actors/authority/join-port.ts"
+import { newJoinToken } from "#actors/authority/join-token.ts"
+import { newUnlockKey } from "#actors/authority/lock.ts"
+import { joinAddress } from "#actors/authority/peers.ts"
+import { reissueAtDoor } from "#actors/authority/reissue.ts"
+import type { Held } from "#actors/authority/store.ts"
+import { welcome } from "#actors/authority/welcome.ts"
+import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/address.ts"
+import type { ExecutorService } from "#actors/drivers/executor.ts"
+import { makeApp } from "#actors/gateway/app.ts"
+import type { Whereabouts } from "#actors/gateway/gateway.ts"
+import { type OpenOptions, openGateway } from "#actors/gateway/open.ts"
+import type { HistoryKeeper } from "#actors/history/keeper.ts"
+import type { History } from "#actors/meter/history.ts"
+import { keepLoads } from "#actors/meter/loads.ts"
+import type { Refused } from "#actors/model/errors.ts"
+import { buildPages } from "#cli/dashboard/pages.ts"
+import { freshFromMachine, type Identity } from "#cli/identity.ts"
+import type { Manager } from "#cli/manager.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
+import { makeLiveHost } from "#runtime/host-live.ts"
+import { makeSystem } from "#runtime/live.ts"
+import type { SystemService } from "#runtime/system.ts"
+import { MemoryBus } from "#runtime/transport/memory.ts"
+import packageJson from "../package.json" with { type: "json" }
+
+/** What a member's doors lead to. */
+interface Parts {
+  readonly options: NodeOptions
+  readonly credentials: CredentialsService
+  /** Absent on a worker. */
+  readonly manager: Manager | undefined
+  readonly history: History | undefined
+  readonly changes: HistoryKeeper | undefined
+  readonly tracer: Tracer.Tracer | undefined
+  readonly system: SystemService
+  readonly executor: ExecutorService
+  readonly leave: Effect.Effect<void, Refused>
+  readonly forceNewCluster: Effect.Effect<string, Refused>
+}
+
+/** The Engine API on the socket and over TCP, and what a manager has beside it: the NATS API and the join port. */
+export const openDoors = Effect.fnUntraced(function* (parts: Parts) {
+  const { options, credentials, manager, system, executor } = parts
+  const { nodeId, clusterId } = credentials.held().membership
+  // A token names what the cluster is known by, which this node may be about to hear.
+  const root = () =>
+    manager?.ledger.read.cluster()?.Roots?.ca.certificate ?? credentials.held().membership.root
+  const shared = sharedOf(nodeId, root)
+  const traced = parts.tracer === undefined ? {} : { tracer: parts.tracer }
+  const doors = yield* openGateway({
+    ...shared,
+    ...doorsOf(options),
+    engine: yield* engineAddress(options),
+    executor,
+    ledger: () => manager?.ledger,
+    history: () => parts.history,
+    changes: () => parts.changes,
+    ...traced,
+    membership: () => (manager ? "active/manager" : "active/worker"),
+    whereabouts: () => whereaboutsOf(options, credentials.held()),
+    system,
+    control: { leave: () => parts.leave, ...(manager && { forceNewCluster: parts.forceNewCluster }) }
+  })
+  if (manager === undefined) return doors
+  const { ledger, nats } = manager
+  yield* keepLoads({ transport: nats.api, ledger, system, host: makeLiveHost() })
+  const app = makeApp({
+    ...shared,
+    ledger,
+    run: Effect.runPromise,
+    engine: doors.link,
+    who: () => "nats",
+    ...traced
+  })
+  yield* serveApi({
+    transport: nats.api,
+    ledger,
+    cluster: clusterId,
+    nodeId,
+    version: packageJson.version,
+    fetch: (request) =>
+      doors.history.owns(request.method, new URL(request.url).pathname)
+        ? doors.history.fetch(request)
+        : app.fetch(request),
+    host: makeLiveHost()
+  })
+  yield* openJoinPort(options, credentials, manager)
+  return doors
+})
+
+/** Where machines ask to become nodes, and managers that come back ask which life of the cluster this is. */
+const openJoinPort = (
+  { listenAddr }: NodeOptions,
+  credentials: CredentialsService,
+  { ledger, incarnation, raftId }: Manager
+) =>
+  keepJoinPort(
+    {
+      host: listenAddr,
+      port: credentials.held().ports.join,
+      identity: () => {
+        const { membership, key } = credentials.held()
+        return { ...membership, key }
+      },
+      welcome: welcome({ ledger, fresh: freshFromMachine(), clock: Date.now }),
+      reissue: reissueAtDoor(ledger, Date.now),
+      standing: () => {
+        const { clusterId, routes = 1 } = credentials.held().membership
+        return { clusterId, raftId, incarnation, routes }
+      }
+    },
+    credentials
+  )
+
+/** What the Engine API of a node says and takes that takes part in no cluster. */
+export interface AloneDoors extends Pick<OpenOptions, "membership" | "problem" | "executor" | "control"> {
+  /** The cluster's root certificate, PEM. */
+  readonly root: () => string
+}
+
+/** The Engine API without a ledger, and with nobody to speak to. */
+export const openAloneDoors = Effect.fnUntraced(function* (
+  options: NodeOptions,
+  { nodeId, clusterId }: Identity,
+  { root, ...alone }: AloneDoors
+) {
+  const host = makeLiveHost((error) => console.error("a turn failed", error))
+  // A subject has a word in each of its places, also where nobody will ever hear it.
+  const [node, cluster] = [nodeId || "idle", clusterId || "none"]
+  return yield* openGateway({
+    ...sharedOf(nodeId, root),
+    ...doorsOf(options),
+    engine: yield* engineAddress(options),
+    ledger: () => undefined,
+    system: makeSystem({ cluster, nodeId: node, host, transport: new MemoryBus(host).connect(node) }),
+    ...alone
+  })
+})
+
+const doorsOf = ({ socket, http, dataDir }: NodeOptions) => ({
+  socket,
+  http,
+  dataDir,
+  pages: buildPages,
+  stacks: async () => (await import("#cli/dashboard/stacks.ts")).stacks,
+  version: packageJson.version
+})
+
+const sharedOf = (nodeId: string, root: () => string) => ({
+  nodeId,
+  clock: Date.now,
+  fresh: freshFromMachine(),
+  newToken: () => newJoinToken(root()),
+  newUnlockKey,
+  onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
+})
+
+const whereaboutsOf = ({ advertiseAddr }: NodeOptions, { membership }: Held): Whereabouts => ({
+  address: advertiseAddr,
+  managers: membership.managers.map(({ nodeId, address, ports }) => ({
+    nodeId,
+    joinAddress: joinAddress(address, ports)
+  }))
+})
+
+const engineAddress = (options: NodeOptions): Effect.Effect<EngineAddress | undefined, Error> => {
+  if (options.executor === "process") return Effect.succeed(undefined)
+  const address = parseEngineAddress(options.dockerHost)
+  return address instanceof Error ? Effect.fail(address) : Effect.succeed(address)
+}

@@ -1,0 +1,100 @@
+/** The drivers of this machine, as its flags choose them: whatever of the world a node's actors reach. */
+import { Effect, Layer } from "effect"
+import { OpenConsoles } from "#actors/console/open-consoles.ts"
+import { Connections, kernelConnections } from "#actors/drivers/connections.ts"
+import { DataPlaneLive } from "#actors/drivers/data-plane/live.ts"
+import { EngineClient } from "#actors/drivers/engine/client.ts"
+import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
+import { layer as entranceLayer } from "#actors/drivers/entrance/live.ts"
+import { LiveKernel } from "#actors/drivers/kernel/live.ts"
+import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
+import { LiveNames } from "#actors/drivers/names/live.ts"
+import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
+import { RefusingSecretStore, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
+import { csiPlugins } from "#actors/drivers/volume-plugins/csi.ts"
+import { VolumePlugins } from "#actors/drivers/volume-plugins.ts"
+import { LogCopies } from "#actors/logs/copies/keep.ts"
+import { CopyStore } from "#actors/logs/copies/store.ts"
+import { LogMemory } from "#actors/logs/memory.ts"
+import { LogReaders } from "#actors/logs/readers.ts"
+import type { Identity } from "#cli/identity.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
+
+/** In memory, and gone with it. */
+export const secretsRoot = ({ runDir }: NodeOptions): string => `${runDir}/tasks`
+
+const weekMs = 7 * 86_400_000
+
+/** Where copies of other nodes' logs are kept; `undefined` where none are. */
+export const copiesOf = ({
+  dataDir,
+  logCopiesBytes: maxBytes,
+  logMemory
+}: NodeOptions): CopyStore | undefined =>
+  maxBytes === 0
+    ? undefined
+    : new CopyStore({ folder: `${dataDir}/log-copies`, maxBytes, maxAgeMs: logMemory?.maxAgeMs ?? weekMs })
+
+/** `copies` are those of other nodes' logs, which readers look into. */
+export const driversOf = (options: NodeOptions, identity: Identity, copies?: CopyStore) => {
+  const isLocal = options.dockerHost.startsWith("unix://")
+  const own = { [clusterLabel]: identity.clusterId, [nodeLabel]: identity.nodeId }
+  const executor =
+    options.executor === "docker"
+      ? DockerExecutor.layer({ dockerHost: options.dockerHost, own })
+      : ProcessExecutor.layer({ folder: `${options.dataDir}/processes` })
+  const secrets =
+    options.executor === "process" || isLocal
+      ? TmpfsSecretStore.layer({ root: secretsRoot(options) })
+      : RefusingSecretStore.layer(
+          `The Engine at ${options.dockerHost} is another machine: secrets are kept in this machine's memory only`
+        )
+  const memory =
+    options.logMemory === undefined
+      ? LogMemory.none
+      : LogMemory.layer({ folder: `${options.dataDir}/logs`, ...options.logMemory })
+  const readers = LogReaders.layer.pipe(
+    Layer.provide(Layer.succeed(LogCopies, copies)),
+    Layer.provideMerge(memory),
+    Layer.provideMerge(executor)
+  )
+  const kernel =
+    options.executor === "docker"
+      ? LiveKernel.layer({
+          nodeId: identity.nodeId,
+          dockerHost: options.dockerHost,
+          dataDir: options.dataDir,
+          controlPorts: controlPortsOf(options)
+        })
+      : Layer.empty
+  const names =
+    options.executor === "docker"
+      ? LiveNames.layer({ nodeId: identity.nodeId, dockerHost: options.dockerHost })
+      : Layer.empty
+  const dataPlane = names.pipe(Layer.provideMerge(DataPlaneLive.layer(options)))
+  const connections =
+    options.executor === "docker" ? Layer.succeed(Connections, kernelConnections) : Layer.empty
+  const entrance =
+    options.entrancePorts.length + options.entranceTlsPorts.length === 0
+      ? Layer.empty
+      : entranceLayer({ ...options, ports: options.entrancePorts, tlsPorts: options.entranceTlsPorts })
+  const traffic = Layer.mergeAll(kernel, dataPlane, connections, entrance)
+  const consoles = OpenConsoles.layer.pipe(Layer.provide(executor))
+  return Layer.mergeAll(readers, consoles, secrets, traffic, volumePlugins(options, isLocal))
+}
+
+/** What a plugin mounts here an Engine of another machine does not see. */
+const volumePlugins = (options: NodeOptions, isLocal: boolean) => {
+  const places = { sockets: options.csiPlugins, mounts: `${options.runDir}/volumes` }
+  if (options.executor === "process") return Layer.succeed(VolumePlugins, csiPlugins(places))
+  if (!isLocal) return Layer.empty
+  const { dockerHost } = options
+  return Layer.effect(
+    VolumePlugins,
+    EngineClient.pipe(Effect.map((engine) => csiPlugins({ ...places, engine })))
+  ).pipe(Layer.provide(EngineClient.layer({ dockerHost })))
+}
+
+/** Those that are known ahead: 0 stands for any. */
+const controlPortsOf = ({ joinPort, natsPort, routePort, http }: NodeOptions): ReadonlyArray<number> =>
+  [joinPort, natsPort, routePort, Number(/:(\d+)$/.exec(http)?.[1] ?? 0)].filter((port) => port > 0)
