@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer"
 import type { ChildProcess } from "node:child_process"
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import process from "node:process"
-import { Duration, Effect, Layer, Schema, type Scope } from "effect"
+import { Duration, Effect, Layer, type Scope } from "effect"
 import { type Control, openControl } from "#actors/drivers/data-plane/control.ts"
 import {
   type DataPlanePaths,
@@ -23,7 +23,8 @@ import {
 } from "#actors/drivers/data-plane.ts"
 import { type Endpoint, type Led, nothingLed } from "#actors/drivers/led.ts"
 import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
-import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { readIdentity } from "#actors/drivers/machine/identity-file.ts"
+import { isAlive } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { Zone } from "#actors/network/names/zone.ts"
 import { keyOfPort, type PublishedPort } from "#actors/network/plan.ts"
@@ -94,7 +95,7 @@ export const startDataPlane = Effect.fn("dataPlane.start")(function* (
 /** Ends the data plane and with it every connection it carries; for leaving the cluster. */
 export const stopDataPlane = Effect.fn("dataPlane.stop")(function* (options: DataPlaneOptions) {
   const paths = dataPlanePaths(options.dataDir, options.runDir)
-  const identity = readIdentity(paths)
+  const identity = readIdentity(paths.process)
   const control = yield* Effect.promise(() => openControl(paths.socket))
   if (control !== undefined) {
     yield* Effect.promise(() => control.ask({ ask: "stop" }, greetWithinMs).catch(() => undefined))
@@ -175,7 +176,7 @@ const obtain = Effect.fnUntraced(function* (
     found.close()
   }
   // It is of another version, or hangs, or lost its socket: it must let go of its ports first.
-  const left = readIdentity(paths)
+  const left = readIdentity(paths.process)
   if (left !== undefined && isAlive(left)) yield* stopProcess(left, letGoWithinMs)
   return yield* launch(paths, options)
 })
@@ -296,17 +297,6 @@ const heldPorts = ({ ports }: Status): ReadonlySet<number> =>
       protocol === "tcp" && held > 0 ? [publishedPort] : []
     )
   )
-
-const Identity = Schema.Struct({ pid: Schema.Int, startTime: Schema.String })
-
-function readIdentity(paths: DataPlanePaths): ProcessIdentity | undefined {
-  try {
-    const text = readIfThere(paths.process)
-    return text === undefined ? undefined : Schema.decodeUnknownSync(Identity)(JSON.parse(text))
-  } catch {
-    return undefined
-  }
-}
 
 function makeDirectories(paths: DataPlanePaths, runDir: string): void {
   privateDirectory(paths.root)

@@ -33,7 +33,8 @@ import {
 } from "#actors/drivers/entrance/reconcile.ts"
 import { Entrance, type EntranceService } from "#actors/drivers/entrance.ts"
 import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
-import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { readIdentity } from "#actors/drivers/machine/identity-file.ts"
+import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import type { AssignedFile } from "#actors/node/protocol.ts"
@@ -84,7 +85,7 @@ export const startEntrance = Effect.fn("entrance.start")(function* (
 /** Ends haproxy and with it every connection it carries; for leaving the cluster. */
 export const stopEntrance = (options: Pick<EntranceOptions, "dataDir" | "runDir">): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const identity = readIdentity(placesOf(options))
+    const identity = readIdentity(placesOf(options).process)
     return identity === undefined ? Effect.void : stopProcess(identity)
   })
 
@@ -171,7 +172,7 @@ const obtain = Effect.fnUntraced(function* (options: EntranceOptions): Effect.fn
   const places = placesOf(options)
   const user = process.getuid?.() === 0 ? "haproxy" : undefined
   const config = configOf({ plain: options.ports, tls: options.tlsPorts }, places, user)
-  const left = readIdentity(places)
+  const left = readIdentity(places.process)
   if (left !== undefined && isAlive(left)) {
     if (readIfThere(places.config) === config) return
     yield* stopProcess(left)
@@ -279,16 +280,5 @@ function placesOf({ dataDir, runDir }: Pick<EntranceOptions, "dataDir" | "runDir
     log: join(root, "haproxy.log"),
     process: join(root, "process.json"),
     socket: join(runDir, "entrance.sock")
-  }
-}
-
-const Identity = Schema.Struct({ pid: Schema.Int, startTime: Schema.String })
-
-function readIdentity(places: Places): ProcessIdentity | undefined {
-  try {
-    const text = readIfThere(places.process)
-    return text === undefined ? undefined : Schema.decodeUnknownSync(Identity)(JSON.parse(text))
-  } catch {
-    return undefined
   }
 }

@@ -5,8 +5,9 @@
 import { rmSync } from "node:fs"
 import { Effect, Schedule } from "effect"
 import { type KernelError, path, run } from "#actors/drivers/kernel/run.ts"
-import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
-import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
+import { readIdentity } from "#actors/drivers/machine/identity-file.ts"
+import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import { spawn } from "#runtime/platform.ts"
 
@@ -40,11 +41,3 @@ export const endProcess = Effect.fnUntraced(function* (folder: string, device: s
   if (identity !== undefined && isAlive(identity)) yield* stopProcess(identity)
   rmSync(fileOf(folder, device), { force: true })
 })
-
-function readIdentity(file: string): ProcessIdentity | undefined {
-  try {
-    return JSON.parse(readIfThere(file) ?? "null") ?? undefined
-  } catch {
-    return undefined
-  }
-}
