@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { Effect, Schema } from "effect"
 import { readIfThere, writeDurably } from "#actors/drivers/machine/files.ts"
 import { Fresh } from "#runtime/ids.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 const IdentityFile = Schema.Struct({
   format: Schema.Literal(1),
@@ -42,7 +43,7 @@ const attempt = <A>(dataDir: string, run: () => A): Effect.Effect<A, IdentityErr
     try: run,
     catch: (cause) =>
       new IdentityError({
-        message: `Cannot open the identity in ${dataDir}: ${cause instanceof Error ? cause.message : cause}`
+        message: `Cannot open the identity in ${dataDir}: ${wordsOf(cause)}`
       })
   })
 

@@ -17,6 +17,7 @@ import { bracketed } from "#actors/network/ip.ts"
 import { bulkConnectionName, connectionName } from "#actors/raft/wire/departures.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface ManagerNats {
   /** For whoever else on this machine wants to connect. */
@@ -246,5 +247,5 @@ function writeTls(dataDir: string, { membership, key }: Held): NatsTls {
 export const readCreds = (path: string) =>
   Effect.tryPromise({
     try: async () => new Uint8Array(await readFile(path)),
-    catch: (cause) => new Error(`--nats-creds '${path}': ${cause instanceof Error ? cause.message : cause}`)
+    catch: (cause) => new Error(`--nats-creds '${path}': ${wordsOf(cause)}`)
   })

@@ -19,6 +19,7 @@ import type { DecisionObserver } from "#runtime/observer.ts"
 import { Pace } from "#runtime/pace.ts"
 import type { PerformExit, Performer } from "#runtime/performer.ts"
 import type { KindStats } from "#runtime/telemetry.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** Actions that reach beyond the tree. */
 export type Outward = Extract<CommonAction, { readonly _tag: "Tell" | "Reply" | "Announce" }>
@@ -322,7 +323,7 @@ export class Cell {
     try {
       return this.definition.summary(this.#state)
     } catch (error) {
-      return `no summary: ${error instanceof Error ? error.message : String(error)}`
+      return `no summary: ${wordsOf(error)}`
     }
   }
 

@@ -11,6 +11,7 @@ import { fingerprint, type Unseen } from "#runtime/fingerprint.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { fromPlain, type Restored } from "#runtime/plain.ts"
 import type { Checkpoint, Decided, Recorded, Recording, Started } from "#runtime/recording.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface ReplayWorld {
   readonly definition: AnyActor
@@ -157,7 +158,7 @@ class Player {
       if (!same) return { ...seen, verdict: "different", words: "it came to another state, or other actions" }
       return { ...seen, verdict: record._tag === "Started" ? "began" : "same" }
     } catch (error) {
-      const words = error instanceof Error ? error.message : String(error)
+      const words = wordsOf(error)
       this.#error = words
       if (record.hash !== undefined)
         return { record, message, before, verdict: "different", words: `it threw: ${words}` }
@@ -185,7 +186,7 @@ class Player {
     try {
       return fromPlain(plain, this.#world.shared)
     } catch (error) {
-      return error instanceof Error ? error.message : String(error)
+      return wordsOf(error)
     }
   }
 }

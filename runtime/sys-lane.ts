@@ -13,6 +13,7 @@ import type { TraceRing } from "#runtime/trace.ts"
 import type { Delivery, TransportService } from "#runtime/transport.ts"
 import type { Watches } from "#runtime/watches.ts"
 import { decodeBody, encodeBody } from "#runtime/wire.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface SysLaneOptions {
   readonly nodeId: string
@@ -113,7 +114,7 @@ export function sysLane(options: SysLaneOptions): (delivery: Delivery) => void {
     try {
       post.respond(delivery, options.dump())
     } catch (error) {
-      const words = error instanceof Error ? error.message : String(error)
+      const words = wordsOf(error)
       refuse(delivery, `${nodeId}/system/main`, `Cannot write the flight recording: ${words}`)
     }
   }

@@ -4,6 +4,7 @@
  * https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-32.md
  */
 import type { Delivery, Headers, Subscription, TransportService } from "#runtime/transport.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** What an endpoint answers. With `problem` it counts as an error and carries the protocol's error headers. */
 export interface MicroAnswer {
@@ -149,7 +150,7 @@ async function settle(endpoint: MicroEndpoint, delivery: Delivery): Promise<Micr
   try {
     return await endpoint.handle(new TextDecoder().decode(delivery.body), delivery.headers)
   } catch (defect) {
-    return failing(500, `internal error: ${defect instanceof Error ? defect.message : String(defect)}`)
+    return failing(500, `internal error: ${wordsOf(defect)}`)
   }
 }
 

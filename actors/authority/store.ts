@@ -12,6 +12,7 @@ import { Membership } from "#actors/authority/protocol.ts"
 import { privateDirectory, readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
 import { SwarmSpec } from "#actors/model/spec.ts"
 import { Incarnation, ManagerPorts, Roots } from "#actors/model/trust.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("TrustStoreError", {
   message: Schema.String
@@ -91,7 +92,7 @@ const attempt = <A>(path: string, run: () => A): Effect.Effect<A, TrustStoreErro
     // A decoder's message would quote what it found, and that is secret.
     catch: (error) =>
       new TrustStoreError({
-        message: `Cannot use ${path}: ${error instanceof SyntaxError || Schema.isSchemaError(error) ? "it is damaged" : error instanceof Error ? error.message : error}`
+        message: `Cannot use ${path}: ${error instanceof SyntaxError || Schema.isSchemaError(error) ? "it is damaged" : wordsOf(error)}`
       })
   })
 

@@ -13,6 +13,7 @@ import {
 } from "node:crypto"
 import { Effect, Schema } from "effect"
 import { type CertificateFields, type Member, parseSubject } from "#actors/authority/certify.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** What was handed in is not a certificate, key or request that can be used. */
 export class CertificateError extends Schema.TaggedError<CertificateError>()("CertificateError", {
@@ -31,8 +32,7 @@ const soonestEndMs = 365 * 24 * 3_600_000
 const attempt = <A>(what: string, run: () => Promise<A>): Effect.Effect<A, CertificateError> =>
   Effect.tryPromise({
     try: run,
-    catch: (error) =>
-      new CertificateError({ message: `${what}: ${error instanceof Error ? error.message : error}` })
+    catch: (error) => new CertificateError({ message: `${what}: ${wordsOf(error)}` })
   })
 
 /** How a key signs; people may bring authorities of their own. */

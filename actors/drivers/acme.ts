@@ -3,6 +3,7 @@ import { Context, Effect, Schema } from "effect"
 import type { AcmeAccount } from "#actors/acme/account.ts"
 import type { Issued } from "#actors/acme/protocol.ts"
 import { readCertificate } from "#actors/network/certificate-file.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** Why there is no certificate, in the server's words where it had any. */
 export class AcmeError extends Schema.TaggedError<AcmeError>()("AcmeError", { message: Schema.String }) {}
@@ -20,7 +21,7 @@ const withinMs = "3 minutes"
 const order: AcmeServerService["order"] = (account, host) =>
   Effect.tryPromise({
     try: () => ask(account, host),
-    catch: (cause) => new AcmeError({ message: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) => new AcmeError({ message: wordsOf(cause) })
   }).pipe(
     Effect.timeoutOrElse({
       duration: withinMs,

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto"
 import fs from "node:fs/promises"
 import path from "node:path"
 import { Effect, Schema } from "effect"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** The token's file cannot be read or made, or holds no token. */
 export class HttpTokenError extends Schema.TaggedError<HttpTokenError>()("HttpTokenError", {
@@ -21,7 +22,7 @@ export const httpToken = Effect.fn("gateway.httpToken")(function* (
   const text = yield* Effect.tryPromise({
     try: () => readOrMake(file),
     catch: (cause) =>
-      new HttpTokenError({ file, message: `Cannot keep the HTTP token in ${file}: ${reason(cause)}` })
+      new HttpTokenError({ file, message: `Cannot keep the HTTP token in ${file}: ${wordsOf(cause)}` })
   })
   const token = text.trim()
   if (!tokenShape.test(token)) {
@@ -46,5 +47,3 @@ async function readOrMake(file: string): Promise<string> {
   await fs.chmod(file, 0o600)
   return await fs.readFile(file, "utf8")
 }
-
-const reason = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

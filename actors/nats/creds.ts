@@ -13,6 +13,7 @@ import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import type { NatsKeys } from "#actors/model/trust.ts"
 import type { NatsUser } from "#actors/nats/configure.ts"
 import { clientRights, inboxOf, rightsOf, workerRights } from "#actors/nats/rights.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export class NatsCredsError extends Schema.TaggedError<NatsCredsError>()("NatsCredsError", {
   message: Schema.String
@@ -53,8 +54,7 @@ const clientInbox = (name: string): string => `_INBOX.client-${name}`
 const attempt = <A>(what: string, run: () => A): Effect.Effect<A, NatsCredsError> =>
   Effect.try({
     try: run,
-    catch: (error) =>
-      new NatsCredsError({ message: `${what}: ${error instanceof Error ? error.message : String(error)}` })
+    catch: (error) => new NatsCredsError({ message: `${what}: ${wordsOf(error)}` })
   })
 
 const publicKeyOf = (seed: string): string => nkeys.fromSeed(new TextEncoder().encode(seed)).getPublicKey()
@@ -199,9 +199,7 @@ export const listClients = (
         if (twin !== undefined) throw new Error(`its public key is also that of ${twin.name}`)
         clients.push(record)
       } catch (error) {
-        problems.push(
-          `Cannot use ${join(directory, file)}: ${error instanceof Error ? error.message : error}`
-        )
+        problems.push(`Cannot use ${join(directory, file)}: ${wordsOf(error)}`)
       }
     }
     return { clients, problems }

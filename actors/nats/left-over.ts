@@ -17,6 +17,7 @@ import {
   startServer
 } from "#actors/drivers/nats-server/process.ts"
 import { configureServer, type NatsCluster, type NatsSettings, type NatsTls } from "#actors/nats/configure.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** What makes this node's server its own, whatever ports it has. */
 export interface Site {
@@ -150,6 +151,6 @@ export const onDisk = (paths: NatsPaths, write: () => void): Effect.Effect<void,
     try: write,
     catch: (error) =>
       new NatsServerError({
-        message: `Cannot write to ${paths.root}: ${error instanceof Error ? error.message : String(error)}`
+        message: `Cannot write to ${paths.root}: ${wordsOf(error)}`
       })
   })

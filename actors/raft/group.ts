@@ -32,6 +32,7 @@ import type { Locked, Quarantine, Storage } from "#actors/raft/storage.ts"
 import type { Turns } from "#actors/raft/turns.ts"
 import type { RaftWire } from "#actors/raft/wire.ts"
 import type { FreshState } from "#runtime/ids.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** The log cannot be opened, and waiting will not help except for `in-use` and `disk`. */
 export class RaftOpenError extends Schema.TaggedError<RaftOpenError>()("RaftOpenError", {
@@ -167,7 +168,7 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
         return made
       },
       catch: (problem) => {
-        const said = problem instanceof Error ? problem.message : String(problem)
+        const said = wordsOf(problem)
         const message = `Cannot bring back the state in ${directory}: ${said}`
         const reason = problem instanceof LogWriterFailed ? "disk" : "state-machine"
         return new RaftOpenError({ directory, reason, message })
@@ -316,7 +317,7 @@ function idleService(nodeId: string, found: Quarantine | Locked): RaftService {
 const openError =
   (directory: string) =>
   (error: unknown): RaftOpenError => {
-    const message = error instanceof Error ? error.message : String(error)
+    const message = wordsOf(error)
     const reason =
       error instanceof DirectoryInUse
         ? "in-use"

@@ -14,6 +14,7 @@ import { type Damage, type Inspection, inspect, openReadable } from "#actors/raf
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { table } from "#cli/print/table.ts"
 import { dataDirFlag } from "#cli/running.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export class LogError extends Schema.TaggedError<LogError>()("LogError", { message: Schema.String }) {}
 
@@ -29,7 +30,7 @@ const range = {
 const read = (dataDir: string): Effect.Effect<Inspection, LogError> =>
   Effect.try({
     try: () => inspect(openReadable({ vfs: nodeVfs, cipher: nodeCipher, directory: resolve(dataDir) })),
-    catch: (error) => new LogError({ message: error instanceof Error ? error.message : String(error) })
+    catch: (error) => new LogError({ message: wordsOf(error) })
   })
 
 const within = (

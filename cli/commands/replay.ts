@@ -11,6 +11,7 @@ import { dataDirFlag } from "#cli/running.ts"
 import { parseAddress } from "#runtime/address.ts"
 import { type Recording, readRecording } from "#runtime/recording.ts"
 import { type ReplayStep, replay as replayRecording } from "#runtime/replay.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 const file = Argument.String("file").pipe(Argument.withDescription("what troupe recorder dump wrote"))
 const actor = Flag.String("actor").pipe(
@@ -31,7 +32,7 @@ export const replay = Command.make(
   Effect.fn(function* ({ file: path, actor: wanted }) {
     const text = yield* Effect.try({
       try: () => readFileSync(path, "utf8"),
-      catch: (cause) => new Error(`Cannot read ${path}: ${cause instanceof Error ? cause.message : cause}`)
+      catch: (cause) => new Error(`Cannot read ${path}: ${wordsOf(cause)}`)
     })
     const recording = readRecording(text)
     if (recording instanceof Error)

@@ -36,6 +36,7 @@ import type {
   TransportService,
   TransportStatus
 } from "#runtime/transport.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export type { NatsOptions } from "#runtime/transport/nats-options.ts"
 
@@ -568,7 +569,7 @@ class NatsTransport implements NatsTransportService {
 
   #problem(error: unknown): void {
     this.#counted.problems++
-    this.#tell({ _tag: "Problem", message: error instanceof Error ? error.message : String(error) })
+    this.#tell({ _tag: "Problem", message: wordsOf(error) })
   }
 
   #tell(status: TransportStatus): void {

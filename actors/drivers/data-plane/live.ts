@@ -29,6 +29,7 @@ import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { Zone } from "#actors/network/names/zone.ts"
 import { keyOfPort, type PublishedPort } from "#actors/network/plan.ts"
 import { ownProgram, selfCommand, spawn } from "#runtime/platform.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface DataPlaneOptions {
   /** The last tables, the process's identity and its log lie in `<dataDir>/data-plane/`. */
@@ -267,7 +268,7 @@ const askStatus = (control: Control, withinMs: number): Effect.Effect<Status, Da
 
 const failed = (error: unknown): DataPlaneError =>
   new DataPlaneError({
-    message: `The data plane fails: ${error instanceof Error ? error.message : String(error)}`
+    message: `The data plane fails: ${wordsOf(error)}`
   })
 
 /** Who has no port open is not asked. */

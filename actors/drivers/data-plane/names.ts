@@ -24,6 +24,7 @@ import { type Answer, answer } from "#actors/network/names/answer.ts"
 import { Directory } from "#actors/network/names/directory.ts"
 import { namesPort } from "#actors/network/names/port.ts"
 import type { Zone } from "#actors/network/names/zone.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 const reopenEveryMs = 2_000
 /** A TCP connection that asks nothing is closed. RFC 7766 §6.2.3 */
@@ -71,7 +72,7 @@ export class Names {
     try {
       this.#know(parseZones(JSON.parse(text)))
     } catch (error) {
-      console.error(`Cannot use ${this.#path}: ${error instanceof Error ? error.message : error}`)
+      console.error(`Cannot use ${this.#path}: ${wordsOf(error)}`)
       return
     }
     await this.#inTurn()

@@ -11,6 +11,7 @@ import { UdpPort } from "#actors/drivers/data-plane/udp.ts"
 import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import { readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
 import { keyOfPort, type PublishedPort } from "#actors/network/plan.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** Whoever holds a port may let go of it: it is tried again this often. */
 const reopenEveryMs = 2_000
@@ -62,7 +63,7 @@ export class Ports {
     try {
       await this.#inTurn(parseTable(JSON.parse(text)))
     } catch (error) {
-      console.error(`Cannot use ${this.#paths.table}: ${error instanceof Error ? error.message : error}`)
+      console.error(`Cannot use ${this.#paths.table}: ${wordsOf(error)}`)
     }
   }
 

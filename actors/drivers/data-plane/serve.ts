@@ -16,6 +16,7 @@ import {
 } from "#actors/drivers/data-plane/protocol.ts"
 import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
 import { identityOf } from "#actors/drivers/machine/process-identity.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 interface Parts {
   readonly ports: Ports
@@ -93,6 +94,6 @@ async function answer(ask: Ask | { readonly ask: "nonsense" }, { ports, names }:
         }
     }
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) }
+    return { error: wordsOf(error) }
   }
 }

@@ -39,6 +39,7 @@ import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import type { AssignedFile } from "#actors/node/protocol.ts"
 import { spawn } from "#runtime/platform.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface EntranceOptions {
   /** Its configuration, log and identity lie in `<dataDir>/entrance/`. */
@@ -235,7 +236,7 @@ async function launch(places: Places): Promise<string | undefined> {
 const tell = (places: EntrancePlaces, command: string): Effect.Effect<string, EntranceError> =>
   Effect.tryPromise({
     try: () => say(places.socket, command),
-    catch: (error) => EntranceError.of(error instanceof Error ? error.message : String(error))
+    catch: (error) => EntranceError.of(wordsOf(error))
   })
 
 /** One line, and all that is answered to it. */

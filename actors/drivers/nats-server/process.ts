@@ -14,6 +14,7 @@ import { holderOfPort } from "#actors/drivers/machine/port-holder.ts"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { NatsPaths } from "#actors/drivers/nats-server/paths.ts"
 import { spawn } from "#runtime/platform.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export class NatsServerError extends Schema.TaggedError<NatsServerError>()("NatsServerError", {
   message: Schema.String
@@ -267,5 +268,3 @@ function readIfReadable(path: string): string | undefined {
     return undefined
   }
 }
-
-const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -13,6 +13,7 @@ import { promisify } from "node:util"
 import { Effect, Layer, Semaphore } from "effect"
 import { type MemoryFile, SecretStore, SecretStoreError } from "#actors/drivers/secret-store.ts"
 import { isToken } from "#runtime/address.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** What statfs(2) calls tmpfs. */
 export const tmpfsMagic = 0x01021994
@@ -156,4 +157,4 @@ async function namesIn(root: string): Promise<ReadonlyArray<string>> {
 }
 
 const failure = (doing: string, error: unknown): SecretStoreError =>
-  new SecretStoreError({ message: `${doing}: ${error instanceof Error ? error.message : String(error)}` })
+  new SecretStoreError({ message: `${doing}: ${wordsOf(error)}` })

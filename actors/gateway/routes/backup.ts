@@ -11,6 +11,7 @@ import { toIso } from "#actors/model/time.ts"
 import { firstIncarnation } from "#actors/raft/incarnation.ts"
 import { contentsOf, type Manifest } from "#actors/recovery/backup.ts"
 import { newSeal, sealed } from "#actors/recovery/sealed-file.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface BackupRoutesOptions {
   /** Absent while this node is no manager. */
@@ -85,9 +86,7 @@ export const backupRoutes = (options: BackupRoutesOptions): RouteSet => {
     fetch: (request) =>
       take(request).pipe(
         Effect.catch((error) => Effect.succeed(answerOf(error))),
-        Effect.catchDefect((defect) =>
-          Effect.succeed(problem(500, defect instanceof Error ? defect.message : String(defect)))
-        ),
+        Effect.catchDefect((defect) => Effect.succeed(problem(500, wordsOf(defect)))),
         Effect.map((answer) => (answer instanceof Response ? answer : toResponse(answer, headers()))),
         Effect.runPromise
       )
