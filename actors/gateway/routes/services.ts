@@ -229,19 +229,22 @@ const updateService = (gateway: Gateway, call: Call): Handled =>
         )
       }
       if (version !== service.Version.Index) return yield* Refused.of(outOfSequence)
-      const wanted = options.rollback ? service.PreviousSpec : spec
+      const previous = options.rollback ? service.PreviousSpec : undefined
+      const wanted = previous ?? spec
+      const target = { type: "service.update", v: 1, id: service.ID, version } as const
       yield* write(
         gateway,
         call,
-        {
-          type: "service.update",
-          v: 1,
-          id: service.ID,
-          version,
-          spec,
-          ...(auth === undefined ? { registryAuthFrom: options.from } : { registryAuth: auth }),
-          ...(options.rollback ? { rollback: "previous" } : {})
-        },
+        previous === undefined
+          ? {
+              ...target,
+              spec,
+              ...(auth === undefined ? { registryAuthFrom: options.from } : { registryAuth: auth })
+            }
+          : service.JobStatus === undefined
+            ? { ...target, spec, rollback: "previous" }
+            : // A job has no tasks to be brought back: it is begun again, as by any update.
+              { ...target, spec: previous, registryAuthFrom: "previous-spec" },
         (after) => {
           const found = after.get("service", service.ID)
           return found !== undefined && found.Version.Index > version && equal(found.Spec, wanted)

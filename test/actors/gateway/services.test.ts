@@ -457,6 +457,25 @@ test("CT-19: statuses count what runs and what should, for clients that know of 
   expect((await gateway.get("/v1.40/services?status=true")).body[0].ServiceStatus).toBeUndefined()
 })
 
+test("JB-23 a rollback begins a job again with what it was before", async () => {
+  const gateway = await TestGateway.start()
+  const Mode = { ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 1 } }
+  await gateway.made("/services/create", serviceBody("job", { Mode }))
+  const shown = async () => (await gateway.get("/services/job")).body
+  const change = async (query: string, extra: Record<string, unknown>) => {
+    const { Index } = (await shown()).Version
+    const body = serviceBody("job", { Mode, ...extra })
+    return (await gateway.post(`/services/job/update?version=${Index}${query}`, body)).status
+  }
+  expect(await change("", { Labels: { a: "b" } })).toBe(200)
+  expect(await change("&rollback=previous", {})).toBe(200)
+  expect(await shown()).toMatchObject({
+    Spec: { Labels: {} },
+    PreviousSpec: { Labels: { a: "b" } },
+    JobStatus: { JobIteration: { Index: 2 } }
+  })
+})
+
 test("JB-26 a job's status counts what its present iteration completed, and wants what may run at once", async () => {
   const gateway = await TestGateway.start()
   const id = await gateway.made(
