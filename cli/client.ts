@@ -57,14 +57,22 @@ export const post = <A>(socket: string, path: string, body: unknown): Effect.Eff
 export const remove = (socket: string, path: string): Effect.Effect<void, ApiError> =>
   apiAt(socket).remove(path)
 
-/** What an answer that refuses says, as the Engine API does: in `message`, or else as a whole. */
-export function messageOf(body: string): string {
+/** An answer that refuses, as the Engine API does: in `message`, or else in its whole text. */
+export function refusedWith(status: number | undefined, body: string): ApiError {
+  const failure = (message: string) => new ApiError({ status: status ?? 500, message })
   try {
-    return String((JSON.parse(body) as { message?: unknown }).message ?? body)
+    return failure(String((JSON.parse(body) as { message?: unknown }).message ?? body))
   } catch {
-    return body
+    return failure(body || `HTTP ${status}`)
   }
 }
+
+/** Nobody answered at `place`, and why. */
+export const unreached = (place: string, { code, message }: NodeJS.ErrnoException): ApiError =>
+  new ApiError({
+    status: 0,
+    message: `Cannot reach a Troupe node at ${place}: ${code ?? message}. Does one run, with this --socket?`
+  })
 
 /** The Engine API, however it is reached. */
 export interface Api {
@@ -121,12 +129,7 @@ const call = <A>(
       })
     })
     request.on("timeout", () => request.destroy(new Error("no answer within 10 s")))
-    request.on("error", (cause: NodeJS.ErrnoException) =>
-      fail(
-        0,
-        `Cannot reach a Troupe node at ${place}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
-      )
-    )
+    request.on("error", (cause) => resume(Effect.fail(unreached(place, cause))))
     request.end(body)
     return Effect.sync(() => request.destroy())
   })

@@ -1,7 +1,7 @@
 /** The cluster's history as it happens, over the socket, taken up again after the last change that came. */
 import http from "node:http"
 import { Effect } from "effect"
-import { ApiError, messageOf } from "#cli/client.ts"
+import { type ApiError, refusedWith, unreached } from "#cli/client.ts"
 
 export interface FollowOptions {
   readonly socket: string
@@ -68,19 +68,12 @@ const once = (
       })
       const over = (): void => {
         if (response.statusCode === 200) resume(Effect.succeed(isForgotten ? "forgotten" : "lost"))
-        else
-          resume(Effect.fail(new ApiError({ status: response.statusCode ?? 500, message: messageOf(text) })))
+        else resume(Effect.fail(refusedWith(response.statusCode, text)))
       }
       response.on("end", over)
       response.on("error", over)
       response.on("aborted", over)
     })
-    request.on("error", ({ message }) =>
-      resume(
-        Effect.fail(
-          new ApiError({ status: 0, message: `Cannot reach a Troupe node at ${socket}: ${message}` })
-        )
-      )
-    )
+    request.on("error", (cause) => resume(Effect.fail(unreached(socket, cause))))
     return Effect.sync(() => request.destroy())
   })

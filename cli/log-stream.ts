@@ -3,7 +3,7 @@ import type { Buffer } from "node:buffer"
 import http from "node:http"
 import { Effect } from "effect"
 import { Progress } from "#actors/drivers/log-store/marks.ts"
-import { ApiError, messageOf } from "#cli/client.ts"
+import { type ApiError, refusedWith, unreached } from "#cli/client.ts"
 import { LogFrames, parseContext } from "#cli/print/log-lines.ts"
 
 export interface RawLine {
@@ -88,9 +88,7 @@ const once = (options: StreamOptions): Effect.Effect<"over" | "lost", ApiError> 
         response.on("data", (chunk) => {
           body += String(chunk)
         })
-        response.on("end", () =>
-          resume(Effect.fail(new ApiError({ status: response.statusCode ?? 500, message: messageOf(body) })))
-        )
+        response.on("end", () => resume(Effect.fail(refusedWith(response.statusCode, body))))
         return
       }
       const frames = new LogFrames(response.headers["content-type"]?.includes("multiplexed") === true)
@@ -105,15 +103,6 @@ const once = (options: StreamOptions): Effect.Effect<"over" | "lost", ApiError> 
       response.on("aborted", () => resume(Effect.succeed("lost")))
       response.on("end", () => resume(Effect.succeed("over")))
     })
-    request.on("error", (cause: NodeJS.ErrnoException) =>
-      resume(
-        Effect.fail(
-          new ApiError({
-            status: 0,
-            message: `Cannot reach a Troupe node at ${options.socket}: ${cause.code ?? cause.message}. Does one run, with this --socket?`
-          })
-        )
-      )
-    )
+    request.on("error", (cause) => resume(Effect.fail(unreached(options.socket, cause))))
     return Effect.sync(() => request.destroy())
   })

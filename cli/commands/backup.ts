@@ -14,7 +14,7 @@ import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { type Backup, readBackup, showCounts } from "#actors/recovery/backup.ts"
 import { cannot, type RecoveryError } from "#actors/recovery/errors.ts"
 import { beginAfresh, mustBeFresh } from "#cli/begin-anew.ts"
-import { socketFlag } from "#cli/client.ts"
+import { refusedWith, socketFlag } from "#cli/client.ts"
 import { passphraseFlag, passphraseOf } from "#cli/passphrase.ts"
 import { dataDirFlag } from "#cli/running.ts"
 
@@ -71,7 +71,7 @@ const fetchInto = (socket: string, path: string, body: string): Effect.Effect<vo
             response.on("data", (part) => {
               text += part
             })
-            response.on("end", () => failed(new Error(messageOf(text) ?? `status ${response.statusCode}`)))
+            response.on("end", () => failed(refusedWith(response.statusCode, text)))
           }
         )
         request.on("error", (error: NodeJS.ErrnoException) =>
@@ -81,14 +81,6 @@ const fetchInto = (socket: string, path: string, body: string): Effect.Effect<vo
       }),
     catch: (error) => cannot(`Cannot take a backup: ${(error as Error).message}`)
   })
-
-function messageOf(text: string): string | undefined {
-  try {
-    return (JSON.parse(text) as { message?: string }).message
-  } catch {
-    return undefined
-  }
-}
 
 export const backup = Command.make(
   "backup",
