@@ -8,8 +8,11 @@ import { matches, parseConstraints } from "#actors/scheduler/match.ts"
 import { surplusTest } from "#actors/scheduler/surplus.ts"
 import { nodeOf, type View } from "#actors/service/slot.ts"
 
+/** What of a view these look at. */
+type Spot = Pick<View, "ledger" | "service">
+
 /** True when `node` meets the constraints of the service's present spec; one that cannot be read is met by none. */
-export function fitTest(view: View): (node: Node) => boolean {
+export function fitTest(view: Spot): (node: Node) => boolean {
   const expressions = view.service.Spec.TaskTemplate?.Placement?.Constraints ?? []
   if (expressions.length === 0) return () => true
   const constraints = parseConstraints(expressions)
@@ -48,7 +51,7 @@ type Difference = "none" | "constraints" | "all"
  * no node yet would go on looking for one by the old ones. One that was made before its service published a port,
  * or joined a network, has not the addresses for it.
  */
-export function dirtyTest(view: View): (task: Task) => boolean {
+export function dirtyTest(view: Spot): (task: Task) => boolean {
   const { ledger, service } = view
   const template = service.Spec.TaskTemplate ?? {}
   const fits = fitTest(view)
@@ -108,7 +111,7 @@ function portsMovedAt(service: Service): number | undefined {
 }
 
 /** Networks of ours that every task of the service is attached to, as far as they exist. */
-function joinedNetworks(view: View): ReadonlyArray<string> {
+function joinedNetworks(view: Spot): ReadonlyArray<string> {
   const { ledger, service } = view
   const found: Array<string> = []
   for (const target of networksOf(service.Spec)) {

@@ -7,6 +7,7 @@ import { taskText } from "#actors/gateway/shape/task.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import { type Task, taskStates } from "#actors/model/objects.ts"
+import { dirtyTest } from "#actors/service/dirty.ts"
 
 // `_up-to-date` is the docker CLI's own, for its progress bars.
 const acceptedFilters = ["name", "id", "label", "service", "node", "desired-state", "_up-to-date", "runtime"]
@@ -25,6 +26,7 @@ function listTasks(reader: LedgerReader, call: Call): Answer | Refusal {
   }
   const states = new Set(valuesOf(filters, "desired-state").map((state) => state.toLowerCase()))
   states.delete("")
+  const isUpToDate = upToDateTest(reader)
   const tasks: Array<Task> = []
   for (const task of candidates(reader, services.ids, nodes.ids)) {
     const wanted =
@@ -34,7 +36,7 @@ function listTasks(reader: LedgerReader, call: Call): Answer | Refusal {
       isOneOf(filters, "runtime", "container") &&
       (valuesOf(filters, "name").length === 0 || hasPrefix(filters, "name", taskName(reader, task))) &&
       hasLabels(filters, "label", labelsOf(reader, task)) &&
-      (valuesOf(filters, "_up-to-date").length === 0 || isUpToDate(reader, task))
+      (valuesOf(filters, "_up-to-date").length === 0 || isUpToDate(task))
     if (wanted) tasks.push(task)
   }
   return list(byId(tasks).map((task) => taskText(reader, task)))
@@ -71,11 +73,21 @@ const labelsOf = (reader: LedgerReader, task: Task): Readonly<Record<string, str
   reader.get("service", task.ServiceID)?.Spec.Labels ??
   reader.taskSpec(task.ServiceID, task.SpecVersion)?.ContainerSpec?.Labels
 
-function isUpToDate(reader: LedgerReader, task: Task): boolean {
-  const service = reader.get("service", task.ServiceID)
-  if (service === undefined || service.SpecVersion !== task.SpecVersion) return false
-  const iteration = service.JobStatus?.JobIteration.Index
-  return iteration === undefined || (task.JobIteration?.Index ?? 0) === iteration
+/**
+ * True for tasks that their service has no need to replace. The docker CLI counts them while it waits for an update: one
+ * that stays, because the template it was made by says the same, counts as much as a new one.
+ */
+function upToDateTest(reader: LedgerReader): (task: Task) => boolean {
+  const dirtyOf = new Map<string, (task: Task) => boolean>()
+  return (task) => {
+    const service = reader.get("service", task.ServiceID)
+    if (service === undefined) return false
+    const iteration = service.JobStatus?.JobIteration.Index
+    if (iteration !== undefined) return (task.JobIteration?.Index ?? 0) === iteration
+    const isDirty = dirtyOf.get(service.ID) ?? dirtyTest({ ledger: reader, service })
+    dirtyOf.set(service.ID, isDirty)
+    return !isDirty(task)
+  }
 }
 
 function inspectTask(reader: LedgerReader, call: Call): Answer | Refusal {

@@ -170,7 +170,17 @@ test("a task is shown with the spec it carries out, also after its service has m
   })
   expect(shown.Spec.Runtime).toBeUndefined()
   const current = encodeURIComponent('{"_up-to-date":{"true":true}}')
-  expect((await gateway.get(`/tasks?filters=${current}`)).body).toEqual([])
+  const upToDate = async () =>
+    (await gateway.get(`/tasks?filters=${current}`)).body.map(({ ID }: { ID: string }) => ID)
+  expect(await upToDate()).toEqual([])
+  // An update back to what the task was made by, and one that its node meets, let it be.
+  for (const change of [{ Image: "busybox:latest" }, { Constraints: ["node.role==manager"] }]) {
+    const { body: now } = await gateway.get(`/services/${id}`)
+    if (change.Image) now.Spec.TaskTemplate.ContainerSpec.Image = change.Image
+    if (change.Constraints) now.Spec.TaskTemplate.Placement.Constraints = change.Constraints
+    await gateway.post(`/services/${id}/update?version=${now.Version.Index}`, now.Spec)
+    expect(await upToDate()).toEqual(["4kx0000000000000000000001"])
+  }
 })
 
 test("tasks are found by id, by name and by the beginning of an id", async () => {
