@@ -33,7 +33,12 @@ import {
   networkUse,
   predefinedResource
 } from "#actors/gateway/shape/network.ts"
-import { checkEncryption, checkNetwork, isOurs } from "#actors/gateway/validate/check-network.ts"
+import {
+  checkEncryption,
+  checkNetwork,
+  checkSubnets,
+  isOurs
+} from "#actors/gateway/validate/check-network.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import type { Network } from "#actors/model/objects.ts"
@@ -188,6 +193,8 @@ const createNetwork = (gateway: Gateway, call: Call): Handled =>
     const cluster = yield* current(gateway)
     yield* allow(checkNetwork(asked) ?? checkEncryption(asked, cluster.all("node")))
     if (yield* isEnginesName(gateway, name)) return yield* Refused.of(nameTaken(name))
+    if (cluster.byName("network", name) === undefined)
+      yield* allow(checkSubnets(asked, cluster.all("network")))
     const id = gateway.fresh.id()
     yield* write(
       gateway,

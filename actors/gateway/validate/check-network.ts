@@ -5,9 +5,9 @@ import { checkName } from "#actors/gateway/validate/check-name.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import { hindranceOf, isEncrypted } from "#actors/model/network-keys.ts"
-import type { Node } from "#actors/model/objects.ts"
+import type { Network, Node } from "#actors/model/objects.ts"
 import type { IpamConfig, NetworkCreateRequest } from "#actors/model/spec.ts"
-import { holds, parseAddress, parseSubnet } from "#actors/network/ip.ts"
+import { holds, overlap, parseAddress, parseSubnet, showSubnet } from "#actors/network/ip.ts"
 
 const invalid = (text: string): Refusal => rpc("invalidArgument", text)
 const predefined: ReadonlySet<string> = new Set(["bridge", "host", "none", "default"])
@@ -45,6 +45,25 @@ export function checkNetwork(request: NetworkCreateRequest): Refusal | undefined
   for (const config of request.IPAM?.Config ?? []) {
     const refusal = checkIpam(config)
     if (refusal !== undefined) return refusal
+  }
+  return undefined
+}
+
+/** A network whose subnet is another's would get none, and its tasks would wait without a word until that one is gone. */
+export function checkSubnets(
+  { IPAM }: NetworkCreateRequest,
+  networks: Iterable<Network>
+): Refusal | undefined {
+  const asked = (IPAM?.Config ?? []).flatMap(({ Subnet = "" }) => parseSubnet(Subnet) ?? [])
+  for (const { Name: name, IPAM: ipam } of networks) {
+    for (const { Subnet: taken = "" } of ipam.Config ?? []) {
+      const other = parseSubnet(taken)
+      const same = other && asked.find((subnet) => overlap(subnet, other))
+      if (same)
+        return invalid(
+          `ipam configuration: subnet ${showSubnet(same)} overlaps with ${taken} of network ${name}`
+        )
+    }
   }
   return undefined
 }

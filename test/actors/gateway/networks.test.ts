@@ -62,6 +62,27 @@ test("host and bridge of every Engine are the swarm's where those are asked for,
   expect((await gateway.get("/services/agent")).body.Spec.TaskTemplate.Networks).toEqual(Networks)
 })
 
+test("a subnet that overlaps with another network's is refused, by that network's name", async () => {
+  const gateway = await TestGateway.start()
+  const asking = (name: string, ...subnets: ReadonlyArray<string>) =>
+    gateway.post(
+      "/networks/create",
+      overlay(name, { IPAM: { Config: subnets.map((Subnet) => ({ Subnet })) } })
+    )
+  expect((await asking("one", "10.9.0.0/16")).status).toBe(201)
+  expect((await asking("apart", "10.10.0.0/16", "fd00::/64")).status).toBe(201)
+  expect(await asking("two", "10.9.3.0/24")).toMatchObject({
+    status: 400,
+    body: {
+      message: rpc(
+        "InvalidArgument",
+        "ipam configuration: subnet 10.9.3.0/24 overlaps with 10.9.0.0/16 of network one"
+      )
+    }
+  })
+  expect((await asking("one", "10.9.0.0/16")).status).toBe(409)
+})
+
 test("everything else goes to the Engine as it came", async () => {
   const gateway = await TestGateway.start()
   gateway.engine.answers.set("POST /networks/create", { status: 201, body: { Id: "e1", Warning: "" } })

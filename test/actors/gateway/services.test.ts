@@ -500,6 +500,8 @@ test("JB-26 a job's status counts what its present iteration completed, and want
   })
   const [listed] = (await gateway.get("/v1.41/services?status=true")).body
   expect(listed.ServiceStatus).toEqual({ RunningTasks: 1, DesiredTasks: 2, CompletedTasks: 1 })
+  const { body: current } = await gateway.get('/tasks?filters={"_up-to-date":["true"]}')
+  expect(current.map(({ ID }: { ID: string }) => ID)).toEqual(["t1", "t2"])
 })
 
 test("a shown service changes with the service", async () => {
