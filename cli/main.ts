@@ -17,7 +17,7 @@ const node = Command.make("node", nodeFlags, (flags) =>
 ).pipe(Command.withDescription("Run a node: the daemon of this machine"))
 
 const isNode = process.argv[2] === "node"
-if (isNode) compileLater(10)
+if (isNode) compileLater(100)
 const others = isNode ? [] : (await import("#cli/commands.ts")).commands
 
 const troupe = Command.make("troupe").pipe(

@@ -24,14 +24,17 @@ const programs = [
   "actors/drivers/process/shim.ts"
 ]
 
-/** Of no use to a node, and loaded by dockerode all the same: BuildKit's sessions and Engines behind ssh. */
-const withoutSessions: BunPlugin = {
-  name: "dockerode without BuildKit's sessions and ssh",
+/** Of no use to a node, and loaded by dockerode all the same: BuildKit's sessions and answers, and Engines behind ssh. */
+const withoutBuildKit: BunPlugin = {
+  name: "dockerode without BuildKit and ssh",
   setup(build) {
-    build.onLoad({ filter: /\/(dockerode\/lib\/session|docker-modem\/lib\/ssh)\.js$/ }, ({ path }) => ({
-      contents: `module.exports = () => { throw new Error(${JSON.stringify(`${path} is not in the built daemon`)}) }`,
-      loader: "js"
-    }))
+    build.onLoad(
+      { filter: /\/(dockerode\/lib\/(session|buildkit)|docker-modem\/lib\/ssh)\.js$/ },
+      ({ path }) => ({
+        contents: `module.exports = () => { throw new Error(${JSON.stringify(`${path} is not in the built daemon`)}) }`,
+        loader: "js"
+      })
+    )
   }
 }
 
@@ -44,7 +47,7 @@ const { outputs } = await Bun.build({
   naming: { entry: "[name].js", chunk: "[name]-[hash].js" },
   // Reads its files from where it lies.
   external: ["@grpc/grpc-js", "@grpc/proto-loader"],
-  plugins: [withoutSessions]
+  plugins: [withoutBuildKit]
 })
 
 try {
