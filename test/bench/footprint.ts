@@ -65,11 +65,7 @@ async function measure(
       return used === undefined ? [] : [{ id: id.slice(0, 25), at, ...used }]
     })
     if (readings.length < tasks.length) throw new Error(`${readings.length} of ${tasks.length} could be read`)
-    const step = decide(
-      state,
-      { _tag: "Read", at, machine: machine.read(), readings, led: new Map() },
-      moment
-    )
+    const step = decide(state, { _tag: "Read", at, machine: machine.read(), readings }, moment)
     state = step.state
     for (const action of step.actions)
       if (action._tag === "SayFigures") bytes = encoder.encode(JSON.stringify(action.figures)).length

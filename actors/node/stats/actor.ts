@@ -35,16 +35,21 @@ const perform = (
   action: StatsAction
 ): Effect.Effect<StatsMessage | undefined, never, Executor | DataPlane> =>
   action._tag === "ReadNow"
-    ? read(action.tasks, action.counting)
+    ? read(action)
     : FiguresOutlet.pipe(
         Effect.flatMap((announce) => Effect.sync(() => announce(action.figures))),
         Effect.as(undefined)
       )
 
-const read = Effect.fn("stats.read")(function* (
-  tasks: ReadonlyArray<Watched>,
-  counting: boolean
-): Effect.fn.Return<StatsMessage, never, Executor | DataPlane> {
+const read = Effect.fn("stats.read")(function* ({
+  tasks,
+  counting,
+  leading
+}: Extract<StatsAction, { readonly _tag: "ReadNow" }>): Effect.fn.Return<
+  StatsMessage,
+  never,
+  Executor | DataPlane
+> {
   const readings: Array<Reading> = []
   const others: Array<Watched> = []
   for (const [index, task] of tasks.entries()) {
@@ -59,9 +64,16 @@ const read = Effect.fn("stats.read")(function* (
   if (asked.length > 0) readings.push(...(yield* askFor(asked)))
   machine ??= new MachineLoad(yield* DiskFolder)
   const entrance = counting ? yield* (yield* Entrance).count : undefined
-  const led = yield* readLed
+  const led = leading ? yield* readLed : undefined
   const at = yield* Clock.currentTimeMillis
-  return { _tag: "Read", at, machine: machine.read(), readings, ...(entrance && { entrance }), led }
+  return {
+    _tag: "Read",
+    at,
+    machine: machine.read(),
+    readings,
+    ...(entrance && { entrance }),
+    ...(led && { led })
+  }
 })
 
 const readLed = Effect.gen(function* () {

@@ -30,29 +30,44 @@ export interface StatsState {
   readonly routed: ReadonlySet<string>
   readonly entrance?: CountedAt
   readonly connections: Tally
+  /** How many readings there have been since what was led was read, and that one. */
+  readonly sinceLed: number
 }
 
 type StatsStep = Step<StatsState, StatsAction>
 type Read = Extract<StatsMessage, { readonly _tag: "Read" }>
 const stay = stayWith<StatsState, StatsAction>
+/** The kernel's counters are had from a process, which takes ten times as long as all else that is read. */
+const readingsPerLed = 5
 const next = later("read", 1_000, { _tag: "ReadAgain" } satisfies StatsMessage)
 
 export const start = (_props: undefined, _moment: Moment): StatsStep =>
-  stay({ session: "", tasks: [], before: new Map(), routed: new Set(), connections: emptyTally }, next)
+  stay(
+    { session: "", tasks: [], before: new Map(), routed: new Set(), connections: emptyTally, sinceLed: 0 },
+    next
+  )
 
 export function decide(state: StatsState, message: StatsMessage, moment: Moment): StatsStep {
   switch (message._tag) {
     case "Measure":
       return stay({ ...state, session: message.session, tasks: message.tasks, routed: message.routed })
     case "ReadAgain":
-      return stay(state, { _tag: "ReadNow", tasks: state.tasks, counting: state.routed.size > 0 })
+      return stay(
+        { ...state, sinceLed: (state.sinceLed + 1) % readingsPerLed },
+        {
+          _tag: "ReadNow",
+          tasks: state.tasks,
+          counting: state.routed.size > 0,
+          leading: state.sinceLed === 0
+        }
+      )
     case "Read": {
       const { entrance: counted, ...rest } = state
       const { at, machine, readings, entrance: counts, led } = message
       const before = new Map(readings.map((reading) => [reading.id, reading]))
       const entrance = counts && { at, counts }
       const requests = entrance && counted && requestsSince(state.routed, entrance, counted)
-      const connections = countOn(state.connections, led, at)
+      const connections = led === undefined ? state.connections : countOn(state.connections, led, at)
       return stay(
         { ...rest, before, machine: { at, use: machine }, ...(entrance && { entrance }), connections },
         ...announce(state, message, requests, connectionFigures(connections)),

@@ -39,14 +39,19 @@ export type StatsMessage =
       readonly machine: MachineUse
       readonly readings: ReadonlyArray<Reading>
       readonly entrance?: EntranceCounts
-      /** By who counts: those who could be asked. */
-      readonly led: ReadonlyMap<string, Led>
+      /** By who counts: those who could be asked, if any were to be. */
+      readonly led?: ReadonlyMap<string, Led>
     }
   /** Own timer. */
   | { readonly _tag: "ReadAgain" }
 
 export type StatsAction =
-  /** The entrance is asked only where `counting`. */
-  | { readonly _tag: "ReadNow"; readonly tasks: ReadonlyArray<Watched>; readonly counting: boolean }
+  /** The entrance is asked only where `counting`, and what was led only where `leading`. */
+  | {
+      readonly _tag: "ReadNow"
+      readonly tasks: ReadonlyArray<Watched>
+      readonly counting: boolean
+      readonly leading: boolean
+    }
   /** Whoever listens hears it; nobody waits for it. */
   | { readonly _tag: "SayFigures"; readonly figures: NodeFigures }

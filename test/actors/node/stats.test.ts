@@ -33,8 +33,7 @@ const reading = (at: number, cpuNanos: number, more: Partial<Reading> = {}): Sta
   _tag: "Read",
   at,
   machine: machineAt(cpuNanos * 2),
-  readings: [{ id: "t1", at, cpuNanos, ...counted, ...more }],
-  led: new Map()
+  readings: [{ id: "t1", at, cpuNanos, ...counted, ...more }]
 })
 const measure = (scaled: boolean): StatsMessage => ({
   _tag: "Measure",
@@ -107,12 +106,32 @@ test("what cannot be known is announced as nothing, and read as unknown", () => 
 
 test("the machine is read every second, with or without tasks, one reading at a time", () => {
   expect(after()).toMatchObject([{ _tag: "Later", key: "read", message: { _tag: "ReadAgain" } }] as never)
-  expect(after({ _tag: "ReadAgain" })).toEqual([{ _tag: "ReadNow", tasks: [], counting: false }])
+  expect(after({ _tag: "ReadAgain" })).toEqual([
+    { _tag: "ReadNow", tasks: [], counting: false, leading: true }
+  ])
   expect(after(measure(true), { _tag: "ReadAgain" })).toMatchObject([
     { _tag: "ReadNow", tasks: [{ id: "t1" }] }
   ] as never)
   expect(after(measure(true))).toEqual([])
   expect(after({ _tag: "ReadAgain" }, reading(1_000, 1)).map(({ _tag }) => _tag)).toEqual(["Later"])
+})
+
+test("what was led is read every fifth time, and stands until then", () => {
+  const readAgain: StatsMessage = { _tag: "ReadAgain" }
+  const leading = Array.from({ length: 11 }, (_, before) =>
+    after(...Array.from({ length: before + 1 }, () => readAgain)).map(
+      (action) => action._tag === "ReadNow" && (action as StatsAction & { _tag: "ReadNow" }).leading
+    )
+  ).flat()
+  expect(leading.flatMap((is, at) => (is ? [at] : []))).toEqual([0, 5, 10])
+  const said = (at: number, count: number): StatsMessage => ({
+    ...(reading(at, at * 1e6) as Extract<StatsMessage, { readonly _tag: "Read" }>),
+    led: new Map([["kernel", led({ "tcp/8080": [port("web"), count] })]])
+  })
+  const [figures] = announced(
+    after(said(1_000, 4), reading(2_000, 2e9), said(6_000, 14), reading(7_000, 7e9))
+  )
+  expect(figures?.connections?.ports.rows).toEqual([["web", "ingress", "tcp", 8080, 2, 10]])
 })
 
 const port = (serviceId: string, publishedPort = 8080): Endpoint => ({
