@@ -6,6 +6,8 @@ import { parseDuration } from "#actors/model/duration.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
 export const drainLabel = "troupe.drain.timeout"
+/** Of a node: `now` ends its tasks at once when it is drained, before others have taken their place. */
+export const nodeDrainLabel = "troupe.drain"
 
 /** Enough for most answers. A client that spoke last and wants no answer makes a stop this much longer. */
 const usualMs = 5_000

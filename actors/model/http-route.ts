@@ -3,10 +3,11 @@ import { Schema } from "effect"
 import { isFileName } from "#actors/model/file-name.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
-const prefix = "troupe.http."
+export const httpPrefix = "troupe.http."
 const known = ["host", "path", "port", "protocol", "tls", "tls.redirect"] as const
+const hostLabel = `${httpPrefix}host`
 /** Names a secret that has the certificate of the host, and its key; or asks for one that the cluster gets itself. */
-export const tlsLabel = `${prefix}tls`
+export const tlsLabel = `${httpPrefix}tls`
 /** The certificate is one by ACME (RFC 8555). */
 export const byAcme = "acme"
 /**
@@ -39,18 +40,20 @@ const pathPattern = /^\/([A-Za-z0-9._~!$&()*+,=:@%-]+\/)*([A-Za-z0-9._~!$&()*+,=
 export function parseHttpRoute(
   labels: ServiceSpec["Labels"]
 ): { readonly route: HttpRoute } | { readonly problem: string } | undefined {
-  const given = Object.keys(labels ?? {}).filter((label) => label.startsWith(prefix))
+  const given = Object.keys(labels ?? {}).filter((label) => label.startsWith(httpPrefix))
   if (given.length === 0) return undefined
   const wrong = (name: string, expected: string) => ({
-    problem: `label ${prefix}${name} ${JSON.stringify(labels?.[prefix + name] ?? "")}: expected ${expected}`
+    problem: `label ${httpPrefix}${name} ${JSON.stringify(labels?.[httpPrefix + name] ?? "")}: expected ${expected}`
   })
   const stranger = given
-    .map((label) => label.slice(prefix.length))
+    .map((label) => label.slice(httpPrefix.length))
     .find((name) => !known.some((one) => one === name))
   if (stranger !== undefined)
-    return wrong(stranger, `one of ${known.map((name) => prefix + name).join(", ")}`)
+    return wrong(stranger, `one of ${known.map((name) => httpPrefix + name).join(", ")}`)
 
-  const text = (name: (typeof known)[number], usual: string): string => labels?.[prefix + name] ?? usual
+  const [first = ""] = given
+  if (!given.includes(hostLabel)) return wrong(first.slice(httpPrefix.length), `label ${hostLabel} beside it`)
+  const text = (name: (typeof known)[number], usual: string): string => labels?.[httpPrefix + name] ?? usual
   const host = text("host", "").toLowerCase()
   if (!hostPattern.test(host)) return wrong("host", 'a host name, like "shop.example.com"')
   const path = text("path", "/")

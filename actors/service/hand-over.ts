@@ -2,6 +2,7 @@
  * Drained nodes: a task that runs there stays until another has taken its place, so that nobody misses it. Swarm ends it
  * first; so do we where two of it cannot run, where the node's label `troupe.drain` says `now`, and after a while.
  */
+import { nodeDrainLabel } from "#actors/model/drain.ts"
 import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Task } from "#actors/model/objects.ts"
 import { isIngress } from "#actors/model/service-facts.ts"
@@ -12,7 +13,6 @@ import { type Draft, newTask, nodeOf, type Slot, type View } from "#actors/servi
 
 /** How long it waits for the one that takes its place. */
 const handOverWithinMs = 60_000
-const drainLabel = "troupe.drain"
 
 /** What a task on a drained node needs now; false where it is replaced as any other that loses its place. */
 export function handOver(view: View, slot: Slot, task: Task, draft: Draft): boolean {
@@ -32,7 +32,7 @@ export function handOver(view: View, slot: Slot, task: Task, draft: Draft): bool
 function staysMeanwhile(view: View, slot: Slot, task: Task): boolean {
   const { service, ledger } = view
   if (task.Status.State !== "running" || standing(view, task) !== "drained") return false
-  if (nodeOf(ledger, task)?.Spec.Labels?.[drainLabel] === "now" || isExclusive(service.Spec)) return false
+  if (nodeOf(ledger, task)?.Spec.Labels?.[nodeDrainLabel] === "now" || isExclusive(service.Spec)) return false
   if ((service.Spec.EndpointSpec?.Ports ?? []).some((port) => !isIngress(port))) return false
   // One that was to take its place has failed: then as the policy says.
   const later = slot.tasks.slice(slot.tasks.indexOf(task) + 1)

@@ -22,6 +22,7 @@ import { hasLabels, hasPrefix, isOneOf, valuesOf } from "#actors/gateway/parse-f
 import { isOn, parseVersionIndex } from "#actors/gateway/parse-query.ts"
 import { type Answer, done, isRefusal, list, okText } from "#actors/gateway/response.ts"
 import { nodeText } from "#actors/gateway/shape/node.ts"
+import { checkNodeLabels } from "#actors/gateway/validate/check-labels.ts"
 import { completeNode } from "#actors/gateway/validate/check-node.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
@@ -86,6 +87,7 @@ const updateNode = (gateway: Gateway, call: Call): Handled =>
     const reader = yield* current(gateway)
     const node = yield* findOrRefuse(reader, "node", call.param("id"))
     const spec = yield* orRefuse(completeNode(asked))
+    yield* allow(checkNodeLabels(spec, node.Spec))
     yield* allow(checkRole(call, node, spec))
     yield* allow(checkDemotion(reader, node, spec))
     if (version !== node.Version.Index) return yield* Refused.of(outOfSequence)

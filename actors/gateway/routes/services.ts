@@ -28,6 +28,7 @@ import { checkAutoscale } from "#actors/gateway/validate/check-autoscale.ts"
 import { checkCertificate } from "#actors/gateway/validate/check-certificate.ts"
 import { checkExtras } from "#actors/gateway/validate/check-extras.ts"
 import { checkHttpRoute } from "#actors/gateway/validate/check-http-route.ts"
+import { checkServiceLabels } from "#actors/gateway/validate/check-labels.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
@@ -98,6 +99,7 @@ const prepare = Effect.fnUntraced(function* (
   yield* allow(checkShape(spec))
   const completed = completeService(spec)
   yield* allow(checkService(completed))
+  yield* allow(checkServiceLabels(completed, before))
   if (completed.Labels?.[publishLabel] !== undefined)
     yield* allow(refuseUntil(reader, "ports at addresses", `label ${publishLabel}`))
   yield* allow(checkHttpRoute(completed))

@@ -114,6 +114,10 @@ test("an operator drains nodes and labels them, and changes no node's role", asy
   expect(await refused.text()).toContain("otto is operator: a node's role is for the role admin to change")
   const anna = { who: "anna", role: "admin" } as const
   expect((await update(anna, { Role: "manager", Availability: "drain" })).status).toBe(200)
+  const soon = { Role: "manager", Availability: "drain", Labels: { "troupe.drain": "soon" } }
+  expect(await (await update(anna, soon)).json()).toEqual({
+    message: 'label troupe.drain "soon": expected now'
+  })
 })
 
 test("a node's spec is replaced, under its version", async () => {

@@ -553,7 +553,7 @@ test("what only labels ask for is refused unless the cluster allows it, and wher
   const { Version, Spec } = (await gateway.get("/swarm")).body
   const Labels = { "troupe.allow": "privileged" }
   await gateway.post(`/swarm/update?version=${Version.Index}`, { ...Spec, Labels })
-  await gateway.made("/services/create", privileged)
+  const id = await gateway.made("/services/create", privileged)
   expect(await gateway.post("/services/create", asking({ "troupe.gpus": "few" }))).toMatchObject({
     status: 400,
     body: { message: 'label troupe.gpus "few": expected all, or how many' }
@@ -567,6 +567,11 @@ test("what only labels ask for is refused unless the cluster allows it, and wher
       )
     }
   })
+  const version = gateway.ledger.read.get("service", id)?.Version.Index
+  const odd = { ...privileged, Labels: { "troupe.exlusive": "true" } }
+  expect((await gateway.post(`/services/${id}/update?version=${version}`, odd)).body.message).toContain(
+    'label troupe.exlusive "true": expected one of'
+  )
 })
 
 test("labels that ask for scaling and cannot be meant are refused at create and update, by name", async () => {

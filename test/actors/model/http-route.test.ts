@@ -27,7 +27,7 @@ test("labels say which requests are a service's, and how its tasks take them", (
 })
 
 test.each([
-  [{ path: "/" }, 'host ""', "a host name"],
+  [{ path: "/api" }, 'path "/api"', "label troupe.http.host beside it"],
   [{ host: "my shop" }, 'host "my shop"', "a host name"],
   [{ host: "shop:80" }, 'host "shop:80"', "a host name"],
   [{ host: "shop", path: "api" }, 'path "api"', "begins with /"],
