@@ -1,8 +1,15 @@
 /** The cluster's alerts, at `leader/alerts/main`: they look, and tell whoever is to know. */
 import { X509Certificate } from "node:crypto"
-import { Clock, Context, Effect, Schedule } from "effect"
+import { Clock, Context, Effect, Schedule, type Schema } from "effect"
 import { type AlertsState, decide, start, summary } from "#actors/alerts/decide.ts"
-import type { AlertsAction, AlertsMessage, AlertsProps, Facts, Notice } from "#actors/alerts/protocol.ts"
+import {
+  type AlertsAction,
+  type AlertsMessage,
+  type AlertsProps,
+  type Facts,
+  type Notice,
+  ToAlerts
+} from "#actors/alerts/protocol.ts"
 import { Ledger } from "#actors/ledger/service.ts"
 import { nodeMetrics } from "#actors/meter/figures.ts"
 import type { History } from "#actors/meter/history.ts"
@@ -123,6 +130,7 @@ export const bodyOf = ({ since, at, ...notice }: Notice) => ({
 
 export const alerts = actor<AlertsProps, AlertsState, AlertsMessage, AlertsAction, Ledger>({
   kind: "alerts",
+  accepts: ToAlerts as unknown as Schema.Codec<AlertsMessage, unknown>,
   start,
   decide,
   perform,

@@ -58,6 +58,9 @@ export interface Notice extends Firing {
   readonly at: number
 }
 
+/** What they accept from other managers, whose API answers, too. */
+export const ToAlerts = Schema.Struct({ _tag: Schema.Literal("Tell") })
+
 export type AlertsAction =
   | { readonly _tag: "Gather" }
   | { readonly _tag: "Notify"; readonly notices: ReadonlyArray<Notice>; readonly webhook?: string }

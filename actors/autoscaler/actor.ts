@@ -1,6 +1,12 @@
 /** The autoscaler's actor: decides, and writes what it decided to the ledger. */
+import type { Schema } from "effect"
 import { type AutoscalerState, decide, start, summary } from "#actors/autoscaler/decide.ts"
-import type { AutoscalerAction, AutoscalerMessage, AutoscalerProps } from "#actors/autoscaler/protocol.ts"
+import {
+  type AutoscalerAction,
+  type AutoscalerMessage,
+  type AutoscalerProps,
+  ToAutoscaler
+} from "#actors/autoscaler/protocol.ts"
 import { carryOut } from "#actors/ledger/proposer.ts"
 import type { Ledger } from "#actors/ledger/service.ts"
 import { actor } from "#runtime/actor.ts"
@@ -12,4 +18,11 @@ export const autoscaler = actor<
   AutoscalerMessage,
   AutoscalerAction,
   Ledger
->({ kind: "autoscaler", start, decide, perform: carryOut, summary })
+>({
+  kind: "autoscaler",
+  accepts: ToAutoscaler as unknown as Schema.Codec<AutoscalerMessage, unknown>,
+  start,
+  decide,
+  perform: carryOut,
+  summary
+})

@@ -40,6 +40,9 @@ export type AutoscalerMessage =
   | { readonly _tag: "Decide" }
   | Proposed
 
+/** What it accepts from other managers, whose API answers, too. */
+export const ToAutoscaler = Schema.Struct({ _tag: Schema.Literal("Explain") })
+
 /** Its only action; see `#actors/ledger/writer.ts`. */
 export type AutoscalerAction = Propose
 

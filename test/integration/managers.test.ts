@@ -79,6 +79,26 @@ test("RF-01 RF-04 what one manager acknowledges, every other one shows at once",
   }
 })
 
+test("every manager says what only the leader knows: what is wrong, and how a service follows its load", async () => {
+  const name = uniqueName("scaled")
+  const labels = { "troupe.autoscale.max": "3", "troupe.autoscale.cpu": "70%" }
+  const created = await managers.all[0]?.api("POST", "/services/create", {
+    Name: name,
+    Labels: labels,
+    TaskTemplate: { ContainerSpec: { Image: "host", Command: ["sleep", "600"] } },
+    Mode: { Replicated: { Replicas: 1 } }
+  })
+  expect(created).toMatchObject({ status: 201 })
+  for (const one of managers.all) {
+    expect(await one.api("GET", "/alerts")).toMatchObject({ status: 200 })
+    await eventually(
+      async () => (await one.api("GET", `/autoscale/${name}`)).body.Now !== undefined,
+      "the autoscaler's last decision is told"
+    )
+  }
+  expect(await managers.all[0]?.api("DELETE", `/services/${name}`)).toMatchObject({ status: 200 })
+})
+
 test("RF-02 RF-10 RF-27 the leader is killed: another accepts writes, a follower answers all along, and the killed one catches up, a follower", async () => {
   for (const one of managers.all) await write(one)
   const leader = await managers.leader()

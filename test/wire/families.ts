@@ -1,6 +1,8 @@
 /** Everything that crosses a process boundary by a schema, by the folder of `test/wire/v1/` that keeps its examples. */
 import type { Schema, SchemaAST } from "effect"
+import { FiredAnswer, ToAlerts } from "#actors/alerts/protocol.ts"
 import { ClusterEvent } from "#actors/api/events.ts"
+import { ExplainedAnswer, ToAutoscaler } from "#actors/autoscaler/protocol.ts"
 import { ConsolesAnswer, ConsolesMessage } from "#actors/console/protocol.ts"
 import { BlockHead } from "#actors/drivers/log-store/block.ts"
 import { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
@@ -39,6 +41,10 @@ export const families: ReadonlyArray<Family> = [
   family("copy-answer", CopyAnswer, "_tag"),
   family("to-nats", ToNats, "_tag"),
   family("from-nats", FromNats, "_tag"),
+  family("to-alerts", ToAlerts, "_tag"),
+  family("from-alerts", FiredAnswer, "_tag"),
+  family("to-autoscaler", ToAutoscaler, "_tag"),
+  family("from-autoscaler", ExplainedAnswer, "_tag"),
   family("to-publisher", ToPublisher, "_tag"),
   family("to-follower", ToFollower, "_tag"),
   family("log-block", BlockHead),
