@@ -3,7 +3,8 @@
  *
  * A survivor that begins the cluster anew cannot tell those it takes for lost. One that comes back asks the managers
  * that it knows, before it takes part in anything and whenever one of them is silent; the join port answers also those
- * that no nats-server lets in. From then on it serves its socket, where it says so and can be told to leave.
+ * that no nats-server lets in. A manager that was removed while it was away hears
+ * that there too. From then on it serves its socket, where it says so and can be told to leave.
  */
 import { existsSync } from "node:fs"
 import { Deferred, Effect, Schema } from "effect"
@@ -11,10 +12,9 @@ import { isOtherLife, renewAtDoor } from "#actors/authority/certificate/renewal.
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { askStanding } from "#actors/authority/joining.ts"
 import { joinAddress, peersOf } from "#actors/authority/peers.ts"
-import type { Peer } from "#actors/authority/protocol.ts"
-import { type Held, type LeftBehind, writeHeld } from "#actors/authority/store.ts"
+import { type Peer, removedText } from "#actors/authority/protocol.ts"
+import { type Held, LeftBehind, writeHeld } from "#actors/authority/store.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { Incarnation as IncarnationSchema } from "#actors/model/trust.ts"
 import {
   firstIncarnation,
   type Incarnation,
@@ -30,15 +30,16 @@ import { placeWhole, readWhole } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { raftIdOf } from "#cli/manager-nats.ts"
 
-/** The managers are of a later incarnation than this one: it takes part in nothing any more. */
+/** The managers are of a later incarnation than this one, or removed it: it takes part in nothing any more. */
 export class WentOnWithout extends Schema.TaggedError<WentOnWithout>()("WentOnWithout", {
-  incarnation: IncarnationSchema,
-  by: Schema.String
+  leftBehind: LeftBehind
 }) {}
 
 /** What people are told, in `docker info`, in every refusal and in the log. */
-export const leftBehindText = ({ incarnation, by }: LeftBehind): string =>
-  `This manager was left behind: the cluster was begun anew without it, in incarnation ${incarnation.number}, as manager ${by} says. ` +
+export const leftBehindText = ({ incarnation, by, removed }: LeftBehind): string =>
+  (removed
+    ? "This manager was removed from the cluster, as the others say. "
+    : `This manager was left behind: the cluster was begun anew without it, in incarnation ${incarnation.number}, as manager ${by} says. `) +
   'It takes no part any more. Run "docker swarm leave --force" here, then join the cluster again.'
 
 /** The incarnation of this node's own log, or of the group that it was told to join. */
@@ -63,6 +64,9 @@ export const lookOut = Effect.fnUntraced(function* (
 ) {
   const verdict = yield* Deferred.make<never, WentOnWithout>()
   const { nodeId, clusterId } = held().membership
+  const judge = (leftBehind: LeftBehind): void => {
+    Deferred.doneUnsafe(verdict, Effect.fail(new WentOnWithout({ leftBehind })))
+  }
   const warned = new Set<string>()
   const warn = (by: string, text: string): void => {
     if (warned.has(`${by} ${text}`)) return
@@ -71,7 +75,7 @@ export const lookOut = Effect.fnUntraced(function* (
   }
   const met = (other: Incarnation, by: string): void => {
     if (supersedes(other, own)) {
-      Deferred.doneUnsafe(verdict, Effect.fail(new WentOnWithout({ incarnation: other, by })))
+      judge({ incarnation: other, by })
     } else if (supersedes(own, other)) {
       warn(
         by,
@@ -84,19 +88,27 @@ export const lookOut = Effect.fnUntraced(function* (
       )
     }
   }
-  /** Routes have another password: who was away while it changed learns it here, or that it is no manager any more. */
-  const catchUp = Effect.gen(function* () {
-    const before = held()
-    const next = yield* renewAtDoor(dataDir, before)
-    yield* isOtherLife(before, next) ? supersede(next) : change(() => next)
-    yield* Effect.logInfo("This manager has learnt what it was away for: routes have another password")
-  }).pipe(Effect.catch(({ message }) => Effect.logWarning(`The routes' password is not known: ${message}`)))
+  /** Routes have another password, as `by` says: who was away while it changed learns it, or what it is now if no manager. */
+  const catchUp = (by: string) =>
+    Effect.gen(function* () {
+      const before = held()
+      const next = yield* renewAtDoor(dataDir, before)
+      yield* isOtherLife(before, next) ? supersede(next) : change(() => next)
+      yield* Effect.logInfo("This manager has learnt what it was away for: routes have another password")
+    }).pipe(
+      Effect.catch(({ message }) =>
+        // Said only by who has asked a majority.
+        message === removedText(nodeId)
+          ? Effect.sync(() => judge({ incarnation: own, by, removed: true }))
+          : Effect.logWarning(`The routes' password is not known: ${message}`)
+      )
+    )
   let isCatchingUp = false
-  const catchUpOnce = Effect.suspend(() => {
-    if (isCatchingUp) return Effect.void
+  const catchUpOnce = Effect.fnUntraced(function* (by: string) {
+    if (isCatchingUp) return
     isCatchingUp = true
-    return Effect.ensuring(
-      catchUp,
+    yield* Effect.ensuring(
+      catchUp(by),
       Effect.sync(() => {
         isCatchingUp = false
       })
@@ -109,7 +121,7 @@ export const lookOut = Effect.fnUntraced(function* (
       ),
       Effect.tap((said) =>
         said.clusterId === clusterId && (said.routes ?? 1) > (held().membership.routes ?? 1)
-          ? catchUpOnce
+          ? catchUpOnce(said.raftId)
           : Effect.void
       ),
       // Whoever does not answer, or is of a release that does not know the question, says nothing.
@@ -154,9 +166,8 @@ function knownTo(held: Held, ledger: LedgerService): ReadonlyArray<Peer> {
 export const rememberLeftBehind = Effect.fn("cli.rememberLeftBehind")(function* (
   dataDir: string,
   held: Held,
-  { incarnation, by }: WentOnWithout
+  { leftBehind }: WentOnWithout
 ) {
-  const leftBehind = { incarnation, by }
   yield* writeHeld(dataDir, { ...held, leftBehind })
   const mark = { nodeId: raftIdOf(held), reason: leftBehindText(leftBehind), successor: "" }
   yield* Effect.try(() =>

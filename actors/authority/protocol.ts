@@ -39,6 +39,10 @@ export const RenewRequest = Schema.Struct({
 })
 export type RenewRequest = typeof RenewRequest.Type
 
+/** Why a node that was removed is refused. Part of the protocol: that node knows by these words, Swarm's, that it was. */
+export const removedText = (nodeId: string): string =>
+  `rpc error: code = PermissionDenied desc = node ${nodeId} is not of this cluster`
+
 /** A manager, where it is reached, and by which keys its connections are known. */
 export const Peer = Schema.Struct({
   nodeId: text,

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { issueMembership } from "#actors/authority/membership.ts"
 import { peersOf, raftIdOf } from "#actors/authority/peers.ts"
-import type { Membership, RenewRequest } from "#actors/authority/protocol.ts"
+import { type Membership, type RenewRequest, removedText } from "#actors/authority/protocol.ts"
 import { expiryMs, externalOf, trustOf } from "#actors/authority/welcome.ts"
 import { isSignatureOf, readCertificate } from "#actors/authority/x509.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
@@ -20,11 +20,7 @@ export interface Reissue {
   readonly now: number
 }
 
-/** Swarm's words for whoever was removed. */
-const stranger = (nodeId: string): Refused =>
-  Refused.of(
-    refuse("forbidden", `rpc error: code = PermissionDenied desc = node ${nodeId} is not of this cluster`)
-  )
+const stranger = (nodeId: string): Refused => Refused.of(refuse("forbidden", removedText(nodeId)))
 
 /** Issues by what this manager's ledger says. */
 export const reissue = Effect.fn("authority.reissue")(function* (

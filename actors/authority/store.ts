@@ -18,8 +18,15 @@ export class TrustStoreError extends Schema.TaggedError<TrustStoreError>()("Trus
   message: Schema.String
 }) {}
 
-/** The managers went on without this one: in which incarnation, and who says so. */
-const LeftBehind = Schema.Struct({ incarnation: Incarnation, by: Schema.String })
+/**
+ * The managers went on without this one: in which incarnation, and who says so. `removed`: in its own, from which this
+ * node was removed.
+ */
+export const LeftBehind = Schema.Struct({
+  incarnation: Incarnation,
+  by: Schema.String,
+  removed: Schema.optionalKey(Schema.Literal(true))
+})
 export type LeftBehind = typeof LeftBehind.Type
 
 /** What a cluster that `docker swarm init` began is to be like, until it is in the ledger. */

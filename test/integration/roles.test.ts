@@ -142,9 +142,33 @@ describe("roles of running nodes", () => {
     await becomes(first, "first manager reachable", "second manager reachable", "third worker ready")
   })
 
+  test("RF-26 a manager that was away while it was demoted and removed says so when it comes back, and leaves", async () => {
+    await changeRole(first, "promote", "third")
+    await becomes(first, "first manager reachable", "second manager reachable", "third manager reachable")
+    await third.stop()
+    await changeRole(first, "demote", "third")
+    await eventually(
+      async () => {
+        const { code, stderr } = await first.docker("node", "rm", "--force", "third")
+        if (code !== 0 && !stderr.includes("is a member of the raft cluster")) throw new Error(stderr)
+        return code === 0
+      },
+      "it is removed",
+      30_000
+    )
+    await third.start()
+    await eventually(
+      async () => (await membership(third).catch(() => "none")) === "error false",
+      "it knows that it was removed",
+      30_000
+    )
+    expect((await third.get("/info")).Swarm.Error).toStartWith("This manager was removed from the cluster")
+    expect((await third.docker("swarm", "leave", "--force")).code).toBe(0)
+  })
+
   test("RF-24 the last manager is not demoted", async () => {
     await changeRole(first, "demote", "second")
-    await becomes(first, "first manager reachable", "second worker ready", "third worker ready")
+    await becomes(first, "first manager reachable", "second worker ready")
     const { code, stderr } = await first.docker("node", "demote", "first")
     expect(code).toBe(1)
     expect(stderr).toContain("attempting to demote the last manager of the swarm")

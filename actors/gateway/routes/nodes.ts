@@ -98,15 +98,25 @@ const updateNode = (gateway: Gateway, call: Call): Handled =>
     return done
   })
 
+/** Who is removed has no keys any more: the Raft group must have gone on without it before, or it would lose a vote. */
+const checkRemoval = ({ ID, Spec, ManagerStatus }: Node): Refusal | undefined =>
+  Spec.Role === "worker" && ManagerStatus !== undefined
+    ? rpc(
+        "failedPrecondition",
+        `node ${ID} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal: that is under way, try again in a few seconds`
+      )
+    : undefined
+
 const removeNode = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     const reader = yield* current(gateway)
-    const { ID: id } = yield* findOrRefuse(reader, "node", call.param("id"))
+    const node = yield* findOrRefuse(reader, "node", call.param("id"))
+    yield* allow(checkRemoval(node))
     yield* write(
       gateway,
       call,
-      { type: "node.remove", v: 1, id, force: isOn(call.query, "force") },
-      (after) => after.get("node", id) === undefined
+      { type: "node.remove", v: 1, id: node.ID, force: isOn(call.query, "force") },
+      (after) => after.get("node", node.ID) === undefined
     )
     return done
   })

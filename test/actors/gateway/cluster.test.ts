@@ -7,6 +7,7 @@ import { issuerOf, newRoot } from "#actors/authority/x509.ts"
 import { identify } from "#actors/gateway/access/identity-of.ts"
 import type { Identity } from "#actors/gateway/access/role.ts"
 import { fakeEngine, nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { somePorts } from "#test/support/trust.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 
@@ -77,6 +78,9 @@ test("nodes are filtered by labels of both kinds, role and name", async () => {
   })
 })
 
+const inTheGroup = (id: string): string =>
+  `node ${id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`
+
 test("RF-24, RF-26: the last manager stays one, and a ready node is removed by force only", async () => {
   const gateway = await TestGateway.start()
   const version = gateway.ledger.read.get("node", nodeId)?.Version.Index
@@ -85,13 +89,36 @@ test("RF-24, RF-26: the last manager stays one, and a ready node is removed by f
     status: 400,
     body: { message: rpc("FailedPrecondition", "attempting to demote the last manager of the swarm") }
   })
-  expect((await gateway.delete("/nodes/sk1")).status).toBe(400)
+  expect(await gateway.delete("/nodes/sk1?force=1")).toMatchObject({
+    status: 400,
+    body: { message: rpc("FailedPrecondition", inTheGroup(nodeId)) }
+  })
   await worker(gateway, "w1", "box")
   expect(await gateway.delete("/nodes/box")).toMatchObject({
     status: 400,
     body: { message: rpc("FailedPrecondition", "node w1 is not down and can't be removed") }
   })
   expect(await gateway.delete("/nodes/box?force=1")).toMatchObject({ status: 200, text: "" })
+})
+
+test("RF-26 a demoted manager is removed once the Raft group has gone on without it, also by force", async () => {
+  const gateway = await TestGateway.start()
+  const retiring = { Reachability: "reachable" as const, Addr: "10.0.0.2:2377", Ports: somePorts }
+  await gateway.write({
+    type: "node.register",
+    v: 1,
+    node: {
+      ID: "m2",
+      Spec: { Role: "worker", Availability: "active" },
+      Status: { State: "ready" },
+      ManagerStatus: retiring
+    }
+  })
+  const { status, body } = await gateway.delete("/nodes/m2?force=1")
+  expect(status).toBe(400)
+  expect(body.message).toStartWith(rpc("FailedPrecondition", `${inTheGroup("m2")}: that is under way`))
+  await gateway.write({ type: "node.observe", v: 1, nodes: [{ id: "m2", retired: true }] })
+  expect((await gateway.delete("/nodes/m2?force=1")).status).toBe(200)
 })
 
 test("an operator drains nodes and labels them, and changes no node's role", async () => {
