@@ -1,8 +1,8 @@
 /** What a running daemon says of itself in its data directory, for the `troupe` command on the same machine. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { join, resolve } from "node:path"
 import process from "node:process"
-import { Effect, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { readHeld } from "#actors/authority/store.ts"
 import { ownCredentials } from "#actors/nats/creds.ts"
@@ -26,6 +26,45 @@ export class NotRunning extends Schema.TaggedError<NotRunning>()("NotRunning", {
 
 const fileIn = (dataDir: string): string => join(dataDir, "running.json")
 
+/** Beside a node's socket: a link to its data directory, for whoever knows the socket alone. */
+const linkBeside = (socket: string): string => `${socket}.data`
+
+/** The data directory of the node that has, or had, this socket. */
+export function dataDirBeside(socket: string): string | undefined {
+  try {
+    return readlinkSync(linkBeside(resolve(socket)))
+  } catch {
+    return undefined
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Where nobody says which: of the node that the other commands and the docker CLI speak to, else the usual one. */
+export function dataDirMeant({ TROUPE_DATA_DIR, TROUPE_SOCKET, DOCKER_HOST }: Environment): string {
+  const socket = TROUPE_SOCKET ?? /^unix:\/\/(.+)$/.exec(DOCKER_HOST ?? "")?.[1]
+  return TROUPE_DATA_DIR ?? (socket === undefined ? undefined : dataDirBeside(socket)) ?? usualDataDir
+}
+
+/** Of a node that is there; `dataDirFlag` is for commands that begin one anew. */
+export const nodeDataDirIfGiven = Flag.String("data-dir").pipe(
+  Flag.withDescription("the daemon's data directory [TROUPE_DATA_DIR, else that of DOCKER_HOST's node]"),
+  Flag.optional
+)
+export const nodeDataDirFlag = nodeDataDirIfGiven.pipe(
+  Flag.map(Option.getOrElse(() => dataDirMeant(process.env)))
+)
+
+/** Nothing is written for a node that never was: nobody would read it. */
+export const ofSomeNode = (dataDir: string): Effect.Effect<void, NotRunning> =>
+  existsSync(join(dataDir, "http-token"))
+    ? Effect.void
+    : Effect.fail(
+        new NotRunning({
+          message: `--data-dir ${dataDir}: expected a directory that a node was started with`
+        })
+      )
+
 export const dataDirFlag = Flag.String("data-dir").pipe(
   Flag.withDescription("the daemon's data directory [TROUPE_DATA_DIR]"),
   Flag.withDefault(process.env.TROUPE_DATA_DIR ?? usualDataDir)
@@ -34,10 +73,17 @@ export const dataDirFlag = Flag.String("data-dir").pipe(
 /** Written once the daemon serves, taken away when it ends in order. */
 export const announceRunning = (dataDir: string, running: Running) =>
   Effect.acquireRelease(
-    Effect.sync(() =>
+    Effect.sync(() => {
       writeFileSync(fileIn(dataDir), `${JSON.stringify(running, null, 2)}\n`, { mode: 0o600 })
-    ),
-    () => Effect.sync(() => rmSync(fileIn(dataDir), { force: true }))
+      const link = linkBeside(running.socket)
+      rmSync(link, { force: true })
+      symlinkSync(resolve(dataDir), link)
+    }),
+    () =>
+      Effect.sync(() => {
+        rmSync(fileIn(dataDir), { force: true })
+        rmSync(linkBeside(running.socket), { force: true })
+      })
   )
 
 export const findRunning = (dataDir: string): Effect.Effect<Running, NotRunning> =>
@@ -50,8 +96,18 @@ export const findRunning = (dataDir: string): Effect.Effect<Running, NotRunning>
     catch: () => new NotRunning({ message: `No Troupe node runs with --data-dir ${dataDir}` })
   })
 
+/** Why a node that runs has no NATS to ask its actors over. */
+export const whyWithoutNats = ({ nodeId, nats }: Running): string | undefined => {
+  if (nats !== "") return undefined
+  return nodeId === ""
+    ? "This node is in no cluster: docker swarm init makes one, docker swarm join joins one"
+    : "This node is locked, or waits to be begun anew (docker info says which), and runs no actors"
+}
+
 /** A connection with the daemon's own rights, for asking its actors. */
 export const connectAs = Effect.fnUntraced(function* (dataDir: string, running: Running) {
+  const why = whyWithoutNats(running)
+  if (why !== undefined) return yield* new NotRunning({ message: why })
   const { daemon } = yield* ownCredentials(dataDir, running.nodeId)
   const held = yield* readHeld(dataDir)
   return yield* natsTransport({

@@ -12,7 +12,15 @@ import { warnOfVersion } from "#actors/nats/configure.ts"
 import type { NetworkView } from "#actors/network/protocol.ts"
 import { get, socketIfGiven } from "#cli/client.ts"
 import { showNetwork } from "#cli/print/network.ts"
-import { connectAs, dataDirFlag, findRunning, type NotRunning, type Running } from "#cli/running.ts"
+import {
+  connectAs,
+  dataDirMeant,
+  findRunning,
+  type NotRunning,
+  nodeDataDirIfGiven,
+  type Running,
+  whyWithoutNats
+} from "#cli/running.ts"
 import { inspector } from "#runtime/inspect.ts"
 import type { TreeNode } from "#runtime/system.ts"
 
@@ -42,9 +50,7 @@ const natsServer = Effect.gen(function* () {
   const version = /v?(\d+\.\d+\.\d+)/.exec((yield* output("nats-server", "--version")) ?? "")?.[1]
   if (version === undefined) return bad("nats-server is not installed", setup)
   const why = warnOfVersion(version)
-  return why === undefined
-    ? good(`nats-server ${version}`)
-    : warning(`nats-server ${version}: ${why}`, "install a newer one when you can")
+  return why === undefined ? good(`nats-server ${version}`) : warning(why, "install a newer one when you can")
 })
 
 interface EngineInfo {
@@ -197,7 +203,7 @@ const nodeMeant = (dataDir: string, given: Option.Option<string>): Effect.Effect
 const daemon = Effect.fnUntraced(function* (dataDir: string, { socket, running }: Meant) {
   const found = [
     Option.match(running, {
-      onSome: ({ pid, nodeId }) => good(`node ${nodeId} runs (process ${pid})`),
+      onSome: ({ pid, nodeId }) => good(`node ${nodeId || "in no cluster"} runs (process ${pid})`),
       onNone: () =>
         warning(
           `no node with --data-dir ${dataDir} has this --socket: its disk and its actors were not looked at`,
@@ -214,8 +220,11 @@ const daemon = Effect.fnUntraced(function* (dataDir: string, { socket, running }
       ? good(`its API answers at ${socket}`)
       : bad(`its API does not answer at ${socket}`, "see the node's log")
   )
+  if (Option.exists(running, ({ nodeId }) => nodeId === "")) return found
   found.push(...(yield* firing(socket)))
   if (Option.isNone(running)) return found
+  const why = whyWithoutNats(running.value)
+  if (why !== undefined) return [...found, bad(why, "docker swarm unlock, or docker swarm leave --force")]
   const { nodeId, clusterId } = running.value
   const actors = yield* connectAs(dataDir, running.value).pipe(
     Effect.flatMap((transport) => inspector(transport, clusterId).tree(nodeId)),
@@ -274,14 +283,16 @@ export const doctor = Command.make(
       Argument.withDescription("network: this node's overlays beside what is in its kernel"),
       Argument.optional
     ),
-    dataDir: dataDirFlag,
+    dataDir: nodeDataDirIfGiven,
     socket: socketIfGiven,
     dockerHost: Flag.String("docker-host").pipe(
       Flag.withDescription("the Engine to look at [DOCKER_HOST]"),
       Flag.withDefault(process.env.DOCKER_HOST ?? usualEngine)
     )
   },
-  Effect.fn(function* ({ what, dataDir, socket, dockerHost }) {
+  Effect.fn(function* ({ what, dataDir: given, socket, dockerHost }) {
+    const asked = { ...process.env, ...(Option.isSome(socket) && { TROUPE_SOCKET: socket.value }) }
+    const dataDir = Option.getOrElse(given, () => dataDirMeant(asked))
     if (Option.isSome(what)) return yield* ofNetwork(yield* nodeMeant(dataDir, socket))
     const node = yield* Effect.option(nodeMeant(dataDir, socket))
     const isElsewhere = Option.exists(node, ({ running }) => Option.isNone(running))

@@ -4,7 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { roles } from "#actors/gateway/access/role.ts"
 import { createToken, readTokens, removeToken } from "#actors/gateway/access/tokens.ts"
 import { table } from "#cli/print/table.ts"
-import { dataDirFlag } from "#cli/running.ts"
+import { nodeDataDirFlag, ofSomeNode } from "#cli/running.ts"
 
 const name = Argument.String("name").pipe(Argument.withDescription("whose token it is; the log says it"))
 const role = Flag.Literals("role", roles).pipe(
@@ -16,15 +16,16 @@ const trying = <A>(what: () => A) => Effect.try({ try: what, catch: (cause) => c
 
 const create = Command.make(
   "create",
-  { name, role, dataDir: dataDirFlag },
+  { name, role, dataDir: nodeDataDirFlag },
   Effect.fn(function* ({ name: who, role: as, dataDir }) {
+    yield* ofSomeNode(dataDir)
     yield* Console.log(yield* trying(() => createToken(dataDir, who, as)))
   })
 ).pipe(Command.withDescription("Make a token and print it, this once"))
 
 const list = Command.make(
   "list",
-  { dataDir: dataDirFlag },
+  { dataDir: nodeDataDirFlag },
   Effect.fn(function* ({ dataDir }) {
     const rows = (yield* trying(() => readTokens(dataDir))).map(({ name: who, role: as }) => [who, as])
     yield* Console.log(table(["NAME", "ROLE"], rows))
@@ -33,7 +34,7 @@ const list = Command.make(
 
 const remove = Command.make(
   "remove",
-  { name, dataDir: dataDirFlag },
+  { name, dataDir: nodeDataDirFlag },
   Effect.fn(function* ({ name: who, dataDir }) {
     const isGone = yield* trying(() => removeToken(dataDir, who))
     if (!isGone) return yield* Effect.fail(new Error(`no token is called ${who}`))

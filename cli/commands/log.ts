@@ -13,7 +13,7 @@ import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { type Damage, type Inspection, inspect, openReadable } from "#actors/raft/storage/inspect.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { table } from "#cli/print/table.ts"
-import { dataDirFlag } from "#cli/running.ts"
+import { nodeDataDirFlag } from "#cli/running.ts"
 import { wordsOf } from "#runtime/words-of.ts"
 
 export class LogError extends Schema.TaggedError<LogError>()("LogError", { message: Schema.String }) {}
@@ -22,7 +22,7 @@ const boundary = (name: string, what: string) =>
   Flag.Int(name).pipe(Flag.withDescription(what), Flag.optional)
 
 const range = {
-  dataDir: dataDirFlag,
+  dataDir: nodeDataDirFlag,
   from: boundary("from", "the first entry's index"),
   to: boundary("to", "the last entry's index")
 }
@@ -116,7 +116,7 @@ const show = Command.make(
 
 const verify = Command.make(
   "verify",
-  { dataDir: dataDirFlag },
+  { dataDir: nodeDataDirFlag },
   Effect.fn(function* ({ dataDir }) {
     const log = yield* read(dataDir)
     const indexes = [...log.entries.keys()].sort((a, b) => a - b)

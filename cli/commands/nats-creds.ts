@@ -4,14 +4,14 @@ import { Argument, Command, Flag } from "effect/cli"
 import { createClient, listClients, NatsCredsError, removeClient } from "#actors/nats/creds.ts"
 import { duration } from "#cli/print/ago.ts"
 import { table } from "#cli/print/table.ts"
-import { dataDirFlag } from "#cli/running.ts"
+import { nodeDataDirFlag, ofSomeNode } from "#cli/running.ts"
 
 const name = Argument.String("name").pipe(Argument.withDescription("what the other system is called"))
 
 const create = Command.make(
   "create",
   {
-    dataDir: dataDirFlag,
+    dataDir: nodeDataDirFlag,
     name,
     readOnly: Flag.Boolean("read-only").pipe(
       Flag.withDescription("may list and inspect, and hear events"),
@@ -19,6 +19,7 @@ const create = Command.make(
     )
   },
   Effect.fn(function* ({ dataDir, name: client, readOnly }) {
+    yield* ofSomeNode(dataDir)
     const made = yield* createClient({ dataDir, name: client, readOnly, createdAt: new Date().toISOString() })
     yield* Console.log(`nkey seed      ${made.seed}\ninbox prefix   ${made.inboxPrefix}`)
     yield* Console.error("This is the only copy of the seed. A running node takes the client up by itself.")
@@ -27,7 +28,7 @@ const create = Command.make(
 
 const list = Command.make(
   "ls",
-  { dataDir: dataDirFlag },
+  { dataDir: nodeDataDirFlag },
   Effect.fn(function* ({ dataDir }) {
     const { clients } = yield* listClients(dataDir)
     const rows = clients.map((client) => [
@@ -41,7 +42,7 @@ const list = Command.make(
 
 const remove = Command.make(
   "rm",
-  { dataDir: dataDirFlag, name },
+  { dataDir: nodeDataDirFlag, name },
   Effect.fn(function* ({ dataDir, name: client }) {
     const existed = yield* removeClient(dataDir, client)
     if (!existed) return yield* new NatsCredsError({ message: `No NATS client is called '${client}'` })

@@ -7,7 +7,7 @@ import { definitionOf } from "#cli/catalogue.ts"
 import { asking, nodeFlag } from "#cli/commands/tree.ts"
 import { showStep } from "#cli/print/replay.ts"
 import { table } from "#cli/print/table.ts"
-import { dataDirFlag } from "#cli/running.ts"
+import { nodeDataDirFlag } from "#cli/running.ts"
 import { parseAddress } from "#runtime/address.ts"
 import { type Recording, readRecording } from "#runtime/recording.ts"
 import { type ReplayStep, replay as replayRecording } from "#runtime/replay.ts"
@@ -104,7 +104,7 @@ function actorsIn({ records, header }: Recording): string {
 
 const dump = Command.make(
   "dump",
-  { dataDir: dataDirFlag, node: nodeFlag },
+  { dataDir: nodeDataDirFlag, node: nodeFlag },
   Effect.fn(function* ({ dataDir, node }) {
     const { asked, nodeId } = yield* asking(dataDir, node)
     const { path, bytes, records } = yield* asked.dumpRecording(nodeId)

@@ -3,7 +3,7 @@ import { Console, Effect } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { nodesOf } from "#cli/nodes.ts"
 import { showTrace } from "#cli/print/trace.ts"
-import { connectAs, dataDirFlag, findRunning } from "#cli/running.ts"
+import { connectAs, findRunning, nodeDataDirFlag } from "#cli/running.ts"
 import { inspector } from "#runtime/inspect.ts"
 import { TraceSearch } from "#runtime/trace-join.ts"
 
@@ -23,7 +23,7 @@ const mostRounds = 64
 
 export const trace = Command.make(
   "trace",
-  { id, dataDir: dataDirFlag, json },
+  { id, dataDir: nodeDataDirFlag, json },
   Effect.fn(function* ({ id: wanted, dataDir, json: asJson }) {
     const running = yield* findRunning(dataDir)
     const transport = yield* connectAs(dataDir, running)

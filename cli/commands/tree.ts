@@ -5,7 +5,7 @@ import { watchTree } from "#cli/commands/tree-watch.ts"
 import { nodeCalled } from "#cli/nodes.ts"
 import { orderDone, whyNot } from "#cli/print/order.ts"
 import { childCalled, showTree } from "#cli/print/tree.ts"
-import { connectAs, dataDirFlag, findRunning } from "#cli/running.ts"
+import { connectAs, findRunning, nodeDataDirFlag } from "#cli/running.ts"
 import { inspector } from "#runtime/inspect.ts"
 import type { Order } from "#runtime/system.ts"
 
@@ -49,7 +49,7 @@ export const asking = Effect.fnUntraced(function* (dataDir: string, node: Option
 const byHand = (order: Order, description: string) =>
   Command.make(
     order,
-    { child, dataDir: dataDirFlag, node: nodeFlag },
+    { child, dataDir: nodeDataDirFlag, node: nodeFlag },
     Effect.fn(function* ({ child: word, dataDir, node }) {
       const { asked, nodeId } = yield* asking(dataDir, node)
       const found = childCalled(yield* asked.wholeTree(nodeId), word)
@@ -62,7 +62,7 @@ const byHand = (order: Order, description: string) =>
 
 export const tree = Command.make(
   "tree",
-  { path, dataDir: dataDirFlag, node: nodeFlag, json, watch, depth },
+  { path, dataDir: nodeDataDirFlag, node: nodeFlag, json, watch, depth },
   Effect.fn(function* ({ path: word, dataDir, node, json: asJson, watch: live, depth: levels }) {
     const { asked, nodeId } = yield* asking(dataDir, node)
     if (live) return yield* watchTree(asked, nodeId)

@@ -38,6 +38,10 @@ test("a node without a cluster answers as an Engine that is in no swarm", async 
   expect(await said(first, "swarm", "leave")).toBe(
     "Error response from daemon: This node is not part of a swarm"
   )
+  await expect(first.troupe("tree")).rejects.toThrow("This node is in no cluster: docker swarm init")
+  const findings = await first.troupe("doctor")
+  expect(findings).toContain("ok    node in no cluster runs (process ")
+  expect(findings).not.toContain("over NATS")
 })
 
 test("what cannot be meant is refused by name, and nothing has begun", async () => {

@@ -100,7 +100,8 @@ test("troupe doctor looks at the node of a data directory or a socket, and at th
   const answers = `ok    its API answers at ${cluster.socket}`
   const actors = /^\S+ +(every actor is well|\S+ was restarted)/m
   const elsewhere = "/ has this --socket: its disk and its actors were not looked at"
-  for (const said of [doctor(byFolder), doctor([...byFolder, ...bySocket])]) {
+  for (const words of [byFolder, bySocket, [...byFolder, ...bySocket], []]) {
+    const said = doctor(words)
     expect(said).toMatch(engine)
     expect(said).toContain(`ok    node ${cluster.nodeId} runs (process ${cluster.pid})`)
     expect(said).toContain(answers)
