@@ -12,6 +12,7 @@ import {
   type Step
 } from "#cli/compose/plan.ts"
 import { type Desired, imageLabel, stackLabel } from "#cli/compose/translate.ts"
+import { vet } from "#cli/compose/vet.ts"
 import { type Distribution, type Pinned, pinned } from "#cli/pin-image.ts"
 
 export const filtered = (path: string, filters: object): string =>
@@ -54,7 +55,8 @@ export const carryOut = Effect.fnUntraced(function* (
 /** What has to be done for the stack to be as desired; with `prune`, whatever else it has goes. */
 export const prepare = Effect.fnUntraced(function* (api: Api, desired: Desired, prune: boolean) {
   const present = yield* readPresent(api)
-  return { present, steps: plan(desired, present, isOfStack(desired.stack), prune) }
+  const steps = plan(desired, present, isOfStack(desired.stack), prune)
+  return { present, steps: vet(steps, present) }
 })
 
 /** A stack that has nothing. */

@@ -27,14 +27,13 @@ import { countTasks, serviceText } from "#actors/gateway/shape/service.ts"
 import { checkAutoscale } from "#actors/gateway/validate/check-autoscale.ts"
 import { checkCertificate } from "#actors/gateway/validate/check-certificate.ts"
 import { checkExtras } from "#actors/gateway/validate/check-extras.ts"
-import { checkHttpRoute } from "#actors/gateway/validate/check-http-route.ts"
 import { checkServiceLabels } from "#actors/gateway/validate/check-labels.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { checkFiles, resolveNetworks, unknownNetwork } from "#actors/gateway/validate/resolve-references.ts"
 import { refuseUntil } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { checkPublishLogs, publishesLogs, publishLogsLabel } from "#actors/logs/publish/policy.ts"
+import { publishesLogs, publishLogsLabel } from "#actors/logs/publish/policy.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
 import { askedExtras } from "#actors/model/extras.ts"
 import { byAcme, httpRouteOf, tlsLabel } from "#actors/model/http-route.ts"
@@ -102,14 +101,12 @@ const prepare = Effect.fnUntraced(function* (
   yield* allow(checkServiceLabels(completed, before))
   if (completed.Labels?.[publishLabel] !== undefined)
     yield* allow(refuseUntil(reader, "ports at addresses", `label ${publishLabel}`))
-  yield* allow(checkHttpRoute(completed))
   if (httpRouteOf(completed) !== undefined)
     yield* allow(refuseUntil(reader, "http routes", "labels troupe.http.host and troupe.http.path"))
   if (certificateOf(completed) !== undefined)
     yield* allow(refuseUntil(reader, "http tls", `label ${tlsLabel}`))
   if (acmeHostOf(completed) !== undefined)
     yield* allow(refuseUntil(reader, "http acme", `label ${tlsLabel} "${byAcme}"`))
-  yield* allow(checkPublishLogs(completed))
   if (publishesLogs(completed.Labels))
     yield* allow(refuseUntil(reader, "logs published", `label ${publishLogsLabel}`))
   yield* allow(checkAutoscale(reader, completed))

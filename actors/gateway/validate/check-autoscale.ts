@@ -1,9 +1,9 @@
-/** Whether the labels by which a service asks to be scaled can be meant. */
+/** Whether a cluster of this release may scale a service as its labels, which can be meant, ask for. */
 import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
 import { countsRequests, labelPrefix } from "#actors/autoscaler/policy.ts"
 import { refuseUntil } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { type Refusal, refuse } from "#actors/model/errors.ts"
+import type { Refusal } from "#actors/model/errors.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 
 export function checkAutoscale(
@@ -11,8 +11,7 @@ export function checkAutoscale(
   spec: ServiceSpec
 ): Refusal | undefined {
   const policy = parsePolicy(spec)
-  if (policy === undefined) return undefined
-  if ("problem" in policy) return refuse("invalidArgument", policy.problem)
+  if (policy === undefined || "problem" in policy) return undefined
   const { targets, min } = policy
   const counted = targets.find(
     ({ metric }) => countsRequests(metric) || (metric === "connections" && min === 0)

@@ -1,17 +1,18 @@
-/** Whether labels that begin with `troupe.` stand where they mean something: a slip in one would go unseen. */
+/** Whether labels that begin with `troupe.` can be meant, and stand where they mean something: a slip would go unseen. */
+import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
 import { labelPrefix as autoscalePrefix } from "#actors/autoscaler/policy.ts"
-import { publishLogsLabel } from "#actors/logs/publish/policy.ts"
+import { checkHttpRoute } from "#actors/gateway/validate/check-http-route.ts"
+import { checkPublishLogs, publishLogsLabel } from "#actors/logs/publish/policy.ts"
 import { drainLabel, nodeDrainLabel } from "#actors/model/drain.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
 import { exclusiveLabel } from "#actors/model/exclusive.ts"
-import { extras, labelOf } from "#actors/model/extras.ts"
+import { askedExtras, extras, labelOf } from "#actors/model/extras.ts"
 import { httpPrefix } from "#actors/model/http-route.ts"
 import type { NodeSpec, ServiceSpec } from "#actors/model/spec.ts"
 import { publishLabel } from "#actors/network/publish-at.ts"
 
 const prefix = "troupe."
 const ofService = [exclusiveLabel, drainLabel, publishLabel, publishLogsLabel]
-/** What is wrong with one of a family, its own check says. */
 const families = [httpPrefix, autoscalePrefix]
 const ofContainer = extras.map(labelOf)
 
@@ -22,13 +23,22 @@ const newOfOurs = (labels: Labels, before: Labels): ReadonlyArray<string> =>
   Object.keys(labels ?? {}).filter((label) => label.startsWith(prefix) && labels?.[label] !== before?.[label])
 
 /**
- * The service's labels and its containers'; what a label of the right name says is checked elsewhere. What was there
- * `before` an update, by an older release or restored, does not stand in its way.
+ * The service's labels and its containers', as far as they alone tell. One that nobody reads and that was there `before`
+ * an update, by an older release or restored, does not stand in its way.
  */
-export function checkServiceLabels(
-  { Labels, TaskTemplate }: ServiceSpec,
-  before?: ServiceSpec
-): Refusal | undefined {
+export function checkServiceLabels(spec: ServiceSpec, before?: ServiceSpec): Refusal | undefined {
+  const policy = parsePolicy(spec)
+  const asked = askedExtras(spec.TaskTemplate?.ContainerSpec?.Labels)
+  return (
+    checkPlaces(spec, before) ??
+    checkHttpRoute(spec) ??
+    checkPublishLogs(spec) ??
+    (policy !== undefined && "problem" in policy ? refuse("invalidArgument", policy.problem) : undefined) ??
+    ("problem" in asked ? refuse("invalidArgument", asked.problem) : undefined)
+  )
+}
+
+function checkPlaces({ Labels, TaskTemplate }: ServiceSpec, before?: ServiceSpec): Refusal | undefined {
   for (const label of newOfOurs(Labels, before?.Labels)) {
     if (isOfService(label)) continue
     if (ofContainer.includes(label)) {

@@ -57,12 +57,8 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
   const level = tables.cluster()?.FeatureLevel ?? 0
   const route = routeAt(level, spec)
   if (route !== undefined) {
-    const key = keyOfRoute(route)
-    const holder = least(tables.all("service"), (other) => {
-      const theirs = other.ID === id ? undefined : routeAt(level, other.Spec)
-      return theirs !== undefined && keyOfRoute(theirs) === key
-    })
-    if (holder !== undefined) return routeTaken(tables, holder, route)
+    const taken = routeTaken(tables, level, id, route)
+    if (taken !== undefined) return taken
     const before = tables.get("service", id)
     // Who has a route already keeps it, so that whatever else is changed of it goes on.
     const isNew = before === undefined || httpRouteOf(before.Spec) === undefined
@@ -72,6 +68,16 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
     if (secret !== byAcme && tables.byName("secret", secret) === undefined)
       return invalid(`secret not found: ${secret} (label ${tlsLabel})`)
   }
+  return portTaken(tables, level, id, spec)
+}
+
+/** Why a service cannot publish what it asks for, where the cluster's members are of that feature level. */
+export function portTaken(
+  tables: LedgerTables,
+  level: number,
+  id: string,
+  spec: ServiceSpec
+): Refusal | undefined {
   const mayShare = level >= levelOf["ports at addresses"]
   for (const port of spec.EndpointSpec?.Ports ?? []) {
     const number = port.PublishedPort ?? 0
@@ -100,7 +106,20 @@ function routeAt(level: number, spec: ServiceSpec): HttpRoute | undefined {
   return level < least ? undefined : route
 }
 
-function routeTaken(tables: LedgerTables, holder: string, { host, path }: HttpRoute): Refusal {
+/** Why a service cannot have that route: another has it. */
+export function routeTaken(
+  tables: LedgerTables,
+  level: number,
+  id: string,
+  route: HttpRoute
+): Refusal | undefined {
+  const { host, path } = route
+  const key = keyOfRoute(route)
+  const holder = least(tables.all("service"), (other) => {
+    const theirs = other.ID === id ? undefined : routeAt(level, other.Spec)
+    return theirs !== undefined && keyOfRoute(theirs) === key
+  })
+  if (holder === undefined) return undefined
   const name = tables.get("service", holder)?.Spec.Name ?? holder
   return invalid(
     `labels troupe.http.host ${JSON.stringify(host)}, troupe.http.path ${JSON.stringify(path)}: expected what no other service has, but service '${name}' (${holder}) has them`

@@ -13,6 +13,7 @@ test("a service's label that nobody reads is refused by name and value, with tho
     ofService({
       "troupe.exclusive": "true",
       "troupe.http.host": "a.b",
+      "troupe.autoscale.rps": "3",
       "troupe.autoscale.max": "3",
       other: ""
     })
@@ -29,8 +30,13 @@ test("a label at the wrong place is told its place", () => {
     expect(ofContainer({ [label]: "x" })).toBe(
       `label ${label} of the container: expected it among the service's labels (--label; in Compose, deploy.labels)`
     )
-  // Those are read, and refused, by whoever reads them.
-  expect(ofContainer({ "troupe.gpus": "x" })).toBeUndefined()
+  expect(ofContainer({ "troupe.gpus": "2" })).toBeUndefined()
+})
+
+test("what a label at its place cannot mean is refused", () => {
+  expect(ofContainer({ "troupe.gpus": "x" })).toBe('label troupe.gpus "x": expected all, or how many')
+  for (const label of ["troupe.http.host", "troupe.log.publish", "troupe.autoscale.cpu"])
+    expect(ofService({ [label]: "no!" })).toContain(`label ${label} "no!": expected`)
 })
 
 test("a node has one label of ours, with one value", () => {

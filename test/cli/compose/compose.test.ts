@@ -6,8 +6,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fill } from "#cli/compose/interpolate.ts"
 import { type LoadOptions, loadProject, pasted } from "#cli/compose/load.ts"
-import { diff, plan } from "#cli/compose/plan.ts"
+import { diff, type Present, plan } from "#cli/compose/plan.ts"
 import { translate } from "#cli/compose/translate.ts"
+import { vet } from "#cli/compose/vet.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "compose-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -210,6 +211,44 @@ test("an external network has to be there, unless every Engine has it", () => {
   }
   expect(refused("mine")).toMatchObject([{ kind: "network", name: "mine" }])
   expect(refused("host")).toEqual([])
+})
+
+test("services that the cluster would refuse are refused by the plan, before anything is changed", () => {
+  const service = (name: string, more: string) => `  ${name}: { image: a, ${more} }\n`
+  const steps = (text: string, present: Present = nobody) =>
+    vet(
+      plan(desired(`services:\n${text}`), present, () => false, false),
+      present
+    ).filter(({ kind }) => kind === "service")
+  const why = (text: string, present?: Present) => steps(text, present).map((step) => step.why ?? step.action)
+  const ports = (text: string) => service("web", `ports: [${text}]`)
+  expect(why(ports("'80:80', '80:81'"))).toEqual(["EndpointSpec: duplicate published ports provided"])
+  expect(why(service("web", "deploy: { labels: { troupe.exlusive: 'true' } }"))).toEqual([
+    expect.stringContaining('label troupe.exlusive "true": expected one of')
+  ])
+  const taken = "port '80' is already in use by service"
+  expect(why(`${ports("'80:80'")}${service("xy", "ports: ['80:80']")}`)).toEqual([
+    "create",
+    expect.stringContaining(`${taken} 'shop_web'`)
+  ])
+  const route = "deploy: { labels: { troupe.http.host: a.b } }"
+  expect(why(`${service("web", route)}${service("xy", route)}`)).toEqual([
+    "create",
+    expect.stringContaining("but service 'shop_web'")
+  ])
+
+  const spec = steps(ports("'80:80'"))[0]?.body as Present["services"][number]["Spec"]
+  const has = (Name: string, Labels = spec.Labels): Present => ({
+    ...nobody,
+    services: [{ ID: Name, Version: { Index: 1 }, Spec: { ...spec, Name, ...(Labels && { Labels }) } }]
+  })
+  expect(why(ports("'80:80'"), has("other"))).toEqual([expect.stringContaining(`${taken} 'other'`)])
+  // What it has itself it may keep, and what it gives up another may have.
+  expect(why(ports("'80:80', '81:81'"), has("shop_web"))).toEqual(["update"])
+  expect(why(`${ports("'81:80'")}${service("xy", "ports: ['80:80']")}`, has("shop_web"))).toEqual([
+    "update",
+    "create"
+  ])
 })
 
 test("an absent field and its zero are one, except where zero says something", () => {
