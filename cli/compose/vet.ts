@@ -22,13 +22,30 @@ export function vet(steps: ReadonlyArray<Step>, present: Present): ReadonlyArray
   return steps.map((step) => {
     if (step.kind !== "service" || (step.action !== "create" && step.action !== "update")) return step
     const id = step.id ?? step.name
-    const spec = step.body as ServiceSpec
+    const spec = withIds(step.body as ServiceSpec)
     const refusal = whyNot(tables, id, spec, specs.get(id))
     if (refusal !== undefined)
       return { ...step, action: "refused", why: refusal.message.replace(rpcWords, "") }
     tables.put("service", { ID: id, Spec: spec } as Service)
     return step
   })
+}
+
+/** Secrets and configs get their ids when they are made; until then their names stand for them. */
+function withIds(spec: ServiceSpec): ServiceSpec {
+  const { ContainerSpec: container, ...template } = spec.TaskTemplate ?? {}
+  const { Secrets, Configs } = container ?? {}
+  return {
+    ...spec,
+    TaskTemplate: {
+      ...template,
+      ContainerSpec: {
+        ...container,
+        ...(Secrets && { Secrets: Secrets.map((one) => ({ ...one, SecretID: one.SecretName ?? "" })) }),
+        ...(Configs && { Configs: Configs.map((one) => ({ ...one, ConfigID: one.ConfigName ?? "" })) })
+      }
+    }
+  }
 }
 
 /** The ledger has the last word: only what holds whatever else changes meanwhile is refused here. */

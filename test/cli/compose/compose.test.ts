@@ -226,6 +226,10 @@ test("services that the cluster would refuse are refused by the plan, before any
   expect(why(service("web", "deploy: { labels: { troupe.exlusive: 'true' } }"))).toEqual([
     expect.stringContaining('label troupe.exlusive "true": expected one of')
   ])
+  const files =
+    "secrets: { k: { file: ./compose.yaml } }\nconfigs: { c: { file: ./compose.yaml } }\nnetworks: { n: {} }\n"
+  const uses = "secrets: [k], configs: [c], networks: [n], volumes: ['v:/v']"
+  expect(why(`${service("web", uses)}${files}volumes: { v: {} }\n`)).toEqual(["create"])
   const taken = "port '80' is already in use by service"
   expect(why(`${ports("'80:80'")}${service("xy", "ports: ['80:80']")}`)).toEqual([
     "create",
