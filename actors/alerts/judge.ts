@@ -36,7 +36,7 @@ export function judgeCluster(
   const majority = Math.floor(managers / 2) + 1
   // One manager alone is what people chose.
   if (managers > 1 && reachable <= majority && reachable < managers) {
-    const says = `${reachable} of ${managers} managers are reachable: without one more of them nothing can be changed`
+    const says = `${reachable} of ${managers} managers are reachable: if one more is lost, nothing can be changed`
     found.push({ condition: "managers-few", ...ofCluster(reader), says })
   }
   for (const { nodeId, free, total } of disks) {

@@ -6,12 +6,19 @@ import type { SwarmSpec } from "#actors/model/spec.ts"
 import { get, post, socketFlag } from "#cli/client.ts"
 import { table } from "#cli/print/table.ts"
 
-interface Alert {
+export interface Alert {
   readonly Condition: string
   readonly Object: { readonly Kind: string; readonly Name: string }
   readonly Since: string
   readonly Says: string
 }
+
+export const alertTable = (alerts: ReadonlyArray<Alert>): string =>
+  table(
+    ["ALERT", "SINCE", "WHAT"],
+    alerts.map(({ Condition, Since, Says }) => [Condition, Since, Says])
+  )
+
 interface Swarm {
   readonly Version: { readonly Index: number }
   readonly Spec: SwarmSpec
@@ -46,7 +53,6 @@ export const alerts = Command.make(
     if (Option.isSome(webhook)) return yield* setWebhook(socket, webhook.value)
     const all = yield* get<ReadonlyArray<Alert>>(socket, "/alerts")
     if (all.length === 0) return yield* Console.log("nothing is wrong")
-    const rows = all.map(({ Condition, Since, Says }) => [Condition, Since, Says])
-    yield* Console.log(table(["ALERT", "SINCE", "WHAT"], rows))
+    yield* Console.log(alertTable(all))
   })
 ).pipe(Command.withDescription("What is wrong with the cluster now; with --webhook, where it is told"))

@@ -173,8 +173,8 @@ const firing = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
         message.includes("does not have a leader")
           ? [
               bad(
-                "no manager leads: nothing can be changed",
-                "bring back managers until more than half are there"
+                "this manager hears of no leader: nothing can be changed here",
+                "where other managers have one, mend the network to them; else bring back managers until more than half are there"
               )
             ]
           : []

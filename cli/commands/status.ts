@@ -2,6 +2,7 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import { get, socketFlag } from "#cli/client.ts"
+import { type Alert, alertTable } from "#cli/commands/alerts.ts"
 import { duration } from "#cli/print/ago.ts"
 import { table } from "#cli/print/table.ts"
 
@@ -50,12 +51,14 @@ export const status = Command.make(
   "status",
   { socket: socketFlag },
   Effect.fn(function* ({ socket }) {
-    const [info, nodes, services, tasks] = yield* Effect.all(
+    const [info, nodes, services, tasks, alerts] = yield* Effect.all(
       [
         get<Info>(socket, "/info"),
         get<ReadonlyArray<Node>>(socket, "/nodes"),
         get<ReadonlyArray<Service>>(socket, "/services?status=true"),
-        get<ReadonlyArray<Task>>(socket, "/tasks")
+        get<ReadonlyArray<Task>>(socket, "/tasks"),
+        // A leader of an earlier release tells nobody else.
+        get<ReadonlyArray<Alert>>(socket, "/alerts").pipe(Effect.orElseSucceed(() => []))
       ],
       { concurrency: "unbounded" }
     )
@@ -79,6 +82,7 @@ export const status = Command.make(
     yield* Console.log(
       serviceRows.length === 0 ? "no services" : table(["SERVICE", "MODE", "TASKS", "UPDATE"], serviceRows)
     )
+    if (alerts.length > 0) yield* Console.log(`\n${alertTable(alerts)}`)
     const names = new Map(services.map((service) => [service.ID, service.Spec.Name]))
     const unwell = tasks.filter(isUnwell)
     if (unwell.length === 0) return
