@@ -4,7 +4,7 @@
  * The bodies are the Docker API's: a service is created from its spec, updated by what an inspection answered with
  * `Spec` changed, and named by its `ID`. So there is one implementation, one set of rules and of errors.
  */
-import { Schema } from "effect"
+import { Schema, SchemaIssue } from "effect"
 
 /** An HTTP request that stands for a NATS one, and what of a list's answer is wanted. */
 export interface Translation {
@@ -88,10 +88,21 @@ const taking =
     const decoded = Schema.decodeUnknownResult(shape)(value)
     return decoded._tag === "Success"
       ? translate(decoded.success)
-      : { mistake: `the body is not what this request takes: ${flat(String(decoded.failure))}` }
+      : { mistake: sayIssue(standardIssues(decoded.failure.issue).issues[0], value) }
   }
 
-const flat = (message: string): string => message.replaceAll(/\s*\n\s*/g, " ")
+const standardIssues = SchemaIssue.makeFormatterStandardSchemaV1()
+type Issue = ReturnType<typeof standardIssues>["issues"][number]
+
+/** The field by its path, and the schema's own words. */
+function sayIssue(issue: Issue | undefined, body: unknown): string {
+  const path = (issue?.path ?? []).map(String)
+  const words = issue?.message.replace("Missing key", "it").replace(/^Expected /, "")
+  let found = body
+  for (const key of path) found = (found as Record<string, unknown> | undefined)?.[key]
+  const text = JSON.stringify(found)?.slice(0, 60) ?? "nothing"
+  return `the body${path.length === 0 ? "" : `'s ${path.join(".")}`}: expected ${words}, found ${text}`
+}
 
 const list = (path: string) =>
   taking(Listing, ({ filters, status, after, limit }) => ({

@@ -30,7 +30,7 @@ const list = Command.make(
     const rows = (yield* trying(() => readTokens(dataDir))).map(({ name: who, role: as }) => [who, as])
     yield* Console.log(table(["NAME", "ROLE"], rows))
   })
-).pipe(Command.withDescription("Whose tokens there are"))
+).pipe(Command.withDescription("Whose tokens there are"), Command.withAlias("ls"))
 
 const remove = Command.make(
   "remove",
@@ -39,7 +39,7 @@ const remove = Command.make(
     const isGone = yield* trying(() => removeToken(dataDir, who))
     if (!isGone) return yield* Effect.fail(new Error(`no token is called ${who}`))
   })
-).pipe(Command.withDescription("Take a token back, and the sessions that it opened"))
+).pipe(Command.withDescription("Take a token back, and the sessions that it opened"), Command.withAlias("rm"))
 
 export const httpToken = Command.make("http-token").pipe(
   Command.withDescription("Tokens for this node's HTTP address, by role"),

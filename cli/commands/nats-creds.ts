@@ -38,7 +38,7 @@ const list = Command.make(
     ])
     yield* Console.log(table(["NAME", "RIGHTS", "CREATED"], rows))
   })
-).pipe(Command.withDescription("List other systems that may connect"))
+).pipe(Command.withDescription("List other systems that may connect"), Command.withAlias("list"))
 
 const remove = Command.make(
   "rm",
@@ -48,7 +48,7 @@ const remove = Command.make(
     if (!existed) return yield* new NatsCredsError({ message: `No NATS client is called '${client}'` })
     yield* Console.log(client)
   })
-).pipe(Command.withDescription("Shut another system out"))
+).pipe(Command.withDescription("Shut another system out"), Command.withAlias("remove"))
 
 export const natsCreds = Command.make("nats-creds").pipe(
   Command.withDescription("Credentials of other systems for the NATS API"),

@@ -21,7 +21,7 @@ const depth = Flag.Int("depth").pipe(
   Flag.withDescription("how many levels below the top; 0 is the top alone"),
   Flag.filter(
     (levels) => levels >= 0,
-    (levels) => `--depth ${levels}: expected 0 or more`
+    () => "0 or more"
   ),
   Flag.optional
 )

@@ -177,6 +177,11 @@ describe("a daemon that is killed", () => {
 
 test("another system reads the history over NATS, and goes on after the last change that it knows", async () => {
   const told = await cluster.troupe("nats-creds", "create", "historian", "--read-only")
+  // Either word will do, for these and for tokens.
+  for (const word of ["ls", "list"]) {
+    expect(await cluster.troupe("nats-creds", word)).toContain("historian")
+    expect(await cluster.troupe("http-token", word)).toStartWith("NAME")
+  }
   const seed = /S[A-Z0-9]{57}/.exec(told)?.[0] ?? ""
   const { nats } = JSON.parse(readFileSync(join(cluster.dataDir, "running.json"), "utf8")) as { nats: string }
   const connection = await connect({

@@ -53,7 +53,7 @@ function checkPlaces({ Labels, TaskTemplate }: ServiceSpec, before?: ServiceSpec
         `it among a node's labels (docker node update --label-add), or ${drainLabel}`
       )
     }
-    const known = [...ofService, ...families.map((family) => `${family}…`)]
+    const known = [...ofService, ...families.map((family) => `${family}*`)]
     return wrong(named(label, Labels), `one of ${known.join(", ")}`)
   }
   const misplaced = Object.keys(TaskTemplate?.ContainerSpec?.Labels ?? {}).find(isOfService)

@@ -54,9 +54,12 @@ test("an id cannot lead to another path", () => {
 
 test("a body that is not what is taken is refused, naming the field", () => {
   expect(attempt("service.list", "[")).toEqual({ mistake: "the body is not JSON: expected an object" })
-  expect(attempt("service.remove", "{}")).toMatchObject({ mistake: expect.stringContaining("ID") })
+  expect(attempt("service.remove", "{}")).toEqual({
+    mistake: "the body's ID: expected it, found nothing"
+  })
+  expect(attempt("service.remove", "[]")).toEqual({ mistake: "the body: expected object, found []" })
   expect(attempt("service.update", '{"ID":"s","Version":{"Index":"1"},"Spec":{}}')).toMatchObject({
-    mistake: expect.stringContaining("Index")
+    mistake: expect.stringContaining('the body\'s Version.Index: expected number, found "1"')
   })
   expect(attempt("task.list", '{"limit":0}')).toMatchObject({ mistake: expect.stringContaining("limit") })
 })

@@ -19,7 +19,7 @@ test("a service's label that nobody reads is refused by name and value, with tho
     })
   ).toBeUndefined()
   expect(ofService({ "troupe.drain.timout": "1s" })).toBe(
-    'label troupe.drain.timout "1s": expected one of troupe.exclusive, troupe.drain.timeout, troupe.publish.ip, troupe.log.publish, troupe.http.…, troupe.autoscale.…'
+    'label troupe.drain.timout "1s": expected one of troupe.exclusive, troupe.drain.timeout, troupe.publish.ip, troupe.log.publish, troupe.http.*, troupe.autoscale.*'
   )
 })
 
