@@ -38,18 +38,18 @@ export function compileLater(times: number): void {
 
 /**
  * Gives back what only the start took: garbage and compiled code when the process next has nothing to do, and at once
- * the pages of Bun's own machine code. What runs again is compiled and mapped again. Without effect but under Bun.
+ * the pages of Bun's own code and constants. What is used again is compiled and mapped again. Without effect but under Bun.
  */
 export function shrink(): void {
   if (!isBun) return
   Bun.shrink()
-  unmapOwnText()
+  unmapProgram()
 }
 
 const MADV_DONTNEED = 4
 
-/** Linux maps sixteen pages where one is touched, so that a start leaves half of Bun's 80 MiB of code resident. */
-function unmapOwnText(): void {
+/** Linux maps sixteen pages where one is touched, so that a start leaves half of Bun's 105 MiB resident. */
+function unmapProgram(): void {
   let maps: string
   try {
     maps = readFileSync("/proc/self/smaps", "latin1")
@@ -58,22 +58,23 @@ function unmapOwnText(): void {
     return
   }
   const madvise = cFunction("madvise", ["u64", "u64", "i32"], "i32")
-  for (const { from, to } of unchangedText(maps, process.execPath)) madvise?.(from, to - from, MADV_DONTNEED)
+  for (const { from, to } of unchangedParts(maps, process.execPath)) madvise?.(from, to - from, MADV_DONTNEED)
 }
 
 /**
- * Where the machine code of `file` lies in memory, by what `/proc/<pid>/smaps` says (proc_pid_smaps(5)): only what is
- * still as the file has it, since anything else could not be read from there again.
+ * Where the code and the constants of `file` lie in memory, by what `/proc/<pid>/smaps` says (proc_pid_smaps(5)): only what
+ * is still as the file has it, since anything else could not be read from there again.
  */
-export function unchangedText(
+export function unchangedParts(
   maps: string,
   file: string
 ): ReadonlyArray<{ readonly from: number; readonly to: number }> {
   return maps.split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m).flatMap((mapping) => {
     const [head = ""] = mapping.split("\n", 1)
-    const isText = head.includes(" r-xp ") && head.endsWith(` ${file}`) && /^Anonymous: +0 kB$/m.test(mapping)
+    const isUnchanged =
+      / r-[x-]p /.test(head) && head.endsWith(` ${file}`) && /^Anonymous: +0 kB$/m.test(mapping)
     const [from = 0, to = 0] = head.split(/[- ]/, 2).map((address) => Number.parseInt(address, 16))
-    return isText ? [{ from, to }] : []
+    return isUnchanged ? [{ from, to }] : []
   })
 }
 
