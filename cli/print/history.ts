@@ -31,7 +31,10 @@ export function showChange({ Time, Kind, Name, ID, Action, Who, Why, Says, Chang
   ].join("\n")
 }
 
+/** On one line: of a text of several, such as a certificate, the first and how many follow. */
 function showValue(value: unknown): string {
   if (value === undefined) return "none"
-  return typeof value === "string" ? value : JSON.stringify(value)
+  if (typeof value !== "string") return JSON.stringify(value)
+  const [first = "", ...others] = value.trimEnd().split("\n")
+  return others.length === 0 ? first : `${first} (and ${others.length} more lines)`
 }
