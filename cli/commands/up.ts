@@ -110,6 +110,10 @@ export const up = Command.make(
     detach: switchFlag("detach", "do not wait until tasks run"),
     timeout: Flag.Int("timeout").pipe(
       Flag.withDescription("seconds to wait until all tasks run"),
+      Flag.filter(
+        (seconds) => seconds >= 0,
+        () => "0 or more"
+      ),
       Flag.withDefault(300)
     )
   },
@@ -148,6 +152,7 @@ const converge = Effect.fnUntraced(function* (
   const deadline = Date.now() + seconds * 1000
   let told = ""
   let steady = { tasks: "", looks: 0 }
+  let looksBeyond = 0
   while (true) {
     const services = yield* get<ReadonlyArray<Counted>>(
       socket,
@@ -162,12 +167,16 @@ const converge = Effect.fnUntraced(function* (
     const running = runningOf(tasks)
     steady = { tasks: running, looks: late.length === 0 && running === steady.tasks ? steady.looks + 1 : 0 }
     if (steady.looks >= steadyLooks) return
-    const isOver = Date.now() > deadline
+    const isBeyond = Date.now() > deadline
+    if (isBeyond) looksBeyond += 1
+    // Tasks that all run by then are looked at until they are seen to stay.
+    const isOver = isBeyond && (late.length > 0 || looksBeyond > steadyLooks)
     if (late.some(({ isStopped }) => isStopped) || isOver) {
       const said = new Map<string, ReadonlyArray<string>>()
       for (const { failed } of late)
         if (failed !== undefined) said.set(failed, yield* lastLines(socket, failed))
-      return yield* Effect.fail(new Ended(explain(late, said), 1))
+      const why = late.length === 0 ? "tasks were replaced until the end of the wait" : explain(late, said)
+      return yield* Effect.fail(new Ended(why, 1))
     }
     yield* Effect.sleep(lookEvery)
   }

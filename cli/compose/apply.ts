@@ -1,7 +1,7 @@
 /** A plan carried out through the API, and the stack read from it. */
 import { Effect } from "effect"
 import type { Node, Task } from "#actors/model/objects.ts"
-import type { ServiceSpec } from "#actors/model/spec.ts"
+import type { ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
 import type { Api, ApiError } from "#cli/client.ts"
 import {
   type Present,
@@ -18,6 +18,10 @@ import { type Distribution, type Pinned, pinned } from "#cli/pin-image.ts"
 export const filtered = (path: string, filters: object): string =>
   `${path}?filters=${encodeURIComponent(JSON.stringify(filters))}`
 
+interface Info {
+  readonly Swarm: { readonly Cluster?: { readonly Spec?: SwarmSpec } }
+}
+
 export const readPresent = ({ get }: Api): Effect.Effect<Present, ApiError> =>
   Effect.all(
     {
@@ -26,7 +30,9 @@ export const readPresent = ({ get }: Api): Effect.Effect<Present, ApiError> =>
       configs: get<ReadonlyArray<PresentFile>>("/configs"),
       services: get<ReadonlyArray<PresentService>>("/services"),
       nodes: get<ReadonlyArray<Node>>("/nodes"),
-      tasks: get<ReadonlyArray<Task>>("/tasks")
+      tasks: get<ReadonlyArray<Task>>("/tasks"),
+      // Who may plan need not be one who may see the cluster's tokens, which /swarm shows.
+      swarm: Effect.map(get<Info>("/info"), ({ Swarm }) => Swarm.Cluster?.Spec)
     },
     { concurrency: "unbounded" }
   )

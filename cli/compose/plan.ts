@@ -1,6 +1,6 @@
 /** What is wanted beside what is there: what would have to be made, changed and removed. */
 import type { Network, Node, Task } from "#actors/model/objects.ts"
-import type { ConfigSpec, SecretSpec, ServiceSpec } from "#actors/model/spec.ts"
+import type { ConfigSpec, SecretSpec, ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import { type Desired, imageLabel } from "#cli/compose/translate.ts"
 
@@ -25,6 +25,8 @@ export interface Present {
   readonly services: ReadonlyArray<PresentService>
   readonly nodes: ReadonlyArray<Node>
   readonly tasks: ReadonlyArray<Task>
+  /** Of the whole cluster, where the node says it. */
+  readonly swarm?: SwarmSpec | undefined
 }
 
 export type ObjectKind = "network" | "secret" | "config" | "service"

@@ -1,4 +1,5 @@
 /** What the cluster would refuse of a plan's services, told before anything is changed: by its own checks. */
+import { checkExtras } from "#actors/gateway/validate/check-extras.ts"
 import { checkServiceLabels } from "#actors/gateway/validate/check-labels.ts"
 import { checkService, checkShape } from "#actors/gateway/validate/check-service.ts"
 import { completeService } from "#actors/gateway/validate/complete-service.ts"
@@ -8,7 +9,7 @@ import { LedgerTables } from "#actors/ledger/tables.ts"
 import type { Refusal } from "#actors/model/errors.ts"
 import { httpRouteOf } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
-import type { ServiceSpec } from "#actors/model/spec.ts"
+import type { ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
 import type { Present, Step } from "#cli/compose/plan.ts"
 
 /** What Swarm's words begin with; a plan names the service itself. */
@@ -23,7 +24,7 @@ export function vet(steps: ReadonlyArray<Step>, present: Present): ReadonlyArray
     if (step.kind !== "service" || (step.action !== "create" && step.action !== "update")) return step
     const id = step.id ?? step.name
     const spec = withIds(step.body as ServiceSpec)
-    const refusal = whyNot(tables, id, spec, specs.get(id))
+    const refusal = whyNot(tables, id, spec, specs.get(id), present.swarm)
     if (refusal !== undefined)
       return { ...step, action: "refused", why: refusal.message.replace(rpcWords, "") }
     tables.put("service", { ID: id, Spec: spec } as Service)
@@ -53,13 +54,16 @@ function whyNot(
   tables: LedgerTables,
   id: string,
   spec: ServiceSpec,
-  before: ServiceSpec | undefined
+  before: ServiceSpec | undefined,
+  swarm: SwarmSpec | undefined
 ): Refusal | undefined {
   const completed = completeService(spec)
   const refusal = checkShape(spec) ?? checkService(completed) ?? checkServiceLabels(completed, before)
   if (refusal !== undefined) return refusal
   const route = httpRouteOf(completed)
   return (
-    (route && routeTaken(tables, featureLevel, id, route)) ?? portTaken(tables, featureLevel, id, completed)
+    (swarm && checkExtras(completed, swarm)) ??
+    (route && routeTaken(tables, featureLevel, id, route)) ??
+    portTaken(tables, featureLevel, id, completed)
   )
 }

@@ -45,7 +45,8 @@ test("what docker stack deploy made is unchanged to troupe, and the other way ro
   const before = await version("one_web")
   const planned = await troupe("plan", "-f", path, "-p", "one", "--detailed-exitcode")
   expect(planned).toEqual({ code: 0, text: "nothing to do; 4 unchanged\n" })
-  expect(await troupe("up", "-f", path, "-p", "one")).toMatchObject({ code: 0 })
+  expect(await troupe("up", "-f", path, "-p", "one", "--timeout", "0")).toMatchObject({ code: 0 })
+  expect((await troupe("up", "-f", path, "-p", "one", "--timeout", "-1")).code).toBe(2)
   expect(await version("one_web")).toBe(before)
 
   const made = await troupe("plan", "-f", path, "-p", "two", "--detailed-exitcode")
@@ -58,6 +59,18 @@ test("what docker stack deploy made is unchanged to troupe, and the other way ro
   expect(await troupe("down", "two")).toMatchObject({ code: 0 })
   expect(await cluster.must("stack", "ls", "--format", "{{.Name}}")).toBe("one")
 }, 60_000)
+
+test("nothing is changed where the cluster would refuse one of the services", async () => {
+  const path = join(cluster.folder, "refused.yaml")
+  const service = `image: ${testImage}, command: [sleep, "1000"]`
+  await writeFile(path, `services:\n  a: { ${service} }\n  b: { ${service}, labels: { troupe.gpus: all } }\n`)
+  expect(await troupe("up", "-f", path, "-p", "never")).toEqual({
+    code: 1,
+    text: "service never_b: label troupe.gpus: this cluster does not allow it; `troupe allow gpus` lets every service have it\n"
+  })
+  expect(await cluster.must("network", "ls", "-q", "--filter", "name=never_")).toBe("")
+  expect(await cluster.must("service", "ls", "-q", "--filter", "name=never_")).toBe("")
+})
 
 test("an image that is not there ends with 1 and the Engine's words", async () => {
   const path = await file("acceptance-no-such-image:1")

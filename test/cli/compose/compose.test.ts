@@ -230,6 +230,13 @@ test("services that the cluster would refuse are refused by the plan, before any
     "secrets: { k: { file: ./compose.yaml } }\nconfigs: { c: { file: ./compose.yaml } }\nnetworks: { n: {} }\n"
   const uses = "secrets: [k], configs: [c], networks: [n], volumes: ['v:/v']"
   expect(why(`${service("web", uses)}${files}volumes: { v: {} }\n`)).toEqual(["create"])
+  const privileged = service("web", "labels: { troupe.privileged: 'true' }")
+  const denied = [expect.stringContaining("label troupe.privileged: this cluster does not allow it")]
+  expect(why(privileged, { ...nobody, swarm: {} })).toEqual(denied)
+  expect(why(privileged, { ...nobody, swarm: { Labels: { "troupe.allow": "privileged" } } })).toEqual([
+    "create"
+  ])
+  expect(why(privileged)).toEqual(["create"])
   const taken = "port '80' is already in use by service"
   expect(why(`${ports("'80:80'")}${service("xy", "ports: ['80:80']")}`)).toEqual([
     "create",
