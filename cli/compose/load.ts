@@ -67,6 +67,8 @@ export interface Project {
   readonly directory: string
   // biome-ignore lint/suspicious/noExplicitAny: checked by schema.ts, read by translate.ts
   readonly model: Readonly<Record<string, any>>
+  /** Services whose profiles are not asked for. */
+  readonly leftOut: ReadonlyArray<string>
   /** Contents of the files that secrets and configs name, by `secrets.NAME` and `configs.NAME`. */
   readonly contents: ReadonlyMap<string, Buffer>
   readonly warnings: ReadonlyArray<Problem>
@@ -96,6 +98,7 @@ export function loadProject(options: LoadOptions): Project {
     throw new ComposeError([{ at: value.at, path: "name", text }])
   }
   const model = plain(value)
+  const named = Object.keys(model.services ?? {})
   model.services = wanted(model.services ?? {}, [
     ...options.profiles,
     ...(variables.COMPOSE_PROFILES ?? "").split(",").filter((one) => one !== "")
@@ -104,6 +107,7 @@ export function loadProject(options: LoadOptions): Project {
     name,
     directory,
     model,
+    leftOut: named.filter((one) => model.services[one] === undefined),
     contents: loader.contents(value, directory),
     warnings: [...loader.warnings, ...unique(warnings)],
     placeOf: (path) => placeIn(value, path)

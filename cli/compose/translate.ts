@@ -182,8 +182,10 @@ class Translation {
       for (const [other, how] of Object.entries<Model>(asRecord(services[name].depends_on))) {
         if (services[other] !== undefined) visit(other, [...trail, name])
         else if (how?.required !== "false") {
-          const known = Object.keys(services).join(", ")
-          this.#wrong(["services", name, "depends_on"], `${JSON.stringify(other)}: expected one of ${known}`)
+          const expected = this.#project.leftOut.includes(other)
+            ? "a profile of it to be asked for (--profile)"
+            : `one of ${Object.keys(services).join(", ")}`
+          this.#wrong(["services", name, "depends_on"], `${JSON.stringify(other)}: expected ${expected}`)
         }
       }
       done.add(name)

@@ -184,6 +184,10 @@ test("services come after those that they depend on, and circles are refused", (
   const text = "services:\n  a:\n    image: i\n    depends_on: [b]\n  b:\n    image: i\n"
   expect(desired(text).services.map(({ Name }) => Name)).toEqual(["shop_b", "shop_a"])
   expect(() => desired(`${text}    depends_on: [a]\n`)).toThrow(/a circle: a → b → a/)
+  expect(() => desired(`${text}    depends_on: [x]\n`)).toThrow(/b.depends_on: "x": expected one of a, b/)
+  expect(() => desired(`${text}    profiles: [p]\n`)).toThrow(
+    /a.depends_on: "b": expected a profile of it to be asked for \(--profile\)/
+  )
 })
 
 test("an image's digest stays while its name does, and one changed field is one difference", () => {
