@@ -120,11 +120,7 @@ const overOwnServer = Effect.fnUntraced(function* (
       )
     )
   }
-  yield* credentials.follow(({ membership: now }) =>
-    server
-      .setRoutePassword(now.routePassword ?? "")
-      .pipe(Effect.catch(({ message }) => Effect.logError(`The routes' password is not in use: ${message}`)))
-  )
+  yield* followRoutePassword(credentials, server, connections)
   const setPeers = Effect.fnUntraced(function* (
     peers: ReadonlyArray<Peer>,
     workers: ReadonlyArray<WorkerPeer>
@@ -180,6 +176,36 @@ const overForeignServer = Effect.fnUntraced(function* (
     renew: renewing([transport, main, bulk]),
     setPeers: () => Effect.void
   }
+})
+
+/** Servers dial each other every second, and take the second of two routes away. */
+const routesSettle = "2 seconds"
+
+/**
+ * Another password of the routes cuts every route off. A server of 2.9 may keep what a route that was cut off had told it
+ * of queues, and lead a share of what is said to them nowhere, until they have other names.
+ */
+export const followRoutePassword = Effect.fnUntraced(function* (
+  credentials: Pick<CredentialsService, "held" | "follow">,
+  server: Pick<NatsServerService, "setRoutePassword">,
+  connections: ReadonlyArray<NatsTransportService>
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  let shown = credentials.held().membership.routePassword ?? ""
+  const renew = Effect.sync(renewing(connections)).pipe(Effect.delay(routesSettle), Effect.forkIn(scope))
+  yield* credentials.follow(({ membership: { routePassword = "" } }) => {
+    if (routePassword === shown) return Effect.void
+    return server.setRoutePassword(routePassword).pipe(
+      Effect.tap(() =>
+        Effect.sync(() => {
+          shown = routePassword
+        })
+      ),
+      Effect.andThen(renew),
+      Effect.asVoid,
+      Effect.catch(({ message }) => Effect.logError(`The routes' password is not in use: ${message}`))
+    )
+  })
 })
 
 export const renewing = (connections: ReadonlyArray<NatsTransportService>) => (): void => {

@@ -3,6 +3,8 @@ import { afterEach, expect, test } from "bun:test"
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import process from "node:process"
 import { Effect, Exit, Schema, Scope } from "effect"
+import type { CredentialsService } from "#actors/authority/credentials.ts"
+import type { Held } from "#actors/authority/store.ts"
 import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
 import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import { natsServer } from "#actors/nats/actor.ts"
@@ -14,6 +16,7 @@ import {
   type NatsServerService,
   startNatsServer
 } from "#actors/nats/server.ts"
+import { followRoutePassword } from "#cli/manager-nats.ts"
 import { reply } from "#runtime/actions.ts"
 import { actor } from "#runtime/actor.ts"
 import { stay } from "#runtime/behaviour.ts"
@@ -242,6 +245,41 @@ test("a connection is taken anew without a question lost, and what it hears goes
   expect(await both()).toBe(true)
   expect(near.counters()).toMatchObject({ moves: 1, disconnects: 0 })
   expect(near.server()).toBe(managers[0]?.server.url.replace("nats://", "") ?? "")
+}, 30_000)
+
+test("after another password of the routes, connections are taken anew, and all that is said between servers is heard", async () => {
+  const managers = await Promise.all(["n1", "n2"].map((nodeId) => start(nodeId)))
+  await join(managers)
+  const ends = await Promise.all(
+    managers.map(async ({ server }, own) => {
+      const transport = await connect(managers, own)
+      const heldWith = (routePassword: string) => ({ membership: { routePassword } }) as unknown as Held
+      let told: (held: Held) => Effect.Effect<void> = () => Effect.void
+      const credentials: Pick<CredentialsService, "held" | "follow"> = {
+        held: () => heldWith("s3:cret/"),
+        follow: (tell) =>
+          Effect.sync(() => {
+            told = tell
+          })
+      }
+      await scoped(followRoutePassword(credentials, server, [transport]))
+      return { transport, shown: (password: string) => Effect.runPromise(told(heldWith(password))) }
+    })
+  )
+  const [near, far] = ends.map(({ transport }) => transport) as [NatsTransportService, NatsTransportService]
+  let heard = 0
+  far.subscribe("troupe.v1.c1.n2.task.hello.in", {}, () => {
+    heard += 1
+  })
+  for (const [at, password] of ["other", "third"].entries()) {
+    await Promise.all(ends.map(({ shown }) => shown(password)))
+    await until("each is taken anew", () =>
+      ends.every(({ transport }) => transport.counters().moves === at + 1)
+    )
+  }
+  heard = 0
+  for (let at = 0; at < 50; at++) near.publish("troupe.v1.c1.n2.task.hello.in", {}, new Uint8Array(1))
+  await until("all of it is heard", () => heard === 50)
 }, 30_000)
 
 test("all three restarted in turn under load: no question is lost, none is handled twice, all come home", async () => {
