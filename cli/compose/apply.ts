@@ -13,6 +13,7 @@ import {
 } from "#cli/compose/plan.ts"
 import { type Desired, imageLabel, stackLabel } from "#cli/compose/translate.ts"
 import { vet } from "#cli/compose/vet.ts"
+import { withIds } from "#cli/compose/with-ids.ts"
 import { type Distribution, type Pinned, pinned } from "#cli/pin-image.ts"
 
 export const filtered = (path: string, filters: object): string =>
@@ -114,20 +115,17 @@ const ready = Effect.fnUntraced(function* (api: Api, spec: ServiceSpec, present:
   const asked = spec.Labels?.[imageLabel] ?? ""
   const isPinned = container.Image !== asked || asked.includes("@")
   const found = isPinned ? undefined : yield* resolved(api, asked)
-  const { Secrets, Configs } = container
+  const ids = {
+    secret: (name: string | undefined) => idOf(present.secrets, name),
+    config: (name: string | undefined) => idOf(present.configs, name)
+  }
   return {
     ...spec,
     TaskTemplate: {
       ...template,
       ContainerSpec: {
-        ...container,
-        ...(found === undefined ? {} : { Image: found.image }),
-        ...(Secrets && {
-          Secrets: Secrets.map((one) => ({ ...one, SecretID: idOf(present.secrets, one.SecretName) }))
-        }),
-        ...(Configs && {
-          Configs: Configs.map((one) => ({ ...one, ConfigID: idOf(present.configs, one.ConfigName) }))
-        })
+        ...withIds(container, ids),
+        ...(found === undefined ? {} : { Image: found.image })
       },
       Placement: {
         ...(found === undefined ? {} : { Platforms: found.platforms }),

@@ -11,6 +11,7 @@ import { httpRouteOf } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import type { ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
 import type { Present, Step } from "#cli/compose/plan.ts"
+import { withIds } from "#cli/compose/with-ids.ts"
 
 /** What Swarm's words begin with; a plan names the service itself. */
 const rpcWords = /^rpc error: code = \w+ desc = /
@@ -23,7 +24,7 @@ export function vet(steps: ReadonlyArray<Step>, present: Present): ReadonlyArray
   return steps.map((step) => {
     if (step.kind !== "service" || (step.action !== "create" && step.action !== "update")) return step
     const id = step.id ?? step.name
-    const spec = withIds(step.body as ServiceSpec)
+    const spec = named(step.body as ServiceSpec)
     const refusal = whyNot(tables, id, spec, specs.get(id), present.swarm)
     if (refusal !== undefined)
       return { ...step, action: "refused", why: refusal.message.replace(rpcWords, "") }
@@ -33,20 +34,11 @@ export function vet(steps: ReadonlyArray<Step>, present: Present): ReadonlyArray
 }
 
 /** Secrets and configs get their ids when they are made; until then their names stand for them. */
-function withIds(spec: ServiceSpec): ServiceSpec {
-  const { ContainerSpec: container, ...template } = spec.TaskTemplate ?? {}
-  const { Secrets, Configs } = container ?? {}
-  return {
-    ...spec,
-    TaskTemplate: {
-      ...template,
-      ContainerSpec: {
-        ...container,
-        ...(Secrets && { Secrets: Secrets.map((one) => ({ ...one, SecretID: one.SecretName ?? "" })) }),
-        ...(Configs && { Configs: Configs.map((one) => ({ ...one, ConfigID: one.ConfigName ?? "" })) })
-      }
-    }
-  }
+function named(spec: ServiceSpec): ServiceSpec {
+  const itself = (name = ""): string => name
+  const { ContainerSpec: container = {}, ...template } = spec.TaskTemplate ?? {}
+  const ContainerSpec = withIds(container, { secret: itself, config: itself })
+  return { ...spec, TaskTemplate: { ...template, ContainerSpec } }
 }
 
 /** The ledger has the last word: only what holds whatever else changes meanwhile is refused here. */
