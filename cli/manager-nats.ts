@@ -191,21 +191,15 @@ export const followRoutePassword = Effect.fnUntraced(function* (
   connections: ReadonlyArray<NatsTransportService>
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const scope = yield* Effect.scope
-  let shown = credentials.held().membership.routePassword ?? ""
   const renew = Effect.sync(renewing(connections)).pipe(Effect.delay(routesSettle), Effect.forkIn(scope))
-  yield* credentials.follow(({ membership: { routePassword = "" } }) => {
-    if (routePassword === shown) return Effect.void
-    return server.setRoutePassword(routePassword).pipe(
-      Effect.tap(() =>
-        Effect.sync(() => {
-          shown = routePassword
-        })
-      ),
-      Effect.andThen(renew),
-      Effect.asVoid,
+  const show = ({ membership: { routePassword = "" } }: Held): Effect.Effect<void> =>
+    server.setRoutePassword(routePassword).pipe(
+      Effect.flatMap((isNews) => (isNews ? Effect.asVoid(renew) : Effect.void)),
       Effect.catch(({ message }) => Effect.logError(`The routes' password is not in use: ${message}`))
     )
-  })
+  yield* credentials.follow(show)
+  // It may have changed since the server was started.
+  yield* show(credentials.held())
 })
 
 export const renewing = (connections: ReadonlyArray<NatsTransportService>) => (): void => {

@@ -100,8 +100,8 @@ export interface NatsServerService {
   readonly changed: (seen: NatsServerStatus) => Effect.Effect<NatsServerStatus>
   /** The cluster's servers and nodes from now on. None that stays is cut off. */
   readonly setPeers: (peers: NatsPeers) => Effect.Effect<void, NatsServerError>
-  /** What servers show each other from now on. Whoever joined with another one is cut off. */
-  readonly setRoutePassword: (password: string) => Effect.Effect<void, NatsServerError>
+  /** What servers show each other from now on. Whoever joined with another one is cut off. Says whether that is news. */
+  readonly setRoutePassword: (password: string) => Effect.Effect<boolean, NatsServerError>
   /** Its files of `tls` hold something else: new connections are made with that. */
   readonly certified: Effect.Effect<void, NatsServerError>
   /**
@@ -227,13 +227,14 @@ const setPeers = Effect.fnUntraced(function* (
 const setRoutePassword = Effect.fnUntraced(function* (
   supervision: Supervision,
   password: string
-): Effect.fn.Return<void, NatsServerError> {
+): Effect.fn.Return<boolean, NatsServerError> {
   const { cluster, paths } = supervision.site
-  if (cluster === undefined || cluster.password === password) return
+  if (cluster === undefined || cluster.password === password) return false
   supervision.site = { ...supervision.site, cluster: { ...cluster, password } }
   yield* reload(supervision)
   // The next manager compares what it would start with what it finds.
   yield* onDisk(paths, () => remember(supervision))
+  return true
 })
 
 const restartInOrder = Effect.fnUntraced(function* (
