@@ -19,8 +19,8 @@ needs=(
   "busybox busybox-static"
   "haproxy haproxy"
 )
-# The browser in which the dashboard is tried, what encrypted networks are carried by and listened to with, and an ACME server.
-[ "${1:-}" = --tests ] && needs+=("chromium chromium" "wg wireguard-tools" "wireguard-go wireguard-go" "tcpdump tcpdump" "pebble pebble")
+# The browser in which the dashboard is tried, what encrypted networks are carried by and listened to with, an ACME server, and what makes a disk fail.
+[ "${1:-}" = --tests ] && needs+=("chromium chromium" "wg wireguard-tools" "wireguard-go wireguard-go" "tcpdump tcpdump" "pebble pebble" "strace strace")
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 missing=()
@@ -38,7 +38,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
     say "on Debian or Ubuntu, as root: apt-get install -y --no-install-recommends ${missing[*]}"
     say "elsewhere install nats-server (2.9 or newer), a Docker Engine (20.10 or newer), nftables, iptables,"
     say "conntrack, iproute2, haproxy (for the HTTP entrance), a static busybox (for demo and tests) and chromium, wireguard-tools, wireguard-go,"
-    say "tcpdump and pebble (for tests), then run this again"
+    say "tcpdump, pebble and strace (for tests), then run this again"
     exit 1
   fi
   say "installing ${missing[*]}"
