@@ -162,7 +162,7 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
           turns,
           send: wire.send,
           halted: settings.halted ?? endProcess,
-          quarantined: (reason) => storage.quarantine(reason, () => {})
+          quarantined: () => {}
         })
         member = made
         return made

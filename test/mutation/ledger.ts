@@ -10,5 +10,7 @@ export const ledger: Readonly<Record<string, string>> = {
   "a snapshot of the own state that fell due while a fetched one waited for the disk halted the member":
     "m55",
   "proposals and reads of a member that was removed were taken": "m60",
-  "followers of a member's ledger were told nothing of what came in a snapshot": "m56"
+  "followers of a member's ledger were told nothing of what came in a snapshot": "m56",
+  "a member that was rolled back, and whose disk failed as it wrote that down, was heard by its leader no more":
+    "m125"
 }

@@ -21,6 +21,8 @@ export interface Disk {
   snapshot: SnapshotMeta | undefined
   entries: Array<Entry>
   commitHint: number
+  /** Out of service, and why. */
+  mark?: string
 }
 
 export interface Member {
@@ -30,6 +32,8 @@ export interface Member {
   writing: Array<Persist>
   /** Its writes do not become durable by themselves. */
   held: boolean
+  /** In quarantine, which its disk is to know after the writes before it. */
+  marking: boolean
   down: boolean
   applied: number
   reads: Array<{ readonly id: number; readonly index: number }>
@@ -85,6 +89,7 @@ export class Group {
       disk: fresh,
       writing: [],
       held: false,
+      marking: false,
       down: false,
       applied: fresh.snapshot?.index ?? 0,
       reads: [],
@@ -104,6 +109,7 @@ export class Group {
         ...(disk.snapshot === undefined ? {} : { snapshot: disk.snapshot })
       },
       initial,
+      ...(disk.mark === undefined ? {} : { quarantined: disk.mark }),
       settings: this.#settings,
       chance: Fresh.from(this.#seed * 1_000 + ++this.#births).state()
     })
@@ -122,12 +128,14 @@ export class Group {
     const member = this.member(id)
     member.down = true
     member.writing = []
+    member.marking = false
   }
 
   restart(id: NodeId, initial: Configuration = this.#initial): void {
     const member = this.member(id)
     member.down = false
     member.writing = []
+    member.marking = false
     member.applied = member.disk.snapshot?.index ?? 0
     member.core = this.#open(id, initial, member.disk)
   }
@@ -154,6 +162,7 @@ export class Group {
       any = true
       this.onReady?.(id, ready)
       if (ready.persist !== undefined) member.writing.push(ready.persist)
+      if (ready.soft?.quarantined !== undefined && member.disk.mark === undefined) member.marking = true
       for (const message of ready.messages) {
         this.#watch(message, member)
         this.mail.push(message)
@@ -193,6 +202,9 @@ export class Group {
         throw new Error(`${message.from} stands in a term that is not on its disk`)
       }
     }
+    if (message._tag === "Quarantined" && sender.disk.mark === undefined) {
+      throw new Error(`${message.from} says that it is in quarantine, which its disk does not know`)
+    }
     if (message._tag === "AppendReply" && message.accepted) {
       const last = sender.disk.entries.at(-1)?.index ?? sender.disk.snapshot?.index ?? 0
       if (last < message.index || hardState.term < message.term) {
@@ -225,8 +237,9 @@ export class Group {
   persistOne(id: NodeId): boolean {
     const member = this.member(id)
     const write = member.writing.shift()
-    if (write === undefined || member.down) return false
+    if (member.down) return false
     const { disk } = member
+    if (write === undefined) return this.#mark(member)
     if (write.hardState !== undefined) disk.hardState = write.hardState
     const { truncateFrom, snapshot } = write
     if (truncateFrom !== undefined) disk.entries = disk.entries.filter(({ index }) => index < truncateFrom)
@@ -241,6 +254,15 @@ export class Group {
       disk.entries = []
     }
     member.core.persisted(write.token)
+    return true
+  }
+
+  #mark(member: Member): boolean {
+    const { quarantined } = member.core.status()
+    if (!member.marking || quarantined === undefined) return false
+    member.marking = false
+    member.disk.mark = quarantined
+    member.core.marked()
     return true
   }
 

@@ -114,8 +114,6 @@ export function hasAcknowledged(state: State, index: number): boolean {
     state,
     `Entries up to ${index} were acknowledged here in term ${term}, the log ends at ${log.lastIndex}`
   )
-  const { id, leader } = state
-  if (leader !== undefined) state.outbox.push({ _tag: "Quarantined", from: id, to: leader, term })
   return false
 }
 

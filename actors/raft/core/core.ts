@@ -21,7 +21,8 @@ import {
   committedConfigurationOf,
   configurationIndexOf,
   configurationOf,
-  type State
+  type State,
+  tellQuarantined
 } from "#actors/raft/core/state.ts"
 import { step } from "#actors/raft/core/step.ts"
 import { hintGone, lost, tick } from "#actors/raft/core/tick.ts"
@@ -45,6 +46,10 @@ export function openCore(options: CoreOptions): RaftCore {
     install: (meta) => install(state, meta),
     unplaced: (token) => unplaced(state, token),
     placeAgain: () => placeAgain(state),
+    marked: () => {
+      state.marked = true
+      tellQuarantined(state)
+    },
     compact: (meta) => compact(state, meta),
     configurationAt: (index) => {
       const known = state.configurations.findLast((at) => at.index <= index)

@@ -82,7 +82,7 @@ export interface Acknowledged extends Letter {
   readonly index: number
 }
 
-/** My data are not what I acknowledged, in whatever term: count me for nothing. */
+/** My data are not what I acknowledged, in whatever term, and my disk knows it for good: count me for nothing. */
 export interface Quarantined extends Letter {
   readonly _tag: "Quarantined"
 }

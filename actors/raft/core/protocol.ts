@@ -157,6 +157,8 @@ export interface RaftCore {
   unplaced(token: number): void
   /** There may be room for it now: its `Persist` follows, under another token, with the votes of the meantime. */
   placeAgain(): void
+  /** That this member is in quarantine is durable here. */
+  marked(): void
   /** A snapshot of the state after `meta.index` is durable here; the log before it may go. */
   compact(meta: SnapshotMeta): void
   /** The configuration after entry `index` was applied, as it belongs into a snapshot. */

@@ -47,6 +47,8 @@ export interface State {
   role: Role
   leader: NodeId | undefined
   quarantined: string | undefined
+  /** The disk knows of the quarantine: it is for good. */
+  marked: boolean
   removed: boolean
 
   readonly log: Log
@@ -129,6 +131,7 @@ export function begin(options: CoreOptions): State {
     role: "follower",
     leader: undefined,
     quarantined: options.quarantined,
+    marked: options.quarantined !== undefined,
     removed: false,
     log,
     // What was once known to be committed stays so.
@@ -257,4 +260,14 @@ export function quarantine(state: State, reason: string): void {
   state.quarantined = reason
   state.role = "follower"
   state.outbox = []
+}
+
+/**
+ * Tells whoever leads, once that is for good. A leader hears nothing more of a member that has said it, and reminds it
+ * of nothing: one that forgot it with the next start would wait for ever.
+ */
+export function tellQuarantined(state: State): void {
+  const { id, leader, term } = state
+  if (!state.marked || leader === undefined) return
+  state.outbox.push({ _tag: "Quarantined", from: id, to: leader, term })
 }

@@ -11,7 +11,12 @@ import { follow, isInLease, onPreVote, onPreVoteReply, onVote, onVoteReply } fro
 import type { CoreMessage } from "#actors/raft/core/message.ts"
 import { onReadConfirmed } from "#actors/raft/core/read.ts"
 import { onAppendReply, onHeartbeatReply } from "#actors/raft/core/replicate.ts"
-import { committedConfigurationOf, configurationOf, type State } from "#actors/raft/core/state.ts"
+import {
+  committedConfigurationOf,
+  configurationOf,
+  type State,
+  tellQuarantined
+} from "#actors/raft/core/state.ts"
 import { assert, never } from "#runtime/assert.ts"
 
 export function step(state: State, message: CoreMessage): void {
@@ -165,10 +170,10 @@ function onOldTerm(state: State, message: CoreMessage): void {
 function listen(state: State, message: CoreMessage): void {
   if (message._tag !== "Append" && message._tag !== "Heartbeat" && message._tag !== "SnapshotOffer") return
   if (message.term < state.term) return
-  state.outbox.push({ _tag: "Quarantined", from: state.id, to: message.from, term: message.term })
   state.term = message.term
   state.leader = message.from
   state.leaderHeardAt = state.now
+  tellQuarantined(state)
 }
 
 /** What it acknowledged is gone. It stays so: a directory that was set aside begins anew under another id. */

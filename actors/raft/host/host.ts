@@ -156,6 +156,9 @@ class Host implements RaftHost {
         this.#storage = event.storage
         this.#core.persisted(event.token)
         return
+      case "Marked":
+        this.#core.marked()
+        return
       case "Applied":
         this.#onApplied(event.index, event.results)
         return

@@ -349,7 +349,10 @@ export class Member {
         return
       case "Quarantine":
         this.#outOfService = true
-        this.#storage.quarantine(effect.reason, () => this.#options.quarantined(effect.reason))
+        this.#storage.quarantine(effect.reason, () => {
+          this.#offer({ _tag: "Marked" })
+          this.#options.quarantined(effect.reason)
+        })
         return
       default:
         never(effect)

@@ -50,6 +50,8 @@ export type HostEvent =
   | { readonly _tag: "Received"; readonly message: Message }
   | { readonly _tag: "Ticked"; readonly storage: StorageStatus }
   | { readonly _tag: "Persisted"; readonly token: number; readonly storage: StorageStatus }
+  /** The answer to `Quarantine`: every later start will know. */
+  | { readonly _tag: "Marked" }
   /** Entries up to and including `index` were applied; `results` are those of the last `Apply`, in order. */
   | { readonly _tag: "Applied"; readonly index: number; readonly results: ReadonlyArray<unknown> }
   /** A snapshot of the own state was saved, or there was no room. */
@@ -141,7 +143,7 @@ export type HostEffect =
   | { readonly _tag: "TellLater" }
   | { readonly _tag: "Settle"; readonly ticket: Ticket; readonly settlement: Settlement }
   | { readonly _tag: "Leadership"; readonly leadership: Leadership }
-  /** This member's data are not what it promised; it takes no part from now on, also after a restart. */
+  /** This member's data are not what it promised; it takes no part from now on. Make that durable. */
   | { readonly _tag: "Quarantine"; readonly reason: string }
 
 export interface HostOptions {

@@ -47,6 +47,8 @@ interface Watched {
   readonly votes: Map<number, NodeId>
   /** It lost data that it had promised, and may contradict itself. */
   excused: boolean
+  /** Its disk knows that it is in quarantine. */
+  marked: boolean
 }
 
 /** To one that was removed: that it was, and answers to what it had asked before. */
@@ -98,7 +100,8 @@ export class Observer {
         configurationIndex: 0,
         lastSeen: undefined,
         votes: new Map(),
-        excused: false
+        excused: false,
+        marked: false
       }
       this.#watched.set(id, watched)
     }
@@ -119,6 +122,10 @@ export class Observer {
   }
   isExcused(id: NodeId): boolean {
     return this.#of(id).excused
+  }
+  /** The disk of `id` keeps it in quarantine from now on. */
+  marked(id: NodeId): void {
+    this.#of(id).marked = true
   }
 
   // ── lives
@@ -363,6 +370,13 @@ export class Observer {
         }
         break
       }
+      case "Quarantined":
+        if (!watched.marked)
+          throw new Broken(
+            "I8",
+            `${message.from} says that it is in quarantine, which its disk does not know`
+          )
+        break
       case "Acknowledged": {
         this.#leads(message.term, message.from)
         const theirs = this.#of(message.to)

@@ -149,6 +149,7 @@ export class Place {
       quarantined: (reason) => {
         this.note(`is quarantined: ${reason}`)
         observer.marks.hit("rolled back and quarantined")
+        observer.marked(this.id)
         this.lost = true
       }
     })

@@ -647,6 +647,35 @@ describe("lost data", () => {
     const after = members.propose(leader, "after")
     members.until("its result", () => applied(after))
   })
+
+  test("D7: when the disk fails as that is written down, nobody was told yet, and the next start finds out again", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    const place = members.place(follower)
+    const peer = () =>
+      members
+        .member(leader)
+        .inspect()
+        .peers.find(({ id }) => id === follower)
+    members.world.advance(500)
+    const earlier = place.vfs.durableImage()
+    const told = members.propose(leader, "x")
+    members.until("its result", () => applied(told))
+    members.crash(follower)
+    place.vfs = SimVfs.from(earlier)
+    members.start(follower)
+    place.vfs.fault = () => ({ code: "EIO", applied: false })
+    members.until("its end", () => place.problem !== undefined, 1_000)
+    expect(members.member(follower).status().role).toBe("quarantined")
+    members.world.advance(500)
+    expect(peer()).toMatchObject({ quarantined: false })
+    place.vfs.fault = undefined
+    members.crash(follower)
+    members.start(follower)
+    members.until("it notices", () => place.quarantined !== undefined, 1_000)
+    members.until("the leader knows", () => peer()?.quarantined === true, 1_000)
+  })
 })
 
 describe("time", () => {
