@@ -2,9 +2,12 @@
  * Two hundred random lives of a cluster. `SEED=17 bun test test/simulation` replays one of them and prints its whole
  * trace hash; a failure prints the seed and the end of its trace. `bun run sim cluster` runs as many more as one likes.
  */
-import { expect, test } from "bun:test"
+import { expect, setDefaultTimeout, test } from "bun:test"
 import process from "node:process"
 import { run } from "#test/simulation/mixture.ts"
+
+// Imitated time, on a machine that may be busy.
+setDefaultTimeout(60_000)
 
 const chosen = process.env.SEED
 const seeds = chosen === undefined ? Array.from({ length: 200 }, (_, at) => at + 1) : [Number(chosen)]
