@@ -5,7 +5,7 @@
  */
 import { mkdirSync } from "node:fs"
 import process from "node:process"
-import { Context, Deferred, Effect, Layer } from "effect"
+import { Context, Deferred, Effect, Layer, Schedule } from "effect"
 import type { Held, LeftBehind } from "#actors/authority/store.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
@@ -13,7 +13,7 @@ import { type AloneDoors, openAloneDoors } from "#cli/doors.ts"
 import { driversOf } from "#cli/drivers.ts"
 import type { Identity } from "#cli/identity.ts"
 import { idle } from "#cli/idle.ts"
-import { removeTasks } from "#cli/leave.ts"
+import { endTasks, removeTasks } from "#cli/leave.ts"
 import { leftBehindText } from "#cli/left-behind.ts"
 import { type End, type Lives, leaving, nextLife, tellAsked } from "#cli/lives.ts"
 import { openHeld } from "#cli/lock.ts"
@@ -75,18 +75,27 @@ const serveAside = Effect.fnUntraced(function* (
   held: Held,
   lives: Lives,
   ends: Deferred.Deferred<End>,
-  life: Pick<Alone, "membership" | "problem" | "control" | "said">
+  life: Pick<Alone, "membership" | "problem" | "control" | "said"> & { readonly endsTasks?: boolean }
 ) {
   const identity: Identity = held.membership
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
   const drivers = yield* Layer.build(driversOf(options, identity))
   const executor = Context.get(drivers, Executor)
+  const { endsTasks = false, ...alone } = life
+  if (endsTasks) {
+    const ending = endTasks.pipe(
+      Effect.tapError(({ message }) => Effect.logWarning(`Its tasks are not all ended yet: ${message}`)),
+      Effect.retry(Schedule.spaced("5 seconds")),
+      Effect.andThen(Effect.logInfo("Its tasks have ended"))
+    )
+    yield* Effect.forkScoped(Effect.provideContext(ending, drivers))
+  }
   const leave = () => leaving(options, lives, Effect.orDie(Effect.provideContext(removeTasks, drivers)))
   return yield* serveAlone(options, identity, lives, ends, {
-    ...life,
+    ...alone,
     root: () => held.membership.root,
     executor,
-    control: { ...life.control, leave }
+    control: { ...alone.control, leave }
   })
 })
 
@@ -111,7 +120,7 @@ export const serveLocked = Effect.fnUntraced(function* (options: NodeOptions, he
   })
 })
 
-/** What a member does that was left behind: says so, and leaves when it is told to. */
+/** What a member does that was left behind: says so, and leaves when it is told to. One that was removed runs nothing. */
 export const serveLeftBehind = Effect.fnUntraced(function* (
   options: NodeOptions,
   held: Held,
@@ -124,6 +133,7 @@ export const serveLeftBehind = Effect.fnUntraced(function* (
   return yield* serveAside(options, held, lives, ends, {
     membership: () => "error",
     problem,
+    endsTasks: leftBehind.removed === true,
     control: { forceNewCluster },
     said: Effect.logError(problem)
   })

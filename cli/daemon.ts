@@ -33,7 +33,7 @@ import { copiesOf, driversOf } from "#cli/drivers.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import type { Identity } from "#cli/identity.ts"
 import { announceAbsence, removeTasks, sayGoodbye, vanish } from "#cli/leave.ts"
-import { rememberLeftBehind, WentOnWithout } from "#cli/left-behind.ts"
+import { hearOfRemoval, rememberLeftBehind, WentOnWithout } from "#cli/left-behind.ts"
 import {
   beginAnew,
   type End,
@@ -52,7 +52,7 @@ import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/
 import { followManagers, followRole } from "#cli/role.ts"
 import { announceRunning } from "#cli/running.ts"
 import { alertsOf, familiesOf, otlpOf, outletOf } from "#cli/telemetry.ts"
-import { connectWorker } from "#cli/worker-nats.ts"
+import { connectWorker, type WorkerNats } from "#cli/worker-nats.ts"
 import { assert } from "#runtime/assert.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
@@ -134,8 +134,9 @@ const serveMember = Effect.fnUntraced(function* (
   const manager =
     role === "manager" ? yield* openManager(options, credentials, executor, host, lives.keyring) : undefined
   const worker = manager === undefined ? yield* openWorker(options, credentials) : undefined
-  const nats = manager?.nats ?? worker?.nats
-  assert(nats !== undefined, "a node is a manager or a worker")
+  const member = manager ?? worker
+  assert(member !== undefined, "a node is a manager or a worker")
+  const { nats } = member
   const { transport } = nats
 
   const flight = yield* openFlightRecorder({
@@ -192,7 +193,7 @@ const serveMember = Effect.fnUntraced(function* (
   const shared = Context.add(drivers, System, system).pipe(
     Context.add(Credentials, credentials),
     Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing)),
-    Context.add(Reconnect, nats.renew),
+    Context.add(Reconnect, worker?.renew ?? nats.renew),
     Context.merge(shipped),
     Context.add(DiskFolder, options.dataDir),
     Context.add(FiguresOutlet, outletOf(transport, identity))
@@ -263,7 +264,7 @@ const serveMember = Effect.fnUntraced(function* (
   const ended = Effect.raceFirst(Effect.raceFirst(over, changed), Deferred.await(asked)).pipe(
     Effect.ensuring(announceAbsence(system, nodeId, lives.left))
   )
-  if (manager === undefined) return yield* ended
+  if (manager === undefined) return yield* Effect.raceFirst(ended, member.leftBehind)
   // Before anything else ends: who waits for a write here is answered by the next leader.
   return yield* Effect.raceFirst(ended, manager.leftBehind).pipe(
     Effect.ensuring(manager.ledger.group.handOver)
@@ -273,7 +274,21 @@ const serveMember = Effect.fnUntraced(function* (
 /** A worker has no log; one that it kept as a manager must not begin again. */
 const openWorker = Effect.fnUntraced(function* (options: NodeOptions, credentials: CredentialsService) {
   yield* Effect.try(() => setFormerLogAside(options.dataDir, undefined))
-  return { nats: yield* connectWorker(options, credentials) }
+  let nats: WorkerNats | undefined
+  let isUnheard = false
+  const isCutOff = (): boolean => {
+    const was = isUnheard || nats?.transport.isConnected() !== true
+    isUnheard = false
+    return was
+  }
+  const leftBehind = hearOfRemoval(credentials, isCutOff)
+  const connected = yield* Effect.raceFirst(connectWorker(options, credentials), leftBehind)
+  nats = connected
+  const renew = (): void => {
+    isUnheard = true
+    connected.renew()
+  }
+  return { nats: connected, renew, leftBehind }
 })
 
 /** By then a node has found its Engine, its peers and its tasks. */

@@ -2,12 +2,15 @@
 import { rmSync } from "node:fs"
 import { Deferred, Effect } from "effect"
 import { stopDataPlane } from "#actors/drivers/data-plane/live.ts"
+import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { stopEntrance } from "#actors/drivers/entrance/live.ts"
-import { Executor } from "#actors/drivers/executor.ts"
+import { Entrance } from "#actors/drivers/entrance.ts"
+import { type ContainerState, Executor } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
 import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
 import { Names } from "#actors/drivers/names.ts"
 import { removeRoot } from "#actors/drivers/secret-store/tmpfs.ts"
+import { SecretStore } from "#actors/drivers/secret-store.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
 import { secretsRoot } from "#cli/drivers.ts"
@@ -26,6 +29,24 @@ export const removeTasks = Effect.gen(function* () {
   yield* Effect.forEach(networks, (id) => executor.removeNetwork(id), { discard: true })
   const [laid, served] = [yield* kernel.lay([]), yield* names.serve([])]
   for (const problem of [...laid.problems, ...served.problems]) yield* Effect.logWarning(problem)
+})
+
+const usualGraceMs = 10_000
+
+/** Ends every task as its service asks for, when nobody is led to it from here any more, and removes what it had. */
+export const endTasks = Effect.gen(function* () {
+  const executor = yield* Executor
+  const dataPlane = yield* DataPlane
+  const entrance = yield* Entrance
+  const kernel = yield* Kernel
+  const secrets = yield* SecretStore
+  yield* dataPlane.publish([])
+  yield* entrance.serve([], [])
+  yield* kernel.withdraw([], [])
+  const end = ({ id, graceMs = usualGraceMs }: ContainerState) => executor.stop(id, graceMs)
+  yield* Effect.forEach(yield* executor.list, end, { concurrency: "unbounded", discard: true })
+  yield* removeTasks
+  yield* secrets.sweep([])
 })
 
 /** What a node that left its cluster does last: nothing of it is to be found again. */

@@ -1,13 +1,14 @@
 /**
- * A manager that the others went on without: how it comes to know, and what it still does then.
+ * A node that the others went on without: how it comes to know, and what it still does then.
  *
- * A survivor that begins the cluster anew cannot tell those it takes for lost. One that comes back asks the managers
+ * A survivor that begins the cluster anew cannot tell those it takes for lost. A manager that comes back asks the managers
  * that it knows, before it takes part in anything and whenever one of them is silent; the join port answers also those
- * that no nats-server lets in. A manager that was removed while it was away hears
- * that there too. From then on it serves its socket, where it says so and can be told to leave.
+ * that no nats-server lets in. A manager that was removed while it was away hears that there too, and so does a worker,
+ * which asks once no nats-server lets it in or nobody who leads knows it. From then on the node serves its socket, where
+ * it says so and can be told to leave.
  */
 import { existsSync } from "node:fs"
-import { Deferred, Effect, Schema } from "effect"
+import { Deferred, type Duration, Effect, Schema } from "effect"
 import { isOtherLife, renewAtDoor } from "#actors/authority/certificate/renewal.ts"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { askStanding } from "#actors/authority/joining.ts"
@@ -30,17 +31,30 @@ import { placeWhole, readWhole } from "#actors/raft/storage/vfs.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { raftIdOf } from "#cli/manager-nats.ts"
 
-/** The managers are of a later incarnation than this one, or removed it: it takes part in nothing any more. */
+/** The managers are of a later incarnation than this node, or removed it: it takes part in nothing any more. */
 export class WentOnWithout extends Schema.TaggedError<WentOnWithout>()("WentOnWithout", {
   leftBehind: LeftBehind
 }) {}
 
 /** What people are told, in `docker info`, in every refusal and in the log. */
 export const leftBehindText = ({ incarnation, by, removed }: LeftBehind): string =>
-  (removed
-    ? "This manager was removed from the cluster, as the others say. "
-    : `This manager was left behind: the cluster was begun anew without it, in incarnation ${incarnation.number}, as manager ${by} says. `) +
-  'It takes no part any more. Run "docker swarm leave --force" here, then join the cluster again.'
+  removed
+    ? 'This node was removed from the cluster, as its managers say. It takes no part any more, and ends its tasks. Run "docker swarm leave" here, then join the cluster again.'
+    : `This manager was left behind: the cluster was begun anew without it, in incarnation ${incarnation.number}, as manager ${by} says. It takes no part any more. Run "docker swarm leave --force" here, then join the cluster again.`
+
+/** Asks at a join port for what this node is to hold now, and holds it. */
+const catchUp = Effect.fnUntraced(function* ({ held, dataDir, change, supersede }: CredentialsService) {
+  const before = held()
+  const next = yield* renewAtDoor(dataDir, before)
+  yield* isOtherLife(before, next) ? supersede(next) : change(() => next)
+})
+
+/** What a refusal at a join port came to where it says that this node was removed, which is said only by who has asked a majority. */
+export const removalOf = ({ message }: Error, { membership }: Held, by = ""): WentOnWithout | undefined => {
+  const { nodeId, incarnation = firstIncarnation } = membership
+  if (message !== removedText(nodeId)) return undefined
+  return new WentOnWithout({ leftBehind: { incarnation, by, removed: true } })
+}
 
 /** The incarnation of this node's own log, or of the group that it was told to join. */
 export function incarnationOf(dataDir: string, held: Held): Incarnation {
@@ -58,14 +72,12 @@ export interface Lookout {
   readonly ask: (peers: ReadonlyArray<Peer>) => Effect.Effect<void>
 }
 
-export const lookOut = Effect.fnUntraced(function* (
-  { held, dataDir, change, supersede }: CredentialsService,
-  own: Incarnation
-) {
+export const lookOut = Effect.fnUntraced(function* (credentials: CredentialsService, own: Incarnation) {
+  const { held } = credentials
   const verdict = yield* Deferred.make<never, WentOnWithout>()
   const { nodeId, clusterId } = held().membership
-  const judge = (leftBehind: LeftBehind): void => {
-    Deferred.doneUnsafe(verdict, Effect.fail(new WentOnWithout({ leftBehind })))
+  const judge = (found: WentOnWithout): void => {
+    Deferred.doneUnsafe(verdict, Effect.fail(found))
   }
   const warned = new Set<string>()
   const warn = (by: string, text: string): void => {
@@ -75,7 +87,7 @@ export const lookOut = Effect.fnUntraced(function* (
   }
   const met = (other: Incarnation, by: string): void => {
     if (supersedes(other, own)) {
-      judge({ incarnation: other, by })
+      judge(new WentOnWithout({ leftBehind: { incarnation: other, by } }))
     } else if (supersedes(own, other)) {
       warn(
         by,
@@ -89,26 +101,24 @@ export const lookOut = Effect.fnUntraced(function* (
     }
   }
   /** Routes have another password, as `by` says: who was away while it changed learns it, or what it is now if no manager. */
-  const catchUp = (by: string) =>
-    Effect.gen(function* () {
-      const before = held()
-      const next = yield* renewAtDoor(dataDir, before)
-      yield* isOtherLife(before, next) ? supersede(next) : change(() => next)
-      yield* Effect.logInfo("This manager has learnt what it was away for: routes have another password")
-    }).pipe(
-      Effect.catch(({ message }) =>
-        // Said only by who has asked a majority.
-        message === removedText(nodeId)
-          ? Effect.sync(() => judge({ incarnation: own, by, removed: true }))
-          : Effect.logWarning(`The routes' password is not known: ${message}`)
-      )
+  const learnPassword = (by: string) =>
+    catchUp(credentials).pipe(
+      Effect.andThen(
+        Effect.logInfo("This manager has learnt what it was away for: routes have another password")
+      ),
+      Effect.catch((error) => {
+        const removal = removalOf(error, held(), by)
+        return removal
+          ? Effect.sync(() => judge(removal))
+          : Effect.logWarning(`The routes' password is not known: ${error.message}`)
+      })
     )
   let isCatchingUp = false
   const catchUpOnce = Effect.fnUntraced(function* (by: string) {
     if (isCatchingUp) return
     isCatchingUp = true
     yield* Effect.ensuring(
-      catchUp(by),
+      learnPassword(by),
       Effect.sync(() => {
         isCatchingUp = false
       })
@@ -162,13 +172,38 @@ function knownTo(held: Held, ledger: LedgerService): ReadonlyArray<Peer> {
   return [...peers.values()]
 }
 
-/** Writes down that this manager takes no part any more: beside its membership, and on its log. */
+/** A worker that is cut off while managers answer is asked of them again after that. */
+const askedEvery: Duration.Input = "30 seconds"
+
+/** Asks whenever a worker is cut off whether it was removed, until it was. */
+export const hearOfRemoval = (
+  credentials: CredentialsService,
+  isCutOff: () => boolean,
+  lookEvery: Duration.Input = "1 second"
+): Effect.Effect<never, WentOnWithout> =>
+  Effect.gen(function* () {
+    for (;;) {
+      yield* Effect.sleep(lookEvery)
+      if (!isCutOff()) continue
+      const problem = yield* Effect.flip(catchUp(credentials)).pipe(Effect.option)
+      if (problem._tag === "None") {
+        yield* Effect.sleep(askedEvery)
+        continue
+      }
+      const removal = removalOf(problem.value, credentials.held())
+      if (removal) return yield* removal
+      yield* Effect.logDebug(`Whether this node was removed is not known: ${problem.value.message}`)
+    }
+  })
+
+/** Writes down that this node takes no part any more: beside its membership, and on a manager's log. */
 export const rememberLeftBehind = Effect.fn("cli.rememberLeftBehind")(function* (
   dataDir: string,
   held: Held,
   { leftBehind }: WentOnWithout
 ) {
   yield* writeHeld(dataDir, { ...held, leftBehind })
+  if (held.membership.role === "worker") return
   const mark = { nodeId: raftIdOf(held), reason: leftBehindText(leftBehind), successor: "" }
   yield* Effect.try(() =>
     placeWhole(nodeVfs, raftDirectory(dataDir), names.quarantine, encodeMark(nodeCipher, mark))

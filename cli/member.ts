@@ -14,6 +14,7 @@ import type { ManagerPorts } from "#actors/model/trust.ts"
 import { ownSeeds, publicKeysOf } from "#actors/nats/creds.ts"
 import { freePort } from "#cli/free-port.ts"
 import { openIdentity, writeIdentity } from "#cli/identity.ts"
+import { rememberLeftBehind, removalOf } from "#cli/left-behind.ts"
 import { BadOption, type NodeOptions } from "#cli/node-options.ts"
 
 /** A manager may be starting, or another one may be elected. */
@@ -53,12 +54,17 @@ const revive = Effect.fnUntraced(function* (options: NodeOptions, held: Held, no
   yield* Effect.logWarning(
     `This node's certificate ended at ${new Date(notAfter).toISOString()}: asking the managers for another one`
   )
-  const renewed = yield* renewAtDoor(options.dataDir, held).pipe(
+  return yield* renewAtDoor(options.dataDir, held).pipe(
     Effect.tapError(({ message }) => Effect.logWarning(message)),
-    Effect.retry({ schedule: patience, while: (error) => !(error instanceof JoinError && error.final) })
+    Effect.retry({ schedule: patience, while: (error) => !(error instanceof JoinError && error.final) }),
+    Effect.tap((next) => writeHeld(options.dataDir, next)),
+    Effect.catch((error) => {
+      const removal = removalOf(error, held)
+      if (removal === undefined) return Effect.fail(error)
+      const { leftBehind } = removal
+      return Effect.as(rememberLeftBehind(options.dataDir, held, removal), { ...held, leftBehind })
+    })
   )
-  yield* writeHeld(options.dataDir, renewed)
-  return renewed
 })
 
 /** A new cluster's first member. Its roots lie in the data directory until they are in the ledger, as does `wish`. */

@@ -50,6 +50,8 @@ export interface ContainerState {
   readonly addresses: Readonly<Record<string, string>>
   /** Host ports of `mode=host` publications. */
   readonly ports: ReadonlyArray<{ protocol: string; targetPort: number; publishedPort: number }>
+  /** How long it was promised when it is stopped; absent where nothing was said of that. */
+  readonly graceMs?: number
 }
 
 export type ContainerEvent =

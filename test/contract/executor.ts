@@ -253,6 +253,12 @@ export function executorContract(under: ExecutorUnderTest): void {
       expect((await bench.exited(id)).exitCode).toBe(4)
     })
 
+    test("knows how long a task is to be given when it is stopped, where that was said", async () => {
+      const said = await bench.create("exit", { StopTimeout: 7 })
+      expect((await bench.state(said)).graceMs).toBe(7_000)
+      expect((await bench.state(await bench.create("exit"))).graceMs).toBeUndefined()
+    })
+
     test("kills what has not stopped after its grace", async () => {
       const id = await bench.start(stubborn)
       await bench.said(id, "up")

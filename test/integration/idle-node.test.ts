@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { existsSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 import { onLoopback, startIdle } from "#test/support/idle-node.ts"
@@ -109,6 +110,85 @@ test("docker swarm init founds a cluster as it was asked to, which outlives the 
   const [node] = await first.get("/nodes")
   expect(node.Spec.Availability).toBe("drain")
 }, 60_000)
+
+const joinAsWorker = async (): Promise<void> => {
+  const token = await tokenOf(first, "worker")
+  await second.must("swarm", "join", ...onLoopback, "--token", token, await joinAddress(first))
+}
+/** The process of the one task, which runs on the second node: the first takes none. */
+async function sleeper(): Promise<ProcessIdentity> {
+  let found: ProcessIdentity | undefined
+  await eventually(
+    async () => {
+      const [task] = await first.get(`/tasks?filters=${encodeURIComponent('{"desired-state":["running"]}')}`)
+      if (task?.Status.State !== "running") return false
+      found = identityOf(task.Status.ContainerStatus?.PID ?? 0)
+      return found !== undefined
+    },
+    "the task runs",
+    30_000
+  )
+  if (found === undefined) throw new Error("the task has no process")
+  return found
+}
+const knowsThatItWasRemoved = async (): Promise<void> => {
+  await eventually(
+    async () => (await swarmOf(second).catch(() => undefined))?.LocalNodeState === "error",
+    "it knows that it was removed",
+    30_000
+  )
+  expect(await swarmOf(second)).toMatchObject({
+    ControlAvailable: false,
+    Error: expect.stringMatching(/^This node was removed from the cluster, as its managers say\. /)
+  })
+}
+
+test("RF-26 a worker that is removed by force while it lives says so, ends its tasks in order, leaves, and joins again", async () => {
+  await joinAsWorker()
+  const service = await first.api("POST", "/services/create", {
+    Name: "sleeper",
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: "host",
+        Command: [
+          "sh",
+          "-c",
+          `trap 'echo asked > ${join(second.folder, "asked")}; exit' TERM; sleep 600 & wait`
+        ]
+      }
+    },
+    Mode: { Replicated: { Replicas: 1 } }
+  })
+  expect(service.status).toBe(201)
+  const before = await sleeper()
+  await first.must("node", "rm", "--force", (await swarmOf(second)).NodeID)
+  await knowsThatItWasRemoved()
+  await eventually(() => !isAlive(before), "its task has ended", 30_000)
+  expect(existsSync(join(second.folder, "asked"))).toBe(true)
+  expect(await said(second, "node", "ls")).toContain("This node was removed from the cluster")
+  expect(await second.must("swarm", "leave")).toBe("Node left the swarm.")
+  expect(await swarmOf(second)).toMatchObject({ LocalNodeState: "inactive", Error: "" })
+  await joinAsWorker()
+  expect(isAlive(await sleeper())).toBe(true)
+}, 90_000)
+
+test("a worker that was removed while it was away says so when it comes back, and its tasks end", async () => {
+  const before = await sleeper()
+  const { NodeID } = await swarmOf(second)
+  await second.stop()
+  await first.must("node", "rm", "--force", NodeID)
+  expect(isAlive(before)).toBe(true)
+  await second.start()
+  await knowsThatItWasRemoved()
+  await eventually(() => !isAlive(before), "its task has ended", 30_000)
+  // The next process knows it, too.
+  await second.stop()
+  await second.start()
+  await knowsThatItWasRemoved()
+  expect(await second.must("swarm", "leave")).toBe("Node left the swarm.")
+  expect(await swarmOf(second)).toMatchObject({ LocalNodeState: "inactive" })
+  expect((await first.api("DELETE", "/services/sleeper")).status).toBe(200)
+}, 90_000)
 
 test("CA-01 CA-05 docker swarm join makes it a worker, docker swarm leave frees it, and it joins again as a manager", async () => {
   const address = await joinAddress(first)

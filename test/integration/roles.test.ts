@@ -162,7 +162,7 @@ describe("roles of running nodes", () => {
       "it knows that it was removed",
       30_000
     )
-    expect((await third.get("/info")).Swarm.Error).toStartWith("This manager was removed from the cluster")
+    expect((await third.get("/info")).Swarm.Error).toStartWith("This node was removed from the cluster")
     expect((await third.docker("swarm", "leave", "--force")).code).toBe(0)
   })
 

@@ -199,6 +199,20 @@ test("CA-10 a node whose certificate has ended while it was away comes back by i
   expect((await run(readCertificate(renewed.certificate, own.pem))).notAfter).toBeGreaterThan(Date.now())
 })
 
+test("CA-10 a node whose certificate has ended and which was removed while it was away says so when it comes back", async () => {
+  const away = await cluster.joinWorker("w2")
+  await cluster.ready(5)
+  await away.stop()
+  putHeld(away, await endedCertificateOf(away))
+  await cluster.first.must("node", "rm", "--force", "w2")
+  await away.start()
+  expect((await away.get("/info")).Swarm).toMatchObject({
+    LocalNodeState: "error",
+    Error: expect.stringMatching(/^This node was removed from the cluster/)
+  })
+  expect((await away.docker("swarm", "leave")).code).toBe(0)
+})
+
 test("CA-10 a manager that begins the cluster anew certifies itself, when nobody else is left to do so", async () => {
   const { first, managers } = cluster
   await Promise.all(managers.all.map((one) => one.stop()))

@@ -22,7 +22,11 @@ export const Inspected = Schema.Struct({
     FinishedAt: field(text),
     Health: field(Schema.Struct({ Status: field(text) }))
   }),
-  Config: Schema.Struct({ Labels: field(Labels), Tty: field(Schema.Boolean) }),
+  Config: Schema.Struct({
+    Labels: field(Labels),
+    Tty: field(Schema.Boolean),
+    StopTimeout: field(Schema.Number)
+  }),
   NetworkSettings: field(
     Schema.Struct({
       Networks: field(Endpoints),

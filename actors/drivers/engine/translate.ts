@@ -13,12 +13,12 @@ const among = <const T extends string>(words: ReadonlyArray<T>, word: unknown): 
 
 /** An inspected container. A status that no Engine we know uses counts as dead. */
 export function translateContainer(container: Inspected): ContainerState {
-  const { State } = container
+  const { State, Config } = container
   const health = among(healths, State.Health?.Status)
   return {
     id: container.Id,
     name: container.Name.replace(/^\//, ""),
-    labels: container.Config.Labels ?? {},
+    labels: Config.Labels ?? {},
     status: among(statuses, State.Status) ?? "dead",
     pid: State.Pid ?? 0,
     exitCode: State.ExitCode ?? 0,
@@ -28,7 +28,10 @@ export function translateContainer(container: Inspected): ContainerState {
     finishedAt: State.FinishedAt ?? "",
     ...(health === undefined ? {} : { health }),
     addresses: addressesOf(container),
-    ports: portsOf(container)
+    ports: portsOf(container),
+    ...(Config.StopTimeout === undefined || Config.StopTimeout === null
+      ? {}
+      : { graceMs: Config.StopTimeout * 1000 })
   }
 }
 

@@ -96,6 +96,7 @@ function makeExecutor(processes: Processes, events: PubSub.PubSub<ContainerEvent
         command: prepared.command,
         user: prepared.user,
         stopSignal,
+        ...(typeof request.StopTimeout === "number" && { graceMs: request.StopTimeout * 1000 }),
         createdAt: new Date().toISOString()
       })
       return id

@@ -154,7 +154,8 @@ export class Processes {
       startedAt: running?.startedAt ?? neverTime,
       finishedAt: end?.finishedAt ?? neverTime,
       addresses: {},
-      ports: []
+      ports: [],
+      ...(record.graceMs !== undefined && { graceMs: record.graceMs })
     }
   }
 

@@ -32,6 +32,7 @@ export interface TaskRecord {
   /** As asked for, `name[:group]`; looked up when the task starts. */
   readonly user: string
   readonly stopSignal: NodeJS.Signals
+  readonly graceMs?: number
   readonly createdAt: string
 }
 
