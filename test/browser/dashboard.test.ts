@@ -283,7 +283,7 @@ test("a node is paused, drained and takes tasks again", async () => {
   await eventually(async () => (await runningOf("counter")).length === 2, "the tasks are back")
 }, 60_000)
 
-test("a worker is made a manager, and a worker again", async () => {
+test("a worker is made a manager, without which there is no leader, and a worker again", async () => {
   const { page } = admin
   const { ID } = await nodeNamed("beta")
   await see(page, `#/node/${ID}`, "beta")
@@ -294,9 +294,43 @@ test("a worker is made a manager, and a worker again", async () => {
   }
   await press(page, "Promote")
   await eventually(async () => (await standing()) === "manager reachable", "beta is a manager", 30_000)
+
+  await beta.kill9()
+  const warning = page
+    .getByRole("alert")
+    .filter({ hasText: /alpha hears no leader.*troupe dashboard on beta/ })
+  await warning.waitFor()
+  await picture(page, "no-leader")
+  await beta.start()
+  await warning.waitFor({ state: "detached", timeout: 20_000 })
+
+  await eventually(async () => (await standing()) === "manager reachable", "beta is back", 30_000)
   await press(page, "Demote")
   await eventually(async () => (await standing()) === "worker undefined", "beta is a worker", 30_000)
 }, 90_000)
+
+test("a node that says nothing is told from one where nothing happens", async () => {
+  const { page } = admin
+  cluster.signal("SIGSTOP")
+  try {
+    const warning = page.getByRole("alert").filter({ hasText: "No word from alpha" })
+    await warning.waitFor({ timeout: 20_000 })
+    cluster.signal("SIGCONT")
+    await warning.waitFor({ state: "detached", timeout: 20_000 })
+    await page.getByText("live", { exact: true }).waitFor()
+  } finally {
+    cluster.signal("SIGCONT")
+  }
+}, 60_000)
+
+test("whoever's session has ended is told so, wherever they are", async () => {
+  const { context, page } = await desktop.signIn("viewer")
+  const other = await context.newPage()
+  await other.goto(`${cluster.http}/dashboard/`)
+  await other.getByRole("heading", { name: "Cluster", exact: true }).waitFor()
+  await press(other, /sign out$/)
+  await page.getByText("You were signed out").waitFor()
+}, 30_000)
 
 test("an actor is restarted from the tree", async () => {
   const { page } = admin

@@ -1,10 +1,13 @@
 /**
  * `GET /dashboard/live`: the cluster as this manager knows it, as one stream of server-sent events. First everything
  * there is, then what has changed, several changes at a time and of each object its newest state only, so that who
- * reads slowly is sent less rather than remembered more.
+ * reads slowly is sent less rather than remembered more. Whether there is a leader is said again and again: without one
+ * this manager knows nothing new, and a stream that says nothing is dead.
  */
 import type { Context } from "hono"
+import { sessionIdOf } from "#actors/gateway/access/admit.ts"
 import type { Audit } from "#actors/gateway/access/audit.ts"
+import type { Sessions } from "#actors/gateway/access/sessions.ts"
 import { safe, sayNo } from "#actors/gateway/dashboard/answers.ts"
 import type { EventFeed } from "#actors/gateway/event-feed.ts"
 import { taskName } from "#actors/gateway/find.ts"
@@ -18,6 +21,7 @@ export interface LiveOptions {
   readonly ledger: () => LedgerService | undefined
   readonly feed: Pick<EventFeed, "past" | "follow">
   readonly audit: Pick<Audit, "recent" | "follow">
+  readonly sessions: Sessions
   /** Ends streams when the gateway stops. */
   readonly stopping: AbortSignal
 }
@@ -46,14 +50,17 @@ const isShown = (kind: string): kind is Shown => kind in shown
 
 /** Changes come in bursts; the eye wants ten pictures a second at most. In milliseconds. */
 const pictureMs = 100
-/** Proxies and sleeping laptops: a stream that says nothing is taken for dead. */
-const beatMs = 15_000
+/** Pages take a stream for dead that has said nothing for two of these and more. */
+const beatMs = 5_000
 const eventsAtFirst = 200
 
-export function live(context: Context, { ledger, feed, audit, stopping }: LiveOptions): Response {
+export function live(context: Context, { ledger, feed, audit, sessions, stopping }: LiveOptions): Response {
   const source = ledger()
   if (source === undefined) return sayNo(context, "this node is no manager: ask one of the managers", 503)
   const { read } = source
+  // Whoever came with a token has none.
+  const sessionId = sessionIdOf({ cookie: context.req.header("cookie"), host: context.req.header("host") })
+  const isStillIn = (): boolean => sessionId === undefined || sessions.look(sessionId) !== undefined
   let end = (): void => {}
   const stream = new ReadableStream<Uint8Array>(
     {
@@ -100,15 +107,23 @@ export function live(context: Context, { ledger, feed, audit, stopping }: LiveOp
         const noted = audit.follow((line) => {
           if ((controller.desiredSize ?? 0) > 0) send("audit", JSON.stringify([line]))
         })
-        const pictures = setInterval(picture, pictureMs)
-        const beats = setInterval(() => controller.enqueue(encoder.encode(": on\n\n")), beatMs)
+        const standing = (): void => {
+          const now = source.leadership()
+          send("standing", `{"hasLeader":${now._tag === "Leading" || now.leader !== undefined}}`)
+        }
         const close = (): void => {
           end()
           controller.close()
         }
+        const leadership = source.onLeadership(standing)
+        const pictures = setInterval(picture, pictureMs)
+        // A node that is made a worker, or a manager anew, has another ledger or none.
+        const isGood = (): boolean => ledger() === source && isStillIn()
+        const beats = setInterval(() => (isGood() ? standing() : close()), beatMs)
         end = () => {
           clearInterval(pictures)
           clearInterval(beats)
+          leadership.unsubscribe()
           follower.unsubscribe()
           events.unsubscribe()
           noted.unsubscribe()

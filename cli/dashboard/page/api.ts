@@ -29,9 +29,22 @@ export function tell(text: string, isError = false): void {
   }, 6_000)
 }
 
+/** Fails where the node does not answer. */
 export async function learnSession(): Promise<void> {
   const answer = await fetch("/dashboard/session")
-  session.value = answer.ok ? ((await answer.json()) as Session) : null
+  if (answer.status === 401) endSession()
+  else if (answer.ok) {
+    const found = (await answer.json()) as Session
+    if (JSON.stringify(found) !== JSON.stringify(session.value)) session.value = found
+  } else throw new Error(`HTTP ${answer.status}`)
+}
+
+/** Whether somebody was signed in here before. */
+export const hasEnded = signal(false)
+
+function endSession(): void {
+  hasEnded.value = session.value != null
+  session.value = null
 }
 
 export async function signIn(token: string): Promise<string | undefined> {
@@ -47,6 +60,7 @@ export async function signIn(token: string): Promise<string | undefined> {
 export async function signOut(): Promise<void> {
   await call("DELETE", "/dashboard/session").catch(() => {})
   session.value = null
+  hasEnded.value = false
 }
 
 /** The answer's JSON. Throws with the API's own words. */
@@ -60,7 +74,7 @@ export async function call<A>(method: string, path: string, body?: unknown): Pro
     ...(body === undefined ? {} : { body: JSON.stringify(body) })
   })
   const text = await answer.text()
-  if (answer.status === 401) session.value = null
+  if (answer.status === 401) endSession()
   const found = text === "" ? undefined : JSON.parse(text)
   if (!answer.ok) throw new Error(found?.message ?? `HTTP ${answer.status}`)
   return found as A

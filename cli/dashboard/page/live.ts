@@ -1,6 +1,6 @@
 /** The cluster as the stream of the gateway tells it, and what follows from it for all pages. */
 import { computed, signal } from "@preact/signals"
-import { session } from "./api.ts"
+import { learnSession } from "./api.ts"
 
 export interface Node {
   readonly ID: string
@@ -90,9 +90,14 @@ const tables = {
   task: signal<ReadonlyMap<string, Task>>(new Map())
 }
 export const isLive = signal(false)
+/** Why what is shown may be old, and from when it is, in milliseconds since the epoch. */
+export const trouble = signal<{ readonly what: "silence" | "no leader"; readonly since: number } | undefined>(
+  undefined
+)
 export const events = signal<ReadonlyArray<ClusterEvent>>([])
 export const audit = signal<ReadonlyArray<AuditLine>>([])
 
+export const clock = (ms: number): string => new Date(ms).toLocaleTimeString([], { hour12: false })
 const byName = (name: string, other: string): number => name.localeCompare(other, "en", { numeric: true })
 export const nodeName = (node: Node | undefined): string =>
   node?.Description?.Hostname || node?.ID || "nowhere"
@@ -133,6 +138,12 @@ export function countOf(service: Service): Count {
   return { running, wanted: service.Spec.Mode.Replicated?.Replicas ?? wanted.length }
 }
 
+/** The node says something every five seconds. */
+const quietMs = 12_000
+const againMs = 1_000
+/** Leaders follow one another within less. */
+const electionMs = 2_000
+
 type Kind = keyof typeof tables
 interface Change {
   readonly kind: Kind
@@ -140,40 +151,79 @@ interface Change {
   readonly object: unknown
 }
 
-/** Follows the stream until the returned function is called; browsers connect anew by themselves. */
+/** Follows the stream until the returned function is called, and asks for it anew where it breaks off or says nothing. */
 export function follow(): () => void {
-  const source = new EventSource("/dashboard/live")
-  const on = <A>(name: string, take: (found: A) => void): void =>
-    source.addEventListener(name, (event) => take(JSON.parse((event as MessageEvent<string>).data) as A))
-  source.onerror = () => {
+  let source: EventSource | undefined
+  let heardAt = Date.now()
+  let silence: ReturnType<typeof setTimeout> | undefined
+  let again: ReturnType<typeof setTimeout> | undefined
+  let leaderless: ReturnType<typeof setTimeout> | undefined
+  let isOver = false
+
+  const stop = (): void => {
+    source?.close()
+    for (const timer of [silence, again, leaderless]) clearTimeout(timer)
+    leaderless = undefined
+  }
+  const listen = (): void => {
+    clearTimeout(silence)
+    silence = setTimeout(lose, quietMs)
+  }
+  const lose = (): void => {
+    stop()
     isLive.value = false
-    if (source.readyState !== EventSource.CLOSED) return
-    // The session has ended, or the node serves another part now.
-    void fetch("/dashboard/session").then((answer) => {
-      if (answer.status === 401) session.value = null
+    if (trouble.value?.what !== "silence") trouble.value = { what: "silence", since: heardAt }
+    again = setTimeout(connect, againMs)
+    // The session may have ended.
+    void learnSession().catch(() => {})
+  }
+  const connect = (): void => {
+    if (isOver) return
+    const next = new EventSource("/dashboard/live")
+    source = next
+    listen()
+    next.onerror = lose
+    const on = <A>(name: string, take: (found: A) => void): void =>
+      next.addEventListener(name, (event) => {
+        heardAt = Date.now()
+        listen()
+        take(JSON.parse((event as MessageEvent<string>).data) as A)
+      })
+    on<Record<Kind, ReadonlyArray<{ readonly ID: string }>>>("state", (state) => {
+      for (const kind of Object.keys(tables) as ReadonlyArray<Kind>)
+        tables[kind].value = new Map(state[kind].map((object) => [object.ID, object])) as never
+      events.value = []
+      audit.value = []
+      isLive.value = true
+      trouble.value = undefined
+    })
+    on<{ readonly hasLeader: boolean }>("standing", ({ hasLeader }) => {
+      if (hasLeader) {
+        clearTimeout(leaderless)
+        leaderless = undefined
+        trouble.value = undefined
+      } else
+        leaderless ??= setTimeout(() => (trouble.value = { what: "no leader", since: heardAt }), electionMs)
+    })
+    on<ReadonlyArray<Change>>("changes", (changes) => {
+      const changed: Partial<Record<Kind, Map<string, unknown>>> = {}
+      for (const { kind, id, object } of changes) {
+        changed[kind] ??= new Map<string, unknown>(tables[kind].value as ReadonlyMap<string, unknown>)
+        if (object === null) changed[kind]?.delete(id)
+        else changed[kind]?.set(id, object)
+      }
+      for (const [kind, table] of Object.entries(changed)) tables[kind as Kind].value = table as never
+    })
+    on<ReadonlyArray<ClusterEvent>>("events", (more) => {
+      events.value = [...events.value, ...more].slice(-400)
+    })
+    on<ReadonlyArray<AuditLine>>("audit", (more) => {
+      audit.value = [...audit.value, ...more].slice(-400)
     })
   }
-  on<Record<Kind, ReadonlyArray<{ readonly ID: string }>>>("state", (state) => {
-    for (const kind of Object.keys(tables) as ReadonlyArray<Kind>)
-      tables[kind].value = new Map(state[kind].map((object) => [object.ID, object])) as never
-    events.value = []
-    audit.value = []
-    isLive.value = true
-  })
-  on<ReadonlyArray<Change>>("changes", (changes) => {
-    const next: Partial<Record<Kind, Map<string, unknown>>> = {}
-    for (const { kind, id, object } of changes) {
-      next[kind] ??= new Map<string, unknown>(tables[kind].value as ReadonlyMap<string, unknown>)
-      if (object === null) next[kind]?.delete(id)
-      else next[kind]?.set(id, object)
-    }
-    for (const [kind, table] of Object.entries(next)) tables[kind as Kind].value = table as never
-  })
-  on<ReadonlyArray<ClusterEvent>>("events", (more) => {
-    events.value = [...events.value, ...more].slice(-400)
-  })
-  on<ReadonlyArray<AuditLine>>("audit", (more) => {
-    audit.value = [...audit.value, ...more].slice(-400)
-  })
-  return () => source.close()
+  connect()
+  return () => {
+    isOver = true
+    stop()
+  }
 }

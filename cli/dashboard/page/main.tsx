@@ -6,13 +6,15 @@ import "@xterm/xterm/css/xterm.css"
 import "uplot/dist/uPlot.min.css"
 import "./theme.css"
 import { learnSession, notice, session, signOut } from "./api.ts"
-import { follow, isLive } from "./live.ts"
+import { follow } from "./live.ts"
+import { Empty } from "./ui.tsx"
 import { NodePage, Nodes } from "./views/nodes.tsx"
 import { Overview } from "./views/overview.tsx"
 import { isPaletteOpen, Palette, places } from "./views/palette.tsx"
 import { ServicePage } from "./views/service.tsx"
 import { SignIn } from "./views/sign-in.tsx"
 import { Stacks } from "./views/stacks.tsx"
+import { Pulse, Stale } from "./views/standing.tsx"
 import { Timeline } from "./views/timeline.tsx"
 import { Tree } from "./views/tree.tsx"
 
@@ -78,9 +80,7 @@ function Frame() {
           <button type="button" class="quiet find" onClick={() => (isPaletteOpen.value = true)}>
             Go to <kbd>Ctrl K</kbd>
           </button>
-          <span class={`pulse ${isLive.value ? "on" : ""}`} role="status">
-            {isLive.value ? "live" : "connecting"}
-          </span>
+          <Pulse />
           <button
             type="button"
             class="quiet"
@@ -101,6 +101,7 @@ function Frame() {
           </button>
         </div>
       </header>
+      <Stale />
       <main>
         <Page />
       </main>
@@ -114,11 +115,20 @@ function Frame() {
   )
 }
 
+const isUnanswered = signal(false)
+
 function App() {
-  if (session.value === undefined) return null
+  if (session.value === undefined)
+    return isUnanswered.value ? <Empty>The node does not answer. It is asked again.</Empty> : null
   return session.value === null ? <SignIn /> : <Frame />
 }
 
-void learnSession()
+function begin(): void {
+  learnSession().catch(() => {
+    isUnanswered.value = true
+    setTimeout(begin, 1_000)
+  })
+}
+begin()
 const root = document.getElementById("app")
 if (root !== null) render(<App />, root)

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import uPlot from "uplot"
 import { type Scaled, showValue } from "#cli/print/autoscale.ts"
+import { clock } from "../live.ts"
 import { usePolled } from "../poll.ts"
 import { recall, type Sample } from "../recall.ts"
 import { Card, Same } from "../ui.tsx"
@@ -12,7 +13,6 @@ const height = 180
 const colors = ["--done", "--good", "--bad", "--soft"]
 /** A moment is not stretched to a chart. */
 const leastSeconds = 60
-const clock = (seconds: number): string => new Date(seconds * 1000).toLocaleTimeString([], { hour12: false })
 
 export function Scaling({ id, name }: { id: string; name: string }) {
   const [found, setFound] = useState<Scaled>()
@@ -66,7 +66,7 @@ export function Scaling({ id, name }: { id: string; name: string }) {
         <ol class="timeline decisions" tabIndex={0} aria-label="Decisions">
           {Changes.map(({ At, From, To, Why }) => (
             <li key={At}>
-              <time>{clock(Date.parse(At) / 1000)}</time>
+              <time>{clock(Date.parse(At))}</time>
               <strong>
                 {From} → {To}
               </strong>
@@ -108,7 +108,12 @@ function Tasks({ samples, scaled }: { samples: ReadonlyArray<Sample>; scaled: Sc
           y: { range: (_, __, most) => [0, (most || 1) * 1.1] }
         },
         axes: [
-          { ...axis, grid: { show: false }, space: 80, values: (_, moments) => moments.map(clock) },
+          {
+            ...axis,
+            grid: { show: false },
+            space: 80,
+            values: (_, moments) => moments.map((seconds) => clock(seconds * 1000))
+          },
           { ...axis, size: 34 }
         ],
         series: [

@@ -1,11 +1,15 @@
 /** The way in for whoever has no session: a link from the node, or a token. */
 import { useState } from "preact/hooks"
-import { signIn } from "../api.ts"
+import { hasEnded, signIn } from "../api.ts"
 
 export function SignIn() {
   const [token, setToken] = useState("")
   const [problem, setProblem] = useState(
-    location.hash === "#/used" ? "That link was used before, or is older than five minutes." : ""
+    location.hash === "#/used"
+      ? "That link was used before, or is older than five minutes."
+      : hasEnded.value
+        ? "You were signed out: an hour without use, twelve in all, or a restart of the node."
+        : ""
   )
   return (
     <main class="sign-in">

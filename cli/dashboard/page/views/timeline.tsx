@@ -1,8 +1,6 @@
 /** What happened in the cluster, and who asked for what at this node's address, newest first. */
-import { audit, events } from "../live.ts"
+import { audit, clock, events } from "../live.ts"
 import { Badge, Card, Empty } from "../ui.tsx"
-
-const clock = (ms: number): string => new Date(ms).toLocaleTimeString([], { hour12: false })
 
 export const Timeline = () => (
   <>
