@@ -38,6 +38,7 @@ import { caughtUp, newsOf } from "#cli/ledger-news.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
 import { bytesOf, followLock, type Keyring } from "#cli/lock.ts"
 import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
+import { followClients } from "#cli/nats-clients.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import type { Host } from "#runtime/host.ts"
 import { System, type SystemService } from "#runtime/system.ts"
@@ -82,6 +83,7 @@ export const openManager = Effect.fn("cli.openManager")(function* (
   if (held.wish !== undefined) yield* credentials.change(({ wish: _granted, ...rest }) => rest)
   yield* followLock(credentials, ledger, keyring)
   yield* followPeers(credentials, nats, ledger)
+  if (nats.server !== undefined) yield* followClients(options.dataDir, ledger)
   yield* Effect.forkScoped(keepAsking(credentials.held, ledger, lookout))
   return { nats, ledger, incarnation, raftId, leftBehind: lookout.leftBehind }
 })

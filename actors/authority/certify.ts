@@ -16,6 +16,8 @@ export interface CertificateFields {
   readonly addresses: ReadonlyArray<string>
   readonly notBefore: number
   readonly notAfter: number
+  /** Of one who serves nothing. */
+  readonly isClient?: true
 }
 
 /** Clocks differ: a certificate counts from an hour ago, as Swarm's does. */

@@ -103,7 +103,10 @@ export async function sign(signer: Signer, request: string, fields: CertificateF
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth]),
+      new ExtendedKeyUsageExtension([
+        ...(fields.isClient ? [] : [ExtendedKeyUsage.serverAuth]),
+        ExtendedKeyUsage.clientAuth
+      ]),
       new SubjectAlternativeNameExtension([
         ...fields.dnsNames.map((value) => ({ type: "dns" as const, value })),
         ...fields.addresses.map((value) => ({ type: "ip" as const, value }))

@@ -13,6 +13,7 @@ import { offeredVersion, refuseVersion, splitVersion } from "#actors/gateway/neg
 import { type Answer, problem, toResponse } from "#actors/gateway/response.ts"
 import { configRoutes } from "#actors/gateway/routes/configs.ts"
 import { distributionRoutes } from "#actors/gateway/routes/distribution.ts"
+import { natsClientRoutes } from "#actors/gateway/routes/nats-clients.ts"
 import { networkRoutes } from "#actors/gateway/routes/networks.ts"
 import { nodeRoutes } from "#actors/gateway/routes/nodes.ts"
 import { secretRoutes } from "#actors/gateway/routes/secrets.ts"
@@ -60,6 +61,7 @@ const routes: ReadonlyArray<Route> = [
   ...networkRoutes,
   ...secretRoutes,
   ...configRoutes,
+  ...natsClientRoutes,
   ...volumeRoutes,
   ...distributionRoutes,
   ...whyRoutes

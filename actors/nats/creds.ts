@@ -4,8 +4,8 @@
  * Clients are known by public nkeys. The seed of an external client is made here, handed out once and not kept.
  */
 import { Buffer } from "node:buffer"
-import { readdirSync, rmSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, readdirSync, rmSync } from "node:fs"
+import { basename, join } from "node:path"
 import { Effect, Schema } from "effect"
 import { nkeys } from "nats"
 import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
@@ -49,6 +49,8 @@ const Seeds = Schema.Struct({
 export type OwnSeeds = NatsKeys
 
 const clientName = /^[A-Za-z0-9_-]{1,32}$/
+/** No client can be called so: it has a dot. */
+const clusterFile = (dataDir: string): string => join(natsPaths(dataDir).creds, "of.cluster")
 const clientInbox = (name: string): string => `_INBOX.client-${name}`
 
 const attempt = <A>(what: string, run: () => A): Effect.Effect<A, NatsCredsError> =>
@@ -118,42 +120,35 @@ export const ownCredentials = Effect.fnUntraced(function* (
   }
 })
 
-/**
- * Lets another system in: `troupe nats-creds create <name> [--read-only]`. A running daemon takes it up by
- * itself. The answer holds the only copy of the seed. Refuses a name that is taken or unusable.
- */
-export const createClient = Effect.fnUntraced(function* (options: {
-  readonly dataDir: string
-  readonly name: string
-  readonly readOnly: boolean
-  readonly createdAt: string
-}): Effect.fn.Return<NatsCredentials, NatsCredsError> {
-  const { dataDir, name, readOnly, createdAt } = options
-  if (!clientName.test(name)) return yield* badName(name)
-  const paths = natsPaths(dataDir)
-  const file = join(paths.creds, `${name}.json`)
-  return yield* Effect.flatMap(
-    attempt(`Cannot write ${file}`, () => {
-      privateDirectory(paths.root)
-      privateDirectory(paths.creds)
-      if (readIfThere(file) !== undefined) return undefined
-      const seed = newSeed()
-      const record: ClientRecord = { name, readOnly, publicKey: publicKeyOf(seed), createdAt }
-      writePrivate(file, `${JSON.stringify(record, null, 2)}\n`)
-      return { seed, publicKey: record.publicKey, inboxPrefix: clientInbox(name) }
-    }),
-    (made) =>
-      made === undefined
-        ? Effect.fail(
-            new NatsCredsError({
-              message: `Cannot create NATS credentials: name ${JSON.stringify(name)} is taken; remove it first or choose another`
-            })
-          )
-        : Effect.succeed(made)
-  )
+/** Credentials for another system, and what is kept of them. They hold the only copy of the seed. Refuses an unusable name. */
+export const newClient = Effect.fnUntraced(function* (
+  made: Pick<ClientRecord, "name" | "readOnly" | "createdAt">
+): Effect.fn.Return<
+  { readonly record: ClientRecord; readonly credentials: NatsCredentials },
+  NatsCredsError
+> {
+  if (!clientName.test(made.name)) return yield* badName(made.name)
+  const seed = newSeed()
+  const publicKey = publicKeyOf(seed)
+  return {
+    record: { ...made, publicKey },
+    credentials: { seed, publicKey, inboxPrefix: clientInbox(made.name) }
+  }
 })
 
-/** Shuts another system out; its connections end when the daemon takes it up. False when there was none. */
+/** The cluster's clients from now on, for this node's server; it takes them up by itself, and has them when it starts. */
+export const keepClients = (
+  dataDir: string,
+  clients: ReadonlyArray<ClientRecord>
+): Effect.Effect<void, NatsCredsError> => {
+  const file = clusterFile(dataDir)
+  return attempt(`Cannot write ${file}`, () => {
+    const text = `${JSON.stringify(clients, null, 2)}\n`
+    if (readIfThere(file) !== text) writePrivate(file, text)
+  })
+}
+
+/** Shuts out a client that this node alone knows; its connections end when the daemon takes it up. False when there was none. */
 export const removeClient = Effect.fnUntraced(function* (
   dataDir: string,
   name: string
@@ -172,11 +167,18 @@ const badName = (name: string): NatsCredsError =>
     message: `NATS client name ${JSON.stringify(name)} is not usable: expected 1 to 32 letters, digits, dashes or underscores`
   })
 
-/** The external clients on disk, by name, and what was wrong with files that could not be used. */
+/**
+ * The external clients on disk: the cluster's, and those that earlier releases made for this node alone (`local`), and
+ * what was wrong with files that could not be used.
+ */
 export const listClients = (
   dataDir: string
 ): Effect.Effect<
-  { readonly clients: ReadonlyArray<ClientRecord>; readonly problems: ReadonlyArray<string> },
+  {
+    readonly clients: ReadonlyArray<ClientRecord>
+    readonly local: ReadonlyArray<ClientRecord>
+    readonly problems: ReadonlyArray<string>
+  },
   NatsCredsError
 > => {
   const directory = natsPaths(dataDir).creds
@@ -184,26 +186,44 @@ export const listClients = (
     privateDirectory(directory)
     const clients: Array<ClientRecord> = []
     const problems: Array<string> = []
-    for (const file of readdirSync(directory).sort()) {
-      if (!file.endsWith(".json")) continue
+    const read = (file: string, records: (text: string) => ReadonlyArray<ClientRecord>): void => {
+      const path = join(directory, file)
       try {
-        const record = Schema.decodeUnknownSync(ClientRecord)(
-          JSON.parse(readIfThere(join(directory, file)) ?? "null")
-        )
-        if (`${record.name}.json` !== file || !clientName.test(record.name)) {
-          throw new Error(`name ${JSON.stringify(record.name)} does not match the file's`)
+        for (const record of records(readIfThere(path) ?? "")) {
+          checkClient(record, clients)
+          clients.push(record)
         }
-        // A key with a wrong checksum or met twice would have the server refuse its whole configuration.
-        nkeys.fromPublic(record.publicKey)
-        const twin = clients.find((client) => client.publicKey === record.publicKey)
-        if (twin !== undefined) throw new Error(`its public key is also that of ${twin.name}`)
-        clients.push(record)
       } catch (error) {
-        problems.push(`Cannot use ${join(directory, file)}: ${wordsOf(error)}`)
+        problems.push(`Cannot use ${path}: ${wordsOf(error)}`)
       }
     }
-    return { clients, problems }
+    const cluster = clusterFile(dataDir)
+    if (existsSync(cluster)) read(basename(cluster), (text) => decodeClients(JSON.parse(text)))
+    const ofCluster = clients.length
+    for (const file of readdirSync(directory).sort()) {
+      if (!file.endsWith(".json")) continue
+      read(file, (text) => {
+        const record = decodeClient(JSON.parse(text))
+        if (`${record.name}.json` !== file)
+          throw new Error(`name ${JSON.stringify(record.name)} does not match the file's`)
+        return [record]
+      })
+    }
+    return { clients, local: clients.slice(ofCluster), problems }
   })
+}
+
+const decodeClient = Schema.decodeUnknownSync(ClientRecord)
+const decodeClients = Schema.decodeUnknownSync(Schema.Array(ClientRecord))
+
+/** Throws for a client that would have the server refuse its whole configuration, or have what is another's. */
+export function checkClient({ name, publicKey }: ClientRecord, others: ReadonlyArray<ClientRecord>): void {
+  if (!clientName.test(name)) throw badName(name)
+  // A key with a wrong checksum, or met twice, the server does not take.
+  nkeys.fromPublic(publicKey)
+  const twin = others.find((other) => other.publicKey === publicKey || other.name === name)
+  if (twin?.name === name) throw new Error(`name ${JSON.stringify(name)} is taken`)
+  if (twin !== undefined) throw new Error(`its public key is also that of ${twin.name}`)
 }
 
 /** A node whose connections a server takes: a worker, or a manager when its own server is down. */
@@ -219,17 +239,20 @@ export const usersOf = (
   cluster: string,
   members: ReadonlyArray<NatsMember>,
   clients: ReadonlyArray<ClientRecord>
-): ReadonlyArray<NatsUser> => [
-  ...members.flatMap(({ nodeId, raftId, keys }) => {
+): ReadonlyArray<NatsUser> => {
+  const nodes = members.flatMap(({ nodeId, raftId, keys }) => {
     if (raftId === undefined) return [{ publicKey: keys.daemon, rights: workerRights(cluster, nodeId) }]
     const rights = rightsOf(cluster, nodeId, raftId)
     return (["daemon", "api", "raft", "system"] as const).map((which) => ({
       publicKey: keys[which],
       rights: rights[which]
     }))
-  }),
-  ...clients.map(({ name, publicKey, readOnly }) => ({
-    publicKey,
-    rights: clientRights(clientInbox(name), readOnly)
-  }))
-]
+  })
+  const taken = new Set(nodes.map(({ publicKey }) => publicKey))
+  return [
+    ...nodes,
+    ...clients.flatMap(({ name, publicKey, readOnly }) =>
+      taken.has(publicKey) ? [] : [{ publicKey, rights: clientRights(clientInbox(name), readOnly) }]
+    )
+  ]
+}

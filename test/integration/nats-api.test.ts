@@ -6,11 +6,10 @@ import { Effect, Exit, Scope } from "effect"
 import type { Msg, NatsConnection } from "nats"
 import type { ClusterEvent, Sequence } from "#actors/api/events.ts"
 import { serveApi } from "#actors/api/serve.ts"
-import { createClient } from "#actors/nats/creds.ts"
 import { type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
-import { connectAs, freshDirectory, objectionTo, until } from "#test/actors/nats/support.ts"
+import { connectAs, freshDirectory, letIn, objectionTo, until } from "#test/actors/nats/support.ts"
 import { nodeId, TestGateway } from "#test/support/gateway.ts"
 
 const cluster = "blue"
@@ -21,9 +20,7 @@ let gateway: TestGateway
 let client: NatsConnection
 
 beforeAll(async () => {
-  const credentials = await Effect.runPromise(
-    createClient({ dataDir, name: "shop", readOnly: false, createdAt: "2026-01-01T00:00:00Z" })
-  )
+  const credentials = await letIn(dataDir, "shop")
   gateway = await TestGateway.start({ who: () => "nats" })
   server = await run(startNatsServer({ dataDir, nodeId, clusterId: cluster, port: 0 }))
   const transport = await run(natsTransport({ servers: [server.url], ...apiConnection() }))
@@ -188,9 +185,7 @@ describe("requests", () => {
   })
 
   test("a read-only client lists and is not let create", async () => {
-    const credentials = await Effect.runPromise(
-      createClient({ dataDir, name: "viewer", readOnly: true, createdAt: "2026-01-01T00:00:00Z" })
-    )
+    const credentials = await letIn(dataDir, "viewer", true)
     let viewer: NatsConnection | undefined
     await until("it is let in", async () => {
       viewer = await connectAs(server.url, credentials).catch(() => undefined)

@@ -8,7 +8,7 @@ import process from "node:process"
 import { Effect, Exit, Scope } from "effect"
 import type { NatsConnection } from "nats"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
-import { createClient, type NatsCredentials, removeClient } from "#actors/nats/creds.ts"
+import type { NatsCredentials } from "#actors/nats/creds.ts"
 import {
   type NatsServerOptions,
   type NatsServerService,
@@ -16,7 +16,7 @@ import {
   startNatsServer
 } from "#actors/nats/server.ts"
 import { prepareManager, type StartedManager } from "#test/actors/nats/started-manager.ts"
-import { connectAs, freshDirectory, objectionTo, until } from "#test/actors/nats/support.ts"
+import { connectAs, freshDirectory, letIn, objectionTo, shutOut, until } from "#test/actors/nats/support.ts"
 import { ownName } from "#test/support/own-name.ts"
 
 // A process of its own takes seconds to start on a busy machine.
@@ -119,9 +119,7 @@ test("what is on disk is readable by its owner only and holds no password", asyn
 test("an external client calls the API and hears events, and nothing of the actors", async () => {
   const dataDir = newDataDir()
   const { server } = await start({ dataDir })
-  const credentials = await Effect.runPromise(
-    createClient({ dataDir, name: "shop", readOnly: false, createdAt: "2026-01-01T00:00:00Z" })
-  )
+  const credentials = await letIn(dataDir, "shop")
   // The running server takes it up by itself.
   await until("the new client is let in", () =>
     connectAs(server.url, credentials).then(
@@ -152,9 +150,7 @@ test("an external client calls the API and hears events, and nothing of the acto
 
 test("a read-only client may list and inspect, not create", async () => {
   const dataDir = newDataDir()
-  const credentials = await Effect.runPromise(
-    createClient({ dataDir, name: "viewer", readOnly: true, createdAt: "2026-01-01T00:00:00Z" })
-  )
+  const credentials = await letIn(dataDir, "viewer", true)
   const { server } = await start({ dataDir })
   const client = await connected(server.url, credentials)
   for (const allowed of ["troupe.api.v1.service.list", "troupe.api.v1.node.inspect", "$SRV.PING"]) {
@@ -167,9 +163,7 @@ test("a read-only client may list and inspect, not create", async () => {
 
 test("a client that is removed is cut off, and others are not", async () => {
   const dataDir = newDataDir()
-  const credentials = await Effect.runPromise(
-    createClient({ dataDir, name: "shop", readOnly: false, createdAt: "2026-01-01T00:00:00Z" })
-  )
+  const credentials = await letIn(dataDir, "shop")
   const { server } = await start({ dataDir })
   const daemon = await connected(server.url, server.credentials.daemon)
   const client = await connected(server.url, credentials)
@@ -177,7 +171,7 @@ test("a client that is removed is cut off, and others are not", async () => {
   void (async () => {
     for await (const event of daemon.status()) if (event.type === "disconnect") daemonCut = true
   })()
-  await Effect.runPromise(removeClient(dataDir, "shop"))
+  await shutOut(dataDir, "shop")
   const why = await client.closed()
   expect(String(why)).toMatch(/authorization/i)
   await daemon.flush()

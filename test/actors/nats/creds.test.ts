@@ -2,8 +2,15 @@ import { afterAll, expect, test } from "bun:test"
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
-import { createClient, listClients, ownCredentials, removeClient } from "#actors/nats/creds.ts"
-import { freshDirectory } from "#test/actors/nats/support.ts"
+import {
+  listClients,
+  newClient,
+  ownCredentials,
+  publicKeysOf,
+  removeClient,
+  usersOf
+} from "#actors/nats/creds.ts"
+import { freshDirectory, letIn } from "#test/actors/nats/support.ts"
 
 const made: Array<string> = []
 const directory = (): string => {
@@ -14,9 +21,6 @@ const directory = (): string => {
 afterAll(() => {
   for (const path of made) rmSync(path, { recursive: true, force: true })
 })
-
-const create = (dataDir: string, name: string, readOnly = false) =>
-  Effect.runPromise(createClient({ dataDir, name, readOnly, createdAt: "2026-01-01T00:00:00Z" }))
 
 test("the daemon's own credentials are made once, and kept where only their owner reads them", async () => {
   const dataDir = directory()
@@ -30,38 +34,55 @@ test("the daemon's own credentials are made once, and kept where only their owne
 
 test("a client's seed is handed out and not kept", async () => {
   const dataDir = directory()
-  const credentials = await create(dataDir, "grafana")
+  const credentials = await letIn(dataDir, "grafana")
   const creds = join(dataDir, "nats", "creds")
-  expect(readdirSync(creds)).toEqual(["grafana.json"])
-  expect(readFileSync(join(creds, "grafana.json"), "utf8")).not.toContain(credentials.seed)
-  expect(statSync(join(creds, "grafana.json")).mode & 0o777).toBe(0o600)
+  expect(readdirSync(creds)).toEqual(["of.cluster"])
+  expect(readFileSync(join(creds, "of.cluster"), "utf8")).not.toContain(credentials.seed)
+  expect(statSync(join(creds, "of.cluster")).mode & 0o777).toBe(0o600)
 })
 
-test("a taken or unusable name is refused, and says why", async () => {
-  const dataDir = directory()
-  await create(dataDir, "grafana")
-  expect(create(dataDir, "grafana")).rejects.toThrow('name "grafana" is taken')
-  expect(create(dataDir, "../keys")).rejects.toThrow("expected 1 to 32 letters")
-  expect(create(dataDir, "")).rejects.toThrow("expected 1 to 32 letters")
+test("an unusable name is refused, and says why", () => {
+  for (const name of ["../keys", "", "a.b", "x".repeat(33)]) {
+    const made = Effect.runSync(Effect.flip(newClient({ name, readOnly: true, createdAt: "" })))
+    expect(made.message).toContain("expected 1 to 32 letters")
+  }
 })
 
-test("a file that cannot be used shuts out its client only", async () => {
+test("what an earlier release wrote for this node alone lets in still, and a file that cannot be used shuts out its client only", async () => {
   const dataDir = directory()
-  await create(dataDir, "good")
-  const { publicKey } = await create(dataDir, "other")
+  const { publicKey } = await letIn(dataDir, "good")
   const creds = join(dataDir, "nats", "creds")
-  writeFileSync(join(creds, "broken.json"), "{")
   const record = { name: "wrong", readOnly: false, publicKey: `U${"A".repeat(55)}`, createdAt: "" }
-  writeFileSync(join(creds, "wrong.json"), JSON.stringify(record))
-  writeFileSync(join(creds, "twin.json"), JSON.stringify({ ...record, name: "twin", publicKey }))
-  const { clients, problems } = await Effect.runPromise(listClients(dataDir))
+  const write = (file: string, text: string) => writeFileSync(join(creds, file), text)
+  const { record: other } = Effect.runSync(newClient({ name: "other", readOnly: true, createdAt: "" }))
+  write("other.json", JSON.stringify(other))
+  write("broken.json", "{")
+  write("wrong.json", JSON.stringify(record))
+  write("twin.json", JSON.stringify({ ...record, name: "twin", publicKey }))
+  write("good.json", JSON.stringify({ ...other, name: "good" }))
+  const { clients, local, problems } = await Effect.runPromise(listClients(dataDir))
   expect(clients.map((client) => client.name)).toEqual(["good", "other"])
-  expect(problems.map((problem) => /(\w+)\.json/.exec(problem)?.[1])).toEqual(["broken", "twin", "wrong"])
+  expect(local).toEqual([other])
+  expect(problems.map((problem) => /(\w+)\.json/.exec(problem)?.[1])).toEqual([
+    "broken",
+    "good",
+    "twin",
+    "wrong"
+  ])
+})
+
+test("a client that has a node's key is left out: the server would not take any", async () => {
+  const own = publicKeysOf(await Effect.runPromise(ownCredentials(directory(), "n1")))
+  const client = { name: "thief", readOnly: true, publicKey: own.daemon, createdAt: "" }
+  const users = usersOf("c1", [{ nodeId: "n1", raftId: "n1", keys: own }], [client])
+  expect(users.map(({ publicKey }) => publicKey)).toEqual([own.daemon, own.api, own.raft, own.system])
 })
 
 test("removing a client that is not there is not an error", async () => {
   const dataDir = directory()
-  await create(dataDir, "x")
+  await letIn(dataDir, "everywhere")
+  const { record } = Effect.runSync(newClient({ name: "x", readOnly: true, createdAt: "" }))
+  writeFileSync(join(dataDir, "nats", "creds", "x.json"), JSON.stringify(record))
   expect(await Effect.runPromise(removeClient(dataDir, "x"))).toBe(true)
   expect(await Effect.runPromise(removeClient(dataDir, "x"))).toBe(false)
 })

@@ -2,10 +2,30 @@
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Effect } from "effect"
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
-import type { NatsCredentials } from "#actors/nats/creds.ts"
+import { keepClients, listClients, type NatsCredentials, newClient } from "#actors/nats/creds.ts"
 
 export const freshDirectory = (): string => mkdtempSync(join(tmpdir(), "troupe-nats-"))
+
+/** Lets another system in to the server whose data lies there, as the cluster would. */
+export async function letIn(dataDir: string, name: string, readOnly = false): Promise<NatsCredentials> {
+  const createdAt = "2026-01-01T00:00:00Z"
+  const { record, credentials } = await Effect.runPromise(newClient({ name, readOnly, createdAt }))
+  const { clients } = await Effect.runPromise(listClients(dataDir))
+  await Effect.runPromise(keepClients(dataDir, [...clients.filter((each) => each.name !== name), record]))
+  return credentials
+}
+
+export async function shutOut(dataDir: string, name: string): Promise<void> {
+  const { clients } = await Effect.runPromise(listClients(dataDir))
+  await Effect.runPromise(
+    keepClients(
+      dataDir,
+      clients.filter((each) => each.name !== name)
+    )
+  )
+}
 
 /** Connects as `credentials` tell; rejects at once when the server says no. */
 export const connectAs = (url: string, credentials: NatsCredentials | undefined): Promise<NatsConnection> =>

@@ -2,11 +2,8 @@
  * The two ways into a manager, as a client of registers sees them: the Docker API on its socket, and the NATS API on
  * its own nats-server. A register is an object's label; its version makes every write an exchange.
  */
-import { Effect } from "effect"
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
-import { readHeld } from "#actors/authority/store.ts"
-import { createClient } from "#actors/nats/creds.ts"
-import { dataOf, type Machine, socketOf } from "#test/lab/machines.ts"
+import { type Machine, socketOf } from "#test/lab/machines.ts"
 import { request } from "#test/lab/request.ts"
 
 export type Kind = "config" | "service"
@@ -109,22 +106,21 @@ export async function natsDoor(machine: Machine): Promise<NatsDoor> {
 }
 
 async function connectTo({ name, address }: Machine): Promise<NatsConnection> {
-  const dataDir = dataOf(name)
-  const held = await Effect.runPromise(readHeld(dataDir))
-  if (held === undefined) throw new Error(`${name} is no member of a cluster`)
-  const { seed, inboxPrefix } = await Effect.runPromise(
-    createClient({ dataDir, name: "soak", readOnly: false, createdAt: new Date().toISOString() })
-  )
-  const { certificate, root } = held.membership
+  const created = { Name: `soak-${name}` }
+  const { status, body } = await request(socketOf(name), "POST", "/nats-clients/create", created, withinMs)
+  if (status !== 201) throw new Error(`${name} made no NATS client: ${status} ${JSON.stringify(body)}`)
+  const made = body as Readonly<Record<"Seed" | "InboxPrefix" | "Root" | "Certificate" | "Key", string>> & {
+    readonly Servers: ReadonlyArray<string>
+  }
   const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
   // Its server takes new clients up within moments.
   for (let tries = 1; ; tries++) {
     try {
       return await connect({
-        servers: `nats://${address}:${held.ports.nats}`,
-        authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
-        inboxPrefix,
-        tls: { cert: certificate, key: held.key, ca: root },
+        servers: made.Servers.filter((url) => url.startsWith(`nats://${address}:`)),
+        authenticator: nkeyAuthenticator(new TextEncoder().encode(made.Seed)),
+        inboxPrefix: made.InboxPrefix,
+        tls: { cert: made.Certificate, key: made.Key, ca: made.Root },
         reconnectTimeWait: 100,
         maxReconnectAttempts: -1,
         pingInterval: 1_000,
