@@ -23,14 +23,17 @@ export interface LoadsOptions {
 const freshMs = 60_000
 /** More subjects than these are a mistake; the oldest makes room. */
 const mostSubjects = 10_000
-const mostBytes = 64
+/** A number, and what its publisher says beside it. */
+const mostBytes = 1_024
+/** Nothing has more of anything to do, and sums over a window stay numbers. */
+const largest = 1e15
 
 /** The number that a message is: `25`, or `{"value": 25}`. */
 export function parseLoad(text: string): number | undefined {
   try {
     const read: unknown = JSON.parse(text)
     const value = typeof read === "object" && read !== null && "value" in read ? read.value : read
-    return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined
+    return typeof value === "number" && value >= 0 && value <= largest ? value : undefined
   } catch {
     return undefined
   }

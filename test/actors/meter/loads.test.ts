@@ -8,7 +8,7 @@ import { serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 test("a load is a number, alone or as a value", () => {
   expect(["25", " 2.5\n", '{"value": 3}'].map(parseLoad)).toEqual([25, 2.5, 3])
-  for (const text of ["", "many", "-1", '"3"', "null", "[1]", '{"value":"3"}', "1e999"])
+  for (const text of ["", "many", "-1", '"3"', "null", "[1]", '{"value":"3"}', "1e999", "1e308"])
     expect(parseLoad(text)).toBeUndefined()
 })
 
@@ -30,7 +30,10 @@ test("what is published for a service's label is told to its autoscaler, and to 
   const other = bus.connect("other")
   const say = (subject: string, text: string) =>
     other.publish(`troupe.load.v1.${subject}`, {}, new TextEncoder().encode(text))
-  say("orders.waiting", "70")
+  say(
+    "orders.waiting",
+    JSON.stringify({ value: 70, from: "the exporter of the queue", at: "2026-01-01T00:00:00Z" })
+  )
   say("orders.waiting", "no number")
   say("orders", "5")
   await eventually(() => told.length > 0, "the load is told")
