@@ -107,7 +107,7 @@ export const watcherRights = (inbox: string): Rights => ({
  * publish to inboxes and events only: no client can have it speak to an actor.
  */
 export const apiRights = (inbox: string): Rights => ({
-  publish: ["troupe.event.v1.>", "troupe.metric.v1.>", "_INBOX.>"],
+  publish: ["troupe.event.v1.>", "_INBOX.>"],
   subscribe: ["troupe.api.v1.>", loadSubject(">"), "$SRV.>", `${inbox}.>`]
 })
 

@@ -106,6 +106,12 @@ const usualBufferBytes = 2 * largestMessage
 /** The buffer is looked at after so many bytes: asking the socket for every message costs more than it tells. */
 const lookAtBufferEvery = 64 * 1024
 
+/**
+ * What is said there counts as a node's own words, or as the server's: whoever wants its answer there would have us say
+ * in our name what it may not say itself.
+ */
+const isSpokenFor = (reply: string): boolean => reply.startsWith("troupe.") || reply.startsWith("$")
+
 /** Connects, trying for ever, and serves until the scope closes. */
 export const natsTransport: (
   options: NatsOptions
@@ -530,7 +536,7 @@ class NatsTransport implements NatsTransportService {
   }
 
   #toDelivery({ subject, reply, headers, body }: Arrival): Delivery {
-    if (reply === undefined) return { subject, headers, body }
+    if (reply === undefined || isSpokenFor(reply)) return { subject, headers, body }
     let answered = false
     return {
       subject,
