@@ -7,8 +7,9 @@ import { describe } from "#actors/api/describe.ts"
 import { EventRing } from "#actors/api/event-ring.ts"
 import { type ClusterEvent, eventSubject, Sequence } from "#actors/api/events.ts"
 import { failing, type MicroAnswer, type MicroEndpoint, serveMicro } from "#actors/api/micro.ts"
-import { endpoints, paginate, type Translation } from "#actors/api/translate.ts"
+import { endpoints, paginate, readBody, type Translation } from "#actors/api/translate.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { noLeader } from "#actors/model/errors.ts"
 import { toIso } from "#actors/model/time.ts"
 import { isToken } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
@@ -59,7 +60,10 @@ export const serveApi = Effect.fn("api.serve")(function* (
           version: options.version,
           description: "Services, tasks, nodes and events of this cluster, with the Docker API's bodies",
           metadata: { cluster: options.cluster },
-          endpoints: [...endpoints.map((endpoint) => httpEndpoint(options, endpoint)), eventEndpoint(ring)]
+          endpoints: [
+            ...endpoints.map((endpoint) => httpEndpoint(options, endpoint)),
+            eventEndpoint(ring, ledger)
+          ]
         },
         { started: toIso(host.now()), monotonic: () => host.monotonic() }
       )
@@ -108,24 +112,37 @@ async function answerOf(response: Response, { page }: Translation): Promise<Micr
   return { body: JSON.stringify(paginate(JSON.parse(text), page)) }
 }
 
-const Catching = Schema.fromJsonString(
-  Schema.Struct({
-    after: Schema.optionalKey(Sequence),
-    limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostEventsAtOnce })))
-  })
-)
+const Catching = Schema.Struct({
+  after: Schema.optionalKey(Sequence),
+  limit: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: mostEventsAtOnce })))
+})
+
+/** What was announced before is to be in the answer: who asks may have heard it, and be told by a manager that has not. */
+const caughtUp = ({ readIndex }: LedgerService): Promise<boolean> =>
+  Effect.runPromise(
+    readIndex.pipe(
+      Effect.timeout("1 second"),
+      Effect.as(true),
+      Effect.catch(() => Effect.succeed(false))
+    )
+  )
 
 /** Events after a place in the stream; without one, where the stream stands now. */
-const eventEndpoint = (ring: EventRing): MicroEndpoint => ({
+const eventEndpoint = (ring: EventRing, ledger: LedgerService): MicroEndpoint => ({
   name: "event-list",
   subject: "troupe.api.v1.event.list",
-  handle: (body) => {
-    const asked = Schema.decodeUnknownResult(Catching)(body.trim() === "" ? "{}" : body)
-    if (asked._tag === "Failure") {
-      return failing(400, `Cannot list event: ${String(asked.failure).replaceAll(/\s*\n\s*/g, " ")}`)
-    }
-    const { after, limit = usualEvents } = asked.success
+  handle: async (raw) => {
+    const asked = readBody(Catching, raw)
+    if ("mistake" in asked) return failing(400, `Cannot list event: ${asked.mistake}`)
+    if (!(await caughtUp(ledger))) return failing(503, noLeader.message)
+    const { after, limit = usualEvents } = asked.body
     if (after === undefined) return { body: JSON.stringify({ events: [], newest: ring.newest, more: false }) }
+    if (after.index > ledger.read.index) {
+      return failing(
+        410,
+        `There is no event ${after.index}.${after.position} yet: the cluster was begun anew; list what you need and follow from the newest`
+      )
+    }
     const caught = ring.after(after, limit)
     if (caught._tag === "Lost") {
       return failing(

@@ -36,7 +36,9 @@ export interface Endpoint {
 const text = Schema.String
 const optional = Schema.optionalKey
 
-const Named = Schema.Struct({ ID: text })
+/** A path would lose an empty one, and lead elsewhere by those of dots alone. */
+const Id = text.check(Schema.isPattern(/[^.]/, { message: "an id or a name" }))
+const Named = Schema.Struct({ ID: Id })
 const Listing = Schema.Struct({
   filters: optional(
     Schema.Record(text, Schema.Union([Schema.Array(text), Schema.Record(text, Schema.Boolean)]))
@@ -45,9 +47,9 @@ const Listing = Schema.Struct({
   limit: optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 }))),
   after: optional(text)
 })
-const Inspection = Schema.Struct({ ID: text, insertDefaults: optional(Schema.Boolean) })
+const Inspection = Schema.Struct({ ID: Id, insertDefaults: optional(Schema.Boolean) })
 const Revision = Schema.Struct({
-  ID: text,
+  ID: Id,
   Version: Schema.Struct({ Index: Schema.Int }),
   Spec: Schema.Unknown,
   rollback: optional(Schema.Literal("previous")),
@@ -75,20 +77,29 @@ const query = (parameters: Readonly<Record<string, string | undefined>>): string
 
 const segment = (id: string): string => encodeURIComponent(id)
 
-/** Reads the body and hands it over; an empty body is an empty object. */
+/** What a body says, or what is wrong with it; an empty one is an empty object. */
+export function readBody<Body>(
+  shape: Schema.Codec<Body, unknown>,
+  raw: string
+): { readonly body: Body } | Misspoken {
+  let value: unknown
+  try {
+    value = raw.trim() === "" ? {} : JSON.parse(raw)
+  } catch {
+    return { mistake: "the body is not JSON: expected an object" }
+  }
+  const decoded = Schema.decodeUnknownResult(shape)(value)
+  return decoded._tag === "Success"
+    ? { body: decoded.success }
+    : { mistake: sayIssue(standardIssues(decoded.failure.issue).issues[0], value) }
+}
+
+/** Reads the body and hands it over. */
 const taking =
   <Body>(shape: Schema.Codec<Body, unknown>, translate: (body: Body) => Translation) =>
   (raw: string): Translation | Misspoken => {
-    let value: unknown
-    try {
-      value = raw.trim() === "" ? {} : JSON.parse(raw)
-    } catch {
-      return { mistake: "the body is not JSON: expected an object" }
-    }
-    const decoded = Schema.decodeUnknownResult(shape)(value)
-    return decoded._tag === "Success"
-      ? translate(decoded.success)
-      : { mistake: sayIssue(standardIssues(decoded.failure.issue).issues[0], value) }
+    const read = readBody(shape, raw)
+    return "mistake" in read ? read : translate(read.body)
   }
 
 const standardIssues = SchemaIssue.makeFormatterStandardSchemaV1()

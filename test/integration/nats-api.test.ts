@@ -6,6 +6,7 @@ import { Effect, Exit, Scope } from "effect"
 import type { Msg, NatsConnection } from "nats"
 import type { ClusterEvent, Sequence } from "#actors/api/events.ts"
 import { serveApi } from "#actors/api/serve.ts"
+import type { NatsCredentials } from "#actors/nats/creds.ts"
 import { type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
@@ -62,6 +63,16 @@ const apiConnection = () => ({
   seed: server.credentials.api.seed,
   inboxPrefix: server.credentials.api.inboxPrefix
 })
+
+/** Connected once the server has taken the client up. */
+async function admitted(credentials: NatsCredentials): Promise<NatsConnection> {
+  let connection: NatsConnection | undefined
+  await until("it is let in", async () => {
+    connection = await connectAs(server.url, credentials).catch(() => undefined)
+    return connection !== undefined
+  })
+  return connection as NatsConnection
+}
 
 const request = (subject: string, body?: unknown): Promise<Msg> =>
   client.request(subject, body === undefined ? undefined : JSON.stringify(body), { timeout: 5_000 })
@@ -131,6 +142,10 @@ describe("requests", () => {
     expect(answer.json<{ status: number }>().status).toBe(400)
     expect((await refusal("service.remove", { id: "lower" })).status).toBe(400)
     expect((await refusal("service.create", { Name: 7 })).status).toBe(400)
+    for (const ID of ["", ".", ".."]) {
+      expect((await refusal("service.inspect", { ID })).message).toContain("expected an id or a name")
+      expect((await refusal("service.remove", { ID })).status).toBe(400)
+    }
     expect(gateway.ledger.read.index).toBe(before)
     expect(await ask("service.list")).toEqual([])
   })
@@ -142,6 +157,7 @@ describe("requests", () => {
         status: 503,
         message: expect.stringContaining("does not have a leader")
       })
+      expect((await refusal("event.list")).status).toBe(503)
     } finally {
       gateway.raft.leaderless = false
     }
@@ -184,21 +200,34 @@ describe("requests", () => {
     await daemon.close()
   })
 
+  test("an answer cannot be led to those who hear events, figures, output or loads", async () => {
+    const heard: Array<string> = []
+    const listener = await admitted(await letIn(dataDir, "listener"))
+    listener.subscribe("troupe.event.v1.>", { callback: (_, { subject }) => void heard.push(subject) })
+    listener.subscribe("troupe.metric.v1.>", { callback: (_, { subject }) => void heard.push(subject) })
+    await listener.flush()
+    const forged = [`troupe.event.v1.${cluster}.service.remove.x`, `troupe.metric.v1.${cluster}.node.n1`]
+    for (const reply of forged) {
+      client.publish("troupe.api.v1.service.list", "{}", { reply })
+      client.publish("$SRV.PING", "", { reply })
+    }
+    // It is announced after whatever those requests were answered with.
+    const { ID } = await ask("service.create", spec("honest"))
+    await until("it is heard", () => heard.includes(`troupe.event.v1.${cluster}.service.create.${ID}`))
+    expect(heard.filter((subject) => forged.includes(subject))).toEqual([])
+    await ask("service.remove", { ID })
+    await listener.close()
+  })
+
   test("a read-only client lists and is not let create", async () => {
     const credentials = await letIn(dataDir, "viewer", true)
-    let viewer: NatsConnection | undefined
-    await until("it is let in", async () => {
-      viewer = await connectAs(server.url, credentials).catch(() => undefined)
-      return viewer !== undefined
-    })
-    if (viewer === undefined) return
+    const viewer = await admitted(credentials)
     const answer = await viewer.request("troupe.api.v1.node.list", "{}", { timeout: 5_000 })
     expect(answer.json()).toEqual(await httpGet("/nodes"))
     const before = gateway.ledger.read.index
-    const asViewer = viewer
     expect(
-      await objectionTo(asViewer, () =>
-        asViewer.publish("troupe.api.v1.service.create", JSON.stringify(spec("no")))
+      await objectionTo(viewer, () =>
+        viewer.publish("troupe.api.v1.service.create", JSON.stringify(spec("no")))
       )
     ).toContain("Permissions Violation")
     expect(gateway.ledger.read.index).toBe(before)
@@ -316,7 +345,14 @@ describe("events", () => {
       await ask("service.remove", { ID })
     }
     expect((await refusal("event.list", { after: newest })).status).toBe(410)
-    expect((await refusal("event.list", { after: { index: "x" } })).status).toBe(400)
+    const wrong = await refusal("event.list", { after: { index: "x", position: 1, of: 1 } })
+    expect(wrong).toEqual({
+      status: 400,
+      message: 'Cannot list event: the body\'s after.index: expected number, found "x"'
+    })
+    // As of a cluster that was begun anew from a backup: it would wait for ever.
+    const ahead = { index: gateway.ledger.read.index + 1, position: 1, of: 1 }
+    expect((await refusal("event.list", { after: ahead })).status).toBe(410)
   })
 
   test("a secret's value is in no event", async () => {
