@@ -193,6 +193,7 @@ function readerOf(machine: Machine): LedgerReader {
     tasksInState: (state) => machine.tables.tasksInState(state),
     servicesOfTasks: () => machine.tables.servicesOfTasks(),
     servicesUsing: (kind, id) => machine.tables.servicesUsing(kind, id),
+    servicesPublishing: (protocol, port) => machine.tables.servicesPublishing(protocol, port),
     view: (make) => machine.tables.view(make)
   }
 }

@@ -55,6 +55,8 @@ export interface LedgerReader {
   readonly servicesOfTasks: () => Iterable<string>
   /** Services whose newest spec names this object. */
   readonly servicesUsing: (kind: "network" | "secret" | "config", id: string) => ReadonlyArray<Service>
+  /** Services that publish `protocol/port`, by wish or by allotment, in ingress or host mode. */
+  readonly servicesPublishing: (protocol: string, port: number) => ReadonlyArray<Service>
   /** What `make` works out of the tables: made when it is first asked for, kept in step with every entry from then on. */
   readonly view: <V extends View>(make: MakeView<V>) => V
 }

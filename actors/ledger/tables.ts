@@ -156,7 +156,6 @@ export class LedgerTables implements LedgerReader {
     return this.#services(this.#using.of(`${kind}:${id}`))
   }
 
-  /** Services that publish `protocol/port`, by wish or by allotment, in ingress or host mode. */
   servicesPublishing(protocol: string, port: number): ReadonlyArray<Service> {
     return this.#services(this.#ports.of(`${protocol}/${port}`))
   }

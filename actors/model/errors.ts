@@ -28,6 +28,10 @@ export const refuse = (code: Refusal["code"], message: string): Refusal => ({ co
 export const rpc = (code: Refusal["code"], text: string): Refusal =>
   refuse(code, `rpc error: code = ${rpcNames[code]} desc = ${text}`)
 
+/** A refusal's words without the gRPC code, for a sentence of ours. */
+export const plainWords = ({ message }: Refusal): string =>
+  message.replace(/^rpc error: code = \w+ desc = /, "")
+
 const rpcNames: Readonly<Record<Refusal["code"], string>> = {
   notFound: "NotFound",
   alreadyExists: "AlreadyExists",

@@ -4,6 +4,8 @@
  * How far an update has come is read off the tasks it made: those of the service's present spec that were
  * created, into a slot that had another, since the update began. So any leader can carry it on.
  */
+import { conflictOf } from "#actors/ledger/apply/apply-services.ts"
+import { plainWords } from "#actors/model/errors.ts"
 import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Service, Task, UpdateStatus } from "#actors/model/objects.ts"
 import { isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
@@ -114,6 +116,12 @@ export function judge(
       status: { ...status, State: "rollback_paused", Message: `rollback paused ${because}` }
     }
   } else if (pace.failureAction === "rollback" && service.PreviousSpec !== undefined) {
+    const conflict = conflictOf(view.ledger, service.ID, service.PreviousSpec)
+    if (conflict !== undefined) {
+      const Message = `update paused ${because}; cannot roll back: ${plainWords(conflict)}`
+      draft.progress = { status: { ...status, State: "paused", Message } }
+      return false
+    }
     draft.progress = {
       status: {
         State: "rollback_started",

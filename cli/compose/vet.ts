@@ -6,15 +6,12 @@ import { completeService } from "#actors/gateway/validate/complete-service.ts"
 import { portTaken, routeTaken } from "#actors/ledger/apply/apply-services.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import { LedgerTables } from "#actors/ledger/tables.ts"
-import type { Refusal } from "#actors/model/errors.ts"
+import { plainWords, type Refusal } from "#actors/model/errors.ts"
 import { httpRouteOf } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
 import type { ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
 import type { Present, Step } from "#cli/compose/plan.ts"
 import { withIds } from "#cli/compose/with-ids.ts"
-
-/** What Swarm's words begin with; a plan names the service itself. */
-const rpcWords = /^rpc error: code = \w+ desc = /
 
 /** The same steps; services that cannot be are refused, one that takes what an earlier one of them has as well. */
 export function vet(steps: ReadonlyArray<Step>, present: Present): ReadonlyArray<Step> {
@@ -26,8 +23,7 @@ export function vet(steps: ReadonlyArray<Step>, present: Present): ReadonlyArray
     const id = step.id ?? step.name
     const spec = named(step.body as ServiceSpec)
     const refusal = whyNot(tables, id, spec, specs.get(id), present.swarm)
-    if (refusal !== undefined)
-      return { ...step, action: "refused", why: refusal.message.replace(rpcWords, "") }
+    if (refusal !== undefined) return { ...step, action: "refused", why: plainWords(refusal) }
     tables.put("service", { ID: id, Spec: spec } as Service)
     return step
   })

@@ -12,6 +12,7 @@ import {
   type Verdict
 } from "#actors/ledger/apply/verdict.ts"
 import { levelOf } from "#actors/ledger/features.ts"
+import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { outOfSequence, type Refusal, rpc } from "#actors/model/errors.ts"
 import {
@@ -34,8 +35,8 @@ import {
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { areApart } from "#actors/network/publish-at.ts"
 
-/** Why a spec cannot stand beside what exists now: something it names is gone, or a port is taken. */
-function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusal | undefined {
+/** Why a spec cannot stand beside what exists now: something it names is gone, or a port or a route is taken. */
+export function conflictOf(tables: LedgerReader, id: string, spec: ServiceSpec): Refusal | undefined {
   for (const target of networksOf(spec)) {
     // Networks that are not ours (`host`, a node's own bridge) are named, and are each node's business.
     if (/^[a-z0-9]{25}$/.test(target) && tables.get("network", target) === undefined) {
@@ -73,7 +74,7 @@ function conflictOf(tables: LedgerTables, id: string, spec: ServiceSpec): Refusa
 
 /** Why a service cannot publish what it asks for, where the cluster's members are of that feature level. */
 export function portTaken(
-  tables: LedgerTables,
+  tables: LedgerReader,
   level: number,
   id: string,
   spec: ServiceSpec
@@ -108,7 +109,7 @@ function routeAt(level: number, spec: ServiceSpec): HttpRoute | undefined {
 
 /** Why a service cannot have that route: another has it. */
 export function routeTaken(
-  tables: LedgerTables,
+  tables: LedgerReader,
   level: number,
   id: string,
   route: HttpRoute
@@ -127,7 +128,7 @@ export function routeTaken(
 }
 
 /** Why no service more can have a route; `undefined` while one can. */
-function noRoom(tables: LedgerTables, { host }: HttpRoute): Refusal | undefined {
+function noRoom(tables: LedgerReader, { host }: HttpRoute): Refusal | undefined {
   let count = 0
   for (const { Spec } of tables.all("service")) if (httpRouteOf(Spec) !== undefined) count += 1
   return count < mostHttpRoutes
@@ -227,8 +228,12 @@ export function progressService(tables: LedgerTables, at: At, command: Of<"servi
   const service = tables.get("service", command.id)
   if (service === undefined) return notFound("service", command.id)
   if (service.Version.Index !== command.version) return outOfSequence
+  const previous = command.rollback === true ? service.PreviousSpec : undefined
+  const isJudged = (tables.cluster()?.FeatureLevel ?? 0) >= levelOf["rollbacks are judged"]
+  const conflict = previous && isJudged ? conflictOf(tables, service.ID, previous) : undefined
+  if (conflict !== undefined) return conflict
   // An automatic rollback uses the previous spec up: it can be asked for once only.
-  const base = command.rollback === true && service.PreviousSpec !== undefined ? swapped(service) : service
+  const base = previous === undefined ? service : swapped(service)
   tables.put("service", { ...base, UpdateStatus: command.status, ...touched(at) })
   return { id: service.ID }
 }

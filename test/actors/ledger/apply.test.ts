@@ -92,6 +92,34 @@ test("a rollback by hand toggles between two specs", () => {
   expect(image()).toBe("b")
 })
 
+test("a rollback of the orchestrator's does not take back a port that another service has, once all managers judge it", () => {
+  const rolledBack = (FeatureLevel: number) => {
+    const book = new Book().cluster({ FeatureLevel })
+    const ports = { EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8080 }] } }
+    const web = book.service("web", ports)
+    book.must({
+      type: "service.update",
+      v: 1,
+      id: "web",
+      version: web.Version.Index,
+      spec: { Name: "web" }
+    })
+    book.service("other", ports)
+    return book.write({
+      type: "service.progress",
+      v: 1,
+      id: "web",
+      version: book.tables.get("service", "web")?.Version.Index ?? 0,
+      status: { State: "rollback_started" },
+      rollback: true
+    })
+  }
+  expect(refusalOf(rolledBack(21)).message).toContain(
+    "port '8080' is already in use by service 'other' (other) as an ingress port"
+  )
+  expect(rolledBack(20)._tag).toBe("Applied")
+})
+
 test("a spec version is kept while a task points at it, and forgotten after", () => {
   const book = new Book().cluster()
   const { SpecVersion: old } = book.service("web", { TaskTemplate: { ContainerSpec: { Image: "a" } } })

@@ -460,6 +460,21 @@ describe("rollback", () => {
     expect(stage.service("web").PreviousSpec).toBeUndefined()
   })
 
+  test("an update that fails is paused where another service has meanwhile what the spec before had", () => {
+    const port = { EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8080 }] } }
+    const stage = new Stage().create("web", { ...port, UpdateConfig: { FailureAction: "rollback" } })
+    stage.book.time += 10
+    stage.update("web", ({ EndpointSpec: _, ...spec }) => image(spec, "two"))
+    stage.create("other", port)
+    const [victim] = failing(stage, "two")
+    stage.converge()
+    expect(status(stage)).toMatchObject({
+      State: "paused",
+      Message: `update paused due to failure or early termination of task ${victim}; cannot roll back: port '8080' is already in use by service 'other' (other) as an ingress port`
+    })
+    expect(stage.service("web").Spec.EndpointSpec).toBeUndefined()
+  })
+
   test("a rollback also fills slots that had stopped for good before the update", () => {
     const stage = stageOf({
       replicas: 2,
