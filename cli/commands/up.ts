@@ -6,7 +6,7 @@ import type { Task } from "#actors/model/objects.ts"
 import { apiAt, get, remove, socketFlag } from "#cli/client.ts"
 import { carryOut, filtered, nothingIn, prepare, refusals } from "#cli/compose/apply.ts"
 import { foresee, showForeseen } from "#cli/compose/foresee.ts"
-import { type Counted, judge, type Standing } from "#cli/compose/judge.ts"
+import { type Before, type Counted, judge, type Standing } from "#cli/compose/judge.ts"
 import { loadProject } from "#cli/compose/load.ts"
 import { changes, showSteps } from "#cli/compose/plan.ts"
 import { stackLabel, translate } from "#cli/compose/translate.ts"
@@ -124,11 +124,10 @@ export const up = Command.make(
     if (refused.length > 0) return yield* Effect.fail(new Ended(refused.join("\n"), 1))
     yield* Console.log(showSteps(steps))
     const present = yield* carryOut(apiAt(flags.socket), steps)
-    const changed = new Set(changes(steps).map(({ id }) => id))
-    const earlier = new Set(
-      present.tasks.filter(({ ServiceID }) => changed.has(ServiceID)).map(({ ID }) => ID)
-    )
-    if (!flags.detach) yield* converge(flags.socket, desired.stack, flags.timeout, earlier)
+    const changed = new Set(changes(steps).flatMap(({ id }) => id ?? []))
+    const former = present.tasks.filter(({ ServiceID }) => changed.has(ServiceID))
+    const before = { changed, tasks: new Set(former.map(({ ID }) => ID)) }
+    if (!flags.detach) yield* converge(flags.socket, desired.stack, flags.timeout, before)
   })
 ).pipe(Command.withDescription("Make the stack what the Compose file says, and wait until it runs"))
 
@@ -146,7 +145,7 @@ const converge = Effect.fnUntraced(function* (
   socket: string,
   stack: string,
   seconds: number,
-  earlier: ReadonlySet<string>
+  before: Before
 ) {
   const filter = { label: [`${stackLabel}=${stack}`] }
   const deadline = Date.now() + seconds * 1000
@@ -159,7 +158,7 @@ const converge = Effect.fnUntraced(function* (
       `${filtered("/services", filter)}&status=true`
     )
     const tasks = yield* get<ReadonlyArray<Task>>(socket, filtered("/tasks", filter))
-    const standings = services.map((service) => judge(service, tasks, earlier))
+    const standings = services.map((service) => judge(service, tasks, before))
     const line = standings.map(({ name, running, wanted }) => `${name} ${running}/${wanted}`).join("  ")
     if (line !== told) yield* Console.log(line)
     told = line

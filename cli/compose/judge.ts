@@ -23,17 +23,27 @@ export type Counted = PresentService & {
   }
 }
 
-/** `earlier` are tasks of the spec before: that they ended says nothing of this one. */
-export function judge(service: Counted, tasks: ReadonlyArray<Task>, earlier: ReadonlySet<string>): Standing {
+/** What there was before the stack was made what its file says. */
+export interface Before {
+  /** Services that were changed then. */
+  readonly changed: ReadonlySet<string>
+  /** Their tasks: that they ended says nothing of the spec that is wanted now. */
+  readonly tasks: ReadonlySet<string>
+}
+
+export function judge(service: Counted, tasks: ReadonlyArray<Task>, before: Before): Standing {
   const { RunningTasks = 0, DesiredTasks = 0, CompletedTasks = 0 } = service.ServiceStatus ?? {}
-  const { State: update = "completed", Message = "" } = service.UpdateStatus ?? {}
+  const { State = "completed", Message = "" } = service.UpdateStatus ?? {}
+  // A service that was not to be changed is what it was rolled back to.
+  const isRolledBack = State.startsWith("rollback") && before.changed.has(service.ID)
+  const update = State === "rollback_completed" && !isRolledBack ? "completed" : State
   const mode = service.Spec.Mode
   const isJob = mode?.ReplicatedJob !== undefined || mode?.GlobalJob !== undefined
   const running = isJob ? CompletedTasks : RunningTasks
   const wanted = isJob ? (mode?.ReplicatedJob?.TotalCompletions ?? DesiredTasks) : DesiredTasks
   const own = tasks.filter(({ ServiceID }) => ServiceID === service.ID)
-  const ended = own.filter((task) => endedItself(task) && !earlier.has(task.ID)).sort(byTime)
-  const isHeld = /paused|rollback/.test(update)
+  const ended = own.filter((task) => endedItself(task) && !before.tasks.has(task.ID)).sort(byTime)
+  const isHeld = isRolledBack || update.endsWith("paused")
   // Jobs go on in other slots, and an update has its own way of failing.
   const isSpent =
     !isJob && update === "completed" && own.filter(stands).length < wanted && isGivenUp(service, own, ended)

@@ -46,7 +46,10 @@ test("what docker stack deploy made is unchanged to troupe, and the other way ro
   const planned = await troupe("plan", "-f", path, "-p", "one", "--detailed-exitcode")
   expect(planned).toEqual({ code: 0, text: "nothing to do; 4 unchanged\n" })
   expect(await troupe("up", "-f", path, "-p", "one", "--timeout", "0")).toMatchObject({ code: 0 })
-  expect((await troupe("up", "-f", path, "-p", "one", "--timeout", "-1")).code).toBe(2)
+  expect(await troupe("up", "-f", path, "-p", "one", "--timeout", "-1")).toMatchObject({
+    code: 2,
+    text: expect.stringContaining('--timeout: "-1". Expected: 0 or more')
+  })
   expect(await version("one_web")).toBe(before)
 
   const made = await troupe("plan", "-f", path, "-p", "two", "--detailed-exitcode")
@@ -59,6 +62,25 @@ test("what docker stack deploy made is unchanged to troupe, and the other way ro
   expect(await troupe("down", "two")).toMatchObject({ code: 0 })
   expect(await cluster.must("stack", "ls", "--format", "{{.Name}}")).toBe("one")
 }, 60_000)
+
+test("a service that was rolled back to what the file says is there", async () => {
+  const path = await file(testImage)
+  await cluster.must(
+    "service",
+    "update",
+    "--detach=false",
+    "--env-add",
+    "B=2",
+    "--update-monitor",
+    "0s",
+    "one_web"
+  )
+  await cluster.must("service", "rollback", "--detach=false", "one_web")
+  expect((await cluster.get("/services/one_web")).UpdateStatus.State).toBe("rollback_completed")
+  const { code, text } = await troupe("up", "-f", path, "-p", "one")
+  expect(text).toContain("nothing to do; 4 unchanged")
+  expect(code).toBe(0)
+}, 90_000)
 
 test("nothing is changed where the cluster would refuse one of the services", async () => {
   const path = join(cluster.folder, "refused.yaml")

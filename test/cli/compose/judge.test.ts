@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test"
 import type { Task } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { judge } from "#cli/compose/judge.ts"
+import { type Before, judge } from "#cli/compose/judge.ts"
 
 type RestartPolicy = NonNullable<NonNullable<ServiceSpec["TaskTemplate"]>["RestartPolicy"]>
 
@@ -24,9 +24,9 @@ const task = (Slot: number, State: Task["Status"]["State"], Err = ""): Task => (
   DesiredState: State === "failed" || State === "complete" ? "shutdown" : "running",
   Status: { State, Timestamp: `2026-01-01T00:00:${String(made).padStart(2, "0")}Z`, Err }
 })
-const none = new Set<string>()
-const isStopped = (policy: RestartPolicy, tasks: ReadonlyArray<Task>, earlier: ReadonlySet<string> = none) =>
-  judge(service(policy), tasks, earlier).isStopped
+const none: Before = { changed: new Set(), tasks: new Set() }
+const isStopped = (policy: RestartPolicy, tasks: ReadonlyArray<Task>, before = none) =>
+  judge(service(policy), tasks, before).isStopped
 
 test("a service whose attempts are used in one slot will not come, and the task that failed last is named", () => {
   const [first, second] = [task(2, "failed"), task(2, "failed")]
@@ -52,7 +52,22 @@ test("without restarts one failure is the end; on failure completion is; otherwi
 
 test("how tasks of the spec before ended says nothing", () => {
   const old = task(2, "failed")
-  expect(isStopped({ Condition: "none" }, [task(1, "running"), old], new Set([old.ID]))).toBe(false)
+  expect(
+    isStopped({ Condition: "none" }, [task(1, "running"), old], { ...none, tasks: new Set([old.ID]) })
+  ).toBe(false)
+})
+
+test("a service that was rolled back has failed where it was to be changed, and is what the file says where it was not", () => {
+  const tasks = [task(1, "running"), task(2, "running")]
+  const standing = (State: string, changed: ReadonlyArray<string>) => {
+    const rolled = { ...service(), UpdateStatus: { State, Message: "rollback completed" } }
+    const counted = { ...rolled, ServiceStatus: { RunningTasks: 2, DesiredTasks: 2 } }
+    return judge(counted, tasks, { ...none, changed: new Set(changed) })
+  }
+  expect(standing("rollback_completed", ["web"])).toMatchObject({ isThere: false, isStopped: true })
+  expect(standing("rollback_completed", [])).toMatchObject({ isThere: true, isStopped: false, why: [] })
+  expect(standing("rollback_started", [])).toMatchObject({ isThere: false, isStopped: false })
+  expect(standing("rollback_paused", [])).toMatchObject({ isThere: false, isStopped: true })
 })
 
 test.each([
