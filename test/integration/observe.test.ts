@@ -71,7 +71,14 @@ describe("troupe tree", () => {
   test("shows a part of the tree, down to a depth", async () => {
     const lines = (await cluster.troupe("tree", `leader/service/${service}`)).trim().split("\n")
     expect(lines).toEqual([expect.stringContaining(`service/${service}`)])
-    expect(await cluster.troupe("tree", "--depth", "0")).not.toContain("service/")
+    const [top, below] = [
+      await cluster.troupe("tree", "--depth", "0"),
+      await cluster.troupe("tree", "--depth", "1")
+    ]
+    expect(top).not.toContain("─ ")
+    expect(below).toContain("─ ")
+    expect(below).not.toContain("service/")
+    expect(await failure("tree", "--depth", "-1")).toContain('--depth: "-1". Expected: 0 or more')
     expect(await failure("tree", "leader/service/nobody")).toContain("leader/service/nobody")
   })
 

@@ -57,7 +57,9 @@ test("a tree of thousands of actors comes whole over messages that carry a few h
 
   const small = world.bus.connect("cli")
   const asked = inspector(small, "blue")
-  const [first, whole] = [Effect.runPromise(asked.tree("n1")), Effect.runPromise(asked.wholeTree("n1"))]
+  const wholeTo = (depth?: number) => Effect.runPromise(asked.wholeTree("n1", { depth }))
+  const [first, whole] = [Effect.runPromise(asked.tree("n1")), wholeTo()]
+  const [toGroup, toLeaves] = [wholeTo(2), wholeTo(3)]
   for (let i = 0; i < 2_000; i++) {
     world.host.advance(1)
     await Promise.resolve()
@@ -68,4 +70,6 @@ test("a tree of thousands of actors comes whole over messages that carry a few h
   expect(group?.children.length).toBe(8_000)
   expect(new Set(group?.children.map(({ name }) => name)).size).toBe(8_000)
   expect(JSON.stringify(tree)).not.toContain('"hidden"')
+  expect((await toLeaves)[0]?.children[0]?.children[0]?.children.length).toBe(8_000)
+  expect((await toGroup)[0]?.children[0]?.children[0]).toMatchObject({ folded: 8_000, children: [] })
 })
