@@ -116,7 +116,11 @@ export function loadProject(options: LoadOptions): Project {
 
 function variablesOf(
   source: Files,
-  { envFiles, environment, workingDirectory }: LoadOptions,
+  {
+    envFiles,
+    environment,
+    workingDirectory
+  }: Pick<LoadOptions, "envFiles" | "environment" | "workingDirectory">,
   directory: string
 ): Variables {
   const isGiven = envFiles.length > 0
@@ -132,6 +136,13 @@ function variablesOf(
     found = { ...found, ...parseDotenv(path, text, { ...found, ...environment }) }
   }
   return { ...found, ...environment }
+}
+
+/** What `env_file` of an `include` names. */
+function envFilesOf(item: Value, base: string): ReadonlyArray<string> {
+  const asked = entryOf(item, "env_file")
+  const items = asked?.kind === "list" ? asked.items : asked === undefined ? [] : [asked]
+  return items.flatMap((one) => (one.kind === "scalar" ? [resolve(base, one.text)] : []))
 }
 
 function usualFile(source: Files, directory: string): string {
@@ -187,17 +198,20 @@ function placeIn(value: Value, path: ReadonlyArray<string>): Place {
 }
 
 class Loader {
-  readonly warnings: Array<Problem> = []
-  readonly #unset = new Set<string>()
+  readonly warnings: Array<Problem>
+  readonly #unset: Set<string>
 
   readonly source: Files
   readonly workingDirectory: string
   readonly variables: Variables
 
-  constructor(source: Files, workingDirectory: string, variables: Variables) {
+  /** One for what another's files include tells its warnings there. */
+  constructor(source: Files, workingDirectory: string, variables: Variables, outer?: Loader) {
     this.source = source
     this.workingDirectory = workingDirectory
     this.variables = variables
+    this.warnings = outer?.warnings ?? []
+    this.#unset = outer === undefined ? new Set() : outer.#unset
   }
 
   /** One file with what it includes and extends; relative paths in it made absolute from `base`. */
@@ -221,9 +235,17 @@ class Loader {
     if (files.length === 0) return this.#fail(item.at, "include", "expected a path")
     const directory = entryText(item, "project_directory")
     const inner = directory === undefined ? dirname(files[0] ?? base) : resolve(base, directory)
+    const loader = this.#knowing(envFilesOf(item, base), inner)
     return files
-      .map((file) => this.file(file, inner, item.at, trail))
+      .map((file) => loader.file(file, inner, item.at, trail))
       .reduce((before, after) => merge(before, after))
+  }
+
+  /** With the variables of these files beside its own, which count before them. */
+  #knowing(envFiles: ReadonlyArray<string>, directory: string): Loader {
+    const { source, workingDirectory, variables: environment } = this
+    const variables = variablesOf(source, { envFiles, environment, workingDirectory }, directory)
+    return new Loader(source, workingDirectory, variables, this)
   }
 
   #services(services: MapValue, path: string, base: string): Value {

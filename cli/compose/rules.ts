@@ -100,10 +100,12 @@ export const either = (...rules: ReadonlyArray<Rule>): Rule => ({
 
 export const orNothing = (rule: Rule): Rule => ({ ...either(rule, nothing), expects: rule.expects })
 
+const anything: Rule = { expects: "anything", takes: () => true }
+
 /** Of the specification, and without a meaning in a cluster. */
-export const ignored = (why: string): Rule => ({
-  expects: "anything",
-  takes: () => true,
+export const ignored = (why: string, { expects, takes } = anything): Rule => ({
+  expects,
+  takes,
   inside: (value, path, findings) =>
     void findings.warnings.push({ at: value.at, path, text: `ignored: ${why}` })
 })

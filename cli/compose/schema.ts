@@ -127,7 +127,12 @@ const service = struct({
   command: orNothing(textOrTexts),
   entrypoint: orNothing(textOrTexts),
   environment: namedTexts,
-  env_file: either(text, list(either(text, struct({ path: text, required: truth, format: text })))),
+  env_file: either(
+    text,
+    list(
+      either(text, struct({ path: text, required: truth, format: ignored("variables are read as in .env") }))
+    )
+  ),
   labels: namedTexts,
   hostname: text,
   user: text,
@@ -192,9 +197,15 @@ const service = struct({
     mapOf(
       orNothing(
         struct({
-          condition: oneOf("service_started", "service_healthy", "service_completed_successfully"),
+          condition: either(
+            oneOf("service_started"),
+            ignored(
+              "services are made in this order, and do not wait for each other",
+              oneOf("service_healthy", "service_completed_successfully")
+            )
+          ),
           required: truth,
-          restart: truth
+          restart: ignored("tasks are not begun anew with those of another service", truth)
         })
       )
     )
@@ -204,7 +215,15 @@ const service = struct({
   privileged: truth,
   gpus: either(
     matching("all or how many", /^(all|\d+)$/),
-    list(struct({ count: text, capabilities: texts, driver: text, device_ids: texts, options: namedTexts }))
+    list(
+      struct({
+        count: text,
+        capabilities: texts,
+        driver: noField("drivers of GPUs"),
+        device_ids: noField("choosing GPUs"),
+        options: noField("options of GPUs")
+      })
+    )
   ),
   extends: either(text, struct({ service: text, file: text })),
   profiles: texts,

@@ -248,8 +248,8 @@ class Translation {
     return tidy({
       Image: service.image,
       Labels: { ...this.#labels(service.labels), ...extrasOf(service) },
-      Command: words(service.entrypoint),
-      Args: words(service.command),
+      Command: this.#words(key, "entrypoint", service.entrypoint),
+      Args: this.#words(key, "command", service.command),
       Hostname: service.hostname,
       Env: environment(service.environment),
       Dir: service.working_dir,
@@ -275,6 +275,13 @@ class Translation {
       Ulimits: ulimitsOf(service.ulimits),
       OomScoreAdj: number(service.oom_score_adj)
     })
+  }
+
+  #words(key: string, field: string, asked: Model): ReadonlyArray<string> | undefined {
+    const found = words(asked)
+    if (typeof found !== "string") return found
+    this.#wrong(["services", key, field], found)
+    return undefined
   }
 
   #attachments(key: string, networks: Model): TaskSpec["Networks"] {
@@ -319,13 +326,18 @@ class Translation {
   }
 
   #mounts(key: string, service: Model): ReadonlyArray<MountSpec> | undefined {
-    const tmpfs = asList(service.tmpfs)?.map((one) => ({
-      Type: "tmpfs" as const,
-      Target: one.split(":")[0] ?? one
-    }))
-    const mounts = service.volumes?.map((one: Model) =>
-      this.#mount(key, typeof one === "string" ? shortVolume(one) : one)
-    )
+    const wrong = (field: string, text: string): ReadonlyArray<MountSpec> => {
+      this.#wrong(["services", key, field], text)
+      return []
+    }
+    const tmpfs = asList(service.tmpfs)?.flatMap((one) => {
+      const mount = shortTmpfs(one)
+      return typeof mount === "string" ? wrong("tmpfs", mount) : [mount]
+    })
+    const mounts = service.volumes?.flatMap((one: Model) => {
+      const volume = typeof one === "string" ? shortVolume(one) : one
+      return typeof volume === "string" ? wrong("volumes", volume) : [this.#mount(key, volume)]
+    })
     return mounts === undefined && tmpfs === undefined ? undefined : [...(mounts ?? []), ...(tmpfs ?? [])]
   }
 
@@ -341,7 +353,10 @@ class Translation {
     const options = tidy({
       NoCopy: truth(volume.volume?.nocopy),
       Subpath: volume.volume?.subpath,
-      Labels: isNamed && !this.#isExternal(declared) ? this.#labels(declared.labels) : undefined,
+      Labels:
+        isNamed && !this.#isExternal(declared)
+          ? this.#labels({ ...pairs(declared.labels), ...pairs(volume.volume?.labels) })
+          : undefined,
       DriverConfig:
         declared.driver === undefined && declared.driver_opts === undefined
           ? undefined
@@ -413,12 +428,17 @@ function environment(value: Model): ReadonlyArray<string> | undefined {
   return [...lines].sort()
 }
 
-/** A text is split as a shell would split it; a list is taken as it is. */
-function words(value: Model): ReadonlyArray<string> | undefined {
+const shellWord = /(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/gs
+
+/** A text is split as a shell would split it, or says what is wrong; a list is taken as it is. */
+function words(value: Model): ReadonlyArray<string> | string | undefined {
   if (value === undefined || value === null) return undefined
   if (Array.isArray(value)) return value
+  const text = String(value)
+  if (text.replaceAll(shellWord, "").trim() !== "")
+    return `${JSON.stringify(text)}: expected words as for a shell, with quotes that are closed`
   const found: Array<string> = []
-  for (const [word] of String(value).matchAll(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/gs)) {
+  for (const [word] of text.matchAll(shellWord)) {
     found.push(
       word.replace(/"((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)/gs, (_, double, single, escaped) =>
         double === undefined ? (single ?? escaped) : double.replace(/\\(["\\$`])/g, "$1")
@@ -611,13 +631,34 @@ function longPort(port: Model): ReadonlyArray<PortConfig> | string {
   ]
 }
 
-/** `[SOURCE:]TARGET[:MODE]` */
+/** `PATH[:size=SIZE,mode=MODE]`; a text says what is wrong. */
+function shortTmpfs(text: string): MountSpec | string {
+  const [Target = "", ...options] = text.split(/[:,]/)
+  const asked = new Map(options.map((one) => [one.replace(/=.*/, ""), one.replace(/^[^=]*=?/, "")]))
+  const [bytes, mode] = [asked.get("size"), asked.get("mode")]
+  const isRead =
+    [...asked.keys()].every((name) => name === "size" || name === "mode") &&
+    (bytes === undefined || readBytes(bytes) !== undefined) &&
+    (mode === undefined || /^[0-7]{1,4}$/.test(mode))
+  if (!isRead)
+    return `${JSON.stringify(text)}: expected PATH[:size=SIZE,mode=MODE], as /run:size=64m,mode=755`
+  const TmpfsOptions = tidy({ SizeBytes: size(bytes), Mode: octal(mode && `0${mode}`) })
+  return tidy({ Type: "tmpfs", Target, TmpfsOptions: asked.size === 0 ? undefined : TmpfsOptions })
+}
+
+const propagations = /^r?(shared|slave|private)$/
+/** `z` and `Z` relabel for SELinux, for which services have no field: as in Swarm they come to nothing. */
+const otherModes = /^(ro|rw|nocopy|z|Z|consistent|cached|delegated)$/
+
+/** `[SOURCE:]TARGET[:MODE]`; a text says what is wrong. */
 function shortVolume(text: string): Model {
   const parts = text.split(":")
   if (parts.length === 1) return { type: "volume", target: text }
-  const [source = "", target, modes = ""] = parts
-  const words = modes.split(",")
-  const propagation = words.find((word) => /^r?(shared|slave|private)$/.test(word))
+  const [source = "", target, modes, ...rest] = parts
+  const words = modes?.split(",") ?? []
+  if (rest.length > 0 || !words.every((one) => propagations.test(one) || otherModes.test(one)))
+    return `${JSON.stringify(text)}: expected [SOURCE:]TARGET[:MODE], where MODE is ro, rw, nocopy or a propagation`
+  const propagation = words.find((one) => propagations.test(one))
   return tidy({
     type: source.startsWith("/") ? "bind" : "volume",
     source,

@@ -1,7 +1,7 @@
 /** Compose files as they are read, translated and compared: plain calls on files of a folder of their own. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: Compose writes its variables so
 import { afterAll, expect, test } from "bun:test"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fill } from "#cli/compose/interpolate.ts"
@@ -127,6 +127,75 @@ test("a service becomes what docker stack deploy sends", () => {
       Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080, PublishMode: "ingress" }]
     }
   })
+})
+
+const webWith = (lines: string): string => `services:\n  web:\n    image: a\n${lines}`
+
+test("mounts have the options that their short forms say, and labels of theirs beside those of their volume", () => {
+  const { services } = desired(
+    `${webWith(
+      "    volumes: ['/srv:/srv:ro,rslave', 'named:/more:nocopy', /own]\n    tmpfs: ['/run:size=64m,mode=755', /tmp]\n"
+    )}volumes: { named: { labels: [a=1] } }\n`
+  )
+  expect(services[0]?.TaskTemplate?.ContainerSpec?.Mounts).toEqual([
+    { Type: "bind", Source: "/srv", Target: "/srv", ReadOnly: true, BindOptions: { Propagation: "rslave" } },
+    {
+      Type: "volume",
+      Source: "shop_named",
+      Target: "/more",
+      VolumeOptions: { NoCopy: true, Labels: { a: "1", "com.docker.stack.namespace": "shop" } }
+    },
+    { Type: "volume", Target: "/own" },
+    { Type: "tmpfs", Target: "/run", TmpfsOptions: { SizeBytes: 67_108_864, Mode: 0o755 } },
+    { Type: "tmpfs", Target: "/tmp" }
+  ])
+  const long = webWith(
+    "    volumes: [{ type: volume, source: named, target: /m, volume: { labels: { b: 2 } } }]\n"
+  )
+  const [web] = desired(`${long}volumes: { named: { labels: [a=1] } }\n`).services
+  expect(web?.TaskTemplate?.ContainerSpec?.Mounts?.[0]?.VolumeOptions?.Labels).toMatchObject({
+    a: "1",
+    b: "2"
+  })
+})
+
+test.each([
+  ["volumes: ['named:/more:r0']", 'services.web.volumes: "named:/more:r0": expected [SOURCE:]TARGET[:MODE]'],
+  ["volumes: ['/a:/b:ro:x']", 'services.web.volumes: "/a:/b:ro:x": expected [SOURCE:]TARGET[:MODE]'],
+  ["tmpfs: '/run:noexec'", 'services.web.tmpfs: "/run:noexec": expected PATH[:size=SIZE,mode=MODE]'],
+  ["tmpfs: '/run:size=much'", 'services.web.tmpfs: "/run:size=much": expected PATH'],
+  ["tmpfs: '/run:mode=999'", 'services.web.tmpfs: "/run:mode=999": expected PATH'],
+  ["command: echo it's", `services.web.command: "echo it's": expected words as for a shell`],
+  ["entrypoint: 'sh -c \"a'", "services.web.entrypoint: "]
+])("what would be lost of %s is refused", (line, text) => {
+  expect(() => desired(`${webWith(`    ${line}\n`)}volumes: { named: {} }\n`)).toThrow(text)
+})
+
+test.each([
+  ["gpus: [{ device_ids: ['0'] }]", "services.web.gpus[0].device_ids"],
+  ["depends_on: { db: { condition: service_healthy } }", "services.web.depends_on.db.condition"],
+  ["depends_on: { db: { restart: true } }", "services.web.depends_on.db.restart"]
+])("what nobody heeds of %s is told", (line, path) => {
+  const { warnings } = load({ "compose.yaml": `${webWith(`    ${line}\n`)}  db: { image: b }\n` })
+  expect(warnings.map((one) => one.path)).toEqual([path])
+})
+
+test("what is included has the variables that it names, and those of its own folder", () => {
+  const other = join(folder, "other")
+  mkdirSync(other, { recursive: true })
+  writeFileSync(join(other, "compose.yaml"), "services:\n  db: { image: 'b:${TAG}-${SET}' }\n")
+  writeFileSync(join(other, ".env"), "TAG=own\nSET=no\n")
+  const image = (include: string): unknown => {
+    const text = `include: [${include}]\nservices:\n  web: { image: 'a:\${TAG:-none}' }\n`
+    const { model } = load({ "compose.yaml": text, "more.env": "TAG=named\n" })
+    expect(model.services.web.image).toBe("a:none")
+    return model.services.db.image
+  }
+  expect(image("other/compose.yaml")).toBe("b:own-yes")
+  expect(image("{ path: other/compose.yaml, env_file: more.env }")).toBe("b:named-yes")
+  expect(() => image("{ path: other/compose.yaml, env_file: nowhere.env }")).toThrow(
+    "nowhere.env:1:1: expected a file of variables that exists"
+  )
 })
 
 test("later files add to earlier ones; extends and anchors fill in", () => {
