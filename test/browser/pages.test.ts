@@ -41,6 +41,19 @@ beforeAll(async () => {
     TaskTemplate: { ContainerSpec: { Image: testImage }, Placement: { Constraints: ["node.labels.a==b"] } },
     Mode: { Replicated: { Replicas: 1 } }
   })
+  await cluster.api("POST", "/services/create", {
+    Name: "crash",
+    TaskTemplate: {
+      ContainerSpec: { Image: testImage, Command: ["sh", "-c", "echo no database >&2; exit 3"] },
+      RestartPolicy: { Delay: 0 }
+    },
+    Mode: { Replicated: { Replicas: 1 } }
+  })
+  await cluster.api("POST", "/services/create", {
+    Name: "job",
+    TaskTemplate: { ContainerSpec: { Image: testImage, Command: ["true"] } },
+    Mode: { ReplicatedJob: { TotalCompletions: 2, MaxConcurrent: 2 } }
+  })
   admin = await desktop.signIn("admin")
 }, 90_000)
 afterAll(async () => {
@@ -54,12 +67,37 @@ const theme = async (wanted: "dark" | "light"): Promise<void> => {
     await page.getByRole("button", { name: wanted, exact: true }).click()
 }
 
+test("what is wrong is said at first sight, since when and why, and what would help", async () => {
+  const { page } = admin
+  await page
+    .getByRole("link", { name: /^crash.*non-zero exit \(3\).*fails again and again, 0 of 1/ })
+    .waitFor()
+  const nowhere = page.getByRole("link", {
+    name: /^nowhere.*no suitable node.*1 without a node.*for \d+ (s|min)/
+  })
+  await nowhere.waitFor()
+  expect(await page.title()).toMatch(/^\(\d\) Cluster/)
+  await nowhere.click()
+  const card = page.locator("section").filter({ has: page.getByRole("heading", { name: "What is wrong" }) })
+  await card.getByText("docker node update --label-add a=b").waitFor()
+  await picture(page, "what-is-wrong")
+}, 30_000)
+
+test("a job that has done its work is no problem, and has nothing left to do", async () => {
+  const { page } = admin
+  await see(page, "#/", "Cluster")
+  await page.getByRole("progressbar", { name: "job: tasks done" }).waitFor()
+  const row = page.getByRole("link", { name: /^job/ })
+  await row.getByText("2/2 done").waitFor()
+  expect(await row.count()).toBe(1)
+}, 30_000)
+
 const pages: ReadonlyArray<readonly [name: string, show: () => Promise<unknown>]> = [
   [
     "cluster",
     async () => {
       await see(admin.page, "#/", "Cluster")
-      await admin.page.getByText("without a node").waitFor()
+      await admin.page.getByRole("link", { name: /^nowhere.*1 without a node/ }).waitFor()
       await admin.page
         .getByRole("link", { name: /running$/ })
         .nth(2)

@@ -37,6 +37,7 @@ const shownTask = (reader: LedgerReader, task: Task) => ({
   Desired: task.DesiredState,
   At: task.Status.Timestamp,
   Says: task.Status.Err || task.Status.Message || "",
+  IsUnwell: Boolean(task.Status.Err),
   SpecVersion: task.SpecVersion
 })
 

@@ -1,70 +1,9 @@
 /** The cluster as the stream of the gateway tells it, and what follows from it for all pages. */
 import { computed, signal } from "@preact/signals"
 import { learnSession } from "./api.ts"
-
-export interface Node {
-  readonly ID: string
-  readonly Version: { readonly Index: number }
-  readonly Spec: {
-    readonly Role: string
-    readonly Availability: string
-    readonly Name?: string
-    readonly Labels?: Readonly<Record<string, string>>
-  }
-  readonly Description?: {
-    readonly Hostname?: string
-    readonly Platform?: { readonly OS?: string; readonly Architecture?: string }
-    readonly Resources?: { readonly NanoCPUs?: number; readonly MemoryBytes?: number }
-    readonly Engine?: { readonly EngineVersion?: string }
-  }
-  readonly Status: { readonly State?: string; readonly Addr?: string; readonly Message?: string }
-  readonly ManagerStatus?: { readonly Leader?: boolean; readonly Reachability?: string }
-}
-
-export interface ServiceSpec {
-  readonly Name: string
-  readonly Labels?: Readonly<Record<string, string>>
-  readonly Mode: {
-    readonly Replicated?: { readonly Replicas?: number }
-    readonly Global?: object
-    readonly ReplicatedJob?: object
-    readonly GlobalJob?: object
-  }
-  readonly TaskTemplate: {
-    readonly ForceUpdate?: number
-    readonly ContainerSpec?: { readonly Image?: string }
-    readonly Placement?: object
-  }
-}
-
-export interface Service {
-  readonly ID: string
-  readonly Version: { readonly Index: number }
-  readonly UpdatedAt: string
-  readonly Spec: ServiceSpec
-  readonly PreviousSpec?: ServiceSpec
-  readonly Endpoint?: {
-    readonly Ports?: ReadonlyArray<{
-      readonly PublishedPort?: number
-      readonly TargetPort: number
-      readonly Protocol?: string
-    }>
-  }
-  readonly UpdateStatus?: { readonly State?: string; readonly Message?: string; readonly StartedAt?: string }
-}
-
-export interface Task {
-  readonly ID: string
-  readonly Name: string
-  readonly ServiceID: string
-  readonly NodeID: string
-  readonly Slot: number
-  readonly State: string
-  readonly Desired: string
-  readonly At: string
-  readonly Says: string
-  readonly SpecVersion: number
-}
+import { type Alert, type Count, count, judge } from "./judge.ts"
+import type { Node, Service, Task } from "./objects.ts"
+import { usePolled } from "./poll.ts"
 
 export interface ClusterEvent {
   readonly Type: string
@@ -112,8 +51,6 @@ export const tasks = computed(() => [...tables.task.value.values()])
 export const serviceOf = (id: string): Service | undefined => tables.service.value.get(id)
 export const nodeOf = (id: string): Node | undefined => tables.node.value.get(id)
 
-export const isWanted = ({ Desired }: Task): boolean => Desired === "running" || Desired === "complete"
-
 const grouped = (key: (task: Task) => string) =>
   computed(() => {
     const found = new Map<string, Array<Task>>()
@@ -127,16 +64,18 @@ const grouped = (key: (task: Task) => string) =>
 export const tasksByService = grouped(({ ServiceID }) => ServiceID)
 export const tasksByNode = grouped(({ NodeID }) => NodeID)
 
-export interface Count {
-  readonly running: number
-  /** Absent where every node has one. */
-  readonly wanted: number
-}
-export function countOf(service: Service): Count {
-  const wanted = (tasksByService.value.get(service.ID) ?? []).filter(isWanted)
-  const running = wanted.filter(({ State }) => State === "running").length
-  return { running, wanted: service.Spec.Mode.Replicated?.Replicas ?? wanted.length }
-}
+export const tasksOf = ({ ID }: Service): ReadonlyArray<Task> => tasksByService.value.get(ID) ?? []
+export const countOf = (service: Service): Count => count(service, tasksOf(service))
+
+const alerts = signal<ReadonlyArray<Alert>>([])
+export const problems = computed(() =>
+  judge({ services: services.value, nodes: nodes.value, tasksOf, alerts: alerts.value, nowMs: Date.now() })
+)
+/** What the leader holds to be wrong; what is plain to see is judged without it. */
+export const followAlerts = (): void =>
+  usePolled<ReadonlyArray<Alert>>("/alerts", 5_000, (found = []) => {
+    alerts.value = found
+  })
 
 /** The node says something every five seconds. */
 const quietMs = 12_000

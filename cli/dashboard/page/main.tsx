@@ -6,7 +6,7 @@ import "@xterm/xterm/css/xterm.css"
 import "uplot/dist/uPlot.min.css"
 import "./theme.css"
 import { learnSession, notice, session, signOut } from "./api.ts"
-import { follow } from "./live.ts"
+import { follow, followAlerts, nodeName, nodeOf, problems, serviceOf } from "./live.ts"
 import { Empty } from "./ui.tsx"
 import { NodePage, Nodes } from "./views/nodes.tsx"
 import { Overview } from "./views/overview.tsx"
@@ -43,6 +43,16 @@ function Page() {
   return <Overview />
 }
 
+/** The page of the bar that a page is below. */
+const homes: Readonly<Record<string, string>> = { service: "", node: "nodes" }
+
+function titleOf(hash: string): string {
+  const [, page = "", id = ""] = hash.split("/")
+  if (page === "service") return serviceOf(id)?.Spec.Name ?? "no such service"
+  if (page === "node") return nodeName(nodeOf(id))
+  return places.find(({ go }) => go === `#/${page}`)?.name ?? "Cluster"
+}
+
 function Frame() {
   const known = session.value
   useEffect(() => {
@@ -60,7 +70,13 @@ function Frame() {
       removeEventListener("keydown", press)
     }
   }, [])
-  const here = `#/${where.value.split("/")[1] ?? ""}`
+  followAlerts()
+  const here = `#/${homes[where.value.split("/")[1] ?? ""] ?? where.value.split("/")[1] ?? ""}`
+  const wrong = problems.value.length
+  const title = `${wrong === 0 ? "" : `(${wrong}) `}${titleOf(where.value)} · Troupe`
+  useEffect(() => {
+    document.title = title
+  }, [title])
   const other = theme.value === "dark" ? "light" : "dark"
   return (
     <>
@@ -73,6 +89,11 @@ function Frame() {
           {places.map(({ name, go }) => (
             <a key={go} href={go} aria-current={here === go ? "page" : undefined}>
               {name}
+              {go === "#/" && wrong > 0 ? (
+                <b class="alarm-count" title={`${wrong} ${wrong === 1 ? "problem" : "problems"}`}>
+                  {wrong}
+                </b>
+              ) : null}
             </a>
           ))}
         </nav>

@@ -1,7 +1,7 @@
 /** What can be done to services and nodes, by the Engine API: what is there is read, changed and sent back. */
 import { type Distribution, pinned, tagged } from "#cli/pin-image.ts"
 import { call } from "./api.ts"
-import type { Node, Service, ServiceSpec } from "./live.ts"
+import type { Node, Service, ServiceSpec } from "./objects.ts"
 
 export async function updateService(
   id: string,

@@ -1,7 +1,8 @@
 /** Small pieces that all pages are made of. */
 import type { ComponentChildren } from "preact"
 import { act, mayOperate } from "./api.ts"
-import type { Task } from "./live.ts"
+import type { Count } from "./judge.ts"
+import type { Task } from "./objects.ts"
 
 /** Where a task's state stands among the few that the eye tells apart. */
 export function tone({ State, Desired }: Pick<Task, "State" | "Desired">): string {
@@ -48,15 +49,26 @@ export const Card = (props: { title?: string; note?: ComponentChildren; children
 
 export const Meter = ({ value, of, label }: { value: number; of: number; label: string }) => (
   <div
-    class={`meter ${value >= of ? "full" : ""}`}
+    class={`meter ${value >= of && of > 0 ? "full" : ""}`}
     role="progressbar"
     aria-label={label}
     aria-valuemin={0}
     aria-valuemax={of}
     aria-valuenow={value}
   >
-    <b style={{ width: `${of === 0 ? 100 : Math.min(100, (100 * value) / of)}%` }} />
+    <b style={{ width: `${of === 0 ? 0 : Math.min(100, (100 * value) / of)}%` }} />
   </div>
+)
+
+/** How far a service has come. */
+export const Reached = ({ reached, wanted, word }: Count) => (
+  <span class="count">
+    {reached}
+    <small>
+      /{wanted}
+      {word === "done" ? " done" : ""}
+    </small>
+  </span>
 )
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>

@@ -2,7 +2,8 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import { call } from "../api.ts"
 import { openConsole } from "../console.ts"
-import { nodeName, nodeOf, type Task } from "../live.ts"
+import { nodeName, nodeOf } from "../live.ts"
+import type { Task } from "../objects.ts"
 import { splitWords } from "../split-words.ts"
 import { Card, Same } from "../ui.tsx"
 

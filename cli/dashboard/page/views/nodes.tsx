@@ -1,6 +1,8 @@
 /** Machines: what they are, and whether they may have tasks and a say in the cluster. */
 import { mayAdminister } from "../api.ts"
-import { isWanted, type Node, nodeName, nodeOf, nodes, tasksByNode } from "../live.ts"
+import { isWanted } from "../judge.ts"
+import { nodeName, nodeOf, nodes, tasksByNode } from "../live.ts"
+import type { Node } from "../objects.ts"
 import { updateNode } from "../orders.ts"
 import { Badge, Card, Empty, Order } from "../ui.tsx"
 import { Course } from "./course.tsx"

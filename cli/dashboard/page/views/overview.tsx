@@ -1,17 +1,9 @@
 /** The cluster at a glance: what runs where, drawn as it changes. */
-import {
-  countOf,
-  isWanted,
-  type Node,
-  nodeName,
-  nodes,
-  serviceOf,
-  services,
-  type Task,
-  tasks,
-  tasksByNode
-} from "../live.ts"
-import { Badge, Card, Empty, hue, Meter, tone } from "../ui.tsx"
+import { useState } from "preact/hooks"
+import { isWanted, type Problem } from "../judge.ts"
+import { countOf, nodeName, nodes, problems, serviceOf, services, tasks, tasksByNode } from "../live.ts"
+import type { Node, Task } from "../objects.ts"
+import { ago, Badge, Card, Empty, hue, Meter, Reached, tone } from "../ui.tsx"
 
 export const nodeTone = (node: Node): string =>
   node.Status.State !== "ready" ? "bad" : node.Spec.Availability === "active" ? "good" : "waiting"
@@ -54,7 +46,7 @@ function Stage({ node }: { node: Node }) {
 export const ServiceRows = () => (
   <ul class="rows">
     {services.value.map((service) => {
-      const { running, wanted } = countOf(service)
+      const found = countOf(service)
       const state = service.UpdateStatus?.State
       return (
         <li key={service.ID}>
@@ -67,11 +59,12 @@ export const ServiceRows = () => (
             {state === undefined || state === "completed" ? null : (
               <Badge tone={state.includes("paused") ? "bad" : "waiting"}>{state.replaceAll("_", " ")}</Badge>
             )}
-            <span class="count">
-              {running}
-              <small>/{wanted}</small>
-            </span>
-            <Meter value={running} of={wanted} label={`${service.Spec.Name}: running tasks`} />
+            <Reached {...found} />
+            <Meter
+              value={found.reached}
+              of={found.wanted}
+              label={`${service.Spec.Name}: tasks ${found.word}`}
+            />
           </a>
         </li>
       )
@@ -79,15 +72,44 @@ export const ServiceRows = () => (
   </ul>
 )
 
+const mostAtFirst = 10
+
+function Wrong({ problems }: { problems: ReadonlyArray<Problem> }) {
+  const [isWhole, setWhole] = useState(false)
+  if (problems.length === 0) return null
+  const shown = isWhole ? problems : problems.slice(0, mostAtFirst)
+  const more = problems.length - shown.length
+  return (
+    <Card title="What is wrong" note={<code class="faint">troupe alerts</code>}>
+      <ul class="rows">
+        {shown.map(({ go, name, what, why, since }) => (
+          <li key={`${go} ${what}`}>
+            <a href={go} class="row">
+              <span class="row-name">
+                <strong>{name}</strong>
+                <small class="whole">{why}</small>
+              </span>
+              <Badge tone="bad">{what}</Badge>
+              <small class="since">{since === undefined ? "" : `for ${ago(since)}`}</small>
+            </a>
+          </li>
+        ))}
+      </ul>
+      {more <= 0 ? null : (
+        <button type="button" class="quiet" onClick={() => setWhole(true)}>
+          {more} more
+        </button>
+      )}
+    </Card>
+  )
+}
+
 export function Overview() {
-  const wanted = tasks.value.filter(isWanted)
+  const wanted = tasks.value.filter((task) => isWanted(task) && task.State !== "complete")
   const running = wanted.filter(({ State }) => State === "running").length
   const ready = nodes.value.filter(({ Status }) => Status.State === "ready").length
-  const troubled = services.value.filter((service) => {
-    const count = countOf(service)
-    return count.running < count.wanted
-  }).length
-  const waiting = wanted.filter(({ NodeID }) => NodeID === "")
+  const waiting = wanted.filter(({ NodeID }) => NodeID === "").length
+  const wrong = problems.value.length
   return (
     <>
       <h1>Cluster</h1>
@@ -110,20 +132,21 @@ export function Overview() {
             <small>/{wanted.length}</small>
           </dd>
         </div>
-        <div class={troubled > 0 ? "alarm" : ""}>
-          <dt>Short of tasks</dt>
-          <dd>{troubled}</dd>
+        <div class={wrong > 0 ? "alarm" : ""}>
+          <dt>Problems</dt>
+          <dd>{wrong}</dd>
         </div>
       </dl>
+      <Wrong problems={problems.value} />
       <Card title="Who plays where" note={<small class="faint">one light for each task</small>}>
         <ul class="stages">
           {nodes.value.map((node) => (
             <Stage key={node.ID} node={node} />
           ))}
         </ul>
-        {waiting.length === 0 ? null : (
+        {waiting === 0 ? null : (
           <p class="wings">
-            <strong>{waiting.length} without a node</strong> {waiting[0]?.Says}
+            <strong>{waiting} without a node</strong>
           </p>
         )}
       </Card>

@@ -2,13 +2,16 @@
 import { useEffect, useState } from "preact/hooks"
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import { act, mayOperate } from "../api.ts"
-import { countOf, isWanted, type Service, serviceOf, type Task, tasksByService } from "../live.ts"
+import { isWanted } from "../judge.ts"
+import { countOf, serviceOf, tasksOf } from "../live.ts"
+import type { Service, Task } from "../objects.ts"
 import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
-import { Badge, Card, Empty, hue, Meter, Order, Same } from "../ui.tsx"
+import { Badge, Card, Empty, hue, Meter, Order, Reached, Same } from "../ui.tsx"
 import { Course } from "./course.tsx"
 import { Logs } from "./logs.tsx"
 import { Scaling } from "./scaling.tsx"
 import { Tasks } from "./tasks.tsx"
+import { Why } from "./why.tsx"
 
 function Scale({ service, replicas }: { service: Service; replicas: number }) {
   const [asked, setAsked] = useState(replicas)
@@ -88,14 +91,21 @@ function Rollout({ service, wanted }: { service: Service; wanted: ReadonlyArray<
   )
 }
 
+const modes: Readonly<Record<string, string>> = {
+  Replicated: "replicated",
+  Global: "global",
+  ReplicatedJob: "replicated job",
+  GlobalJob: "global job"
+}
+
 export function ServicePage({ id }: { id: string }) {
   const service = serviceOf(id)
   if (service === undefined) return <Empty>This service is no more.</Empty>
   const { Spec } = service
-  const all = [...(tasksByService.value.get(id) ?? [])].sort(
+  const all = [...tasksOf(service)].sort(
     (a, b) => Number(isWanted(b)) - Number(isWanted(a)) || a.Slot - b.Slot || b.At.localeCompare(a.At)
   )
-  const { running, wanted } = countOf(service)
+  const found = countOf(service)
   const replicas = Spec.Mode.Replicated?.Replicas
   const ports = service.Endpoint?.Ports ?? []
   return (
@@ -106,13 +116,10 @@ export function ServicePage({ id }: { id: string }) {
       <h1>
         <i class="swatch large" style={{ "--hue": hue(Spec.Name) }} aria-hidden="true" />
         {Spec.Name}
-        <span class="count">
-          {running}
-          <small>/{wanted} running</small>
-        </span>
+        <Reached {...found} />
       </h1>
       <p class="facts">
-        <span>{Object.keys(Spec.Mode)[0]?.toLowerCase()}</span>
+        <span>{modes[Object.keys(Spec.Mode)[0] ?? ""]}</span>
         {ports.map((port) => (
           <span key={port.PublishedPort}>
             {port.PublishedPort} to {port.TargetPort}/{port.Protocol ?? "tcp"}
@@ -121,6 +128,7 @@ export function ServicePage({ id }: { id: string }) {
         <code>{id}</code>
       </p>
       <Rollout service={service} wanted={all.filter(isWanted)} />
+      <Why key={`why ${id}`} service={service} />
       <div class="columns">
         <Card title="Direct">
           {replicas === undefined ? null : <Scale service={service} replicas={replicas} />}

@@ -2,8 +2,9 @@
 import { signal } from "@preact/signals"
 import { useState } from "preact/hooks"
 import { act, call, mayOperate } from "../api.ts"
-import { countOf, type Service, services } from "../live.ts"
-import { Badge, Card, Empty, Meter, Order, Same } from "../ui.tsx"
+import { countOf, services } from "../live.ts"
+import type { Service } from "../objects.ts"
+import { Badge, Card, Empty, Meter, Order, Reached, Same } from "../ui.tsx"
 
 const stackLabel = "com.docker.stack.namespace"
 
@@ -66,15 +67,17 @@ function Present() {
         <Card key={name} title={name}>
           <ul class="rows">
             {own.map((service) => {
-              const { running, wanted } = countOf(service)
+              const found = countOf(service)
               return (
                 <li key={service.ID}>
                   <a class="row" href={`#/service/${service.ID}`}>
-                    <strong>{service.Spec.Name}</strong>
-                    <Meter value={running} of={wanted} label={`Tasks of ${service.Spec.Name} that run`} />
-                    <span class="count">
-                      {running}/{wanted}
-                    </span>
+                    <strong class="row-name">{service.Spec.Name}</strong>
+                    <Reached {...found} />
+                    <Meter
+                      value={found.reached}
+                      of={found.wanted}
+                      label={`${service.Spec.Name}: tasks ${found.word}`}
+                    />
                   </a>
                 </li>
               )

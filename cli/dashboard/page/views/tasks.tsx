@@ -1,7 +1,9 @@
 /** Tasks of one service or one node, and a console in any of them. */
 import { useState } from "preact/hooks"
 import { mayOperate } from "../api.ts"
-import { isWanted, nodeName, nodeOf, type Task } from "../live.ts"
+import { isWanted } from "../judge.ts"
+import { nodeName, nodeOf } from "../live.ts"
+import type { Task } from "../objects.ts"
 import { ago, Badge, Card, Empty, tone } from "../ui.tsx"
 import { Console } from "./console.tsx"
 
