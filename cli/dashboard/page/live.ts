@@ -36,7 +36,8 @@ export const trouble = signal<{ readonly what: "silence" | "no leader"; readonly
 export const events = signal<ReadonlyArray<ClusterEvent>>([])
 export const audit = signal<ReadonlyArray<AuditLine>>([])
 
-export const clock = (ms: number): string => new Date(ms).toLocaleTimeString([], { hour12: false })
+const clockFormat = new Intl.DateTimeFormat([], { timeStyle: "medium", hourCycle: "h23" })
+export const clock = (ms: number): string => (Number.isNaN(ms) ? "" : clockFormat.format(ms))
 const byName = (name: string, other: string): number => name.localeCompare(other, "en", { numeric: true })
 export const nodeName = (node: Node | undefined): string =>
   node?.Description?.Hostname || node?.ID || "nowhere"
@@ -49,6 +50,7 @@ export const services = computed(() =>
 )
 export const tasks = computed(() => [...tables.task.value.values()])
 export const serviceOf = (id: string): Service | undefined => tables.service.value.get(id)
+export const taskOf = (id: string): Task | undefined => tables.task.value.get(id)
 export const nodeOf = (id: string): Node | undefined => tables.node.value.get(id)
 
 const grouped = (key: (task: Task) => string) =>
