@@ -109,6 +109,30 @@ test("the output is searched while it goes on", async () => {
   expect(await page.getByText("counter has counted to 2").count()).toBe(0)
 }, 30_000)
 
+test("the output of several tasks is in the order of time, each line with its task, and read to its end", async () => {
+  const { page } = admin
+  await openService(page, "web")
+  const lines = page.getByLabel("Output", { exact: true }).getByRole("listitem")
+  // More than are seen at once.
+  await eventually(async () => (await lines.count()) > 40, "there are lines enough", 30_000)
+  const read = () =>
+    page.evaluate<{ times: ReadonlyArray<string>; slots: ReadonlyArray<string>; below: number }>(`(() => {
+      const list = document.querySelector(".log")
+      const of = (what) => [...list.querySelectorAll(what)]
+      return {
+        times: of("time").map(({ title }) => title.padEnd(30, "0")),
+        slots: [...new Set(of("b").map(({ textContent }) => textContent))].sort(),
+        below: list.scrollHeight - list.scrollTop - list.clientHeight
+      }
+    })()`)
+  const { times, slots, below } = await read()
+  expect(times).toEqual([...times].sort())
+  expect(slots).toEqual(["1", "2", "3"])
+  expect(below).toBeLessThan(5)
+  await page.getByLabel("Task whose output is shown").selectOption({ index: 2 })
+  await eventually(async () => (await read()).slots.join() === "2", "only the second task's lines are there")
+}, 40_000)
+
 test("output that cannot be had is asked for again", async () => {
   const { page } = admin
   await see(page, "#/", "Cluster")
@@ -164,12 +188,19 @@ test("a node's page has a console beside each of its tasks, too, and the way to 
   await page.getByRole("heading", { level: 1, name: new RegExp(`^${service}`) }).waitFor()
 }, 30_000)
 
-test("the slider scales, as docker service scale does", async () => {
+test("replicas are scaled once that was pressed, to none once it was confirmed", async () => {
   const { page } = admin
   await openService(page, "web")
-  await page.getByRole("slider", { name: "Replicas" }).press("ArrowRight")
-  await eventually(async () => (await runningOf("web")).length === 4, "four tasks run")
+  const field = page.getByLabel("Replicas")
+  await field.fill("0")
+  page.once("dialog", (dialog) => void dialog.dismiss())
+  await press(page, "Scale")
+  await page.getByText("nothing was changed").waitFor()
+  await field.fill("4")
   await page.getByText("docker service scale web=4").waitFor()
+  expect((await serviceNamed("web")).Spec.Mode.Replicated.Replicas).toBe(3)
+  await press(page, "Scale")
+  await eventually(async () => (await runningOf("web")).length === 4, "four tasks run")
 }, 30_000)
 
 test("an image is changed with what its registry says of it, and rolled back", async () => {
@@ -210,6 +241,24 @@ test("a restart replaces every task", async () => {
     return now.length === 2 && !now.some((id) => before.includes(id))
   }, "all tasks are new")
   await picture(page, "service")
+}, 30_000)
+
+test("what went wrong is said until it was read", async () => {
+  const { page } = admin
+  await openService(page, "counter")
+  const isUpdate = (address: URL): boolean => address.pathname.endsWith("/update")
+  await page.route(isUpdate, (route) =>
+    route.fulfill({ status: 500, body: '{"message":"no room for that"}' })
+  )
+  await press(page, "Restart")
+  await page.getByText("no room for that").waitFor()
+  await page.unroute(isUpdate)
+  // Two of the page's rounds are longer than good news are shown.
+  for (let round = 0; round < 3; round++)
+    await page.waitForResponse((answer) => answer.url().endsWith("/alerts"))
+  await page.getByText("no room for that").waitFor()
+  await press(page, "Dismiss")
+  expect(await page.getByText("no room for that").count()).toBe(0)
 }, 30_000)
 
 test("a service is removed once that was confirmed, and not before", async () => {
@@ -272,6 +321,13 @@ test("a node is paused, drained and takes tasks again", async () => {
     ["Drain", "drain"],
     ["Activate", "active"]
   ] as const) {
+    if (button === "Drain") {
+      page.once("dialog", (dialog) => void dialog.dismiss())
+      await press(page, button)
+      await page.getByText("nothing was changed").waitFor()
+      expect((await nodeNamed("alpha")).Spec.Availability).toBe("pause")
+      page.once("dialog", (dialog) => void dialog.accept())
+    }
     await press(page, button)
     await eventually(
       async () => (await nodeNamed("alpha")).Spec.Availability === availability,
@@ -292,6 +348,7 @@ test("a worker is made a manager, without which there is no leader, and a worker
     const { status, body } = await cluster.api("GET", `/nodes/${ID}`)
     return status === 200 ? `${body.Spec.Role} ${body.ManagerStatus?.Reachability}` : "unknown"
   }
+  page.once("dialog", (dialog) => void dialog.accept())
   await press(page, "Promote")
   await eventually(async () => (await standing()) === "manager reachable", "beta is a manager", 30_000)
 
@@ -305,6 +362,7 @@ test("a worker is made a manager, without which there is no leader, and a worker
   await warning.waitFor({ state: "detached", timeout: 20_000 })
 
   await eventually(async () => (await standing()) === "manager reachable", "beta is back", 30_000)
+  page.once("dialog", (dialog) => void dialog.accept())
   await press(page, "Demote")
   await eventually(async () => (await standing()) === "worker undefined", "beta is a worker", 30_000)
 }, 90_000)

@@ -24,9 +24,11 @@ let clearing: ReturnType<typeof setTimeout> | undefined
 export function tell(text: string, isError = false): void {
   notice.value = { text, isError }
   clearTimeout(clearing)
-  clearing = setTimeout(() => {
-    notice.value = undefined
-  }, 6_000)
+  // What went wrong may be long, and is read until somebody has done so.
+  if (!isError)
+    clearing = setTimeout(() => {
+      notice.value = undefined
+    }, 6_000)
 }
 
 /** Fails where the node does not answer. */

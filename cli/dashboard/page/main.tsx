@@ -129,7 +129,14 @@ function Frame() {
       <Palette />
       <div class="notice" role="status" aria-live="polite">
         {notice.value === undefined ? null : (
-          <p class={notice.value.isError ? "bad" : "good"}>{notice.value.text}</p>
+          <p class={notice.value.isError ? "bad" : "good"}>
+            {notice.value.text}
+            {notice.value.isError ? (
+              <button type="button" class="quiet" onClick={() => (notice.value = undefined)}>
+                Dismiss
+              </button>
+            ) : null}
+          </p>
         )}
       </div>
     </>

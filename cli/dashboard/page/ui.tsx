@@ -1,6 +1,7 @@
 /** Small pieces that all pages are made of. */
 import type { ComponentChildren } from "preact"
-import { act, mayOperate } from "./api.ts"
+import { useState } from "preact/hooks"
+import { act, mayOperate, tell } from "./api.ts"
 import type { Count } from "./judge.ts"
 import type { Task } from "./objects.ts"
 
@@ -86,18 +87,21 @@ export function Order(props: {
   readonly onAct: () => Promise<unknown>
 }) {
   const may = props.may ?? mayOperate()
-  const doing = async (): Promise<unknown> => {
-    if (props.sure !== undefined && !confirm(props.sure)) throw new Error("nothing was changed")
-    return props.onAct()
+  const [isBusy, setBusy] = useState(false)
+  const press = async (): Promise<void> => {
+    if (props.sure !== undefined && !confirm(props.sure)) return tell("nothing was changed")
+    setBusy(true)
+    await act(props.did, props.onAct)
+    setBusy(false)
   }
   return (
     <div class="order">
       <button
         type="button"
         class={props.kind ?? "plain"}
-        disabled={!may || props.disabled === true}
+        disabled={!may || isBusy || props.disabled === true}
         title={may ? props.command : "your role may only look"}
-        onClick={() => void act(props.did, doing)}
+        onClick={() => void press()}
       >
         {props.label}
       </button>

@@ -62,16 +62,19 @@ export function NodePage({ id }: { id: string }) {
   if (node === undefined) return <Empty>This node is no more.</Empty>
   const name = nodeName(node)
   const here = (tasksByNode.value.get(id) ?? []).filter((task) => isWanted(task) || task.State === "running")
-  const availability = (to: string, label: string, did: string) => (
+  const running = here.filter(({ State }) => State === "running").length
+  const availability = (to: string, label: string, did: string, sure?: string) => (
     <Order
       label={label}
       command={`docker node update --availability ${to} ${name}`}
       did={did}
       disabled={node.Spec.Availability === to}
+      {...(sure !== undefined && { sure })}
       onAct={() => updateNode(id, { Availability: to })}
     />
   )
   const isManager = node.Spec.Role === "manager"
+  const managers = nodes.value.filter(({ Spec }) => Spec.Role === "manager").length
   return (
     <>
       <p class="trail">
@@ -84,12 +87,22 @@ export function NodePage({ id }: { id: string }) {
           <div class="orders">
             {availability("active", "Activate", `${name} takes tasks again`)}
             {availability("pause", "Pause", `${name} gets no new tasks`)}
-            {availability("drain", "Drain", `${name} is drained: its tasks move elsewhere`)}
+            {availability(
+              "drain",
+              "Drain",
+              `${name} is drained: its tasks move elsewhere`,
+              `Drain ${name}? ${running} ${running === 1 ? "task stops here and starts" : "tasks stop here and start"} elsewhere, where there is room.`
+            )}
             <Order
               label={isManager ? "Demote" : "Promote"}
               command={`docker node ${isManager ? "demote" : "promote"} ${name}`}
               did={isManager ? `${name} becomes a worker` : `${name} becomes a manager`}
               may={mayAdminister()}
+              sure={
+                isManager
+                  ? `Demote ${name}? ${managers - 1} of ${managers} managers stay.`
+                  : `Promote ${name}? It becomes the manager number ${managers + 1}.`
+              }
               onAct={() => updateNode(id, { Role: isManager ? "worker" : "manager" })}
             />
           </div>

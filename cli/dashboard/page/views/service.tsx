@@ -1,7 +1,7 @@
 /** One service: what it has, what becomes of it, and what can be done about it. */
 import { useEffect, useState } from "preact/hooks"
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
-import { act, mayOperate } from "../api.ts"
+import { act, mayOperate, tell } from "../api.ts"
 import { isWanted } from "../judge.ts"
 import { countOf, serviceOf, tasksOf } from "../live.ts"
 import type { Service, Task } from "../objects.ts"
@@ -14,30 +14,39 @@ import { Tasks } from "./tasks.tsx"
 import { Why } from "./why.tsx"
 
 function Scale({ service, replicas }: { service: Service; replicas: number }) {
-  const [asked, setAsked] = useState(replicas)
-  // What is true moves the slider, unless somebody has it in hand.
-  useEffect(() => setAsked(replicas), [replicas])
-  const send = (wanted: number): void => {
-    if (wanted !== replicas)
-      void act(`${service.Spec.Name} is to have ${wanted}`, () => scale(service.ID, wanted))
+  const [text, setText] = useState(`${replicas}`)
+  // What is true is shown, until somebody types.
+  useEffect(() => setText(`${replicas}`), [replicas])
+  const { Name } = service.Spec
+  const asked = Number(text)
+  const isGood = /^\d+$/.test(text.trim()) && asked !== replicas
+  const send = (): void => {
+    if (asked === 0 && !confirm(`Scale ${Name} to 0? Nothing of it runs then.`)) tell("nothing was changed")
+    else void act(`${Name} is to have ${asked}`, () => scale(service.ID, asked))
   }
   return (
-    <div class="scale">
-      <p>
-        Replicas <output>{asked}</output>
-      </p>
-      <input
-        type="range"
-        aria-label="Replicas"
-        min={0}
-        max={Math.max(20, replicas * 2)}
-        value={asked}
-        disabled={!mayOperate()}
-        onInput={(event) => setAsked(Number(event.currentTarget.value))}
-        onChange={(event) => send(Number(event.currentTarget.value))}
-      />
-      <Same command={`docker service scale ${service.Spec.Name}=${asked}`} />
-    </div>
+    <form
+      class="image"
+      onSubmit={(event) => {
+        event.preventDefault()
+        send()
+      }}
+    >
+      <label>
+        <span>Replicas</span>
+        <input
+          type="number"
+          min={0}
+          value={text}
+          disabled={!mayOperate()}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+      </label>
+      <button type="submit" disabled={!mayOperate() || !isGood}>
+        Scale
+      </button>
+      <Same command={`docker service scale ${Name}=${text}`} />
+    </form>
   )
 }
 
