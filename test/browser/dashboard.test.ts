@@ -144,7 +144,7 @@ test("output that cannot be had is asked for again", async () => {
     return refusal === "gone" ? route.abort() : route.fulfill({ status: 500, body: '{"message":"no"}' })
   })
   await openService(page, "counter")
-  await page.getByText("counter has counted to").first().waitFor()
+  await page.getByLabel("Output", { exact: true }).getByText("counter has counted to").first().waitFor()
   expect(refusals).toEqual([])
   await page.unroute(isLogs)
 }, 30_000)
@@ -157,6 +157,9 @@ test("a shell beside a task prints, in colours too, and ends with its page", asy
   const [name = ""] = /web\S+/.exec((await command.textContent()) ?? "") ?? []
   const printed = page.locator(".xterm-rows")
   await printed.getByText("#").waitFor()
+  // What a shell takes for "delete to the end of the line" is no key of the page's.
+  await page.keyboard.press("Control+k")
+  expect(await page.getByRole("dialog").isVisible()).toBe(false)
   await page.keyboard.type("printf '\\033[38;2;255;100;0mhot %s\\033[0m\\n' $((6 * 7)); sleep 777")
   await page.keyboard.press("Enter")
   const hot = printed.getByText("hot 42")

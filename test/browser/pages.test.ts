@@ -10,7 +10,7 @@ import {
   type Window
 } from "#test/support/browser.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
-import { ensureTestImage, testImage } from "#test/support/engine.ts"
+import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
 let cluster: Cluster
 let desktop: Desktop
@@ -82,6 +82,60 @@ test("what is wrong is said at first sight, since when and why, and what would h
   await card.getByText("docker node update --label-add a=b").waitFor()
   await picture(page, "what-is-wrong")
 }, 30_000)
+
+test("a service among many is found by its name or image, and told what it asks for", async () => {
+  const { page } = admin
+  await see(page, "#/", "Cluster")
+  const rows = page
+    .locator("section")
+    .filter({ has: page.getByRole("heading", { name: "Services" }) })
+    .getByRole("listitem")
+  await page.getByLabel("Search for services").fill("NOWH")
+  expect(await rows.count()).toBe(1)
+  await page.getByLabel("Search for services").fill(testImage)
+  expect(await rows.count()).toBe(4)
+  await page.getByLabel("Search for services").fill("no such service")
+  await page.getByText("None of 4 services fits that.").waitFor()
+  await page.getByLabel("Search for services").fill("nowhere")
+  await rows.getByRole("link").click()
+  const card = page.locator("section").filter({ has: page.getByRole("heading", { name: "Asked for" }) })
+  await card.getByText("node.labels.a==b").waitFor()
+}, 30_000)
+
+test("the timeline is searched, and leads to what it tells of", async () => {
+  const { page } = admin
+  await see(page, "#/timeline", "Timeline")
+  await page.getByLabel("Search the timeline").fill("nowhere")
+  const told = page.getByRole("list", { name: "Events" }).getByRole("listitem")
+  await told.first().waitFor()
+  expect((await told.allTextContents()).filter((text) => !text.includes("nowhere"))).toEqual([])
+  await told.getByRole("link").first().click()
+  await page.getByRole("heading", { level: 1, name: /^nowhere/ }).waitFor()
+}, 30_000)
+
+test("curves take the colours of the theme at once", async () => {
+  const { page } = admin
+  await see(page, `#/node/${cluster.nodeId}`, /^a-machine/)
+  await page.getByRole("img", { name: /^Memory over time/ }).waitFor({ timeout: 20_000 })
+  /** Of the pixel that covers most, how red, how green, how blue. */
+  const color = (): Promise<ReadonlyArray<number>> =>
+    page.evaluate(`(() => {
+      const canvas = [...document.querySelectorAll("figure.curve canvas")].at(-1)
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+      let best = 0
+      for (let at = 0; at < data.length; at += 4) if (data[at + 3] > data[best + 3]) best = at
+      return [...data.slice(best, best + 3)]
+    })()`)
+  const isNear = (wanted: ReadonlyArray<number>) => async (): Promise<boolean> =>
+    (await color()).every((part, at) => Math.abs(part - (wanted[at] ?? 0)) < 30)
+  await theme("dark")
+  await eventually(isNear([0x63, 0xe6, 0xbe]), "the curve is light", 3_000)
+  // What comes anew meanwhile would have to wait.
+  await page.route(/metrics\/history/, () => {})
+  await theme("light")
+  await eventually(isNear([0x0b, 0x6e, 0x50]), "the curve is dark", 3_000)
+  await page.unroute(/metrics\/history/)
+}, 40_000)
 
 test("a job that has done its work is no problem, and has nothing left to do", async () => {
   const { page } = admin
@@ -173,6 +227,18 @@ test.each(pages)(
   },
   30_000
 )
+
+test("everything is found on a telephone too, and Escape leads back", async () => {
+  const { page } = admin
+  const button = page.getByRole("button", { name: "Go to" })
+  await button.click()
+  const field = page.getByRole("combobox", { name: "Go to" })
+  await field.fill("no such thing")
+  await page.getByText("Nothing is called that.").waitFor()
+  await page.keyboard.press("Escape")
+  await field.waitFor({ state: "hidden" })
+  expect(await button.evaluate((element) => element.matches(":focus"))).toBe(true)
+}, 30_000)
 
 test("a telephone shows the way in, and nothing keeps anybody out of it", async () => {
   const { page } = admin

@@ -7,6 +7,7 @@ import "uplot/dist/uPlot.min.css"
 import "./theme.css"
 import { learnSession, notice, session, signOut } from "./api.ts"
 import { follow, followAlerts, nodeName, nodeOf, problems, serviceOf } from "./live.ts"
+import { choose, theme } from "./theme.ts"
 import { Empty } from "./ui.tsx"
 import { NodePage, Nodes } from "./views/nodes.tsx"
 import { Overview } from "./views/overview.tsx"
@@ -22,14 +23,6 @@ const where = signal(location.hash)
 addEventListener("hashchange", () => {
   where.value = location.hash
   scrollTo(0, 0)
-})
-
-const themeKey = "troupe-theme"
-const theme = signal(
-  localStorage.getItem(themeKey) ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark")
-)
-theme.subscribe((chosen) => {
-  document.documentElement.dataset.theme = chosen
 })
 
 function Page() {
@@ -58,6 +51,8 @@ function Frame() {
   useEffect(() => {
     const stop = follow()
     const press = (event: KeyboardEvent): void => {
+      // A terminal's keys are its program's.
+      if (event.target instanceof Element && event.target.closest(".terminal-screen") !== null) return
       const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement
       if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !isTyping)) {
         event.preventDefault()
@@ -102,14 +97,7 @@ function Frame() {
             Go to <kbd>Ctrl K</kbd>
           </button>
           <Pulse />
-          <button
-            type="button"
-            class="quiet"
-            onClick={() => {
-              localStorage.setItem(themeKey, other)
-              theme.value = other
-            }}
-          >
+          <button type="button" class="quiet" onClick={() => choose(other)}>
             {other}
           </button>
           <button
@@ -118,7 +106,7 @@ function Frame() {
             title={`${known?.who}, ${known?.role}`}
             onClick={() => void signOut()}
           >
-            {known?.role}: sign out
+            <span class="role">{known?.role}: </span>sign out
           </button>
         </div>
       </header>

@@ -32,6 +32,7 @@ export interface ServiceSpec {
     readonly ForceUpdate?: number
     readonly ContainerSpec?: { readonly Image?: string }
     readonly Placement?: object
+    readonly Networks?: ReadonlyArray<{ readonly Target: string }>
   }
 }
 

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import uPlot from "uplot"
 import { usePolled } from "../poll.ts"
+import { theme } from "../theme.ts"
 import { Card } from "../ui.tsx"
 
 interface Found {
@@ -56,7 +57,7 @@ export function Curve(props: {
         height: 90,
         legend: { show: false },
         cursor: { show: false },
-        scales: { y: { range: (_, __, max) => [0, (max || 1) * 1.15] } },
+        scales: { y: { range: (_, __, max) => [(max || 1) * -0.03, (max || 1) * 1.15] } },
         axes: [{ show: false }, { show: false }],
         series: [{}, { stroke, width: 1.6, fill: `color-mix(in srgb, ${stroke} 16%, transparent)` }]
       },
@@ -70,10 +71,10 @@ export function Curve(props: {
       sized.disconnect()
       made.destroy()
     }
-  }, [])
+  }, [theme.value])
   useEffect(() => {
     plot.current?.setData([times.map((ms) => ms / 1000), [...values]])
-  }, [times, values])
+  }, [times, values, theme.value])
   return (
     <figure class="curve">
       <figcaption>

@@ -25,6 +25,7 @@ export const Nodes = () => (
 function NodeCard({ node }: { node: Node }) {
   const { Resources, Platform, Engine } = node.Description ?? {}
   const running = (tasksByNode.value.get(node.ID) ?? []).filter(({ State }) => State === "running").length
+  const labels = Object.entries(node.Spec.Labels ?? {})
   return (
     <section class="card node">
       <h2>
@@ -35,8 +36,9 @@ function NodeCard({ node }: { node: Node }) {
         <Badge tone={node.Spec.Availability === "active" ? "good" : "waiting"}>
           {node.Spec.Availability}
         </Badge>
-        <Badge tone="done">{node.ManagerStatus?.Leader ? "leads" : node.Spec.Role}</Badge>
+        <Badge tone="done">{node.ManagerStatus?.Leader ? "leader" : node.Spec.Role}</Badge>
       </p>
+      {node.Status.Message ? <p class="error">{node.Status.Message}</p> : null}
       <dl class="pairs">
         <dt>Tasks</dt>
         <dd>{running}</dd>
@@ -52,6 +54,12 @@ function NodeCard({ node }: { node: Node }) {
         </dd>
         <dt>Engine</dt>
         <dd>{Engine?.EngineVersion}</dd>
+        {labels.length === 0 ? null : (
+          <>
+            <dt>Labels</dt>
+            <dd>{labels.map(([key, value]) => (value === "" ? key : `${key}=${value}`)).join(", ")}</dd>
+          </>
+        )}
       </dl>
     </section>
   )
@@ -61,7 +69,9 @@ export function NodePage({ id }: { id: string }) {
   const node = nodeOf(id)
   if (node === undefined) return <Empty>This node is no more.</Empty>
   const name = nodeName(node)
-  const here = (tasksByNode.value.get(id) ?? []).filter((task) => isWanted(task) || task.State === "running")
+  const here = (tasksByNode.value.get(id) ?? [])
+    .filter((task) => isWanted(task) || task.State === "running")
+    .sort((a, b) => a.Name.localeCompare(b.Name, "en", { numeric: true }))
   const running = here.filter(({ State }) => State === "running").length
   const availability = (to: string, label: string, did: string, sure?: string) => (
     <Order

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks"
 import { isWanted, type Problem } from "../judge.ts"
 import { countOf, nodeName, nodes, problems, serviceOf, services, tasks, tasksByNode } from "../live.ts"
-import type { Node, Task } from "../objects.ts"
+import type { Node, Service, Task } from "../objects.ts"
 import { ago, Badge, Card, Empty, hue, Meter, Reached, tone } from "../ui.tsx"
 
 export const nodeTone = (node: Node): string =>
@@ -28,7 +28,7 @@ function Stage({ node }: { node: Node }) {
       <a class="stage-name" href={`#/node/${node.ID}`}>
         <strong>{nodeName(node)}</strong>
         <small>
-          {node.ManagerStatus?.Leader ? "leads" : node.Spec.Role}
+          {node.ManagerStatus?.Leader ? "leader" : node.Spec.Role}
           {node.Spec.Availability === "active" ? "" : `, ${node.Spec.Availability}`}
           {node.Status.State === "ready" ? "" : `, ${node.Status.State}`}
         </small>
@@ -43,9 +43,9 @@ function Stage({ node }: { node: Node }) {
   )
 }
 
-export const ServiceRows = () => (
+const ServiceRows = ({ services }: { services: ReadonlyArray<Service> }) => (
   <ul class="rows">
-    {services.value.map((service) => {
+    {services.map((service) => {
       const found = countOf(service)
       const state = service.UpdateStatus?.State
       return (
@@ -104,6 +104,49 @@ function Wrong({ problems }: { problems: ReadonlyArray<Problem> }) {
   )
 }
 
+/** More are found by name; a page of all would be long to draw and to look through. */
+const mostServices = 100
+
+function Services() {
+  const [text, setText] = useState("")
+  const wish = text.trim().toLowerCase()
+  const all = services.value
+  const fitting = all.filter(({ Spec: { Name, TaskTemplate } }) =>
+    `${Name} ${TaskTemplate.ContainerSpec?.Image ?? ""}`.toLowerCase().includes(wish)
+  )
+  const shown = fitting.slice(0, mostServices)
+  if (all.length === 0)
+    return (
+      <Card title="Services">
+        <Empty>
+          Nothing runs yet. <code>docker service create --name web nginx</code> makes a service.
+        </Empty>
+      </Card>
+    )
+  return (
+    <Card
+      title="Services"
+      note={
+        <input
+          type="search"
+          placeholder="name or image"
+          aria-label="Search for services"
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+      }
+    >
+      <ServiceRows services={shown} />
+      {fitting.length === 0 ? <Empty>None of {all.length} services fits that.</Empty> : null}
+      {fitting.length > shown.length ? (
+        <Empty>
+          {shown.length} of {fitting.length} are shown: search for others.
+        </Empty>
+      ) : null}
+    </Card>
+  )
+}
+
 export function Overview() {
   const wanted = tasks.value.filter((task) => isWanted(task) && task.State !== "complete")
   const running = wanted.filter(({ State }) => State === "running").length
@@ -150,15 +193,7 @@ export function Overview() {
           </p>
         )}
       </Card>
-      <Card title="Services">
-        {services.value.length === 0 ? (
-          <Empty>
-            Nothing runs yet. <code>docker service create --name web nginx</code> makes a service.
-          </Empty>
-        ) : (
-          <ServiceRows />
-        )}
-      </Card>
+      <Services />
     </>
   )
 }

@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { nodeName, nodes, services } from "../live.ts"
+import { Empty } from "../ui.tsx"
 
 export const isPaletteOpen = signal(false)
 
@@ -39,9 +40,10 @@ export function Palette() {
   const close = (): void => {
     isPaletteOpen.value = false
   }
-  const found = entries()
-    .filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()))
-    .slice(0, 9)
+  const fitting = isOpen
+    ? entries().filter(({ name }) => name.toLowerCase().includes(text.trim().toLowerCase()))
+    : []
+  const found = fitting.slice(0, 9)
   const go = (entry: Entry | undefined): void => {
     if (entry === undefined) return
     location.hash = entry.go
@@ -88,6 +90,8 @@ export function Palette() {
           </div>
         ))}
       </div>
+      {isOpen && found.length === 0 ? <Empty>Nothing is called that.</Empty> : null}
+      {fitting.length > found.length ? <Empty>{fitting.length - found.length} more</Empty> : null}
     </dialog>
   )
 }

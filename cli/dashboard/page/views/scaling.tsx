@@ -5,6 +5,7 @@ import { type Scaled, showValue } from "#cli/print/autoscale.ts"
 import { clock } from "../live.ts"
 import { usePolled } from "../poll.ts"
 import { recall, type Sample } from "../recall.ts"
+import { theme } from "../theme.ts"
 import { Card, Same } from "../ui.tsx"
 import { Curve } from "./course.tsx"
 
@@ -144,7 +145,7 @@ function Tasks({ samples, scaled }: { samples: ReadonlyArray<Sample>; scaled: Sc
       sized.disconnect()
       made.destroy()
     }
-  }, [names])
+  }, [names, theme.value])
   useEffect(() => {
     const line = (value: (sample: Sample) => number | null | undefined) =>
       samples.map((sample) => value(sample) ?? null)
@@ -155,7 +156,7 @@ function Tasks({ samples, scaled }: { samples: ReadonlyArray<Sample>; scaled: Sc
       ...Targets.map(({ Name }) => line(({ wants }) => wants[Name])),
       line(({ replicas }) => replicas)
     ])
-  }, [samples, names])
+  }, [samples, names, theme.value])
   return (
     <div ref={place} role="img" aria-label={`Replicas over time, now ${Replicas}, of ${Min} to ${Max}`} />
   )

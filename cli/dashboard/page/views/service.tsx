@@ -7,6 +7,7 @@ import { countOf, serviceOf, tasksOf } from "../live.ts"
 import type { Service, Task } from "../objects.ts"
 import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
 import { Badge, Card, Empty, hue, Meter, Order, Reached, Same } from "../ui.tsx"
+import { Asked } from "./asked.tsx"
 import { Course } from "./course.tsx"
 import { Logs } from "./logs.tsx"
 import { Scaling } from "./scaling.tsx"
@@ -167,6 +168,7 @@ export function ServicePage({ id }: { id: string }) {
           </div>
         </Card>
         {asksForScaling(Spec) ? <Scaling key={id} id={id} name={Spec.Name} /> : null}
+        <Asked key={`asked by ${id}`} service={service} />
         <Course kind="service" id={id} />
       </div>
       <Tasks key={`tasks of ${id}`} tasks={all} note={`${all.length} with those of the past`} of="service" />

@@ -64,7 +64,7 @@ function Present() {
   return (
     <>
       {[...stacks].map(([name, own]) => (
-        <Card key={name} title={name}>
+        <Card key={name} title={name} note={<Whole services={own} />}>
           <ul class="rows">
             {own.map((service) => {
               const found = countOf(service)
@@ -96,6 +96,17 @@ function Present() {
         </Card>
       ))}
     </>
+  )
+}
+
+function Whole({ services }: { services: ReadonlyArray<Service> }) {
+  const short = services.map(countOf).filter(({ reached, wanted }) => reached < wanted).length
+  return short === 0 ? (
+    <Badge tone="good">all {services.length} services are as asked</Badge>
+  ) : (
+    <Badge tone="bad">
+      {short} of {services.length} services are not
+    </Badge>
   )
 }
 
@@ -163,6 +174,7 @@ function Draft() {
           </button>
           <button
             type="button"
+            class="primary"
             disabled={busy || !mayOperate() || shown === undefined || isRefused}
             title={mayOperate() ? "what the plan beside it says" : "your role may only look"}
             onClick={() => void deploy()}
