@@ -1,5 +1,6 @@
 /** Which conditions hold now, by the ledger and what was measured. How long they must hold is decided elsewhere. */
 import type { Alert, Facts } from "#actors/alerts/protocol.ts"
+import { isLost } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { tlsLabel } from "#actors/model/http-route.ts"
 import type { Service } from "#actors/model/objects.ts"
@@ -66,10 +67,11 @@ export function judgeService(
 ): { readonly alerts: ReadonlyArray<Alert>; readonly looked: number } {
   let [looked, wanted, running, crashed] = [0, 0, 0, 0]
   let last: { readonly at: number; readonly error: string } | undefined
-  for (const { DesiredState, Status } of reader.tasksOfService(service.ID)) {
+  for (const task of reader.tasksOfService(service.ID)) {
+    const { DesiredState, Status } = task
     looked += 1
     if (DesiredState === "running") wanted += 1
-    if (DesiredState === "running" && Status.State === "running") running += 1
+    if (DesiredState === "running" && Status.State === "running" && !isLost(reader, task)) running += 1
     if (Status.State !== "failed" && Status.State !== "rejected") continue
     const at = toMs(Status.Timestamp)
     if (at <= now - crashWindowMs) continue

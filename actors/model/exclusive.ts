@@ -11,6 +11,10 @@ export const exclusiveLabel = "troupe.exclusive"
 
 export const isExclusive = (spec: ServiceSpec): boolean => spec.Labels?.[exclusiveLabel] === "true"
 
+/** Why a slot whose task is on a node that is down gets no other. */
+export const keptBy = (hostname: string, nodeId: string): string =>
+  `node ${hostname} is down and may still run it: as the service is exclusive, nothing takes its place until the node is back, or "docker node rm --force ${nodeId}" says that it is gone for good`
+
 /** Why the label cannot be meant as it stands. */
 export function checkExclusive(spec: ServiceSpec): string | undefined {
   const value = spec.Labels?.[exclusiveLabel]

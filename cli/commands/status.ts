@@ -1,6 +1,7 @@
 /** `troupe status`: the cluster at a glance, and what in it is not as it should be. */
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
+import { isExclusive, keptBy } from "#actors/model/exclusive.ts"
 import { get, socketFlag } from "#cli/client.ts"
 import { type Alert, alertTable } from "#cli/commands/alerts.ts"
 import { duration } from "#cli/print/ago.ts"
@@ -24,13 +25,18 @@ interface Node {
 }
 interface Service {
   readonly ID: string
-  readonly Spec: { readonly Name: string; readonly Mode: { readonly Global?: object } }
+  readonly Spec: {
+    readonly Name: string
+    readonly Labels?: Readonly<Record<string, string>>
+    readonly Mode: { readonly Global?: object }
+  }
   readonly ServiceStatus: { readonly RunningTasks: number; readonly DesiredTasks: number }
   readonly UpdateStatus?: { readonly State: string; readonly Message: string }
 }
 interface Task {
   readonly ID: string
   readonly ServiceID: string
+  readonly NodeID?: string
   readonly Slot?: number
   readonly DesiredState: string
   readonly CreatedAt: string
@@ -46,6 +52,22 @@ const isUnwell = (task: Task): boolean =>
   (task.DesiredState === "running" || task.DesiredState === "ready") &&
   task.Status.State !== "running" &&
   (task.Status.Err ?? "") !== ""
+
+/** What keeps a slot of an exclusive service from being filled: its task on a node that is down. */
+function whatIsKept(
+  services: ReadonlyArray<Service>,
+  nodes: ReadonlyArray<Node>,
+  tasks: ReadonlyArray<Task>
+): ReadonlyArray<Task> {
+  const exclusive = new Set(services.filter(({ Spec }) => isExclusive(Spec)).map(({ ID }) => ID))
+  const down = new Map(nodes.filter(({ Status }) => Status.State === "down").map((node) => [node.ID, node]))
+  return tasks.flatMap((task) => {
+    const node = down.get(task.NodeID ?? "")
+    if (node === undefined || task.Status.State !== "running" || !exclusive.has(task.ServiceID)) return []
+    const Err = keptBy(node.Description?.Hostname || node.ID, node.ID)
+    return [{ ...task, Status: { ...task.Status, State: "unknown", Err } }]
+  })
+}
 
 export const status = Command.make(
   "status",
@@ -84,7 +106,7 @@ export const status = Command.make(
     )
     if (alerts.length > 0) yield* Console.log(`\n${alertTable(alerts)}`)
     const names = new Map(services.map((service) => [service.ID, service.Spec.Name]))
-    const unwell = tasks.filter(isUnwell)
+    const unwell = [...tasks.filter(isUnwell), ...whatIsKept(services, nodes, tasks)]
     if (unwell.length === 0) return
     const rows = unwell.map((task) => [
       `${names.get(task.ServiceID) ?? task.ServiceID}.${task.Slot ?? ""}`,

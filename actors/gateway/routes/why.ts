@@ -6,10 +6,12 @@ import { find, taskName } from "#actors/gateway/find.ts"
 import { type Call, type Route, reading } from "#actors/gateway/gateway.ts"
 import { type Answer, isRefusal, ok } from "#actors/gateway/response.ts"
 import { checkCertificate } from "#actors/gateway/validate/check-certificate.ts"
+import { isLost } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { isExclusive, keptBy } from "#actors/model/exclusive.ts"
 import type { Service, Task } from "#actors/model/objects.ts"
-import { isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { diagnose } from "#actors/scheduler/diagnose.ts"
 
 function answerWhy(reader: LedgerReader, call: Call): Answer | Refusal {
@@ -50,19 +52,27 @@ function inSlot(reader: LedgerReader, name: string): Task | undefined {
   return tasks.length === 0 ? undefined : (tasks.filter(isWanted)[0] ?? tasks.reduce(newest))
 }
 
-/** Those of a service's tasks that are wanted and do not run; of alike ones the first stands for all. */
+/** Those of a service's tasks that are wanted and do not run, or that may run and let no other; of alike ones the first stands for all. */
 function whatWaits(reader: LedgerReader, service: Service): ReadonlyArray<object> {
   const found = new Map<string, { readonly first: Task; alike: number }>()
   for (const task of reader.tasksOfService(service.ID)) {
     const { State, Err = "" } = task.Status
-    if (!isWanted(task) || State === "running" || isTerminal(State)) continue
-    const key = `${task.SpecVersion} ${State} ${Err} ${State === "pending" ? (task.NodeID ?? "") : ""}`
+    const isKept = keepsSlot(reader, task)
+    if (!isKept && (!isWanted(task) || State === "running" || isTerminal(State))) continue
+    const where = State === "pending" || isKept ? (task.NodeID ?? "") : ""
+    const key = `${task.SpecVersion} ${State} ${Err} ${where}`
     const known = found.get(key)
     if (known === undefined) found.set(key, { first: task, alike: 0 })
     else known.alike += 1
   }
   return [...found.values()].map(({ first, alike }) => ({ ...why(reader, first), Alike: alike }))
 }
+
+/** Nobody knows whether it still runs, and two of it must not. */
+const keepsSlot = (reader: LedgerReader, task: Task): boolean =>
+  isLive(task.Status.State) &&
+  isExclusive(reader.get("service", task.ServiceID)?.Spec ?? {}) &&
+  isLost(reader, task)
 
 /** The newest of a service's tasks that ended badly, one per way in which they did, the newest first. */
 function whatFailed(reader: LedgerReader, service: Service): ReadonlyArray<object> {
@@ -88,13 +98,14 @@ const mostEnds = 3
 function why(reader: LedgerReader, task: Task): object {
   const { State, Message = "", Err = "" } = task.Status
   const node = reader.get("node", task.NodeID ?? "")
+  const name = node?.Description?.Hostname || node?.ID || ""
   return {
     ID: task.ID,
     Name: taskName(reader, task),
     State,
     DesiredState: task.DesiredState,
-    Says: Err === "" ? Message : Err,
-    ...(node === undefined ? {} : { Node: node.Description?.Hostname || node.ID }),
+    Says: node && keepsSlot(reader, task) ? keptBy(name, node.ID) : Err === "" ? Message : Err,
+    ...(node === undefined ? {} : { Node: name }),
     ...(task.StartAfter === undefined ? {} : { StartAfter: task.StartAfter }),
     ...(task.Reason === undefined ? {} : { Reason: task.Reason }),
     ...(State === "pending" && isWanted(task) ? { Diagnosis: diagnose(reader, task) } : {})

@@ -6,8 +6,9 @@
  */
 import { endpointSpec, ports, serviceSpec } from "#actors/gateway/shape/layouts.ts"
 import { always, filled, type Layout, list, part, present, render } from "#actors/gateway/shape/render.ts"
+import { isLost } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import type { Service, Task } from "#actors/model/objects.ts"
+import type { Service } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import type { ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
 
@@ -120,10 +121,6 @@ function fillDefaults(spec: ServiceSpec): ServiceSpec {
       spec.RollbackConfig === undefined ? updateDefaults : { Monitor: 5 * second, ...spec.RollbackConfig }
   }
 }
-
-/** Its node is down: the last that was heard of it says nothing any more. */
-const isLost = (reader: LedgerReader, { NodeID: nodeId }: Task): boolean =>
-  nodeId !== undefined && reader.get("node", nodeId)?.Status.State === "down"
 
 /**
  * What runs of a service and what should. Tasks of nodes that are down do not count, where Swarm goes on counting

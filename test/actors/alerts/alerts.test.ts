@@ -101,6 +101,16 @@ test("a service that is short of tasks is told of after half a minute, and not a
   expect(look.after(60)).toEqual([])
 })
 
+test("a task on a node that is down is none of those a service has", () => {
+  const look = new Look()
+  look.book.node("n1", {})
+  look.service("db", 1)
+  look.book.tasks("db", 1, { NodeID: "n1", Status: { Timestamp: "", State: "running" } })
+  expect(look.after(40)).toEqual([])
+  look.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "down" } }] })
+  expect(look.after(40)).toEqual(["firing node-down n1", "firing service-short db"])
+})
+
 test("a root certificate that ends within thirty days is told of", () => {
   const look = new Look()
   const ends = (days: number): Facts => ({ disks: [], rootEnds: look.now + days * 86_400_000 })

@@ -54,3 +54,34 @@ test("of a service that is as it should be nothing more is said", async () => {
   expect(body).toEqual({ Service: "web", Tasks: [], Ended: [] })
   expect(showWhyService(body)).toBe("no task of web waits")
 })
+
+test("of an exclusive service it tells whose silence keeps a slot from being filled, and what would free it", async () => {
+  const gateway = await TestGateway.start()
+  const id = await gateway.made("/services/create", {
+    ...serviceBody("db"),
+    Labels: { "troupe.exclusive": "true" }
+  })
+  const service = gateway.ledger.read.get("service", id)
+  await gateway.write({
+    type: "tasks.change",
+    v: 1,
+    create: [
+      {
+        ...{ ID: "t1", ServiceID: id, SpecVersion: service?.SpecVersion ?? 0, Slot: 1, NodeID: nodeId },
+        Status: { Timestamp: "2026-11-27T10:00:00Z", State: "running" },
+        DesiredState: "running"
+      }
+    ],
+    update: [],
+    remove: []
+  })
+  const observe = (state: "down" | "ready") =>
+    gateway.write({ type: "node.observe", v: 1, nodes: [{ id: nodeId, status: { State: state } }] })
+  await observe("down")
+  const { body } = await gateway.get("/why/db")
+  expect(body.Tasks).toMatchObject([{ ID: "t1", Alike: 0 }])
+  expect(body.Tasks[0].Says).toMatch(/^node \S+ is down and may still run it: as the service is exclusive/)
+  expect(body.Tasks[0].Says).toContain(`"docker node rm --force ${nodeId}"`)
+  await observe("ready")
+  expect((await gateway.get("/why/db")).body.Tasks).toEqual([])
+})
