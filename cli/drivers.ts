@@ -35,14 +35,25 @@ export const copiesOf = ({
     ? undefined
     : new CopyStore({ folder: `${dataDir}/log-copies`, maxBytes, maxAgeMs: logMemory?.maxAgeMs ?? weekMs })
 
+/** What runs tasks of the node `identity` and carries their traffic: all of it that a node leaves on a machine. */
+export const groundOf = (options: NodeOptions, { clusterId, nodeId }: Identity) => {
+  const { executor, dockerHost, dataDir } = options
+  const dataPlane = DataPlaneLive.layer(options)
+  if (executor === "process")
+    return Layer.merge(ProcessExecutor.layer({ folder: `${dataDir}/processes` }), dataPlane)
+  const own = { [clusterLabel]: clusterId, [nodeLabel]: nodeId }
+  const controlPorts = controlPortsOf(options)
+  return Layer.mergeAll(
+    DockerExecutor.layer({ dockerHost, own }),
+    LiveKernel.layer({ nodeId, dockerHost, dataDir, controlPorts }),
+    LiveNames.layer({ nodeId, dockerHost }).pipe(Layer.provideMerge(dataPlane))
+  )
+}
+
 /** `copies` are those of other nodes' logs, which readers look into. */
 export const driversOf = (options: NodeOptions, identity: Identity, copies?: CopyStore) => {
   const isLocal = options.dockerHost.startsWith("unix://")
-  const own = { [clusterLabel]: identity.clusterId, [nodeLabel]: identity.nodeId }
-  const executor =
-    options.executor === "docker"
-      ? DockerExecutor.layer({ dockerHost: options.dockerHost, own })
-      : ProcessExecutor.layer({ folder: `${options.dataDir}/processes` })
+  const ground = groundOf(options, identity)
   const secrets =
     options.executor === "process" || isLocal
       ? TmpfsSecretStore.layer({ root: secretsRoot(options) })
@@ -56,31 +67,16 @@ export const driversOf = (options: NodeOptions, identity: Identity, copies?: Cop
   const readers = LogReaders.layer.pipe(
     Layer.provide(Layer.succeed(LogCopies, copies)),
     Layer.provideMerge(memory),
-    Layer.provideMerge(executor)
+    Layer.provideMerge(ground)
   )
-  const kernel =
-    options.executor === "docker"
-      ? LiveKernel.layer({
-          nodeId: identity.nodeId,
-          dockerHost: options.dockerHost,
-          dataDir: options.dataDir,
-          controlPorts: controlPortsOf(options)
-        })
-      : Layer.empty
-  const names =
-    options.executor === "docker"
-      ? LiveNames.layer({ nodeId: identity.nodeId, dockerHost: options.dockerHost })
-      : Layer.empty
-  const dataPlane = names.pipe(Layer.provideMerge(DataPlaneLive.layer(options)))
   const connections =
     options.executor === "docker" ? Layer.succeed(Connections, kernelConnections) : Layer.empty
   const entrance =
     options.entrancePorts.length + options.entranceTlsPorts.length === 0
       ? Layer.empty
       : entranceLayer({ ...options, ports: options.entrancePorts, tlsPorts: options.entranceTlsPorts })
-  const traffic = Layer.mergeAll(kernel, dataPlane, connections, entrance)
-  const consoles = OpenConsoles.layer.pipe(Layer.provide(executor))
-  return Layer.mergeAll(readers, consoles, secrets, traffic, volumePlugins(options, isLocal))
+  const consoles = OpenConsoles.layer.pipe(Layer.provide(ground))
+  return Layer.mergeAll(readers, consoles, secrets, connections, entrance, volumePlugins(options, isLocal))
 }
 
 /** What a plugin mounts here an Engine of another machine does not see. */

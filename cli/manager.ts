@@ -33,6 +33,7 @@ import { followDepartures } from "#actors/raft/wire/departures.ts"
 import { openNatsWire } from "#actors/raft/wire/nats.ts"
 import { queue } from "#actors/scheduler/queue.ts"
 import { rooms } from "#actors/scheduler/rooms.ts"
+import { formerSelves, removeFormer } from "#cli/former-self.ts"
 import { freshFromMachine, type Identity } from "#cli/identity.ts"
 import { caughtUp, newsOf } from "#cli/ledger-news.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
@@ -247,6 +248,7 @@ const refound = Effect.fnUntraced(function* (
   const routePassword = held.membership.routePassword ?? roots?.routePassword ?? ""
   const node = firstNode(yield* describe(options, held, executor))
   const place = { ...node.ManagerStatus, RaftId: raftIdOf(held) }
+  const former = formerSelves(ledger.read.all("node"), node)
   yield* Effect.logWarning(
     `The cluster begins anew with this manager alone, in incarnation ${showIncarnation(incarnation)}`
   )
@@ -264,6 +266,18 @@ const refound = Effect.fnUntraced(function* (
     ],
     "the cluster is begun anew"
   )
+  const { clusterId } = held.membership
+  for (const { ID: nodeId } of former) {
+    const isGone = yield* removeFormer(options, { clusterId, nodeId }).pipe(
+      Effect.catch(({ message }) =>
+        Effect.as(Effect.logWarning(`What node ${nodeId} left on this machine stays: ${message}`), false)
+      )
+    )
+    if (!isGone) continue
+    yield* Effect.logInfo(`What node ${nodeId} left on this machine is removed: this node has its place`)
+    const removal = { type: "node.remove", v: 1, id: nodeId, force: true } as const
+    yield* proposeAll(ledger, [removal], "another node has its place")
+  }
 })
 
 /**

@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly role?: "manager" | "none"
   /** More flags of `node`, after those given by the harness. */
   readonly args?: ReadonlyArray<string>
+  /** Where it listens, as flags of `node`. Default: at any ports, kept from then on. */
+  readonly ports?: ReadonlyArray<string>
   /** The Engine it drives. Default: the one tests share. */
   readonly dockerHost?: string
   /** What runs of the repository. Default: `cli/main.ts`. */
@@ -39,6 +41,8 @@ export interface ClusterOptions {
   /** What runs it; Bun unless given, for instance `["deno", "run", "-A"]`. */
   readonly runtime?: ReadonlyArray<string>
 }
+
+const anyPorts = ["--nats-port", "0", "--join-port", "0", "--route-port", "0"]
 
 /** What an HTTP request came to; `body` is decoded JSON, or the text where it is not JSON. */
 export interface ApiAnswer {
@@ -268,24 +272,19 @@ export class Cluster {
 
   /** Starts the daemon, with `more` flags for this life, and waits only until it serves. */
   async start(more: ReadonlyArray<string> = []): Promise<void> {
-    const { name, role = "manager", args = [], dockerHost = defaultDockerHost } = this.#options
+    const {
+      name,
+      role = "manager",
+      ports = anyPorts,
+      args = [],
+      dockerHost = defaultDockerHost
+    } = this.#options
     const log = openSync(join(this.folder, "daemon.log"), "a")
     const [command = "", ...words] = [
       ...this.#runtime(),
       ...["node", "--data-dir", this.dataDir, "--socket", this.socket],
       ...(role === "none" ? [] : ["--role", role]),
-      ...[
-        "--http",
-        "127.0.0.1:0",
-        "--nats-port",
-        "0",
-        "--join-port",
-        "0",
-        "--route-port",
-        "0",
-        "--docker-host",
-        dockerHost
-      ],
+      ...["--http", "127.0.0.1:0", ...ports, "--docker-host", dockerHost],
       ...["--default-addr-pool", this.#addrPool],
       ...(name === undefined ? [] : ["--name", name]),
       ...args,
