@@ -25,7 +25,11 @@ import type { Standing } from "#actors/node/session/protocol.ts"
 import { DiskFolder, FiguresOutlet } from "#actors/node/stats/actor.ts"
 import { nodeTree } from "#actors/node/tree.ts"
 import { setFormerLogAside } from "#actors/raft/former-log.ts"
+import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import { canOpen } from "#actors/raft/storage/inspect.ts"
+import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { settleBeginning } from "#actors/recovery/beginning.ts"
+import { cannot } from "#actors/recovery/errors.ts"
 import { serveIdle, serveLeftBehind, serveLocked } from "#cli/alone.ts"
 import { beginInPlace } from "#cli/begin-anew.ts"
 import { openDoors } from "#cli/doors.ts"
@@ -77,7 +81,13 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
     (hasLeft) => (hasLeft ? vanish(options) : Effect.void)
   )
   yield* Effect.try(() => settleBeginning(options.dataDir))
-  if (options.forceNewCluster) yield* beginInPlace(options.dataDir, Date.now())
+  if (options.forceNewCluster) {
+    if (!canOpen({ vfs: nodeVfs, cipher: nodeCipher, directory: options.dataDir }))
+      return yield* cannot(
+        "This manager's disk is locked: start it without --force-new-cluster, then docker swarm unlock and docker swarm init --force-new-cluster"
+      )
+    yield* beginInPlace(options.dataDir, Date.now())
+  }
   // Another role is another life: tasks go on, and the next life adopts them.
   const life = Effect.gen(function* () {
     const end = yield* Effect.scoped(serve(options, lives)).pipe(

@@ -9,6 +9,7 @@ import { showCounts } from "#actors/recovery/backup.ts"
 import { cannot } from "#actors/recovery/errors.ts"
 import { chooseBest, join, type Remains, type Survivor, surveyAll } from "#actors/recovery/survivors.ts"
 import { beginAfresh, beginInPlace, carefully } from "#cli/begin-anew.ts"
+import { unlockKeyFlag, unlockKeysOf } from "#cli/passphrase.ts"
 import { table } from "#cli/print/table.ts"
 
 const yes = Flag.Boolean("yes").pipe(
@@ -31,19 +32,24 @@ export const recover = Command.make(
       Argument.variadic({ min: 1 })
     ),
     into,
+    unlockKeyFile: unlockKeyFlag,
     yes
   },
-  Effect.fn(function* ({ directories, into: target, yes: isMeant }) {
+  Effect.fn(function* ({ directories, into: target, unlockKeyFile, yes: isMeant }) {
+    const keys = yield* unlockKeysOf(unlockKeyFile)
     const paths = [...new Set(directories.map((one) => resolve(one)))]
     const survivors: Array<Survivor> = []
     for (const path of paths) {
       // One that nothing can be read of does not keep the others from being read.
-      const found = yield* Effect.result(carefully(() => surveyAll([path])))
+      const attempts = [undefined, ...keys].map((key) => carefully(() => surveyAll([path], key)))
+      const found = yield* Effect.result(Effect.firstSuccessOf(attempts))
       if (found._tag === "Success") survivors.push(...found.success)
       else yield* Console.error(`left out: ${found.failure.message}`)
     }
     if (survivors.length === 0)
-      return yield* cannot("No log can be read: a backup is what is left (troupe restore)")
+      return yield* cannot(
+        "No log can be read: where the unlock key is missing, give it with --unlock-key-file; else a backup is what is left (troupe restore)"
+      )
     yield* Console.log(showSurvivors(survivors))
     for (const { survey } of survivors) {
       for (const { file, at, reason } of survey.damage) {

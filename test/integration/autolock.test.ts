@@ -1,6 +1,6 @@
 /** Managers whose disks people lock, by the docker CLI: what a locked one says, does and keeps. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { existsSync, readFileSync, watch } from "node:fs"
+import { existsSync, readFileSync, watch, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
@@ -107,6 +107,33 @@ test("a cluster that is begun anew on an unlocked manager keeps all it had, and 
   await eventually(() => isWhole(first, 1), "it has what it had")
   expect(await keyOf(first)).toBe(key)
   await first.kill9()
+  await first.start()
+  expect(await stateOf(first)).toBe("locked")
+  expect((await unlock(first, key)).code).toBe(0)
+  await eventually(() => isWhole(first, 1), "it has what it had")
+}, 60_000)
+
+test("what is on locked disks is recovered with the key, and stays locked", async () => {
+  await first.kill9()
+  const recover = (...more: ReadonlyArray<string>) =>
+    first
+      .troupeAnywhere("recover", first.dataDir, ...more)
+      .catch(({ stdout, stderr }) => `${stdout}\nfailed: ${stderr}`)
+  const keyFile = join(first.folder, "unlock-key")
+  writeFileSync(keyFile, `SWMKEY-1-${"A".repeat(43)}\n`)
+  for (const more of [[], ["--unlock-key-file", keyFile]]) {
+    const said = await recover(...more)
+    expect(said).toContain("it opens with the cluster's unlock key")
+    expect(said).toContain("give it with --unlock-key-file")
+  }
+  writeFileSync(keyFile, "no key\n")
+  expect(await recover("--unlock-key-file", keyFile)).toContain(
+    `--unlock-key-file ${keyFile}: expected keys as docker swarm unlock-key prints them`
+  )
+  writeFileSync(keyFile, `SWMKEY-1-${"A".repeat(43)}\n${key}\n`)
+  expect(await recover("--unlock-key-file", keyFile)).toContain("1 service")
+  await expect(first.start(["--force-new-cluster"])).rejects.toThrow("start it without --force-new-cluster")
+  expect(await recover("--unlock-key-file", keyFile, "--yes")).toContain("The cluster begins anew in")
   await first.start()
   expect(await stateOf(first)).toBe("locked")
   expect((await unlock(first, key)).code).toBe(0)

@@ -104,7 +104,9 @@ export function openReadable(input: ReadInput): Readable & { readonly damage: Re
       }
     }
   }
-  throw new LockedLog(`Cannot read ${directory}: its data keys are wrapped by a key that is not here`)
+  throw new LockedLog(
+    `Cannot read ${directory}: it opens with the cluster's unlock key, or with the file node-key that was beside it, and neither is here`
+  )
 }
 
 /** Whether the keys at hand open the log; true where there is none, or where it is not for want of a key. */
