@@ -61,6 +61,18 @@ export const levelOf = {
   "rollbacks are judged": 21
 } as const
 
+/**
+ * Throws where managers of later releases have raised the level above this one's: what entries come to has another meaning
+ * there, so that a state would come of them that no other manager has.
+ */
+export function mustUnderstand(ledger: Pick<LedgerReader, "cluster">): void {
+  const level = ledger.cluster()?.FeatureLevel ?? 0
+  if (level <= featureLevel) return
+  throw new Error(
+    `The cluster has feature level ${level}, and this release can only do ${featureLevel}: there is no way back to it, start the later release again`
+  )
+}
+
 /** Why something is refused until all managers can do it; `undefined` once they can. */
 export function refuseUntil(
   ledger: Pick<LedgerReader, "cluster">,

@@ -4,6 +4,7 @@ import type { Entry } from "#actors/ledger/commands.ts"
 import { compareInSteps } from "#actors/ledger/compare.ts"
 import { digestOf } from "#actors/ledger/digest.ts"
 import { decodeEntry } from "#actors/ledger/encode.ts"
+import { mustUnderstand } from "#actors/ledger/features.ts"
 import { isMarked, type Mark, Marks } from "#actors/ledger/marks.ts"
 import type { ChangeSet } from "#actors/ledger/reader.ts"
 import { Recent } from "#actors/ledger/recent.ts"
@@ -48,6 +49,7 @@ export class Machine implements StateMachine {
     }
     if (entry.command.type === "ledger.digest") this.#compare(proposer, entry.command)
     const result = apply(this.tables, index, entry)
+    mustUnderstand(this.tables)
     this.recent.keep(proposer, boot, seq, result)
     this.#tell({ ...this.tables.takeChanges(), origin: { who: entry.who, why: entry.why } })
     return result
@@ -70,6 +72,7 @@ export class Machine implements StateMachine {
   *restoreInSteps(chunks: Iterable<Uint8Array>): Generator<void, void> {
     const recent = new Recent()
     const tables = yield* decodeInSteps(chunks, recent, this.tables.views)
+    mustUnderstand(tables)
     const before = this.tables
     this.tables = tables
     this.recent = recent

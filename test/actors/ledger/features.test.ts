@@ -203,3 +203,19 @@ test.each([
     await Effect.runPromise(Scope.close(scope, Exit.void))
   }
 )
+
+test("a manager of an earlier release than the cluster's level halts, by its log as by a snapshot, and says why", () => {
+  const level = featureLevel + 1
+  const words = `The cluster has feature level ${level}, and this release can only do ${featureLevel}: there is no way back`
+  const book = new Book().cluster({ FeatureLevel: featureLevel })
+  manager(book, "n1", level)
+  const machine = new Machine(loud)
+  machine.restore(encodeSnapshot(book.tables, new Recent()))
+  const raised = encodeEntry({
+    command: { type: "cluster.raise", v: 1, level },
+    ...{ proposer: "n1", boot: "b", seq: 1, who: "w", why: "y", time: 1_800_000_000_000 }
+  })
+  expect(() => machine.apply(book.tables.index + 1, raised)).toThrow(words)
+  expect(raise(book, level)).toBe("done")
+  expect(() => new Machine(loud).restore(encodeSnapshot(book.tables, new Recent()))).toThrow(words)
+})
