@@ -8,7 +8,7 @@ import { JoinError } from "#actors/authority/joining.ts"
 import { type Held, type Wish, writeHeld } from "#actors/authority/store.ts"
 import type { MembershipControl } from "#actors/gateway/gateway.ts"
 import { isRefusal, refusing } from "#actors/gateway/response.ts"
-import { type Machine, placeOf } from "#actors/gateway/validate/check-beginning.ts"
+import { type Machine, managerAt, placeOf } from "#actors/gateway/validate/check-beginning.ts"
 import { usualDataPathPort, usualSubnetSize } from "#actors/manager/found.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import type { SwarmInitRequest, SwarmJoinRequest } from "#actors/model/spec.ts"
@@ -80,7 +80,9 @@ const joinAny = Effect.fnUntraced(function* (
   const once = Effect.gen(function* () {
     let problem = new JoinError({ message: "no manager was named", final: true })
     for (const address of RemoteAddrs) {
-      const outcome = yield* Effect.result(join(options, { address, token: JoinToken }, Date.now()))
+      const outcome = yield* Effect.result(
+        join(options, { address: managerAt(address), token: JoinToken }, Date.now())
+      )
       if (outcome._tag === "Success") return outcome.success
       if (!(outcome.failure instanceof JoinError)) return yield* Effect.fail(outcome.failure)
       problem = outcome.failure

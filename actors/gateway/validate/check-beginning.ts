@@ -56,6 +56,10 @@ export function placeOf(
   }
 }
 
+/** A manager's address as people give it: where there is no port, the usual one. */
+export const managerAt = (text: string): string =>
+  parseHostPort(text) === undefined ? `${text.replace(/:$/, "")}:2377` : text
+
 const isUnspecified = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
 /** `ADDRESS`, `INTERFACE`, and either with a port. */
