@@ -99,7 +99,7 @@ export class Place {
     const life = ++this.life
     this.note(`starts life ${life} with ${opened.recovered.lastIndex} entries`)
     if (life > 1) observer.marks.hit("restarted")
-    if (opened.recovered.notes.some((note) => /torn|cut|end/i.test(note)))
+    if (opened.recovered.notes.some((note) => note.startsWith("Dropped frame ")))
       observer.marks.hit("torn tail dropped")
     observer.born(this.id, opened.recovered)
     this.#held = []
