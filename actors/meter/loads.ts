@@ -6,6 +6,7 @@ import { Effect, Schedule, type Scope } from "effect"
 import { labelPrefix, loadSubject, natsPrefix } from "#actors/autoscaler/policy.ts"
 import type { AutoscalerMessage } from "#actors/autoscaler/protocol.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { Latest } from "#actors/meter/latest.ts"
 import { address } from "#runtime/address.ts"
 import type { Host } from "#runtime/host.ts"
 import type { SystemService } from "#runtime/system.ts"
@@ -21,7 +22,7 @@ export interface LoadsOptions {
 
 /** Who publishes every few seconds may miss some. */
 const freshMs = 60_000
-/** More subjects than these are a mistake; the oldest makes room. */
+/** More subjects than these are a mistake; those that were heard of longest ago make room. */
 const mostSubjects = 10_000
 /** A number, and what its publisher says beside it. */
 const mostBytes = 1_024
@@ -46,7 +47,7 @@ export const keepLoads = Effect.fn("meter.loads")(function* ({
   system,
   host
 }: LoadsOptions): Effect.fn.Return<void, never, Scope.Scope> {
-  const said = new Map<string, { readonly value: number; readonly at: number }>()
+  const said = new Latest<{ readonly value: number; readonly at: number }>(mostSubjects)
   const decoder = new TextDecoder()
   const before = loadSubject("").length
   yield* Effect.acquireRelease(
@@ -54,20 +55,13 @@ export const keepLoads = Effect.fn("meter.loads")(function* ({
       transport.subscribe(loadSubject(">"), {}, ({ subject, body }) => {
         const value = body.length > mostBytes ? undefined : parseLoad(decoder.decode(body))
         if (value === undefined) return
-        const name = subject.slice(before)
-        // The newest come last.
-        said.delete(name)
-        said.set(name, { value, at: host.now() })
-        for (const oldest of said.keys()) {
-          if (said.size <= mostSubjects) break
-          said.delete(oldest)
-        }
+        said.set(subject.slice(before), { value, at: host.now() })
       })
     ),
     ({ unsubscribe }) => Effect.sync(unsubscribe)
   )
   const tellAll = Effect.sync(() => {
-    if (said.size === 0 || ledger.leadership()._tag !== "Leading") return
+    if (said.isEmpty || ledger.leadership()._tag !== "Leading") return
     for (const { ID, Spec } of ledger.read.all("service")) {
       for (const label of Object.keys(Spec.Labels ?? {})) {
         if (!label.startsWith(labelPrefix + natsPrefix)) continue
