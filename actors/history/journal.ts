@@ -95,7 +95,7 @@ class Shelf {
 }
 
 /** The place before every change of the entry after this one. */
-const pastEntry = (index: number): Place => ({ index: index + 1, position: 0 })
+export const pastEntry = (index: number): Place => ({ index: index + 1, position: 0 })
 
 export class Journal {
   readonly #tasks: Shelf

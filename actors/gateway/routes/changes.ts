@@ -10,8 +10,15 @@ import type { RouteSet } from "#actors/gateway/listener.ts"
 import { splitVersion } from "#actors/gateway/negotiate.ts"
 import { type ChangesQuery, historyKinds, parseChanges } from "#actors/gateway/parse-changes.ts"
 import { type Answer, isRefusal, okText, problem, refused, toResponse } from "#actors/gateway/response.ts"
-import { type Place, showPlace } from "#actors/history/describe.ts"
-import type { Found, HistoryKind, Journal, Kept, Selection } from "#actors/history/journal.ts"
+import { comparePlaces, type Place, showPlace } from "#actors/history/describe.ts"
+import {
+  type Found,
+  type HistoryKind,
+  type Journal,
+  type Kept,
+  pastEntry,
+  type Selection
+} from "#actors/history/journal.ts"
 import type { HistoryKeeper } from "#actors/history/keeper.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, type Refused, refuse } from "#actors/model/errors.ts"
@@ -47,6 +54,8 @@ export function changeRoutes({ gateway, changes, headers, stopping }: ChangeRout
         : yield* orRefuse(resolve(reader, kept.journal, decodeURIComponent(name), query.kind))
     const selection = selectionOf(named, query)
     if (query.after !== undefined) {
+      if (comparePlaces(query.after, pastEntry(reader.index)) > 0)
+        return toResponse(ahead(query.after), headers())
       const found = kept.journal.from(query.after, selection, query.limit)
       if ("after" in found) return toResponse(lost(query.after, found.after), headers())
     }
@@ -77,6 +86,13 @@ const lost = (asked: Place, after: Place): Answer =>
   problem(
     410,
     `Changes after ${showPlace(asked)} are no longer kept: ask without after, and go on from Newest; all after ${showPlace(after)} is there`
+  )
+
+/** As of another life of the cluster, whose log went further. */
+const ahead = (asked: Place): Answer =>
+  problem(
+    410,
+    `There is no change ${showPlace(asked)} yet, the cluster was begun anew: ask without after, and go on from Newest`
   )
 
 /** The object that is meant, and others that were called so before. */
