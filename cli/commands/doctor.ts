@@ -188,33 +188,49 @@ interface Meant {
   readonly socket: string
   /** What it says of itself in the data directory; none where it has another. */
   readonly running: Option.Option<Running>
+  /** Whether anybody answers at the socket. */
+  readonly answers: boolean
 }
 
-const nodeMeant = (dataDir: string, given: Option.Option<string>): Effect.Effect<Meant, NotRunning> => {
-  const found = findRunning(dataDir)
-  if (Option.isNone(given))
-    return Effect.map(found, (running) => ({ socket: running.socket, running: Option.some(running) }))
-  const socket = resolve(given.value)
-  return Effect.option(found).pipe(
-    Effect.map((running) => ({ socket, running: Option.filter(running, (one) => one.socket === socket) }))
+const answersAt = (socket: string): Effect.Effect<boolean> =>
+  get(socket, "/_ping").pipe(
+    Effect.as(true),
+    Effect.catch((error) => Effect.succeed(error.status === 200 || error.message.includes("not JSON")))
   )
-}
 
-const daemon = Effect.fnUntraced(function* (dataDir: string, { socket, running }: Meant) {
+const nodeMeant = Effect.fnUntraced(function* (
+  dataDir: string,
+  given: Option.Option<string>
+): Effect.fn.Return<Meant, NotRunning> {
+  const found = findRunning(dataDir)
+  if (Option.isNone(given)) {
+    const running = yield* found
+    const { socket } = running
+    return { socket, running: Option.some(running), answers: yield* answersAt(socket) }
+  }
+  const socket = resolve(given.value)
+  const running = Option.filter(yield* Effect.option(found), (one) => one.socket === socket)
+  return { socket, running, answers: yield* answersAt(socket) }
+})
+
+/** `isElsewhere`: what answers has another data directory. */
+const daemon = Effect.fnUntraced(function* (
+  dataDir: string,
+  isElsewhere: boolean,
+  { socket, running, answers }: Meant
+) {
   const found = [
     Option.match(running, {
       onSome: ({ pid, nodeId }) => good(`node ${nodeId || "in no cluster"} runs (process ${pid})`),
       onNone: () =>
-        warning(
-          `no node with --data-dir ${dataDir} has this --socket: its disk and its actors were not looked at`,
-          "say its --data-dir, too"
-        )
+        isElsewhere
+          ? warning(
+              `no node with --data-dir ${dataDir} has this --socket: its disk and its actors were not looked at`,
+              "say its --data-dir, too"
+            )
+          : warning(`no node with --data-dir ${dataDir} runs with this --socket`, "see the node's log")
     })
   ]
-  const answers = yield* get(socket, "/_ping").pipe(
-    Effect.as(true),
-    Effect.catch((error) => Effect.succeed(error.status === 200 || error.message.includes("not JSON")))
-  )
   found.push(
     answers
       ? good(`its API answers at ${socket}`)
@@ -295,7 +311,10 @@ export const doctor = Command.make(
     const dataDir = Option.getOrElse(given, () => dataDirMeant(asked))
     if (Option.isSome(what)) return yield* ofNetwork(yield* nodeMeant(dataDir, socket))
     const node = yield* Effect.option(nodeMeant(dataDir, socket))
-    const isElsewhere = Option.exists(node, ({ running }) => Option.isNone(running))
+    const isElsewhere = Option.exists(
+      node,
+      ({ running, answers }) => Option.isNone(running) && (answers || Option.isNone(given))
+    )
     const findings: ReadonlyArray<Finding> = [
       yield* natsServer,
       ...(yield* engine(engineMeant(dockerHost, node))),
@@ -303,7 +322,7 @@ export const doctor = Command.make(
       ...(isElsewhere ? [] : disk(dataDir)),
       ...memory(),
       ...(Option.isSome(node)
-        ? yield* daemon(dataDir, node.value)
+        ? yield* daemon(dataDir, isElsewhere, node.value)
         : [warning(`no node runs with --data-dir ${dataDir}`, "bun run node --role manager")])
     ]
     for (const { grade, text, mend } of findings) {

@@ -1,8 +1,8 @@
 /** The data plane with real sockets and a real process: balancing, holding, half-closing, outliving its daemon. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test"
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import dgram from "node:dgram"
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -577,4 +577,17 @@ describe("the process", () => {
     console.log(`data plane at rest: ${(Number(rss) / 1024).toFixed(0)} MB resident`)
     expect(Number(rss)).toBeLessThan(100 * 1024)
   })
+})
+
+test("on a disk that is full it says that it is", async () => {
+  const at = place()
+  mkdirSync(at.dataDir, { recursive: true })
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", at.dataDir])
+  endings.push(() => {
+    execFileSync("umount", [at.dataDir])
+    rmSync(join(at.dataDir, ".."), { recursive: true, force: true })
+  })
+  mkdirSync(join(at.dataDir, "data-plane"))
+  expect(() => writeFileSync(join(at.dataDir, "fill"), Buffer.alloc(1 << 20))).toThrow("ENOSPC")
+  await expect(open(at)).rejects.toThrow(`the disk of ${at.dataDir}/data-plane is full`)
 })

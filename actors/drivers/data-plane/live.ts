@@ -5,7 +5,7 @@
 
 import { Buffer } from "node:buffer"
 import type { ChildProcess } from "node:child_process"
-import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, statfsSync, statSync } from "node:fs"
 import process from "node:process"
 import { Duration, Effect, Layer, type Scope } from "effect"
 import { type Control, openControl } from "#actors/drivers/data-plane/control.ts"
@@ -51,6 +51,8 @@ const lookEveryMs = 10
 const firstDelayMs = 50
 const longestDelayMs = 2_000
 const logBytes = 1024 * 1024
+/** What its table, its identity and a few words take. */
+const leastFreeBytes = 64 * 1024
 /** Longest path of a unix socket on Linux, in bytes, without the closing zero. */
 const longestSocketPath = 107
 
@@ -190,9 +192,16 @@ const launch = Effect.fnUntraced(function* (
   const control = yield* Effect.promise(() => waitFor(child, paths))
   if (control !== undefined) return control
   child.kill("SIGKILL")
-  const words = (readIfThere(paths.log) ?? "").trim().split("\n").slice(-3).join(" ")
+  const said = (readIfThere(paths.log) ?? "").trim().split("\n").slice(-3).join(" ")
+  // What it says there is lost.
+  const words = said === "" && isFull(paths.root) ? `the disk of ${paths.root} is full` : said
   return yield* failed(`it did not open ${paths.socket}${words === "" ? "" : `: ${words}`}`)
 })
+
+function isFull(path: string): boolean {
+  const { bavail, bsize } = statfsSync(path)
+  return bavail * bsize < leastFreeBytes
+}
 
 async function waitFor(child: ChildProcess, paths: DataPlanePaths): Promise<Control | undefined> {
   let ended = false
