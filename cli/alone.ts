@@ -18,7 +18,7 @@ import { leftBehindText } from "#cli/left-behind.ts"
 import { type End, type Lives, leaving, nextLife, tellAsked } from "#cli/lives.ts"
 import { openHeld } from "#cli/lock.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
-import { announceRunning } from "#cli/running.ts"
+import { announceRunning, engineOf } from "#cli/running.ts"
 
 /** What tells these lives apart. */
 interface Alone extends AloneDoors {
@@ -38,7 +38,7 @@ const serveAlone = Effect.fnUntraced(function* (
   const doors = yield* openAloneDoors(options, identity, alone)
   const { dataDir, socket } = options
   const running = { pid: process.pid, nodeId, clusterId, socket, http: doors.url ?? "", nats: "" }
-  yield* announceRunning(dataDir, running)
+  yield* announceRunning(dataDir, { ...running, ...engineOf(options) })
   yield* said
   yield* tellAsked(lives, nodeId)
   const over = Effect.as(Deferred.await(lives.left), "over" as End)

@@ -54,7 +54,7 @@ import { lead, openManager } from "#cli/manager.ts"
 import { becomeMember } from "#cli/member.ts"
 import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
 import { followManagers, followRole } from "#cli/role.ts"
-import { announceRunning } from "#cli/running.ts"
+import { announceRunning, engineOf } from "#cli/running.ts"
 import { alertsOf, familiesOf, otlpOf, outletOf } from "#cli/telemetry.ts"
 import { connectWorker, type WorkerNats } from "#cli/worker-nats.ts"
 import { assert } from "#runtime/assert.ts"
@@ -261,7 +261,8 @@ const serveMember = Effect.fnUntraced(function* (
     socket: options.socket,
     http: doors.url ?? "",
     nats: nats.url,
-    natsTls: nats.tls
+    natsTls: nats.tls,
+    ...engineOf(options)
   })
   yield* Effect.logInfo(
     `Node ${nodeId} of cluster ${clusterId} serves the Docker API at unix://${options.socket} and ${doors.url ?? "no TCP address"}, as a ${role}`

@@ -7,6 +7,7 @@ import { Flag } from "effect/cli"
 import { readHeld } from "#actors/authority/store.ts"
 import { ownCredentials } from "#actors/nats/creds.ts"
 import { tlsOf } from "#cli/manager-nats.ts"
+import type { NodeOptions } from "#cli/node-options.ts"
 import { usualDataDir } from "#cli/places.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
 
@@ -18,7 +19,9 @@ const Running = Schema.Struct({
   http: Schema.String,
   nats: Schema.String,
   /** Whether nats-server asks for certificates. */
-  natsTls: Schema.optionalKey(Schema.Boolean)
+  natsTls: Schema.optionalKey(Schema.Boolean),
+  /** The Engine it drives, if it does. */
+  dockerHost: Schema.optionalKey(Schema.String)
 })
 export type Running = typeof Running.Type
 
@@ -69,6 +72,10 @@ export const dataDirFlag = Flag.String("data-dir").pipe(
   Flag.withDescription("the daemon's data directory [TROUPE_DATA_DIR]"),
   Flag.withDefault(process.env.TROUPE_DATA_DIR ?? usualDataDir)
 )
+
+/** What it says of its Engine. */
+export const engineOf = ({ executor, dockerHost }: Pick<NodeOptions, "executor" | "dockerHost">) =>
+  executor === "docker" ? { dockerHost } : {}
 
 /** Written once the daemon serves, taken away when it ends in order. */
 export const announceRunning = (dataDir: string, running: Running) =>

@@ -228,7 +228,10 @@ const daemon = Effect.fnUntraced(function* (
               `no node with --data-dir ${dataDir} has this --socket: its disk and its actors were not looked at`,
               "say its --data-dir, too"
             )
-          : warning(`no node with --data-dir ${dataDir} runs with this --socket`, "see the node's log")
+          : warning(
+              `no node with --data-dir ${dataDir} has this --socket`,
+              "if it has ended, its log says why"
+            )
     })
   ]
   found.push(
@@ -284,9 +287,12 @@ const ofNetwork = Effect.fnUntraced(function* ({ socket, running }: Meant) {
 
 const usualEngine = "unix:///var/run/docker.sock"
 
-/** People speak to a node by `DOCKER_HOST` as well; then it is not the Engine that they mean. */
-const engineMeant = (dockerHost: string, node: Option.Option<Meant>): string =>
-  Option.exists(node, ({ socket }) => dockerHost === `unix://${socket}`) ? usualEngine : dockerHost
+/** The one asked for, else the node's own, else where `DOCKER_HOST` leads; by which people speak to a node as well. */
+function engineMeant(given: Option.Option<string>, node: Option.Option<Meant>): string {
+  const own = Option.getOrUndefined(Option.flatMap(node, ({ running }) => running))?.dockerHost
+  const asked = Option.getOrElse(given, () => own ?? process.env.DOCKER_HOST ?? usualEngine)
+  return Option.exists(node, ({ socket }) => asked === `unix://${socket}`) ? (own ?? usualEngine) : asked
+}
 
 class NeedsMending extends Schema.TaggedError<NeedsMending>()("NeedsMending", { message: Schema.String }) {}
 
@@ -302,8 +308,8 @@ export const doctor = Command.make(
     dataDir: nodeDataDirIfGiven,
     socket: socketIfGiven,
     dockerHost: Flag.String("docker-host").pipe(
-      Flag.withDescription("the Engine to look at [DOCKER_HOST]"),
-      Flag.withDefault(process.env.DOCKER_HOST ?? usualEngine)
+      Flag.withDescription("the Engine to look at [the node's own, else DOCKER_HOST]"),
+      Flag.optional
     )
   },
   Effect.fn(function* ({ what, dataDir: given, socket, dockerHost }) {
