@@ -20,6 +20,7 @@ import { keepChanges } from "#actors/history/keeper.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
 import { keepHistory } from "#actors/meter/keep.ts"
 import { NatsServer } from "#actors/nats/server.ts"
+import { hasLeft } from "#actors/node/protocol.ts"
 import { Reconnect, StandingListener } from "#actors/node/session/actor.ts"
 import type { Standing } from "#actors/node/session/protocol.ts"
 import { DiskFolder, FiguresOutlet } from "#actors/node/stats/actor.ts"
@@ -231,11 +232,7 @@ const serveMember = Effect.fnUntraced(function* (
     .pipe(Effect.provideContext(natsServer ? Context.add(shared, NatsServer, natsServer) : shared))
 
   const parting = Effect.all(
-    [
-      sayGoodbye(system, nodeId, "node left the swarm"),
-      node.stop,
-      Effect.provideContext(removeTasks, drivers)
-    ],
+    [sayGoodbye(system, nodeId, hasLeft), node.stop, Effect.provideContext(removeTasks, drivers)],
     { discard: true }
   ).pipe(Effect.orDie)
   const asked = yield* Deferred.make<End>()

@@ -23,6 +23,9 @@ const text = Schema.String
 const whole = Schema.Int
 const optional = Schema.optionalKey
 
+/** What a node says that leaves its cluster: its tasks end with it. */
+export const hasLeft = "node left the swarm"
+
 /** What the leader's node actor accepts from the node. */
 export const FromNode = Schema.Union([
   /** Asked; answered by `Registered`, or `Unavailable`. Starts a new session and ends the one before. */

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { identityOf } from "#actors/gateway/access/identity-of.ts"
 import { isAtLeast } from "#actors/gateway/access/role.ts"
 import { readBody } from "#actors/gateway/body.ts"
-import { find } from "#actors/gateway/find.ts"
+import { find, taskName } from "#actors/gateway/find.ts"
 import {
   allow,
   byId,
@@ -26,9 +26,12 @@ import { checkNodeLabels } from "#actors/gateway/validate/check-labels.ts"
 import { completeNode } from "#actors/gateway/validate/check-node.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { outOfSequence, type Refusal, Refused, refuse, rpc } from "#actors/model/errors.ts"
+import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Node } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { type NodeSpec, NodeSpecRequest } from "#actors/model/spec.ts"
+import { isLive } from "#actors/model/task-state.ts"
+import { hasLeft } from "#actors/node/protocol.ts"
 
 const acceptedFilters = ["name", "id", "label", "node.label", "role", "membership"]
 const roles = ["worker", "manager"]
@@ -107,15 +110,30 @@ const checkRemoval = ({ ID, Spec, ManagerStatus }: Node): Refusal | undefined =>
       )
     : undefined
 
+/** Swarm has no such services: what two must not run is given to another only where people say that the node is gone for good. */
+function checkExclusive(reader: LedgerReader, { ID, Status }: Node): Refusal | undefined {
+  if (Status.State !== "down" || Status.Message === hasLeft) return undefined
+  for (const task of reader.tasksOfNode(ID)) {
+    if (!isLive(task.Status.State)) continue
+    if (!isExclusive(reader.get("service", task.ServiceID)?.Spec ?? {})) continue
+    return rpc(
+      "failedPrecondition",
+      `node ${ID} is down and may still run ${taskName(reader, task)}, of an exclusive service: with --force it is removed as one that is gone for good`
+    )
+  }
+  return undefined
+}
+
 const removeNode = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
     const reader = yield* current(gateway)
     const node = yield* findOrRefuse(reader, "node", call.param("id"))
-    yield* allow(checkRemoval(node))
+    const force = isOn(call.query, "force")
+    yield* allow(checkRemoval(node) ?? (force ? undefined : checkExclusive(reader, node)))
     yield* write(
       gateway,
       call,
-      { type: "node.remove", v: 1, id: node.ID, force: isOn(call.query, "force") },
+      { type: "node.remove", v: 1, id: node.ID, force },
       (after) => after.get("node", node.ID) === undefined
     )
     return done

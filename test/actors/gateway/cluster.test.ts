@@ -466,3 +466,24 @@ test("CT-21 a lock has a key as long as it is asked for, another one when that i
   expect(await key()).toBe("")
   expect(JSON.stringify((await gateway.get("/swarm")).body)).not.toContain("SWMKEY")
 })
+
+test("a node that may still run a task of an exclusive service is removed by force only, unless it has left", async () => {
+  const gateway = await TestGateway.start()
+  await worker(gateway, "w9", "w9")
+  const id = await gateway.made("/services/create", {
+    ...serviceBody("db"),
+    Labels: { "troupe.exclusive": "true" }
+  })
+  await task(gateway, id, "t1", { NodeID: "w9" })
+  const observe = (Message: string) =>
+    gateway.write({
+      ...{ type: "node.observe", v: 1 },
+      nodes: [{ id: "w9", status: { State: "down", Message } }]
+    })
+  await observe("heartbeat failure")
+  const { status, body } = await gateway.delete("/nodes/w9")
+  expect(status).toBe(400)
+  expect(body.message).toContain("node w9 is down and may still run db.1")
+  await observe("node left the swarm")
+  expect((await gateway.delete("/nodes/w9")).status).toBe(200)
+})
