@@ -97,6 +97,13 @@ const apiOver = (door: Door): Api => ({
 export const apiAt = (socket: string): Api =>
   apiOver({ target: { socketPath: socket }, place: socket, headers: {} })
 
+/** What this manager knows by itself, also where nobody leads; it may be behind. */
+export const staleApiAt = (socket: string): Api =>
+  apiOver({ target: { socketPath: socket }, place: socket, headers: { "Troupe-Stale": "allowed" } })
+
+/** Nobody leads, as this manager hears. */
+export const isLeaderless = ({ message }: ApiError): boolean => message.includes("does not have a leader")
+
 /** Asked at an HTTP door, in the name of whoever these headers are from. */
 export function apiBy({ url, headers }: InName): Api {
   const { hostname, port } = new URL(url)

@@ -10,7 +10,7 @@ import { reconcile } from "#actors/drivers/kernel/reconcile.ts"
 import { tmpfsMagic } from "#actors/drivers/secret-store/tmpfs.ts"
 import { warnOfVersion } from "#actors/nats/configure.ts"
 import type { NetworkView } from "#actors/network/protocol.ts"
-import { get, socketIfGiven } from "#cli/client.ts"
+import { get, isLeaderless, socketIfGiven } from "#cli/client.ts"
 import { showNetwork } from "#cli/print/network.ts"
 import {
   connectAs,
@@ -168,9 +168,9 @@ const firing = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
         ? [good("no alert of the cluster is firing")]
         : alerts.map(({ Since, Says }) => bad(`since ${Since}: ${Says}`, "troupe status shows the cluster"))
     ),
-    Effect.catch(({ message }) =>
+    Effect.catch((error) =>
       Effect.succeed(
-        message.includes("does not have a leader")
+        isLeaderless(error)
           ? [
               bad(
                 "this manager hears of no leader: nothing can be changed here",

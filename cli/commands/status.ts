@@ -2,7 +2,7 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import { isExclusive, keptBy } from "#actors/model/exclusive.ts"
-import { get, socketFlag } from "#cli/client.ts"
+import { type Api, apiAt, isLeaderless, socketFlag, staleApiAt } from "#cli/client.ts"
 import { type Alert, alertTable } from "#cli/commands/alerts.ts"
 import { duration } from "#cli/print/ago.ts"
 import { table } from "#cli/print/table.ts"
@@ -73,47 +73,64 @@ export const status = Command.make(
   "status",
   { socket: socketFlag },
   Effect.fn(function* ({ socket }) {
-    const [info, nodes, services, tasks, alerts] = yield* Effect.all(
-      [
-        get<Info>(socket, "/info"),
-        get<ReadonlyArray<Node>>(socket, "/nodes"),
-        get<ReadonlyArray<Service>>(socket, "/services?status=true"),
-        get<ReadonlyArray<Task>>(socket, "/tasks"),
-        // A leader of an earlier release tells nobody else.
-        get<ReadonlyArray<Alert>>(socket, "/alerts").pipe(Effect.orElseSucceed(() => []))
-      ],
-      { concurrency: "unbounded" }
-    )
+    const known = yield* Effect.result(askAll(apiAt(socket)))
+    if (known._tag === "Success") return yield* show(known.success)
+    const { failure } = known
+    if (!isLeaderless(failure)) return yield* failure
     yield* Console.log(
-      `cluster ${info.Swarm.Cluster?.ID ?? "?"}, ${info.Swarm.LocalNodeState}; Engine ${info.ServerVersion}\n`
+      "This manager hears of no leader: nothing can be changed, and this is what it knew last.\n" +
+        "Bring back managers until more than half are there. Where they are lost for good, docker swarm init --force-new-cluster goes on with this one alone.\n"
     )
-    const nodeRows = nodes.map((node) => [
-      `${node.Description?.Hostname ?? node.ID}${node.ID === info.Swarm.NodeID ? " *" : ""}`,
-      node.Status.State,
-      node.Spec.Availability,
-      node.ManagerStatus?.Leader === true ? "leader" : node.Spec.Role,
-      node.Status.Addr ?? ""
-    ])
-    yield* Console.log(`${table(["NODE", "STATE", "AVAILABILITY", "ROLE", "ADDRESS"], nodeRows)}\n`)
-    const serviceRows = services.map(({ Spec: spec, ServiceStatus: counts, UpdateStatus: update }) => [
-      spec.Name,
-      spec.Mode.Global === undefined ? "replicated" : "global",
-      `${counts.RunningTasks}/${counts.DesiredTasks}`,
-      update === undefined || update.State === "completed" ? "" : `${update.State}: ${update.Message}`
-    ])
-    yield* Console.log(
-      serviceRows.length === 0 ? "no services" : table(["SERVICE", "MODE", "TASKS", "UPDATE"], serviceRows)
-    )
-    if (alerts.length > 0) yield* Console.log(`\n${alertTable(alerts)}`)
-    const names = new Map(services.map((service) => [service.ID, service.Spec.Name]))
-    const unwell = [...tasks.filter(isUnwell), ...whatIsKept(services, nodes, tasks)]
-    if (unwell.length === 0) return
-    const rows = unwell.map((task) => [
-      `${names.get(task.ServiceID) ?? task.ServiceID}.${task.Slot ?? ""}`,
-      task.Status.State,
-      duration(Date.now() - Date.parse(task.CreatedAt)),
-      task.Status.Err ?? ""
-    ])
-    yield* Console.log(`\n${table(["WAITING", "STATE", "SINCE", "WHY"], rows)}`)
+    yield* show(yield* askAll(staleApiAt(socket)))
+    return yield* failure
   })
 ).pipe(Command.withDescription("The cluster at a glance"))
+
+const askAll = ({ get }: Api) =>
+  Effect.all(
+    [
+      get<Info>("/info"),
+      get<ReadonlyArray<Node>>("/nodes"),
+      get<ReadonlyArray<Service>>("/services?status=true"),
+      get<ReadonlyArray<Task>>("/tasks"),
+      // A leader of an earlier release tells nobody else.
+      get<ReadonlyArray<Alert>>("/alerts").pipe(Effect.orElseSucceed(() => []))
+    ],
+    { concurrency: "unbounded" }
+  )
+
+const show = Effect.fnUntraced(function* ([info, nodes, services, tasks, alerts]: Effect.Success<
+  ReturnType<typeof askAll>
+>) {
+  yield* Console.log(
+    `cluster ${info.Swarm.Cluster?.ID ?? "?"}, ${info.Swarm.LocalNodeState}; Engine ${info.ServerVersion}\n`
+  )
+  const nodeRows = nodes.map((node) => [
+    `${node.Description?.Hostname ?? node.ID}${node.ID === info.Swarm.NodeID ? " *" : ""}`,
+    node.Status.State,
+    node.Spec.Availability,
+    node.ManagerStatus?.Leader === true ? "leader" : node.Spec.Role,
+    node.Status.Addr ?? ""
+  ])
+  yield* Console.log(`${table(["NODE", "STATE", "AVAILABILITY", "ROLE", "ADDRESS"], nodeRows)}\n`)
+  const serviceRows = services.map(({ Spec: spec, ServiceStatus: counts, UpdateStatus: update }) => [
+    spec.Name,
+    spec.Mode.Global === undefined ? "replicated" : "global",
+    `${counts.RunningTasks}/${counts.DesiredTasks}`,
+    update === undefined || update.State === "completed" ? "" : `${update.State}: ${update.Message}`
+  ])
+  yield* Console.log(
+    serviceRows.length === 0 ? "no services" : table(["SERVICE", "MODE", "TASKS", "UPDATE"], serviceRows)
+  )
+  if (alerts.length > 0) yield* Console.log(`\n${alertTable(alerts)}`)
+  const names = new Map(services.map((service) => [service.ID, service.Spec.Name]))
+  const unwell = [...tasks.filter(isUnwell), ...whatIsKept(services, nodes, tasks)]
+  if (unwell.length === 0) return
+  const rows = unwell.map((task) => [
+    `${names.get(task.ServiceID) ?? task.ServiceID}.${task.Slot ?? ""}`,
+    task.Status.State,
+    duration(Date.now() - Date.parse(task.CreatedAt)),
+    task.Status.Err ?? ""
+  ])
+  yield* Console.log(`\n${table(["WAITING", "STATE", "SINCE", "WHY"], rows)}`)
+})

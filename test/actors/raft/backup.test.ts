@@ -135,7 +135,7 @@ test("a directory that holds a ledger is left alone, and what to do is said", as
   )
 })
 
-test("without a leader a backup of what this manager has must be asked for", async () => {
+test("without a leader a backup of what this manager has must be asked for, and troupe status shows what it knew last", async () => {
   const [one, two] = managers.all as [Cluster, Cluster]
   await mustWriteConfig(one, "after")
   await managers.agreed()
@@ -146,6 +146,17 @@ test("without a leader a backup of what this manager has must be asked for", asy
   await expect(one.troupeAnywhere(...args)).rejects.toThrow("what it has alone is backed up with --local")
   expect(existsSync(local)).toBe(false)
   expect(await one.troupeAnywhere(...args, "--local")).toContain("2 configs")
+
+  const { stdout, stderr } = await one.troupeAnywhere("status", "--socket", one.socket).then(
+    (said) => ({ stdout: said, stderr: "it ended with 0" }),
+    (failed) => failed
+  )
+  expect(stderr).toContain("The swarm does not have a leader")
+  expect(stdout).toStartWith(
+    "This manager hears of no leader: nothing can be changed, and this is what it knew last."
+  )
+  expect(stdout).toMatch(/^m2 +\S+ +active +manager/m)
+  expect(stdout).toMatch(/^web +replicated/m)
 })
 
 test("L6: all managers are lost and their cluster is begun anew from a backup: services run, and who comes back is kept out", async () => {
