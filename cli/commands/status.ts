@@ -81,7 +81,8 @@ export const status = Command.make(
       "This manager hears of no leader: nothing can be changed, and this is what it knew last.\n" +
         "Bring back managers until more than half are there. Where they are lost for good, docker swarm init --force-new-cluster goes on with this one alone.\n"
     )
-    yield* show(yield* askAll(staleApiAt(socket)))
+    const [info, nodes, ...rest] = yield* askAll(staleApiAt(socket))
+    yield* show([info, nodes.map(({ ManagerStatus: _led, ...node }) => node), ...rest])
     return yield* failure
   })
 ).pipe(Command.withDescription("The cluster at a glance"))

@@ -156,6 +156,7 @@ test("without a leader a backup of what this manager has must be asked for, and 
     "This manager hears of no leader: nothing can be changed, and this is what it knew last."
   )
   expect(stdout).toMatch(/^m2 +\S+ +active +manager/m)
+  expect(stdout).toMatch(/^m1 \* +\S+ +active +manager/m)
   expect(stdout).toMatch(/^web +replicated/m)
 })
 
