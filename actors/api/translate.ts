@@ -108,7 +108,8 @@ type Issue = ReturnType<typeof standardIssues>["issues"][number]
 /** The field by its path, and the schema's own words. */
 function sayIssue(issue: Issue | undefined, body: unknown): string {
   const path = (issue?.path ?? []).map(String)
-  const words = issue?.message.replace("Missing key", "it").replace(/^Expected /, "")
+  if (issue?.message === "Missing key") return `the body has no ${path.join(".")}`
+  const words = issue?.message.replace(/^Expected /, "")
   let found = body
   for (const key of path) found = (found as Record<string, unknown> | undefined)?.[key]
   const text = JSON.stringify(found)?.slice(0, 60) ?? "nothing"

@@ -1,5 +1,5 @@
 /** `troupe nats-creds`: lets other systems in to the NATS API, and shuts them out again. */
-import { existsSync, mkdirSync, readdirSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs"
 import { join } from "node:path"
 import { Console, Effect, Option, Schedule } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
@@ -53,15 +53,15 @@ const filesIn = (directory: string) => ({
 const trying = <A>(what: string, run: () => A) =>
   Effect.try({ try: run, catch: (error) => refuse(`${what}: ${(error as Error).message}`) })
 
-/** Before anything is made that would have nowhere to go. */
+/** Before anything is made that would have nowhere to go. Whether the directory is new. */
 const prepare = (directory: string) =>
   trying(`--out '${directory}'`, () => {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    return readdirSync(directory)
+    const isNew = mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined
+    return { isNew, found: readdirSync(directory) }
   }).pipe(
-    Effect.flatMap((found) =>
+    Effect.flatMap(({ isNew, found }) =>
       found.length === 0
-        ? Effect.void
+        ? Effect.succeed(isNew)
         : refuse(`--out '${directory}': expected a directory with nothing in it`)
     )
   )
@@ -124,11 +124,10 @@ const create = Command.make(
       )
     const isAsked = running.natsTls === true || Option.isSome(out)
     const directory = Option.getOrElse(out, () => `${client}-nats`)
-    if (isAsked && /^[\w-]+$/.test(client)) yield* prepare(directory)
-    const made = yield* apiAt(running.socket).post<Made>("/nats-clients/create", {
-      Name: client,
-      ReadOnly: readOnly
-    })
+    const isNew = isAsked && /^[\w-]+$/.test(client) ? yield* prepare(directory) : false
+    const made = yield* apiAt(running.socket)
+      .post<Made>("/nats-clients/create", { Name: client, ReadOnly: readOnly })
+      .pipe(Effect.tapError(() => Effect.sync(() => isNew && rmdirSync(directory))))
     yield* letIn(running, made)
     const files = isAsked ? yield* writeFiles(directory, made) : []
     yield* Console.log(

@@ -94,7 +94,7 @@ test("a name that is taken is refused by another manager, and nothing is written
   const files = join(folder, "again")
   const refused = m3.troupe("nats-creds", "create", "shop", "--out", files)
   await expect(refused).rejects.toThrow(/"shop" is taken/)
-  expect(existsSync(join(files, "key.pem"))).toBe(false)
+  expect(existsSync(files)).toBe(false)
   await expect(m3.troupe("nats-creds", "create", "a.b", "--out", files)).rejects.toThrow(
     /expected 1 to 32 letters/
   )

@@ -55,7 +55,7 @@ test("an id cannot lead to another path", () => {
 test("a body that is not what is taken is refused, naming the field", () => {
   expect(attempt("service.list", "[")).toEqual({ mistake: "the body is not JSON: expected an object" })
   expect(attempt("service.remove", "{}")).toEqual({
-    mistake: "the body's ID: expected it, found nothing"
+    mistake: "the body has no ID"
   })
   expect(attempt("service.remove", "[]")).toEqual({ mistake: "the body: expected object, found []" })
   expect(attempt("service.update", '{"ID":"s","Version":{"Index":"1"},"Spec":{}}')).toMatchObject({
