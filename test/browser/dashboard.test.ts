@@ -256,12 +256,21 @@ test("what went wrong is said until it was read", async () => {
   await press(page, "Restart")
   await page.getByText("no room for that").waitFor()
   await page.unroute(isUpdate)
+  await page.route(isUpdate, (route) => route.fulfill({ status: 502, body: "<html>Bad gateway</html>" }))
+  await press(page, "Restart")
+  await page.getByText("something before the node answered HTTP 502").waitFor()
+  await page.unroute(isUpdate)
+  await page.route(isUpdate, (route) => route.abort())
+  await press(page, "Restart")
+  await page.getByText("the node does not answer: what was asked may have been done or not").waitFor()
+  await page.unroute(isUpdate)
+  const told = page.getByText("what was asked may have been done or not")
   // Two of the page's rounds are longer than good news are shown.
   for (let round = 0; round < 3; round++)
     await page.waitForResponse((answer) => answer.url().endsWith("/alerts"))
-  await page.getByText("no room for that").waitFor()
+  await told.waitFor()
   await press(page, "Dismiss")
-  expect(await page.getByText("no room for that").count()).toBe(0)
+  expect(await told.count()).toBe(0)
 }, 30_000)
 
 test("a service is removed once that was confirmed, and not before", async () => {

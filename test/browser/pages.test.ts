@@ -102,6 +102,29 @@ test("a service among many is found by its name or image, and told what it asks 
   await card.getByText("node.labels.a==b").waitFor()
 }, 30_000)
 
+test("whoever goes back is where they were, and a new page begins at its top, its heading read out", async () => {
+  const { page } = admin
+  await page.setViewportSize({ width: 1280, height: 300 })
+  await see(page, "#/", "Cluster")
+  await page.getByLabel("Search for services").fill("a-service")
+  const row = page.getByRole("link", { name: /^a-service.*\d$/ }).last()
+  await row.scrollIntoViewIfNeeded()
+  const before = await page.evaluate<number>("scrollY")
+  expect(before).toBeGreaterThan(0)
+  await row.click()
+  await page.getByRole("heading", { level: 1, name: /^a-service/ }).waitFor()
+  await eventually(() => page.evaluate<boolean>("scrollY === 0"), "it begins at its top")
+  await eventually(
+    () => page.evaluate<boolean>("document.activeElement.tagName === 'H1'"),
+    "its heading is read"
+  )
+  await page.goBack()
+  await eventually(() => page.evaluate<boolean>(`scrollY === ${before}`), "the page is where it was")
+  expect(await page.getByLabel("Search for services").inputValue()).toBe("a-service")
+  await page.getByLabel("Search for services").fill("")
+  await page.setViewportSize({ width: 1280, height: 900 })
+}, 30_000)
+
 test("the timeline is searched, and leads to what it tells of", async () => {
   const { page } = admin
   await see(page, "#/timeline", "Timeline")

@@ -67,7 +67,7 @@ export async function signOut(): Promise<void> {
 
 /** The answer's JSON. Throws with the API's own words. */
 export async function call<A>(method: string, path: string, body?: unknown): Promise<A> {
-  const answer = await fetch(path, {
+  const asked = fetch(path, {
     method,
     headers: {
       "Content-Type": "application/json",
@@ -75,11 +75,29 @@ export async function call<A>(method: string, path: string, body?: unknown): Pro
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) })
   })
+  const answer = await asked.catch(() => {
+    throw new Error(
+      method === "GET"
+        ? "the node does not answer"
+        : "the node does not answer: what was asked may have been done or not"
+    )
+  })
   const text = await answer.text()
   if (answer.status === 401) endSession()
-  const found = text === "" ? undefined : JSON.parse(text)
-  if (!answer.ok) throw new Error(found?.message ?? `HTTP ${answer.status}`)
+  const found = parsed(text)
+  if (!answer.ok)
+    throw new Error(found?.message ?? `something before the node answered HTTP ${answer.status}`)
   return found as A
+}
+
+/** What comes of a proxy is no JSON. */
+// biome-ignore lint/suspicious/noExplicitAny: the caller knows what it has asked for
+function parsed(text: string): any {
+  try {
+    return text === "" ? undefined : JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Carries something out and says how it ended. */

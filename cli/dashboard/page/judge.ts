@@ -53,6 +53,7 @@ export function count({ Spec }: Service, tasks: ReadonlyArray<Task>): Count {
   return { reached: inState("running"), wanted: Replicated?.Replicas ?? wanted.length, word: "running" }
 }
 
+/** Of services, what began last comes first. */
 export function judge(known: {
   readonly services: ReadonlyArray<Service>
   readonly nodes: ReadonlyArray<Node>
@@ -74,9 +75,9 @@ export function judge(known: {
   return [
     ...cluster,
     ...nodes.flatMap((node) => judgeNode(node, told.get(node.ID) ?? [])),
-    ...services.flatMap((service) =>
-      judgeService(service, tasksOf(service), told.get(service.ID) ?? [], nowMs)
-    )
+    ...services
+      .flatMap((service) => judgeService(service, tasksOf(service), told.get(service.ID) ?? [], nowMs))
+      .sort((a, b) => (b.since ?? "").localeCompare(a.since ?? ""))
   ]
 }
 
@@ -84,7 +85,12 @@ function judgeNode({ ID, Description, Status }: Node, told: ReadonlyArray<Alert>
   const about = { go: `#/node/${ID}`, name: Description?.Hostname || ID }
   const others = told
     .filter(({ Condition }) => Condition !== "node-down")
-    .map(({ Condition, Since, Says }) => ({ ...about, what: Condition, why: Says, since: Since }))
+    .map(({ Condition, Since, Says }) => ({
+      ...about,
+      what: Condition.replaceAll("-", " "),
+      why: Says,
+      since: Since
+    }))
   if (Status.State === "ready") return others
   const since = told.find(({ Condition }) => Condition === "node-down")?.Since
   const what = `node ${Status.State ?? "unknown"}`

@@ -6,6 +6,7 @@ import "@xterm/xterm/css/xterm.css"
 import "uplot/dist/uPlot.min.css"
 import "./theme.css"
 import { learnSession, notice, session, signOut } from "./api.ts"
+import { followHistory } from "./history.ts"
 import { follow, followAlerts, nodeName, nodeOf, problems, serviceOf } from "./live.ts"
 import { choose, theme } from "./theme.ts"
 import { Empty } from "./ui.tsx"
@@ -20,9 +21,8 @@ import { Timeline } from "./views/timeline.tsx"
 import { Tree } from "./views/tree.tsx"
 
 const where = signal(location.hash)
-addEventListener("hashchange", () => {
-  where.value = location.hash
-  scrollTo(0, 0)
+followHistory((hash) => {
+  where.value = hash
 })
 
 function Page() {

@@ -111,6 +111,20 @@ test("jobs count what is done, and have failed when nobody tries again", () => {
   ])
 })
 
+test("what broke last comes first", () => {
+  const [old, young] = [service(), { ...service(), ID: "s2" }]
+  const waits = (minutes: number): Task =>
+    task({ State: "pending", NodeID: "", IsUnwell: true, At: minutesAgo(minutes) })
+  const found = judge({
+    services: [old, young],
+    nodes: [],
+    tasksOf: ({ ID }) => [waits(ID === "s1" ? 9 : 2)],
+    alerts: [],
+    nowMs
+  })
+  expect(found.map(({ go }) => go)).toEqual(["#/service/s2", "#/service/s1"])
+})
+
 test("what the leader says of services, nodes and the cluster is told once each", () => {
   const node = {
     ID: "n2",

@@ -1,4 +1,5 @@
 /** The cluster at a glance: what runs where, drawn as it changes. */
+import { signal } from "@preact/signals"
 import { useState } from "preact/hooks"
 import { isWanted, type Problem } from "../judge.ts"
 import { countOf, nodeName, nodes, problems, serviceOf, services, tasks, tasksByNode } from "../live.ts"
@@ -12,6 +13,8 @@ const Actor = ({ task }: { task: Task }) => (
   <a
     class={`actor ${tone(task)}`}
     href={`#/service/${task.ServiceID}`}
+    // There may be hundreds; the node's page has them as a table.
+    tabIndex={-1}
     style={{ "--hue": hue(serviceOf(task.ServiceID)?.Spec.Name ?? "") }}
     title={`${task.Name}: ${task.State}${task.Says === "" ? "" : `, ${task.Says}`}`}
   >
@@ -107,9 +110,11 @@ function Wrong({ problems }: { problems: ReadonlyArray<Problem> }) {
 /** More are found by name; a page of all would be long to draw and to look through. */
 const mostServices = 100
 
+// It outlives the page: whoever comes back from a service finds what was searched for.
+const searched = signal("")
+
 function Services() {
-  const [text, setText] = useState("")
-  const wish = text.trim().toLowerCase()
+  const wish = searched.value.trim().toLowerCase()
   const all = services.value
   const fitting = all.filter(({ Spec: { Name, TaskTemplate } }) =>
     `${Name} ${TaskTemplate.ContainerSpec?.Image ?? ""}`.toLowerCase().includes(wish)
@@ -131,8 +136,8 @@ function Services() {
           type="search"
           placeholder="name or image"
           aria-label="Search for services"
-          value={text}
-          onInput={(event) => setText(event.currentTarget.value)}
+          value={searched.value}
+          onInput={(event) => (searched.value = event.currentTarget.value)}
         />
       }
     >
