@@ -379,6 +379,18 @@ test("a worker is made a manager, without which there is no leader, and a worker
   await eventually(async () => (await standing()) === "worker undefined", "beta is a worker", 30_000)
 }, 90_000)
 
+test("nothing is asked for that is not there, from the link on", async () => {
+  const { page } = await desktop.signIn("viewer")
+  const missing: Array<string> = []
+  page.on("response", (answer) => void (answer.status() >= 400 && missing.push(answer.url())))
+  const { body } = await cluster.api("POST", "/dashboard/links", { role: "viewer" })
+  // The link's own page stays: it goes on at once otherwise.
+  await page.route(/\/dashboard\/$/, (route) => route.fulfill({ status: 204 }))
+  await page.goto(body.url)
+  expect(await page.locator("link[rel=icon]").count()).toBe(1)
+  expect(missing).toEqual([])
+}, 30_000)
+
 test("a node that says nothing is told from one where nothing happens", async () => {
   const { page } = admin
   cluster.signal("SIGSTOP")

@@ -37,7 +37,7 @@ export function signInRoutes({ sessions, url, about }: SignInOptions): Hono {
     if (identity !== undefined) enter(context, identity)
     const next = identity === undefined ? "/dashboard/#/used" : "/dashboard/"
     return context.html(
-      `<!doctype html><html lang="en"><meta charset="utf-8"><title>Troupe</title><meta http-equiv="refresh" content="0;url=${next}"><p><a href="${next}">Go on to the dashboard</a></p></html>`,
+      `<!doctype html><html lang="en"><meta charset="utf-8"><title>Troupe</title><link rel="icon" href="/dashboard/assets/icon.svg"><meta http-equiv="refresh" content="0;url=${next}"><p><a href="${next}">Go on to the dashboard</a></p></html>`,
       identity === undefined ? 403 : 200,
       safe
     )
