@@ -125,6 +125,18 @@ test("whoever goes back is where they were, and a new page begins at its top, it
   await page.setViewportSize({ width: 1280, height: 900 })
 }, 30_000)
 
+test("nothing moves for whoever wants it still", async () => {
+  const { page } = admin
+  await see(page, "#/", "Cluster")
+  const moving = await page.evaluate<
+    ReadonlyArray<string>
+  >(`[...document.querySelectorAll("*")].flatMap((element) =>
+    [null, "::before", "::after"]
+      .filter((part) => getComputedStyle(element, part).animationName !== "none")
+      .map((part) => element.className + (part ?? "")))`)
+  expect(moving).toEqual([])
+}, 30_000)
+
 test("the timeline is searched, and leads to what it tells of", async () => {
   const { page } = admin
   await see(page, "#/timeline", "Timeline")
