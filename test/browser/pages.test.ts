@@ -125,6 +125,28 @@ test("whoever goes back is where they were, and a new page begins at its top, it
   await page.setViewportSize({ width: 1280, height: 900 })
 }, 30_000)
 
+test("what the leader held to be wrong stays there while there is none to ask", async () => {
+  const { page } = admin
+  await see(page, "#/", "Cluster")
+  const Since = new Date().toISOString()
+  const alert = {
+    Condition: "disk-low",
+    Object: { Kind: "node", ID: cluster.nodeId, Name: "a" },
+    Since,
+    Says: "full"
+  }
+  await page.route(/\/alerts$/, (route) => route.fulfill({ json: [alert] }))
+  const told = page.getByRole("link", { name: /^a-machine.*full.*disk low/ })
+  await told.waitFor()
+  await page.unroute(/\/alerts$/)
+  await page.route(/\/alerts$/, (route) => route.fulfill({ status: 503, json: { message: "no leader" } }))
+  for (let round = 0; round < 2; round++)
+    await page.waitForResponse((answer) => answer.url().endsWith("/alerts"))
+  await told.waitFor()
+  await page.unroute(/\/alerts$/)
+  await told.waitFor({ state: "detached" })
+}, 40_000)
+
 test("nothing moves for whoever wants it still", async () => {
   const { page } = admin
   await see(page, "#/", "Cluster")

@@ -73,10 +73,10 @@ const alerts = signal<ReadonlyArray<Alert>>([])
 export const problems = computed(() =>
   judge({ services: services.value, nodes: nodes.value, tasksOf, alerts: alerts.value, nowMs: Date.now() })
 )
-/** What the leader holds to be wrong; what is plain to see is judged without it. */
+/** What the leader holds to be wrong, or held when there last was one; what is plain to see is judged without it. */
 export const followAlerts = (): void =>
-  usePolled<ReadonlyArray<Alert>>("/alerts", 5_000, (found = []) => {
-    alerts.value = found
+  usePolled<ReadonlyArray<Alert>>("/alerts", 5_000, (found) => {
+    if (found !== undefined) alerts.value = found
   })
 
 /** The node says something every five seconds. */
