@@ -410,8 +410,14 @@ test("whoever's session has ended is told so, wherever they are", async () => {
   const other = await context.newPage()
   await other.goto(`${cluster.http}/dashboard/`)
   await other.getByRole("heading", { name: "Cluster", exact: true }).waitFor()
+  // The stream ends as well, whoever reads it.
+  const ended = page.evaluate(`(async () => {
+    const reader = (await fetch("/dashboard/live")).body.getReader()
+    while (!(await reader.read()).done) {}
+  })()`)
   await press(other, /sign out$/)
   await page.getByText("You were signed out").waitFor()
+  await ended
 }, 30_000)
 
 test("an actor is restarted from the tree", async () => {

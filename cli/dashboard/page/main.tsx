@@ -51,8 +51,6 @@ function Frame() {
   useEffect(() => {
     const stop = follow()
     const press = (event: KeyboardEvent): void => {
-      // A terminal's keys are its program's.
-      if (event.target instanceof Element && event.target.closest(".terminal-screen") !== null) return
       const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement
       if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !isTyping)) {
         event.preventDefault()
