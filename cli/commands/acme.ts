@@ -5,6 +5,7 @@ import { Command, Flag } from "effect/cli"
 import { newAccount, usualDirectory } from "#actors/acme/new-account.ts"
 import { acmeAccountName, acmeEndsLabel, acmeHostLabel } from "#actors/network/certificates.ts"
 import { get, post, remove, socketFlag } from "#cli/client.ts"
+import { jsonFlag, printJson } from "#cli/json-flag.ts"
 import { table } from "#cli/print/table.ts"
 
 class BadAccount extends Schema.TaggedError<BadAccount>()("BadAccount", { message: Schema.String }) {}
@@ -71,13 +72,15 @@ const off = Command.make(
 
 const list = Command.make(
   "ls",
-  { socket: socketFlag },
-  Effect.fn(function* ({ socket }) {
+  { json: jsonFlag, socket: socketFlag },
+  Effect.fn(function* ({ json, socket }) {
     const secrets = yield* get<ReadonlyArray<SecretView>>(socket, "/secrets")
-    const rows = secrets.flatMap(({ Spec: { Name, Labels = {} } }) => {
-      const host = Labels[acmeHostLabel]
-      return host === undefined ? [] : [[host, Name, Labels[acmeEndsLabel] ?? ""]]
+    const certificates = secrets.flatMap(({ Spec: { Name, Labels = {} } }) => {
+      const Host = Labels[acmeHostLabel]
+      return Host === undefined ? [] : [{ Host, Secret: Name, Ends: Labels[acmeEndsLabel] ?? "" }]
     })
+    if (json) return yield* printJson(certificates)
+    const rows = certificates.map(({ Host, Secret, Ends }) => [Host, Secret, Ends])
     yield* Console.log(table(["HOST", "SECRET", "ENDS"], rows))
   })
 ).pipe(Command.withDescription("List the certificates that came by ACME"))

@@ -4,20 +4,8 @@ import { Command, Flag } from "effect/cli"
 import { webhookLabel } from "#actors/alerts/protocol.ts"
 import type { SwarmSpec } from "#actors/model/spec.ts"
 import { get, post, socketFlag } from "#cli/client.ts"
-import { table } from "#cli/print/table.ts"
-
-export interface Alert {
-  readonly Condition: string
-  readonly Object: { readonly Kind: string; readonly Name: string }
-  readonly Since: string
-  readonly Says: string
-}
-
-export const alertTable = (alerts: ReadonlyArray<Alert>): string =>
-  table(
-    ["ALERT", "SINCE", "WHAT"],
-    alerts.map(({ Condition, Since, Says }) => [Condition, Since, Says])
-  )
+import { jsonFlag, printJson } from "#cli/json-flag.ts"
+import { type Alert, alertTable } from "#cli/print/alerts.ts"
 
 interface Swarm {
   readonly Version: { readonly Index: number }
@@ -47,11 +35,13 @@ export const alerts = Command.make(
       Flag.withDescription("post what begins and what ends to this address from now on; empty for nowhere"),
       Flag.optional
     ),
+    json: jsonFlag,
     socket: socketFlag
   },
-  Effect.fn(function* ({ webhook, socket }) {
+  Effect.fn(function* ({ webhook, json, socket }) {
     if (Option.isSome(webhook)) return yield* setWebhook(socket, webhook.value)
     const all = yield* get<ReadonlyArray<Alert>>(socket, "/alerts")
+    if (json) return yield* printJson(all)
     if (all.length === 0) return yield* Console.log("nothing is wrong")
     yield* Console.log(alertTable(all))
   })

@@ -4,6 +4,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { labelPrefix } from "#actors/autoscaler/policy.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { get, post, socketFlag } from "#cli/client.ts"
+import { jsonFlag, printJson } from "#cli/json-flag.ts"
 import { type Scaled, showDecisions, showScaled } from "#cli/print/autoscale.ts"
 
 interface Inspected {
@@ -76,10 +77,7 @@ export const autoscale = Command.make(
       Flag.withDescription("take all of it away first: without other flags the service stays as it is"),
       Flag.withDefault(false)
     ),
-    json: Flag.Boolean("json").pipe(
-      Flag.withDescription("the whole answer as JSON"),
-      Flag.withDefault(false)
-    ),
+    json: jsonFlag,
     socket: socketFlag
   },
   Effect.fn(function* ({ service, socket, json, target, off, ...asked }) {
@@ -90,7 +88,7 @@ export const autoscale = Command.make(
       if (changing)
         return yield* Effect.fail(new Error("which service is to be changed? Give its name first"))
       const all = yield* get<ReadonlyArray<Scaled>>(socket, "/autoscale")
-      return yield* Console.log(json ? JSON.stringify(all, null, 2) : showScaled(all))
+      return yield* json ? printJson(all) : Console.log(showScaled(all))
     }
     const name = encodeURIComponent(service.value)
     if (changing) {
@@ -102,7 +100,7 @@ export const autoscale = Command.make(
       }
     }
     const one = yield* get<Scaled>(socket, `/autoscale/${name}`)
-    if (json) return yield* Console.log(JSON.stringify(one, null, 2))
+    if (json) return yield* printJson(one)
     yield* Console.log(`${showScaled([one])}\n\n${showDecisions(one)}`)
   })
 ).pipe(Command.withDescription("Which services follow their load and why; with flags, have one do so"))

@@ -1,6 +1,7 @@
 /** `troupe trace`: what led to a message and what it led to, put together from what every node remembers. */
 import { Console, Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
+import { jsonFlag, printJson } from "#cli/json-flag.ts"
 import { nodesOf } from "#cli/nodes.ts"
 import { showTrace } from "#cli/print/trace.ts"
 import { connectAs, findRunning, nodeDataDirFlag } from "#cli/running.ts"
@@ -12,10 +13,6 @@ const id = Argument.String("message-id").pipe(
     "as it stands in logs, dead letters, troupe tree, troupe log or a troupe-id header"
   )
 )
-const json = Flag.Boolean("json").pipe(
-  Flag.withDescription("the whole answer as JSON"),
-  Flag.withDefault(false)
-)
 
 /** More than a screen could show; a chain that goes on for ever ends here. */
 const mostMessages = 5_000
@@ -23,7 +20,7 @@ const mostRounds = 64
 
 export const trace = Command.make(
   "trace",
-  { id, dataDir: nodeDataDirFlag, json },
+  { id, dataDir: nodeDataDirFlag, json: jsonFlag },
   Effect.fn(function* ({ id: wanted, dataDir, json: asJson }) {
     const running = yield* findRunning(dataDir)
     const transport = yield* connectAs(dataDir, running)
@@ -61,7 +58,7 @@ export const trace = Command.make(
         new Error(`No node remembers message ${wanted}: it is too long ago, or it was not traced`)
       )
     }
-    yield* Console.log(asJson ? JSON.stringify(chain, null, 2) : showTrace(chain))
+    yield* asJson ? printJson(chain) : Console.log(showTrace(chain))
     if (cut || search.size >= mostMessages) yield* Console.error("There is more than is shown here")
   }, Effect.scoped)
 ).pipe(Command.withDescription("What led to a message, and what it led to, across the cluster"))

@@ -2,6 +2,7 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { watchTree } from "#cli/commands/tree-watch.ts"
+import { jsonFlag, printJson } from "#cli/json-flag.ts"
 import { nodeCalled } from "#cli/nodes.ts"
 import { orderDone, whyNot } from "#cli/print/order.ts"
 import { childCalled, showTree } from "#cli/print/tree.ts"
@@ -9,10 +10,6 @@ import { connectAs, findRunning, nodeDataDirFlag } from "#cli/running.ts"
 import { inspector } from "#runtime/inspect.ts"
 import type { Order } from "#runtime/system.ts"
 
-const json = Flag.Boolean("json").pipe(
-  Flag.withDescription("the whole answer as JSON"),
-  Flag.withDefault(false)
-)
 const watch = Flag.Boolean("watch").pipe(
   Flag.withDescription("a live view: move, expand, inspect, restart, stop and start by key"),
   Flag.withDefault(false)
@@ -62,7 +59,7 @@ const byHand = (order: Order, description: string) =>
 
 export const tree = Command.make(
   "tree",
-  { path, dataDir: nodeDataDirFlag, node: nodeFlag, json, watch, depth },
+  { path, dataDir: nodeDataDirFlag, node: nodeFlag, json: jsonFlag, watch, depth },
   Effect.fn(function* ({ path: word, dataDir, node, json: asJson, watch: live, depth: levels }) {
     const { asked, nodeId } = yield* asking(dataDir, node)
     if (live) return yield* watchTree(asked, nodeId)
@@ -71,7 +68,7 @@ export const tree = Command.make(
       ...(Option.isSome(levels) && { depth: levels.value })
     }
     const trees = yield* asked.wholeTree(nodeId, query)
-    if (asJson) return yield* Console.log(JSON.stringify({ nodeId, trees, omitted: 0 }, null, 2))
+    if (asJson) return yield* printJson({ nodeId, trees, omitted: 0 })
     yield* Console.log(showTree(trees))
     if (Option.isSome(word)) return
     const { count, samples } = yield* asked.deadLetters(nodeId)

@@ -3,8 +3,9 @@
  * follows its load also what was decided last, and from what.
  */
 import { Console, Effect } from "effect"
-import { Argument, Command, Flag } from "effect/cli"
+import { Argument, Command } from "effect/cli"
 import { ApiError, get, socketFlag } from "#cli/client.ts"
+import { jsonFlag, printJson } from "#cli/json-flag.ts"
 import { type Scaled, showDecisions } from "#cli/print/autoscale.ts"
 import { showWhy, showWhyService, type WhyService, type WhyTask } from "#cli/print/why.ts"
 
@@ -24,20 +25,14 @@ const decisionsOf = (socket: string, { Service: service }: Answer) =>
 const name = Argument.String("name").pipe(
   Argument.withDescription("a task (its id, web.1, or web.1.ID), or a service: what of it waits")
 )
-const json = Flag.Boolean("json").pipe(
-  Flag.withDescription("the whole answer as JSON"),
-  Flag.withDefault(false)
-)
 
 export const why = Command.make(
   "why",
-  { name, socket: socketFlag, json },
+  { name, socket: socketFlag, json: jsonFlag },
   Effect.fn(function* ({ name: word, socket, json: asJson }) {
     const answer = yield* get<Answer>(socket, `/why/${encodeURIComponent(word)}`)
     const scaled = yield* decisionsOf(socket, answer)
-    if (asJson) {
-      return yield* Console.log(JSON.stringify({ ...answer, ...(scaled && { Autoscale: scaled }) }, null, 2))
-    }
+    if (asJson) return yield* printJson({ ...answer, ...(scaled && { Autoscale: scaled }) })
     const said = answer.Service === undefined ? answer.Tasks.map(showWhy) : [showWhyService(answer)]
     yield* Console.log([...said, ...(scaled ? [showDecisions(scaled)] : [])].join("\n\n"))
   })

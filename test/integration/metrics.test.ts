@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync, spawnSync } from "node:child_process"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
+import { acmeEndsLabel, acmeHostLabel } from "#actors/network/certificates.ts"
 import { usualSocketOf } from "#cli/places.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
@@ -138,9 +139,34 @@ test("a service whose tasks fail again and again is told of, until it is gone", 
   await cluster.must(...command)
   const [alert] = await once("/alerts", (alerts) => alerts.length > 0)
   expect(alert).toMatchObject({ Condition: "crash-loop", Object: { Kind: "service", Name: "broken" } })
-  const status = async (): Promise<string> => cluster.troupeAnywhere("status", "--socket", cluster.socket)
+  const troupe = (...words: ReadonlyArray<string>) =>
+    cluster.troupeAnywhere(...words, "--socket", cluster.socket)
+  const status = (): Promise<string> => troupe("status")
   expect(await status()).toMatch(/\nALERT +SINCE +WHAT\ncrash-loop +\S+ +\d+ tasks of service broken failed/)
+  expect(JSON.parse(await troupe("alerts", "--json"))).toMatchObject([{ Condition: "crash-loop" }])
+  expect(JSON.parse(await troupe("status", "--json"))).toMatchObject({
+    Cluster: cluster.clusterId,
+    State: "active",
+    Nodes: [{ ID: cluster.nodeId, Self: true, Leader: true, State: "ready" }],
+    Services: expect.arrayContaining([expect.objectContaining({ Name: "broken", DesiredTasks: 1 })]),
+    Alerts: [{ Condition: "crash-loop" }]
+  })
   await cluster.must("service", "rm", "broken")
   await once("/alerts", (alerts) => alerts.length === 0)
   expect(await status()).not.toContain("ALERT")
+  expect(JSON.parse(await troupe("alerts", "--json"))).toEqual([])
+})
+
+test("certificates that came by ACME are listed for people and for programs", async () => {
+  const troupe = (...words: ReadonlyArray<string>) =>
+    cluster.troupeAnywhere("acme", "ls", ...words, "--socket", cluster.socket)
+  expect(JSON.parse(await troupe("--json"))).toEqual([])
+  const Labels = { [acmeHostLabel]: "shop.example.com", [acmeEndsLabel]: "2027-01-01T00:00:00Z" }
+  const { status } = await cluster.api("POST", "/secrets/create", { Name: "shown", Labels, Data: "eA==" })
+  expect(status).toBe(201)
+  expect(JSON.parse(await troupe("--json"))).toEqual([
+    { Host: "shop.example.com", Secret: "shown", Ends: "2027-01-01T00:00:00Z" }
+  ])
+  expect(await troupe()).toMatch(/^HOST +SECRET +ENDS\nshop\.example\.com +shown +2027-01-01T00:00:00Z\n$/)
+  await cluster.must("secret", "rm", "shown")
 })
