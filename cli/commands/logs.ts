@@ -5,7 +5,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { parseMoment } from "#actors/gateway/parse-until.ts"
 import { get, socketFlag } from "#cli/client.ts"
 import { type RawLine, streamLogs } from "#cli/log-stream.ts"
-import { LinePrinter, type LogSearch, matches, type ShownLine } from "#cli/print/log-lines.ts"
+import { isNode, isTask, LinePrinter, type LogSearch, matches, type ShownLine } from "#cli/print/log-lines.ts"
 
 export class LogsError extends Schema.TaggedError<LogsError>()("LogsError", { message: Schema.String }) {}
 
@@ -47,6 +47,9 @@ interface NodeJson {
   readonly Description?: { readonly Hostname?: string }
 }
 interface TaskJson {
+  readonly ID: string
+  readonly ServiceID: string
+  readonly NodeID?: string
   readonly Slot?: number
 }
 interface ServiceJson {
@@ -55,6 +58,34 @@ interface ServiceJson {
 }
 
 const given = Option.getOrUndefined
+
+/** What `--node` and `--task` mean nothing of among what the cluster knows; nobody is asked for what was not said. */
+const strangers = Effect.fnUntraced(function* (
+  socket: string,
+  services: ReadonlyArray<ServiceJson>,
+  nodes: ReadonlyMap<string, string>,
+  { node, task }: LogSearch
+) {
+  const found = new Set<"node" | "task">()
+  if (node !== undefined && ![...nodes].some(([id, name]) => isNode(node, id, name))) found.add("node")
+  if (task !== undefined) found.add("task")
+  if (found.size === 0) return found
+  const names = new Map(services.map(({ ID, Spec }) => [ID, Spec.Name]))
+  const filters = encodeURIComponent(JSON.stringify({ service: [...names.keys()] }))
+  for (const { ID, ServiceID, NodeID = "", Slot } of yield* get<ReadonlyArray<TaskJson>>(
+    socket,
+    `/tasks?filters=${filters}`
+  )) {
+    // Of a node that is gone, too.
+    if (node !== undefined && NodeID.startsWith(node)) found.delete("node")
+    const name = taskName(names.get(ServiceID) ?? "", Slot ?? NodeID, ID)
+    if (task !== undefined && isTask(task, ID, name)) found.delete("task")
+  }
+  return found
+})
+
+const taskName = (service: string, slot: number | string, id: string): string =>
+  `${service}.${slot}.${id.slice(0, 12)}`
 
 const momentOf = (flag: string, text: string | undefined): Effect.Effect<number | undefined, LogsError> => {
   if (text === undefined) return Effect.succeed(undefined)
@@ -120,6 +151,13 @@ export const logs = Command.make(
         node.Description?.Hostname ?? node.ID
       ])
     )
+    const unknown = yield* strangers(socket, services, nodes, search)
+    const refuseUnknown = Effect.suspend(() => {
+      const [which] = unknown
+      return which === undefined ? Effect.void : refuse(whoIsUnknown(which, search, raw.services))
+    })
+    // Whoever is to be followed is there. What was written may be of a task that the cluster has forgotten, on a node that is gone.
+    if (follow) yield* refuseUnknown
     const isColoured =
       !raw.noColor && !raw.json && process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === ""
     const printer = new LinePrinter(isColoured)
@@ -150,6 +188,9 @@ export const logs = Command.make(
                 ...rest,
                 node: nodes.get(node) ?? node
               }
+              if (search.node !== undefined && isNode(search.node, node, named.node)) unknown.delete("node")
+              if (search.task !== undefined && isTask(search.task, line.task, named.name))
+                unknown.delete("task")
               if (matches(named, node, search)) take(named)
             })
           ),
@@ -174,9 +215,19 @@ export const logs = Command.make(
       { concurrency: "unbounded", discard: true }
     )
     for (const line of byTime(gathered ?? [])) show(line)
+    yield* refuseUnknown
     if (problems.size > 0 && !follow) return yield* refuse("Not all lines could be read")
   }, Effect.scoped)
 ).pipe(Command.withDescription("What tasks write and wrote, of several services, searched"))
+
+const whoIsUnknown = (
+  which: "node" | "task",
+  { node, task }: LogSearch,
+  services: ReadonlyArray<string>
+): string =>
+  which === "node"
+    ? `--node '${node}': no node is called so, nor begins its id so`
+    : `--task '${task}': no task of ${services.join(", ")} is called so, nor begins its id so`
 
 /** `web.1.4i7n5x6wlpdd`; each task is looked up once, also one that the cluster has forgotten. */
 function namer(socket: string, { Spec: { Name } }: ServiceJson) {
@@ -188,7 +239,7 @@ function namer(socket: string, { Spec: { Name } }: ServiceJson) {
       Effect.map(({ Slot }) => Slot ?? node),
       Effect.catch(() => Effect.succeed("?")),
       Effect.map((slot) => {
-        const name = `${Name}.${slot}.${task.slice(0, 12)}`
+        const name = taskName(Name, slot, task)
         names.set(task, name)
         return name
       })

@@ -28,14 +28,26 @@ export interface LogSearch {
 
 export function matches(line: ShownLine, nodeId: string, search: LogSearch): boolean {
   const { grep, regex, fields, task, node } = search
-  if (task !== undefined && !line.task.startsWith(task) && !line.name.startsWith(task)) return false
-  if (node !== undefined && line.node !== node && !nodeId.startsWith(node)) return false
+  if (task !== undefined && !isTask(task, line.task, line.name)) return false
+  if (node !== undefined && !isNode(node, nodeId, line.node)) return false
   if (grep !== undefined && !line.text.includes(grep)) return false
   if (regex !== undefined && !regex.test(line.text)) return false
   if (fields.length === 0) return true
   const object = parseObject(line.text)
   return object !== undefined && fields.every(([path, value]) => fieldOf(object, path) === value)
 }
+
+/** By the beginning of its id, or of its name; a slot is meant whole: `web.1` is not `web.10`. */
+export function isTask(word: string, id: string, name: string): boolean {
+  const whole = `${name.slice(0, name.lastIndexOf(".") + 1)}${id}`
+  if (id.startsWith(word)) return true
+  const rest = whole.slice(word.length)
+  return whole.startsWith(word) && (rest.startsWith(".") || !rest.includes("."))
+}
+
+/** By its name or the beginning of its id. */
+export const isNode = (word: string, id: string, name: string): boolean =>
+  name === word || id.startsWith(word)
 
 function parseObject(text: string): object | undefined {
   if (!text.trimStart().startsWith("{")) return undefined

@@ -215,8 +215,17 @@ test("troupe logs searches several services at once, in order of time, also wher
       new RegExp(`^two\\.1\\.${second.slice(0, 12)}@\\S+ \\| \\{"level":"warn","at":\\{"n":5\\}\\}$`)
     )
   ])
-  expect(troupe("--since", "soon", "one")).rejects.toThrow("--since 'soon': expected 10m")
-  expect(troupe("nosuch")).rejects.toThrow("service nosuch not found")
+  await expect(troupe("--since", "soon", "one")).rejects.toThrow("--since 'soon': expected 10m")
+  await expect(troupe("nosuch")).rejects.toThrow("service nosuch not found")
+  for (const follow of [[], ["--follow"]]) {
+    await expect(troupe(...follow, "--node", "nosuch", "one")).rejects.toThrow(
+      "--node 'nosuch': no node is called so, nor begins its id so"
+    )
+    await expect(troupe(...follow, "--task", "two.1", "one")).rejects.toThrow(
+      "--task 'two.1': no task of one is called so, nor begins its id so"
+    )
+  }
+  expect(await troupe("--task", `two.1.${second}`, "--tail", "1", "one", "two")).toHaveLength(1)
 })
 
 test("troupe logs --follow outlives the daemon, and shows no line twice", async () => {

@@ -45,7 +45,14 @@ test("lines are found by text, by expression, and by fields of JSON, all of whic
 test("tasks and nodes are meant by name, or by the beginning of their ids", () => {
   expect(found("x", { task: "web.1" })).toBe(true)
   expect(found("x", { task: "4i7n" })).toBe(true)
+  expect(found("x", { task: "web" })).toBe(true)
+  expect(found("x", { task: "web.1.4i7" })).toBe(true)
+  expect(found("x", { task: "web.1.4i7n5x6wlpdd2m9fzq0k3hbty" })).toBe(true)
   expect(found("x", { task: "web.2" })).toBe(false)
+  expect(found("x", { task: "we" })).toBe(false)
+  expect(matches({ ...aLine("x"), name: "web.10.4i7n5x6wlpdd" }, "n0de", { fields: [], task: "web.1" })).toBe(
+    false
+  )
   expect(found("x", { node: "alpha" })).toBe(true)
   expect(found("x", { node: "n0" })).toBe(true)
   expect(found("x", { node: "alp" })).toBe(false)
