@@ -1,6 +1,6 @@
 /** The part of the kernel that stretches overlays over nodes: VXLAN devices, forwarding and neighbour entries. */
 import { Context, Effect } from "effect"
-import type { Led } from "#actors/drivers/led.ts"
+import type { Led, PortEndpoint } from "#actors/drivers/led.ts"
 import type { WireGuard } from "#actors/model/objects.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
@@ -42,8 +42,11 @@ export interface KernelService {
   readonly giveWay: Effect.Effect<void>
   /** Forgets what still leads to tasks that do not serve any more; `lay` has kept anything new away. Yields what stays. */
   readonly settle: (tables: ReadonlyArray<OverlayTable>) => Effect.Effect<ReadonlyArray<string>>
-  /** What it has led to tasks of the tables that it was laid by last; nothing where that cannot be known. */
-  readonly count: Effect.Effect<Led | undefined>
+  /**
+   * What it has led to tasks of the tables that it was laid by last, and what the Engine has by the ports of `hosted`, which are
+   * those in host mode; nothing where that cannot be known.
+   */
+  readonly count: (hosted: ReadonlyArray<PortEndpoint>) => Effect.Effect<Led | undefined>
   /**
    * The public keys by which this node carries encrypted overlays, with one of `epoch` from now on; or why it cannot. Of the
    * keys before, it keeps the newest.
@@ -58,7 +61,7 @@ export const Kernel = Context.Reference<KernelService>("troupe/actors/drivers/Ke
     withdraw: () => Effect.void,
     giveWay: Effect.void,
     settle: () => Effect.succeed([]),
-    count: Effect.succeed(undefined),
+    count: () => Effect.succeed(undefined),
     makeKey: () => Effect.succeed({ Keys: [], Refusal: "its tasks are on no overlay" })
   })
 })

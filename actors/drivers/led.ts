@@ -1,13 +1,17 @@
 /** Connections that a node has led to services' tasks, by what was asked for; of UDP, clients that began to speak. */
 
+/** A published port; in ingress mode, unless it says another. */
+export interface PortEndpoint {
+  readonly _tag: "Port"
+  readonly serviceId: string
+  readonly mode?: "host"
+  readonly protocol: "tcp" | "udp"
+  readonly publishedPort: number
+}
+
 /** What a service is asked at, other than its tasks' own addresses. A virtual address may be one of each family. */
 export type Endpoint =
-  | {
-      readonly _tag: "Port"
-      readonly serviceId: string
-      readonly protocol: "tcp" | "udp"
-      readonly publishedPort: number
-    }
+  | PortEndpoint
   | { readonly _tag: "VirtualIp"; readonly serviceId: string; readonly networkId: string }
 
 export interface Led {

@@ -103,8 +103,8 @@ function ofEndpoints(reader: LedgerReader, history: History, now: number): Reado
       ...labelsOf(reader, history, "node", nodeId)
     }
     if (endpoint._tag === "Port") {
-      const { protocol, publishedPort } = endpoint
-      const labels = { ...whose, mode: "ingress", protocol, port: String(publishedPort) }
+      const { mode = "ingress", protocol, publishedPort } = endpoint
+      const labels = { ...whose, mode, protocol, port: String(publishedPort) }
       if (publishedPorts(service).has(keyOfPort(endpoint))) ports.push({ labels, value })
     } else {
       const { networkId } = endpoint

@@ -77,10 +77,11 @@ function readConnections({
   if (asPorts === undefined || asVips === undefined) return undefined
   const found: Array<EndpointFigures> = []
   for (const [serviceId, mode, protocol, publishedPort, rate, total] of asPorts) {
-    if (mode !== "ingress" || (protocol !== "tcp" && protocol !== "udp")) continue
+    if ((mode !== "ingress" && mode !== "host") || (protocol !== "tcp" && protocol !== "udp")) continue
     if (!isText(serviceId) || !isNumber(publishedPort) || !isNumber(rate) || !isNumber(total))
       return undefined
-    found.push({ endpoint: { _tag: "Port", serviceId, protocol, publishedPort }, rate, total })
+    const port = { _tag: "Port", serviceId, protocol, publishedPort } as const
+    found.push({ endpoint: mode === "host" ? { ...port, mode } : port, rate, total })
   }
   for (const [serviceId, networkId, rate, total] of asVips) {
     if (!isText(serviceId) || !isText(networkId) || !isNumber(rate) || !isNumber(total)) return undefined

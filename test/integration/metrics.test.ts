@@ -1,9 +1,11 @@
 /** What a node and its containers use, from their cgroups through NATS to whoever asks a manager. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync, spawnSync } from "node:child_process"
+import { networkInterfaces } from "node:os"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { acmeEndsLabel, acmeHostLabel } from "#actors/network/certificates.ts"
+import { freePort } from "#cli/free-port.ts"
 import { usualSocketOf } from "#cli/places.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
@@ -169,4 +171,34 @@ test("certificates that came by ACME are listed for people and for programs", as
   ])
   expect(await troupe()).toMatch(/^HOST +SECRET +ENDS\nshop\.example\.com +shown +2027-01-01T00:00:00Z\n$/)
   await cluster.must("secret", "rm", "shown")
+})
+
+test("connections to a port in host mode are counted as those of the service on its node, by the kernel", async () => {
+  const port = await freePort("0.0.0.0")
+  await cluster.must(
+    ...["service", "create", "--name", "open", "--stop-grace-period", "0s"],
+    ...["--publish", `mode=host,published=${port},target=80`, testImage, "httpd", "-f", "-p", "80"]
+  )
+  const own = Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one?.family === "IPv4" && !one.internal)?.address
+  const labels = `mode="host",protocol="tcp",port="${port}"`
+  const counted = async (): Promise<number> => {
+    const { body } = await cluster.api("GET", "/metrics")
+    const line = new RegExp(
+      `^troupe_service_port_connections_total\\{service="open",.*${labels}\\} (\\d+)`,
+      "m"
+    )
+    return Number(line.exec(body)?.[1] ?? 0)
+  }
+  // Those before the node knows of the port are nobody's: it is asked until some are counted.
+  await eventually(
+    async () => {
+      await fetch(`http://${own}:${port}/`, { keepalive: false })
+      return (await counted()) > 0
+    },
+    "connections are counted",
+    30_000
+  )
+  await cluster.must("service", "rm", "open")
 })

@@ -91,7 +91,7 @@ test("the kernel counts connections by virtual address and by published port, wh
     within(namespace, `timeout 5 bash -c 'exec 3<>/dev/tcp/${address}/${port}' 2>&1 && echo taken`).trim()
   const counts = () => {
     const listed = within(node, `nft -j list table inet ${countTable("n1")}`)
-    return Effect.runSync(parseCounts(listed).pipe(Effect.map(Object.fromEntries)))
+    return Effect.runSync(parseCounts(listed, new Set([vip, vip6])).pipe(Effect.map(Object.fromEntries)))
   }
   rules(true)
   within(node, "nft -f -", replacing(countTable("n1"), countRules("n1")))
@@ -103,9 +103,15 @@ test("the kernel counts connections by virtual address and by published port, wh
   for (const _ of [1, 2, 3, 4]) expect(reach(node, own, 8080)).toBe("taken")
   for (const _ of [1, 2]) within(node, `bash -c 'echo 1 >/dev/udp/${own}/8080'`)
   expect(counts()).toEqual({ [vip]: 3, [vip6]: 2, "tcp/8080": 4, "udp/8080": 2 })
+  // As the Engine leads to a port in host mode, which may have the number of another at a virtual address.
+  const lead = `ip daddr ${own} tcp dport 80 dnat to 10.0.1.6:80`
+  within(node, "nft -f -", `table ip engine { chain sent { type nat hook output priority -100; ${lead}; }; }`)
+  for (const _ of [1, 2, 3]) expect(reach(node, own, 80)).toBe("taken")
+  expect(counts()).toMatchObject({ [vip]: 3, "tcp/8080": 4, "host tcp/80": 3 })
+  within(node, "nft delete table ip engine")
   rules(false)
   expect(reach(node, own, 8080)).not.toBe("taken")
   rules(true)
   expect(reach(client, vip, 80)).toBe("taken")
-  expect(counts()).toEqual({ [vip]: 4, [vip6]: 2, "tcp/8080": 4, "udp/8080": 2 })
+  expect(counts()).toMatchObject({ [vip]: 4, [vip6]: 2, "tcp/8080": 4, "udp/8080": 2, "host tcp/80": 3 })
 })

@@ -7,18 +7,26 @@ import { Effect, Schema } from "effect"
 import { ingressMark } from "#actors/drivers/kernel/ingress.ts"
 import { countTable } from "#actors/drivers/kernel/names.ts"
 import { KernelError } from "#actors/drivers/kernel/run.ts"
-import type { Endpoint, Led } from "#actors/drivers/led.ts"
+import type { Endpoint, Led, PortEndpoint } from "#actors/drivers/led.ts"
 import { keyOfPort } from "#actors/network/plan.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 /** Nobody asks any more: it makes room, and reading takes no longer than what is in use. Then its counter begins anew. */
 const keptFor = "10m"
 
-/** What was led has another target by now: virtual addresses to an overlay, and ports by their mark. */
+/**
+ * What was led has another target by now: virtual addresses to an overlay, and ports by their mark. What the Engine led has
+ * no mark, and may go to an overlay, too: it is told from virtual addresses by the address that was asked for. Of whoever
+ * else leads connections here, nobody asks for the ports.
+ */
 export const countRules = (nodeId: string): string => `table inet ${countTable(nodeId)} {
 ${[
   ["tcp_ports", "inet_service"],
   ["udp_ports", "inet_service"],
+  ["tcp_host", "ipv4_addr . inet_service"],
+  ["udp_host", "ipv4_addr . inet_service"],
+  ["tcp_host6", "ipv6_addr . inet_service"],
+  ["udp_host6", "ipv6_addr . inet_service"],
   ["vips", "ipv4_addr"],
   ["vips6", "ipv6_addr"]
 ]
@@ -31,6 +39,10 @@ ${[
     ct status & dnat == 0 return
     ct mark ${ingressMark} meta l4proto tcp update @tcp_ports { ct original proto-dst counter } return
     ct mark ${ingressMark} meta l4proto udp update @udp_ports { ct original proto-dst counter } return
+    meta nfproto ipv4 meta l4proto tcp update @tcp_host { ct original ip daddr . ct original proto-dst counter }
+    meta nfproto ipv4 meta l4proto udp update @udp_host { ct original ip daddr . ct original proto-dst counter }
+    meta nfproto ipv6 meta l4proto tcp update @tcp_host6 { ct original ip6 daddr . ct original proto-dst counter }
+    meta nfproto ipv6 meta l4proto udp update @udp_host6 { ct original ip6 daddr . ct original proto-dst counter }
     oifname "br-t*" meta nfproto ipv4 update @vips { ct original ip daddr counter } return
     oifname "br-t*" meta nfproto ipv6 update @vips6 { ct original ip6 daddr counter }
   }
@@ -69,7 +81,11 @@ const Listing = Schema.Struct({
             Schema.Array(
               Schema.Struct({
                 elem: Schema.Struct({
-                  val: Schema.Union([Schema.String, Schema.Number]),
+                  val: Schema.Union([
+                    Schema.String,
+                    Schema.Number,
+                    Schema.Struct({ concat: Schema.Tuple([Schema.String, Schema.Number]) })
+                  ]),
                   counter: Schema.Struct({ packets: Schema.Number })
                 })
               })
@@ -82,19 +98,40 @@ const Listing = Schema.Struct({
 })
 const decodeListing = Schema.decodeUnknownSync(Schema.fromJsonString(Listing))
 
-const prefixes: Readonly<Record<string, string>> = { tcp_ports: "tcp/", udp_ports: "udp/" }
+/** The counter of a port in host mode. */
+export const hostCounter = ({ protocol, publishedPort }: PortEndpoint): string =>
+  `host ${keyOfPort({ protocol, publishedPort })}`
 
-/** By key of a port and by address, out of what `nft -j` lists of the table. */
-export const parseCounts = (listed: string): Effect.Effect<Led["counts"], KernelError> =>
+const prefixes: Readonly<Record<string, string>> = {
+  tcp_ports: "tcp/",
+  udp_ports: "udp/",
+  tcp_host: "host tcp/",
+  udp_host: "host udp/",
+  tcp_host6: "host tcp/",
+  udp_host6: "host udp/"
+}
+
+/**
+ * By key of a port and by address, out of what `nft -j` lists of the table. A port in host mode is asked for at any address
+ * of the machine, of which those in `virtual` are none.
+ */
+export const parseCounts = (
+  listed: string,
+  virtual: { readonly has: (address: string) => boolean } = new Set()
+): Effect.Effect<Led["counts"], KernelError> =>
   Effect.try({
-    try: () =>
-      new Map(
-        decodeListing(listed).nftables.flatMap(({ set }) =>
-          (set?.elem ?? []).map(
-            ({ elem: { val, counter } }) =>
-              [`${prefixes[set?.name ?? ""] ?? ""}${val}`, counter.packets] as const
-          )
-        )
-      ),
+    try: () => {
+      const counts = new Map<string, number>()
+      for (const { set } of decodeListing(listed).nftables) {
+        for (const { elem } of set?.elem ?? []) {
+          const { val, counter } = elem
+          const [address, value] = typeof val === "object" ? val.concat : ["", val]
+          if (virtual.has(address)) continue
+          const key = `${prefixes[set?.name ?? ""] ?? ""}${value}`
+          counts.set(key, (counts.get(key) ?? 0) + counter.packets)
+        }
+      }
+      return counts
+    },
     catch: (error) => new KernelError({ message: `nft -j list table: ${String(error)}` })
   })

@@ -69,7 +69,7 @@ const helpless = (why: string): KernelService => ({
   withdraw: () => Effect.void,
   giveWay: Effect.void,
   settle: () => Effect.succeed([]),
-  count: Effect.succeed(undefined),
+  count: () => Effect.succeed(undefined),
   makeKey: () => Effect.succeed({ Keys: [], Refusal: why })
 })
 
@@ -103,7 +103,7 @@ export const LiveKernel = {
       withdraw: (tables, open) => Effect.uninterruptible(rules.withdraw(tables, open)),
       giveWay: Effect.sync(() => end()),
       settle: rules.settle,
-      count: rules.count
+      count: (hosted) => rules.count(hosted)
     })
   }
 }

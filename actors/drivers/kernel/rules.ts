@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { describe, type Facts } from "#actors/drivers/firewall/describe.ts"
 import { LetThrough } from "#actors/drivers/firewall/let-through.ts"
-import { countedEndpoints, countRules, parseCounts } from "#actors/drivers/kernel/count.ts"
+import { countedEndpoints, countRules, hostCounter, parseCounts } from "#actors/drivers/kernel/count.ts"
 import { Flows, hasConntrack } from "#actors/drivers/kernel/flows.ts"
 import { doorsOf, ingressRules, reachable, targetsOf } from "#actors/drivers/kernel/ingress.ts"
 import { countTable, firewallTable, ingressTable, vipTable } from "#actors/drivers/kernel/names.ts"
@@ -11,7 +11,7 @@ import { Reached } from "#actors/drivers/kernel/reached.ts"
 import { run } from "#actors/drivers/kernel/run.ts"
 import { vipRules } from "#actors/drivers/kernel/vips.ts"
 import { waysOf } from "#actors/drivers/kernel/ways.ts"
-import { type Led, nothingLed } from "#actors/drivers/led.ts"
+import { type Endpoint, type Led, nothingLed, type PortEndpoint } from "#actors/drivers/led.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 
 const unled = "published ports are carried by a process alone"
@@ -24,6 +24,7 @@ export class NodeRules {
   readonly #reached = new Reached()
   #forgets: boolean | undefined
   #counted: Led["endpoints"] = nothingLed.endpoints
+  #hosted: ReadonlyArray<PortEndpoint> = []
 
   constructor(facts: Facts) {
     this.#facts = facts
@@ -66,7 +67,7 @@ export class NodeRules {
       new Map([
         [firewall, describe(overlays, this.#facts, tunnelPorts)],
         [vips, vipRules(overlays, nodeId)],
-        [count, this.#counted.size > 0 ? countRules(nodeId) : undefined],
+        [count, this.#counted.size + this.#hosted.length > 0 ? countRules(nodeId) : undefined],
         ...(ports === undefined ? [] : [[ingress, isLet ? led : undefined] as const])
       ]),
       isLook
@@ -112,12 +113,22 @@ export class NodeRules {
     )
 
   /** Where it has written no table, nothing was counted yet: writing it begins all counters. */
-  readonly count: Effect.Effect<Led | undefined> = Effect.suspend(() => {
-    const [table, endpoints] = [countTable(this.#facts.nodeId), this.#counted]
-    if (!this.#tables.has(table)) return Effect.succeed({ ...nothingLed, endpoints })
-    return run("nft", ["-j", "list", "table", "inet", table], "").pipe(
-      Effect.flatMap(parseCounts),
-      Effect.match({ onSuccess: (counts) => ({ counts, endpoints }), onFailure: () => undefined })
+  readonly count = Effect.fnUntraced(function* (this: NodeRules, hosted: ReadonlyArray<PortEndpoint>) {
+    const { nodeId } = this.#facts
+    const table = countTable(nodeId)
+    this.#hosted = hosted
+    const endpoints = new Map([
+      ...this.#counted,
+      ...hosted.map((port) => [hostCounter(port), port as Endpoint] as const)
+    ])
+    if (!this.#tables.has(table)) {
+      if (hosted.length === 0) return { ...nothingLed, endpoints }
+      // The node may take part in no overlay, for which the rules would be brought.
+      yield* this.#tables.bring(new Map([[table, countRules(nodeId)]]), false)
+    }
+    return yield* run("nft", ["-j", "list", "table", "inet", table], "").pipe(
+      Effect.flatMap((listed) => parseCounts(listed, this.#counted)),
+      Effect.match({ onSuccess: (counts): Led => ({ counts, endpoints }), onFailure: () => undefined })
     )
   })
 

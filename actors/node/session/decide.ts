@@ -19,6 +19,7 @@ import { placeOf, sameDescription } from "#actors/node/facts.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import {
   type Holdings,
+  hosted,
   noHoldings,
   published,
   pursuitOf,
@@ -409,7 +410,13 @@ function beat({ session, actions, moment }: Turn): void {
   // Said once more when there is nothing left to measure, and again in the next life: it costs nothing.
   if (isNeeded || session.measuring) {
     session.measuring = isNeeded
-    const measure: StatsMessage = { _tag: "Measure", session: session.session, tasks, routed: counted }
+    const measure: StatsMessage = {
+      _tag: "Measure",
+      session: session.session,
+      tasks,
+      routed: counted,
+      hosted: hosted(session.holdings)
+    }
     actions.push(tell(address(moment.self.home, "stats", "main"), measure))
   }
   const asleep = sleepers(session.holdings)

@@ -1,8 +1,9 @@
 /** What the leader gave a node to hold, and what each change of it means to the actors of its tasks and networks. */
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
+import type { PortEndpoint } from "#actors/drivers/led.ts"
 import { publishesLogs } from "#actors/logs/publish/policy.ts"
 import type { TaskStatus } from "#actors/model/objects.ts"
-import { equal } from "#actors/model/service-facts.ts"
+import { equal, protocolOf } from "#actors/model/service-facts.ts"
 import { newest } from "#actors/model/task-state.ts"
 import { nanosToMs } from "#actors/model/time.ts"
 import { merge } from "#actors/network/merge.ts"
@@ -71,6 +72,18 @@ export function watched({ tasks }: Holdings): ReadonlyArray<Watched> {
   }
   return found
 }
+
+/** The ports that running tasks open here themselves, by a number that was asked for. */
+export const hosted = ({ tasks }: Holdings): ReadonlyArray<PortEndpoint> =>
+  [...tasks.values()].flatMap(({ assigned: { serviceId, hostPorts = [] }, status }) =>
+    status?.State !== "running"
+      ? []
+      : hostPorts.flatMap((port): ReadonlyArray<PortEndpoint> => {
+          const [protocol, publishedPort = 0] = [protocolOf(port), port.PublishedPort]
+          if (protocol === "sctp" || publishedPort === 0) return []
+          return [{ _tag: "Port", serviceId, mode: "host", protocol, publishedPort }]
+        })
+  )
 
 /** Tasks of which the output is published, until they are gone. */
 export const published = ({ tasks, leaving }: Holdings): ReadonlyArray<string> => [

@@ -4,7 +4,7 @@ import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { Entrance } from "#actors/drivers/entrance.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
-import type { Led } from "#actors/drivers/led.ts"
+import type { Led, PortEndpoint } from "#actors/drivers/led.ts"
 import { MachineLoad } from "#actors/drivers/machine/load.ts"
 import { CgroupUsage } from "#actors/drivers/usage.ts"
 import type { NodeFigures } from "#actors/meter/figures.ts"
@@ -44,7 +44,8 @@ const perform = (
 const read = Effect.fn("stats.read")(function* ({
   tasks,
   counting,
-  leading
+  leading,
+  hosted
 }: Extract<StatsAction, { readonly _tag: "ReadNow" }>): Effect.fn.Return<
   StatsMessage,
   never,
@@ -64,7 +65,7 @@ const read = Effect.fn("stats.read")(function* ({
   if (asked.length > 0) readings.push(...(yield* askFor(asked)))
   machine ??= new MachineLoad(yield* DiskFolder)
   const entrance = counting ? yield* (yield* Entrance).count : undefined
-  const led = leading ? yield* readLed : undefined
+  const led = leading ? yield* readLed(hosted) : undefined
   const at = yield* Clock.currentTimeMillis
   return {
     _tag: "Read",
@@ -76,10 +77,10 @@ const read = Effect.fn("stats.read")(function* ({
   }
 })
 
-const readLed = Effect.gen(function* () {
+const readLed = Effect.fnUntraced(function* (hosted: ReadonlyArray<PortEndpoint>) {
   const [kernel, dataPlane] = [yield* Kernel, yield* DataPlane]
   const said = yield* Effect.forEach(
-    Object.entries({ kernel: kernel.count, dataPlane: dataPlane.count }),
+    Object.entries({ kernel: kernel.count(hosted), dataPlane: dataPlane.count }),
     ([who, count]) =>
       count.pipe(
         Effect.timeout(patience),

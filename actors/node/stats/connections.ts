@@ -23,7 +23,7 @@ export const emptyTally: Tally = { said: new Map(), endpoints: new Map() }
 
 const keyOf = (endpoint: Endpoint): string =>
   endpoint._tag === "Port"
-    ? `${endpoint.serviceId} ${endpoint.protocol}/${endpoint.publishedPort}`
+    ? `${endpoint.serviceId} ${endpoint.mode ?? "ingress"} ${endpoint.protocol}/${endpoint.publishedPort}`
     : `${endpoint.serviceId} ${endpoint.networkId}`
 
 /** `read` is by who counts; of one who could not be asked nothing is known, and what it says next is since it said something. */
@@ -57,7 +57,16 @@ export function connectionFigures({ endpoints }: Tally): ConnectionFigures | und
   const rounded = (value: number): number => Math.round(value * 1_000) / 1_000
   const ports = asked.flatMap(({ endpoint, rate, total }) =>
     endpoint._tag === "Port"
-      ? [[endpoint.serviceId, "ingress", endpoint.protocol, endpoint.publishedPort, rounded(rate), total]]
+      ? [
+          [
+            endpoint.serviceId,
+            endpoint.mode ?? "ingress",
+            endpoint.protocol,
+            endpoint.publishedPort,
+            rounded(rate),
+            total
+          ]
+        ]
       : []
   )
   const vips = asked.flatMap(({ endpoint, rate, total }) =>

@@ -1,5 +1,6 @@
 /** Once a second: what the machine and each task used since the last time, announced, and of some told to the leader. */
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
+import type { PortEndpoint } from "#actors/drivers/led.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
 import type { Used } from "#actors/drivers/usage.ts"
 import {
@@ -28,6 +29,7 @@ export interface StatsState {
   readonly before: ReadonlyMap<string, Reading>
   readonly machine?: { readonly at: number; readonly use: MachineUse }
   readonly routed: ReadonlySet<string>
+  readonly hosted: ReadonlyArray<PortEndpoint>
   readonly entrance?: CountedAt
   readonly connections: Tally
   /** How many readings there have been since what was led was read, and that one. */
@@ -43,14 +45,28 @@ const next = later("read", 1_000, { _tag: "ReadAgain" } satisfies StatsMessage)
 
 export const start = (_props: undefined, _moment: Moment): StatsStep =>
   stay(
-    { session: "", tasks: [], before: new Map(), routed: new Set(), connections: emptyTally, sinceLed: 0 },
+    {
+      session: "",
+      tasks: [],
+      before: new Map(),
+      routed: new Set(),
+      hosted: [],
+      connections: emptyTally,
+      sinceLed: 0
+    },
     next
   )
 
 export function decide(state: StatsState, message: StatsMessage, moment: Moment): StatsStep {
   switch (message._tag) {
     case "Measure":
-      return stay({ ...state, session: message.session, tasks: message.tasks, routed: message.routed })
+      return stay({
+        ...state,
+        session: message.session,
+        tasks: message.tasks,
+        routed: message.routed,
+        hosted: message.hosted
+      })
     case "ReadAgain":
       return stay(
         { ...state, sinceLed: (state.sinceLed + 1) % readingsPerLed },
@@ -58,7 +74,8 @@ export function decide(state: StatsState, message: StatsMessage, moment: Moment)
           _tag: "ReadNow",
           tasks: state.tasks,
           counting: state.routed.size > 0,
-          leading: state.sinceLed === 0
+          leading: state.sinceLed === 0,
+          hosted: state.hosted
         }
       )
     case "Read": {

@@ -1,6 +1,6 @@
 /** What a node's stats actor, `<node>/stats/main`, is told and does. */
 import type { EntranceCounts } from "#actors/drivers/entrance.ts"
-import type { Led } from "#actors/drivers/led.ts"
+import type { Led, PortEndpoint } from "#actors/drivers/led.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
 import type { Used } from "#actors/drivers/usage.ts"
 import type { NodeFigures } from "#actors/meter/figures.ts"
@@ -24,13 +24,14 @@ export interface Reading extends Used {
 export type StatsMessage =
   /**
    * Told by the session with every heartbeat: these and no others, in the session in which the leader knows them. `routed`
-   * are the services whose requests the leader wants counted.
+   * are the services whose requests the leader wants counted, and `hosted` the ports that tasks open here themselves.
    */
   | {
       readonly _tag: "Measure"
       readonly session: string
       readonly tasks: ReadonlyArray<Watched>
       readonly routed: ReadonlySet<string>
+      readonly hosted: ReadonlyArray<PortEndpoint>
     }
   /** How a `Read` ended; what could not be read is missing. */
   | {
@@ -52,6 +53,7 @@ export type StatsAction =
       readonly tasks: ReadonlyArray<Watched>
       readonly counting: boolean
       readonly leading: boolean
+      readonly hosted: ReadonlyArray<PortEndpoint>
     }
   /** Whoever listens hears it; nobody waits for it. */
   | { readonly _tag: "SayFigures"; readonly figures: NodeFigures }

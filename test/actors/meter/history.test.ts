@@ -159,12 +159,18 @@ test("connections are read by the names of their columns, of the modes that are 
   }
   const columns = ["service", "mode", "protocol", "port", "connections", "total"]
   const rows = [
-    ["web", "host", "tcp", 80, 1, 1],
+    ["web", "later", "tcp", 80, 1, 1],
+    ["web", "host", "tcp", 81, 0, 3],
     ["web", "ingress", "udp", 53, 1, 5]
   ]
   const readOf = (connections: unknown) =>
     parseFigures(JSON.stringify({ columns: { node: [], task: [] }, node: [], tasks: {}, connections }))
   expect(readOf({ ports: { columns, rows }, vips })?.connections).toEqual([
+    {
+      endpoint: { _tag: "Port", serviceId: "web", mode: "host", protocol: "tcp", publishedPort: 81 },
+      rate: 0,
+      total: 3
+    },
     { endpoint: { _tag: "Port", serviceId: "web", protocol: "udp", publishedPort: 53 }, rate: 1, total: 5 },
     { endpoint: { _tag: "VirtualIp", serviceId: "web", networkId: "net1" }, rate: 2, total: 9 }
   ])
@@ -180,7 +186,12 @@ test("connections are told to monitoring by endpoint and node, while the node is
   const book = new Book().cluster().node("n1").node("n2").network("net1", "front")
   const service = book.service("web", {
     Name: "shop",
-    EndpointSpec: { Ports: [{ Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 }] }
+    EndpointSpec: {
+      Ports: [
+        { Protocol: "tcp", TargetPort: 80, PublishedPort: 8080 },
+        { Protocol: "tcp", TargetPort: 81, PublishedPort: 8081, PublishMode: "host" }
+      ]
+    }
   })
   book.must({
     type: "service.allot",
@@ -196,7 +207,10 @@ test("connections are told to monitoring by endpoint and node, while the node is
         tasks: new Map(),
         connections: [
           ...ports.map((publishedPort) => ({
-            endpoint: { _tag: "Port", serviceId: "web", protocol: "tcp", publishedPort } as const,
+            endpoint: {
+              ...({ _tag: "Port", serviceId: "web", protocol: "tcp", publishedPort } as const),
+              ...(publishedPort === 8081 && { mode: "host" as const })
+            },
             rate: 1,
             total: now + publishedPort
           })),
@@ -210,7 +224,7 @@ test("connections are told to monitoring by endpoint and node, while the node is
       now,
       web(nodeId)
     )
-  say("n1", 1_000, [8080, 9090], ["net1", "net2"])
+  say("n1", 1_000, [8080, 8081, 9090], ["net1", "net2"])
   say("n2", 2_000, [8080], [])
   const told = (name: string, now: number) =>
     clusterMetrics(book.tables, history, now).find((family) => family.name === name)?.samples as
@@ -220,6 +234,7 @@ test("connections are told to monitoring by endpoint and node, while the node is
   const port = { ...whose, mode: "ingress", protocol: "tcp", port: "8080" }
   expect(told("troupe_service_port_connections", 2_000)).toEqual([
     { labels: { ...port, node: "n1", node_id: "n1" }, value: 9_080 },
+    { labels: { ...port, mode: "host", port: "8081", node: "n1", node_id: "n1" }, value: 9_081 },
     { labels: { ...port, node: "n2", node_id: "n2" }, value: 10_080 }
   ])
   expect(told("troupe_service_vip_connections", 2_000)).toEqual([

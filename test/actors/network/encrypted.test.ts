@@ -32,7 +32,7 @@ async function ensure(options: Record<string, string>, wireGuard: WireGuard) {
       withdraw: () => Effect.void,
       giveWay: Effect.void,
       settle: () => Effect.succeed([]),
-      count: Effect.succeed(undefined),
+      count: () => Effect.succeed(undefined),
       makeKey: () => Effect.succeed(wireGuard)
     })
   )

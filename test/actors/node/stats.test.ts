@@ -4,7 +4,7 @@ import type { Endpoint, Led } from "#actors/drivers/led.ts"
 import type { MachineUse } from "#actors/drivers/machine/load.ts"
 import { type EndpointFigures, nodeMetrics, usageMetrics } from "#actors/meter/figures.ts"
 import { parseFigures } from "#actors/meter/parse-figures.ts"
-import { countOn, emptyTally } from "#actors/node/stats/connections.ts"
+import { connectionFigures, countOn, emptyTally } from "#actors/node/stats/connections.ts"
 import { decide, start } from "#actors/node/stats/decide.ts"
 import type { Reading, StatsAction, StatsMessage } from "#actors/node/stats/protocol.ts"
 import { address } from "#runtime/address.ts"
@@ -39,7 +39,8 @@ const measure = (scaled: boolean): StatsMessage => ({
   _tag: "Measure",
   session: "s",
   tasks: [{ id: "t1", container: "c1", pid: 7, scaled }],
-  routed: new Set()
+  routed: new Set(),
+  hosted: []
 })
 
 function after(...messages: ReadonlyArray<StatsMessage>) {
@@ -107,7 +108,7 @@ test("what cannot be known is announced as nothing, and read as unknown", () => 
 test("the machine is read every second, with or without tasks, one reading at a time", () => {
   expect(after()).toMatchObject([{ _tag: "Later", key: "read", message: { _tag: "ReadAgain" } }] as never)
   expect(after({ _tag: "ReadAgain" })).toEqual([
-    { _tag: "ReadNow", tasks: [], counting: false, leading: true }
+    { _tag: "ReadNow", tasks: [], counting: false, leading: true, hosted: [] }
   ])
   expect(after(measure(true), { _tag: "ReadAgain" })).toMatchObject([
     { _tag: "ReadNow", tasks: [{ id: "t1" }] }
@@ -174,6 +175,27 @@ test("connections of an endpoint are what all its counters counted since they sa
     { endpoint: port("web"), rate: 0.5, total: 7 },
     { endpoint: vip, rate: 0, total: 6 }
   ])
+})
+
+test("a port in host mode is another endpoint than the same number in ingress mode, and is announced as such", () => {
+  const hosted: Endpoint = { ...(port("web") as Endpoint & { _tag: "Port" }), mode: "host" }
+  const at = (count: number): Said => ({
+    kernel: led({ "tcp/8080": [port("web"), 1], "host tcp/8080": [hosted, count] })
+  })
+  expect(tallied(at(50), at(54))).toEqual([
+    { endpoint: port("web"), rate: 0, total: 0 },
+    { endpoint: hosted, rate: 2, total: 4 }
+  ])
+  let tally = emptyTally
+  for (const [index, count] of [50, 54].entries())
+    tally = countOn(tally, new Map(Object.entries(at(count))), index * 2_000)
+  expect(connectionFigures(tally)?.ports.rows).toEqual([["web", "host", "tcp", 8080, 2, 4]])
+})
+
+test("the ports that the session names are asked for with what was led", () => {
+  const hosted = [{ ...(port("web") as Endpoint & { _tag: "Port" }), mode: "host" as const }]
+  const actions = after({ ...measure(false), hosted } as StatsMessage, { _tag: "ReadAgain" })
+  expect(actions).toContainEqual(expect.objectContaining({ _tag: "ReadNow", leading: true, hosted }))
 })
 
 test("a counter that began anew counts from nothing, and one whose port is another service's from where it was", () => {

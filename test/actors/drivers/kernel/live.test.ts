@@ -26,6 +26,6 @@ test.skipIf(hindrance(dockerHost) !== undefined)(
       expect(yield* laying(false)).toBeUndefined()
       expect((yield* kernel.lay([], [], true)).gaveWay).toBeUndefined()
       // Where nothing was ever led there is nothing to read.
-      expect(yield* kernel.count).toEqual(nothingLed)
+      expect(yield* kernel.count([])).toEqual(nothingLed)
     }).pipe(Effect.provide(LiveKernel.layer(options)), Effect.runPromise)
 )
