@@ -233,7 +233,8 @@ export class Chaos {
       const last = lines.at(-1)
       const have = others.filter((id) => {
         const theirs = this.#world.observer.durableOf(id)
-        return last === undefined || theirs.lines[last.index - 1] === last
+        if (last === undefined) return true
+        return this.#world.observer.isKnown(id) && theirs.lines[last.index - 1] === last
       })
       return have.length >= needed && hard.term > 0
     })

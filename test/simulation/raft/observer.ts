@@ -47,6 +47,8 @@ interface Watched {
   readonly votes: Map<number, NodeId>
   /** It lost data that it had promised, and may contradict itself. */
   excused: boolean
+  /** What its disk holds since then is not known before it starts. */
+  tampered: boolean
   /** Its disk knows that it is in quarantine. */
   marked: boolean
 }
@@ -101,6 +103,7 @@ export class Observer {
         lastSeen: undefined,
         votes: new Map(),
         excused: false,
+        tampered: false,
         marked: false
       }
       this.#watched.set(id, watched)
@@ -118,7 +121,13 @@ export class Observer {
 
   /** The disk of `id` was tampered with while it was down. */
   excuse(id: NodeId): void {
-    this.#of(id).excused = true
+    const watched = this.#of(id)
+    watched.excused = true
+    watched.tampered = true
+  }
+  /** What is durable at `id` is known. */
+  isKnown(id: NodeId): boolean {
+    return !this.#of(id).tampered
   }
   isExcused(id: NodeId): boolean {
     return this.#of(id).excused
@@ -159,6 +168,7 @@ export class Observer {
       this.marks.hit("unacknowledged write lost")
     }
     watched.durable = found
+    watched.tampered = false
     watched.written = found
     watched.pending = []
     watched.status = undefined
