@@ -13,6 +13,7 @@ import type { PortProblem } from "#actors/drivers/data-plane.ts"
 import { nothingLed } from "#actors/drivers/led.ts"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
+import { dataPlanesOf } from "#cli/former-self.ts"
 import { freePort } from "#cli/free-port.ts"
 import { until } from "#test/actors/nats/support.ts"
 import { ownName } from "#test/support/own-name.ts"
@@ -590,4 +591,18 @@ test("on a disk that is full it says that it is", async () => {
   mkdirSync(join(at.dataDir, "data-plane"))
   expect(() => writeFileSync(join(at.dataDir, "fill"), Buffer.alloc(1 << 20))).toThrow("ENOSPC")
   await expect(open(at)).rejects.toThrow(`the disk of ${at.dataDir}/data-plane is full`)
+})
+
+test("that of a node whose place another has is found by the node's name", async () => {
+  const at = place()
+  const { leave } = await open(at)
+  endings.push(async () => {
+    await Effect.runPromise(stopDataPlane(at))
+    rmSync(join(at.dataDir, ".."), { recursive: true, force: true })
+  })
+  await leave()
+  const [clusterId, nodeId] = ["cluster", "former-node"]
+  writeFileSync(join(at.dataDir, "identity.json"), JSON.stringify({ clusterId, nodeId }))
+  expect(dataPlanesOf({ clusterId, nodeId })).toEqual([at])
+  expect(dataPlanesOf({ clusterId, nodeId: "other-node" })).toEqual([])
 })
