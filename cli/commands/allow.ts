@@ -2,28 +2,23 @@
 import { Console, Effect } from "effect"
 import { Argument, Command } from "effect/cli"
 import { allowedBy, allowLabel, type Extra, extras } from "#actors/model/extras.ts"
-import type { SwarmSpec } from "#actors/model/spec.ts"
-import { get, post, socketFlag } from "#cli/client.ts"
-
-interface Swarm {
-  readonly Version: { readonly Index: number }
-  readonly Spec: SwarmSpec
-}
+import { socketFlag } from "#cli/client.ts"
+import { changeSwarmLabels } from "#cli/swarm-labels.ts"
 
 /** Changes what is allowed, and says what that comes to. */
 const change = Effect.fnUntraced(function* (
   socket: string,
   to: (allowed: ReadonlyArray<Extra>) => ReadonlyArray<Extra>
 ) {
-  const { Version, Spec } = yield* get<Swarm>(socket, "/swarm")
-  const before = allowedBy(Spec.Labels)
-  const after = extras.filter((extra) => to(before).includes(extra))
-  if (after.length !== before.length) {
-    const { [allowLabel]: _before, ...others } = Spec.Labels ?? {}
-    const Labels = after.length === 0 ? others : { ...others, [allowLabel]: after.join(",") }
-    yield* post(socket, `/swarm/update?version=${Version.Index}`, { ...Spec, Labels })
-  }
-  yield* Console.log(after.length === 0 ? "nothing is allowed" : `allowed: ${after.join(", ")}`)
+  const labels = yield* changeSwarmLabels(socket, (all) => {
+    const before = allowedBy(Object.fromEntries(all))
+    const after = extras.filter((extra) => to(before).includes(extra))
+    if (after.length === before.length) return
+    if (after.length === 0) all.delete(allowLabel)
+    else all.set(allowLabel, after.join(","))
+  })
+  const allowed = allowedBy(Object.fromEntries(labels))
+  yield* Console.log(allowed.length === 0 ? "nothing is allowed" : `allowed: ${allowed.join(", ")}`)
 })
 
 export const allow = Command.make(

@@ -2,13 +2,8 @@
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { keyChangeLabel, keyPeriodLabel } from "#actors/model/network-keys.ts"
-import type { SwarmSpec } from "#actors/model/spec.ts"
-import { get, post, socketFlag } from "#cli/client.ts"
-
-interface Swarm {
-  readonly Version: { readonly Index: number }
-  readonly Spec: SwarmSpec
-}
+import { socketFlag } from "#cli/client.ts"
+import { changeSwarmLabels } from "#cli/swarm-labels.ts"
 
 export const networkKeys = Command.make(
   "network-keys",
@@ -24,17 +19,12 @@ export const networkKeys = Command.make(
     socket: socketFlag
   },
   Effect.fn(function* ({ rotate, period, socket }) {
-    const { Version, Spec } = yield* get<Swarm>(socket, "/swarm")
-    const labels = new Map(Object.entries(Spec.Labels ?? {}))
-    if (rotate) labels.set(keyChangeLabel, new Date().toISOString())
-    if (Option.isSome(period)) {
-      if (period.value === "") labels.delete(keyPeriodLabel)
-      else labels.set(keyPeriodLabel, period.value)
-    }
-    if (rotate || Option.isSome(period)) {
-      const Labels = Object.fromEntries(labels)
-      yield* post(socket, `/swarm/update?version=${Version.Index}`, { ...Spec, Labels })
-    }
+    const labels = yield* changeSwarmLabels(socket, (all) => {
+      if (rotate) all.set(keyChangeLabel, new Date().toISOString())
+      if (Option.isNone(period)) return
+      if (period.value === "") all.delete(keyPeriodLabel)
+      else all.set(keyPeriodLabel, period.value)
+    })
     yield* Console.log(`encrypted networks get other keys every ${labels.get(keyPeriodLabel) ?? "12h"}`)
     if (rotate) yield* Console.log("and now, as soon as every node has one of the present keys")
   })

@@ -58,6 +58,30 @@ const create = (name: string, script: string, ...options: ReadonlyArray<string>)
   return cluster.must("service", "create", "--name", name, ...brisk, ...options, "host", "sh", "-c", script)
 }
 
+test("what holds for the whole cluster is written by one command each, which leaves the others' labels, and what it only shows, alone", async () => {
+  const troupe = (...words: ReadonlyArray<string>) =>
+    cluster.troupeAnywhere(...words, "--socket", cluster.socket)
+  const swarm = () => cluster.get("/swarm")
+  expect(await troupe("allow", "shm_size", "gpus")).toBe("allowed: gpus, shm_size\n")
+  expect(await troupe("network-keys", "--period", "6h")).toContain("every 6h")
+  expect(await troupe("alerts", "--webhook", "http://127.0.0.1:1/")).toContain(
+    "posted to http://127.0.0.1:1/"
+  )
+  const { Version, Spec } = await swarm()
+  expect(Spec.Labels).toEqual({
+    "troupe.allow": "gpus,shm_size",
+    "troupe.network.key-period": "6h",
+    "troupe.alerts.webhook": "http://127.0.0.1:1/"
+  })
+  expect(await troupe("allow")).toBe("allowed: gpus, shm_size\n")
+  expect(await troupe("network-keys")).toContain("every 6h")
+  expect((await swarm()).Version).toEqual(Version)
+  expect(await troupe("deny", "gpus", "shm_size")).toBe("nothing is allowed\n")
+  await troupe("network-keys", "--period", "")
+  await troupe("alerts", "--webhook", "")
+  expect((await swarm()).Spec.Labels ?? {}).toEqual({})
+})
+
 describe("a manager without an Engine", () => {
   test("says what it is, and that it can be driven", async () => {
     expect(
