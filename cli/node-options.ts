@@ -299,7 +299,11 @@ export const resolveNodeOptions = Effect.fnUntraced(function* (
     return yield* BadOption.of("http", http, "host:port, such as 127.0.0.1:4500")
   }
   if (!isLoopback(httpAddress.host)) {
-    return yield* BadOption.of("http", http, "a loopback address: any other needs --http-tls")
+    return yield* BadOption.of(
+      "http",
+      http,
+      "a loopback address, such as 127.0.0.1:4500: beyond it the token would travel in the clear"
+    )
   }
   const listenAddr = given("listenAddr") ?? "127.0.0.1"
   if (parseAddress(listenAddr) === undefined) {

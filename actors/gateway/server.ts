@@ -279,7 +279,7 @@ const parseHttpAddress = Effect.fnUntraced(function* (
   if (address === undefined) return yield* refuse("expected HOST:PORT, such as 127.0.0.1:4500")
   if (!isLoopback(address.host)) {
     return yield* refuse(
-      "not a loopback address, and without TLS the token would travel in the clear; use 127.0.0.1:4500, or turn on --http-tls"
+      "expected a loopback address, such as 127.0.0.1:4500: beyond it the token would travel in the clear"
     )
   }
   return address

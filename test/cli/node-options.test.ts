@@ -57,12 +57,12 @@ describe("a bad value is an error that names the flag, the value and what is exp
     [
       "http",
       "10.0.0.7:4500",
-      "--http '10.0.0.7:4500': expected a loopback address: any other needs --http-tls"
+      "--http '10.0.0.7:4500': expected a loopback address, such as 127.0.0.1:4500: beyond it the token would travel in the clear"
     ],
     [
       "http",
       "127.example.org:1",
-      "--http '127.example.org:1': expected a loopback address: any other needs --http-tls"
+      "--http '127.example.org:1': expected a loopback address, such as 127.0.0.1:4500: beyond it the token would travel in the clear"
     ],
     ["dockerHost", "ssh://x", "--docker-host 'ssh://x': expected unix:///path or tcp://host:port"],
     ["dockerHost", "tcp://x:0", "--docker-host 'tcp://x:0': expected unix:///path or tcp://host:port"],
