@@ -588,6 +588,15 @@ test("labels that ask for scaling and cannot be meant are refused at create and 
   const before = await TestGateway.start({}, fakeEngine(), {}, levelOf["requests counted"] - 1)
   const early = await before.post("/services/create", serviceBody("web", counted))
   expect(early.body.message).toContain("label troupe.autoscale.rps: expected managers of this release only")
+  const connected = (min: string) => ({
+    Labels: { "troupe.autoscale.connections": "9", "troupe.autoscale.max": "5", "troupe.autoscale.min": min },
+    EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8088 }] }
+  })
+  const asleep = await before.post("/services/create", serviceBody("asleep", connected("0")))
+  expect(asleep.body.message).toContain(
+    "label troupe.autoscale.connections: expected managers of this release"
+  )
+  await before.made("/services/create", serviceBody("awake", connected("1")))
   const id = await gateway.made("/services/create", serviceBody("web", labels("5")))
   const { Version } = (await gateway.get(`/services/${id}`)).body
   const update = await gateway.post(

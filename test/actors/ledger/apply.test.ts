@@ -385,6 +385,10 @@ test("CT-20 a removed node's tasks are orphaned, those that ended stay as they a
   ]
   const attached = { ID: "c".repeat(64), NetworkID: "net", Name: "shell", Addresses: ["10.0.0.7/24"] }
   book.must({ type: "node.attach", v: 1, id: "n1", attached })
+  const elsewhere = { ...attached, ID: "d".repeat(64), Addresses: ["10.0.0.8/24"] }
+  expect(refusalOf(book.write({ type: "node.attach", v: 1, id: "n9", attached: elsewhere })).code).toBe(
+    "notFound"
+  )
   expect(addressesOn(book.tables, "net")).toContain("10.0.0.4")
   book.must({ type: "node.remove", v: 1, id: "n1", force: true })
   const stateOf = (id: string) => book.tables.get("task", id)?.Status.State

@@ -45,6 +45,35 @@ test("nodes are grouped by filter and reason, and the node that lacks least is t
   ])
 })
 
+test("of counted things a node lacks what it has too few of, and not what it has just enough of", () => {
+  const counted = (Kind: string, Value: number) => ({ DiscreteResourceSpec: { Kind, Value } })
+  const book = new Book().cluster().node("n1", {
+    Description: {
+      Hostname: "n1",
+      Platform: { OS: "linux", Architecture: "x86_64" },
+      Resources: {
+        NanoCPUs: 4e9,
+        MemoryBytes: 2 ** 32,
+        GenericResources: [counted("ssd", 2), counted("gpu", 1)]
+      },
+      Engine: { EngineVersion: "1" }
+    }
+  })
+  const wants = of(book, {
+    TaskTemplate: {
+      Resources: { Reservations: { GenericResources: [counted("ssd", 2), counted("gpu", 3)] } }
+    }
+  })
+  expect(wants.TurnedAway.at(-1)).toEqual({
+    Filter: "resources",
+    Reason: "wants 3 of gpu, 1 free",
+    Nodes: ["n1"]
+  })
+  expect(wants.Changes[0]).toBe(
+    "free 2 of gpu on n1, or docker service update --generic-resource-add gpu=1 web"
+  )
+})
+
 test.each([
   ["node.labels.zone == a", "docker node update --label-add zone=a n1"],
   ["node.labels.old != yes", "docker node update --label-rm old n1"],

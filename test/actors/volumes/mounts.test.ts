@@ -116,6 +116,7 @@ test("a plugin that refuses is asked again, tasks are told why, and what is want
   const node = new Node().keep(volume("a")).tell({ _tag: "Need", taskId: "t1", volumes: ["a"] })
   node.tell({ _tag: "Refused", id: "a", message: "no such device" })
   expect(node.says).toEqual([["task/t1", { _tag: "NotMounted", message: "no such device" }]])
+  expect(node.tell({ _tag: "Refused", id: "a", message: "late" }).says).toEqual([])
   expect(node.keep(volume("a")).does).toEqual([])
   expect(node.tell({ _tag: "Need", taskId: "t2", volumes: ["a"] }).says).toEqual([
     ["task/t2", { _tag: "NotMounted", message: "no such device" }]

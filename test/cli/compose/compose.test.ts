@@ -277,6 +277,48 @@ test("an image's digest stays while its name does, and one changed field is one 
   })
 })
 
+test("what a stack has and its file does not goes when that is asked for, tasks' part first, and nothing of others", () => {
+  const wanted = desired(
+    `${webWith("    secrets: [key]\n")}secrets: { key: { environment: SET } }\nconfigs: { page: { content: a } }\n`
+  )
+  const own = { "com.docker.stack.namespace": "shop" }
+  const file = (Name: string, Labels: Readonly<Record<string, string>> = own) => ({
+    ID: Name,
+    Version: { Index: 1 },
+    Spec: { Name, Labels, ...(Name === "shop_page" && { Data: "YQ==" }) }
+  })
+  const network = (Name: string, Labels: Readonly<Record<string, string>> = own) => ({
+    Id: Name,
+    Name,
+    Driver: "overlay",
+    Labels
+  })
+  const present: Present = {
+    ...nobody,
+    services: [file("shop_web"), file("shop_old"), file("other_web", {})],
+    secrets: [file("shop_key"), file("shop_old"), file("other", {})],
+    configs: [file("shop_page"), file("shop_old"), file("other", {})],
+    networks: [network("shop_default"), network("shop_old"), network("other", {})]
+  }
+  const isOurs = (labels?: Readonly<Record<string, string>>) =>
+    labels?.["com.docker.stack.namespace"] === "shop"
+  const removed = (prune: boolean) =>
+    plan(wanted, present, isOurs, prune)
+      .filter(({ action }) => action === "remove")
+      .map(({ kind, id }) => `${kind} ${id}`)
+  expect(removed(true)).toEqual([
+    "service shop_old",
+    "secret shop_old",
+    "config shop_old",
+    "network shop_old"
+  ])
+  expect(removed(false)).toEqual([])
+})
+
+test("a file that is no mapping is refused where it begins", () => {
+  expect(() => load({ "compose.yaml": "hello\n" })).toThrow(/^compose\.yaml:1:1: "hello": expected a mapping/)
+})
+
 test("an external network has to be there, unless every Engine has it", () => {
   const refused = (name: string) => {
     const text = `services:\n  web: { image: a, networks: [out] }\nnetworks:\n  out: { external: true, name: ${name} }\n`
