@@ -20,7 +20,7 @@ const pause = "1 second"
 const managersEvery = "30 seconds"
 
 /** Whether a node that holds `membership` should hold another one. */
-export function isRenewalDue(held: Held, standing: Standing): boolean {
+function isRenewalDue(held: Held, standing: Standing): boolean {
   if (standing.role !== held.membership.role) return true
   return standing.role === "manager" && standing.raftId !== raftIdOf(held)
 }

@@ -153,7 +153,7 @@ export const supervisor = (
   })
 
 /** What a child is called among its siblings, and in `troupe tree`. */
-export function childName(spec: ChildSpec): string {
+function childName(spec: ChildSpec): string {
   switch (spec._tag) {
     case "Actor":
       return `${spec.definition.kind}/${spec.id}`

@@ -13,7 +13,7 @@ import { type Lookout, lookoutOn } from "#runtime/lookout.ts"
 import { ownProgram } from "#runtime/platform.ts"
 
 /** EX_SOFTWARE of sysexits.h: an internal software error. */
-export const stuckExitCode = 70
+const stuckExitCode = 70
 
 export interface Watchdog extends Lookout {
   readonly stop: () => void

@@ -21,7 +21,7 @@ const mostAsked = 8
 const decodeAnswer = Schema.decodeUnknownEffect(LogsAnswer)
 
 /** The nodes that may have a copy of `node`'s logs, the likeliest first. */
-export function holdersOf(reader: LedgerReader, node: string): ReadonlyArray<string> {
+function holdersOf(reader: LedgerReader, node: string): ReadonlyArray<string> {
   const there: Array<string> = []
   for (const one of reader.all("node")) if (takesCopies(one)) there.push(one.ID)
   return rank(node, there, mostAsked)

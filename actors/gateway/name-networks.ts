@@ -59,7 +59,7 @@ export interface GivenPlace {
 }
 
 /** An endpoint's settings with the addresses that it was given. */
-export function withPlace(endpoint: unknown, { addresses }: GivenPlace): unknown {
+function withPlace(endpoint: unknown, { addresses }: GivenPlace): unknown {
   if (addresses === undefined) return endpoint
   const given = inside(endpoint, "IPAMConfig")
   const ipv4 = addresses.find((one) => !one.includes(":"))

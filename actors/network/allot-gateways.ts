@@ -22,7 +22,7 @@ export const gatewayOn = (node: Node | undefined, networkId: string): Gateway | 
   node?.Gateways?.find(({ NetworkID }) => NetworkID === networkId)
 
 /** Nodes have addresses of their own in this cluster, or are about to. */
-export const givesGateways = (ledger: LedgerReader): boolean =>
+const givesGateways = (ledger: LedgerReader): boolean =>
   (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf["node.gateways"]
 
 /** The node still lacks an address on one of the task's networks. */

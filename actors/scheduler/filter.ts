@@ -154,7 +154,7 @@ export function explain(turnedAway: ReadonlyArray<number>, full: number): string
   return reasons.length === 0 ? "no suitable node" : `no suitable node (${reasons.join("; ")})`
 }
 
-export function hasGeneric({ generic }: Room, demand: Demand): boolean {
+function hasGeneric({ generic }: Room, demand: Demand): boolean {
   for (const [kind, amount] of demand.generic) if ((generic?.left(kind) ?? 0) < amount) return false
   return true
 }

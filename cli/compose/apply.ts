@@ -23,7 +23,7 @@ interface Info {
   readonly Swarm: { readonly Cluster?: { readonly Spec?: SwarmSpec } }
 }
 
-export const readPresent = ({ get }: Api): Effect.Effect<Present, ApiError> =>
+const readPresent = ({ get }: Api): Effect.Effect<Present, ApiError> =>
   Effect.all(
     {
       networks: get<ReadonlyArray<PresentNetwork>>(filtered("/networks", { scope: ["swarm"] })),

@@ -158,7 +158,7 @@ function usualFile(source: Files, directory: string): string {
 }
 
 /** As Compose makes it of a folder. */
-export const usualName = (directory: string): string =>
+const usualName = (directory: string): string =>
   basename(directory)
     .toLowerCase()
     .replace(/[^a-z0-9_-]/g, "")

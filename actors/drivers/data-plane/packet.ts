@@ -10,7 +10,7 @@ const largestMessage = 65_535
 const headerBytes = 12
 
 export const noError = 0
-export const formatError = 1
+const formatError = 1
 export const serverFailure = 2
 export const nonexistent = 3
 export const notImplemented = 4

@@ -107,7 +107,7 @@ function judged(identity: Identity, { method, path, isUpgrade }: Knock): Admitte
 }
 
 /** Browsers say where a change comes from; one that does not say so is none of ours. */
-export function isOurPage({ origin, host, "sec-fetch-site": site }: IncomingHttpHeaders): boolean {
+function isOurPage({ origin, host, "sec-fetch-site": site }: IncomingHttpHeaders): boolean {
   if (origin === undefined || host === undefined) return false
   if (site !== undefined && site !== "same-origin") return false
   return origin === `http://${host}` || origin === `https://${host}`

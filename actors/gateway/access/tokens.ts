@@ -22,7 +22,7 @@ export const tokensFile = (dataDir: string): string => path.join(dataDir, "http-
 const digestOf = (token: string): string => createHash("sha256").update(token, "utf8").digest("hex")
 
 /** Throws with the line that is no token's. */
-export function parseTokens(text: string): ReadonlyArray<NamedToken> {
+function parseTokens(text: string): ReadonlyArray<NamedToken> {
   return text.split("\n").flatMap((line, at) => {
     if (line.trim() === "" || line.startsWith("#")) return []
     const [name = "", role, digest = "", ...more] = line.trim().split(/\s+/)
@@ -33,7 +33,7 @@ export function parseTokens(text: string): ReadonlyArray<NamedToken> {
 }
 
 /** Also what stands in the log for whoever used it, so it may not pass for somebody else. */
-export const isTokenName = (name: string): boolean =>
+const isTokenName = (name: string): boolean =>
   /^[a-z0-9][a-z0-9._-]{0,62}$/i.test(name) && !["local", "http-token", "nats"].includes(name)
 
 const writeTokens = (dataDir: string, tokens: ReadonlyArray<NamedToken>): void => {

@@ -78,7 +78,7 @@ export function stackRoutes({ stacks, url }: StackOptions): Hono {
 }
 
 /** Throws an error that names the field and what is expected. */
-export function parseAsked(body: string): StackAsked {
+function parseAsked(body: string): StackAsked {
   if (body.length > mostBytes) throw new Error(`a Compose file: expected at most ${mostBytes} bytes`)
   const { name, text, prune = false, digest } = JSON.parse(body) as Record<string, unknown>
   if (typeof text !== "string" || text.trim() === "") throw new Error("text: expected a Compose file")
