@@ -29,6 +29,7 @@ import { rooms } from "#actors/scheduler/rooms.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { now, showTurns, type Turns, watchTurns } from "#test/bench/ledger/turns.ts"
+import { foundCluster } from "#test/support/ledger.ts"
 
 const total = Number(process.argv.find((word) => /^\d+$/.test(word)) ?? 1_000_000)
 const nodeCount = Math.max(1, total / 100)
@@ -249,21 +250,7 @@ async function build(directory: string, copy: string): Promise<void> {
   const taskIds = new Ids()
   await opened(directory, async ({ ledger, raft, machine }) => {
     const before = settled()
-    await write(ledger, {
-      type: "cluster.create",
-      v: 1,
-      cluster: {
-        ID: chance.id(),
-        Spec: {},
-        RootRotationInProgress: false,
-        DefaultAddrPool: ["10.0.0.0/8"],
-        SubnetSize: 24,
-        DataPathPort: 4789,
-        JoinTokens: { Worker: "w", Manager: "m" },
-        FeatureLevel: 1
-      },
-      node: { ID: "n1", Spec: { Role: "manager", Availability: "drain" }, Status: { State: "ready" } }
-    })
+    await write(ledger, foundCluster({ ID: chance.id() }, "n1"))
     for (const [at, id] of networks.entries()) {
       await write(ledger, {
         type: "network.create",

@@ -14,6 +14,7 @@ import type { LedgerTables } from "#actors/ledger/tables.ts"
 import { publishStates, taskStates } from "#actors/model/objects.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Fresh } from "#runtime/ids.ts"
+import { foundCluster } from "#test/support/ledger.ts"
 
 export const loud = (defect: unknown): never => {
   throw defect
@@ -35,7 +36,7 @@ export class Life {
   next(tables: LedgerTables): Uint8Array {
     const again = this.#sent[this.chance.below(this.#sent.length || 1)]
     if (again !== undefined && this.chance.below(12) === 0) return encodeEntry(again)
-    const command = tables.cluster() === undefined ? founding : this.#command(tables)
+    const command = tables.cluster() === undefined ? foundCluster() : this.#command(tables)
     const proposer = this.#one(["n1", "n2", "n3"])
     const boot = `b${Math.floor(this.#sent.length / 40) + this.chance.below(2)}`
     const seq = (this.#seqs.get(proposer + boot) ?? 0) + 1
@@ -280,22 +281,6 @@ export class Life {
       }
     }
   }
-}
-
-const founding: Command = {
-  type: "cluster.create",
-  v: 1,
-  cluster: {
-    ID: "cluster",
-    Spec: {},
-    RootRotationInProgress: false,
-    DefaultAddrPool: ["10.0.0.0/8"],
-    SubnetSize: 24,
-    DataPathPort: 4789,
-    JoinTokens: { Worker: "w", Manager: "m" },
-    FeatureLevel: 1
-  },
-  node: { ID: "manager", Spec: { Role: "manager", Availability: "drain" }, Status: { State: "ready" } }
 }
 
 /** A log, and what applying it came to: results and digests, entry by entry. */

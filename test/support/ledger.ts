@@ -6,6 +6,29 @@ import { LedgerTables } from "#actors/ledger/tables.ts"
 import type { Node, PublishState, Service, Volume } from "#actors/model/objects.ts"
 import type { ServiceSpec, VolumeSpec } from "#actors/model/spec.ts"
 
+type ClusterCreate = Extract<Command, { type: "cluster.create" }>
+
+/** The first entry of a cluster: `nodeId` is its manager, and runs no tasks. */
+export const foundCluster = (
+  cluster: Partial<ClusterCreate["cluster"]> = {},
+  nodeId = "manager"
+): ClusterCreate => ({
+  type: "cluster.create",
+  v: 1,
+  cluster: {
+    ID: "cluster",
+    Spec: {},
+    RootRotationInProgress: false,
+    DefaultAddrPool: ["10.0.0.0/8"],
+    SubnetSize: 24,
+    DataPathPort: 4789,
+    JoinTokens: { Worker: "w", Manager: "m" },
+    FeatureLevel: 1,
+    ...cluster
+  },
+  node: { ID: nodeId, Spec: { Role: "manager", Availability: "drain" }, Status: { State: "ready" } }
+})
+
 export class Book {
   readonly tables = new LedgerTables()
   time = 1_700_000_000_000
@@ -36,23 +59,8 @@ export class Book {
     return this.tables.takeChanges()
   }
 
-  cluster(extra: Partial<Extract<Command, { type: "cluster.create" }>["cluster"]> = {}): this {
-    this.must({
-      type: "cluster.create",
-      v: 1,
-      cluster: {
-        ID: "cluster",
-        Spec: {},
-        RootRotationInProgress: false,
-        DefaultAddrPool: ["10.0.0.0/8"],
-        SubnetSize: 24,
-        DataPathPort: 4789,
-        JoinTokens: { Worker: "w", Manager: "m" },
-        FeatureLevel: 1,
-        ...extra
-      },
-      node: { ID: "manager", Spec: { Role: "manager", Availability: "drain" }, Status: { State: "ready" } }
-    })
+  cluster(extra: Partial<ClusterCreate["cluster"]> = {}): this {
+    this.must(foundCluster(extra))
     return this
   }
 

@@ -6,7 +6,7 @@ import { decide, type Session, type SessionProps, start } from "#actors/node/ses
 import type { Assign, SessionAction, SessionMessage } from "#actors/node/session/protocol.ts"
 import type { CommonAction } from "#runtime/actions.ts"
 import { Fresh } from "#runtime/ids.ts"
-import { aContainer, aMoment, aTask } from "#test/actors/task/build.ts"
+import { aContainer, aMoment, aNetwork, aTask } from "#test/actors/task/build.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
 const facts: NodeDescription = {
@@ -304,18 +304,7 @@ describe("assignments", () => {
             }
           )
         ],
-        networks: [
-          {
-            id: "net1",
-            name: "n",
-            subnets: [],
-            internal: false,
-            attachable: false,
-            ipv6: false,
-            labels: {},
-            options: {}
-          }
-        ],
+        networks: [aNetwork()],
         secrets: [
           { id: "x", name: "key", data: "eA==" },
           { id: "other", name: "o", data: "" }
@@ -401,16 +390,7 @@ describe("assignments", () => {
   })
 
   test("drop networks that no task here needs, and publish ports", () => {
-    const network = {
-      id: "net1",
-      name: "n",
-      subnets: [],
-      internal: false,
-      attachable: false,
-      ipv6: false,
-      labels: {},
-      options: {}
-    }
+    const network = aNetwork()
     const session = joined().tell(assign(1))
     expect(session.tell(assign(2, { networks: [network] })).told("network/main")).toEqual([
       { _tag: "Want", plans: [network] }

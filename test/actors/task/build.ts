@@ -1,6 +1,7 @@
 /** Tasks, containers and moments for tests of the node's side. */
 import type { ContainerState } from "#actors/drivers/executor.ts"
 import type { ContainerSpec } from "#actors/model/spec.ts"
+import type { NetworkPlan } from "#actors/network/plan.ts"
 import type { AssignedTask } from "#actors/node/protocol.ts"
 import type { Place, Pursue } from "#actors/task/protocol.ts"
 import type { Moment } from "#runtime/behaviour.ts"
@@ -24,6 +25,18 @@ export const aTask = (changes: Partial<AssignedTask> = {}, spec: ContainerSpec =
   attachments: [],
   desired: "running",
   state: "assigned",
+  ...changes
+})
+
+export const aNetwork = (changes: Partial<NetworkPlan> = {}): NetworkPlan => ({
+  id: "net1",
+  name: "n",
+  subnets: [],
+  internal: false,
+  attachable: false,
+  ipv6: false,
+  labels: {},
+  options: {},
   ...changes
 })
 

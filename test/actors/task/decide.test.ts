@@ -7,7 +7,7 @@ import type { TaskAction, TaskMessage } from "#actors/task/protocol.ts"
 import type { TaskWork } from "#actors/task/work.ts"
 import type { CommonAction } from "#runtime/actions.ts"
 import { Fresh } from "#runtime/ids.ts"
-import { aContainer, aMoment, aPursuit } from "#test/actors/task/build.ts"
+import { aContainer, aMoment, aNetwork, aPursuit } from "#test/actors/task/build.ts"
 
 /** A task to talk to: keeps its state, what it asked for in the last turn, and every status it reported. */
 class Subject {
@@ -114,16 +114,7 @@ describe("a task on its way up", () => {
   })
 
   test("makes its container only when both its image and its networks are there", () => {
-    const plan = {
-      id: "net1",
-      name: "shop_default",
-      subnets: [],
-      internal: false,
-      attachable: false,
-      ipv6: false,
-      labels: {},
-      options: {}
-    }
+    const plan = aNetwork({ name: "shop_default" })
     const task = new Subject().tell(
       aPursuit({ attachments: [{ NetworkID: "net1", Addresses: ["10.0.1.5/24"] }] }, {}, { networks: [plan] })
     )
@@ -142,16 +133,7 @@ describe("a task on its way up", () => {
   })
 
   test("asks for its networks again when nobody answers, and shows why it waits", () => {
-    const plan = {
-      id: "net1",
-      name: "n",
-      subnets: [],
-      internal: false,
-      attachable: false,
-      ipv6: false,
-      labels: {},
-      options: {}
-    }
+    const plan = aNetwork()
     const task = new Subject().tell(
       aPursuit({ attachments: [{ NetworkID: "net1", Addresses: [] }] }, {}, { networks: [plan] }),
       pulled,

@@ -3,7 +3,7 @@ import type { ContainerSpec } from "#actors/model/spec.ts"
 import type { AssignedTask } from "#actors/node/protocol.ts"
 import { describe, withFiles } from "#actors/task/describe.ts"
 import type { Pursue } from "#actors/task/protocol.ts"
-import { aPursuit } from "#test/actors/task/build.ts"
+import { aNetwork, aPursuit } from "#test/actors/task/build.ts"
 
 function requestFor(
   spec: ContainerSpec = {},
@@ -25,16 +25,7 @@ function problemOf(
   return "problem" in described ? described.problem : "none"
 }
 
-const network = {
-  id: "net1",
-  name: "shop_default",
-  subnets: [],
-  internal: false,
-  attachable: false,
-  ipv6: false,
-  labels: {},
-  options: {}
-}
+const network = aNetwork({ name: "shop_default" })
 
 suite("the container of a task", () => {
   test("of the smallest spec has Swarm's labels, no restart policy, and defaults for all else", () => {
