@@ -6,10 +6,8 @@
  */
 import { Effect } from "effect"
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
-import { carryOut } from "#actors/ledger/proposer.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger } from "#actors/ledger/service.ts"
-import { type Propose, type Proposed, propose } from "#actors/ledger/writer.ts"
 import {
   allocatorAt,
   dispatcherAt,
@@ -36,24 +34,20 @@ export interface FeedProps {
 
 export type FeedMessage =
   /** From now on every change is told. */
-  { readonly _tag: "Following" } | { readonly _tag: "Happened"; readonly set: ChangeSet } | Proposed
+  { readonly _tag: "Following" } | { readonly _tag: "Happened"; readonly set: ChangeSet }
 
-export type FeedAction =
-  /** Follows the ledger for as long as the actor lives. */
-  { readonly _tag: "Follow" } | Propose
-
-export interface FeedState extends Route {
-  readonly nodeId: string
+/** Follows the ledger for as long as the actor lives. */
+export interface FeedAction {
+  readonly _tag: "Follow"
 }
 
-type FeedStep = Step<FeedState, FeedAction>
-const stay = stayWith<FeedState, FeedAction>
+type FeedStep = Step<Route, FeedAction>
+const stay = stayWith<Route, FeedAction>
 
 export function start(props: FeedProps, _moment: Moment): FeedStep {
   const { ledger, nodeId } = props
-  const state: FeedState = {
+  const state: Route = {
     ledger,
-    nodeId,
     everywhere: new Set(),
     serviceProps: { ledger },
     nodeProps: { ledger, ownId: nodeId }
@@ -61,28 +55,19 @@ export function start(props: FeedProps, _moment: Moment): FeedStep {
   return stay(state, { _tag: "Follow" })
 }
 
-export function decide(state: FeedState, message: FeedMessage, _moment: Moment): FeedStep {
+export function decide(state: Route, message: FeedMessage, _moment: Moment): FeedStep {
   switch (message._tag) {
     case "Following":
       return lookEverywhere(state)
     case "Happened":
       return stay(state, ...route(state, message.set))
-    case "Proposed":
-      return stay(state)
   }
 }
 
-function lookEverywhere(state: FeedState): FeedStep {
+function lookEverywhere(state: Route): FeedStep {
   const { ledger } = state
   const actions: Array<CommonAction> = []
-  const leads: Array<{ id: string; leader: boolean }> = []
-  for (const node of ledger.all("node")) {
-    actions.push(spawn("node", node.ID, state.nodeProps))
-    const isLeader = node.ID === state.nodeId
-    if (node.ManagerStatus !== undefined && (node.ManagerStatus.Leader ?? false) !== isLeader) {
-      leads.push({ id: node.ID, leader: isLeader })
-    }
-  }
+  for (const node of ledger.all("node")) actions.push(spawn("node", node.ID, state.nodeProps))
   for (const service of ledger.all("service")) {
     if (modeOf(service.Spec).startsWith("global")) state.everywhere.add(service.ID)
     actions.push(spawn("service", service.ID, state.serviceProps), tell(serviceAt(service.ID), look))
@@ -95,15 +80,13 @@ function lookEverywhere(state: FeedState): FeedStep {
     tell(reaperAt, { _tag: "Scan" }),
     tell(volumesAt, { _tag: "Look" })
   )
-  if (leads.length === 0) return stay(state, ...actions)
-  return stay(state, ...actions, propose("this node leads", [{ type: "node.observe", v: 1, nodes: leads }]))
+  return stay(state, ...actions)
 }
 
 const perform = Effect.fn("feed.perform")(function* (
-  action: FeedAction,
+  _action: FeedAction,
   self: Address
-): Effect.fn.Return<FeedMessage | void, never, Ledger | System> {
-  if (action._tag === "Propose") return yield* carryOut(action, self)
+): Effect.fn.Return<never, never, Ledger | System> {
   const ledger = yield* Ledger
   const system = yield* System
   const say = (message: FeedMessage): void => system.tell(self, message)
@@ -119,7 +102,7 @@ const perform = Effect.fn("feed.perform")(function* (
 })
 
 /** At `leader/feed/main`. */
-export const feed = actor<FeedProps, FeedState, FeedMessage, FeedAction, Ledger | System>({
+export const feed = actor<FeedProps, Route, FeedMessage, FeedAction, Ledger | System>({
   kind: "feed",
   // A change that is not told is lost until the next start: the log's pace bounds this, not the mailbox.
   mailbox: { capacity: 4_194_304 },

@@ -9,6 +9,11 @@ import { configNames, invitation, Managers, newManager, raftOf, writeConfig } fr
 
 setDefaultTimeout(60_000)
 
+interface NodeJson {
+  readonly ID: string
+  readonly ManagerStatus?: { readonly Leader?: boolean }
+}
+
 let managers: Managers
 
 beforeAll(async () => {
@@ -146,6 +151,17 @@ test("RF-19 leaders are killed one after the other under writes: nothing that wa
   }
   await managers.agreed()
   await expectNothingLost()
+})
+
+test("the leader of the moment is called so by every manager, and nobody else is", async () => {
+  const { nodeId } = await managers.leader()
+  for (const one of managers.all) {
+    const flagged = async (): Promise<ReadonlyArray<string>> =>
+      (await one.get("/nodes")).flatMap(({ ID, ManagerStatus }: NodeJson) =>
+        ManagerStatus?.Leader ? [ID] : []
+      )
+    await eventually(async () => (await flagged()).join() === nodeId, `${nodeId} alone is called the leader`)
+  }
 })
 
 test("the leader ends in order: no write fails or hangs while another takes over", async () => {

@@ -1,6 +1,6 @@
 /**
  * Keeps the Raft group to what the ledger says of managers, at `leader/members/main`: adds who was let in or
- * promoted, removes who was demoted, and writes down who can be reached.
+ * promoted, removes who was demoted, and writes down who leads and who can be reached.
  */
 import { Effect } from "effect"
 import type { Command } from "#actors/ledger/commands.ts"
@@ -84,7 +84,7 @@ function judge(state: MembersState, group: GroupView): MembersStep {
   const { ledger, raftId } = state
   const actions: Array<MembersAction> = []
   let next = state
-  const commands = mayWrite(state.writing) ? commandsFor(ledger, group) : []
+  const commands = mayWrite(state.writing) ? commandsFor(state, group) : []
   if (commands.length > 0) {
     next = { ...next, writing: writing(next.writing) }
     actions.push(propose("the group's members as seen now", commands))
@@ -97,8 +97,8 @@ function judge(state: MembersState, group: GroupView): MembersStep {
   return stay(next, ...actions)
 }
 
-function commandsFor(ledger: LedgerReader, group: GroupView): ReadonlyArray<Command> {
-  const nodes = observed(ledger.all("node"), group)
+function commandsFor({ ledger, raftId }: MembersProps, group: GroupView): ReadonlyArray<Command> {
+  const nodes = observed(ledger.all("node"), group, raftId)
   const level = risenLevel(ledger.all("node"), ledger.cluster())
   return [
     ...(nodes.length === 0 ? [] : [{ type: "node.observe", v: 1, nodes } as const]),

@@ -36,8 +36,8 @@ export function nextChange(nodes: Iterable<Node>, group: GroupView, self: string
 
 type Observed = Extract<Command, { type: "node.observe" }>["nodes"][number]
 
-/** Where the ledger's word on a manager differs from what the leader sees. */
-export function observed(nodes: Iterable<Node>, group: GroupView): ReadonlyArray<Observed> {
+/** Where the ledger's word on a manager differs from what the leader, which is called `self` in the group, sees. */
+export function observed(nodes: Iterable<Node>, group: GroupView, self: string): ReadonlyArray<Observed> {
   const members = new Map(group.members.map((member) => [member.id, member]))
   const removed = new Set(group.removed)
   const found: Array<Observed> = []
@@ -51,7 +51,10 @@ export function observed(nodes: Iterable<Node>, group: GroupView): ReadonlyArray
     }
     // A learner has yet to show that it can be reached: it counts for nothing so far.
     const reachability = member.voter ? (member.reachable ? "reachable" : "unreachable") : "unknown"
-    if (ManagerStatus.Reachability !== reachability) found.push({ id: ID, reachability })
+    const leader = member.id === self
+    const isOther = (ManagerStatus.Leader ?? false) !== leader
+    if (!isOther && ManagerStatus.Reachability === reachability) continue
+    found.push({ id: ID, reachability, ...(isOther && { leader }) })
   }
   return found
 }

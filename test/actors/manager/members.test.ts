@@ -65,19 +65,25 @@ test("a node is known in the group by the name that its log has", () => {
 })
 
 test("what the ledger says of a manager follows what the leader sees of it", () => {
-  const nodes = [node("a", "manager"), node("b", "manager"), node("c", "manager")]
+  const nodes = [node("a", "manager", { Leader: true }), node("b", "manager"), node("c", "manager")]
   const seen = group(member("a"), member("b", { reachable: false }), member("c", { voter: false }))
-  expect(observed(nodes, seen)).toEqual([
+  expect(observed(nodes, seen, "a")).toEqual([
     { id: "b", reachability: "unreachable" },
     { id: "c", reachability: "unknown" }
   ])
-  expect(observed(nodes, group(member("a"), member("b"), member("c")))).toEqual([])
+  const all = group(member("a"), member("b"), member("c"))
+  expect(observed(nodes, all, "a")).toEqual([])
+  // As a new leader finds it, and until its word is written.
+  expect(observed(nodes, all, "b")).toEqual([
+    { id: "a", reachability: "reachable", leader: false },
+    { id: "b", reachability: "reachable", leader: true }
+  ])
 })
 
 test("RF-24 a demoted manager is one until it has left the group", () => {
-  const nodes = [node("a", "manager"), node("b", "worker")]
-  expect(observed(nodes, group(member("a"), member("b")))).toEqual([])
-  expect(observed(nodes, group(member("a")))).toEqual([{ id: "b", retired: true }])
+  const nodes = [node("a", "manager", { Leader: true }), node("b", "worker")]
+  expect(observed(nodes, group(member("a"), member("b")), "a")).toEqual([])
+  expect(observed(nodes, group(member("a")), "a")).toEqual([{ id: "b", retired: true }])
 })
 
 const able = (id: string, FeatureLevel: number | undefined): Node => ({
