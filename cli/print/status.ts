@@ -24,7 +24,11 @@ export interface Node {
 export interface Service {
   readonly ID: string
   readonly Spec: ServiceSpec
-  readonly ServiceStatus: { readonly RunningTasks: number; readonly DesiredTasks: number }
+  readonly ServiceStatus: {
+    readonly RunningTasks: number
+    readonly DesiredTasks: number
+    readonly CompletedTasks?: number
+  }
   readonly UpdateStatus?: { readonly State: string; readonly Message: string }
 }
 export interface Task {
@@ -74,13 +78,14 @@ export function glanceOf({ info, nodes, services, tasks, alerts }: Said, isStale
       Mode: modeOf(Spec),
       RunningTasks: ServiceStatus.RunningTasks,
       DesiredTasks: ServiceStatus.DesiredTasks,
+      ...doneOf(Spec, ServiceStatus),
       ...(UpdateStatus && { UpdateStatus })
     })),
     Alerts: alerts,
     Waiting: [...tasks.filter(isUnwell), ...whatIsKept(services, nodes, tasks)].map(
-      ({ ID, ServiceID, Slot, CreatedAt, Status }) => ({
+      ({ ID, ServiceID, Slot, NodeID = "", CreatedAt, Status }) => ({
         ID,
-        Name: `${names.get(ServiceID) ?? ServiceID}.${Slot ?? ""}`,
+        Name: `${names.get(ServiceID) ?? ServiceID}.${Slot ?? NodeID}`,
         State: Status.State,
         CreatedAt,
         Err: Status.Err ?? ""
@@ -89,14 +94,24 @@ export function glanceOf({ info, nodes, services, tasks, alerts }: Said, isStale
   }
 }
 
+/** Of a job how many of its tasks have done their work, and how many are to. */
+function doneOf(spec: ServiceSpec, { CompletedTasks = 0, DesiredTasks }: Service["ServiceStatus"]) {
+  if (!modeOf(spec).endsWith("-job")) return {}
+  return {
+    CompletedTasks,
+    TotalCompletions: spec.Mode?.ReplicatedJob?.TotalCompletions ?? DesiredTasks
+  }
+}
+
 const leaderless =
   "This manager hears of no leader: nothing can be changed, and this is what it knew last.\n" +
   "Bring back managers until more than half are there. Where they are lost for good, docker swarm init --force-new-cluster goes on with this one alone."
 
+/** A job's tasks are wanted to complete. */
+const wanted = /^(ready|running|complete)$/
+
 const isUnwell = ({ DesiredState, Status }: Task): boolean =>
-  (DesiredState === "running" || DesiredState === "ready") &&
-  Status.State !== "running" &&
-  (Status.Err ?? "") !== ""
+  wanted.test(DesiredState) && Status.State !== "running" && (Status.Err ?? "") !== ""
 
 /** What keeps a slot of an exclusive service from being filled: its task on a node that is down. */
 function whatIsKept(
@@ -124,10 +139,11 @@ export function showStatus(glance: Glance, now: number): string {
     node.Leader ? "leader" : node.Role,
     node.Addr
   ])
-  const services = Services.map(({ Name, Mode, RunningTasks, DesiredTasks, UpdateStatus: update }) => [
+  const services = Services.map(({ Name, Mode, UpdateStatus: update, ...counts }) => [
     Name,
     Mode.replace("-", " "),
-    `${RunningTasks}/${DesiredTasks}`,
+    // As `docker service ls` tells a job.
+    `${counts.RunningTasks}/${counts.DesiredTasks}${counts.TotalCompletions === undefined ? "" : ` (${counts.CompletedTasks}/${counts.TotalCompletions} completed)`}`,
     update === undefined || update.State === "completed" ? "" : `${update.State}: ${update.Message}`
   ])
   const waiting = Waiting.map(({ Name, State, CreatedAt, Err }) => [

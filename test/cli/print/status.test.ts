@@ -87,7 +87,15 @@ test("the status for programs names everything that people are shown", () => {
         DesiredTasks: 2,
         UpdateStatus: { State: "paused", Message: "a task failed" }
       },
-      { ID: "id-once", Name: "once", Mode: "replicated-job", RunningTasks: 1, DesiredTasks: 2 }
+      {
+        ID: "id-once",
+        Name: "once",
+        Mode: "replicated-job",
+        RunningTasks: 1,
+        DesiredTasks: 2,
+        CompletedTasks: 0,
+        TotalCompletions: 2
+      }
     ],
     Alerts: [...said.alerts],
     Waiting: [
@@ -110,9 +118,9 @@ test("the status for people has a table of each, and none of what there is not",
     "alpha *   ready   active         leader   10.0.0.1",
     "n2        down    drain          worker",
     "",
-    "SERVICE   MODE             TASKS   UPDATE",
-    "web       replicated       1/2     paused: a task failed",
-    "once      replicated job   1/2",
+    "SERVICE   MODE             TASKS                 UPDATE",
+    "web       replicated       1/2                   paused: a task failed",
+    "once      replicated job   1/2 (0/2 completed)",
     "",
     "ALERT           SINCE                  WHAT",
     "service-short   2026-11-28T02:00:00Z   web has 1 of 2 tasks",
@@ -138,4 +146,14 @@ test("a slot of an exclusive service that a node keeps which is down is among wh
     { ID: "t3", Name: "lone.1", State: "unknown", Err: expect.stringContaining("n2") }
   ])
   expect(of({})).toEqual([])
+})
+
+test("tasks of jobs wait, too, and those of global services by the name of their node", () => {
+  const waits = (ServiceID: string, place: object, DesiredState: string) => ({
+    ...{ ID: ServiceID, ServiceID, DesiredState, CreatedAt: "2026-11-28T02:00:00Z", ...place },
+    Status: { State: "pending", Err: "no suitable node" }
+  })
+  const services = [service("once", { ReplicatedJob: {} }), service("all", { Global: {} })]
+  const tasks = [waits("id-once", { Slot: 0 }, "complete"), waits("id-all", { NodeID: "n1" }, "ready")]
+  expect(glanceOf({ ...said, services, tasks }).Waiting.map(({ Name }) => Name)).toEqual(["once.0", "all.n1"])
 })
