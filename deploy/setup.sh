@@ -23,6 +23,13 @@ needs=(
 [ "${1:-}" = --tests ] && needs+=("chromium chromium" "wg wireguard-tools" "wireguard-go wireguard-go" "tcpdump tcpdump" "pebble pebble" "strace strace")
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
+# Containers outlive a restart of an Engine that is started here, unless somebody has said how it is to be.
+keep_containers() {
+  if [ -e /etc/docker/daemon.json ]; then return; fi
+  mkdir -p /etc/docker
+  printf '{ "live-restore": true }\n' >/etc/docker/daemon.json
+}
+
 missing=()
 for need in "${needs[@]}"; do
   read -r command package <<<"$need"
@@ -42,6 +49,9 @@ if [ "${#missing[@]}" -gt 0 ]; then
     exit 1
   fi
   say "installing ${missing[*]}"
+  is_new() { case " ${missing[*]-} " in *" $1 "*) ;; *) return 1 ;; esac; }
+  # The package starts its Engine at once.
+  if is_new docker.io; then keep_containers; fi
   log=$(mktemp)
   install_missing() {
     DEBIAN_FRONTEND=noninteractive apt-get update -q >"$log" 2>&1 &&
@@ -54,6 +64,12 @@ if [ "${#missing[@]}" -gt 0 ]; then
     exit 1
   fi
   rm -f "$log"
+  # Debian starts these at the ports that nodes want. A node runs its own; what was here before us is left alone.
+  if [ -d /run/systemd/system ]; then
+    for service in nats-server haproxy; do
+      if is_new "$service"; then systemctl disable --quiet --now "$service"; fi
+    done
+  fi
 fi
 
 engine_answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
@@ -67,16 +83,13 @@ if [ "${TROUPE_SETUP_NO_ENGINE:-}" != 1 ] && ! engine_answers; then
     say "no Docker Engine answers; start it as root: systemctl start docker"
     exit 1
   fi
+  keep_containers
   if [ -d /run/systemd/system ]; then
-    if [ ! -e /etc/docker/daemon.json ]; then
-      mkdir -p /etc/docker
-      printf '{ "live-restore": true }\n' >/etc/docker/daemon.json
-    fi
     say "starting the Docker Engine (systemd)"
     systemctl start docker
   else
     say "starting the Docker Engine (dockerd, its log in /var/log/dockerd.log)"
-    setsid nohup dockerd --live-restore </dev/null >>/var/log/dockerd.log 2>&1 &
+    setsid nohup dockerd </dev/null >>/var/log/dockerd.log 2>&1 &
   fi
   for _ in $(seq 1 120); do
     if engine_answers; then break; fi

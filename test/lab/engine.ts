@@ -28,8 +28,15 @@ export async function startEngine(machine: Machine): Promise<void> {
   if (!machine.hasEngine || isAlive(machine.enginePid)) return
   const pidFile = join(run, "engine.pid")
   rmSync(pidFile, { force: true })
+  // Not what the machine's own Engine is told in /etc/docker.
+  writeFileSync(join(folder, "daemon.json"), "{}")
   const command = [
-    ...["dockerd", `--data-root=${folder}/engine`, `--exec-root=${run}/engine-exec`],
+    ...[
+      "dockerd",
+      `--config-file=${folder}/daemon.json`,
+      `--data-root=${folder}/engine`,
+      `--exec-root=${run}/engine-exec`
+    ],
     ...[`--pidfile=${pidFile}`, "-H", `unix://${engineOf(name)}`],
     // All that runs in its containers is found by this, also when the Engine and its shims are gone.
     ...["--exec-opt", "native.cgroupdriver=cgroupfs", `--cgroup-parent=${groupOf(name)}`],

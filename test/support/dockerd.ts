@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { closeSync, openSync, readFileSync } from "node:fs"
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -67,9 +67,13 @@ export class PrivateEngine {
     const { liveRestore = false, iptables = false } = this.#options
     const { labels = [], genericResources = [] } = { ...this.#options, ...changed }
     const log = openSync(join(this.folder, "dockerd.log"), "a")
+    // Not what the machine's own Engine is told in /etc/docker.
+    const config = join(this.folder, "daemon.json")
+    writeFileSync(config, "{}")
     const child = spawn(
       "dockerd",
       [
+        `--config-file=${config}`,
         `--data-root=${join(this.folder, "data")}`,
         `--exec-root=${join(this.folder, "exec")}`,
         `--pidfile=${join(this.folder, "pid")}`,
