@@ -167,17 +167,10 @@ function deploy(port: number): void {
   const secret = join(dataDir, "counter-key.txt")
   if (!existsSync(secret)) writeFileSync(secret, randomBytes(12).toString("hex"), { mode: 0o600 })
   const env = { TROUPE_DEMO_PORT: String(port), TROUPE_DEMO_SECRET: secret }
-  dockerShown(
-    env,
-    "stack",
-    "deploy",
-    "--detach=true",
-    "--resolve-image",
-    "never",
-    "-c",
-    join(root, "deploy/stacks/demo/compose.yaml"),
-    stack
-  )
+  // Older CLIs, such as Debian 12's, never wait and do not know the flag.
+  const detach = docker("stack", "deploy", "--help").includes("--detach") ? ["--detach=true"] : []
+  const compose = join(root, "deploy/stacks/demo/compose.yaml")
+  dockerShown(env, "stack", "deploy", ...detach, "--resolve-image", "never", "-c", compose, stack)
 }
 
 const replicas = (): string => docker("service", "ls", "--format", "{{.Name}} {{.Replicas}}")

@@ -39,11 +39,15 @@ Run 'docker swarm COMMAND --help' for more information on a command.`
   expect(parseCommands(help)).toEqual(["ca", "join-token"])
 })
 
-test.each([...clis])("docker $version has no command and no flag without a case", ({ path, version }) => {
-  const commands = commandsOf(path)
-  expect(commands.length).toBeGreaterThan(40)
-  expect({ version, missing: uncovered(commands, cases) }).toEqual({ version, missing: [] })
-})
+test.each([...clis])(
+  "docker $version has no command and no flag without a case",
+  ({ path, version }) => {
+    const commands = commandsOf(path)
+    expect(commands.length).toBeGreaterThan(40)
+    expect({ version, missing: uncovered(commands, cases) }).toEqual({ version, missing: [] })
+  },
+  60_000
+)
 
 const results = await readFile(new URL("RESULTS.md", import.meta.url), "utf8")
 
@@ -53,7 +57,8 @@ test.each(clis.filter(({ version }) => results.includes(`docker ${version} `)))(
     // What comes after was seen beside Docker's own Swarm.
     const [tables] = results.split("\n## Beside ")
     expect(tables).toBe(resultsOf(commandsOf(path), cases, version))
-  }
+  },
+  60_000
 )
 
 test("no more than ten flags are unsupported", () => {
