@@ -12,13 +12,17 @@ const attempts = 100
 
 /**
  * A port that is free at `host`, without one at all addresses: `wanted` if that is free, else one that the system gives to
- * no outgoing connection. Whoever is slower to take it than another process finds it taken all the same.
+ * no outgoing connection, and none of `promised`. Whoever is slower to take it than another process finds it taken all the same.
  */
-export async function freePort(host?: string, wanted = 0): Promise<number> {
+export async function freePort(
+  host?: string,
+  wanted = 0,
+  promised: ReadonlyArray<number> = []
+): Promise<number> {
   if (wanted !== 0 && (await isFree(wanted, host))) return wanted
   for (let attempt = 0; attempt < attempts; attempt++) {
     const port = randomInt(lowest, beyond)
-    if (await isFree(port, host)) return port
+    if (!promised.includes(port) && (await isFree(port, host))) return port
   }
   throw new Error(
     `No port between ${lowest} and ${beyond - 1} can be listened at on ${host ?? "this machine"}`

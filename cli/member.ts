@@ -111,16 +111,22 @@ export const join = Effect.fn("cli.join")(function* (
   return { origin: "joined", membership, key: request.key, ports } satisfies Held
 })
 
-const free = (host: string): Effect.Effect<number, Error> =>
-  Effect.tryPromise({ try: () => freePort(host), catch: (error) => error as Error })
-
 /** The ports as they were asked for; 0 becomes one that is free now and is kept from then on. */
-const choosePorts = Effect.fnUntraced(function* (options: NodeOptions) {
-  const choose = (port: number) => (port === 0 ? free(options.listenAddr) : Effect.succeed(port))
+const choosePorts = Effect.fnUntraced(function* ({ listenAddr, joinPort, natsPort, routePort }: NodeOptions) {
+  const promised: Array<number> = [joinPort, natsPort, routePort]
+  const choose = Effect.fnUntraced(function* (asked: number) {
+    if (asked !== 0) return asked
+    const port = yield* Effect.tryPromise({
+      try: () => freePort(listenAddr, 0, promised),
+      catch: (error) => error as Error
+    })
+    promised.push(port)
+    return port
+  })
   const ports: ManagerPorts = {
-    join: yield* choose(options.joinPort),
-    nats: yield* choose(options.natsPort),
-    route: yield* choose(options.routePort)
+    join: yield* choose(joinPort),
+    nats: yield* choose(natsPort),
+    route: yield* choose(routePort)
   }
   return ports
 })

@@ -211,7 +211,7 @@ test("an address that others can reach is refused without TLS, and so is what is
   ]) {
     const error = await refused({ dataDir, http: address })
     expect(error).toMatchObject({ _tag: "CannotListen", flag: "--http" })
-    expect(error.message).toContain("not a loopback address")
+    expect(error.message).toContain("expected a loopback address")
   }
   for (const address of ["4500", "127.0.0.1", "127.0.0.1:70000", ""]) {
     expect((await refused({ dataDir, http: address })).message).toContain("expected HOST:PORT")
