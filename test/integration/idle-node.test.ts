@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { existsSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
-import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 import { onLoopback, startIdle } from "#test/support/idle-node.ts"
@@ -115,22 +115,8 @@ const joinAsWorker = async (): Promise<void> => {
   const token = await tokenOf(first, "worker")
   await second.must("swarm", "join", ...onLoopback, "--token", token, await joinAddress(first))
 }
-/** The process of the one task, which runs on the second node: the first takes none. */
-async function sleeper(): Promise<ProcessIdentity> {
-  let found: ProcessIdentity | undefined
-  await eventually(
-    async () => {
-      const [task] = await first.get(`/tasks?filters=${encodeURIComponent('{"desired-state":["running"]}')}`)
-      if (task?.Status.State !== "running") return false
-      found = identityOf(task.Status.ContainerStatus?.PID ?? 0)
-      return found !== undefined
-    },
-    "the task runs",
-    30_000
-  )
-  if (found === undefined) throw new Error("the task has no process")
-  return found
-}
+/** Runs on the second node: the first takes none. */
+const sleeper = (): Promise<ProcessIdentity> => first.taskProcess("sleeper")
 const knowsThatItWasRemoved = async (): Promise<void> => {
   await eventually(
     async () => (await swarmOf(second).catch(() => undefined))?.LocalNodeState === "error",

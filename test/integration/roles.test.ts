@@ -4,7 +4,7 @@ import { mkdtemp, readdir } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
-import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { Cluster, startCluster } from "#test/support/cluster.ts"
 import { ConsoleClient, signInBy } from "#test/support/console-client.ts"
 import { eventually } from "#test/support/engine.ts"
@@ -175,22 +175,4 @@ describe("roles of running nodes", () => {
   })
 })
 
-/** The process of the service's one task. */
-async function sleeper(): Promise<ProcessIdentity> {
-  let found: ProcessIdentity | undefined
-  await eventually(
-    async () => {
-      const filters = encodeURIComponent(
-        JSON.stringify({ service: ["sleeper"], "desired-state": ["running"] })
-      )
-      const [task] = await first.get(`/tasks?filters=${filters}`)
-      if (task?.Status.State !== "running") return false
-      found = identityOf(task.Status.ContainerStatus?.PID ?? 0)
-      return found !== undefined
-    },
-    "the task runs",
-    30_000
-  )
-  if (found === undefined) throw new Error("the task has no process")
-  return found
-}
+const sleeper = (): Promise<ProcessIdentity> => first.taskProcess("sleeper")

@@ -203,6 +203,24 @@ export class Cluster {
     return body
   }
 
+  /** The process of a service's one task, once it runs. */
+  async taskProcess(service: string): Promise<ProcessIdentity> {
+    const filters = encodeURIComponent(JSON.stringify({ service: [service], "desired-state": ["running"] }))
+    let found: ProcessIdentity | undefined
+    await eventually(
+      async () => {
+        const [task] = await this.get(`/tasks?filters=${filters}`)
+        if (task?.Status.State !== "running") return false
+        found = identityOf(task.Status.ContainerStatus?.PID ?? 0)
+        return found !== undefined
+      },
+      `the task of ${service} runs`,
+      30_000
+    )
+    if (found === undefined) throw new Error(`the task of ${service} has no process`)
+    return found
+  }
+
   /** `troupe <args>` for this data directory; what it printed. */
   troupe(...args: ReadonlyArray<string>): Promise<string> {
     return this.troupeAnywhere(...args, "--data-dir", this.dataDir)

@@ -36,6 +36,21 @@ export const Badge = ({ tone: of, children }: { tone: string; children: Componen
   </span>
 )
 
+export const Search = (props: {
+  label: string
+  placeholder: string
+  text: string
+  onText: (text: string) => void
+}) => (
+  <input
+    type="search"
+    placeholder={props.placeholder}
+    aria-label={props.label}
+    value={props.text}
+    onInput={(event) => props.onText(event.currentTarget.value)}
+  />
+)
+
 export const Card = (props: { title?: string; note?: ComponentChildren; children: ComponentChildren }) => (
   <section class="card">
     {props.title === undefined ? null : (

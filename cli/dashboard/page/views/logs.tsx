@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { clock, taskOf } from "../live.ts"
 import { makeLogReader } from "../log-frames.ts"
 import { type Line, orderLines, readLine } from "../order-lines.ts"
-import { Card, Empty, hue, Same } from "../ui.tsx"
+import { Card, Empty, hue, Same, Search } from "../ui.tsx"
 
 const kept = 1_000
 /** After the stream broke off, or could not be had. */
@@ -91,13 +91,7 @@ export function Logs({ id, name }: { id: string; name: string }) {
               </option>
             ))}
           </select>
-          <input
-            type="search"
-            placeholder="search"
-            aria-label="Search in the output"
-            value={search}
-            onInput={(event) => setSearch(event.currentTarget.value)}
-          />
+          <Search label="Search in the output" placeholder="search" text={search} onText={setSearch} />
         </div>
       }
     >

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks"
 import { isWanted, type Problem } from "../judge.ts"
 import { countOf, nodeName, nodes, problems, serviceOf, services, tasks, tasksByNode } from "../live.ts"
 import type { Node, Service, Task } from "../objects.ts"
-import { ago, Badge, Card, Empty, hue, Meter, Reached, tone } from "../ui.tsx"
+import { ago, Badge, Card, Empty, hue, Meter, Reached, Search, tone } from "../ui.tsx"
 
 export const nodeTone = (node: Node): string =>
   node.Status.State !== "ready" ? "bad" : node.Spec.Availability === "active" ? "good" : "waiting"
@@ -132,12 +132,11 @@ function Services() {
     <Card
       title="Services"
       note={
-        <input
-          type="search"
+        <Search
+          label="Search for services"
           placeholder="name or image"
-          aria-label="Search for services"
-          value={searched.value}
-          onInput={(event) => (searched.value = event.currentTarget.value)}
+          text={searched.value}
+          onText={(text) => (searched.value = text)}
         />
       }
     >

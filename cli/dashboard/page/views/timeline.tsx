@@ -1,7 +1,7 @@
 /** What happened in the cluster, and who asked for what at this node's address, newest first. */
 import { useState } from "preact/hooks"
 import { audit, type ClusterEvent, clock, events } from "../live.ts"
-import { Badge, Card, Empty } from "../ui.tsx"
+import { Badge, Card, Empty, Search } from "../ui.tsx"
 
 /** With its day, unless that is today. */
 function moment(ms: number): string {
@@ -39,13 +39,7 @@ export function Timeline() {
     <>
       <h1>Timeline</h1>
       <p>
-        <input
-          type="search"
-          placeholder="name, action, who"
-          aria-label="Search the timeline"
-          value={text}
-          onInput={(event) => setText(event.currentTarget.value)}
-        />
+        <Search label="Search the timeline" placeholder="name, action, who" text={text} onText={setText} />
       </p>
       <div class="columns">
         <Card title="Events" note={<small class="faint">docker events</small>}>
