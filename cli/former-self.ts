@@ -2,12 +2,12 @@
  * A cluster that is begun anew from a backup has a new node on a machine that was a manager of it before. What that one
  * left on the Engine is in the new one's way, and nobody else would ever end it.
  */
-import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Context, Effect, Layer } from "effect"
 import { type DataPlaneOptions, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { readIfThere } from "#actors/drivers/machine/files.ts"
+import { commandLines } from "#actors/drivers/machine/process-identity.ts"
 import type { Node } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { groundOf } from "#cli/drivers.ts"
@@ -44,22 +44,10 @@ export const removeFormer = (options: NodeOptions, former: Identity): Effect.Eff
 
 /** Where a node of that name had another data directory than this one, its data plane still has the ports. */
 export const dataPlanesOf = ({ nodeId }: Identity): ReadonlyArray<DataPlaneOptions> =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => {
-      const words = wordsOf(pid)
-      const after = (flag: string): string => words[words.indexOf(flag) + 1] ?? ""
-      if (!words.includes("--data-dir") || !words.includes("--run-dir")) return []
-      const [dataDir, runDir] = [after("--data-dir"), after("--run-dir")]
-      const identity = readIfThere(join(dataDir, identityFile)) ?? ""
-      return identity.includes(`"${nodeId}"`) ? [{ dataDir, runDir }] : []
-    })
-
-/** None of a process that has just ended. */
-function wordsOf(pid: string): ReadonlyArray<string> {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
-  } catch {
-    return []
-  }
-}
+  [...commandLines()].flatMap(({ words }) => {
+    const after = (flag: string): string => words[words.indexOf(flag) + 1] ?? ""
+    if (!words.includes("--data-dir") || !words.includes("--run-dir")) return []
+    const [dataDir, runDir] = [after("--data-dir"), after("--run-dir")]
+    const identity = readIfThere(join(dataDir, identityFile)) ?? ""
+    return identity.includes(`"${nodeId}"`) ? [{ dataDir, runDir }] : []
+  })

@@ -4,7 +4,7 @@
  * A pid alone is not a name: it is one together with the time the process started, as the kernel tells it.
  */
 import { execFileSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync } from "node:fs"
 import process from "node:process"
 
 export interface ProcessIdentity {
@@ -21,6 +21,22 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
   if (!Number.isInteger(pid) || pid <= 1) return undefined
   const startTime = hasProc ? startInProc(pid) : startByPs(pid)
   return startTime === undefined ? undefined : { pid, startTime }
+}
+
+/** What every process was started with, as /proc tells; none where there is no /proc, and none of one that may not be read. */
+export function* commandLines(): Generator<{ readonly pid: number; readonly words: ReadonlyArray<string> }> {
+  for (const name of hasProc ? readdirSync("/proc") : []) {
+    const pid = Number(name)
+    if (!Number.isInteger(pid)) continue
+    let line: string
+    try {
+      line = readFileSync(`/proc/${pid}/cmdline`, "utf8")
+    } catch {
+      // It ended while it was read, or it is somebody else's.
+      continue
+    }
+    yield { pid, words: line.split("\0") }
+  }
 }
 
 export const isAlive = (identity: ProcessIdentity): boolean =>

@@ -11,7 +11,12 @@ import process from "node:process"
 import { Duration, Effect, Schema } from "effect"
 import { privateDirectory, readIfThere } from "#actors/drivers/machine/files.ts"
 import { holderOfPort } from "#actors/drivers/machine/port-holder.ts"
-import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import {
+  commandLines,
+  identityOf,
+  isAlive,
+  type ProcessIdentity
+} from "#actors/drivers/machine/process-identity.ts"
 import type { NatsPaths } from "#actors/drivers/nats-server/paths.ts"
 import { spawn } from "#runtime/platform.ts"
 import { wordsOf } from "#runtime/words-of.ts"
@@ -249,22 +254,10 @@ export const greet = (host: string, port: number, withinMs: number): Effect.Effe
 /** Every living nats-server that runs this very configuration file, as /proc tells; none where there is no /proc. */
 export function serversWithConfig(config: string): ReadonlyArray<ProcessIdentity> {
   const found: Array<ProcessIdentity> = []
-  for (const name of existsSync("/proc/self/cmdline") ? readdirSync("/proc") : []) {
-    const pid = Number(name)
-    if (!Number.isInteger(pid)) continue
-    const words = (readIfReadable(`/proc/${pid}/cmdline`) ?? "").split("\0")
+  for (const { pid, words } of commandLines()) {
     if (!words[0]?.endsWith("nats-server") || words[1] !== "-c" || words[2] !== config) continue
     const identity = identityOf(pid)
     if (identity !== undefined) found.push(identity)
   }
   return found
-}
-
-function readIfReadable(path: string): string | undefined {
-  try {
-    return readIfThere(path)
-  } catch {
-    // It ended while it was read, or it is somebody else's.
-    return undefined
-  }
 }
