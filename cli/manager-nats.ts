@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Schedule, type Scope } from "effect"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
-import type { WorkerPeer } from "#actors/authority/peers.ts"
+import { serverOf, type WorkerPeer } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import type { Held } from "#actors/authority/store.ts"
 import { privateDirectory, writePrivate } from "#actors/drivers/machine/files.ts"
@@ -213,7 +213,6 @@ const hostOf = (listenAddr: string): string =>
   listenAddr === "0.0.0.0" ? "127.0.0.1" : listenAddr === "::" ? "[::1]" : bracketed(listenAddr)
 /** As it stands before a port. */
 const routeOf = ({ address, ports }: Peer): string => `${bracketed(address)}:${ports.route}`
-export const serverOf = ({ address, ports }: Peer): string => `nats://${bracketed(address)}:${ports.nats}`
 
 const accessOf = ({ seed, inboxPrefix }: NatsCredentials) => ({ seed, inboxPrefix })
 

@@ -1,10 +1,11 @@
 /** A worker's NATS: no server of its own, a connection to whichever manager's takes it. */
 import { Effect, type Scope } from "effect"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
+import { serverOf } from "#actors/authority/peers.ts"
 import type { Peer } from "#actors/authority/protocol.ts"
 import { isLoopback } from "#actors/gateway/parse-host-port.ts"
 import { ownCredentials } from "#actors/nats/creds.ts"
-import { followTls, readCreds, renewing, serverOf, tlsOf } from "#cli/manager-nats.ts"
+import { followTls, readCreds, renewing, tlsOf } from "#cli/manager-nats.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import { type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
 

@@ -12,6 +12,10 @@ export const raftIdOf = ({ ManagerStatus, ID }: Node): string => ManagerStatus?.
 export const joinAddress = (address: string, { join }: ManagerPorts): string =>
   `${bracketed(address)}:${join}`
 
+/** Where a manager's nats-server answers. */
+export const serverOf = ({ address, ports }: Pick<Peer, "address" | "ports">): string =>
+  `nats://${bracketed(address)}:${ports.nats}`
+
 /** Where a cluster's managers are reached. */
 export function peersOf(reader: LedgerReader): ReadonlyArray<Peer> {
   const peers: Array<Peer> = []

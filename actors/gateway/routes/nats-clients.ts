@@ -4,7 +4,7 @@
  */
 import { Effect, Schema } from "effect"
 import { issueClientCertificate } from "#actors/authority/client-certificate.ts"
-import { peersOf } from "#actors/authority/peers.ts"
+import { peersOf, serverOf } from "#actors/authority/peers.ts"
 import { readBody } from "#actors/gateway/body.ts"
 import {
   type Call,
@@ -22,7 +22,6 @@ import type { Config } from "#actors/model/objects.ts"
 import { toIso } from "#actors/model/time.ts"
 import { clientConfigName, clientSpec, clientsIn, isClient } from "#actors/nats/clients.ts"
 import { newClient } from "#actors/nats/creds.ts"
-import { bracketed } from "#actors/network/ip.ts"
 
 const NewClient = Schema.Struct({ Name: Schema.String, ReadOnly: Schema.optionalKey(Schema.Boolean) })
 
@@ -42,7 +41,7 @@ const accessOf = Effect.fnUntraced(function* (gateway: Gateway, reader: LedgerRe
     Effect.catch(({ message }) => refusing("unknown", message))
   )
   return {
-    Servers: peersOf(reader).map(({ address, ports }) => `nats://${bracketed(address)}:${ports.nats}`),
+    Servers: peersOf(reader).map(serverOf),
     Root: issued.root,
     Certificate: issued.certificate,
     Key: issued.key
