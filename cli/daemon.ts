@@ -36,6 +36,7 @@ import { beginInPlace } from "#cli/begin-anew.ts"
 import { openDoors } from "#cli/doors.ts"
 import { copiesOf, driversOf } from "#cli/drivers.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
+import { afterFormerLives } from "#cli/former-self.ts"
 import type { Identity } from "#cli/identity.ts"
 import { announceAbsence, removeTasks, sayGoodbye, vanish } from "#cli/leave.ts"
 import { hearOfRemoval, rememberLeftBehind, WentOnWithout } from "#cli/left-behind.ts"
@@ -140,8 +141,9 @@ const serveMember = Effect.fnUntraced(function* (
   mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
 
   const copies = copiesOf(options)
-  const drivers = yield* Layer.build(driversOf(options, identity, copies))
-  const executor = Context.get(drivers, Executor)
+  const built = yield* Layer.build(driversOf(options, identity, copies))
+  const executor = afterFormerLives(options, identity, Context.get(built, Executor))
+  const drivers = Context.add(built, Executor, executor)
   const manager =
     role === "manager" ? yield* openManager(options, credentials, executor, host, lives.keyring) : undefined
   const worker = manager === undefined ? yield* openWorker(options, credentials) : undefined

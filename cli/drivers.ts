@@ -7,7 +7,8 @@ import { EngineClient } from "#actors/drivers/engine/client.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { layer as entranceLayer } from "#actors/drivers/entrance/live.ts"
 import { LiveKernel } from "#actors/drivers/kernel/live.ts"
-import { clusterLabel, nodeLabel } from "#actors/drivers/labels.ts"
+import { clusterLabel, homeLabel, nodeLabel } from "#actors/drivers/labels.ts"
+import { homeOf } from "#actors/drivers/machine/home.ts"
 import { LiveNames } from "#actors/drivers/names/live.ts"
 import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { RefusingSecretStore, TmpfsSecretStore } from "#actors/drivers/secret-store/tmpfs.ts"
@@ -35,6 +36,10 @@ export const copiesOf = ({
     ? undefined
     : new CopyStore({ folder: `${dataDir}/log-copies`, maxBytes, maxAgeMs: logMemory?.maxAgeMs ?? weekMs })
 
+/** By what a later life of this machine's node knows what it has on the Engine; not where the Engine is another machine. */
+export const markOf = ({ dockerHost, dataDir }: Pick<NodeOptions, "dockerHost" | "dataDir">) =>
+  dockerHost.startsWith("unix://") ? homeOf(dataDir) : undefined
+
 /** What runs tasks of the node `identity` and carries their traffic: all of it that a node leaves on a machine. */
 export const groundOf = (options: NodeOptions, { clusterId, nodeId }: Identity) => {
   const { executor, dockerHost, dataDir } = options
@@ -42,9 +47,11 @@ export const groundOf = (options: NodeOptions, { clusterId, nodeId }: Identity) 
   if (executor === "process")
     return Layer.merge(ProcessExecutor.layer({ folder: `${dataDir}/processes` }), dataPlane)
   const own = { [clusterLabel]: clusterId, [nodeLabel]: nodeId }
+  const home = markOf(options)
+  const marks: Readonly<Record<string, string>> = home === undefined ? {} : { [homeLabel]: home }
   const controlPorts = controlPortsOf(options)
   return Layer.mergeAll(
-    DockerExecutor.layer({ dockerHost, own }),
+    DockerExecutor.layer({ dockerHost, own, marks }),
     LiveKernel.layer({ nodeId, dockerHost, dataDir, controlPorts }),
     LiveNames.layer({ nodeId, dockerHost }).pipe(Layer.provideMerge(dataPlane))
   )

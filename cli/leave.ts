@@ -5,7 +5,7 @@ import { stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
 import { stopEntrance } from "#actors/drivers/entrance/live.ts"
 import { Entrance } from "#actors/drivers/entrance.ts"
-import { type ContainerState, Executor } from "#actors/drivers/executor.ts"
+import { type ContainerState, Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
 import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
 import { Names } from "#actors/drivers/names.ts"
@@ -33,7 +33,13 @@ export const removeTasks = Effect.gen(function* () {
 
 const usualGraceMs = 10_000
 
-/** Ends every task as its service asks for, when nobody is led to it from here any more, and removes what it had. */
+/** Ends every task as its service asks for. */
+export const stopTasks = Effect.fnUntraced(function* (executor: ExecutorService) {
+  const end = ({ id, graceMs = usualGraceMs }: ContainerState) => executor.stop(id, graceMs)
+  yield* Effect.forEach(yield* executor.list, end, { concurrency: "unbounded", discard: true })
+})
+
+/** Ends every task, when nobody is led to it from here any more, and removes what it had. */
 export const endTasks = Effect.gen(function* () {
   const executor = yield* Executor
   const dataPlane = yield* DataPlane
@@ -43,8 +49,7 @@ export const endTasks = Effect.gen(function* () {
   yield* dataPlane.publish([])
   yield* entrance.serve([], [])
   yield* kernel.withdraw([], [])
-  const end = ({ id, graceMs = usualGraceMs }: ContainerState) => executor.stop(id, graceMs)
-  yield* Effect.forEach(yield* executor.list, end, { concurrency: "unbounded", discard: true })
+  yield* stopTasks(executor)
   yield* removeTasks
   yield* secrets.sweep([])
 })

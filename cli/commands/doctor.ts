@@ -182,6 +182,34 @@ const firing = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
     )
   )
 
+interface NodeSeen {
+  readonly ID: string
+  readonly Status: { readonly State: string; readonly Addr?: string }
+  readonly Description?: { readonly Hostname?: string }
+}
+
+/** Nodes that are down while another one is ready where they were: machines that lost their data and joined again. */
+const formerLives = (nodes: ReadonlyArray<NodeSeen>): ReadonlyArray<Finding> =>
+  nodes.flatMap((former) => {
+    const name = former.Description?.Hostname
+    const { Addr, State } = former.Status
+    if (State !== "down" || name === undefined || Addr === undefined) return []
+    const present = nodes.find(
+      ({ Status, Description }) =>
+        Status.State === "ready" && Status.Addr === Addr && Description?.Hostname === name
+    )
+    if (present === undefined) return []
+    const text = `node ${former.ID} (${name}) is down, and ${present.ID} is ready under the same name and address`
+    return [warning(text, `if that is the same machine, which lost its data: docker node rm ${former.ID}`)]
+  })
+
+/** A worker does not know. */
+const twins = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
+  get<ReadonlyArray<NodeSeen>>(socket, "/nodes").pipe(
+    Effect.map(formerLives),
+    Effect.catch(() => Effect.succeed([]))
+  )
+
 /** The node to look at. */
 interface Meant {
   /** Of its API. */
@@ -240,7 +268,7 @@ const daemon = Effect.fnUntraced(function* (
       : bad(`its API does not answer at ${socket}`, "see the node's log")
   )
   if (Option.exists(running, ({ nodeId }) => nodeId === "")) return found
-  found.push(...(yield* firing(socket)))
+  found.push(...(yield* firing(socket)), ...(yield* twins(socket)))
   if (Option.isNone(running)) return found
   const why = whyWithoutNats(running.value)
   if (why !== undefined) return [...found, bad(why, "docker swarm unlock, or docker swarm leave --force")]

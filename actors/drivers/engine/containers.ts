@@ -13,10 +13,11 @@ const slowly = "2 minutes"
 
 type Networks = ContainerRequest["Networks"]
 
-/** `own` are labels put on every container made, and expected of every one listed. */
+/** `own` and `marks` are labels put on every container made; `own` are expected of every one listed. */
 export function makeContainers(
   client: EngineClientService,
   own: Readonly<Record<string, string>>,
+  marks: Readonly<Record<string, string>>,
   inFlight: number
 ) {
   const room = new Room(inFlight)
@@ -116,7 +117,7 @@ export function makeContainers(
     const [first, ...others] = Networks
     const body = {
       ...rest,
-      Labels: { ...request.Labels, ...own },
+      Labels: { ...request.Labels, ...marks, ...own },
       HostConfig: first === undefined ? HostConfig : { ...HostConfig, NetworkMode: first.networkId },
       // One network only: API versions below 1.44 refuse more at creation.
       ...(first === undefined

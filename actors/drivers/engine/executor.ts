@@ -20,6 +20,8 @@ export interface DockerExecutorOptions extends ImageOptions {
    * an Engine. A node gives its own id.
    */
   readonly own?: Readonly<Record<string, string>>
+  /** Labels put on every container and network made, and expected of none. */
+  readonly marks?: Readonly<Record<string, string>>
   /** How many containers may be created or started at once; 8 unless told. */
   readonly inFlight?: number
 }
@@ -35,9 +37,9 @@ export const DockerExecutor = {
       Executor,
       Effect.gen(function* () {
         const client = yield* EngineClient
-        const own = options.own ?? {}
-        const containers = makeContainers(client, own, options.inFlight ?? defaultInFlight)
-        const networks = makeNetworks(client, own)
+        const { own = {}, marks = {} } = options
+        const containers = makeContainers(client, own, marks, options.inFlight ?? defaultInFlight)
+        const networks = makeNetworks(client, own, marks)
         const info = client.call({ operation: "describe", method: "GET", path: "/info" })
         return Executor.of({
           kind: "docker",

@@ -19,7 +19,11 @@ const isBridgeOption = (key: string): boolean => key.startsWith("com.docker.netw
 
 const bridgeOption = "com.docker.network.bridge.name"
 
-export function makeNetworks(client: EngineClientService, own: Readonly<Record<string, string>>) {
+export function makeNetworks(
+  client: EngineClientService,
+  own: Readonly<Record<string, string>>,
+  marks: Readonly<Record<string, string>>
+) {
   // One at a time: thirty tasks that want the same overlay make it once.
   const alone = Semaphore.makeUnsafe(1)
 
@@ -111,7 +115,7 @@ export function makeNetworks(client: EngineClientService, own: Readonly<Record<s
             [mtuOption]: String(mtuOf(plan.options)),
             [bridgeOption]: bridgeName(plan.id)
           },
-          Labels: { ...plan.labels, ...own, [networkLabel]: plan.id }
+          Labels: { ...plan.labels, ...marks, ...own, [networkLabel]: plan.id }
         }
       })
       .pipe(
