@@ -38,7 +38,7 @@ import { copiesOf, driversOf } from "#cli/drivers.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { afterFormerLives } from "#cli/former-self.ts"
 import type { Identity } from "#cli/identity.ts"
-import { announceAbsence, removeTasks, sayGoodbye, vanish } from "#cli/leave.ts"
+import { announceAbsence, removeTasks, sayEnded, sayGoodbye, vanish } from "#cli/leave.ts"
 import { hearOfRemoval, rememberLeftBehind, WentOnWithout } from "#cli/left-behind.ts"
 import {
   beginAnew,
@@ -234,7 +234,12 @@ const serveMember = Effect.fnUntraced(function* (
     .pipe(Effect.provideContext(natsServer ? Context.add(shared, NatsServer, natsServer) : shared))
 
   const parting = Effect.all(
-    [sayGoodbye(system, nodeId, hasLeft), node.stop, Effect.provideContext(removeTasks, drivers)],
+    [
+      sayGoodbye(system, nodeId, hasLeft),
+      node.stop,
+      Effect.provideContext(removeTasks, drivers),
+      sayEnded(system, nodeId)
+    ],
     { discard: true }
   ).pipe(Effect.orDie)
   const asked = yield* Deferred.make<End>()

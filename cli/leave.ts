@@ -77,6 +77,13 @@ export const sayGoodbye = (system: SystemService, nodeId: string, reason: string
     )
   )
 
+/** What a node that has left waits for that to be known to be whole; else others are cautious with what it ran. */
+const endedMs = 2_000
+
+/** Nothing that it ran is there any more; its actors have stopped. */
+export const sayEnded = (system: SystemService, nodeId: string) =>
+  Effect.ignore(system.ask(address("leader", "node", nodeId), { _tag: "Ended" } satisfies FromNode, endedMs))
+
 /** A process that is begun again leaves its tasks where they are; a machine that shuts down has them moved at once. */
 export const announceAbsence = Effect.fnUntraced(function* (
   system: SystemService,

@@ -28,10 +28,10 @@ import { seconds } from "#actors/logs/copies/seconds.ts"
 import { missingEpoch } from "#actors/model/network-keys.ts"
 import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
-import { isTerminal } from "#actors/model/task-state.ts"
+import { isLive, isTerminal } from "#actors/model/task-state.ts"
 import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
 import type { AttachRequest } from "#actors/node/attach.ts"
-import type { FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
+import { type FromNode, hasLeft, type ToNodeAnswer } from "#actors/node/protocol.ts"
 import { type CommonAction, later, reply, tell } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import { type Moment, type ReplyTo, type Step, stay as stayWith } from "#runtime/behaviour.ts"
@@ -109,6 +109,11 @@ interface Absence {
   readonly askers: ReadonlyArray<ReplyTo>
 }
 
+/** It has left, and ended its tasks. */
+interface Parting {
+  readonly askers: ReadonlyArray<ReplyTo>
+}
+
 interface Report {
   readonly statuses: ReadonlyArray<{ readonly id: string; readonly status: TaskStatus }>
   readonly askers: ReadonlyArray<ReplyTo>
@@ -121,6 +126,7 @@ interface Wanted {
   /** Why it is down. */
   readonly down?: string
   readonly away?: Absence
+  readonly parting?: Parting
   readonly report?: Report
   /** Volumes that it has let go of. */
   readonly unmounted?: ReadonlyArray<string>
@@ -279,6 +285,8 @@ export function decide(state: NodeState, message: NodeMessage, moment: Moment): 
       return stay(state, ...message.services.flatMap((id) => toAutoscaler(state, id, { _tag: "Waiting" })))
     case "Away":
       return away(state, message.forMs, moment)
+    case "Ended":
+      return ended(state, moment)
     case "Unable":
       return message.session === state.session ? lose(state, message.reason, moment) : stay(state)
     case "Lost":
@@ -424,6 +432,14 @@ function report(state: NodeState, message: Extract<FromNode, { _tag: "Report" }>
   return write(want(heardNow(state, moment), { report: gathered }), moment)
 }
 
+/** Others may have the places of its tasks, also those that two must not have. */
+function ended(state: NodeState, moment: Moment): NodeStep {
+  const askers = moment.asker === undefined ? [] : [moment.asker]
+  const parted = want(closed({ ...state, suspect: false }), { down: hasLeft, parting: { askers } })
+  const step = write(parted, moment)
+  return stay(step.state, ...step.actions, toDispatcher({ _tag: "SessionClosed", nodeId: state.id }))
+}
+
 /** It is heard of ahead of time, as far as it asks for; the next leader knows, too. */
 function away(state: NodeState, forMs: number, moment: Moment): NodeStep {
   const { asker, now } = moment
@@ -530,7 +546,7 @@ function write(state: NodeState, moment: Moment): NodeStep {
 }
 
 function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
-  const { registration, description, down, away: absence, report, unmounted = [] } = state.wanted
+  const { registration, description, down, away: absence, parting, report, unmounted = [] } = state.wanted
   const commands: Array<Command> = []
   const node = state.ledger.get("node", state.id)
   if (node === undefined) return commands
@@ -562,6 +578,10 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
     const lastSeen = toIso(absence.until - patienceMs(state))
     commands.push({ type: "node.observe", v: 1, nodes: [{ id: state.id, status, lastSeen }] })
   }
+  if (registration === undefined && parting !== undefined) {
+    const statuses = endedOn(state, moment)
+    if (statuses.length > 0) commands.push({ type: "tasks.report", v: 1, node: state.id, statuses })
+  }
   if (report !== undefined && report.statuses.length > 0) {
     commands.push({ type: "tasks.report", v: 1, node: state.id, statuses: report.statuses })
   }
@@ -580,6 +600,13 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
     })
   }
   return commands
+}
+
+function endedOn({ ledger, id }: NodeState, moment: Moment): Report["statuses"] {
+  const ending = { Timestamp: toIso(moment.now), State: "shutdown" as const, Message: hasLeft }
+  return [...ledger.tasksOfNode(id)]
+    .filter(({ Status }) => isLive(Status.State))
+    .map(({ ID, Status }) => ({ id: ID, status: { ...Status, ...ending } }))
 }
 
 /** Nothing of the registration is new: many nodes that find a new leader at once need no entry each. */
@@ -618,10 +645,10 @@ function merge(first: Wanted, second: Wanted): Wanted {
 
 /** What was under way is in the ledger: those who asked are told, and what has come in meanwhile is next. */
 function finished(state: NodeState, moment: Moment): NodeStep {
-  const { registration, down, away: absence, report } = state.underWay
+  const { registration, down, away: absence, parting, report } = state.underWay
   const actions: Array<CommonAction> = []
   let next: NodeState = { ...state, underWay: {} }
-  for (const asker of [...(report?.askers ?? []), ...(absence?.askers ?? [])])
+  for (const asker of [report, absence, parting].flatMap((one) => one?.askers ?? []))
     actions.push(answer(asker, { _tag: "Noted" }))
   if (registration !== undefined) {
     const session = moment.fresh.id()

@@ -43,6 +43,8 @@ export const FromNode = Schema.Union([
    * Told: what runs this node's tasks does not answer; ends the session. Nothing more is heard of the node until it does.
    */
   message("Unable", { session: text, reason: text }),
+  /** Asked; answered by `Noted` once it is in the ledger. The node has left its cluster, and nothing of its tasks is there. */
+  message("Ended", {}),
   /**
    * Asked; answered by `Noted` once it is in the ledger. The node's process ends and will be begun again, within
    * `forMs` or it is missed; its tasks go on meanwhile.

@@ -135,7 +135,8 @@ export function retry(
 ): void {
   const { now } = view
   const mayTry = mayRestart(view, slot.tasks, task) && !draft.fills(slot.key)
-  const lostItsPlace = unfit || standing(view, task) !== "fine"
+  const isAway = nodeOf(view.ledger, task)?.Status.State === "down"
+  const lostItsPlace = unfit || isAway || standing(view, task) !== "fine"
   const wait =
     !mayTry || isDirty || lostItsPlace
       ? { delayMs: 0, backsOff: false }

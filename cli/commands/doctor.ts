@@ -12,6 +12,7 @@ import { warnOfVersion } from "#actors/nats/configure.ts"
 import type { NetworkView } from "#actors/network/protocol.ts"
 import { get, isLeaderless, socketIfGiven } from "#cli/client.ts"
 import { showNetwork } from "#cli/print/network.ts"
+import { type Node, type Service, type Task, whatIsKept } from "#cli/print/status.ts"
 import {
   connectAs,
   dataDirMeant,
@@ -182,14 +183,8 @@ const firing = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
     )
   )
 
-interface NodeSeen {
-  readonly ID: string
-  readonly Status: { readonly State: string; readonly Addr?: string }
-  readonly Description?: { readonly Hostname?: string }
-}
-
 /** Nodes that are down while another one is ready where they were: machines that lost their data and joined again. */
-const formerLives = (nodes: ReadonlyArray<NodeSeen>): ReadonlyArray<Finding> =>
+const formerLives = (nodes: ReadonlyArray<Node>): ReadonlyArray<Finding> =>
   nodes.flatMap((former) => {
     const name = former.Description?.Hostname
     const { Addr, State } = former.Status
@@ -203,12 +198,17 @@ const formerLives = (nodes: ReadonlyArray<NodeSeen>): ReadonlyArray<Finding> =>
     return [warning(text, `if that is the same machine, which lost its data: docker node rm ${former.ID}`)]
   })
 
-/** A worker does not know. */
-const twins = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
-  get<ReadonlyArray<NodeSeen>>(socket, "/nodes").pipe(
-    Effect.map(formerLives),
-    Effect.catch(() => Effect.succeed([]))
-  )
+/** What keeps others from running, and only people can decide. A worker does not know. */
+const absentNodes = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.gen(function* () {
+    const nodes = yield* get<ReadonlyArray<Node>>(socket, "/nodes")
+    const services = yield* get<ReadonlyArray<Service>>(socket, "/services?status=true")
+    const tasks = yield* get<ReadonlyArray<Task>>(socket, "/tasks")
+    const kept = whatIsKept(services, nodes, tasks).map(({ ID, Status }) =>
+      bad(`a slot waits for task ${ID}: ${Status.Err}`, `troupe why ${ID} tells more`)
+    )
+    return [...formerLives(nodes), ...kept]
+  }).pipe(Effect.catch(() => Effect.succeed([])))
 
 /** The node to look at. */
 interface Meant {
@@ -268,7 +268,7 @@ const daemon = Effect.fnUntraced(function* (
       : bad(`its API does not answer at ${socket}`, "see the node's log")
   )
   if (Option.exists(running, ({ nodeId }) => nodeId === "")) return found
-  found.push(...(yield* firing(socket)), ...(yield* twins(socket)))
+  found.push(...(yield* firing(socket)), ...(yield* absentNodes(socket)))
   if (Option.isNone(running)) return found
   const why = whyWithoutNats(running.value)
   if (why !== undefined) return [...found, bad(why, "docker swarm unlock, or docker swarm leave --force")]

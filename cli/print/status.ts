@@ -114,7 +114,7 @@ const isUnwell = ({ DesiredState, Status }: Task): boolean =>
   wanted.test(DesiredState) && Status.State !== "running" && (Status.Err ?? "") !== ""
 
 /** What keeps a slot of an exclusive service from being filled: its task on a node that is down. */
-function whatIsKept(
+export function whatIsKept(
   services: ReadonlyArray<Service>,
   nodes: ReadonlyArray<Node>,
   tasks: ReadonlyArray<Task>

@@ -45,6 +45,7 @@ const containersOf = async (nodeId: string) => {
 }
 const networksOf = (nodeId: string) =>
   engine().listNetworks({ filters: { label: [`com.docker.swarm.node.id=${nodeId}`] } })
+const doctor = (): Promise<string> => manager.troupe("doctor").catch((error) => error.stdout as string)
 const running = async (): Promise<string> =>
   (await manager.must("service", "ls", "--format", "{{.Name}} {{.Replicas}}")).split("\n").sort().join(", ")
 
@@ -103,10 +104,49 @@ test("what its former life runs ends before the machine is a node again; other n
   expect((await containersOf(lost.nodeId)).length).toBe(1)
   expect([await containersOf(manager.nodeId), await containersOf(other.nodeId)]).toEqual(bystanders)
 
-  const said = await manager.troupe("doctor").catch((error) => error.stdout as string)
+  const said = await doctor()
   expect(said).toContain(
     `node ${former} (lost) is down, and ${lost.nodeId} is ready under the same name and address`
   )
   expect(said).toContain(`docker node rm ${former}`)
   expect(said).not.toContain(`docker node rm ${other.nodeId}`)
 }, 180_000)
+
+test("a node that leaves gives up the slots of exclusive services at once; one that is silent keeps them, as is said", async () => {
+  const create = ["service", "create", "-d", "--no-resolve-image", "--label", "troupe.exclusive=true"]
+  const placed = ["--constraint", "node.role==worker"]
+  await other.start()
+  const nodeOf = async (name: string) =>
+    (
+      await manager.must(
+        "service",
+        "ps",
+        name,
+        "-f",
+        "desired-state=running",
+        "--format",
+        "{{.Node}} {{.CurrentState}}"
+      )
+    ).replace(/ (Running|Starting|Preparing) .*/, " $1")
+  await manager.must(...create, "--name", "single", ...placed, testImage, "sleep", "1000")
+  await eventually(async () => (await nodeOf("single")).endsWith(" Running"), "single runs", 60_000)
+  const isOnLost = (await nodeOf("single")).startsWith("lost")
+  const [leaves, stays] = isOnLost ? [lost, other] : [other, lost]
+  const { nodeId: gone } = leaves
+  const began = Date.now()
+  await leaves.must("swarm", "leave")
+  await eventually(
+    async () => (await nodeOf("single")) === `${isOnLost ? "other" : "lost"} Running`,
+    "single runs again",
+    60_000
+  )
+  expect(Date.now() - began).toBeLessThan(5_000)
+  await manager.must("node", "rm", gone)
+
+  await stays.kill9()
+  await eventually(async () => (await manager.must("node", "ls")).includes("Down"), "it is down", 60_000)
+  const shown = await manager.must("service", "ps", "single", "--no-trunc", "--format", "{{.Error}}")
+  expect(shown).toContain(`docker node rm --force ${stays.nodeId}`)
+  expect(await doctor()).toContain(`docker node rm --force ${stays.nodeId}`)
+  expect(await manager.must("service", "ls", "-f", "name=single", "--format", "{{.Replicas}}")).toBe("0/1")
+}, 120_000)

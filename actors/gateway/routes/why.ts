@@ -6,12 +6,11 @@ import { find, taskName } from "#actors/gateway/find.ts"
 import { type Call, type Route, reading } from "#actors/gateway/gateway.ts"
 import { type Answer, isRefusal, ok } from "#actors/gateway/response.ts"
 import { checkCertificate } from "#actors/gateway/validate/check-certificate.ts"
-import { isLost } from "#actors/ledger/lost.ts"
+import { whyKept } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
-import { isExclusive, keptBy } from "#actors/model/exclusive.ts"
 import type { Service, Task } from "#actors/model/objects.ts"
-import { isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { diagnose } from "#actors/scheduler/diagnose.ts"
 
 function answerWhy(reader: LedgerReader, call: Call): Answer | Refusal {
@@ -57,7 +56,7 @@ function whatWaits(reader: LedgerReader, service: Service): ReadonlyArray<object
   const found = new Map<string, { readonly first: Task; alike: number }>()
   for (const task of reader.tasksOfService(service.ID)) {
     const { State, Err = "" } = task.Status
-    const isKept = keepsSlot(reader, task)
+    const isKept = whyKept(reader, task) !== undefined
     if (!isKept && (!isWanted(task) || State === "running" || isTerminal(State))) continue
     const where = State === "pending" || isKept ? (task.NodeID ?? "") : ""
     const key = `${task.SpecVersion} ${State} ${Err} ${where}`
@@ -67,12 +66,6 @@ function whatWaits(reader: LedgerReader, service: Service): ReadonlyArray<object
   }
   return [...found.values()].map(({ first, alike }) => ({ ...why(reader, first), Alike: alike }))
 }
-
-/** Nobody knows whether it still runs, and two of it must not. */
-const keepsSlot = (reader: LedgerReader, task: Task): boolean =>
-  isLive(task.Status.State) &&
-  isExclusive(reader.get("service", task.ServiceID)?.Spec ?? {}) &&
-  isLost(reader, task)
 
 /** The newest of a service's tasks that ended badly, one per way in which they did, the newest first. */
 function whatFailed(reader: LedgerReader, service: Service): ReadonlyArray<object> {
@@ -104,7 +97,7 @@ function why(reader: LedgerReader, task: Task): object {
     Name: taskName(reader, task),
     State,
     DesiredState: task.DesiredState,
-    Says: node && keepsSlot(reader, task) ? keptBy(name, node.ID) : Err === "" ? Message : Err,
+    Says: whyKept(reader, task) ?? (Err === "" ? Message : Err),
     ...(node === undefined ? {} : { Node: name }),
     ...(task.StartAfter === undefined ? {} : { StartAfter: task.StartAfter }),
     ...(task.Reason === undefined ? {} : { Reason: task.Reason }),

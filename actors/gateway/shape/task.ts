@@ -5,6 +5,7 @@
 import { genericResource, ports, taskTemplate } from "#actors/gateway/shape/layouts.ts"
 import { attachedNetworkText } from "#actors/gateway/shape/network.ts"
 import { always, filled, type Layout, list, object, part, render } from "#actors/gateway/shape/render.ts"
+import { whyKept } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Network, Task } from "#actors/model/objects.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
@@ -54,6 +55,9 @@ const texts = new WeakMap<Task, Kept>()
 
 /** The task's JSON. */
 export function taskText(reader: LedgerReader, task: Task): string {
+  const kept = whyKept(reader, task)
+  if (kept !== undefined)
+    return write(reader, { ...task, Status: { ...task.Status, Err: kept } }, networksOf(reader, task))
   const attachments = task.Attachments ?? []
   const known = texts.get(task)
   const stands = known?.networks.every((network, at) => {
@@ -61,11 +65,14 @@ export function taskText(reader: LedgerReader, task: Task): string {
     return id !== undefined && reader.get("network", id) === network
   })
   if (known !== undefined && stands === true) return known.text
-  const networks = attachments.map(({ NetworkID }) => reader.get("network", NetworkID))
+  const networks = networksOf(reader, task)
   const text = write(reader, task, networks)
   texts.set(task, { networks, text })
   return text
 }
+
+const networksOf = (reader: LedgerReader, { Attachments = [] }: Task) =>
+  Attachments.map(({ NetworkID }) => reader.get("network", NetworkID))
 
 function write(reader: LedgerReader, task: Task, networks: ReadonlyArray<Network | undefined>): string {
   const meta = JSON.stringify({

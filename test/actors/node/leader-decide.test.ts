@@ -440,6 +440,33 @@ describe("silence", () => {
     expect(desk.status).toBe("ready")
   })
 
+  test("a node that left says when its tasks have ended: then they have, with its session, and it is answered", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    desk.book.service("db")
+    desk.book.tasks("db", 1, { NodeID: "n1", Status: { Timestamp: "", State: "running" } })
+    desk.say({ _tag: "Unable", session, reason: "node left the swarm" }).write()
+    const state = () =>
+      [...desk.book.tables.tasksOfNode("n1")].map(({ Status }) => [Status.State, Status.Message])
+    expect(state()).toEqual([["running", undefined]])
+    desk.say({ _tag: "Ended" })
+    expect(tags(desk.answers)).not.toContain("Noted")
+    desk.write()
+    expect(desk.answers.at(-1)).toEqual({ _tag: "Noted" })
+    expect(state()).toEqual([["shutdown", "node left the swarm"]])
+  })
+
+  test("a node that ended its tasks is down also where nobody heard that it leaves", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.say({ _tag: "Ended" }).write()
+    expect(desk.book.tables.get("node", "n1")?.Status).toMatchObject({
+      State: "down",
+      Message: "node left the swarm"
+    })
+    expect(tags(desk.told)).toContain("SessionClosed")
+  })
+
   test("a node that restarts is not missed for as long as it asked for, and no longer, also by the next leader", () => {
     const desk = new Desk()
     desk.register()

@@ -43,6 +43,19 @@ describe("a service with the label troupe.exclusive", () => {
     expect(second?.ID).not.toBe(first.ID)
   })
 
+  test("has it replaced at once, without the restart delay, when its node left and says that the task has ended", () => {
+    const { stage, first, home, away } = stageWith()
+    stage.nodeIs(home, "down").converge()
+    const status = { ...stage.task(first.ID).Status, State: "shutdown" as const }
+    stage.book.must({ type: "tasks.report", v: 1, node: home, statuses: [{ id: first.ID, status }] })
+    expect(
+      stage
+        .converge()
+        .running("db")
+        .map(({ NodeID }) => NodeID)
+    ).toEqual([away])
+  })
+
   test("updates only after the old task has stopped, without the usual minute's patience", () => {
     const { stage, first } = stageWith({ UpdateConfig: { Order: "start-first" } })
     stage.stubborn.add(first.ID)

@@ -82,6 +82,9 @@ test("of an exclusive service it tells whose silence keeps a slot from being fil
   expect(body.Tasks).toMatchObject([{ ID: "t1", Alike: 0 }])
   expect(body.Tasks[0].Says).toMatch(/^node \S+ is down and may still run it: as the service is exclusive/)
   expect(body.Tasks[0].Says).toContain(`"docker node rm --force ${nodeId}"`)
+  const shown = async () => (await gateway.get("/tasks")).body[0].Status.Err
+  expect(await shown()).toBe(body.Tasks[0].Says)
   await observe("ready")
   expect((await gateway.get("/why/db")).body.Tasks).toEqual([])
+  expect(await shown()).toBeUndefined()
 })
