@@ -14,6 +14,8 @@ export const acmeBeginsLabel = "troupe.acme.begins"
 export const acmeEndsLabel = "troupe.acme.ends"
 /** The secret that has the cluster's ACME account and its key. */
 export const acmeAccountName = "acme-account"
+/** What stands for it where there is none of that name, because another one was just taking its place. */
+export const acmeSuccessorName = "acme-account-successor"
 /** On that secret: the thumbprint of its key (RFC 7638), which every entrance may know. */
 export const acmeThumbprintLabel = "troupe.acme.thumbprint"
 
@@ -88,13 +90,14 @@ class Certificates {
   servicesTouchedBy({ Spec }: Secret): ReadonlyArray<string> {
     const host = Spec.Labels?.[acmeHostLabel]
     if (host !== undefined) return this.servicesWith(nameByAcme(host))
-    return Spec.Name === acmeAccountName
+    return Spec.Name === acmeAccountName || Spec.Name === acmeSuccessorName
       ? [...this.#hosts.keys()].flatMap((name) => this.servicesWith(name))
       : []
   }
 
   get account(): AcmeAccount | undefined {
-    const secret = this.#ledger.byName("secret", acmeAccountName)
+    const named = (name: string) => this.#ledger.byName("secret", name)
+    const secret = named(acmeAccountName) ?? named(acmeSuccessorName)
     const thumbprint = secret?.Spec.Labels?.[acmeThumbprintLabel]
     return secret === undefined || thumbprint === undefined ? undefined : { secret, thumbprint }
   }

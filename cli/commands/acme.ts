@@ -3,8 +3,14 @@ import { readFileSync } from "node:fs"
 import { Console, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { newAccount, usualDirectory } from "#actors/acme/new-account.ts"
-import { acmeAccountName, acmeEndsLabel, acmeHostLabel } from "#actors/network/certificates.ts"
-import { get, post, remove, socketFlag } from "#cli/client.ts"
+import type { SecretSpec } from "#actors/model/spec.ts"
+import {
+  acmeAccountName,
+  acmeEndsLabel,
+  acmeHostLabel,
+  acmeSuccessorName
+} from "#actors/network/certificates.ts"
+import { type Api, apiAt, get, socketFlag } from "#cli/client.ts"
 import { jsonFlag, printJson } from "#cli/json-flag.ts"
 import { table } from "#cli/print/table.ts"
 
@@ -55,8 +61,7 @@ const use = Command.make(
       ...(Option.isSome(email) && { email: email.value }),
       ...(pem !== undefined && { root: pem })
     })
-    yield* dismiss(socket)
-    yield* post(socket, "/secrets/create", account)
+    yield* succeed(apiAt(socket), account)
     yield* Console.log(`certificates of hosts with the label troupe.http.tls=acme come from ${directory}`)
   })
 ).pipe(Command.withDescription("Make an account, in place of the one that there is"))
@@ -65,7 +70,7 @@ const off = Command.make(
   "off",
   { socket: socketFlag },
   Effect.fn(function* ({ socket }) {
-    if (!(yield* dismiss(socket))) return yield* refuse("the cluster has no ACME account")
+    if (!(yield* dismiss(apiAt(socket)))) return yield* refuse("the cluster has no ACME account")
     yield* Console.log("the certificates that there are stay until they end, and are not renewed")
   })
 ).pipe(Command.withDescription("Forget the account"))
@@ -85,12 +90,35 @@ const list = Command.make(
   })
 ).pipe(Command.withDescription("List the certificates that came by ACME"))
 
+const accountsOf = Effect.fnUntraced(function* (api: Api) {
+  const secrets = yield* api.get<ReadonlyArray<SecretView>>("/secrets")
+  const idOf = (name: string) => secrets.find(({ Spec }) => Spec.Name === name)?.ID
+  return { known: idOf(acmeAccountName), successor: idOf(acmeSuccessorName) }
+})
+
+/**
+ * Puts `account` in the place of the one that there is, if any. A name is one secret's: the new account is there by another
+ * name before the old one goes, so that wherever this breaks off, one of the two is whole and in use.
+ */
+export const succeed = Effect.fnUntraced(function* (api: Api, account: SecretSpec) {
+  const { known, successor } = yield* accountsOf(api)
+  const create = (Name: string) => api.post<{ readonly ID: string }>("/secrets/create", { ...account, Name })
+  let interim = successor
+  if (known !== undefined) {
+    if (successor !== undefined) yield* api.remove(`/secrets/${successor}`)
+    interim = (yield* create(acmeSuccessorName)).ID
+    yield* api.remove(`/secrets/${known}`)
+  }
+  yield* create(acmeAccountName)
+  if (interim !== undefined) yield* api.remove(`/secrets/${interim}`)
+})
+
 /** Whether there was one. */
-const dismiss = Effect.fnUntraced(function* (socket: string) {
-  const secrets = yield* get<ReadonlyArray<SecretView>>(socket, "/secrets")
-  const known = secrets.find(({ Spec }) => Spec.Name === acmeAccountName)
-  if (known !== undefined) yield* remove(socket, `/secrets/${known.ID}`)
-  return known !== undefined
+const dismiss = Effect.fnUntraced(function* (api: Api) {
+  const { known, successor } = yield* accountsOf(api)
+  // The other way round, the successor would take its place.
+  for (const id of [successor, known]) if (id !== undefined) yield* api.remove(`/secrets/${id}`)
+  return (known ?? successor) !== undefined
 })
 
 export const acme = Command.make("acme").pipe(

@@ -242,6 +242,22 @@ test("entrances are told whose account a host is for, and lead to TLS once it ha
   expect(shown()).toEqual({ ...plain, thumbprint, tls: { secret: secret?.Spec.Name ?? "", redirect: true } })
 })
 
+test("an account that is about to take another one's place concerns entrances as that one does", () => {
+  const site = new Site()
+  site.service("web", "shop.example")
+  const touchedBy = (Name: string) => {
+    const ID = `secret-${Name}`
+    site.book.must({
+      type: "secret.create",
+      v: 1,
+      secret: { ID, Spec: { ...newAccount({ directory: "" }), Name } }
+    })
+    const secret = site.book.tables.get("secret", ID)
+    return secret && site.book.tables.view(certificates).servicesTouchedBy(secret)
+  }
+  expect(["acme-account", "acme-account-successor", "other"].map(touchedBy)).toEqual([["web"], ["web"], []])
+})
+
 test("nothing is recorded of a certificate that comes, nor of where it is kept until it is written", () => {
   expect(
     acme.secrets?.({ _tag: "Ordered", host: "a", ordered: { data: "", validFrom: 0, validTo: 0 } })
