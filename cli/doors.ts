@@ -1,6 +1,6 @@
 /** The doors of a node: the Engine API for everybody, the NATS API and the join port where it is a manager. */
 import { Effect, type Tracer } from "effect"
-import { serveApi } from "#actors/api/serve.ts"
+import { askerIn, serveApi } from "#actors/api/serve.ts"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { keepJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
@@ -74,7 +74,7 @@ export const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     ledger,
     run: Effect.runPromise,
     engine: doors.link,
-    who: () => "nats",
+    who: askerIn,
     ...traced
   })
   yield* serveApi({
@@ -87,6 +87,8 @@ export const openDoors = Effect.fnUntraced(function* (parts: Parts) {
       doors.history.owns(request.method, new URL(request.url).pathname)
         ? doors.history.fetch(request)
         : app.fetch(request),
+    // Another NATS has users of its own.
+    named: nats.server !== undefined,
     host: makeLiveHost()
   })
   yield* openJoinPort(options, credentials, manager)

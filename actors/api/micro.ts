@@ -16,7 +16,14 @@ export interface MicroEndpoint {
   /** Letters, digits, dashes and underscores. */
   readonly name: string
   readonly subject: string
-  readonly handle: (body: string, headers: Headers) => MicroAnswer | Promise<MicroAnswer>
+  /** Where it answers besides; it says so in the endpoint's metadata. */
+  readonly also?: string
+  readonly handle: (
+    body: string,
+    headers: Headers,
+    /** The one it was asked at. */
+    subject: string
+  ) => MicroAnswer | Promise<MicroAnswer>
 }
 
 export interface MicroService {
@@ -96,7 +103,10 @@ export function serveMicro(
       type: "io.nats.micro.v1.info_response",
       ...identity,
       description,
-      endpoints: endpoints.map((endpoint) => ({ ...described(endpoint), metadata: {} }))
+      endpoints: endpoints.map((endpoint) => ({
+        ...described(endpoint),
+        metadata: endpoint.also === undefined ? {} : { also: endpoint.also }
+      }))
     }),
     STATS: () => ({
       type: "io.nats.micro.v1.stats_response",
@@ -125,13 +135,11 @@ export function serveMicro(
     }
   }
   for (const endpoint of endpoints) {
-    subscriptions.push(
-      transport.subscribe(
-        endpoint.subject,
-        { queue: queueGroup },
-        (delivery) => void take(endpoint, delivery)
+    for (const subject of [endpoint.subject, ...(endpoint.also === undefined ? [] : [endpoint.also])]) {
+      subscriptions.push(
+        transport.subscribe(subject, { queue: queueGroup }, (delivery) => void take(endpoint, delivery))
       )
-    )
+    }
   }
   return {
     stop: () => {
@@ -148,7 +156,7 @@ export const failing = (code: number, message: string): MicroAnswer => ({
 
 async function settle(endpoint: MicroEndpoint, delivery: Delivery): Promise<MicroAnswer> {
   try {
-    return await endpoint.handle(new TextDecoder().decode(delivery.body), delivery.headers)
+    return await endpoint.handle(new TextDecoder().decode(delivery.body), delivery.headers, delivery.subject)
   } catch (defect) {
     return failing(500, `internal error: ${wordsOf(defect)}`)
   }

@@ -7,9 +7,11 @@ import { describe } from "#actors/api/describe.ts"
 import { EventRing } from "#actors/api/event-ring.ts"
 import { type ClusterEvent, eventSubject, Sequence } from "#actors/api/events.ts"
 import { failing, type MicroAnswer, type MicroEndpoint, serveMicro } from "#actors/api/micro.ts"
+import { apiSubject, apiSubjectOf, askerOf } from "#actors/api/subjects.ts"
 import { endpoints, paginate, readBody, type Translation } from "#actors/api/translate.ts"
+import { refuseUntil } from "#actors/ledger/features.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { noLeader } from "#actors/model/errors.ts"
+import { noLeader, plainWords } from "#actors/model/errors.ts"
 import { toIso } from "#actors/model/time.ts"
 import { isToken } from "#runtime/address.ts"
 import { assert } from "#runtime/assert.ts"
@@ -25,8 +27,10 @@ export interface ApiOptions {
   readonly nodeId: string
   /** Of this program, semantic. */
   readonly version: string
-  /** The HTTP API's application; it says who asks. */
+  /** The HTTP API's application; `askerIn` says who asks. */
   readonly fetch: (request: Request) => Response | Promise<Response>
+  /** Whether nats-server lets a client ask on no other's subjects; without, nobody knows who asks. */
+  readonly named: boolean
   readonly host: Host
   /** How many events are kept for those who missed some. */
   readonly keptEvents?: number
@@ -63,7 +67,7 @@ export const serveApi = Effect.fn("api.serve")(function* (
           endpoints: [
             ...endpoints.map((endpoint) => httpEndpoint(options, endpoint)),
             eventEndpoint(ring, ledger)
-          ]
+          ].map((endpoint) => (options.named ? alsoByName(ledger, endpoint) : endpoint))
         },
         { started: toIso(host.now()), monotonic: () => host.monotonic() }
       )
@@ -72,25 +76,51 @@ export const serveApi = Effect.fn("api.serve")(function* (
   )
 })
 
+/** What a client asks on its own subject counts once no manager's nats-server lets another ask there. */
+const alsoByName = ({ read }: LedgerService, endpoint: MicroEndpoint): MicroEndpoint => ({
+  ...endpoint,
+  also: endpoint.subject.replace(apiSubject, apiSubjectOf("*")),
+  handle: (body, headers, subject) => {
+    const asker = askerOf(subject)
+    const refusal =
+      asker && refuseUntil(read, "nats clients by name", `Cannot answer on ${apiSubjectOf(asker)}`)
+    return refusal ? failing(503, plainWords(refusal)) : endpoint.handle(body, headers, subject)
+  }
+})
+
+/** Who makes a request, for the log; nothing that came over NATS writes it. */
+const askerHeader = "Troupe-Client"
+
+/** Who asks: `nats:` and the client's name, or `nats` where it asked on everybody's subject. */
+export const askerIn = ({ headers }: Request): string => {
+  const client = headers.get(askerHeader)
+  return client === null ? "nats" : `nats:${client}`
+}
+
 const httpEndpoint = (
   { fetch }: ApiOptions,
   { resource, verb, translate }: (typeof endpoints)[number]
 ): MicroEndpoint => ({
   name: `${resource}-${verb}`,
-  subject: `troupe.api.v1.${resource}.${verb}`,
-  handle: async (body, headers) => {
+  subject: `${apiSubject}.${resource}.${verb}`,
+  handle: async (body, headers, subject) => {
     const translation = translate(body)
     if ("mistake" in translation) return failing(400, `Cannot ${verb} ${resource}: ${translation.mistake}`)
-    return answerOf(await fetch(requestOf(translation, headers)), translation)
+    return answerOf(await fetch(requestOf(translation, headers, askerOf(subject))), translation)
   }
 })
 
-function requestOf({ method, path, body }: Translation, headers: Headers): Request {
+function requestOf(
+  { method, path, body }: Translation,
+  headers: Headers,
+  asker: string | undefined
+): Request {
   const auth = Object.entries(headers).find(([name]) => name.toLowerCase() === "x-registry-auth")?.[1]
   return new Request(`http://troupe${path}`, {
     method,
     headers: {
       ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+      ...(asker === undefined ? {} : { [askerHeader]: asker }),
       ...(auth === undefined ? {} : { "X-Registry-Auth": auth }),
       ...(headers.traceparent === undefined ? {} : { traceparent: headers.traceparent })
     },
@@ -130,7 +160,7 @@ const caughtUp = ({ readIndex }: LedgerService): Promise<boolean> =>
 /** Events after a place in the stream; without one, where the stream stands now. */
 const eventEndpoint = (ring: EventRing, ledger: LedgerService): MicroEndpoint => ({
   name: "event-list",
-  subject: "troupe.api.v1.event.list",
+  subject: `${apiSubject}.event.list`,
   handle: async (raw) => {
     const asked = readBody(Catching, raw)
     if ("mistake" in asked) return failing(400, `Cannot list event: ${asked.mistake}`)

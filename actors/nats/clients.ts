@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer"
 import { Schema } from "effect"
+import { apiSubject, apiSubjectOf } from "#actors/api/subjects.ts"
 import type { Config } from "#actors/model/objects.ts"
 import type { ConfigSpec } from "#actors/model/spec.ts"
 import { ClientRecord, checkClient } from "#actors/nats/creds.ts"
@@ -21,6 +22,10 @@ export const clientSpec = (record: ClientRecord): ConfigSpec => ({
   Labels: { [clientLabel]: record.name },
   Data: Buffer.from(JSON.stringify(record)).toString("base64")
 })
+
+/** What a client puts before a resource and a verb. */
+export const subjectPrefixOf = ({ name, named }: ClientRecord): string =>
+  named ? apiSubjectOf(name) : apiSubject
 
 const decode = Schema.decodeUnknownSync(Schema.fromJsonString(ClientRecord))
 

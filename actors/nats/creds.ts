@@ -35,7 +35,9 @@ export const ClientRecord = Schema.Struct({
   name: Schema.String,
   readOnly: Schema.Boolean,
   publicKey: Schema.String.check(Schema.isPattern(/^U[A-Z2-7]{55}$/)),
-  createdAt: Schema.String
+  createdAt: Schema.String,
+  /** Asks on subjects of its own alone; those of before feature level 22 also where nobody can tell who asks. */
+  named: Schema.optionalKey(Schema.Boolean)
 })
 export type ClientRecord = typeof ClientRecord.Type
 
@@ -122,7 +124,7 @@ export const ownCredentials = Effect.fnUntraced(function* (
 
 /** Credentials for another system, and what is kept of them. They hold the only copy of the seed. Refuses an unusable name. */
 export const newClient = Effect.fnUntraced(function* (
-  made: Pick<ClientRecord, "name" | "readOnly" | "createdAt">
+  made: Omit<ClientRecord, "publicKey">
 ): Effect.fn.Return<
   { readonly record: ClientRecord; readonly credentials: NatsCredentials },
   NatsCredsError
@@ -251,8 +253,10 @@ export const usersOf = (
   const taken = new Set(nodes.map(({ publicKey }) => publicKey))
   return [
     ...nodes,
-    ...clients.flatMap(({ name, publicKey, readOnly }) =>
-      taken.has(publicKey) ? [] : [{ publicKey, rights: clientRights(clientInbox(name), readOnly) }]
+    ...clients.flatMap(({ publicKey, named = false, ...client }) =>
+      taken.has(publicKey)
+        ? []
+        : [{ publicKey, rights: clientRights(clientInbox(client.name), { ...client, named }) }]
     )
   ]
 }

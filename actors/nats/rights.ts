@@ -4,6 +4,7 @@
  * Whose words a message is must show in its subject, and here NATS is told to hold a node to that.
  */
 import { alertSubject } from "#actors/alerts/protocol.ts"
+import { apiSubject, apiSubjectOf } from "#actors/api/subjects.ts"
 import { loadSubject } from "#actors/autoscaler/policy.ts"
 import { copySubject } from "#actors/logs/copies/protocol.ts"
 import { logSubject } from "#actors/logs/publish/protocol.ts"
@@ -108,15 +109,25 @@ export const watcherRights = (inbox: string): Rights => ({
  */
 export const apiRights = (inbox: string): Rights => ({
   publish: ["troupe.event.v1.>", "_INBOX.>"],
-  subscribe: ["troupe.api.v1.>", loadSubject(">"), "$SRV.>", `${inbox}.>`]
+  subscribe: [`${apiSubject}.>`, loadSubject(">"), "$SRV.>", `${inbox}.>`]
 })
 
-/** Another system. With `readOnly` it may ask for lists and single objects, and change nothing. */
-export const clientRights = (inbox: string, readOnly: boolean): Rights => ({
+/** What nats-server tells one client from another by. */
+export interface Client {
+  readonly name: string
+  /** May ask for lists and single objects, and change nothing. */
+  readonly readOnly: boolean
+  /** Asks on subjects of its own alone, so that what it does is known to be its doing. */
+  readonly named: boolean
+}
+
+/** Another system. */
+export const clientRights = (inbox: string, { name, readOnly, named }: Client): Rights => ({
   publish: [
-    ...(readOnly
-      ? ["troupe.api.v1.*.list", "troupe.api.v1.*.inspect"]
-      : ["troupe.api.v1.>", loadSubject(">")]),
+    ...[apiSubjectOf(name), ...(named ? [] : [apiSubject])].flatMap((asks) =>
+      (readOnly ? ["list", "inspect"] : ["*"]).map((verb) => `${asks}.*.${verb}`)
+    ),
+    ...(readOnly ? [] : [loadSubject(">")]),
     ...["PING", "INFO", "STATS"].flatMap((verb) => [`$SRV.${verb}`, `$SRV.${verb}.>`])
   ],
   subscribe: ["troupe.event.v1.>", "troupe.log.v1.>", "troupe.metric.v1.>", "troupe.alert.v1.>", `${inbox}.>`]

@@ -6,6 +6,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import { connect, nkeyAuthenticator } from "nats"
 import { writePrivate } from "#actors/drivers/machine/files.ts"
 import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
+import { subjectPrefixOf } from "#actors/nats/clients.ts"
 import { listClients, NatsCredsError, removeClient } from "#actors/nats/creds.ts"
 import { apiAt } from "#cli/client.ts"
 import { duration } from "#cli/print/ago.ts"
@@ -20,6 +21,7 @@ interface Access {
 }
 interface Made extends Access {
   readonly Seed: string
+  readonly SubjectPrefix: string
   readonly InboxPrefix: string
 }
 
@@ -133,6 +135,7 @@ const create = Command.make(
     yield* Console.log(
       show([
         ["nkey seed", made.Seed],
+        ["subject prefix", made.SubjectPrefix],
         ["inbox prefix", made.InboxPrefix],
         ["servers", serversOf(running, made).join(",")],
         ...files
@@ -167,9 +170,10 @@ const list = Command.make(
       client.name,
       client.readOnly ? "read-only" : "read and write",
       local.includes(client) ? "this manager" : "every manager",
+      subjectPrefixOf(client),
       `${duration(Date.now() - Date.parse(client.createdAt))} ago`
     ])
-    yield* Console.log(table(["NAME", "RIGHTS", "AT", "CREATED"], rows))
+    yield* Console.log(table(["NAME", "RIGHTS", "AT", "SUBJECT PREFIX", "CREATED"], rows))
   })
 ).pipe(Command.withDescription("List other systems that may connect"), Command.withAlias("list"))
 

@@ -3,15 +3,16 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { rmSync } from "node:fs"
 import process from "node:process"
 import { Effect, Exit, Scope } from "effect"
-import type { Msg, NatsConnection } from "nats"
+import { headers, type Msg, type NatsConnection } from "nats"
 import type { ClusterEvent, Sequence } from "#actors/api/events.ts"
-import { serveApi } from "#actors/api/serve.ts"
+import { askerIn, serveApi } from "#actors/api/serve.ts"
+import { featureLevel } from "#actors/ledger/features.ts"
 import type { NatsCredentials } from "#actors/nats/creds.ts"
 import { type NatsServerService, startNatsServer } from "#actors/nats/server.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
 import { connectAs, freshDirectory, letIn, objectionTo, until } from "#test/actors/nats/support.ts"
-import { nodeId, TestGateway } from "#test/support/gateway.ts"
+import { fakeEngine, nodeId, TestGateway } from "#test/support/gateway.ts"
 
 const cluster = "blue"
 const dataDir = freshDirectory()
@@ -22,7 +23,7 @@ let client: NatsConnection
 
 beforeAll(async () => {
   const credentials = await letIn(dataDir, "shop")
-  gateway = await TestGateway.start({ who: () => "nats" })
+  gateway = await TestGateway.start({ who: askerIn }, fakeEngine(), {}, featureLevel)
   server = await run(startNatsServer({ dataDir, nodeId, clusterId: cluster, port: 0 }))
   const transport = await run(natsTransport({ servers: [server.url], ...apiConnection() }))
   await run(
@@ -33,6 +34,7 @@ beforeAll(async () => {
       nodeId,
       version: "0.1.0",
       fetch: (request) => gateway.app.fetch(request),
+      named: true,
       host: makeLiveHost(),
       keptEvents: 64
     })
@@ -220,7 +222,7 @@ describe("requests", () => {
   })
 
   test("a read-only client lists and is not let create", async () => {
-    const credentials = await letIn(dataDir, "viewer", true)
+    const credentials = await letIn(dataDir, "viewer", { readOnly: true })
     const viewer = await admitted(credentials)
     const answer = await viewer.request("troupe.api.v1.node.list", "{}", { timeout: 5_000 })
     expect(answer.json()).toEqual(await httpGet("/nodes"))
@@ -231,6 +233,80 @@ describe("requests", () => {
       )
     ).toContain("Permissions Violation")
     expect(gateway.ledger.read.index).toBe(before)
+    await viewer.close()
+  })
+})
+
+describe("who asks", () => {
+  const named = async (name: string): Promise<NatsConnection> =>
+    admitted(await letIn(dataDir, name, { named: true }))
+  const create = async (by: NatsConnection, prefix: string, name: string, more = {}): Promise<string> => {
+    const answer = await by.request(`${prefix}.service.create`, JSON.stringify(spec(name)), {
+      timeout: 5_000,
+      ...more
+    })
+    return answer.json<{ ID: string }>().ID
+  }
+  /** Who created it, as an event says. */
+  const whoMade = async (make: () => Promise<string>): Promise<string | undefined> => {
+    const { newest } = await ask("event.list")
+    const id = await make()
+    const { events } = await ask("event.list", { after: newest })
+    await ask("service.remove", { ID: id })
+    return events.find((event: ClusterEvent) => event.id === id)?.who
+  }
+
+  test("is who asks on subjects of its own, and nobody in particular on everybody's", async () => {
+    const [ci, ops] = [await named("ci"), await named("ops")]
+    expect(await whoMade(() => create(ci, "troupe.api.v1.as.ci", "a"))).toBe("nats:ci")
+    expect(await whoMade(() => create(ops, "troupe.api.v1.as.ops", "b"))).toBe("nats:ops")
+    expect(await whoMade(() => create(client, "troupe.api.v1", "c"))).toBe("nats")
+    expect(await whoMade(() => create(client, "troupe.api.v1.as.shop", "d"))).toBe("nats:shop")
+    await ci.close()
+    await ops.close()
+  })
+
+  test("cannot be said by another: not by the subject, a header, or where the answer goes", async () => {
+    const [ci, ops] = [await named("ci"), await named("ops")]
+    const before = gateway.ledger.read.index
+    for (const by of [ci, client]) {
+      for (const subject of ["troupe.api.v1.as.ops.service.create", "troupe.api.v1.as.*.service.create"]) {
+        const objection = await objectionTo(by, () => by.publish(subject, JSON.stringify(spec("forged"))))
+        expect(objection).toContain("Permissions Violation")
+      }
+    }
+    // Nor does it hide.
+    const hidden = () => ci.publish("troupe.api.v1.service.create", JSON.stringify(spec("hidden")))
+    expect(await objectionTo(ci, hidden)).toContain("Permissions Violation")
+    expect(gateway.ledger.read.index).toBe(before)
+
+    const heard: Array<string> = []
+    ops.subscribe("_INBOX.client-ops.>", { callback: (_, message) => void heard.push(message.string()) })
+    await ops.flush()
+    const carried = headers()
+    for (const name of ["Troupe-Client", "troupe-client", "Nats-Request-Info", "troupe-from"])
+      carried.set(name, "ops")
+    const { newest } = await ask("event.list")
+    ci.publish("troupe.api.v1.as.ci.service.create", JSON.stringify(spec("led")), {
+      headers: carried,
+      reply: "_INBOX.client-ops.x"
+    })
+    await until("it is answered", () => heard.length > 0)
+    const { events } = await ask("event.list", { after: newest })
+    expect(events.map(({ who }: ClusterEvent) => who)).toEqual(["nats:ci"])
+    await ask("service.remove", { ID: "led" })
+    await ci.close()
+    await ops.close()
+  })
+
+  test("a read-only client lists on its own subjects, and changes nothing there", async () => {
+    const viewer = await admitted(await letIn(dataDir, "guest", { readOnly: true, named: true }))
+    const own = "troupe.api.v1.as.guest"
+    expect((await viewer.request(`${own}.node.list`, "{}", { timeout: 5_000 })).json()).toEqual(
+      await httpGet("/nodes")
+    )
+    const change = () => viewer.publish(`${own}.service.create`, JSON.stringify(spec("no")))
+    expect(await objectionTo(viewer, change)).toContain("Permissions Violation")
     await viewer.close()
   })
 })

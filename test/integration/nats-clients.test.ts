@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
+import { objectionTo } from "#test/actors/nats/support.ts"
 import type { Cluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
 import { Trusting } from "#test/support/trusting.ts"
@@ -26,6 +27,7 @@ afterAll(async () => {
 
 interface Told {
   readonly seed: string
+  readonly subjectPrefix: string
   readonly inboxPrefix: string
   readonly servers: ReadonlyArray<string>
   readonly files: string
@@ -36,6 +38,7 @@ function read(printed: string, files: string): Told {
   const value = (what: string): string => new RegExp(`^${what} +(\\S+)$`, "m").exec(printed)?.[1] ?? ""
   return {
     seed: value("nkey seed"),
+    subjectPrefix: value("subject prefix"),
     inboxPrefix: value("inbox prefix"),
     servers: value("servers").split(","),
     files
@@ -70,8 +73,14 @@ const isLetIn = async (server: string, told: Told): Promise<boolean> => {
   return connection !== undefined
 }
 
-const servicesOf = async (connection: NatsConnection): Promise<unknown> =>
-  (await connection.request("troupe.api.v1.service.list", "{}", { timeout: 5_000 })).json()
+const ask = async (
+  connection: NatsConnection,
+  { subjectPrefix }: Told,
+  what: string,
+  body = {}
+  // biome-ignore lint/suspicious/noExplicitAny: what the API answers
+): Promise<any> =>
+  (await connection.request(`${subjectPrefix}.${what}`, JSON.stringify(body), { timeout: 5_000 })).json()
 
 test("a client that one manager made is let in by all of them, with a certificate of its own", async () => {
   const told = await letIn(m2, "shop")
@@ -80,14 +89,49 @@ test("a client that one manager made is let in by all of them, with a certificat
   for (const server of told.servers) {
     await eventually(() => isLetIn(server, told), `${server} lets it in`)
     const connection = await connectTo([server], told)
-    expect(await servicesOf(connection)).toEqual([])
+    expect(await ask(connection, told, "service.list")).toEqual([])
     await connection.close()
   }
   for (const manager of cluster.managers.all) {
-    expect(await manager.troupe("nats-creds", "ls")).toMatch(/shop +read and write +every manager/)
+    expect(await manager.troupe("nats-creds", "ls")).toMatch(
+      /shop +read and write +every manager +troupe\.api\.v1\.as\.shop/
+    )
   }
   // The certificate alone is nobody.
   await expect(connectTo(told.servers, { ...told, seed: "" })).rejects.toThrow()
+})
+
+test("what a client changes is its own doing by any manager, and none passes for another at any of them", async () => {
+  const [ci, ops] = [await letIn(m2, "ci"), await letIn(m3, "ops")]
+  const made: Array<readonly [string, string]> = []
+  for (const [at, server] of ci.servers.entries()) {
+    for (const [told, other] of [
+      [ci, ops],
+      [ops, ci]
+    ] as const) {
+      await eventually(() => isLetIn(server, told), `${server} lets it in`)
+      const connection = await connectTo([server], told)
+      const TaskTemplate = { ContainerSpec: { Image: "host", Command: ["true"] } }
+      const Name = `${told === ci ? "ci" : "ops"}-${at}`
+      const spec = { Name, TaskTemplate, Mode: { Replicated: { Replicas: 0 } } }
+      const { ID } = await ask(connection, told, "service.create", spec)
+      made.push([ID, `nats:${Name.split("-")[0]}`])
+      for (const prefix of [other.subjectPrefix, "troupe.api.v1"]) {
+        const change = () => connection.publish(`${prefix}.service.remove`, JSON.stringify({ ID }))
+        expect(await objectionTo(connection, change)).toContain("Permissions Violation")
+      }
+      await connection.close()
+    }
+  }
+  expect(made).toHaveLength(6)
+  for (const [ID, who] of made) {
+    const { Changes: changes } = await cluster.first.get(`/history/${ID}`)
+    expect(changes.map(({ Action, Who }: Readonly<Record<string, string>>) => [Action, Who])).toEqual([
+      ["create", who]
+    ])
+    expect((await cluster.first.api("DELETE", `/services/${ID}`)).status).toBe(200)
+  }
+  for (const name of ["ci", "ops"]) await m2.troupe("nats-creds", "rm", name)
 })
 
 test("a name that is taken is refused by another manager, and nothing is written", async () => {

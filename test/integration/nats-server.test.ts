@@ -150,7 +150,7 @@ test("an external client calls the API and hears events, and nothing of the acto
 
 test("a read-only client may list and inspect, not create", async () => {
   const dataDir = newDataDir()
-  const credentials = await letIn(dataDir, "viewer", true)
+  const credentials = await letIn(dataDir, "viewer", { readOnly: true })
   const { server } = await start({ dataDir })
   const client = await connected(server.url, credentials)
   for (const allowed of ["troupe.api.v1.service.list", "troupe.api.v1.node.inspect", "$SRV.PING"]) {

@@ -216,7 +216,9 @@ test("another system reads the history over NATS, and goes on after the last cha
   try {
     const list = async (asked: object) =>
       (
-        await connection.request("troupe.api.v1.history.list", JSON.stringify(asked), { timeout: 10_000 })
+        await connection.request("troupe.api.v1.as.historian.history.list", JSON.stringify(asked), {
+          timeout: 10_000
+        })
       ).json<{
         readonly Changes: ReadonlyArray<{ readonly Name: string; readonly Why: string }>
         readonly Newest: string

@@ -16,11 +16,12 @@ import {
   write
 } from "#actors/gateway/gateway.ts"
 import { created, gone, ok, refusing } from "#actors/gateway/response.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import type { Refused } from "#actors/model/errors.ts"
 import type { Config } from "#actors/model/objects.ts"
 import { toIso } from "#actors/model/time.ts"
-import { clientConfigName, clientSpec, clientsIn, isClient } from "#actors/nats/clients.ts"
+import { clientConfigName, clientSpec, clientsIn, isClient, subjectPrefixOf } from "#actors/nats/clients.ts"
 import { newClient } from "#actors/nats/creds.ts"
 
 const NewClient = Schema.Struct({ Name: Schema.String, ReadOnly: Schema.optionalKey(Schema.Boolean) })
@@ -62,14 +63,22 @@ const create = (gateway: Gateway, call: Call): Handled =>
         `NATS client name ${JSON.stringify(name)} is taken: remove that one first, or choose another`
       )
     const access = yield* accessOf(gateway, reader, name)
-    const config = { ID: gateway.fresh.id(), Spec: clientSpec(record) }
+    const named = (reader.cluster()?.FeatureLevel ?? 0) >= levelOf["nats clients by name"]
+    const client = { ...record, ...(named && { named }) }
+    const config = { ID: gateway.fresh.id(), Spec: clientSpec(client) }
     yield* write(
       gateway,
       call,
       { type: "config.create", v: 1, config },
       (after) => after.get("config", config.ID) !== undefined
     )
-    return created({ Name: name, Seed: credentials.seed, InboxPrefix: credentials.inboxPrefix, ...access })
+    return created({
+      Name: name,
+      Seed: credentials.seed,
+      SubjectPrefix: subjectPrefixOf(client),
+      InboxPrefix: credentials.inboxPrefix,
+      ...access
+    })
   })
 
 const certify = (gateway: Gateway, call: Call): Handled =>
@@ -94,10 +103,11 @@ export const natsClientRoutes: ReadonlyArray<Route> = [
     path: "/nats-clients",
     handle: reading((reader) =>
       ok(
-        clientsIn(reader.all("config")).clients.map(({ name, readOnly, createdAt }) => ({
-          Name: name,
-          ReadOnly: readOnly,
-          CreatedAt: createdAt
+        clientsIn(reader.all("config")).clients.map((client) => ({
+          Name: client.name,
+          ReadOnly: client.readOnly,
+          SubjectPrefix: subjectPrefixOf(client),
+          CreatedAt: client.createdAt
         }))
       )
     )

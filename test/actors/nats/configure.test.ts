@@ -95,8 +95,12 @@ test("every kind of actor can be spoken to by managers", () => {
 })
 
 test("a read-only client may ask for lists and objects and say nothing else under the API", () => {
-  const asks = clientRights("_INBOX.client-x", true).publish.filter((subject) => subject.startsWith("troupe"))
-  expect(asks).toEqual(["troupe.api.v1.*.list", "troupe.api.v1.*.inspect"])
+  const client = { name: "x", readOnly: true, named: true }
+  const asks = (named: boolean) =>
+    clientRights("_INBOX.client-x", { ...client, named }).publish.filter((each) => each.startsWith("troupe"))
+  const own = ["troupe.api.v1.as.x.*.list", "troupe.api.v1.as.x.*.inspect"]
+  expect(asks(true)).toEqual(own)
+  expect(asks(false)).toEqual([...own, "troupe.api.v1.*.list", "troupe.api.v1.*.inspect"])
 })
 
 test("the side that answers clients cannot be made to speak to an actor", () => {

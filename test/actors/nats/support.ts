@@ -9,9 +9,13 @@ import { keepClients, listClients, type NatsCredentials, newClient } from "#acto
 export const freshDirectory = (): string => mkdtempSync(join(tmpdir(), "troupe-nats-"))
 
 /** Lets another system in to the server whose data lies there, as the cluster would. */
-export async function letIn(dataDir: string, name: string, readOnly = false): Promise<NatsCredentials> {
-  const createdAt = "2026-01-01T00:00:00Z"
-  const { record, credentials } = await Effect.runPromise(newClient({ name, readOnly, createdAt }))
+export async function letIn(
+  dataDir: string,
+  name: string,
+  more: { readonly readOnly?: boolean; readonly named?: boolean } = {}
+): Promise<NatsCredentials> {
+  const client = { name, readOnly: false, createdAt: "2026-01-01T00:00:00Z", ...more }
+  const { record, credentials } = await Effect.runPromise(newClient(client))
   const { clients } = await Effect.runPromise(listClients(dataDir))
   await Effect.runPromise(keepClients(dataDir, [...clients.filter((each) => each.name !== name), record]))
   return credentials

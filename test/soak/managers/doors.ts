@@ -79,10 +79,10 @@ export interface NatsDoor extends Door {
 
 /** Connected to this manager's nats-server; who of the managers answers is NATS's choice. */
 export async function natsDoor(machine: Machine): Promise<NatsDoor> {
-  const connection = await connectTo(machine)
+  const { connection, prefix } = await connectTo(machine)
   const ask = async (what: string, body: unknown): Promise<Answer> => {
     try {
-      const answer = await connection.request(`troupe.api.v1.${what}`, JSON.stringify(body), {
+      const answer = await connection.request(`${prefix}.${what}`, JSON.stringify(body), {
         timeout: withinMs
       })
       const code = Number(answer.headers?.get("Nats-Service-Error-Code") || 200)
@@ -105,18 +105,23 @@ export async function natsDoor(machine: Machine): Promise<NatsDoor> {
   }
 }
 
-async function connectTo({ name, address }: Machine): Promise<NatsConnection> {
+async function connectTo({
+  name,
+  address
+}: Machine): Promise<{ connection: NatsConnection; prefix: string }> {
   const created = { Name: `soak-${name}` }
   const { status, body } = await request(socketOf(name), "POST", "/nats-clients/create", created, withinMs)
   if (status !== 201) throw new Error(`${name} made no NATS client: ${status} ${JSON.stringify(body)}`)
-  const made = body as Readonly<Record<"Seed" | "InboxPrefix" | "Root" | "Certificate" | "Key", string>> & {
+  const made = body as Readonly<
+    Record<"Seed" | "SubjectPrefix" | "InboxPrefix" | "Root" | "Certificate" | "Key", string>
+  > & {
     readonly Servers: ReadonlyArray<string>
   }
   const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
   // Its server takes new clients up within moments.
   for (let tries = 1; ; tries++) {
     try {
-      return await connect({
+      const connection = await connect({
         servers: made.Servers.filter((url) => url.startsWith(`nats://${address}:`)),
         authenticator: nkeyAuthenticator(new TextEncoder().encode(made.Seed)),
         inboxPrefix: made.InboxPrefix,
@@ -129,6 +134,7 @@ async function connectTo({ name, address }: Machine): Promise<NatsConnection> {
         ignoreClusterUpdates: true,
         ignoreAuthErrorAbort: true
       })
+      return { connection, prefix: made.SubjectPrefix }
     } catch (error) {
       if (tries === 50) throw error
       await wait(100)
