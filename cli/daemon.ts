@@ -142,7 +142,8 @@ const serveMember = Effect.fnUntraced(function* (
 
   const copies = copiesOf(options)
   const built = yield* Layer.build(driversOf(options, identity, copies))
-  const executor = afterFormerLives(options, identity, Context.get(built, Executor))
+  const plugins = Context.get(built, VolumePlugins)
+  const executor = afterFormerLives(options, identity, Context.get(built, Executor), plugins)
   const drivers = Context.add(built, Executor, executor)
   const manager =
     role === "manager" ? yield* openManager(options, credentials, executor, host, lives.keyring) : undefined
@@ -213,7 +214,7 @@ const serveMember = Effect.fnUntraced(function* (
   )
   if (manager) {
     const alerted = { history, publish: alertsOf(transport, identity) }
-    yield* lead(identity, manager.ledger, system, Context.get(drivers, VolumePlugins)).pipe(
+    yield* lead(identity, manager.ledger, system, plugins).pipe(
       Effect.provideService(AlertSurroundings, alerted)
     )
   }

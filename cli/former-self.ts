@@ -13,6 +13,7 @@ import { Executor, type ExecutorError, type ExecutorService } from "#actors/driv
 import { clusterLabel, homeLabel, nodeLabel } from "#actors/drivers/labels.ts"
 import { readIfThere } from "#actors/drivers/machine/files.ts"
 import { commandLines } from "#actors/drivers/machine/process-identity.ts"
+import type { VolumePluginsService } from "#actors/drivers/volume-plugins.ts"
 import type { Node } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { groundOf, markOf } from "#cli/drivers.ts"
@@ -56,15 +57,18 @@ export const removeFormer = (options: NodeOptions, former: Identity): Effect.Eff
 export function afterFormerLives(
   options: NodeOptions,
   identity: Identity,
-  executor: ExecutorService
+  executor: ExecutorService,
+  plugins: VolumePluginsService
 ): ExecutorService {
   const home = markOf(options)
   if (executor.kind !== "docker" || home === undefined) return executor
   let isAlone = false
+  let isFirst = true
   const endThem = Effect.gen(function* () {
     if (isAlone) return
     let areGone = true
-    for (const nodeId of yield* livesAt(options, identity, home)) {
+    const lives = yield* livesAt(options, identity, home)
+    for (const nodeId of lives) {
       yield* Effect.logInfo(
         `Node ${nodeId} had its data in ${options.dataDir} before: what it left on this machine is ended`
       )
@@ -75,6 +79,10 @@ export function afterFormerLives(
         })
       )
     }
+    // Later some of what is mounted may be this life's.
+    const problems = isFirst && lives.size > 0 ? yield* plugins.letGo : []
+    for (const problem of problems) yield* Effect.logWarning(problem)
+    isFirst = false
     isAlone = areGone
   })
   return { ...executor, describe: Effect.andThen(endThem, executor.describe) }

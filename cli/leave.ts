@@ -1,5 +1,7 @@
 /** How a node goes: what its leader is told, and, where it leaves the cluster, that nothing it had stays on this machine. */
+import { execFile } from "node:child_process"
 import { rmSync } from "node:fs"
+import { promisify } from "node:util"
 import { Deferred, Effect } from "effect"
 import { stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import { DataPlane } from "#actors/drivers/data-plane.ts"
@@ -7,10 +9,12 @@ import { stopEntrance } from "#actors/drivers/entrance/live.ts"
 import { Entrance } from "#actors/drivers/entrance.ts"
 import { type ContainerState, Executor, type ExecutorService } from "#actors/drivers/executor.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
+import { mountsBelow } from "#actors/drivers/machine/mounts.ts"
 import { isShuttingDown } from "#actors/drivers/machine/shutting-down.ts"
 import { Names } from "#actors/drivers/names.ts"
 import { removeRoot } from "#actors/drivers/secret-store/tmpfs.ts"
 import { SecretStore } from "#actors/drivers/secret-store.ts"
+import { VolumePlugins } from "#actors/drivers/volume-plugins.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
 import { secretsRoot } from "#cli/drivers.ts"
@@ -18,7 +22,7 @@ import type { NodeOptions } from "#cli/node-options.ts"
 import { address } from "#runtime/address.ts"
 import type { SystemService } from "#runtime/system.ts"
 
-/** Removes every task's container and every network of ours, devices and all; for a node whose actors have stopped. */
+/** Removes every task's container and every network of ours, devices and all, and unmounts volumes; for a node whose actors have stopped. */
 export const removeTasks = Effect.gen(function* () {
   const executor = yield* Executor
   const kernel = yield* Kernel
@@ -28,7 +32,8 @@ export const removeTasks = Effect.gen(function* () {
   const networks = yield* executor.listNetworks
   yield* Effect.forEach(networks, (id) => executor.removeNetwork(id), { discard: true })
   const [laid, served] = [yield* kernel.lay([]), yield* names.serve([])]
-  for (const problem of [...laid.problems, ...served.problems]) yield* Effect.logWarning(problem)
+  const stayed = yield* (yield* VolumePlugins).letGo
+  for (const problem of [...laid.problems, ...served.problems, ...stayed]) yield* Effect.logWarning(problem)
 })
 
 const usualGraceMs = 10_000
@@ -59,7 +64,16 @@ export const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
   yield* stopDataPlane(options)
   yield* stopEntrance(options)
   yield* removeRoot(secretsRoot(options))
-  for (const folder of [options.dataDir, options.runDir]) rmSync(folder, { recursive: true, force: true })
+  for (const folder of [options.dataDir, options.runDir]) yield* removeFolder(folder)
+})
+
+/** Not what is mounted in it: that is a volume's, and somebody's data. */
+const removeFolder = Effect.fnUntraced(function* (folder: string) {
+  for (const point of mountsBelow(folder))
+    yield* Effect.promise(() => promisify(execFile)("umount", [point]).catch(() => undefined))
+  const [held] = mountsBelow(folder)
+  if (held === undefined) rmSync(folder, { recursive: true, force: true })
+  else yield* Effect.logError(`${folder} stays: ${held} is mounted in it, and could not be unmounted`)
 })
 
 /** What a node that leaves waits for its leader to be told. */

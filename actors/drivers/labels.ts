@@ -17,7 +17,7 @@ export const nodeLabel = "com.docker.swarm.node.id"
 /** On a container or network: the cluster's id; two clusters may share an Engine. */
 export const clusterLabel = "io.troupe.cluster"
 
-/** On a container or network: where the node's data is (`machine/home.ts`), by which a later life finds what it had. */
+/** On a container or network: where the node's data is (`machine/mounts.ts`), by which a later life finds what it had. */
 export const homeLabel = "io.troupe.home"
 
 /** On an Engine's bridge network: the id of the overlay that it carries here. */

@@ -43,6 +43,8 @@ export interface VolumePluginsService {
   /** Mounts the volume on this machine; where. `id` is the cluster's id of the volume. */
   readonly mount: (id: string, volume: PluginVolume, publishContext: Texts) => Done<string>
   readonly unmount: (id: string, volume: Pick<PluginVolume, "driver" | "volumeId">) => Done<void>
+  /** Unmounts whatever was mounted on this machine, also in an earlier life; what stayed, and why. */
+  readonly letGo: Effect.Effect<ReadonlyArray<string>>
 }
 
 const none = (driver: string) =>
@@ -57,6 +59,7 @@ export const VolumePlugins = Context.Reference<VolumePluginsService>("troupe/act
     publish: ({ driver }) => none(driver),
     unpublish: ({ driver }) => none(driver),
     mount: (_id, { driver }) => none(driver),
-    unmount: (_id, { driver }) => none(driver)
+    unmount: (_id, { driver }) => none(driver),
+    letGo: Effect.succeed([])
   })
 })

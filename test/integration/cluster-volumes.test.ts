@@ -1,7 +1,7 @@
 /** Cluster volumes from creation to removal: a daemon, a CSI plugin that really mounts, and containers that write. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import type { ChildProcess } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
@@ -212,4 +212,21 @@ test("the Engine's own volumes are listed beside the cluster's, and are the Engi
     await cluster.must("volume", "rm", own)
   }
   expect((await cluster.api("GET", `/volumes/${own}`)).status).toBe(404)
+})
+
+test("a node that leaves has its plugin let go of what is mounted, and what tasks wrote stays", async () => {
+  await create("stays")
+  await isMade("stays")
+  const mount = { Source: "stays" }
+  await serve("keeper", "echo dear > /data/file; sleep 1000", mount)
+  const file = join(root, "stays", "file")
+  await eventually(() => existsSync(file), "it has written")
+  const { ID } = await volume("stays")
+  expect(readFileSync("/proc/self/mounts", "utf8")).toContain(ID)
+  const before = askedOf(root).length
+  await cluster.must("swarm", "leave", "--force")
+  await eventually(() => !existsSync(cluster.dataDir), "it has left", 30_000)
+  expect(readFileSync(file, "utf8")).toBe("dear\n")
+  expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(ID)
+  expect(askedOf(root).slice(before)).toEqual(["NodeUnpublishVolume stays", "NodeUnstageVolume stays"])
 })

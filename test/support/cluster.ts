@@ -13,7 +13,10 @@ import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
+import { Effect } from "effect"
+import { LetThrough } from "#actors/drivers/firewall/let-through.ts"
 import { tablesOfNode } from "#actors/drivers/kernel/names.ts"
+import { mountsBelow } from "#actors/drivers/machine/mounts.ts"
 import {
   identityOf,
   isAlive,
@@ -396,6 +399,7 @@ export class Cluster {
     for (const table of tablesOfNode(this.nodeId)) {
       await run("nft", ["delete", "table", "inet", table]).catch(() => {})
     }
+    await Effect.runPromise(new LetThrough(this.nodeId).bring(false, true)).catch(() => {})
   }
 
   async #removeRunDirectory(): Promise<void> {
@@ -406,6 +410,7 @@ export class Cluster {
     if ((await readdir(tasks).catch(() => undefined)) !== undefined) {
       await run("umount", ["-l", tasks]).catch(() => {})
     }
+    for (const point of mountsBelow(folder)) await run("umount", [point]).catch(() => {})
     await rm(folder, { recursive: true, force: true })
   }
 

@@ -1,7 +1,7 @@
 /** Cluster volumes through CSI plugins: what each step is to a plugin, as far as it says that it takes that step. */
-import { mkdir, rm, rmdir } from "node:fs/promises"
-import { dirname } from "node:path"
-import { Effect, Schema } from "effect"
+import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises"
+import { dirname, join } from "node:path"
+import { Effect, Option, Schema } from "effect"
 import { askPlugin, type CsiQuestion, quicklyMs } from "#actors/drivers/volume-plugins/client.ts"
 import { type FoundPlugin, findPlugins, type PluginPlaces } from "#actors/drivers/volume-plugins/find.ts"
 import {
@@ -73,6 +73,20 @@ export const csiPlugins = (places: PluginPlaces): VolumePluginsService => {
       message: `there is no volume plugin ${driver}: expected ${places.sockets}/${driver}.sock, or a plugin of the Engine, on this machine`
     })
   })
+  const records = recordsIn(places.mounts)
+  const unmount = Effect.fn("csi.unmount")(function* (id: string, { driver, volumeId }: Mounted) {
+    const plugin = yield* find(driver)
+    const [target, staging] = [plugin.targetPath(id), plugin.stagingPath(id)]
+    const gone = { service: "Node", answer: Nothing, mayBeGone: true } as const
+    const published = { volume_id: volumeId, target_path: target }
+    yield* ask(plugin, { ...gone, method: "NodeUnpublishVolume", request: published })
+    if (yield* can(plugin, "Node", nodeCan.stageAndUnstage)) {
+      const request = { volume_id: volumeId, staging_target_path: staging }
+      yield* ask(plugin, { ...gone, method: "NodeUnstageVolume", request })
+    }
+    if (plugin.isHere) yield* clear(target, staging)
+    yield* records.forget(id)
+  })
   return {
     describe: Effect.suspend(() =>
       findPlugins(places).pipe(
@@ -125,20 +139,54 @@ export const csiPlugins = (places: PluginPlaces): VolumePluginsService => {
         mayBeGone: true
       })
     }),
-    mount: (id, volume, publishContext) =>
-      Effect.flatMap(find(volume.driver), (plugin) => mount(plugin, id, volume, publishContext)),
-    unmount: Effect.fn("csi.unmount")(function* (id, { driver, volumeId }) {
-      const plugin = yield* find(driver)
-      const [target, staging] = [plugin.targetPath(id), plugin.stagingPath(id)]
-      const gone = { service: "Node", answer: Nothing, mayBeGone: true } as const
-      const published = { volume_id: volumeId, target_path: target }
-      yield* ask(plugin, { ...gone, method: "NodeUnpublishVolume", request: published })
-      if (yield* can(plugin, "Node", nodeCan.stageAndUnstage)) {
-        const request = { volume_id: volumeId, staging_target_path: staging }
-        yield* ask(plugin, { ...gone, method: "NodeUnstageVolume", request })
+    mount: Effect.fnUntraced(function* (id, volume, publishContext) {
+      const plugin = yield* find(volume.driver)
+      yield* records.keep(id, volume)
+      return yield* mount(plugin, id, volume, publishContext)
+    }),
+    unmount,
+    letGo: Effect.gen(function* () {
+      const problems: Array<string> = []
+      for (const [id, volume] of yield* records.all) {
+        yield* unmount(id, volume).pipe(
+          Effect.catch(({ message }) => Effect.sync(() => void problems.push(`volume ${id}: ${message}`)))
+        )
       }
-      if (plugin.isHere) yield* clear(target, staging)
+      return problems
     })
+  }
+}
+
+/** What it takes to have a volume unmounted, wherever its plugin mounts it. */
+const Mounted = Schema.Struct({ driver: text, volumeId: text })
+type Mounted = typeof Mounted.Type
+const decodeMounted = Schema.decodeUnknownOption(Schema.fromJsonString(Mounted))
+
+/** What this machine has mounted, a file each: whoever ends here may never have heard of it from the leader. */
+const recordsIn = (folder: string) => {
+  const suffix = ".json"
+  const fileOf = (id: string): string => join(folder, `${id}${suffix}`)
+  const all = Effect.promise(async () => {
+    const found = new Map<string, Mounted>()
+    for (const name of await readdir(folder).catch(() => [])) {
+      if (!name.endsWith(suffix)) continue
+      const read = decodeMounted(await readFile(join(folder, name), "utf8").catch(() => ""))
+      if (Option.isSome(read)) found.set(name.slice(0, -suffix.length), read.value)
+    }
+    return found
+  })
+  return {
+    all,
+    keep: (id: string, { driver, volumeId }: Mounted) =>
+      Effect.andThen(
+        make(folder),
+        Effect.tryPromise({
+          try: () => writeFile(fileOf(id), JSON.stringify({ driver, volumeId }), { mode: 0o600 }),
+          catch: (cause) =>
+            new VolumePluginError({ message: `cannot write ${fileOf(id)}: ${(cause as Error).message}` })
+        })
+      ),
+    forget: (id: string) => Effect.promise(() => rm(fileOf(id), { force: true }))
   }
 }
 

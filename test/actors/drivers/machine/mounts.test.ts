@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { hostname, tmpdir } from "node:os"
 import { join } from "node:path"
-import { homeOf, placeOn } from "#actors/drivers/machine/home.ts"
+import { homeOf, placeOn, pointsIn } from "#actors/drivers/machine/mounts.ts"
 
 const mountinfo = `22 1 254:0 / / rw,relatime - ext4 /dev/root rw
 23 22 0:21 / /proc rw - proc proc rw
@@ -28,6 +28,19 @@ test("what containers know by the same path is told apart by what is mounted the
 
 test("of two mounts at one place the later one counts", () => {
   expect(placeOn(`${mountinfo}40 22 8:9 / /data rw - ext4 /dev/sdb rw\n`, "/data/a")).toBe("8:9:/a")
+})
+
+test("what is mounted in a directory is told innermost first, as often as it is mounted", () => {
+  const more = `41 22 8:4 / /var/lib/troupe/a rw - ext4 /dev/sdc rw
+42 41 8:5 / /var/lib/troupe/a/b rw - ext4 /dev/sdd rw
+43 41 8:5 / /var/lib/troupe/a/b rw - ext4 /dev/sdd rw
+44 22 8:6 / /var/lib/troupe-2 rw - ext4 /dev/sde rw
+`
+  expect(pointsIn(mountinfo + more, "/var/lib/troupe")).toEqual([
+    "/var/lib/troupe/a/b",
+    "/var/lib/troupe/a/b",
+    "/var/lib/troupe/a"
+  ])
 })
 
 test("a directory that is made again has the home of the one before", () => {
