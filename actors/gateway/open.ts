@@ -6,8 +6,9 @@ import { Effect, FiberSet, type Scope } from "effect"
 import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import { openAudit } from "#actors/gateway/access/audit.ts"
+import { tellManagers } from "#actors/gateway/access/common.ts"
 import { identityOf } from "#actors/gateway/access/identity-of.ts"
-import { makeSessions } from "#actors/gateway/access/sessions.ts"
+import { openAccess } from "#actors/gateway/access/open.ts"
 import { answerHeaders } from "#actors/gateway/answer-headers.ts"
 import { type AppOptions, makeApp, owns } from "#actors/gateway/app.ts"
 import { makeAttachments } from "#actors/gateway/attachments.ts"
@@ -87,7 +88,8 @@ export const openGateway = Effect.fn("gateway.open")(function* (
 
   const who = (request: Request): string => identityOf(request).who
   const onProblem = (problem: string): void => Effect.runSync(Effect.logError(problem))
-  const sessions = makeSessions(clock)
+  const access = yield* openAccess({ ...options, onProblem })
+  if (options.http !== undefined) yield* Effect.forkScoped(tellManagers({ nodeId, ledger, clock, ...access }))
   const audit = openAudit(options.dataDir, clock, onProblem)
   const known = {
     ledger,
@@ -122,11 +124,9 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   const doors = yield* serveGateway({
     ...(options.socket === undefined ? {} : { socket: options.socket }),
     ...(options.http === undefined ? {} : { http: options.http }),
-    dataDir: options.dataDir,
-    sessions,
+    ...access,
     audit,
     clock,
-    onProblem,
     engine: options.engine,
     engineVersion: link.apiVersion,
     headers,
@@ -142,7 +142,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       nodeNetworkRoutes({ nodeId, system, headers }),
       raftRoutes({ status: () => ledger()?.status() ?? outOfService(options), headers }),
       dashboardRoutes({
-        sessions,
+        ...access,
         url: () => url,
         ledger,
         feed,
@@ -150,6 +150,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
         stopping: stopping.signal,
         system,
         nodeId,
+        clock,
         console: (place, request) => openConsoleAt(system, place, request),
         fork,
         ...(options.pages && { pages: options.pages }),

@@ -15,9 +15,7 @@ import { admit, csrfHeader } from "#actors/gateway/access/admit.ts"
 import type { Audit } from "#actors/gateway/access/audit.ts"
 import { local } from "#actors/gateway/access/role.ts"
 import type { Sessions } from "#actors/gateway/access/sessions.ts"
-import { openTokens, type Tokens } from "#actors/gateway/access/tokens.ts"
-import type { HttpTokenError } from "#actors/gateway/http-token.ts"
-import { httpToken } from "#actors/gateway/http-token.ts"
+import type { Tokens } from "#actors/gateway/access/tokens.ts"
 import { type Admission, type ListenerOptions, makeListener } from "#actors/gateway/listener.ts"
 import { offeredVersion, splitVersion } from "#actors/gateway/negotiate.ts"
 import { type HostPort, isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
@@ -36,16 +34,15 @@ export interface DoorOptions extends Omit<ListenerOptions, "proxy"> {
   readonly socket?: string
   /** `127.0.0.1:4500`; port 0 takes any free one; absent for none. */
   readonly http?: string
-  /** Keeps `http-token`. */
-  readonly dataDir: string
+  /** The node's own for `http`, and all that open it. */
+  readonly token: string
+  readonly tokens: Pick<Tokens, "identify">
   /** Where everything goes that is not ours; absent on a node without an Engine. */
   readonly engine: EngineAddress | undefined
   readonly sessions: Sessions
   readonly audit: Pick<Audit, "note">
   /** Milliseconds since the epoch. */
   readonly clock: () => number
-  /** Told in words what is wrong with what people have put beside the node's own token. */
-  readonly onProblem: (problem: string) => void
   /** Told first when the gateway stops, to end streams that would otherwise go on. */
   readonly onStop?: () => void
 }
@@ -71,7 +68,7 @@ const graceMs = 1_000
 /** Opens the doors until the scope closes; then new requests are refused and running ones get a second to end. */
 export const serveGateway = Effect.fn("gateway.serve")(function* (
   options: DoorOptions
-): Effect.fn.Return<Doors, CannotListen | HttpTokenError, Scope.Scope> {
+): Effect.fn.Return<Doors, CannotListen, Scope.Scope> {
   const apiVersion = (): string => offeredVersion(options.engineVersion())
   const proxy = yield* Effect.acquireRelease(
     Effect.sync(() => makeProxy({ engine: options.engine, apiVersion })),
@@ -108,8 +105,7 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
 
   if (options.http !== undefined) {
     const { host, port } = yield* parseHttpAddress(options.http)
-    const token = yield* httpToken(options.dataDir)
-    const admission = guard(options, openTokens(options.dataDir, token, options.onProblem))
+    const admission = guard(options)
     const here: { _tag: "Tcp"; host: string; port: number } = { _tag: "Tcp", host, port }
     const self = selfProxy(here, apiVersion)
     const server = yield* open(
@@ -123,7 +119,7 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
     )
     here.port = (server.address() as AddressInfo).port
     doors.url = `http://${bracketed(host)}:${here.port}`
-    doors.token = token
+    doors.token = options.token
   }
   // Finalizers run last to first: this one comes before the doors close.
   yield* Effect.addFinalizer(() => Effect.sync(() => options.onStop?.()))
@@ -131,7 +127,7 @@ export const serveGateway = Effect.fn("gateway.serve")(function* (
 })
 
 /** Who may come in over HTTP, each with what their role allows; what came of it goes into the audit. */
-const guard = ({ sessions, audit, clock }: DoorOptions, tokens: Tokens): Admission => ({
+const guard = ({ sessions, tokens, audit, clock }: DoorOptions): Admission => ({
   judge: ({ method = "GET", headers }, path, isUpgrade) =>
     admit({ tokens, sessions }, { method, path, headers, isUpgrade }),
   isStillIn: ({ method = "GET", headers }, path, inUse) => {

@@ -20,6 +20,7 @@ import {
 import { createNamed, relabel, removeUsable } from "#actors/ledger/apply/apply-files.ts"
 import { allotNetworks, createNetwork, removeNetwork } from "#actors/ledger/apply/apply-networks.ts"
 import {
+  grantAccess,
   observeNodes,
   placeGateways,
   registerNode,
@@ -99,6 +100,8 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return attachContainer(tables, command)
     case "node.detach":
       return detachContainers(tables, command)
+    case "node.access":
+      return grantAccess(tables, command)
     case "node.remove":
       return removeNode(tables, at, command)
     case "service.create":

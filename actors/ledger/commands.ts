@@ -6,6 +6,7 @@
  */
 import { Schema } from "effect"
 import {
+  Access,
   Attached,
   Attachment,
   Cluster,
@@ -46,6 +47,10 @@ const fresh = <Fields extends Schema.Struct.Fields>(fields: Fields) => {
   return Schema.Struct(rest as Omit<Fields, "Version" | "CreatedAt" | "UpdatedAt">)
 }
 
+/** What opens a manager's door is said by `node.access` alone. */
+const { Access: _access, ...newNode } = Node.fields
+const freshNode = fresh(newNode)
+
 const labels = Schema.Record(text, text)
 
 /**
@@ -70,7 +75,7 @@ export const NewTask = fresh(Task.fields)
 export type NewTask = typeof NewTask.Type
 
 export const Command = Schema.Union([
-  command("cluster.create", { cluster: fresh(Cluster.fields), node: fresh(Node.fields) }),
+  command("cluster.create", { cluster: fresh(Cluster.fields), node: freshNode }),
   command("cluster.update", {
     version: whole,
     spec: SwarmSpec,
@@ -87,7 +92,7 @@ export const Command = Schema.Union([
    */
   command("cluster.refound", {
     incarnation: Incarnation,
-    node: fresh(Node.fields),
+    node: freshNode,
     /** For routes between nats-servers from now on; those left behind do not know it. */
     routePassword: text,
     level: whole
@@ -124,7 +129,7 @@ export const Command = Schema.Union([
   command("ledger.digest", { index: whole, digest: text }),
 
   /** Creates the node or refreshes what it says of itself; keeps the spec that people gave it. */
-  command("node.register", { node: fresh(Node.fields) }),
+  command("node.register", { node: freshNode }),
   command("node.update", { id: text, version: whole, spec: NodeSpec }),
   /** What the leader sees of nodes; does not count as a change of their version unless the state changes. */
   command("node.observe", {
@@ -150,6 +155,8 @@ export const Command = Schema.Union([
   command("node.attach", { id: text, attached: Attached }),
   /** Containers that have left their networks, by what `ID` they were attached as. */
   command("node.detach", { id: text, attached: Schema.Array(text) }),
+  /** What the HTTP door of a manager goes by, from now on; does not count as a change of its version. */
+  command("node.access", { id: text, access: Access }),
   command("node.remove", { id: text, force: Schema.Boolean }),
 
   command("service.create", { service: fresh(Service.fields) }),

@@ -21,6 +21,7 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "node.gateways": 1,
   "node.attach": 1,
   "node.detach": 1,
+  "node.access": 1,
   "node.remove": 1,
   "service.create": 1,
   "service.update": 1,

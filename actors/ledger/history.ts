@@ -16,6 +16,8 @@ export const ledgerName = "ledger"
 
 /** Fields that hold secrets in whatever the orchestrator says, writes or remembers. */
 export const secretFields: ReadonlySet<string> = new Set([
+  "Access",
+  "access",
   "Data",
   "data",
   "JoinTokens",

@@ -214,6 +214,13 @@ export const Attached = Schema.Struct({
 })
 export type Attached = typeof Attached.Type
 
+/** Tokens that open a manager's HTTP door, by the SHA-256 of each, and sessions that ended there before their time (ms since the epoch). */
+export const Access = Schema.Struct({
+  Tokens: Schema.Array(Schema.Struct({ Name: text, Role: text, Digest: text })),
+  Ended: Schema.Array(Schema.Struct({ ID: text, Until: whole }))
+})
+export type Access = typeof Access.Type
+
 export const Node = Schema.Struct({
   ...Meta,
   Spec: NodeSpec,
@@ -236,7 +243,9 @@ export const Node = Schema.Struct({
   /** On every overlay that it takes part in. */
   Gateways: optional(Schema.Array(Gateway)),
   /** Containers that are no tasks. */
-  Attached: optional(Schema.Array(Attached))
+  Attached: optional(Schema.Array(Attached)),
+  /** Of a manager, for the others. */
+  Access: optional(Access)
 })
 export type Node = typeof Node.Type
 

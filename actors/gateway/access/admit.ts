@@ -6,7 +6,7 @@ import { timingSafeEqual } from "node:crypto"
 import type { IncomingHttpHeaders } from "node:http"
 import { demand } from "#actors/gateway/access/demand.ts"
 import { type Identity, isAtLeast } from "#actors/gateway/access/role.ts"
-import type { Sessions } from "#actors/gateway/access/sessions.ts"
+import type { Session, Sessions } from "#actors/gateway/access/sessions.ts"
 import type { Tokens } from "#actors/gateway/access/tokens.ts"
 
 export type Admitted =
@@ -51,19 +51,37 @@ const nobody =
 export const isOpen = (method: string, path: string): boolean =>
   (method === "GET" || method === "HEAD") && /^\/dashboard(\/|\/enter|\/assets\/[\w.-]+)?$/.test(path)
 
-/** Cookies know no ports, and several nodes may answer on one machine. */
-export const cookieName = (host: string | undefined): string =>
-  `troupe-session-${/:(\d+)$/.exec(host ?? "")?.[1] ?? "80"}`
+const cookiePrefix = "troupe-session-"
+/** Cookies know no ports, and nodes of several clusters may answer on one machine. */
+export const cookieName = (clusterId: string | undefined, host: string | undefined): string =>
+  `${cookiePrefix}${clusterId ?? /:(\d+)$/.exec(host ?? "")?.[1] ?? "80"}`
 
-export function sessionIdOf(headers: IncomingHttpHeaders): string | undefined {
-  const name = cookieName(headers.host)
-  for (const part of (headers.cookie ?? "").split(/;\s*/)) {
-    if (part.startsWith(`${name}=`)) return part.slice(name.length + 1)
+/** More are nobody's who means well, and each is judged. */
+const mostCookies = 16
+
+/** Of all sessions that a browser has on this machine, with the names that they have there. */
+export const sessionCookies = (
+  cookie: string | undefined
+): ReadonlyArray<readonly [name: string, value: string]> =>
+  (cookie ?? "")
+    .split(/;\s*/)
+    .filter((part) => part.startsWith(cookiePrefix))
+    .slice(0, mostCookies)
+    .map((part) => [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)])
+
+/** The first that is one here. */
+export function sessionOf(judge: Sessions["find"], cookie: string | undefined): Session | undefined {
+  for (const [, value] of sessionCookies(cookie)) {
+    const found = judge(value)
+    if (found !== undefined) return found
   }
   return undefined
 }
 
-export function admit(known: { tokens: Tokens; sessions: Pick<Sessions, "find"> }, knock: Knock): Admitted {
+export function admit(
+  known: { tokens: Pick<Tokens, "identify">; sessions: Pick<Sessions, "find"> },
+  knock: Knock
+): Admitted {
   const { method, path, headers, isUpgrade } = knock
   if (!isUpgrade && isOpen(method, path)) return { _tag: "In" }
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1]
@@ -71,16 +89,10 @@ export function admit(known: { tokens: Tokens; sessions: Pick<Sessions, "find"> 
     const identity = known.tokens.identify(bearer)
     return identity === undefined ? { _tag: "Out", status: 401, message: nobody } : judged(identity, knock)
   }
-  const id = sessionIdOf(headers)
-  const session = id === undefined ? undefined : known.sessions.find(id)
+  const session = sessionOf(known.sessions.find, headers.cookie)
   if (session === undefined) return { _tag: "Out", status: 401, message: nobody }
-  // A token that was taken back takes its sessions along, and one of a lesser role makes them lesser.
-  const role = known.tokens.roleOf(session.who)
-  if (role === undefined && session.who !== "local") return { _tag: "Out", status: 401, message: nobody }
-  const identity: Identity = {
-    who: session.who,
-    role: role !== undefined && !isAtLeast(role, session.role) ? role : session.role
-  }
+  const { who, role, token } = session
+  const identity: Identity = { who, role, ...(token !== undefined && { token }) }
   const changes = isUpgrade || (method !== "GET" && method !== "HEAD")
   if (changes && !isOurPage(headers)) return out(identity, "the request was sent by a page of another origin")
   if (changes && !same(secretOf(knock), session.csrf))

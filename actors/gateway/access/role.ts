@@ -6,6 +6,8 @@ export interface Identity {
   /** For people and for the log: `local` on the unix socket, else the token's name. */
   readonly who: string
   readonly role: Role
+  /** Of the token that they came by, SHA-256. */
+  readonly token?: string
 }
 
 /** On the unix socket, which its file mode guards. */

@@ -77,8 +77,8 @@ export function removeToken(dataDir: string, name: string): boolean {
 export interface Tokens {
   /** Whose token this is. Takes the same time wherever a wrong one differs. */
   readonly identify: (token: string) => Identity | undefined
-  /** What a name is good for now; nothing once it has been taken back. */
-  readonly roleOf: (who: string) => Role | undefined
+  /** All that are good now, the node's own first. */
+  readonly list: () => ReadonlyArray<NamedToken>
 }
 
 /** `own` is the node's own token. A file that cannot be read opens nothing and is told to `onProblem` once. */
@@ -105,9 +105,9 @@ export function openTokens(dataDir: string, own: string, onProblem: (problem: st
       const given = Buffer.from(digestOf(token), "hex")
       let found: Identity | undefined
       for (const { name, role, digest } of now())
-        if (timingSafeEqual(given, Buffer.from(digest, "hex"))) found = { who: name, role }
+        if (timingSafeEqual(given, Buffer.from(digest, "hex"))) found = { who: name, role, token: digest }
       return found
     },
-    roleOf: (who) => now().find(({ name }) => name === who)?.role
+    list: now
   }
 }

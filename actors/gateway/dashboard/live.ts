@@ -5,7 +5,7 @@
  * this manager knows nothing new, and a stream that says nothing is dead.
  */
 import type { Context } from "hono"
-import { sessionIdOf } from "#actors/gateway/access/admit.ts"
+import { sessionCookies, sessionOf } from "#actors/gateway/access/admit.ts"
 import type { Audit } from "#actors/gateway/access/audit.ts"
 import type { Sessions } from "#actors/gateway/access/sessions.ts"
 import { safe, sayNo } from "#actors/gateway/dashboard/answers.ts"
@@ -60,8 +60,9 @@ export function live(context: Context, { ledger, feed, audit, sessions, stopping
   if (source === undefined) return sayNo(context, "this node is no manager: ask one of the managers", 503)
   const { read } = source
   // Whoever came with a token has none.
-  const sessionId = sessionIdOf({ cookie: context.req.header("cookie"), host: context.req.header("host") })
-  const isStillIn = (): boolean => sessionId === undefined || sessions.look(sessionId) !== undefined
+  const cookie = context.req.header("authorization") === undefined ? context.req.header("cookie") : undefined
+  const isStillIn = (): boolean =>
+    sessionCookies(cookie).length === 0 || sessionOf(sessions.look, cookie) !== undefined
   let end = (): void => {}
   const stream = new ReadableStream<Uint8Array>(
     {

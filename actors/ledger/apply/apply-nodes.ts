@@ -38,7 +38,13 @@ export function updateNode(tables: LedgerTables, at: At, command: Of<"node.updat
       )
     }
   }
-  tables.put("node", { ...node, Spec: command.spec, ...touched(at) })
+  const { Access: access, ...rest } = node
+  tables.put("node", {
+    ...rest,
+    ...(access !== undefined && !demotes && { Access: access }),
+    Spec: command.spec,
+    ...touched(at)
+  })
   return { id: node.ID }
 }
 
@@ -108,6 +114,15 @@ export function placeGateways(tables: LedgerTables, command: Of<"node.gateways">
     tables.put("node", gateways.length === 0 ? rest : { ...rest, Gateways: gateways })
   }
   return { skipped }
+}
+
+/** Keeps the version, as `placeGateways` does. Of managers alone: what a demoted one says counts for nothing. */
+export function grantAccess(tables: LedgerTables, { id, access }: Of<"node.access">): Verdict {
+  const node = tables.get("node", id)
+  if (node === undefined) return notFound("node", id)
+  if (node.Spec.Role !== "manager") return failedPrecondition(`node ${id} is no manager`)
+  tables.put("node", { ...node, Access: access }, true)
+  return { id }
 }
 
 export function removeNode(tables: LedgerTables, at: At, command: Of<"node.remove">): Verdict {

@@ -46,10 +46,14 @@ function titleOf(hash: string): string {
   return places.find(({ go }) => go === `#/${page}`)?.name ?? "Cluster"
 }
 
+const renewEveryMs = 5 * 60_000
+
 function Frame() {
   const known = session.value
   useEffect(() => {
     const stop = follow()
+    // Its cookie is made anew then, so that other managers know it is in use.
+    const renewing = setInterval(() => void learnSession().catch(() => {}), renewEveryMs)
     const press = (event: KeyboardEvent): void => {
       const isTyping = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement
       if ((event.key === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !isTyping)) {
@@ -60,6 +64,7 @@ function Frame() {
     addEventListener("keydown", press)
     return () => {
       stop()
+      clearInterval(renewing)
       removeEventListener("keydown", press)
     }
   }, [])

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
 import { Cause, Effect, Exit, Scope } from "effect"
-import { makeSessions } from "#actors/gateway/access/sessions.ts"
+import { openAccess } from "#actors/gateway/access/open.ts"
 import { type DoorOptions, type Doors, serveGateway } from "#actors/gateway/server.ts"
 import { eventually } from "#test/support/engine.ts"
 
@@ -24,26 +24,33 @@ async function folderOfItsOwn(): Promise<string> {
   return folder
 }
 
-const alone = {
-  sessions: makeSessions(Date.now),
-  audit: { note: () => {} },
-  clock: Date.now,
-  onProblem: () => {}
+interface Options extends Partial<DoorOptions> {
+  readonly dataDir: string
 }
+const serve = Effect.fnUntraced(function* ({ dataDir, ...options }: Options) {
+  const own = { nodeId: "n1", dataDir, ledger: () => undefined, clock: Date.now, onProblem: () => {} }
+  return yield* serveGateway({
+    ...(yield* openAccess({ ...own, ...(options.http !== undefined && { http: options.http }) })),
+    engine: undefined,
+    engineVersion: () => undefined,
+    headers: () => ({}),
+    audit: { note: () => {} },
+    clock: Date.now,
+    routes: [],
+    ...options
+  })
+})
 
 interface Opened extends Doors {
   readonly close: () => Promise<void>
 }
 
-async function open(options: Partial<DoorOptions> & Pick<DoorOptions, "dataDir">): Promise<Opened> {
+async function open(options: Options): Promise<Opened> {
   const scope = Scope.makeUnsafe()
   const close = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
   cleanups.push(close)
-  const opening = serveGateway({
-    engine: undefined,
-    engineVersion: () => undefined,
+  const opening = serve({
     headers: () => ({ "Api-Version": "1.50" }),
-    ...alone,
     routes: [
       {
         owns: (_method, path) => path === "/services",
@@ -60,21 +67,9 @@ async function open(options: Partial<DoorOptions> & Pick<DoorOptions, "dataDir">
 }
 
 /** The error that keeps the doors shut. */
-async function refused(options: Partial<DoorOptions> & Pick<DoorOptions, "dataDir">) {
+async function refused(options: Options) {
   const scope = Scope.makeUnsafe()
-  const exit = await Effect.runPromiseExit(
-    Scope.provide(
-      serveGateway({
-        engine: undefined,
-        engineVersion: () => undefined,
-        headers: () => ({}),
-        ...alone,
-        routes: [],
-        ...options
-      }),
-      scope
-    )
-  )
+  const exit = await Effect.runPromiseExit(Scope.provide(serve(options), scope))
   await Effect.runPromise(Scope.close(scope, Exit.void))
   if (Exit.isSuccess(exit)) throw new Error("the doors are open")
   return Cause.squash(exit.cause) as {

@@ -8,7 +8,7 @@ export function SignIn() {
     location.hash === "#/used"
       ? "That link was used before, or is older than five minutes."
       : hasEnded.value
-        ? "You were signed out: an hour without use, twelve in all, or a restart of the node."
+        ? "You were signed out: by yourself, after an hour without use or twelve in all, or because your token was taken back."
         : ""
   )
   return (

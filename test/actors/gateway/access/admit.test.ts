@@ -3,21 +3,32 @@ import { afterAll, expect, test } from "bun:test"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Effect } from "effect"
 import { admit, type Knock } from "#actors/gateway/access/admit.ts"
 import { demand } from "#actors/gateway/access/demand.ts"
+import { openAccess } from "#actors/gateway/access/open.ts"
 import type { Identity } from "#actors/gateway/access/role.ts"
-import { makeSessions } from "#actors/gateway/access/sessions.ts"
-import { createToken, openTokens, removeToken, tokensFile } from "#actors/gateway/access/tokens.ts"
+import { createToken, removeToken, tokensFile } from "#actors/gateway/access/tokens.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "troupe-access-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const problems: Array<string> = []
-const tokens = openTokens(folder, "n".repeat(64), (problem) => problems.push(problem))
+writeFileSync(join(folder, "http-token"), "n".repeat(64))
+const onProblem = (problem: string): void => void problems.push(problem)
+let now = 0
+const own = {
+  nodeId: "n1",
+  dataDir: folder,
+  http: "any",
+  ledger: () => undefined,
+  clock: () => now,
+  onProblem
+}
+const { tokens, sessions } = await Effect.runPromise(openAccess(own))
 const host = "127.0.0.1:4500"
 
 function knock(token: string, method: string, path: string, more: Partial<Knock> = {}) {
-  const sessions = makeSessions(() => 0)
   const headers = { host, authorization: `Bearer ${token}` }
   const admitted = admit({ tokens, sessions }, { method, path, headers, isUpgrade: false, ...more })
   return admitted._tag === "In" ? (admitted.identity?.who ?? "anybody") : admitted.status
@@ -76,7 +87,6 @@ test("a file of tokens that cannot be read opens nothing, and says which line", 
 })
 
 test("a session changes things only from a page of its own origin that knows its secret", () => {
-  const sessions = makeSessions(() => 0)
   const id = sessions.begin({ who: "local", role: "admin" })
   const { csrf = "" } = sessions.find(id) ?? {}
   const cookie = `other=1; troupe-session-4500=${id}`
@@ -96,11 +106,11 @@ test("a session changes things only from a page of its own origin that knows its
   expect(asked("POST", { ...ours, "sec-fetch-site": "cross-site" })).toContain("another origin")
   expect(asked("POST", { ...ours, "troupe-csrf": "x".repeat(csrf.length) })).toContain("troupe-csrf")
   expect(asked("POST", { ...ours, "troupe-csrf": undefined })).toContain("troupe-csrf")
-  expect(asked("GET", { host, cookie: `troupe-session-4501=${id}` })).toContain("authorization required")
+  expect(asked("GET", { host, cookie: `other-4500=${id}` })).toContain("authorization required")
+  expect(asked("GET", { host, cookie: `troupe-session-4501=x.y; troupe-session-x=${id}` })).toBe("in")
 })
 
 test("a WebSocket of the dashboard has the secret among its protocols, and nothing else has it there", () => {
-  const sessions = makeSessions(() => 0)
   const id = sessions.begin({ who: "local", role: "operator" })
   const { csrf = "" } = sessions.find(id) ?? {}
   const asked = (protocols: string, path = "/dashboard/exec/t1", isUpgrade = true, more = {}) => {
@@ -119,7 +129,6 @@ test("a WebSocket of the dashboard has the secret among its protocols, and nothi
 })
 
 test("a session is worth no more than the token that began it is now", () => {
-  const sessions = makeSessions(() => 0)
   const by = (identity: Identity, method: string) => {
     const id = sessions.begin(identity)
     const csrf = sessions.find(id)?.csrf
@@ -137,26 +146,26 @@ test("a session is worth no more than the token that began it is now", () => {
       return admitted._tag === "In" ? admitted.identity : admitted.status
     }
   }
-  createToken(folder, "rita", "operator")
-  const changes = by({ who: "rita", role: "operator" }, "POST")
-  const looks = by({ who: "rita", role: "operator" }, "GET")
-  const asViewer = by({ who: "rita", role: "viewer" }, "GET")
-  expect(changes()).toEqual({ who: "rita", role: "operator" })
-  expect(asViewer()).toEqual({ who: "rita", role: "viewer" })
-  removeToken(folder, "rita")
-  createToken(folder, "rita", "viewer")
+  const identify = (token: string): Identity => tokens.identify(token) as Identity
+  const rita = identify(createToken(folder, "rita", "operator"))
+  const changes = by(rita, "POST")
+  const looks = by(rita, "GET")
+  const asViewer = by({ ...rita, role: "viewer" }, "GET")
+  expect(changes()).toEqual(rita)
+  expect(asViewer()).toEqual({ ...rita, role: "viewer" })
+  writeFileSync(tokensFile(folder), `rita viewer ${rita.token}\n`)
   expect(changes()).toBe(403)
-  expect(looks()).toEqual({ who: "rita", role: "viewer" })
+  expect(looks()).toEqual({ ...rita, role: "viewer" })
+  // The same name, and another token.
   removeToken(folder, "rita")
+  createToken(folder, "rita", "operator")
   expect(looks()).toBe(401)
   expect(by({ who: "local", role: "admin" }, "POST")()).toEqual({ who: "local", role: "admin" })
 })
 
 test("a link is good once and for five minutes, a session for an hour of rest and half a day in all", () => {
-  let now = 0
   const minute = 60_000
-  const sessions = makeSessions(() => now)
-  const vera = { who: "vera", role: "viewer" } as const
+  const vera = { who: "local", role: "viewer" } as const
   const code = sessions.invite(vera)
   expect(sessions.accept(code)).toEqual(vera)
   expect(sessions.accept(code)).toBeUndefined()
@@ -168,14 +177,14 @@ test("a link is good once and for five minutes, a session for an hour of rest an
   const busy = sessions.begin(vera)
   for (let quarter = 0; quarter < 47; quarter++) {
     now += 15 * minute
-    expect(sessions.find(busy)?.who).toBe("vera")
+    expect(sessions.find(busy)?.who).toBe("local")
   }
   expect(sessions.find(idle)).toBeUndefined()
   // Looking at it is no use of it.
-  expect(sessions.look(busy)?.who).toBe("vera")
+  expect(sessions.look(busy)?.who).toBe("local")
   const looked = sessions.begin(vera)
   now += 59 * minute
-  expect(sessions.look(looked)?.who).toBe("vera")
+  expect(sessions.look(looked)?.who).toBe("local")
   now += minute
   expect([sessions.look(looked), sessions.find(looked)]).toEqual([undefined, undefined])
   now -= 60 * minute
