@@ -4,7 +4,7 @@
  * The bodies are the Docker API's: a service is created from its spec, updated by what an inspection answered with
  * `Spec` changed, and named by its `ID`. So there is one implementation, one set of rules and of errors.
  */
-import { Schema, SchemaIssue } from "effect"
+import { Schema, type SchemaAST, SchemaIssue } from "effect"
 
 /** An HTTP request that stands for a NATS one, and what of a list's answer is wanted. */
 export interface Translation {
@@ -43,11 +43,11 @@ const Listing = Schema.Struct({
   filters: optional(
     Schema.Record(text, Schema.Union([Schema.Array(text), Schema.Record(text, Schema.Boolean)]))
   ),
-  status: optional(Schema.Boolean),
   limit: optional(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 10_000 }))),
   after: optional(text)
 })
-const Inspection = Schema.Struct({ ID: Id, insertDefaults: optional(Schema.Boolean) })
+const ServiceListing = Schema.Struct({ ...Listing.fields, status: optional(Schema.Boolean) })
+const ServiceInspection = Schema.Struct({ ...Named.fields, insertDefaults: optional(Schema.Boolean) })
 const Revision = Schema.Struct({
   ID: Id,
   Version: Schema.Struct({ Index: Schema.Int }),
@@ -77,28 +77,35 @@ const query = (parameters: Readonly<Record<string, string | undefined>>): string
 
 const segment = (id: string): string => encodeURIComponent(id)
 
-/** What a body says, or what is wrong with it; an empty one is an empty object. */
+/** Has every key of its own by name, so that those can be said. */
+type Shape<Body> = Schema.Codec<Body, unknown> & { readonly ast: SchemaAST.AST }
+
+/**
+ * What a body says, or what is wrong with it; an empty one is an empty object. A key that is not known is wrong: who
+ * asks for something and gets something else must not take it for what it asked for.
+ */
 export function readBody<Body>(
-  shape: Schema.Codec<Body, unknown>,
-  raw: string
+  shape: Shape<Body>,
+  raw: string,
+  prepare: (value: unknown) => unknown = (value) => value
 ): { readonly body: Body } | Misspoken {
   let value: unknown
   try {
-    value = raw.trim() === "" ? {} : JSON.parse(raw)
+    value = prepare(raw.trim() === "" ? {} : JSON.parse(raw))
   } catch {
     return { mistake: "the body is not JSON: expected an object" }
   }
-  const decoded = Schema.decodeUnknownResult(shape)(value)
+  const decoded = Schema.decodeUnknownResult(shape, { onExcessProperty: "error" })(value)
   return decoded._tag === "Success"
     ? { body: decoded.success }
-    : { mistake: sayIssue(standardIssues(decoded.failure.issue).issues[0], value) }
+    : { mistake: sayIssue(standardIssues(decoded.failure.issue).issues[0], value, shape.ast) }
 }
 
 /** Reads the body and hands it over. */
 const taking =
-  <Body>(shape: Schema.Codec<Body, unknown>, translate: (body: Body) => Translation) =>
+  <Body>(shape: Shape<Body>, translate: (body: Body) => Translation, prepare?: (value: unknown) => unknown) =>
   (raw: string): Translation | Misspoken => {
-    const read = readBody(shape, raw)
+    const read = readBody(shape, raw, prepare)
     return "mistake" in read ? read : translate(read.body)
   }
 
@@ -106,18 +113,36 @@ const standardIssues = SchemaIssue.makeFormatterStandardSchemaV1()
 type Issue = ReturnType<typeof standardIssues>["issues"][number]
 
 /** The field by its path, and the schema's own words. */
-function sayIssue(issue: Issue | undefined, body: unknown): string {
+function sayIssue(issue: Issue | undefined, body: unknown, shape: SchemaAST.AST): string {
   const path = (issue?.path ?? []).map(String)
   if (issue?.message === "Missing key") return `the body has no ${path.join(".")}`
-  const words = issue?.message.replace(/^Expected /, "")
+  const isUnknown = issue?.message === "Expected no excess property"
+  const words = isUnknown ? keysAt(shape, path.slice(0, -1)) : issue?.message.replace(/^Expected /, "")
   let found = body
   for (const key of path) found = (found as Record<string, unknown> | undefined)?.[key]
   const text = JSON.stringify(found)?.slice(0, 60) ?? "nothing"
   return `the body${path.length === 0 ? "" : `'s ${path.join(".")}`}: expected ${words}, found ${text}`
 }
 
-const list = (path: string) =>
-  taking(Listing, ({ filters, status, after, limit }) => ({
+/** The names of what may stand there, `filters, limit or after`. */
+function keysAt(shape: SchemaAST.AST, path: ReadonlyArray<string>): string {
+  let at: SchemaAST.AST | undefined = shape
+  for (const key of path)
+    at = at?._tag === "Objects" ? at.propertySignatures.find(({ name }) => name === key)?.type : undefined
+  const names = at?._tag === "Objects" ? at.propertySignatures.map(({ name }) => String(name)) : []
+  return names.join(", ").replace(/, (?=[^ ]+$)/, " or ")
+}
+
+/** Whoever updates sends all that an inspection answered, of whatever release; what it asks for is in lower case. */
+function ofInspection(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).filter(([key]) => key in Revision.fields || !/^[A-Z]/.test(key))
+  )
+}
+
+const list = (path: string, shape: Shape<typeof ServiceListing.Type> = Listing) =>
+  taking(shape, ({ filters, status, after, limit }) => ({
     method: "GET",
     path: `${path}${query({
       filters: filters === undefined ? undefined : JSON.stringify(filters),
@@ -126,8 +151,8 @@ const list = (path: string) =>
     page: { ...(after === undefined ? {} : { after }), ...(limit === undefined ? {} : { limit }) }
   }))
 
-const inspect = (path: string) =>
-  taking(Inspection, ({ ID, insertDefaults }) => ({
+const inspect = (path: string, shape: Shape<typeof ServiceInspection.Type> = Named) =>
+  taking(shape, ({ ID, insertDefaults }) => ({
     method: "GET",
     path: `${path}/${segment(ID)}${query({
       insertDefaults: insertDefaults === undefined ? undefined : String(insertDefaults)
@@ -136,8 +161,8 @@ const inspect = (path: string) =>
 
 /** Everything of the Docker API that is answered over NATS, as `troupe.api.v1.<resource>.<verb>`. */
 export const endpoints: ReadonlyArray<Endpoint> = [
-  { resource: "service", verb: "list", translate: list("/services") },
-  { resource: "service", verb: "inspect", translate: inspect("/services") },
+  { resource: "service", verb: "list", translate: list("/services", ServiceListing) },
+  { resource: "service", verb: "inspect", translate: inspect("/services", ServiceInspection) },
   {
     resource: "service",
     verb: "create",
@@ -147,11 +172,15 @@ export const endpoints: ReadonlyArray<Endpoint> = [
   {
     resource: "service",
     verb: "update",
-    translate: taking(Revision, ({ ID, Version, Spec, rollback, registryAuthFrom }) => ({
-      method: "POST",
-      path: `/services/${segment(ID)}/update${query({ version: String(Version.Index), rollback, registryAuthFrom })}`,
-      body: JSON.stringify(Spec)
-    }))
+    translate: taking(
+      Revision,
+      ({ ID, Version, Spec, rollback, registryAuthFrom }) => ({
+        method: "POST",
+        path: `/services/${segment(ID)}/update${query({ version: String(Version.Index), rollback, registryAuthFrom })}`,
+        body: JSON.stringify(Spec)
+      }),
+      ofInspection
+    )
   },
   {
     resource: "service",

@@ -426,6 +426,9 @@ describe("events", () => {
       status: 400,
       message: 'Cannot list event: the body\'s after.index: expected number, found "x"'
     })
+    expect((await refusal("event.list", { after: { ...newest, at: 1 }, limt: 1 })).message).toMatch(
+      /body's (limt: expected after or limit, found 1|after.at: expected index, position or of, found 1)$/
+    )
     // As of a cluster that was begun anew from a backup: it would wait for ever.
     const ahead = { index: gateway.ledger.read.index + 1, position: 1, of: 1 }
     expect((await refusal("event.list", { after: ahead })).status).toBe(410)

@@ -64,6 +64,33 @@ test("a body that is not what is taken is refused, naming the field", () => {
   expect(attempt("task.list", '{"limit":0}')).toMatchObject({ mistake: expect.stringContaining("limit") })
 })
 
+test("a key that is not known is refused, with those that are: it would be left out in silence", () => {
+  const mistakes = (name: string, body: unknown) => attempt(name, JSON.stringify(body))
+  expect(mistakes("service.list", { filter: { name: ["web"] } })).toEqual({
+    mistake: 'the body\'s filter: expected filters, limit, after or status, found {"name":["web"]}'
+  })
+  expect(mistakes("task.list", { status: true })).toEqual({
+    mistake: "the body's status: expected filters, limit or after, found true"
+  })
+  expect(mistakes("node.inspect", { id: "n1" })).toEqual({
+    mistake: 'the body\'s id: expected ID, found "n1"'
+  })
+  expect(mistakes("service.remove", { ID: "web", force: true })).toEqual({
+    mistake: "the body's force: expected ID, found true"
+  })
+  expect(mistakes("history.list", { object: "web" })).toEqual({
+    mistake: 'the body\'s object: expected Object, kind, tasks, since, until, after or limit, found "web"'
+  })
+})
+
+test("an update takes all that an inspection of another release may answer, and nothing else", () => {
+  const inspected = { ID: "s", Version: { Index: 1 }, Spec: {}, UpdatedAt: "…", ToCome: { x: 1 } }
+  expect(translate("service.update", inspected).path).toBe("/services/s/update?version=1")
+  expect(attempt("service.update", JSON.stringify({ ...inspected, rolback: "previous" }))).toEqual({
+    mistake: 'the body\'s rolback: expected ID, Version, Spec, rollback or registryAuthFrom, found "previous"'
+  })
+})
+
 test("a list in parts misses nothing and repeats nothing", () => {
   const objects = ["d", "a", "c", "e", "b"].map((ID) => ({ ID }))
   const seen: Array<unknown> = []
