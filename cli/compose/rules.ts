@@ -60,6 +60,20 @@ export const list = (item: Rule): Rule => ({
   }
 })
 
+/** Where only one of them has a meaning. */
+export const listOfOne = (item: Rule): Rule => ({
+  ...list(item),
+  inside: (value, path, findings) => {
+    if (value.kind !== "list") return
+    const [, second] = value.items
+    if (second === undefined) list(item).inside?.(value, path, findings)
+    else {
+      const text = `a list of ${value.items.length}: expected one entry`
+      findings.problems.push({ at: second.at, path: under(path, 1), text })
+    }
+  }
+})
+
 /** Any names, one rule for what they hold. */
 export const mapOf = (item: Rule, expects = "a mapping"): Rule => ({
   expects,

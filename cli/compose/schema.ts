@@ -14,6 +14,7 @@ import {
   type Findings,
   ignored,
   list,
+  listOfOne,
   mapOf,
   matching,
   nothing,
@@ -58,7 +59,7 @@ const volume = either(
     bind: struct({
       propagation: text,
       create_host_path: truth,
-      recursive: text,
+      recursive: oneOf("enabled", "disabled", "writable", "readonly"),
       selinux: noField("SELinux labels of mounts")
     }),
     volume: struct({ nocopy: truth, subpath: text, labels: namedTexts }),
@@ -215,10 +216,10 @@ const service = struct({
   privileged: truth,
   gpus: either(
     matching("all or how many", /^(all|\d+)$/),
-    list(
+    listOfOne(
       struct({
-        count: text,
-        capabilities: texts,
+        count: matching("all or how many", /^(all|-1|\d+)$/),
+        capabilities: list(either(oneOf("gpu"), ignored("GPUs are asked for as gpu", text))),
         driver: noField("drivers of GPUs"),
         device_ids: noField("choosing GPUs"),
         options: noField("options of GPUs")

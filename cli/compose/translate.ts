@@ -348,6 +348,11 @@ class Translation {
     if (type === "bind" && volume.source === undefined)
       this.#wrong(path, "a bind without source: expected a path")
     const isNamed = type === "volume" && volume.source !== undefined
+    const recursive = volume.bind?.recursive
+    if ((recursive === "writable" || recursive === "readonly") && truth(volume.read_only) !== true)
+      this.#wrong(path, `bind.recursive ${JSON.stringify(recursive)}: expected read_only: true beside it`)
+    if (recursive === "readonly" && volume.bind.propagation !== "rprivate")
+      this.#wrong(path, `bind.recursive "readonly": expected bind.propagation rprivate beside it`)
     if (isNamed) this.#declared("volumes", volume.source, path)
     const declared = isNamed ? (this.#model.volumes?.[volume.source] ?? {}) : {}
     const options = tidy({
@@ -374,7 +379,7 @@ class Translation {
           : tidy({
               Propagation: volume.bind.propagation,
               CreateMountpoint: truth(volume.bind.create_host_path),
-              NonRecursive: volume.bind.recursive === "disabled" ? true : undefined
+              ...recursion(volume.bind.recursive)
             }),
       VolumeOptions: type === "volume" && Object.keys(options).length > 0 ? options : undefined,
       TmpfsOptions:
@@ -390,6 +395,13 @@ class Translation {
 // biome-ignore lint/suspicious/noExplicitAny: what is left has the type that the caller names
 const tidy = (object: Record<string, unknown>): any =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined))
+
+/** As the docker CLI's `bind-recursive` of `--mount`. */
+const recursion = (asked: string | undefined): object => ({
+  NonRecursive: asked === "disabled" ? true : undefined,
+  ReadOnlyNonRecursive: asked === "writable" ? true : undefined,
+  ReadOnlyForceRecursive: asked === "readonly" ? true : undefined
+})
 
 const compare = (a: string | undefined, b: string | undefined): number => ((a ?? "") < (b ?? "") ? -1 : 1)
 const truth = (text: string | undefined): boolean | undefined =>

@@ -160,11 +160,39 @@ test("mounts have the options that their short forms say, and labels of theirs b
 })
 
 test.each([
+  ["enabled", {}],
+  ["disabled", { NonRecursive: true }],
+  ["writable", { ReadOnlyNonRecursive: true }],
+  ["readonly", { ReadOnlyForceRecursive: true }]
+])("bind.recursive %s is what the docker CLI makes of bind-recursive", (recursive, options) => {
+  const mount = `{ type: bind, source: /a, target: /b, read_only: true, bind: { propagation: rprivate, recursive: ${recursive} } }`
+  const [web] = desired(webWith(`    volumes: [${mount}]\n`)).services
+  expect(web?.TaskTemplate?.ContainerSpec?.Mounts?.[0]?.BindOptions).toEqual({
+    Propagation: "rprivate",
+    ...options
+  })
+})
+
+test.each([
   ["volumes: ['named:/more:r0']", 'services.web.volumes: "named:/more:r0": expected [SOURCE:]TARGET[:MODE]'],
   ["volumes: ['/a:/b:ro:x']", 'services.web.volumes: "/a:/b:ro:x": expected [SOURCE:]TARGET[:MODE]'],
   ["tmpfs: '/run:noexec'", 'services.web.tmpfs: "/run:noexec": expected PATH[:size=SIZE,mode=MODE]'],
   ["tmpfs: '/run:size=much'", 'services.web.tmpfs: "/run:size=much": expected PATH'],
   ["tmpfs: '/run:mode=999'", 'services.web.tmpfs: "/run:mode=999": expected PATH'],
+  [
+    "volumes: [{ type: bind, source: /a, target: /b, bind: { recursive: writable } }]",
+    'services.web.volumes: bind.recursive "writable": expected read_only: true beside it'
+  ],
+  [
+    "volumes: [{ type: bind, source: /a, target: /b, read_only: true, bind: { recursive: readonly } }]",
+    'services.web.volumes: bind.recursive "readonly": expected bind.propagation rprivate beside it'
+  ],
+  [
+    "volumes: [{ type: bind, source: /a, target: /b, bind: { recursive: deeply } }]",
+    'services.web.volumes[0].bind.recursive: "deeply": expected one of enabled, disabled, writable, readonly'
+  ],
+  ["gpus: [{ count: 1 }, { count: 2 }]", "services.web.gpus[1]: a list of 2: expected one entry"],
+  ["gpus: [{ count: some }]", 'services.web.gpus[0].count: "some": expected all or how many'],
   ["command: echo it's", `services.web.command: "echo it's": expected words as for a shell`],
   ["entrypoint: 'sh -c \"a'", "services.web.entrypoint: "]
 ])("what would be lost of %s is refused", (line, text) => {
@@ -173,6 +201,7 @@ test.each([
 
 test.each([
   ["gpus: [{ device_ids: ['0'] }]", "services.web.gpus[0].device_ids"],
+  ["gpus: [{ capabilities: [gpu, video] }]", "services.web.gpus[0].capabilities[1]"],
   ["depends_on: { db: { condition: service_healthy } }", "services.web.depends_on.db.condition"],
   ["depends_on: { db: { restart: true } }", "services.web.depends_on.db.restart"]
 ])("what nobody heeds of %s is told", (line, path) => {
