@@ -37,6 +37,8 @@ test("servers of a cluster prove who they are to each other, and a login goes in
   expect(text).toContain('authorization { user: "route", password: "a:b/c@d", timeout: 2 }')
   expect(text).toContain('"nats-route://route:a%3Ab%2Fc%40d@10.0.0.2:6222"')
   expect(text).not.toContain("tls")
+  // What servers would learn of each other may lead nowhere.
+  expect(text).toContain("no_advertise: true")
 })
 
 test("with certificates both sides show theirs, to clients and between servers", () => {

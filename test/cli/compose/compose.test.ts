@@ -209,6 +209,17 @@ test.each([
   expect(warnings.map((one) => one.path)).toEqual([path])
 })
 
+test("variables that are not set are told once each, with their place, and those with a default are not", () => {
+  const { warnings } = load({
+    "compose.yaml":
+      "services:\n  web:\n    image: '$NONE-${NOWHERE}-${NONE:-a}-${OTHER-b}'\n    hostname: ${NONE}\n"
+  })
+  expect(warnings.map(({ at, text }) => [at.line, text])).toEqual([
+    [3, "variable NONE is not set: a blank is used"],
+    [3, "variable NOWHERE is not set: a blank is used"]
+  ])
+})
+
 test("what is included has the variables that it names, and those of its own folder", () => {
   const other = join(folder, "other")
   mkdirSync(other, { recursive: true })

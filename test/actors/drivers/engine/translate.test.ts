@@ -42,6 +42,17 @@ test("a container without network, health check or labels is understood", () => 
   expect("health" in state).toBe(false)
 })
 
+test("a container says how long it was promised when it is stopped, if anything was", () => {
+  const graceOf = (StopTimeout?: number | null) =>
+    translateContainer({
+      Id: "c1",
+      Name: "/x",
+      State: { Status: "running" },
+      Config: StopTimeout === undefined ? {} : { StopTimeout }
+    }).graceMs
+  expect([graceOf(20), graceOf(0), graceOf(null), graceOf()]).toEqual([20_000, 0, undefined, undefined])
+})
+
 test("a port bound for IPv4 and IPv6 is one port, and one that is only exposed is none", () => {
   const { ports } = translateContainer({
     Id: "c1",
