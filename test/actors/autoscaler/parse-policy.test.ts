@@ -117,6 +117,8 @@ describe("a label that cannot be meant is named, with its value and what is expe
       { max: "5", schedule: "0 8 * * => 3" },
       'label troupe.autoscale.schedule "0 8 * * => 3": expected MINUTE HOUR'
     ],
+    [{ max: "5", schedule: " ; ;" }, "expected MINUTE HOUR"],
+    [{ max: "5", schedule: "0 8 * * * => 3;".repeat(33) }, "expected MINUTE HOUR"],
     [{ max: "5", schedule: "61 8 * * * => 3" }, '"61 8 * * *" never comes'],
     [{ max: "5", schedule: "0 0 30 2 * => 3" }, '"0 0 30 2 *" never comes'],
     [{ max: "5", schedule: "0 8 * * * => 6" }, "expected no more than troupe.autoscale.max, which is 5"],

@@ -125,6 +125,22 @@ describe("AL-10 a node's own addresses", () => {
     expect(allot(book.tables)).toEqual([])
   })
 
+  test("AL-20 so does one that is on other networks as well, and none that is on others alone", () => {
+    const Config = [{ Subnet: "10.7.0.0/29" }]
+    const book = new Cluster()
+      .node("n1")
+      .network(net(1), "small", { IPAM: { Config } })
+      .network(net(2), "two")
+    book.service("both", { TaskTemplate: { Networks: [{ Target: net(1) }, { Target: net(2) }] } })
+    book.service("other", on(2))
+    const cluster = book as Cluster
+    const [ids, others] = [cluster.tasks("both", 4, fresh), cluster.tasks("other", 1, fresh)]
+    cluster.settle().tasksAre([...ids, ...others], "assigned", "n1")
+    const problemOf = (id = "") => cluster.tables.get("task", id)?.Status.Err
+    expect(problemOf(ids[0])).toBe("no address left in network small for node n1")
+    expect(problemOf(others[0])).toBeUndefined()
+  })
+
   test("nothing of it is written that an older manager does not understand", () => {
     const book = new Cluster(levelOf["node.gateways"] - 1).node("n1").network(net(1)) as Cluster
     book.service("web", on(1))

@@ -279,6 +279,14 @@ describe("heartbeats", () => {
     })
   })
 
+  test("to whoever leads next are followed by what tasks have come to, also where it was noted before", () => {
+    const session = holding("t1", "t2").tell(reported("t1", "running"), { _tag: "ReportNow" })
+    session.answer("Report", { _tag: "Noted" }).answer("Heartbeat", { _tag: "SessionInvalid" })
+    session.tell({ _tag: "RegisterNow" }).answer("Register", { ...registered, session: "s2" }, "")
+    const report = session.tell({ _tag: "ReportNow" }).asks("Report")
+    expect(report?._tag === "Report" && report.statuses.map(({ id }) => id)).toEqual(["t1"])
+  })
+
   test("answered late, in an older session, change nothing", () => {
     const session = holding("t1")
     session.tell({

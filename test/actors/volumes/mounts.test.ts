@@ -1,6 +1,11 @@
 /** What a node mounts and unmounts, whom it tells, and what it does when a plugin refuses. */
 import { expect, test } from "bun:test"
+import { Effect } from "effect"
+import { type ContainerState, Executor, type ExecutorService } from "#actors/drivers/executor.ts"
+import { volumesLabel } from "#actors/drivers/labels.ts"
+import { VolumePlugins } from "#actors/drivers/volume-plugins.ts"
 import type { AssignedVolume } from "#actors/node/protocol.ts"
+import { mounts } from "#actors/volumes/mounts/actor.ts"
 import { decide, type Mounts, start, summary } from "#actors/volumes/mounts/decide.ts"
 import type { MountsAction, MountsMessage } from "#actors/volumes/mounts/protocol.ts"
 import type { CommonAction } from "#runtime/actions.ts"
@@ -126,4 +131,33 @@ test("a plugin that refuses is asked again, tasks are told why, and what is want
   expect(node.does).toEqual([])
   expect(node.tell({ _tag: "TryAgain", id: "a" }).does).toEqual(["Unmount a"])
   expect(node.tell({ _tag: "UnmountDone", id: "a" }).says).toHaveLength(1)
+})
+
+test("a volume is unmounted when no container that uses it runs, whatever else there is", async () => {
+  const unmounted: Array<string> = []
+  const plugins = {
+    ...VolumePlugins.defaultValue(),
+    unmount: (id: string) => Effect.sync(() => void unmounted.push(id))
+  }
+  const outcome = (status: ContainerState["status"], volumes: string) => {
+    const list = Effect.succeed([{ name: "web.1.t1", status, labels: { [volumesLabel]: volumes } }])
+    const action: MountsAction = { _tag: "Unmount", volume: volume("b") }
+    const { perform } = mounts
+    if (perform === undefined) throw new Error("mounts perform what they decide")
+    return perform(action, address("n1", "mounts", "main")).pipe(
+      Effect.provideService(Executor, { list } as unknown as ExecutorService),
+      Effect.provideService(VolumePlugins, plugins),
+      Effect.runPromise
+    )
+  }
+  for (const status of ["running", "paused", "restarting"] as const)
+    expect(await outcome(status, "a,b")).toEqual({
+      _tag: "Refused",
+      id: "b",
+      message: "container web.1.t1 uses it still"
+    })
+  expect(unmounted).toEqual([])
+  for (const status of ["created", "exited", "dead"] as const)
+    expect(await outcome(status, "a,b")).toEqual({ _tag: "UnmountDone", id: "b" })
+  expect(await outcome("running", "a,bb")).toEqual({ _tag: "UnmountDone", id: "b" })
 })

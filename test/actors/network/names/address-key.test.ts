@@ -21,6 +21,7 @@ test("what is no address has none", () => {
     "::1::2",
     "12345::",
     "1:2:3:4:5:6:7:8:9",
+    "1:2:3:4::5:6:7:8",
     "fe80::1%eth0"
   ]
   for (const text of wrong) expect([text, keyOf(text)]).toEqual([text, undefined])

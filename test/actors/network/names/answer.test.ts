@@ -47,7 +47,7 @@ describe("what a name stands for", () => {
     const shared = new Directory([
       zone("n", "10.0.9", [
         service("blue", { aliases: ["app"], vips: ["10.0.9.2"] }),
-        service("green", { aliases: ["app", "green"], vips: ["10.0.9.3"] })
+        service("green", { aliases: ["app", "green", "app"], vips: ["10.0.9.3"] })
       ])
     ])
     const both = answer(shared, { name: "app", type: "A" }, "10.0.9.200", 1)
