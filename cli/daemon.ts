@@ -143,10 +143,12 @@ const serveMember = Effect.fnUntraced(function* (
   const copies = copiesOf(options)
   const built = yield* Layer.build(driversOf(options, identity, copies))
   const plugins = Context.get(built, VolumePlugins)
-  const executor = afterFormerLives(options, identity, Context.get(built, Executor), plugins)
+  // A manager that begins the cluster anew ends a former life itself, and takes its node out of the ledger.
+  const bare = Context.get(built, Executor)
+  const executor = afterFormerLives(options, identity, bare, plugins)
   const drivers = Context.add(built, Executor, executor)
   const manager =
-    role === "manager" ? yield* openManager(options, credentials, executor, host, lives.keyring) : undefined
+    role === "manager" ? yield* openManager(options, credentials, bare, host, lives.keyring) : undefined
   const worker = manager === undefined ? yield* openWorker(options, credentials) : undefined
   const member = manager ?? worker
   assert(member !== undefined, "a node is a manager or a worker")

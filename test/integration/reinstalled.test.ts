@@ -144,7 +144,8 @@ test("a node that leaves gives up the slots of exclusive services at once; one t
   await manager.must("node", "rm", gone)
 
   await stays.kill9()
-  await eventually(async () => (await manager.must("node", "ls")).includes("Down"), "it is down", 60_000)
+  const state = () => manager.must("node", "inspect", stays.nodeId, "--format", "{{.Status.State}}")
+  await eventually(async () => (await state()) === "down", "it is down", 60_000)
   const shown = await manager.must("service", "ps", "single", "--no-trunc", "--format", "{{.Error}}")
   expect(shown).toContain(`docker node rm --force ${stays.nodeId}`)
   expect(await doctor()).toContain(`docker node rm --force ${stays.nodeId}`)
