@@ -2,6 +2,7 @@
 
 import { predefinedLabel } from "#actors/drivers/labels.ts"
 import { checkName } from "#actors/gateway/validate/check-name.ts"
+import { featureLevelOf, levelOf } from "#actors/ledger/features.ts"
 import { withoutPrefix } from "#actors/model/cidr.ts"
 import { type Refusal, refuse, rpc } from "#actors/model/errors.ts"
 import { hindranceOf, isEncrypted } from "#actors/model/network-keys.ts"
@@ -75,10 +76,13 @@ export function checkEncryption(
 ): Refusal | undefined {
   if (!isEncrypted(options ?? {})) return undefined
   const hindrances: Array<string> = []
-  for (const { ID, Description } of nodes) {
+  for (const node of nodes) {
+    const { ID, Description } = node
     if (Description === undefined) continue
     const hindrance = hindranceOf(Description)
-    if (hindrance === undefined) return undefined
+    // One that has just begun says so a moment later.
+    const isUnsaid = Description.WireGuard === undefined && featureLevelOf(node) >= levelOf["cluster.keys"]
+    if (hindrance === undefined || isUnsaid) return undefined
     hindrances.push(`${Description.Hostname || ID}: ${hindrance}`)
   }
   return rpc(

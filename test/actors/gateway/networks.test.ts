@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test"
 import { networkLabel } from "#actors/drivers/labels.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { WireGuard } from "#actors/model/objects.ts"
-import { serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
 
 const rpc = (code: string, text: string): string => `rpc error: code = ${code} desc = ${text}`
 const overlay = (name: string, extra: Record<string, unknown> = {}) => ({
@@ -304,18 +305,23 @@ test("an overlay needs a manager: 403, where all else is 503", async () => {
 test("an encrypted overlay is made where a node can encrypt, and else refused with what each lacks", async () => {
   const gateway = await TestGateway.start()
   const ask = () => gateway.post("/networks/create", overlay("safe", { Options: { encrypted: "" } }))
+  const own = gateway.ledger.read.get("node", nodeId)?.Description
+  if (own === undefined) throw new Error("the manager is no node")
+  const description = { ...own, WireGuard: { Keys: [], Refusal: "there is no tunnel here" } }
+  await gateway.write({ type: "node.observe", v: 1, nodes: [{ id: nodeId, description }] })
   const refused = await ask()
   expect(refused.status).toBe(400)
   expect(refused.body.message).toContain(
     "network safe: option encrypted: expected a node that runs WireGuard, and none does"
   )
-  const says = (WireGuard: WireGuard) => {
+  const says = (WireGuard?: WireGuard, FeatureLevel = 1) => {
     const Description = {
       Hostname: "able",
       Platform: {},
       Resources: { NanoCPUs: 1, MemoryBytes: 1 },
       Engine: { EngineVersion: "1" },
-      WireGuard
+      FeatureLevel,
+      ...(WireGuard && { WireGuard })
     }
     const node = { ID: "able", Spec: { Role: "worker" }, Status: { State: "ready" }, Description } as const
     return gateway.write({ type: "node.register", v: 1, node })
@@ -323,6 +329,12 @@ test("an encrypted overlay is made where a node can encrypt, and else refused wi
   await says({ Keys: [], Refusal: "there is no wg here" })
   expect((await ask()).body.message).toContain("able: there is no wg here")
   expect((await gateway.get("/networks/safe")).status).toBe(404)
+  await says(undefined, levelOf["cluster.keys"] - 1)
+  expect((await ask()).body.message).toContain("able: its release of Troupe encrypts nothing")
   await says({ Keys: [] })
   expect((await ask()).status).toBe(201)
+  // A node that has just begun has not said yet what it can.
+  await says(undefined, levelOf["cluster.keys"])
+  const soon = overlay("soon", { Options: { encrypted: "" } })
+  expect((await gateway.post("/networks/create", soon)).status).toBe(201)
 })
