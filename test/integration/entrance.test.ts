@@ -349,6 +349,14 @@ describe("by tables", () => {
     expect((await echo("/")).name).toBe("web")
   })
 
+  test("a node whose data directory is lost ends the haproxy that it had, and has its ports again", async () => {
+    const first = pid()
+    rmSync(join(options.dataDir, "entrance"), { recursive: true })
+    await serve(row("web", "/", ["127.0.0.2"]))
+    expect(identityOf(first)).toBeUndefined()
+    expect((await echo("/")).name).toBe("web")
+  })
+
   test("a port that another holds, and nothing else, keeps a node from starting", async () => {
     const holder = net.createServer().listen(port + 2, "0.0.0.0")
     await new Promise((resolve) => holder.once("listening", resolve))

@@ -34,7 +34,7 @@ import {
 import { Entrance, type EntranceService } from "#actors/drivers/entrance.ts"
 import { privateDirectory, readIfThere, writePrivate } from "#actors/drivers/machine/files.ts"
 import { readIdentity } from "#actors/drivers/machine/identity-file.ts"
-import { identityOf, isAlive } from "#actors/drivers/machine/process-identity.ts"
+import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { stopProcess } from "#actors/drivers/machine/stop-process.ts"
 import type { OverlayTable } from "#actors/network/table.ts"
 import type { AssignedFile } from "#actors/node/protocol.ts"
@@ -86,8 +86,10 @@ export const startEntrance = Effect.fn("entrance.start")(function* (
 /** Ends haproxy and with it every connection it carries; for leaving the cluster. */
 export const stopEntrance = (options: Pick<EntranceOptions, "dataDir" | "runDir">): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const identity = readIdentity(placesOf(options).process)
-    return identity === undefined ? Effect.void : stopProcess(identity)
+    const places = placesOf(options)
+    return Effect.flatMap(formerOf(places), (identity) =>
+      identity === undefined ? Effect.void : stopProcess(identity)
+    )
   })
 
 const serve = Effect.fnUntraced(function* (
@@ -173,7 +175,7 @@ const obtain = Effect.fnUntraced(function* (options: EntranceOptions): Effect.fn
   const places = placesOf(options)
   const user = process.getuid?.() === 0 ? "haproxy" : undefined
   const config = configOf({ plain: options.ports, tls: options.tlsPorts }, places, user)
-  const left = readIdentity(places.process)
+  const left = yield* formerOf(places)
   if (left !== undefined && isAlive(left)) {
     if (readIfThere(places.config) === config) return
     yield* stopProcess(left)
@@ -194,6 +196,15 @@ const obtain = Effect.fnUntraced(function* (options: EntranceOptions): Effect.fn
   const problem = yield* Effect.promise(() => launch(places))
   if (problem !== undefined) return yield* EntranceError.of(problem)
 })
+
+/** The haproxy of before; of one whose data directory is lost its socket tells, which is elsewhere. */
+const formerOf = (places: Places): Effect.Effect<ProcessIdentity | undefined> =>
+  Effect.promise(async () => {
+    const known = readIdentity(places.process)
+    if (known !== undefined) return known
+    const info = await say(places.socket, "show info").catch(() => "")
+    return identityOf(Number(/^Pid: (\d+)$/m.exec(info)?.[1] ?? 0))
+  })
 
 /** Yields why it does not run, once it is known that it does or does not. */
 async function launch(places: Places): Promise<string | undefined> {
