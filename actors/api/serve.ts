@@ -195,7 +195,7 @@ const eventEndpoint = (ring: EventRing, ledger: LedgerService): MicroEndpoint =>
 
 /**
  * Keeps every change, and publishes it while this manager leads, in turns of their own: what follows the ledger is
- * not to hold it up. What cannot be published is in the ring, and the gap is seen by its subscribers.
+ * not to hold it up, nor the answer to who wrote. What cannot be published is in the ring, and the gap is seen by its subscribers.
  */
 function announce(options: ApiOptions, ring: EventRing): { readonly stop: () => void } {
   const { ledger, transport, cluster, host } = options
@@ -217,7 +217,7 @@ function announce(options: ApiOptions, ring: EventRing): { readonly stop: () => 
     for (const event of describe(changes, ring.newest)) {
       ring.add(event)
       if (!leads) continue
-      if (waiting.length === 0) host.defer(flush)
+      if (waiting.length === 0) host.after(0, flush)
       waiting.push(event)
     }
   })

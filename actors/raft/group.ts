@@ -70,9 +70,13 @@ const endProcess = (error: Error): void => {
   process.exit(fatalExitCode)
 }
 
+/** Who was answered and asks again does so within this; those who only follow can wait as long. */
+const shortlyMs = 3
+
 const turns: Turns = {
   soon: (turn) => queueMicrotask(turn),
   later: (turn) => void setImmediate(turn),
+  shortly: (turn) => void setTimeout(turn, shortlyMs),
   monotonic: () => performance.now()
 }
 

@@ -68,7 +68,7 @@ function measure(
         chance: Fresh.from(id.charCodeAt(0)).state(),
         storage: storage(rounds.defer),
         machine,
-        turns: { soon: rounds.defer, later: rounds.defer, monotonic: () => 0 },
+        turns: { soon: rounds.defer, later: rounds.defer, shortly: rounds.defer, monotonic: () => 0 },
         send: (message) => {
           messages++
           const bytes = encodeMessage(message, "bench")

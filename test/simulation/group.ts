@@ -76,6 +76,7 @@ export class SimulatedGroup {
           turns: {
             soon: (turn) => life.host.defer(turn),
             later: (turn) => void life.host.after(0, turn),
+            shortly: (turn) => void life.host.after(3, turn),
             monotonic: () => life.host.monotonic()
           },
           send: (message) => this.#carry(message),

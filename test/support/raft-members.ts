@@ -194,6 +194,7 @@ export class Members {
       turns: {
         soon: (turn) => this.world.defer(mine(turn)),
         later: (turn) => void this.world.after(this.laterMs, mine(turn)),
+        shortly: (turn) => void this.world.after(this.laterMs + 3, mine(turn)),
         monotonic: () => (this.slowMachines ? ++this.#looks * 5 : this.world.monotonic())
       },
       send: (message) => this.#send(message),

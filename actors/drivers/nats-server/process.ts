@@ -6,6 +6,7 @@
 import type { ChildProcess } from "node:child_process"
 import { closeSync, existsSync, openSync, readdirSync, rmSync } from "node:fs"
 import net from "node:net"
+import { availableParallelism } from "node:os"
 import { delimiter, join } from "node:path"
 import process from "node:process"
 import { Duration, Effect, Schema } from "effect"
@@ -109,6 +110,13 @@ export const startServer = Effect.fnUntraced(function* (options: {
   )
 })
 
+/**
+ * Where there is little to share, Go's own threads wake each other more than they work: on two processors one thread
+ * took a quarter less processor time for the same messages, and each was there sooner.
+ */
+const environment = (processors: number): NodeJS.ProcessEnv =>
+  processors > 2 ? process.env : { GOMAXPROCS: "1", ...process.env }
+
 function spawnServer(
   binary: string,
   paths: NatsPaths
@@ -121,6 +129,7 @@ function spawnServer(
     const child = spawn(binary, ["-c", paths.config], {
       cwd: paths.root,
       detached: true,
+      env: environment(availableParallelism()),
       stdio: ["ignore", output, output]
     })
     const exited = new Promise<string>((resolve) => {

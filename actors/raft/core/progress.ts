@@ -14,7 +14,7 @@ export class Progress {
   probing = false
   /** Something should be sent although there may be nothing new. */
   poke = false
-  /** The highest commit index that was sent ahead of the heartbeat. */
+  /** The highest commit index that was sent. */
   commitSent = 0
   /** The tick at which it was last heard. */
   heardAt: number

@@ -114,13 +114,15 @@ export function beat(state: State, onlyVoters: boolean): void {
   const configuration = configurationOf(state)
   for (const [to, peer] of state.peers) {
     if (onlyVoters && !isVoter(configuration, to)) continue
+    // Beyond what it acknowledged, its log may be another leader's.
+    const commit = Math.min(peer.match, state.commit)
+    peer.commitSent = Math.max(peer.commitSent, commit)
     state.outbox.push({
       _tag: "Heartbeat",
       from: state.id,
       to,
       term: state.term,
-      // Beyond what it acknowledged, its log may be another leader's.
-      commit: Math.min(peer.match, state.commit),
+      commit,
       read: state.readSeq
     })
     if (peer.match > state.commit)

@@ -44,6 +44,11 @@ export class Forwarding {
     this.#send = send
   }
 
+  /** Others wait here for what they forwarded. */
+  get isOwing(): boolean {
+    return this.#taken.size > 0
+  }
+
   /** Everything that waits to be appended or sent, or nothing for now. True when another turn should look again soon. */
   flush(moment: Moment): boolean {
     const { ended } = this.#proposals

@@ -17,6 +17,7 @@ import type {
   HostStatus,
   RaftHost,
   Settlement,
+  Telling,
   Ticket
 } from "#actors/raft/host/protocol.ts"
 import { Reads } from "#actors/raft/host/reads.ts"
@@ -60,7 +61,8 @@ class Host implements RaftHost {
   #toldLeading = 0
   /** A commit index waits for entries that may carry it along. */
   #holding = true
-  #tellLater = false
+  /** The turns that were asked for and have not come. */
+  readonly #telling = new Set<Telling>()
 
   /** A leader without room for entries: when it hands over next, and how long it waits after that. */
   #givesWay = { at: 0, pause: giveWayTicks.least }
@@ -127,10 +129,9 @@ class Host implements RaftHost {
       this.#snapshots.takeIfDue(this.#applied, this.#appliedTerm, this.#storage)
     }
     this.#applyNext()
-    if (!this.#tellLater && (gathers || this.#core.holdsCommit())) {
-      this.#tellLater = true
-      this.#effects.push({ _tag: "TellLater" })
-    }
+    const holds = this.#core.holdsCommit()
+    if (gathers || (holds && this.#forwarding.isOwing)) this.#tell("next")
+    else if (holds) this.#tell("shortly")
     const effects = this.#effects
     this.#effects = []
     return effects
@@ -204,7 +205,7 @@ class Host implements RaftHost {
         this.#snapshots.every(event.entries)
         return
       case "Tell":
-        this.#tellLater = false
+        this.#telling.delete(event.when)
         this.#holding = false
         return
       case "PeerGone":
@@ -222,6 +223,12 @@ class Host implements RaftHost {
     this.#effects.push({ _tag: "Settle", ticket, settlement })
   }
 
+  #tell(when: Telling): void {
+    if (this.#telling.has(when)) return
+    this.#telling.add(when)
+    this.#effects.push({ _tag: "TellLater", when })
+  }
+
   #send(message: HostMessage): void {
     this.#effects.push({ _tag: "Send", message })
   }
@@ -234,8 +241,9 @@ class Host implements RaftHost {
   }
 
   #carryOut(ready: Ready): void {
-    if (ready.persist !== undefined) this.#persist(ready.persist)
+    // What may be said before it is durable is on its way to other disks while this one writes.
     for (const message of ready.messages) this.#effects.push({ _tag: "Send", message })
+    if (ready.persist !== undefined) this.#persist(ready.persist)
     if (ready.committed.length > 0) this.#toApply.push(...ready.committed)
     for (const { id, index } of ready.reads) {
       const asker = this.#reads.takeAsker(id)

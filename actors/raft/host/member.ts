@@ -338,7 +338,9 @@ export class Member {
         this.#load(effect)
         return
       case "TellLater":
-        this.#turns.later(() => this.#offer({ _tag: "Tell" }))
+        this.#turns[effect.when === "next" ? "later" : "shortly"](() =>
+          this.#offer({ _tag: "Tell", when: effect.when })
+        )
         return
       case "Settle":
         this.#settle(effect.ticket, effect.settlement)

@@ -100,9 +100,15 @@ export type HostEvent =
   /** A snapshot is due after so many entries; as the settings say where it is undefined. */
   | { readonly _tag: "SnapshotEvery"; readonly entries: number | undefined }
   /** The turn that `TellLater` asked for. */
-  | { readonly _tag: "Tell" }
+  | { readonly _tag: "Tell"; readonly when: Telling }
   | { readonly _tag: "PeerGone"; readonly node: NodeId }
   | { readonly _tag: "Unreachable"; readonly node: NodeId }
+
+/**
+ * When `Tell` is to be said: once everything that is due now has had its turn, or a few milliseconds on. Somebody whose
+ * proposal was forwarded waits to hear that it is committed; all others may hear it with what is sent next.
+ */
+export type Telling = "next" | "shortly"
 
 /** How something that was asked ends. */
 export type Settlement =
@@ -139,8 +145,7 @@ export type HostEffect =
       readonly chunk: number
       readonly count: number
     }
-  /** Say `Tell` once everything that is due now has had its turn. */
-  | { readonly _tag: "TellLater" }
+  | { readonly _tag: "TellLater"; readonly when: Telling }
   | { readonly _tag: "Settle"; readonly ticket: Ticket; readonly settlement: Settlement }
   | { readonly _tag: "Leadership"; readonly leadership: Leadership }
   /** This member's data are not what it promised; it takes no part from now on. Make that durable. */

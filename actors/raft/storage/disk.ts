@@ -79,8 +79,17 @@ export function diskStorage(
     ended = true
     failed(new LogWriterFailed(message))
   }
+  const posts: Array<() => void> = []
+  const postAll = (): void => {
+    for (const post of posts.splice(0)) post()
+  }
+  /** What was published in the same turn leaves first: it has the longer way. */
   const ask = (message: ToWriter, transfer: ReadonlyArray<ArrayBuffer> = []): void => {
-    if (!ended && quarantined === undefined) writer.postMessage(message, [...transfer])
+    if (ended || quarantined !== undefined) return
+    if (posts.length === 0) queueMicrotask(postAll)
+    posts.push(() => {
+      if (!ended) writer.postMessage(message, [...transfer])
+    })
   }
 
   /** Sends as much of the snapshot as one slice of time allows; the writer has taken the one before and asks for the next. */

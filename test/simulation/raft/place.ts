@@ -136,6 +136,7 @@ export class Place {
               observer.turned(this.id, this.member.inspect())
           }),
         later: (turn) => void host.after(0, () => this.#run(life, turn)),
+        shortly: (turn) => void host.after(3, () => this.#run(life, turn)),
         monotonic: () => host.monotonic()
       },
       send: this.#around.send,

@@ -50,7 +50,7 @@ function aloneOn(vfs: SimVfs, machine: Journal, disk: Limits = tinyDisk) {
     chance: Fresh.from(1).state(),
     storage,
     machine,
-    turns: { soon: hand.defer, later: hand.defer, monotonic: () => 0 },
+    turns: { soon: hand.defer, later: hand.defer, shortly: hand.defer, monotonic: () => 0 },
     send: () => {},
     halted: (error) => halted.push(error.message),
     quarantined: () => {}
