@@ -14,6 +14,8 @@ interface Range {
   readonly used: Set<bigint>
   /** Where the search goes on: one after the address given last. */
   next: bigint
+  /** Above it none is free. */
+  top: bigint
 }
 
 /** Which addresses of each network are in use; read from the ledger once per network and turn. */
@@ -27,9 +29,21 @@ export class AddressBook {
 
   /** One free address per subnet of the network, as CIDRs; `undefined` when a subnet has none left. */
   take(network: Network): ReadonlyArray<string> | undefined {
+    return this.#take(network, takeFrom)
+  }
+
+  /**
+   * The same for a node, from the other end: an Engine keeps a bridge's address for as long as a container is left that
+   * never started, so no task may soon be given what a node let go of, and the node had best get it again.
+   */
+  takeLast(network: Network): ReadonlyArray<string> | undefined {
+    return this.#take(network, takeLastFrom)
+  }
+
+  #take(network: Network, from: (range: Range) => bigint | undefined): ReadonlyArray<string> | undefined {
     const found: Array<string> = []
     for (const range of this.#of(network)) {
-      const value = takeFrom(range)
+      const value = from(range)
       if (value === undefined) return undefined
       found.push(`${showAddress(range.subnet.family, value)}/${range.subnet.prefix}`)
     }
@@ -76,13 +90,8 @@ function rangeOf(
   const first = within.base === subnet.base ? within.base + 1n : within.base
   const highest = subnet.family === 4 && last === broadcast ? last - 1n : last
   const manual = attachable ? manualRange(subnet) : undefined
-  return {
-    subnet,
-    first,
-    last: manual !== undefined && highest >= manual.base ? manual.base - 1n : highest,
-    used: new Set(),
-    next: first
-  }
+  const end = manual !== undefined && highest >= manual.base ? manual.base - 1n : highest
+  return { subnet, first, last: end, used: new Set(), next: first, top: end }
 }
 
 function valueIn(range: Range, cidr: string): bigint | undefined {
@@ -102,4 +111,11 @@ function takeFrom(range: Range): bigint | undefined {
     return value
   }
   return undefined
+}
+
+function takeLastFrom(range: Range): bigint | undefined {
+  while (range.used.has(range.top)) range.top -= 1n
+  if (range.top < range.first) return undefined
+  range.used.add(range.top)
+  return range.top
 }

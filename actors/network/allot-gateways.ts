@@ -52,7 +52,7 @@ export function allotGateways(
     for (const network of hasBridges(node) ? networks : []) {
       if (network !== ingress && !use.of(network.ID).has(node.ID)) continue
       const kept = before.find(({ NetworkID }) => NetworkID === network.ID)
-      const found = kept?.Addresses ?? addresses.take(network)?.map(withoutPrefix)
+      const found = kept?.Addresses ?? addresses.takeLast(network)?.map(withoutPrefix)
       isNew ||= kept === undefined && found !== undefined
       if (found === undefined) full.set(node.ID, network)
       else after.push({ NetworkID: network.ID, Addresses: found })

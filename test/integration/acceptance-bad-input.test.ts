@@ -356,3 +356,24 @@ test("what is refused by the Engine behind us comes in its own words", async () 
     message: straight?.json.message ?? ""
   })
 })
+
+test("a command that the image has not is what each attempt says, also on a network of its own", async () => {
+  await cluster.must("network", "create", "-d", "overlay", "lonely")
+  await cluster.must(
+    ...["service", "create", "-d", "--no-resolve-image", "--name", "lost", "--network", "lonely"],
+    ...["--restart-delay", "0s", "--restart-max-attempts", "2", testImage, "no-such-command"]
+  )
+  const filters = encodeURIComponent(JSON.stringify({ service: ["lost"] }))
+  let said: ReadonlyArray<string> = []
+  await eventually(
+    async () => {
+      const tasks = await cluster.get(`/tasks?filters=${filters}`)
+      said = tasks.map(({ Status }: { Status: { Err?: string } }) => Status.Err ?? "")
+      return said.length === 3 && !said.includes("")
+    },
+    "all three attempts failed",
+    60_000
+  )
+  expect(said.filter((words) => !words.includes('"no-such-command": executable file not found'))).toEqual([])
+  await cluster.must("service", "rm", "lost")
+}, 90_000)

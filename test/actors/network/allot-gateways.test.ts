@@ -51,12 +51,27 @@ describe("AL-10 a node's own addresses", () => {
     expect(book.gateways("n1")).toEqual({})
     book.tasksAre(ids, "assigned", "n1")
     const own = book.gateways("n1")
-    expect(own).toEqual({ [net(1)]: ["10.0.0.6"] })
+    expect(own).toEqual({ [net(1)]: ["10.0.0.254"] })
     expect(book.gateways("n2")).toEqual({})
     book.tasksAre(ids.slice(1), "shutdown")
     expect(book.gateways("n1")).toEqual(own)
     book.tasksAre(ids, "shutdown")
     expect(book.gateways("n1")).toEqual({})
+  })
+
+  test("one that it let go of is not the next task's, because its bridge may have it yet; the node gets it again", () => {
+    const book = new Cluster().node("n1").network(net(1)) as Cluster
+    book.service("web", on(1))
+    const first = book.tasks("web", 1, fresh)
+    book.settle().tasksAre(first, "assigned", "n1")
+    const own = book.gateways("n1")
+    book.tasksAre(first, "shutdown")
+    const [second = ""] = book.tasks("web", 1, fresh)
+    book.settle()
+    const theirs = book.tables.get("task", second)?.Attachments?.flatMap(({ Addresses }) => Addresses)
+    expect(theirs).toEqual(["10.0.0.4/24"])
+    expect(own).not.toEqual({ [net(1)]: ["10.0.0.4"] })
+    expect(book.tasksAre([second], "assigned", "n1").gateways("n1")).toEqual(own)
   })
 
   test("every node has one on the ingress network once anything is published, but for those without an Engine", () => {
