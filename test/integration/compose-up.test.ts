@@ -14,7 +14,8 @@ afterAll(() => cluster.cleanUp(), 60_000)
 
 async function file(image: string): Promise<string> {
   const path = join(cluster.folder, "compose.yaml")
-  const text = `services:
+  const text = `version: "3.8"
+services:
   web:
     image: ${image}
     command: ["sleep", "1000"]
@@ -41,7 +42,7 @@ const version = async (name: string): Promise<number> =>
 
 test("what docker stack deploy made is unchanged to troupe, and the other way round", async () => {
   const path = await file(testImage)
-  await cluster.must("stack", "deploy", "--detach=false", "-c", path, "one")
+  await cluster.must("stack", "deploy", "-c", path, "one")
   const before = await version("one_web")
   const planned = await troupe("plan", "-f", path, "-p", "one", "--detailed-exitcode")
   expect(planned).toEqual({ code: 0, text: "nothing to do; 4 unchanged\n" })
@@ -57,7 +58,7 @@ test("what docker stack deploy made is unchanged to troupe, and the other way ro
   expect(made.text).toContain("two_web: 2 on alpha")
   expect(await troupe("up", "-f", path, "-p", "two")).toMatchObject({ code: 0 })
   const tasks = await cluster.must("stack", "ps", "-q", "two")
-  await cluster.must("stack", "deploy", "--detach=false", "-c", path, "two")
+  await cluster.must("stack", "deploy", "-c", path, "two")
   expect(await cluster.must("stack", "ps", "-q", "two")).toBe(tasks)
   expect(await troupe("down", "two")).toMatchObject({ code: 0 })
   expect(await cluster.must("stack", "ls", "--format", "{{.Name}}")).toBe("one")

@@ -19,6 +19,14 @@ export const clis: ReadonlyArray<Cli> = ["/usr/local/bin/docker", "/usr/bin/dock
       /version (\d+\.\d+\.\d+)/.exec(execFileSync(path, ["--version"], { encoding: "utf8" }))?.[1] ?? ""
   }))
 
+/** For `test.skipIf`: whether the CLI that tests use is older than what one of them is about, which is said then. */
+export function isCliBefore(major: number, what: string): boolean {
+  const version = clis[0]?.version ?? "0"
+  if (Number.parseInt(version, 10) >= major) return false
+  console.log(`Not tried: ${what} came with docker CLI ${major}, and this machine has ${version}`)
+  return true
+}
+
 export interface CliResult {
   readonly code: number | null
   readonly stdout: Buffer
