@@ -38,6 +38,10 @@ beforeAll(async () => {
   )
   desktop = await openDesktop(cluster)
   await create("web", 3)
+  await create("well", 1, {
+    Env: ["WORD=secret enough"],
+    Healthcheck: { Test: ["CMD-SHELL", "echo all is well"], Interval: 2e9, Timeout: 5e9, Retries: 5 }
+  })
   await create("counter", 2)
   admin = await desktop.signIn("admin")
 }, 90_000)
@@ -50,13 +54,14 @@ afterAll(async () => {
 /** Another than the one that all services have at first, in no registry. */
 const otherImage = "troupe-test-other:1"
 
-async function create(name: string, replicas: number): Promise<void> {
+async function create(name: string, replicas: number, container: object = {}): Promise<void> {
   const says = `n=0; while true; do n=$((n+1)); echo ${name} has counted to $n; sleep 1; done`
   const { status, body } = await cluster.api("POST", "/services/create", {
     Name: name,
     TaskTemplate: {
-      ContainerSpec: { Image: testImage, Command: ["sh", "-c", says], StopGracePeriod: 0 },
-      RestartPolicy: { Delay: 0 }
+      ContainerSpec: { Image: testImage, Command: ["sh", "-c", says], StopGracePeriod: 0, ...container },
+      RestartPolicy: { Delay: 0 },
+      Resources: { Limits: { NanoCPUs: 500_000_000, MemoryBytes: 67_108_864 } }
     },
     UpdateConfig: { Parallelism: 0, Monitor: 500_000_000 },
     Mode: { Replicated: { Replicas: replicas } }
@@ -172,6 +177,214 @@ test("a shell beside a task prints, in colours too, and ends with its page", asy
   await page.keyboard.press("Enter")
   await eventually(async () => !(await inFront()), "nothing of the console is left")
 }, 30_000)
+
+test("a task is told from its beginning, with why it is there, what it has and says, and a console", async () => {
+  const { page } = admin
+  await openService(page, "well")
+  await page.getByRole("region", { name: "Tasks" }).getByRole("link", { name: "well.1" }).first().click()
+  await page.getByRole("heading", { level: 1, name: "well.1" }).waitFor()
+  await page.getByText(/^Placed on alpha: /).waitFor()
+  const states = page.getByRole("list", { name: "States" })
+  for (const state of ["created", "assigned", "running"]) await states.getByText(state).first().waitFor()
+  await page.getByText("WORD", { exact: true }).waitFor()
+  await page.getByText("0.5 CPUs, 64 MiB").waitFor()
+  await page.getByText("healthy", { exact: true }).waitFor({ timeout: 20_000 })
+  await page.getByText("all is well").first().waitFor()
+  await page.getByLabel("Search in the output").fill("counted to 1")
+  await page.getByText("well has counted to 1").first().waitFor()
+  await page.getByRole("button", { name: "Open console in well.1" }).click()
+  await page.locator(".xterm-rows").getByText("#").waitFor()
+  await page.keyboard.press("Shift+Escape")
+  await page.keyboard.press("Enter")
+  await page.locator(".facts").getByRole("link", { name: "alpha" }).click()
+  await page.getByRole("heading", { level: 1, name: "alpha" }).waitFor()
+}, 40_000)
+
+test("a network, a volume, a secret and a config are made, shown with who uses them, and removed", async () => {
+  const { page } = admin
+  const make = async (kind: string, fill: () => Promise<void>): Promise<void> => {
+    await see(page, `#/${kind}s`, new RegExp(`^${kind}s`, "i"))
+    await page.getByLabel("Name", { exact: true }).fill(`its-${kind}`)
+    await fill()
+    await press(page, "Make it")
+    await page.getByRole("rowheader", { name: `its-${kind}` }).waitFor()
+  }
+  await make("network", async () => {
+    await page.getByLabel("Subnet").fill("10.77.0.0/33")
+    await press(page, "Make it")
+    await page.getByText("ipam configuration: invalid subnet").waitFor()
+    expect(await page.evaluate("document.activeElement.closest('.field').textContent")).toContain("Subnet")
+    await page.getByLabel("Subnet").fill("10.77.0.0/24")
+    await page.getByLabel(/^attachable/).check()
+    await page
+      .getByText("docker network create --driver overlay --subnet 10.77.0.0/24 --attachable its-network")
+      .waitFor()
+  })
+  await make("volume", () => page.getByLabel("Labels").fill("team=shop"))
+  await make("secret", () => page.getByLabel("Contents").fill("hush-hush"))
+  await make("config", () => page.getByLabel("Contents").fill("grüße\nan alle"))
+  const [network] = await cluster.get(`/networks?filters=${encodeURIComponent('{"name":["its-network"]}')}`)
+  expect(network).toMatchObject({ Attachable: true, IPAM: { Config: [{ Subnet: "10.77.0.0/24" }] } })
+  expect((await cluster.get("/configs/its-config")).Spec.Data).toBe(
+    btoa("gr\u00c3\u00bc\u00c3\u009fe\nan alle")
+  )
+
+  await cluster.must(
+    ...[
+      "service",
+      "create",
+      "--detach",
+      "--name",
+      "user",
+      "--stop-grace-period",
+      "0s",
+      "--network",
+      "its-network",
+      "--secret",
+      "its-secret"
+    ],
+    ...["--config", "its-config", "--mount", "source=its-volume,target=/data", testImage, "sleep", "1000"]
+  )
+  for (const kind of ["network", "volume", "secret", "config"]) {
+    await see(page, `#/${kind}s`, new RegExp(`^${kind}s`, "i"))
+    await page.getByRole("row", { name: new RegExp(`its-${kind}.*user`) }).waitFor()
+    await page
+      .getByRole("rowheader", { name: `its-${kind}` })
+      .getByRole("link")
+      .click()
+    await page.getByRole("heading", { level: 1, name: `its-${kind}` }).waitFor()
+    await page.locator("dd").getByRole("link", { name: "user" }).waitFor()
+    if (kind === "network")
+      await page.getByRole("row", { name: /user\.1 10\.77\.0\.\d+ alpha/ }).waitFor({ timeout: 20_000 })
+    if (kind === "config") await page.getByText("grüße").waitFor()
+    if (kind === "secret") expect(await page.content()).not.toMatch(/hush-hush|aHVzaC1odXNo/)
+  }
+  // It is the config's page: in use.
+  page.once("dialog", (dialog) => void dialog.accept())
+  await press(page, "Remove")
+  await page.getByText(/config 'its-config' is in use by the following service: user/).waitFor()
+  await press(page, "Dismiss")
+  await cluster.must("service", "rm", "user")
+  await eventually(async () => (await runningOf("user").catch(() => [])).length === 0, "nobody uses them")
+  for (const kind of ["network", "volume", "secret", "config"]) {
+    await see(page, `#/${kind}s`, new RegExp(`^${kind}s`, "i"))
+    await page
+      .getByRole("rowheader", { name: `its-${kind}` })
+      .getByRole("link")
+      .click()
+    await page.getByRole("heading", { level: 1, name: `its-${kind}` }).waitFor()
+    await eventually(
+      async () => {
+        page.once("dialog", (dialog) => void dialog.accept())
+        await press(page, "Remove")
+        const isGone = page.getByText(`${kind} its-${kind} is removed`).waitFor({ timeout: 1_000 })
+        return await isGone.then(
+          () => true,
+          () => false
+        )
+      },
+      `the ${kind} is no more`,
+      20_000
+    )
+    // The Engine keeps a network's bridge a moment longer.
+    await eventually(
+      async () => (await cluster.api("GET", `/${kind}s/its-${kind}`)).status === 404,
+      `nobody knows the ${kind}`
+    )
+  }
+}, 60_000)
+
+test("a service is made by a form, as its command would make it, once what was refused is put right", async () => {
+  const { page } = admin
+  await see(page, "#/", "Cluster")
+  await page.getByRole("link", { name: "Create", exact: true }).click()
+  await page.getByRole("heading", { level: 1, name: "Create a service" }).waitFor()
+  await page.getByLabel("Image").fill(testImage)
+  await page.getByLabel("Name", { exact: true }).fill("by form")
+  await page.getByLabel("Replicas").fill("2")
+  await page.getByLabel("Arguments").fill("sh -c 'sleep 1000'")
+  await page.getByLabel("Variables").fill("MODE=fast\nWORDS=two words")
+  await page.getByLabel("Memory at most").fill("lots")
+  await press(page, "Create")
+  await page.getByText("lots: expected a size, such as 64M or 1G").waitFor()
+  await page.getByLabel("Memory at most").fill("32M")
+  await press(page, "Create")
+  await page.getByText("name must be valid as a DNS name component").waitFor()
+  await page.getByLabel("Name", { exact: true }).fill("by-form")
+  const command = (await page.locator("main .same").last().textContent()) ?? ""
+  expect(command).toBe(
+    `docker service create --name by-form --replicas 2 --env MODE=fast --env 'WORDS=two words' --limit-memory 32M ${testImage} sh -c 'sleep 1000'`
+  )
+  await press(page, "Create")
+  await page.getByRole("heading", { level: 1, name: /^by-form/ }).waitFor()
+  await eventually(async () => (await runningOf("by-form")).length === 2, "both run")
+  await cluster.must(
+    ...[
+      "service",
+      "create",
+      "--detach",
+      "--name",
+      "by-command",
+      "--replicas",
+      "2",
+      "--env",
+      "MODE=fast",
+      "--env",
+      "WORDS=two words"
+    ],
+    ...["--limit-memory", "32M", testImage, "sh", "-c", "sleep 1000"]
+  )
+  const [form, command2] = await Promise.all(["by-form", "by-command"].map(serviceNamed))
+  for (const part of ["Image", "Args", "Env"])
+    expect(form.Spec.TaskTemplate.ContainerSpec[part]).toEqual(command2.Spec.TaskTemplate.ContainerSpec[part])
+  expect(form.Spec.TaskTemplate.Resources.Limits).toEqual(command2.Spec.TaskTemplate.Resources.Limits)
+  expect(form.Spec.Mode).toEqual(command2.Spec.Mode)
+  await cluster.must("service", "rm", "by-command")
+}, 40_000)
+
+test("a service is edited once its changes were seen, and not over somebody else's", async () => {
+  const { page } = admin
+  await openService(page, "by-form")
+  await press(page, "Edit")
+  const apply = page.getByRole("button", { name: "Apply" })
+  await page.getByLabel("Variables").fill("MODE=slow\nWORDS=two words")
+  await page.getByLabel("Memory at most").fill("64M")
+  await page.getByLabel("Constraints").fill("node.role==manager")
+  expect(await apply.isDisabled()).toBe(true)
+  await press(page, "Show the changes")
+  const changes = page.getByLabel("Changes", { exact: true })
+  await changes.getByText("MODE=fast").waitFor()
+  expect(await changes.locator("dd").allTextContents()).toEqual([
+    "− without MODE=fast",
+    "+ with MODE=slow",
+    "+ with node.role==manager",
+    "− without 32M",
+    "+ with 64M"
+  ])
+  expect((await serviceNamed("by-form")).Spec.TaskTemplate.ContainerSpec.Env).toContain("MODE=fast")
+  await page
+    .getByText(
+      "docker service update --env-add MODE=slow --constraint-add node.role==manager --limit-memory 64M by-form"
+    )
+    .waitFor()
+  await apply.click()
+  await page.getByText("by-form is changed").waitFor()
+  const { Spec } = await serviceNamed("by-form")
+  expect(Spec.TaskTemplate).toMatchObject({
+    ContainerSpec: { Args: ["sh", "-c", "sleep 1000"], Env: ["MODE=slow", "WORDS=two words"] },
+    Placement: { Constraints: ["node.role==manager"] },
+    Resources: { Limits: { MemoryBytes: 67_108_864 } }
+  })
+  await press(page, "Edit")
+  await page.getByLabel("Variables").fill("MODE=other")
+  await cluster.must("service", "update", "--detach", "--label-add", "by=somebody", "by-form")
+  await press(page, "Show the changes")
+  await apply.click()
+  await page.getByText("The service has been changed meanwhile").waitFor()
+  expect((await serviceNamed("by-form")).Spec.TaskTemplate.ContainerSpec.Env).toContain("MODE=slow")
+  await press(page, "Close")
+  await cluster.must("service", "rm", "by-form")
+}, 40_000)
 
 test("a node's page has a console beside each of its tasks, too, and the way to its service", async () => {
   const { page } = admin
@@ -439,6 +652,16 @@ test("a viewer sees it all, finds every order closed, and is refused by the node
   const open = page.locator("main :is(button, input:not([type=search])):not([disabled])")
   expect(await open.allTextContents()).toEqual([])
   await see(page, `#/node/${(await nodeNamed("alpha")).ID}`, "alpha")
+  expect(await open.allTextContents()).toEqual([])
+  for (const kind of ["network", "volume", "secret", "config"]) {
+    await see(page, `#/${kind}s`, new RegExp(`^${kind}s`, "i"))
+    await page.getByRole("button", { name: "Make it" }).waitFor()
+    expect(await page.locator("main :is(button, textarea, input:not([type=search])):enabled").count()).toBe(0)
+  }
+  await see(page, "#/create", "Create a service")
+  expect(await page.locator("main :is(button, textarea, select, input):enabled").count()).toBe(0)
+  await see(page, `#/task/${(await runningOf("web"))[0]}`, /^web/)
+  await page.getByRole("button", { name: /^Open console/ }).waitFor()
   expect(await open.allTextContents()).toEqual([])
   await see(page, "#/tree", "Supervision")
   await page

@@ -54,6 +54,7 @@ beforeAll(async () => {
     TaskTemplate: { ContainerSpec: { Image: testImage, Command: ["true"] } },
     Mode: { ReplicatedJob: { TotalCompletions: 2, MaxConcurrent: 2 } }
   })
+  await cluster.must("network", "create", "--driver", "overlay", "a-network-of-a-length-that-fills")
   admin = await desktop.signIn("admin")
 }, 90_000)
 afterAll(async () => {
@@ -233,6 +234,59 @@ const pages: ReadonlyArray<readonly [name: string, show: () => Promise<unknown>]
         .fill(`name: shop\nservices:\n  web: { image: "${testImage}" }`)
       await admin.page.getByRole("button", { name: "Plan" }).click()
       await admin.page.getByText(/create\s*service\s*shop_web/).waitFor()
+    }
+  ],
+  [
+    "task",
+    async () => {
+      const tasks = await cluster.get(`/tasks?filters=${encodeURIComponent('{"desired-state":["running"]}')}`)
+      const mine = tasks.find(({ ServiceID }: { ServiceID: string }) => ServiceID === service)
+      await see(admin.page, `#/task/${mine.ID}`, /^a-service/)
+      await admin.page.getByRole("list", { name: "States" }).getByText("running").waitFor()
+      await admin.page.getByLabel("Output", { exact: true }).waitFor()
+    }
+  ],
+  [
+    "networks",
+    async () => {
+      await see(admin.page, "#/networks", "Networks")
+      await admin.page.getByRole("rowheader", { name: "a-network-of-a-length-that-fills" }).waitFor()
+    }
+  ],
+  ["volumes", () => see(admin.page, "#/volumes", "Volumes")],
+  [
+    "network",
+    async () => {
+      await see(admin.page, "#/networks", "Networks")
+      await admin.page.getByRole("link", { name: "a-network-of-a-length-that-fills" }).click()
+      await admin.page.getByText("Nobody is on it.").waitFor()
+    }
+  ],
+  [
+    "secrets",
+    async () => {
+      await see(admin.page, "#/secrets", "Secrets")
+      await admin.page.getByLabel("Name", { exact: true }).fill("no name")
+      await admin.page.getByLabel("Contents").fill("x")
+      await admin.page.getByRole("button", { name: "Make it" }).click()
+      await admin.page.getByText("invalid name, only 64").waitFor()
+    }
+  ],
+  [
+    "create",
+    async () => {
+      await see(admin.page, "#/create", "Create a service")
+      await admin.page.getByLabel("a-network-of-a-length-that-fills").waitFor()
+    }
+  ],
+  [
+    "edit",
+    async () => {
+      await see(admin.page, `#/service/${service}`, /^a-service/)
+      await admin.page.getByRole("button", { name: "Edit", exact: true }).click()
+      await admin.page.getByLabel("Memory at most").fill("64M")
+      await admin.page.getByRole("button", { name: "Show the changes" }).click()
+      await admin.page.getByLabel("Changes", { exact: true }).getByText("64M").waitFor()
     }
   ],
   ["timeline", () => see(admin.page, "#/timeline", "Timeline")],

@@ -7,16 +7,20 @@ import "uplot/dist/uPlot.min.css"
 import "./theme.css"
 import { learnSession, notice, session, signOut } from "./api.ts"
 import { followHistory } from "./history.ts"
-import { follow, followAlerts, nodeName, nodeOf, problems, serviceOf } from "./live.ts"
+import { follow, followAlerts, nodeName, nodeOf, problems, serviceOf, taskOf } from "./live.ts"
+import { isKind, type Kind, kinds } from "./resources.ts"
 import { choose, theme } from "./theme.ts"
 import { Empty } from "./ui.tsx"
+import { CreateService } from "./views/create-service.tsx"
 import { NodePage, Nodes } from "./views/nodes.tsx"
 import { Overview } from "./views/overview.tsx"
-import { isPaletteOpen, Palette, places } from "./views/palette.tsx"
+import { bar, isPaletteOpen, Palette, places } from "./views/palette.tsx"
+import { ResourcePage, Resources, titleOfResource } from "./views/resources.tsx"
 import { ServicePage } from "./views/service.tsx"
 import { SignIn } from "./views/sign-in.tsx"
 import { Stacks } from "./views/stacks.tsx"
 import { Pulse, Stale } from "./views/standing.tsx"
+import { TaskPage } from "./views/task.tsx"
 import { Timeline } from "./views/timeline.tsx"
 import { Tree } from "./views/tree.tsx"
 
@@ -28,8 +32,12 @@ followHistory((hash) => {
 function Page() {
   const [, page = "", id = ""] = where.value.split("/")
   if (page === "service") return <ServicePage id={id} />
+  if (page === "create") return <CreateService />
+  if (page === "task") return <TaskPage key={id} id={id} />
   if (page === "nodes") return <Nodes />
   if (page === "node") return <NodePage id={id} />
+  if (isKind(page.slice(0, -1))) return <Resources key={page} kind={page.slice(0, -1) as Kind} />
+  if (isKind(page)) return <ResourcePage key={`${page} ${id}`} kind={page} id={decodeURIComponent(id)} />
   if (page === "stacks") return <Stacks />
   if (page === "timeline") return <Timeline />
   if (page === "tree") return <Tree />
@@ -37,12 +45,21 @@ function Page() {
 }
 
 /** The page of the bar that a page is below. */
-const homes: Readonly<Record<string, string>> = { service: "", node: "nodes" }
+const homes: Readonly<Record<string, string>> = {
+  service: "",
+  task: "",
+  create: "",
+  node: "nodes",
+  ...Object.fromEntries(kinds.flatMap((kind) => [kind, `${kind}s`].map((page) => [page, "networks"])))
+}
 
 function titleOf(hash: string): string {
   const [, page = "", id = ""] = hash.split("/")
   if (page === "service") return serviceOf(id)?.Spec.Name ?? "no such service"
+  if (page === "create") return "Create a service"
+  if (page === "task") return taskOf(id)?.Name ?? "no such task"
   if (page === "node") return nodeName(nodeOf(id))
+  if (isKind(page)) return titleOfResource.value
   return places.find(({ go }) => go === `#/${page}`)?.name ?? "Cluster"
 }
 
@@ -84,7 +101,7 @@ function Frame() {
           Troupe
         </a>
         <nav aria-label="Pages">
-          {places.map(({ name, go }) => (
+          {bar.map(({ name, go }) => (
             <a key={go} href={go} aria-current={here === go ? "page" : undefined}>
               {name}
               {go === "#/" && wrong > 0 ? (

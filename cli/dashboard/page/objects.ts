@@ -47,6 +47,7 @@ export interface Service {
       readonly PublishedPort?: number
       readonly TargetPort: number
       readonly Protocol?: string
+      readonly PublishMode?: string
     }>
   }
   readonly UpdateStatus?: {

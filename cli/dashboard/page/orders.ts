@@ -21,26 +21,29 @@ export const restart = (id: string): Promise<void> =>
     TaskTemplate: { ...spec.TaskTemplate, ForceUpdate: (spec.TaskTemplate.ForceUpdate ?? 0) + 1 }
   }))
 
-/** With its digest and platforms where a registry tells them: as `docker service update --image` sends it. */
-export async function setImage(id: string, asked: string): Promise<void> {
-  const found = await call<Distribution>("GET", `/distribution/${asked}/json`).then(
-    (told) => pinned(asked, told),
-    () => ({ image: tagged(asked), platforms: [] })
+/** With its digest and platforms where a registry tells them: as the docker CLI sends it. */
+async function pin(image: string) {
+  const { image: Image, platforms } = await call<Distribution>("GET", `/distribution/${image}/json`).then(
+    (told) => pinned(image, told),
+    () => ({ image: tagged(image), platforms: [] })
   )
-  await updateService(id, (spec) => {
-    const { ContainerSpec, Placement, ...template } = spec.TaskTemplate
-    return {
-      ...spec,
-      TaskTemplate: {
-        ...template,
-        ContainerSpec: { ...ContainerSpec, Image: found.image },
-        Placement: {
-          ...Placement,
-          ...(found.platforms.length > 0 && { Platforms: found.platforms })
-        }
-      }
-    }
+  return (template: ServiceSpec["TaskTemplate"]): ServiceSpec["TaskTemplate"] => ({
+    ...template,
+    ContainerSpec: { ...template.ContainerSpec, Image },
+    Placement: { ...template.Placement, ...(platforms.length > 0 && { Platforms: platforms }) }
   })
+}
+
+export async function setImage(id: string, image: string): Promise<void> {
+  const withImage = await pin(image)
+  await updateService(id, (spec) => ({ ...spec, TaskTemplate: withImage(spec.TaskTemplate) }))
+}
+
+/** Its id. */
+export async function createService(spec: ServiceSpec): Promise<string> {
+  const withImage = await pin(spec.TaskTemplate.ContainerSpec?.Image ?? "")
+  const asked = { ...spec, TaskTemplate: withImage(spec.TaskTemplate) }
+  return (await call<{ readonly ID: string }>("POST", "/services/create", asked)).ID
 }
 
 export const rollBack = (id: string): Promise<void> => updateService(id, (spec) => spec, "&rollback=previous")

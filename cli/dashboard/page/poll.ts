@@ -2,9 +2,15 @@
 import { useEffect } from "preact/hooks"
 import { call } from "./api.ts"
 
-/** Nothing is taken once the page shows something else; `undefined` where it cannot be had. */
-export function usePolled<A>(path: string, everyMs: number, take: (found: A | undefined) => void): void {
+/** Nothing is taken once the page shows something else; `undefined` where it cannot be had. No path asks for nothing; another `again` asks at once. */
+export function usePolled<A>(
+  path: string,
+  everyMs: number,
+  take: (found: A | undefined) => void,
+  again = 0
+): void {
   useEffect(() => {
+    if (path === "") return undefined
     let isOver = false
     const look = (): void =>
       void call<A>("GET", path)
@@ -16,5 +22,5 @@ export function usePolled<A>(path: string, everyMs: number, take: (found: A | un
       isOver = true
       clearInterval(timer)
     }
-  }, [path, everyMs])
+  }, [path, everyMs, again])
 }

@@ -1,5 +1,5 @@
 /** Small pieces that all pages are made of. */
-import type { ComponentChildren } from "preact"
+import { type ComponentChildren, Fragment } from "preact"
 import { useState } from "preact/hooks"
 import { act, mayOperate, tell } from "./api.ts"
 import type { Count } from "./judge.ts"
@@ -87,7 +87,42 @@ export const Reached = ({ reached, wanted, word }: Count) => (
   </span>
 )
 
+/** What is known, a line each; what is empty is left out. */
+export const Pairs = ({ of }: { of: ReadonlyArray<readonly [name: string, value: ComponentChildren]> }) => (
+  <dl class="pairs left">
+    {of
+      .filter(([, value]) => value !== "")
+      .map(([name, value]) => (
+        <Fragment key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </Fragment>
+      ))}
+  </dl>
+)
+
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>
+
+/** In the place of what was removed, or never was. */
+export const Gone = ({
+  what,
+  home,
+  id
+}: {
+  what: string
+  home: readonly [go: string, name: string]
+  id: string
+}) => (
+  <>
+    <p class="trail">
+      <a href={home[0]}>{home[1]}</a>
+    </p>
+    <h1>No such {what}</h1>
+    <Empty>
+      The {what} <code>{id}</code> is no more, or never was.
+    </Empty>
+  </>
+)
 
 /** A button that changes something, with the command that does the same. */
 export function Order(props: {

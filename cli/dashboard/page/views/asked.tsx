@@ -3,7 +3,7 @@ import { useState } from "preact/hooks"
 import { type Described, describe } from "../describe.ts"
 import type { Service } from "../objects.ts"
 import { usePolled } from "../poll.ts"
-import { Card, Same } from "../ui.tsx"
+import { Card, Pairs, Same } from "../ui.tsx"
 
 interface Network {
   readonly Id: string
@@ -22,14 +22,7 @@ export function Asked({ service }: { service: Service }) {
       title="Asked for"
       note={<small class="faint">last changed {new Date(service.UpdatedAt).toLocaleString()}</small>}
     >
-      <dl class="pairs left">
-        {describe(service.Spec as Described, names).map(([name, value]) => (
-          <>
-            <dt key={name}>{name}</dt>
-            <dd>{value}</dd>
-          </>
-        ))}
-      </dl>
+      <Pairs of={describe(service.Spec as Described, names)} />
       <Same command={`docker service inspect --pretty ${Name}`} />
     </Card>
   )

@@ -21,7 +21,7 @@ const drawn = [
 ]
 const everyMs = 5_000
 
-export function Course({ kind, id }: { kind: "service" | "node"; id: string }) {
+export function Course({ kind, id }: { kind: "service" | "node" | "task"; id: string }) {
   const [found, setFound] = useState<Found>()
   usePolled<Found>(`/metrics/history?${kind}=${id}&metric=cpu,memory&since=15m`, everyMs, setFound)
   if (found === undefined || found.Times.length < 2) return null

@@ -17,7 +17,13 @@ function writerName(taskId: string): string {
     : `${task.Name} ${task.State} ${taskId.slice(0, 12)}`
 }
 
-export function Logs({ id, name }: { id: string; name: string }) {
+interface Of {
+  readonly id: string
+  readonly name: string
+  readonly of?: "services" | "tasks"
+}
+
+export function Logs({ id, name, of = "services" }: Of) {
   const [lines, setLines] = useState<ReadonlyArray<Line>>([])
   const [search, setSearch] = useState("")
   const [only, setOnly] = useState("")
@@ -38,7 +44,7 @@ export function Logs({ id, name }: { id: string; name: string }) {
     }, 200)
     const read = async (): Promise<void> => {
       const query = "stdout=1&stderr=1&follow=1&tail=200&timestamps=1&details=1"
-      const answer = await fetch(`/services/${id}/logs?${query}`, { signal: leaving.signal })
+      const answer = await fetch(`/${of}/${id}/logs?${query}`, { signal: leaving.signal })
       if (!answer.ok) throw new Error(`HTTP ${answer.status}`)
       const reader = answer.body?.getReader()
       const take = makeLogReader((line) => void waiting.push(readLine(line, key++)))
@@ -61,7 +67,7 @@ export function Logs({ id, name }: { id: string; name: string }) {
       clearTimeout(again)
       leaving.abort()
     }
-  }, [id])
+  }, [of, id])
   const wanted = search.toLowerCase()
   const shown = lines.filter(
     ({ text, taskId }) => (only === "" || taskId === only) && text.toLowerCase().includes(wanted)
@@ -79,18 +85,20 @@ export function Logs({ id, name }: { id: string; name: string }) {
       title="Output"
       note={
         <div class="choices">
-          <select
-            aria-label="Task whose output is shown"
-            value={only}
-            onChange={(event) => setOnly(event.currentTarget.value)}
-          >
-            <option value="">all tasks</option>
-            {writers.map(({ taskId, name }) => (
-              <option key={taskId} value={taskId}>
-                {name}
-              </option>
-            ))}
-          </select>
+          {of === "tasks" ? null : (
+            <select
+              aria-label="Task whose output is shown"
+              value={only}
+              onChange={(event) => setOnly(event.currentTarget.value)}
+            >
+              <option value="">all tasks</option>
+              {writers.map(({ taskId, name }) => (
+                <option key={taskId} value={taskId}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          )}
           <Search label="Search in the output" placeholder="search" text={search} onText={setSearch} />
         </div>
       }
@@ -115,7 +123,14 @@ export function Logs({ id, name }: { id: string; name: string }) {
           {shown.map(({ key, at, taskId, text, isError }) => (
             <li key={key} class={isError ? "bad" : ""}>
               <time title={at}>{clock(Date.parse(at))}</time>
-              <b style={{ "--hue": hue(taskId) }}>{taskOf(taskId)?.Name.split(".").at(-1) ?? "gone"}</b>
+              {of === "tasks" ? null : (
+                <b style={{ "--hue": hue(taskId) }}>
+                  {/* A thousand stops of the tab key would be in everybody's way. */}
+                  <a href={`#/task/${taskId}`} tabIndex={-1}>
+                    {taskOf(taskId)?.Name.split(".").at(-1) ?? "gone"}
+                  </a>
+                </b>
+              )}
               {text}
             </li>
           ))}

@@ -4,7 +4,7 @@ import { isWanted } from "../judge.ts"
 import { nodeName, nodeOf, nodes, tasksByNode } from "../live.ts"
 import type { Node } from "../objects.ts"
 import { updateNode } from "../orders.ts"
-import { Badge, Card, Empty, Order } from "../ui.tsx"
+import { Badge, Card, Gone, Order } from "../ui.tsx"
 import { Course } from "./course.tsx"
 import { nodeTone } from "./overview.tsx"
 import { Tasks } from "./tasks.tsx"
@@ -67,7 +67,7 @@ function NodeCard({ node }: { node: Node }) {
 
 export function NodePage({ id }: { id: string }) {
   const node = nodeOf(id)
-  if (node === undefined) return <Empty>This node is no more.</Empty>
+  if (node === undefined) return <Gone what="node" home={["#/nodes", "Nodes"]} id={id} />
   const name = nodeName(node)
   const here = (tasksByNode.value.get(id) ?? [])
     .filter((task) => isWanted(task) || task.State === "running")

@@ -12,7 +12,7 @@ export const nodeTone = (node: Node): string =>
 const Actor = ({ task }: { task: Task }) => (
   <a
     class={`actor ${tone(task)}`}
-    href={`#/service/${task.ServiceID}`}
+    href={`#/task/${task.ID}`}
     // There may be hundreds; the node's page has them as a table.
     tabIndex={-1}
     style={{ "--hue": hue(serviceOf(task.ServiceID)?.Spec.Name ?? "") }}
@@ -124,7 +124,8 @@ function Services() {
     return (
       <Card title="Services">
         <Empty>
-          Nothing runs yet. <code>docker service create --name web nginx</code> makes a service.
+          Nothing runs yet. <a href="#/create">Create a service</a>, or{" "}
+          <code>docker service create --name web nginx</code>.
         </Empty>
       </Card>
     )
@@ -132,12 +133,17 @@ function Services() {
     <Card
       title="Services"
       note={
-        <Search
-          label="Search for services"
-          placeholder="name or image"
-          text={searched.value}
-          onText={(text) => (searched.value = text)}
-        />
+        <div class="choices">
+          <a class="button" href="#/create">
+            Create
+          </a>
+          <Search
+            label="Search for services"
+            placeholder="name or image"
+            text={searched.value}
+            onText={(text) => (searched.value = text)}
+          />
+        </div>
       }
     >
       <ServiceRows services={shown} />

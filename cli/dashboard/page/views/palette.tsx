@@ -1,7 +1,8 @@
 /** Everything by name, from the keyboard: ctrl or cmd with K, or a slash. */
 import { signal } from "@preact/signals"
 import { useEffect, useRef, useState } from "preact/hooks"
-import { nodeName, nodes, services } from "../live.ts"
+import { isWanted } from "../judge.ts"
+import { nodeName, nodes, services, tasks } from "../live.ts"
 import { Empty } from "../ui.tsx"
 
 export const isPaletteOpen = signal(false)
@@ -12,18 +13,30 @@ interface Entry {
   readonly go: string
 }
 
-export const places = [
+/** What stands above every page. */
+export const bar = [
   { name: "Cluster", go: "#/" },
   { name: "Nodes", go: "#/nodes" },
   { name: "Stacks", go: "#/stacks" },
+  { name: "Resources", go: "#/networks" },
   { name: "Timeline", go: "#/timeline" },
   { name: "Supervision", go: "#/tree" }
+]
+
+export const places = [
+  ...bar.filter(({ name }) => name !== "Resources"),
+  { name: "Networks", go: "#/networks" },
+  { name: "Volumes", go: "#/volumes" },
+  { name: "Secrets", go: "#/secrets" },
+  { name: "Configs", go: "#/configs" },
+  { name: "Create a service", go: "#/create" }
 ]
 
 const entries = (): ReadonlyArray<Entry> => [
   ...places.map((place) => ({ ...place, kind: "page" })),
   ...services.value.map(({ ID, Spec }) => ({ name: Spec.Name, kind: "service", go: `#/service/${ID}` })),
-  ...nodes.value.map((node) => ({ name: nodeName(node), kind: "node", go: `#/node/${node.ID}` }))
+  ...nodes.value.map((node) => ({ name: nodeName(node), kind: "node", go: `#/node/${node.ID}` })),
+  ...tasks.value.filter(isWanted).map(({ ID, Name }) => ({ name: Name, kind: "task", go: `#/task/${ID}` }))
 ]
 
 export function Palette() {

@@ -6,9 +6,10 @@ import { isWanted } from "../judge.ts"
 import { countOf, serviceOf, tasksOf } from "../live.ts"
 import type { Service, Task } from "../objects.ts"
 import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
-import { Badge, Card, Empty, hue, Meter, Order, Reached, Same } from "../ui.tsx"
+import { Badge, Card, Gone, hue, Meter, Order, Reached, Same } from "../ui.tsx"
 import { Asked } from "./asked.tsx"
 import { Course } from "./course.tsx"
+import { EditService } from "./edit-service.tsx"
 import { Logs } from "./logs.tsx"
 import { Scaling } from "./scaling.tsx"
 import { Tasks } from "./tasks.tsx"
@@ -110,7 +111,7 @@ const modes: Readonly<Record<string, string>> = {
 
 export function ServicePage({ id }: { id: string }) {
   const service = serviceOf(id)
-  if (service === undefined) return <Empty>This service is no more.</Empty>
+  if (service === undefined) return <Gone what="service" home={["#/", "Cluster"]} id={id} />
   const { Spec } = service
   const all = [...tasksOf(service)].sort(
     (a, b) => Number(isWanted(b)) - Number(isWanted(a)) || a.Slot - b.Slot || b.At.localeCompare(a.At)
@@ -144,6 +145,7 @@ export function ServicePage({ id }: { id: string }) {
           {replicas === undefined ? null : <Scale service={service} replicas={replicas} />}
           <Image service={service} />
           <div class="orders">
+            <EditService key={`edit ${id}`} service={service} />
             <Order
               label="Restart"
               command={`docker service update --force ${Spec.Name}`}

@@ -6,7 +6,7 @@ export function SignIn() {
   const [token, setToken] = useState("")
   const [problem, setProblem] = useState(
     location.hash === "#/used"
-      ? "That link was used before, or is older than five minutes."
+      ? "That link was used before, is older than five minutes, or another manager's."
       : hasEnded.value
         ? "You were signed out: by yourself, after an hour without use or twelve in all, or because your token was taken back."
         : ""

@@ -14,12 +14,14 @@ function Row({ task, of, onConsole }: { task: Task; of: Of; onConsole: () => voi
   return (
     <tr class={isWanted(task) ? "" : "past"}>
       <th scope="row">
-        {of === "service" ? task.Name : <a href={`#/service/${task.ServiceID}`}>{task.Name}</a>}
+        <a href={`#/task/${task.ID}`}>{task.Name}</a>
       </th>
       <td>
         <Badge tone={tone(task)}>{task.State}</Badge>
       </td>
-      {of === "service" ? <td>{node}</td> : null}
+      {of === "service" ? (
+        <td>{task.NodeID === "" ? node : <a href={`#/node/${task.NodeID}`}>{node}</a>}</td>
+      ) : null}
       <td class="faint">{ago(task.At)}</td>
       <td class="says">{task.Says}</td>
       <td>
@@ -44,7 +46,7 @@ function Row({ task, of, onConsole }: { task: Task; of: Of; onConsole: () => voi
   )
 }
 
-/** Of a service, each with its node; of a node, each with a way to its service. */
+/** Of a service, each with its node. */
 export function Tasks({ tasks, note, of }: { tasks: ReadonlyArray<Task>; note?: string; of: Of }) {
   const [inConsole, setInConsole] = useState<Task>()
   const columns = ["Task", "State", ...(of === "service" ? ["Node"] : []), "Since", "Reason", "Console"]

@@ -35,7 +35,7 @@ export function Why({ service }: { service: Service }) {
         <ul class="ends">
           {Ended.map(({ ID, Name, Node, State, Says, At, Alike = 0 }) => (
             <li key={ID}>
-              {Name.replace(`.${ID}`, "")}
+              <a href={`#/task/${ID}`}>{Name.replace(`.${ID}`, "")}</a>
               {Alike > 0 ? ` and ${Alike} alike` : ""} {State} on {Node ?? "no node"} {ago(At)} ago: {Says}
             </li>
           ))}
@@ -55,12 +55,12 @@ export function Why({ service }: { service: Service }) {
 }
 
 /** What each kind of node lacks, and the least that would help. */
-function Waiting({ task: { Name, ID, Alike = 0, Diagnosis } }: { task: WhyTask }) {
+export function Waiting({ task: { Name, ID, Alike = 0, Diagnosis } }: { task: WhyTask }) {
   const { TurnedAway = [], Suitable = [], Changes = [] } = Diagnosis ?? {}
   return (
     <>
       <p>
-        {Name.replace(`.${ID}`, "")}
+        <a href={`#/task/${ID}`}>{Name.replace(`.${ID}`, "")}</a>
         {Alike > 0 ? ` and ${Alike} alike` : ""} found no node:
       </p>
       <ul class="ends">

@@ -1,0 +1,327 @@
+/** Networks, volumes, secrets and configs: what the API tells of them, who uses each, and the commands that do the same. */
+import type { Service } from "./objects.ts"
+
+export const kinds = ["network", "volume", "secret", "config"] as const
+export type Kind = (typeof kinds)[number]
+export const isKind = (text: string): text is Kind => kinds.some((kind) => kind === text)
+
+type Labels = Readonly<Record<string, string>> | null
+
+/** What of them all pages need. */
+export interface Resource {
+  readonly kind: Kind
+  readonly id: string
+  readonly name: string
+  /** ISO 8601; absent where nobody says it. */
+  readonly at?: string
+  readonly labels: Readonly<Record<string, string>>
+  /** A few words for a list. */
+  readonly about: string
+  readonly facts: ReadonlyArray<readonly [name: string, value: string]>
+  /** What a config holds; nobody is told what a secret does. */
+  readonly text?: string
+  /** Made by the Engine or the cluster for itself. */
+  readonly isOwn: boolean
+}
+
+interface ApiNetwork {
+  readonly Id: string
+  readonly Name: string
+  readonly Created: string
+  readonly Scope: string
+  readonly Driver: string
+  readonly Internal: boolean
+  readonly Attachable: boolean
+  readonly Ingress: boolean
+  readonly EnableIPv6: boolean
+  readonly IPAM: {
+    readonly Config?: ReadonlyArray<{ readonly Subnet?: string; readonly Gateway?: string }> | null
+  }
+  readonly Options: Labels
+  readonly Labels: Labels
+}
+interface ApiVolume {
+  readonly Name: string
+  readonly Driver: string
+  readonly CreatedAt?: string
+  readonly Mountpoint?: string
+  readonly Labels: Labels
+  readonly Options: Labels
+  readonly ClusterVolume?: {
+    readonly ID: string
+    readonly Spec: { readonly Group?: string; readonly Availability?: string }
+    readonly Info?: { readonly CapacityBytes?: number }
+    readonly PublishStatus?: ReadonlyArray<{ readonly NodeID: string; readonly State: string }> | null
+  }
+}
+interface ApiFile {
+  readonly ID: string
+  readonly CreatedAt: string
+  readonly UpdatedAt: string
+  readonly Spec: {
+    readonly Name: string
+    readonly Labels: Labels
+    readonly Data?: string
+    readonly Driver?: { readonly Name: string }
+    readonly Templating?: { readonly Name: string }
+  }
+}
+
+export const pathOf: Readonly<Record<Kind, string>> = {
+  network: "/networks",
+  volume: "/volumes",
+  secret: "/secrets",
+  config: "/configs"
+}
+
+const yes = (is: boolean): string => (is ? "yes" : "")
+const shown = (labels: Labels): string =>
+  Object.entries(labels ?? {})
+    .map(([key, value]) => (value === "" ? key : `${key}=${value}`))
+    .join(", ")
+const vxlan = "com.docker.network.driver.overlay.vxlanid_list"
+const predefined = ["bridge", "host", "none", "docker_gwbridge"]
+
+const readNetwork = (network: ApiNetwork): Resource => {
+  const {
+    Id,
+    Name,
+    Created,
+    Scope,
+    Driver,
+    Internal,
+    Attachable,
+    Ingress,
+    EnableIPv6,
+    IPAM,
+    Options,
+    Labels
+  } = network
+  const subnets = (IPAM.Config ?? []).map(({ Subnet }) => Subnet ?? "").join(", ")
+  return {
+    kind: "network",
+    id: Id,
+    name: Name,
+    at: Created,
+    labels: Labels ?? {},
+    about: [Driver, Scope === "swarm" ? "" : "this node's", subnets].filter((word) => word !== "").join(", "),
+    facts: [
+      ["Driver", Driver],
+      ["Scope", Scope === "swarm" ? "the whole cluster" : "this node"],
+      ["Subnets", subnets],
+      ["Gateways", (IPAM.Config ?? []).map(({ Gateway }) => Gateway ?? "").join(", ")],
+      ["IPv6", yes(EnableIPv6)],
+      ["Internal", yes(Internal)],
+      ["Attachable", yes(Attachable)],
+      ["Routing mesh", yes(Ingress)],
+      ["Encrypted", yes(Object.hasOwn(Options ?? {}, "encrypted"))],
+      ["VXLAN", Options?.[vxlan] ?? ""],
+      ["Options", shown(Object.fromEntries(Object.entries(Options ?? {}).filter(([key]) => key !== vxlan)))],
+      ["Labels", shown(Labels)]
+    ],
+    isOwn: Ingress || predefined.includes(Name)
+  }
+}
+
+const readVolume = ({
+  Name,
+  Driver,
+  CreatedAt,
+  Mountpoint,
+  Labels,
+  Options,
+  ClusterVolume
+}: ApiVolume): Resource => ({
+  kind: "volume",
+  id: Name,
+  name: Name,
+  ...(CreatedAt !== undefined && { at: CreatedAt }),
+  labels: Labels ?? {},
+  about: ClusterVolume === undefined ? `${Driver}, this node's` : `${Driver}, the cluster's`,
+  facts: [
+    ["Driver", Driver],
+    ["Scope", ClusterVolume === undefined ? "this node" : "the whole cluster"],
+    ["Where", Mountpoint ?? ""],
+    ["Group", ClusterVolume?.Spec.Group ?? ""],
+    ["Availability", ClusterVolume?.Spec.Availability ?? ""],
+    ["Options", shown(Options)],
+    ["Labels", shown(Labels)]
+  ],
+  isOwn: false
+})
+
+const decoder = new TextDecoder()
+const fromBase64 = (data: string): string =>
+  decoder.decode(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)))
+export const toBase64 = (text: string): string =>
+  btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""))
+
+const readFile =
+  (kind: "secret" | "config") =>
+  ({ ID, CreatedAt, UpdatedAt, Spec }: ApiFile): Resource => {
+    const { Name, Labels, Data = "", Driver, Templating } = Spec
+    const text = fromBase64(Data)
+    return {
+      kind,
+      id: ID,
+      name: Name,
+      at: CreatedAt,
+      labels: Labels ?? {},
+      about: kind === "config" ? `${text.length} characters` : (Driver?.Name ?? ""),
+      facts: [
+        ["Driver", Driver?.Name ?? ""],
+        ["Template", Templating?.Name ?? ""],
+        ["Changed", UpdatedAt === CreatedAt ? "" : new Date(UpdatedAt).toLocaleString()],
+        ["Labels", shown(Labels)]
+      ],
+      ...(kind === "config" && { text }),
+      isOwn: false
+    }
+  }
+
+/** What a list of the API holds, by name. */
+export function readResources(kind: Kind, body: unknown): ReadonlyArray<Resource> {
+  const all =
+    kind === "network"
+      ? (body as ReadonlyArray<ApiNetwork>).map(readNetwork)
+      : kind === "volume"
+        ? ((body as { readonly Volumes: ReadonlyArray<ApiVolume> | null }).Volumes ?? []).map(readVolume)
+        : (body as ReadonlyArray<ApiFile>).map(readFile(kind))
+  return [...all].sort(
+    (a, b) => Number(a.isOwn) - Number(b.isOwn) || a.name.localeCompare(b.name, "en", { numeric: true })
+  )
+}
+
+/** As much of a service's spec as says what it uses. */
+interface Uses {
+  readonly TaskTemplate: {
+    readonly ContainerSpec?: {
+      readonly Secrets?: ReadonlyArray<{ readonly SecretID?: string }>
+      readonly Configs?: ReadonlyArray<{ readonly ConfigID?: string }>
+      readonly Mounts?: ReadonlyArray<{ readonly Type?: string; readonly Source?: string }>
+    }
+    readonly Networks?: ReadonlyArray<{ readonly Target: string }>
+  }
+  readonly Networks?: ReadonlyArray<{ readonly Target: string }>
+}
+
+export function isUsedBy({ kind, id, name, facts }: Resource, { Spec, Endpoint }: Service): boolean {
+  const { TaskTemplate, Networks = [] } = Spec as typeof Spec & Uses
+  const {
+    Secrets = [],
+    Configs = [],
+    Mounts = []
+  } = (TaskTemplate as Uses["TaskTemplate"]).ContainerSpec ?? {}
+  switch (kind) {
+    case "network": {
+      if (facts.some(([fact, value]) => fact === "Routing mesh" && value !== ""))
+        return (Endpoint?.Ports ?? []).some((port) => (port.PublishMode ?? "ingress") === "ingress")
+      return [...(TaskTemplate.Networks ?? []), ...Networks].some(
+        ({ Target }) => Target === id || Target === name
+      )
+    }
+    case "volume":
+      return Mounts.some(({ Type, Source = "" }) => {
+        const group = facts.find(([fact]) => fact === "Group")?.[1] ?? ""
+        return (
+          (Type === "volume" || Type === "cluster") &&
+          (Source === name || (group !== "" && Source === `group:${group}`))
+        )
+      })
+    case "secret":
+      return Secrets.some(({ SecretID }) => SecretID === id)
+    case "config":
+      return Configs.some(({ ConfigID }) => ConfigID === id)
+  }
+}
+
+/** What somebody fills in to make one. Labels and options are lines of `KEY=VALUE`. */
+export interface Draft {
+  readonly name: string
+  readonly labels: string
+  /** Of networks. */
+  readonly subnet: string
+  readonly attachable: boolean
+  readonly internal: boolean
+  readonly encrypted: boolean
+  /** Of volumes. */
+  readonly driver: string
+  readonly options: string
+  /** Of secrets and configs. */
+  readonly text: string
+}
+export const emptyDraft: Draft = {
+  name: "",
+  labels: "",
+  subnet: "",
+  attachable: false,
+  internal: false,
+  encrypted: false,
+  driver: "",
+  options: "",
+  text: ""
+}
+
+export const linesOf = (text: string): ReadonlyArray<string> =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "")
+export const recordOf = (text: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    linesOf(text).map((line) => {
+      const at = line.indexOf("=")
+      return at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at + 1)]
+    })
+  )
+
+/** As a shell takes it. */
+export const quoted = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+const flags = (flag: string, text: string): ReadonlyArray<string> =>
+  linesOf(text).flatMap((line) => [flag, quoted(line)])
+
+export function bodyOf(kind: Kind, draft: Draft): object {
+  const { name, subnet, attachable, internal, encrypted, driver, text } = draft
+  const Labels = recordOf(draft.labels)
+  if (kind === "network")
+    return {
+      Name: name,
+      Driver: "overlay",
+      Scope: "swarm",
+      CheckDuplicate: true,
+      Attachable: attachable,
+      Internal: internal,
+      Options: encrypted ? { encrypted: "" } : {},
+      IPAM: { Driver: "default", Config: subnet.trim() === "" ? [] : [{ Subnet: subnet.trim() }] },
+      Labels
+    }
+  if (kind === "volume")
+    return { Name: name, Driver: driver || "local", DriverOpts: recordOf(draft.options), Labels }
+  return { Name: name, Data: toBase64(text), Labels }
+}
+
+export function commandOf(kind: Kind, draft: Draft): string {
+  const { name, labels, subnet, attachable, internal, encrypted, driver, options } = draft
+  const said = quoted(name || "NAME")
+  if (kind === "network")
+    return [
+      "docker network create --driver overlay",
+      ...(subnet.trim() === "" ? [] : ["--subnet", quoted(subnet.trim())]),
+      ...(attachable ? ["--attachable"] : []),
+      ...(internal ? ["--internal"] : []),
+      ...(encrypted ? ["--opt encrypted"] : []),
+      ...flags("--label", labels),
+      said
+    ].join(" ")
+  if (kind === "volume")
+    return [
+      "docker volume create",
+      ...(driver === "" ? [] : ["--driver", quoted(driver)]),
+      ...flags("--opt", options),
+      ...flags("--label", labels),
+      said
+    ].join(" ")
+  // The contents are in no command: a shell would remember them.
+  return [`docker ${kind} create`, ...flags("--label", labels), said, "FILE"].join(" ")
+}

@@ -1,0 +1,437 @@
+/**
+ * A service as a form has it, in lines as the docker CLI takes them: what of it would be asked for, what a change of it comes
+ * to, and the commands that do the same. What a form does not show stays as it is.
+ */
+import { parseDuration } from "#actors/model/duration.ts"
+import { readBytes } from "#cli/compose/read-units.ts"
+import { linesOf, quoted, recordOf } from "./resources.ts"
+import { splitWords } from "./split-words.ts"
+
+export interface ServiceDraft {
+  readonly name: string
+  readonly image: string
+  readonly args: string
+  readonly mode: string
+  readonly replicas: string
+  /** `8080:80/tcp` a line, or `published=8080,target=80,protocol=tcp,mode=host`. */
+  readonly ports: string
+  readonly env: string
+  /** `data:/data`, `/srv:/srv:ro`. */
+  readonly mounts: string
+  /** Names, a line each. */
+  readonly networks: string
+  readonly secrets: string
+  readonly configs: string
+  readonly constraints: string
+  readonly labels: string
+  readonly cpus: string
+  readonly memory: string
+  readonly parallelism: string
+  readonly delay: string
+  readonly order: string
+  readonly failure: string
+  readonly health: string
+  readonly interval: string
+}
+export type FieldName = keyof ServiceDraft
+
+export const emptyService: ServiceDraft = {
+  name: "",
+  image: "",
+  args: "",
+  mode: "replicated",
+  replicas: "1",
+  ports: "",
+  env: "",
+  mounts: "",
+  networks: "",
+  secrets: "",
+  configs: "",
+  constraints: "",
+  labels: "",
+  cpus: "",
+  memory: "",
+  parallelism: "1",
+  delay: "",
+  order: "stop-first",
+  failure: "pause",
+  health: "",
+  interval: ""
+}
+
+export interface Port {
+  readonly Protocol?: string
+  readonly TargetPort: number
+  readonly PublishedPort?: number
+  readonly PublishMode?: string
+}
+interface Limits {
+  readonly NanoCPUs?: number
+  readonly MemoryBytes?: number
+}
+/** As much of a spec as is changed. */
+export interface Spec {
+  readonly Labels?: Readonly<Record<string, string>>
+  readonly TaskTemplate: {
+    readonly ContainerSpec?: { readonly Env?: ReadonlyArray<string> }
+    readonly Placement?: { readonly Constraints?: ReadonlyArray<string> }
+    readonly Resources?: { readonly Limits?: Limits }
+  }
+  readonly EndpointSpec?: { readonly Ports?: ReadonlyArray<Port> }
+}
+
+/** What there is to choose from. */
+export interface Choices {
+  readonly networks: ReadonlyArray<{ readonly id: string; readonly name: string }>
+  readonly secrets: ReadonlyArray<{ readonly id: string; readonly name: string }>
+  readonly configs: ReadonlyArray<{ readonly id: string; readonly name: string }>
+}
+
+/** A field that says nothing that can be asked for, and what is expected there. */
+export class Wrong extends Error {
+  readonly field: FieldName
+
+  constructor(field: FieldName, message: string) {
+    super(message)
+    this.field = field
+  }
+}
+
+const showPort = ({ Protocol = "tcp", TargetPort, PublishedPort, PublishMode = "ingress" }: Port): string =>
+  PublishMode === "host"
+    ? [
+        "mode=host",
+        `target=${TargetPort}`,
+        ...((PublishedPort ?? 0) > 0 ? [`published=${PublishedPort}`] : []),
+        `protocol=${Protocol}`
+      ].join(",")
+    : `${(PublishedPort ?? 0) > 0 ? `${PublishedPort}:` : ""}${TargetPort}/${Protocol}`
+
+function readPort(line: string): Port {
+  const expected = `${line}: expected PUBLISHED:TARGET, such as 8080:80/tcp, or mode=host,target=80,published=8080`
+  const whole = (text: string | undefined): number => {
+    if (text === undefined || !/^\d{1,5}$/.test(text) || Number(text) > 65_535)
+      throw new Wrong("ports", expected)
+    return Number(text)
+  }
+  if (line.includes("=")) {
+    const {
+      target,
+      published,
+      protocol = "tcp",
+      mode = "ingress",
+      ...more
+    } = recordOf(line.replaceAll(",", "\n"))
+    if (Object.keys(more).length > 0) throw new Wrong("ports", expected)
+    return {
+      Protocol: protocol,
+      TargetPort: whole(target),
+      ...(published !== undefined && { PublishedPort: whole(published) }),
+      PublishMode: mode
+    }
+  }
+  const [, published, target, protocol = "tcp"] = /^(?:(\d+):)?(\d+)(?:\/(\w+))?$/.exec(line) ?? []
+  return {
+    Protocol: protocol,
+    TargetPort: whole(target),
+    ...(published !== undefined && { PublishedPort: whole(published) }),
+    PublishMode: "ingress"
+  }
+}
+
+interface Mount {
+  readonly Type: string
+  readonly Source?: string
+  readonly Target: string
+  readonly ReadOnly?: boolean
+}
+function readMount(line: string): Mount {
+  const [source = "", target = "", access, ...more] = line.split(":")
+  const isBind = source.startsWith("/")
+  if (!target.startsWith("/") || more.length > 0 || (access !== undefined && access !== "ro"))
+    throw new Wrong(
+      "mounts",
+      `${line}: expected SOURCE:/TARGET or SOURCE:/TARGET:ro, the source a volume or a path`
+    )
+  return {
+    Type: isBind ? "bind" : "volume",
+    ...(source !== "" && { Source: source }),
+    Target: target,
+    ...(access === "ro" && { ReadOnly: true })
+  }
+}
+
+function readCpus(text: string): number {
+  if (text.trim() === "") return 0
+  const count = Number(text)
+  if (!(count > 0)) throw new Wrong("cpus", `${text}: expected a number of CPUs, such as 0.5`)
+  return Math.round(count * 1e9)
+}
+function readMemory(text: string): number {
+  if (text.trim() === "") return 0
+  const bytes = readBytes(text.trim())
+  if (bytes === undefined) throw new Wrong("memory", `${text}: expected a size, such as 64M or 1G`)
+  return bytes
+}
+function readTime(field: "delay" | "interval", text: string): number | undefined {
+  if (text.trim() === "") return undefined
+  const ms = parseDuration(text.trim())
+  if (ms === undefined) throw new Wrong(field, `${text}: expected a time, such as 10s or 1m30s`)
+  return ms * 1e6
+}
+function readCount(field: "replicas" | "parallelism", text: string): number {
+  if (!/^\d{1,9}$/.test(text.trim())) throw new Wrong(field, `${text}: expected a whole number`)
+  return Number(text)
+}
+function readEnv(line: string): string {
+  if (!/^[^=]+=/.test(line)) throw new Wrong("env", `${line}: expected NAME=VALUE`)
+  return line
+}
+
+/** So that it is read again as the same. */
+export function showBytes(bytes: number): string {
+  const units = ["", "K", "M", "G"]
+  let at = 0
+  let count = bytes
+  while (count >= 1024 && count % 1024 === 0 && at < 3) {
+    count /= 1024
+    at += 1
+  }
+  return bytes === 0 ? "" : `${count}${units[at]}`
+}
+
+function chosen(field: "networks" | "secrets" | "configs", draft: ServiceDraft, choices: Choices) {
+  return linesOf(draft[field]).map((name) => {
+    const found = choices[field].find((one) => one.name === name)
+    if (found === undefined)
+      throw new Wrong(field, `${name}: there is no such ${field.slice(0, -1)} any more`)
+    return found
+  })
+}
+
+const limitsOf = ({ cpus, memory }: ServiceDraft): Limits => {
+  const [NanoCPUs, MemoryBytes] = [readCpus(cpus), readMemory(memory)]
+  return { ...(NanoCPUs > 0 && { NanoCPUs }), ...(MemoryBytes > 0 && { MemoryBytes }) }
+}
+
+const readable = { UID: "0", GID: "0", Mode: 0o444 }
+
+/** What is sent to create it, but for the image's digest. Throws `Wrong`. */
+export function specOf(draft: ServiceDraft, choices: Choices) {
+  const limits = limitsOf(draft)
+  const ports = linesOf(draft.ports).map(readPort)
+  const delay = readTime("delay", draft.delay)
+  const interval = readTime("interval", draft.interval)
+  const Parallelism = readCount("parallelism", draft.parallelism)
+  const isUsual = (["parallelism", "delay", "order", "failure"] as const).every(
+    (field) => draft[field].trim() === emptyService[field]
+  )
+  const args = splitWords(draft.args)
+  const networks = chosen("networks", draft, choices)
+  const secrets = chosen("secrets", draft, choices)
+  const configs = chosen("configs", draft, choices)
+  return {
+    Name: draft.name.trim(),
+    Labels: recordOf(draft.labels),
+    Mode:
+      draft.mode === "global"
+        ? { Global: {} }
+        : { Replicated: { Replicas: readCount("replicas", draft.replicas) } },
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: draft.image.trim(),
+        ...(args.length > 0 && { Args: args }),
+        Env: linesOf(draft.env).map(readEnv),
+        Mounts: linesOf(draft.mounts).map(readMount),
+        ...(draft.health.trim() !== "" && {
+          Healthcheck: {
+            Test: ["CMD-SHELL", draft.health.trim()],
+            ...(interval !== undefined && { Interval: interval })
+          }
+        }),
+        Secrets: secrets.map(({ id, name }) => ({
+          SecretID: id,
+          SecretName: name,
+          File: { Name: name, ...readable }
+        })),
+        Configs: configs.map(({ id, name }) => ({
+          ConfigID: id,
+          ConfigName: name,
+          File: { Name: `/${name}`, ...readable }
+        }))
+      },
+      Networks: networks.map(({ id }) => ({ Target: id })),
+      Placement: { Constraints: linesOf(draft.constraints) },
+      Resources: { Limits: limits }
+    },
+    ...(!isUsual && {
+      UpdateConfig: {
+        Parallelism,
+        ...(delay !== undefined && { Delay: delay }),
+        Order: draft.order,
+        FailureAction: draft.failure
+      }
+    }),
+    EndpointSpec: { Ports: ports }
+  }
+}
+
+const each = (flag: string, text: string): ReadonlyArray<string> =>
+  linesOf(text).flatMap((line) => [flag, quoted(line)])
+const one = (flag: string, text: string, usual = ""): ReadonlyArray<string> =>
+  text.trim() === usual ? [] : [flag, quoted(text.trim())]
+
+function mountFlags(text: string): ReadonlyArray<string> {
+  return linesOf(text).flatMap((line) => {
+    const [source = "", target = "", access] = line.split(":")
+    const words = [
+      `type=${source.startsWith("/") ? "bind" : "volume"}`,
+      ...(source === "" ? [] : [`source=${source}`]),
+      `target=${target}`,
+      ...(access === "ro" ? ["readonly"] : [])
+    ]
+    return ["--mount", quoted(words.join(","))]
+  })
+}
+
+/** As far as it is filled in. */
+export const createCommand = (draft: ServiceDraft): string =>
+  [
+    "docker service create",
+    ...one("--name", draft.name),
+    ...(draft.mode === "global" ? ["--mode global"] : one("--replicas", draft.replicas, "1")),
+    ...each("--publish", draft.ports),
+    ...each("--env", draft.env),
+    ...mountFlags(draft.mounts),
+    ...each("--network", draft.networks),
+    ...each("--secret", draft.secrets),
+    ...each("--config", draft.configs),
+    ...each("--constraint", draft.constraints),
+    ...one("--limit-cpu", draft.cpus),
+    ...one("--limit-memory", draft.memory),
+    ...one("--update-parallelism", draft.parallelism, "1"),
+    ...one("--update-delay", draft.delay),
+    ...one("--update-order", draft.order, "stop-first"),
+    ...one("--update-failure-action", draft.failure, "pause"),
+    ...one("--health-cmd", draft.health),
+    ...one("--health-interval", draft.interval),
+    ...each("--label", draft.labels),
+    quoted(draft.image.trim() || "IMAGE"),
+    ...splitWords(draft.args).map(quoted)
+  ].join(" ")
+
+/** Those that the form of a service that is there shows. */
+export const edited = ["env", "ports", "constraints", "labels", "cpus", "memory"] as const
+export type Edited = (typeof edited)[number]
+export type Edit = Pick<ServiceDraft, Edited>
+
+/** A line cannot show it. */
+const isHidden = (text: string): boolean => text.includes("\n") || text !== text.trim()
+
+export function editOf({ Labels = {}, TaskTemplate, EndpointSpec }: Spec): Edit {
+  const { ContainerSpec, Placement, Resources } = TaskTemplate
+  const { NanoCPUs = 0, MemoryBytes = 0 } = Resources?.Limits ?? {}
+  const lines = (all: ReadonlyArray<string>): string => all.filter((text) => !isHidden(text)).join("\n")
+  return {
+    env: lines(ContainerSpec?.Env ?? []),
+    ports: lines((EndpointSpec?.Ports ?? []).map(showPort)),
+    constraints: lines(Placement?.Constraints ?? []),
+    labels: lines(Object.entries(Labels).map(([key, value]) => `${key}=${value}`)),
+    cpus: NanoCPUs === 0 ? "" : `${NanoCPUs / 1e9}`,
+    memory: showBytes(MemoryBytes)
+  }
+}
+
+/** `spec` with what was edited, all else as it is. Throws `Wrong`. */
+export function withEdit<S extends Spec>(spec: S, edit: Edit): S {
+  const { Labels = {}, TaskTemplate, EndpointSpec } = spec
+  const { ContainerSpec, Placement, Resources } = TaskTemplate
+  const before = new Map((EndpointSpec?.Ports ?? []).map((port) => [showPort(port), port]))
+  const ports = linesOf(edit.ports).map((line) => {
+    const read = readPort(line)
+    return before.get(showPort(read)) ?? read
+  })
+  const labels = Object.entries(Labels).filter(([key, value]) => isHidden(`${key}=${value}`))
+  const { NanoCPUs: _cpus, MemoryBytes: _memory, ...limits } = Resources?.Limits ?? {}
+  return {
+    ...spec,
+    Labels: { ...recordOf(edit.labels), ...Object.fromEntries(labels) },
+    TaskTemplate: {
+      ...TaskTemplate,
+      ContainerSpec: {
+        ...ContainerSpec,
+        Env: [...linesOf(edit.env).map(readEnv), ...(ContainerSpec?.Env ?? []).filter(isHidden)]
+      },
+      Placement: { ...Placement, Constraints: linesOf(edit.constraints) },
+      Resources: { ...Resources, Limits: { ...limits, ...limitsOf({ ...emptyService, ...edit }) } }
+    },
+    EndpointSpec: { ...EndpointSpec, Ports: ports }
+  }
+}
+
+export interface Changed {
+  readonly field: Edited
+  readonly gone: ReadonlyArray<string>
+  readonly come: ReadonlyArray<string>
+}
+
+/** What an edit takes away and puts there, line by line. */
+export const changesOf = (before: Edit, after: Edit): ReadonlyArray<Changed> =>
+  edited.flatMap((field) => {
+    const [old, fresh] = [linesOf(before[field]), linesOf(after[field])]
+    const gone = old.filter((line) => !fresh.includes(line))
+    const come = fresh.filter((line) => !old.includes(line))
+    return gone.length === 0 && come.length === 0 ? [] : [{ field, gone, come }]
+  })
+
+const nameIn = (line: string): string => line.split("=")[0] ?? line
+
+export function updateCommand(name: string, changes: ReadonlyArray<Changed>): string {
+  const words = changes.flatMap(({ field, gone, come }) => {
+    const added = (flag: string) => come.flatMap((line) => [flag, quoted(line)])
+    const left = gone.map(nameIn).filter((key) => !come.map(nameIn).includes(key))
+    switch (field) {
+      case "env":
+        return [...left.flatMap((key) => ["--env-rm", quoted(key)]), ...added("--env-add")]
+      case "labels":
+        return [...left.flatMap((key) => ["--label-rm", quoted(key)]), ...added("--label-add")]
+      case "constraints":
+        return [...gone.flatMap((line) => ["--constraint-rm", quoted(line)]), ...added("--constraint-add")]
+      case "ports":
+        return [
+          ...gone.flatMap((line) => {
+            try {
+              const { TargetPort, Protocol } = readPort(line)
+              return ["--publish-rm", `${TargetPort}/${Protocol}`]
+            } catch {
+              return []
+            }
+          }),
+          ...added("--publish-add")
+        ]
+      case "cpus":
+        return ["--limit-cpu", quoted(come[0] ?? "0")]
+      default:
+        return ["--limit-memory", quoted(come[0] ?? "0")]
+    }
+  })
+  return ["docker service update", ...words, name].join(" ")
+}
+
+/** By words of the gateway that tell of a field. */
+export const serviceHints: ReadonlyArray<readonly [field: FieldName, words: RegExp]> = [
+  ["cpus", /cpu value/i],
+  ["memory", /memory value/i],
+  ["constraints", /constraint|expected one of|Placement/i],
+  ["health", /HealthConfig/],
+  ["parallelism", /Parallelism|update-/i],
+  ["replicas", /replicas/i],
+  ["mounts", /mount|volume/i],
+  ["secrets", /secret/i],
+  ["configs", /config (reference|not found)|config:/i],
+  ["ports", /port\b|ports|EndpointSpec/i],
+  ["networks", /network/i],
+  ["image", /repository|ContainerSpec|image/i],
+  ["labels", /label/i],
+  ["name", /name|exists/i]
+]

@@ -1,0 +1,231 @@
+/** A service made by a form: what the docker CLI's most used flags say, with the command that does the same. */
+import { signal } from "@preact/signals"
+import { useState } from "preact/hooks"
+import { mayOperate, tell } from "../api.ts"
+import { createService } from "../orders.ts"
+import { usePolled } from "../poll.ts"
+import { type Kind, linesOf, pathOf, readResources } from "../resources.ts"
+import { type Said, saidOf } from "../said.ts"
+import {
+  type Choices,
+  createCommand,
+  emptyService,
+  type FieldName,
+  type ServiceDraft,
+  serviceHints,
+  specOf,
+  Wrong
+} from "../service-draft.ts"
+import { Card, Same } from "../ui.tsx"
+import { Field } from "./field.tsx"
+
+// It outlives the page: whoever looks for a network's name meanwhile finds it again.
+const drafted = signal<ServiceDraft>(emptyService)
+
+const everyMs = 10_000
+const useNames = (kind: Kind): Choices["networks"] => {
+  const [found, setFound] = useState<Choices["networks"]>([])
+  usePolled<unknown>(pathOf[kind], everyMs, (body) => {
+    if (body === undefined) return
+    const all = readResources(kind, body).filter(
+      ({ isOwn, facts }) =>
+        !isOwn && (kind !== "network" || facts.some(([, value]) => value === "the whole cluster"))
+    )
+    setFound(all.map(({ id, name }) => ({ id, name })))
+  })
+  return found
+}
+
+/** What was wrong, beside the field that it tells of. */
+export const toSaid = (cause: unknown): Said<FieldName> =>
+  cause instanceof Wrong ? { [cause.field]: cause.message } : saidOf((cause as Error).message, serviceHints)
+
+export function CreateService() {
+  const choices: Choices = {
+    networks: useNames("network"),
+    secrets: useNames("secret"),
+    configs: useNames("config")
+  }
+  const [said, setSaid] = useState<Said<FieldName>>({})
+  const [isBusy, setBusy] = useState(false)
+  const may = mayOperate()
+  const draft = drafted.value
+  const change = (more: Partial<ServiceDraft>): void => {
+    drafted.value = { ...draft, ...more }
+  }
+  const send = async (): Promise<void> => {
+    setBusy(true)
+    setSaid({})
+    try {
+      const id = await createService(specOf(draft, choices))
+      tell(`${draft.name} is made`)
+      drafted.value = emptyService
+      location.hash = `#/service/${id}`
+    } catch (cause) {
+      setSaid(toSaid(cause))
+    }
+    setBusy(false)
+  }
+  const own = { draft, change, said, disabled: !may }
+  const line = { ...own, rows: 3 }
+  return (
+    <>
+      <p class="trail">
+        <a href="#/">Cluster</a>
+      </p>
+      <h1>Create a service</h1>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          void send()
+        }}
+      >
+        <Card title="What runs">
+          <div class="fields">
+            <Field {...own} name="image" label="Image" placeholder="nginx:1.27" />
+            <Field {...own} name="name" label="Name" placeholder="web" />
+            <Field
+              {...own}
+              name="mode"
+              label="Mode"
+              options={[
+                ["replicated", "replicated: so many tasks"],
+                ["global", "global: one on every node"]
+              ]}
+            />
+            {draft.mode === "global" ? null : <Field {...own} name="replicas" label="Replicas" />}
+            <Field {...own} wide name="args" label="Arguments" />
+            <Field {...line} name="env" label="Variables" placeholder="NAME=VALUE, a line each" />
+          </div>
+        </Card>
+        <Card title="What it reaches and has">
+          <div class="fields">
+            <Field
+              {...line}
+              half
+              name="ports"
+              label="Published ports"
+              placeholder="8080:80/tcp, a line each"
+            />
+            <Field
+              {...line}
+              half
+              name="mounts"
+              label="Mounts"
+              placeholder="data:/data or /srv:/srv:ro, a line each"
+            />
+            {(["networks", "secrets", "configs"] as const).map((kind) => (
+              <Pick
+                key={kind}
+                kind={kind}
+                names={choices[kind].map(({ name }) => name)}
+                value={draft[kind]}
+                disabled={!may}
+                wrong={said[kind]}
+                onChange={(value) => change({ [kind]: value })}
+              />
+            ))}
+          </div>
+        </Card>
+        <Card title="Where, how much, and how it is kept well">
+          <div class="fields">
+            <Field {...own} name="cpus" label="CPUs at most" placeholder="no limit" />
+            <Field {...own} name="memory" label="Memory at most" placeholder="no limit, or 64M" />
+            <Field
+              {...line}
+              name="constraints"
+              label="Constraints"
+              placeholder="node.role==worker, a line each"
+            />
+            <Field {...own} name="health" label="Health check" placeholder="curl -f localhost" />
+            <Field {...own} name="interval" label="Checked every" placeholder="30s" />
+            <Field {...own} name="parallelism" label="Updated at a time" />
+            <Field {...own} name="delay" label="Time between" placeholder="none, or 10s" />
+            <Field
+              {...own}
+              name="order"
+              label="Order"
+              options={[
+                ["stop-first", "stop the old one first"],
+                ["start-first", "start the new one first"]
+              ]}
+            />
+            <Field
+              {...own}
+              name="failure"
+              label="Where an update fails"
+              options={[
+                ["pause", "pause"],
+                ["continue", "continue"],
+                ["rollback", "roll back"]
+              ]}
+            />
+            <Field {...own} rows={2} name="labels" label="Labels" placeholder="KEY=VALUE, a line each" />
+          </div>
+        </Card>
+        <Card>
+          {said[""] === undefined ? null : (
+            <p class="error" role="alert">
+              {said[""]}
+            </p>
+          )}
+          <div class="order">
+            <button
+              type="submit"
+              class="primary"
+              disabled={!may || isBusy || draft.image.trim() === "" || draft.name.trim() === ""}
+              title={may ? "create the service" : "your role may only look"}
+            >
+              Create
+            </button>
+            {Object.keys(said).length === 0 ? null : <span class="error">not yet: see above</span>}
+          </div>
+          <p>
+            <Same command={createCommand(draft)} />
+          </p>
+        </Card>
+      </form>
+    </>
+  )
+}
+
+function Pick(props: {
+  readonly kind: "networks" | "secrets" | "configs"
+  readonly names: ReadonlyArray<string>
+  /** Those chosen, a line each. */
+  readonly value: string
+  readonly disabled: boolean
+  readonly wrong: string | undefined
+  readonly onChange: (value: string) => void
+}) {
+  const { kind, names, value, disabled, wrong, onChange } = props
+  const chosen = linesOf(value)
+  return (
+    <fieldset class="ticks">
+      <legend>{kind.charAt(0).toUpperCase() + kind.slice(1)}</legend>
+      {names.length === 0 ? (
+        <span class="faint">
+          none yet: <a href={`#/${kind}`}>make one</a>
+        </span>
+      ) : null}
+      {names.map((name) => (
+        <label key={name} class="tick">
+          <input
+            type="checkbox"
+            disabled={disabled}
+            checked={chosen.includes(name)}
+            onChange={({ currentTarget: { checked } }) =>
+              onChange((checked ? [...chosen, name] : chosen.filter((other) => other !== name)).join("\n"))
+            }
+          />
+          {name}
+        </label>
+      ))}
+      {wrong === undefined ? null : (
+        <span class="error" role="alert">
+          {wrong}
+        </span>
+      )}
+    </fieldset>
+  )
+}

@@ -1,0 +1,347 @@
+/** Networks, volumes, secrets and configs: who uses each, and how one is made and removed. */
+import { signal } from "@preact/signals"
+import { useState } from "preact/hooks"
+import { act, call, mayAdminister, mayOperate } from "../api.ts"
+import { nodeName, nodeOf, services, tasks } from "../live.ts"
+import { usePolled } from "../poll.ts"
+import {
+  bodyOf,
+  commandOf,
+  type Draft,
+  emptyDraft,
+  isUsedBy,
+  type Kind,
+  kinds,
+  pathOf,
+  type Resource,
+  readResources
+} from "../resources.ts"
+import { type Said, saidOf } from "../said.ts"
+import { ago, Card, Empty, Gone, Order, Pairs, Same, Search } from "../ui.tsx"
+import { Field } from "./field.tsx"
+
+export const titleOfResource = signal("")
+
+const everyMs = 5_000
+const upper = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1)
+/** A volume's driver may reach all of its machine. */
+const mayChange = (kind: Kind): boolean => (kind === "volume" ? mayAdminister() : mayOperate())
+
+const useResources = (kind: Kind, again: number): ReadonlyArray<Resource> | undefined => {
+  const [found, setFound] = useState<ReadonlyArray<Resource>>()
+  usePolled<unknown>(
+    pathOf[kind],
+    everyMs,
+    (body) => body !== undefined && setFound(readResources(kind, body)),
+    again
+  )
+  return found
+}
+
+const about: Readonly<Record<Kind, string>> = {
+  network: "Services of one network reach each other by name, on whatever nodes they run.",
+  volume: "Of this node, and those that a plugin keeps for the whole cluster.",
+  secret: "Given to tasks as files in memory. What one holds is shown to nobody.",
+  config: "Given to tasks as files."
+}
+
+const Tabs = ({ kind }: { kind: Kind }) => (
+  <nav class="tabs" aria-label="Kinds of resources">
+    {kinds.map((one) => (
+      <a key={one} href={`#/${one}s`} aria-current={one === kind ? "page" : undefined}>
+        {upper(one)}s
+      </a>
+    ))}
+  </nav>
+)
+
+const Users = ({ of }: { of: Resource }) => {
+  const users = services.value.filter((service) => isUsedBy(of, service))
+  if (users.length === 0) return <span class="faint">nobody</span>
+  return (
+    <>
+      {users.map(({ ID, Spec }, at) => (
+        <span key={ID}>
+          {at === 0 ? "" : ", "}
+          <a href={`#/service/${ID}`}>{Spec.Name}</a>
+        </span>
+      ))}
+    </>
+  )
+}
+
+export function Resources({ kind }: { kind: Kind }) {
+  const [again, setAgain] = useState(0)
+  const [text, setText] = useState("")
+  const all = useResources(kind, again)
+  const wish = text.trim().toLowerCase()
+  const shown = (all ?? []).filter(({ name }) => name.toLowerCase().includes(wish))
+  return (
+    <>
+      <h1>{upper(kind)}s</h1>
+      <Tabs kind={kind} />
+      <p class="faint">{about[kind]}</p>
+      <Card
+        note={<Search label={`Search for ${kind}s`} placeholder="name" text={text} onText={setText} />}
+        title={`All ${kind}s`}
+      >
+        {all === undefined ? null : shown.length === 0 ? (
+          <Empty>
+            {all.length === 0
+              ? `There are no ${kind}s yet: make one below.`
+              : `None of ${all.length} fits that.`}
+          </Empty>
+        ) : (
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+          <section class="scroll" tabIndex={0} aria-label={`${upper(kind)}s`}>
+            <table>
+              <thead>
+                <tr>
+                  {["Name", ...(kind === "secret" ? [] : ["What"]), "Used by", "Age"].map((column) => (
+                    <th key={column} scope="col">
+                      {column}
+                    </th>
+                  ))}
+                </tr>
+              </thead>
+              <tbody>
+                {shown.map((one) => (
+                  <tr key={one.id} class={one.isOwn ? "past" : ""}>
+                    <th scope="row">
+                      <a href={`#/${kind}/${encodeURIComponent(one.id)}`}>{one.name}</a>
+                    </th>
+                    {kind === "secret" ? null : <td>{one.about}</td>}
+                    <td class="says">
+                      {one.isOwn &&
+                      !one.facts.some(([fact, value]) => fact === "Routing mesh" && value !== "") ? (
+                        ""
+                      ) : (
+                        <Users of={one} />
+                      )}
+                    </td>
+                    <td class="faint">{one.at === undefined ? "" : ago(one.at)}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </section>
+        )}
+        <Same command={`docker ${kind} ls`} />
+      </Card>
+      <Make key={kind} kind={kind} onMade={() => setAgain(again + 1)} />
+    </>
+  )
+}
+
+/** By words of the gateway that tell of a field. */
+const hints: ReadonlyArray<readonly [field: keyof Draft, words: RegExp]> = [
+  ["subnet", /subnet|ipam|gateway/i],
+  ["encrypted", /encrypted/],
+  ["text", /data must be/],
+  ["driver", /driver|plugin/i],
+  ["labels", /label/],
+  ["name", /name|exists|pre-defined|volume/i]
+]
+
+function Make({ kind, onMade }: { kind: Kind; onMade: () => void }) {
+  const [draft, setDraft] = useState(emptyDraft)
+  const [said, setSaid] = useState<Said<keyof Draft>>({})
+  const [isBusy, setBusy] = useState(false)
+  const may = mayChange(kind)
+  const change = (more: Partial<Draft>): void => setDraft({ ...draft, ...more })
+  const send = async (): Promise<void> => {
+    setBusy(true)
+    setSaid({})
+    try {
+      await call("POST", `${pathOf[kind]}/create`, bodyOf(kind, draft))
+      await act(`${kind} ${draft.name} is made`, async () => {})
+      setDraft(emptyDraft)
+      onMade()
+    } catch (cause) {
+      setSaid(saidOf((cause as Error).message, hints))
+    }
+    setBusy(false)
+  }
+  const own = { draft, change, said, disabled: !may }
+  return (
+    <Card title={`Make a ${kind}`}>
+      <form
+        class="fields"
+        onSubmit={(event) => {
+          event.preventDefault()
+          void send()
+        }}
+      >
+        <Field {...own} name="name" label="Name" />
+        {kind === "network" ? (
+          <>
+            <Field {...own} name="subnet" label="Subnet" placeholder="one is found" />
+            <fieldset class="ticks">
+              <legend>It is</legend>
+              <Field {...own} name="attachable" label="attachable: containers join it by docker run" />
+              <Field {...own} name="internal" label="internal: no way out of it" />
+              <Field {...own} name="encrypted" label="encrypted between nodes" />
+            </fieldset>
+          </>
+        ) : kind === "volume" ? (
+          <>
+            <Field {...own} name="driver" label="Driver" placeholder="local" />
+            <Field {...own} name="options" label="Options" placeholder="type=tmpfs, a line each" rows={2} />
+          </>
+        ) : (
+          <Field {...own} name="text" label="Contents" rows={5} />
+        )}
+        <Field {...own} name="labels" label="Labels" placeholder="KEY=VALUE, a line each" rows={2} />
+        {said[""] === undefined ? null : (
+          <p class="error wide" role="alert">
+            {said[""]}
+          </p>
+        )}
+        <div class="order wide">
+          <button
+            type="submit"
+            class="primary"
+            disabled={!may || isBusy || draft.name.trim() === ""}
+            title={may ? `make the ${kind}` : "your role may only look"}
+          >
+            Make it
+          </button>
+          <Same command={commandOf(kind, draft)} />
+        </div>
+      </form>
+    </Card>
+  )
+}
+
+interface Verbose {
+  readonly Services?: Readonly<
+    Record<
+      string,
+      {
+        readonly VIP?: string
+        readonly Tasks?: ReadonlyArray<{
+          readonly Name: string
+          readonly EndpointIP: string
+          readonly Info?: Readonly<Record<string, string>>
+        }> | null
+      }
+    >
+  > | null
+}
+
+export function ResourcePage({ kind, id }: { kind: Kind; id: string }) {
+  const all = useResources(kind, 0)
+  const found = all?.find((one) => one.id === id || one.name === id)
+  titleOfResource.value = found?.name ?? `no such ${kind}`
+  if (all === undefined) return null
+  if (found === undefined) return <Gone what={kind} home={[`#/${kind}s`, `${upper(kind)}s`]} id={id} />
+  const { name, isOwn, facts, at, text } = found
+  return (
+    <>
+      <p class="trail">
+        <a href={`#/${kind}s`}>{upper(kind)}s</a>
+      </p>
+      <h1>{name}</h1>
+      <p class="facts">
+        <span>{kind}</span>
+        {kind === "volume" ? null : <code>{id}</code>}
+      </p>
+      <div class="columns">
+        <Card
+          title="What it is"
+          note={at === undefined ? null : <small class="faint">made {new Date(at).toLocaleString()}</small>}
+        >
+          <Pairs of={[...facts, ["Used by", <Users key="users" of={found} />]]} />
+          <Same command={`docker ${kind} inspect ${name}`} />
+        </Card>
+        <Card title="Direct">
+          <div class="orders">
+            <Order
+              label="Remove"
+              kind="danger"
+              command={`docker ${kind} rm ${name}`}
+              did={`${kind} ${name} is removed`}
+              may={mayChange(kind)}
+              disabled={isOwn}
+              sure={`Remove the ${kind} ${name}${kind === "volume" ? " with all that is on it" : ""}?`}
+              onAct={async () => {
+                await call("DELETE", `${pathOf[kind]}/${encodeURIComponent(id)}`)
+                location.hash = `#/${kind}s`
+              }}
+            />
+          </div>
+          {isOwn ? <p class="faint">It is the Engine's or the cluster's own, and stays.</p> : null}
+        </Card>
+      </div>
+      {kind === "network" ? <Addresses id={id} /> : null}
+      {text === undefined ? null : (
+        <Card title="Contents">
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+          <pre class="log" tabIndex={0}>
+            {text}
+          </pre>
+        </Card>
+      )}
+    </>
+  )
+}
+
+/** Who has which address on a network, over all nodes. */
+function Addresses({ id }: { id: string }) {
+  const [found, setFound] = useState<Verbose>()
+  usePolled<Verbose>(`/networks/${id}?verbose=true`, everyMs, (next) => next && setFound(next))
+  const rows = Object.entries(found?.Services ?? {}).flatMap(([service, { VIP = "", Tasks }]) => [
+    ...(VIP === "" || service === ""
+      ? []
+      : [
+          {
+            name: service,
+            address: VIP,
+            where: "all its tasks",
+            go: `#/service/${services.value.find(({ Spec }) => Spec.Name === service)?.ID ?? ""}`
+          }
+        ]),
+    ...(Tasks ?? []).map(({ Name, EndpointIP }) => {
+      const task = tasks.value.find(({ ID }) => Name.endsWith(`.${ID}`))
+      return {
+        name: task?.Name ?? Name,
+        address: EndpointIP,
+        where: task === undefined ? "" : nodeName(nodeOf(task.NodeID)),
+        go: task === undefined ? "" : `#/task/${task.ID}`
+      }
+    })
+  ])
+  return (
+    <Card title="Addresses">
+      {rows.length === 0 ? (
+        <Empty>
+          Nobody is on it. <code>docker service update --network-add …</code> puts a service there.
+        </Empty>
+      ) : (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+        <section class="scroll" tabIndex={0} aria-label="Addresses">
+          <table>
+            <thead>
+              <tr>
+                {["Who", "Address", "Where"].map((column) => (
+                  <th key={column} scope="col">
+                    {column}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map(({ name, address, where, go }) => (
+                <tr key={`${name} ${address}`}>
+                  <th scope="row">{go === "" ? name : <a href={go}>{name}</a>}</th>
+                  <td class="number">{address}</td>
+                  <td>{where}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </section>
+      )}
+    </Card>
+  )
+}
