@@ -31,13 +31,13 @@ const network = (name: string, more: object = {}) => ({
 test("a list has people's own first, by name, and what the Engine has of its own last", () => {
   const all = readResources("network", [
     network("bridge", { Scope: "local", Driver: "bridge" }),
-    network("b10"),
+    network("z10"),
     network("ingress", { Ingress: true }),
-    network("b9")
+    network("z9")
   ])
   expect(all.map(({ name, isOwn }) => [name, isOwn])).toEqual([
-    ["b9", false],
-    ["b10", false],
+    ["z9", false],
+    ["z10", false],
     ["bridge", true],
     ["ingress", true]
   ])
