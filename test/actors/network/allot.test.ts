@@ -182,7 +182,8 @@ test("an IPv6 network has a subnet of each family", () => {
   book.tasks("web", 1, fresh)
   settle(book)
   expect(addressesOf(book, "web").length).toBe(2)
-  expect(addressesOf(book, "web")[1]).toMatch(/^fd00:.*\/64$/)
+  // 10.0.0.0 is 0a00:0000, added to fd00:7470:6500.
+  expect(addressesOf(book, "web")[1]).toMatch(/^fd00:7470:6f00::.*\/64$/)
 })
 
 test("a service on an IPv6 network has a virtual address of each family, once every manager gives both, and keeps what it has", () => {

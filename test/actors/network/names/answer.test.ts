@@ -262,6 +262,14 @@ describe("other names", () => {
     expect(addresses("keys", keys1, "AAAA")).toEqual(noData)
   })
 
+  test("are asked for elsewhere by a task that has one network that leads out, beside internal ones", () => {
+    const keys = (address: string) => service("keys", { tasks: [task("keys.1.k1", [address])] })
+    const inner = zone("inner", "10.0.4", [keys("10.0.4.11")], { internal: true })
+    const both = new Directory([inner, zone("outer", "10.0.5", [keys("10.0.5.11")])])
+    for (const asker of ["10.0.4.11", "10.0.5.11"])
+      expect(answer(both, { name: "example.com", type: "A" }, asker, 1)._tag).toBe("Forward")
+  })
+
   test("the node's own addresses on the overlays are ours, so that no question goes round", () => {
     expect(directory.isOwn("10.0.2.1")).toBe(true)
     expect(directory.isOwn("::ffff:10.0.2.1")).toBe(true)
