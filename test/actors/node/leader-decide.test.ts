@@ -385,6 +385,14 @@ describe("silence", () => {
     expect(desk.status).toBe("ready")
   })
 
+  test("who was held up waits a whole heartbeat, and a little, for what was queued", () => {
+    const desk = new Desk()
+    desk.register()
+    const dueAt = desk.checkAt ?? 0
+    desk.pass(dueAt + 10_000 - desk.now, 10_000)
+    expect((desk.checkAt ?? 0) - desk.now).toBe(1_250)
+  })
+
   test("but silence that goes on after that is the node's", () => {
     const desk = new Desk()
     desk.register()

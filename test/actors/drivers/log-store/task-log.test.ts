@@ -1,5 +1,13 @@
 import { afterEach, expect, test } from "bun:test"
-import { appendFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { LogStore } from "#actors/drivers/log-store/store.ts"
@@ -154,6 +162,22 @@ test("lines that the disk lost are said to be lost", () => {
   log.take(long(10, 20), 0)
   log.finish(0)
   expect(readFrom(log).at(-1)).toStartWith("troupe: 10 lines left out here: ENOENT")
+})
+
+test("where a file of several was cut short, reading goes on with the next one", () => {
+  const folder = freshFolder()
+  const log = new TaskLog(folder, all)
+  const noise = () => Array.from({ length: 300 }, () => crypto.randomUUID()).join("")
+  for (let at = 0; at < 250; at++) log.take([aLine(`${at} ${noise()}`, at)], 0)
+  log.finish(0)
+  const [first, second] = log.segments
+  if (first === undefined || second === undefined) throw new Error("two files were expected")
+  const [file = ""] = readdirSync(folder).sort()
+  truncateSync(join(folder, file), first.bytes - 10)
+  const seen = numbers(readFrom(new TaskLog(folder, all)))
+  expect(seen.length).toBeLessThan(250)
+  expect(seen).toEqual([...new Set(seen)].sort((a, b) => a - b))
+  expect([seen[0], seen.at(-1)]).toEqual([0, 249])
 })
 
 const facts = (task: string) => ({ task, name: `web.1.${task}`, service: "s", serviceName: "web" })
