@@ -358,6 +358,21 @@ describe("assignments", () => {
     expect(certificates()).toContainEqual([cert])
   })
 
+  test("that show a service asleep have it watched for callers at once, others nobody", () => {
+    const { peers: _peers, services: _services, ...head } = overlayTable({ ingress: true })
+    const service = { serviceId: "s", name: "web", aliases: [], vips: [], ports: [], tasks: [] }
+    const change = { networkId: head.networkId, head, peers: [], peersGone: [], servicesGone: [] }
+    const session = holding()
+    const watched = (...services: ReadonlyArray<typeof service & { readonly awaits?: "caller" }>) =>
+      session
+        .tell(assign(session.state.applied + 1, { overlays: [{ ...change, services }] }))
+        .told("activator/main")
+    expect(watched(service)).toEqual([])
+    expect(watched({ ...service, awaits: "caller" })).toEqual([
+      { _tag: "Watch", session: "s1", sleepers: [{ id: "s", routed: false, ports: [] }] }
+    ])
+  })
+
   test("are taken in order; one that comes twice or late changes nothing", () => {
     const session = holding("t1").tell(assign(2, { tasks: tasks("t2") }))
     session.tell(
