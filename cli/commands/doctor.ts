@@ -3,7 +3,7 @@ import { execFile } from "node:child_process"
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs"
 import { dirname, resolve } from "node:path"
 import process from "node:process"
-import { Console, Effect, Option, Schema } from "effect"
+import { Clock, Console, Effect, Option, Schema } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { readKernel } from "#actors/drivers/kernel/live.ts"
 import { reconcile } from "#actors/drivers/kernel/reconcile.ts"
@@ -13,6 +13,8 @@ import type { NetworkView } from "#actors/network/protocol.ts"
 import { get, isLeaderless, socketIfGiven } from "#cli/client.ts"
 import { showNetwork } from "#cli/print/network.ts"
 import { type Node, type Service, type Task, whatIsKept } from "#cli/print/status.ts"
+import { sayWaiting, whoWaits } from "#cli/print/waiting.ts"
+import type { WhyService } from "#cli/print/why.ts"
 import {
   connectAs,
   dataDirMeant,
@@ -210,6 +212,26 @@ const absentNodes = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
     return [...formerLives(nodes), ...kept]
   }).pipe(Effect.catch(() => Effect.succeed([])))
 
+const mostServices = 20
+
+/** Tasks that are in one state before running for long. A worker does not know. */
+const waiting = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const services = whoWaits(yield* get<ReadonlyArray<Task>>(socket, "/tasks"), now)
+    const found: Array<Finding> = []
+    for (const id of services.slice(0, mostServices)) {
+      // It may be gone meanwhile.
+      const why = yield* get<WhyService>(socket, `/why/${id}`).pipe(Effect.option)
+      const tasks = Option.match(why, { onNone: () => [], onSome: ({ Tasks }) => Tasks })
+      for (const { text, mend, mayPass } of sayWaiting(tasks, now))
+        found.push(mayPass ? warning(text, mend) : bad(text, mend))
+    }
+    const more = services.length - mostServices
+    if (more > 0) found.push(bad(`tasks of ${more} more services wait`, "troupe status shows which"))
+    return found
+  }).pipe(Effect.catch(() => Effect.succeed([])))
+
 /** The node to look at. */
 interface Meant {
   /** Of its API. */
@@ -268,7 +290,7 @@ const daemon = Effect.fnUntraced(function* (
       : bad(`its API does not answer at ${socket}`, "see the node's log")
   )
   if (Option.exists(running, ({ nodeId }) => nodeId === "")) return found
-  found.push(...(yield* firing(socket)), ...(yield* absentNodes(socket)))
+  found.push(...(yield* firing(socket)), ...(yield* absentNodes(socket)), ...(yield* waiting(socket)))
   if (Option.isNone(running)) return found
   const why = whyWithoutNats(running.value)
   if (why !== undefined) return [...found, bad(why, "docker swarm unlock, or docker swarm leave --force")]

@@ -38,7 +38,7 @@ export interface Task {
   readonly Slot?: number
   readonly DesiredState: string
   readonly CreatedAt: string
-  readonly Status: { readonly State: string; readonly Err?: string }
+  readonly Status: { readonly State: string; readonly Err?: string; readonly Timestamp?: string }
 }
 
 export interface Said {

@@ -7,7 +7,11 @@ export interface WhyTask {
   readonly Name: string
   readonly State: string
   readonly DesiredState: string
+  /** When it came to that state, or last said why it stays. */
+  readonly Since?: string
   readonly Says: string
+  /** Whether what it says is an error. */
+  readonly Failing?: boolean
   readonly Node?: string
   readonly StartAfter?: string
   readonly Reason?: { readonly Rejected: Readonly<Record<string, string>>; readonly Rank: string }
@@ -53,6 +57,10 @@ export function showWhy(task: WhyTask): string {
   const lines = [`${task.Name}${alike} is ${task.State}, wanted ${task.DesiredState}${saying(task)}`]
   if (task.Diagnosis !== undefined) lines.push(...showDiagnosis(task.Diagnosis))
   else if (task.State === "new") lines.push("It waits for its addresses, or for the networks that it names.")
+  else if (task.State === "assigned" && task.Failing !== true)
+    lines.push(
+      `Its node has not begun with it: troupe doctor says on ${task.Node ?? "it"} what is wrong there.`
+    )
   if (task.Reason !== undefined) lines.push(...showReason(task.Node ?? "a node that is gone", task.Reason))
   if (task.State === "ready" && task.StartAfter !== undefined) {
     lines.push(`It may start at ${task.StartAfter}, or when the task before it has stopped.`)
