@@ -14,7 +14,7 @@ interface Range {
   readonly used: Set<bigint>
   /** Where the search goes on: one after the address given last. */
   next: bigint
-  /** Above it none is free. */
+  /** No node is given one above it: none is free there, or it is too far. */
   top: bigint
 }
 
@@ -76,6 +76,9 @@ export class AddressBook {
   }
 }
 
+/** An Engine (20.10) refuses the last addresses of an IPv6 /64: `bit does not belong to the sequence`. */
+const farthest = 0xfffen
+
 /** What tasks are given from; the Engine's own range of an attachable network is left out. */
 function rangeOf(
   config: NonNullable<Network["IPAM"]["Config"]>[number],
@@ -91,7 +94,9 @@ function rangeOf(
   const highest = subnet.family === 4 && last === broadcast ? last - 1n : last
   const manual = attachable ? manualRange(subnet) : undefined
   const end = manual !== undefined && highest >= manual.base ? manual.base - 1n : highest
-  return { subnet, first, last: end, used: new Set(), next: first, top: end }
+  const low = first + farthest
+  const top = subnet.family === 6 && end > low ? low : end
+  return { subnet, first, last: end, used: new Set(), next: first, top }
 }
 
 function valueIn(range: Range, cidr: string): bigint | undefined {

@@ -74,6 +74,16 @@ describe("AL-10 a node's own addresses", () => {
     expect(book.tasksAre([second], "assigned", "n1").gateways("n1")).toEqual(own)
   })
 
+  test("of IPv6 they are the last that every Engine takes for a bridge", () => {
+    const Config = [{ Subnet: "10.7.0.0/24" }, { Subnet: "fd00:7::/64" }]
+    const book = new Cluster().node("n1").node("n2") as Cluster
+    book.network(net(1), "six", { EnableIPv6: true, IPAM: { Config } }).service("web", on(1))
+    const [one = "", two = ""] = book.tasks("web", 2, fresh)
+    book.settle().tasksAre([one], "assigned", "n1").tasksAre([two], "assigned", "n2")
+    expect(book.gateways("n1")).toEqual({ [net(1)]: ["10.7.0.254", "fd00:7::ffff"] })
+    expect(book.gateways("n2")).toEqual({ [net(1)]: ["10.7.0.253", "fd00:7::fffe"] })
+  })
+
   test("every node has one on the ingress network once anything is published, but for those without an Engine", () => {
     const book = new Cluster().node("n1").node("n2") as Cluster
     const description = book.tables.get("node", "n1")?.Description
