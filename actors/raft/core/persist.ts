@@ -37,7 +37,8 @@ export function takePersist(state: State): Persist | undefined {
     hardState: isHard ? hardState : undefined,
     truncateFrom,
     entries,
-    commitHint: Math.min(state.commit, state.written),
+    // What a snapshot commits is not in the log, which may hold others' entries there until the snapshot is.
+    commitHint: snapshot === undefined ? Math.min(state.commit, state.written) : state.durable,
     snapshot
   }
 }

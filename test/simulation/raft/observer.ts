@@ -175,6 +175,9 @@ export class Observer {
     watched.heard = []
     watched.applied = []
     watched.appliedIndex = snapshot?.index ?? 0
+    // One may have come to be while the power went.
+    const known = watched.snapshots.filter((index) => index < (snapshot?.index ?? 0))
+    watched.snapshots = snapshot === undefined ? [] : [snapshot.index, ...known].slice(0, 2)
   }
 
   /** Whether what came back, at a member that is excused, keeps at least its promises about votes. */
@@ -232,6 +235,7 @@ export class Observer {
         `${id} votes for ${hard.vote} after ${watched.written.hard.vote} in term ${hard.term}`
       )
     }
+    this.#checkHint(watched, batch.commitHint, fresh.at(-1) ?? lines[kept - 1])
     this.#change(watched, (held) => ({
       hard,
       lines:
@@ -239,6 +243,16 @@ export class Observer {
           ? held.lines
           : [...held.lines.slice(0, (truncateFrom ?? Number.POSITIVE_INFINITY) - 1), ...fresh]
     }))
+  }
+
+  /** I6: after a start, what the disk says of the commit holds for the log that is there. */
+  #checkHint({ id }: Watched, hint: number, last: Line | undefined): void {
+    let at = last
+    while (at !== undefined && at.index > hint) at = at.before
+    const known = this.committed[hint - 1]
+    if (hint > 0 && (at?.index !== hint || (known !== undefined && at !== known))) {
+      throw new Broken("I6", `${id} writes that ${hint} is committed, where its log has ${at && show(at)}`)
+    }
   }
 
   #change(watched: Watched, change: Change): void {
@@ -390,7 +404,12 @@ export class Observer {
       case "Acknowledged": {
         this.#leads(message.term, message.from)
         const theirs = this.#of(message.to)
-        if (theirs.durable.lines.length < message.index && !theirs.excused)
+        const { index, term } = message
+        // In a later term it may have taken another leader's entries in their place.
+        const isSince = theirs.durable.hard.term > term
+        const line = watched.written.lines[index - 1]
+        const has = line === undefined || theirs.durable.lines[index - 1] === line
+        if (!has && !isSince && !theirs.excused)
           throw new Broken("I8", `${message.from} counts on ${message.to} for ${message.index}`)
         break
       }

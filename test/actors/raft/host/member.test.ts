@@ -3,7 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import type { ConfigChange } from "#actors/raft/core/configuration.ts"
 import { maxEntryBytes } from "#actors/raft/entry.ts"
 import { Members } from "#test/support/raft-members.ts"
-import { SimVfs } from "#test/support/sim-vfs.ts"
+import { type Image, SimVfs } from "#test/support/sim-vfs.ts"
 
 // Imitated time, on a machine that may be busy.
 setDefaultTimeout(60_000)
@@ -412,6 +412,35 @@ describe("snapshots", () => {
     members.filter = ({ _tag }) => _tag !== "SnapshotChunk" || ++chunks % 5 !== 0
     members.start(away)
     members.until("it has everything", () => members.place(away).notes.lines.length === 100, 30_000)
+  })
+
+  test("I3: whenever the power goes while a fetched snapshot takes the place of a tail that nobody committed, none of the tail is applied", () => {
+    const members = new Members(["a", "b", "c"], small)
+    const away = members.elect()
+    const place = members.place(away)
+    members.isolate(away)
+    for (let i = 0; i < 100; i++) members.propose(away, `never ${i}`)
+    members.until("another leader", () => members.leader() !== away)
+    const leader = members.elect()
+    const told = Array.from({ length: 60 }, (_, i) => members.propose(leader, `${i}`))
+    members.until("results", () => told.every(applied))
+    members.heal()
+    members.until("a snapshot is fetched", () => members.member(away).inspect().fetching !== undefined)
+    const images: Array<Image> = []
+    place.vfs.during = () => void images.push(place.vfs.durableImage())
+    members.until("it is in place", () => members.member(away).inspect().applied > 60)
+    members.isolate(away)
+    const lengths = new Set<number>()
+    for (const image of images) {
+      members.crash(away)
+      place.vfs = SimVfs.from(image)
+      members.start(away)
+      members.world.advance(200)
+      lengths.add(members.member(away).inspect().lastIndex)
+      expect(place.notes.texts.filter((text) => text.startsWith("never"))).toEqual([])
+    }
+    // The whole tail; what is left of it before the snapshot's entry; the snapshot.
+    expect(lengths.size).toBe(3)
   })
 
   test("I6: survive a change of the leader in the middle, and changes of the group", () => {
