@@ -12,5 +12,9 @@ export const ledger: Readonly<Record<string, string>> = {
   "proposals and reads of a member that was removed were taken": "m60",
   "followers of a member's ledger were told nothing of what came in a snapshot": "m56",
   "a member that was rolled back, and whose disk failed as it wrote that down, was heard by its leader no more":
-    "m125"
+    "m125",
+  "a heartbeat committed other entries in a log that was rolled back within a term and no shorter for it":
+    "m126",
+  "the power went while a fetched snapshot took the place of a longer tail, and the tail counted as committed":
+    "m130"
 }

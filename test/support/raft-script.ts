@@ -10,7 +10,7 @@
  *     hold a | persist a | release a       writes of a wait, one of them becomes durable, all of them do
  *     propose a x y | read a 1 | transfer a b | change a add|promote|demote|remove d [force]
  *     cut a b | isolate a | heal | crash a | restart a | compact a | gone a b | join d
- *     log a 1.x 1.y 2.z | term a 3         a's disk before its start: entries as term.text
+ *     log a 1.noop 1.x 2.z | term a 3      a's disk before its start: entries as term.text
  *     show | show a                        where members stand
  *     is a leader term=1 commit=2 …        must hold, or the script fails whatever was written down
  */
@@ -259,6 +259,7 @@ export class Script {
     const entries = words.map((word, i): Entry => {
       const [term = "", text = ""] = word.split(".")
       const index = i + 1
+      if (text === "noop") return { index, term: Number(term), type: entryType.noop, data: new Uint8Array(0) }
       if (!text.startsWith("config:"))
         return { index, term: Number(term), type: entryType.command, data: dataOf(text) }
       const data = encodeConfiguration(founding(...text.slice(7).split("+")))

@@ -17,7 +17,8 @@ export function onAppend(state: State, message: Append): void {
     return
   }
   if (log.termAt(prevIndex) !== message.prevTerm) {
-    refuse(state, message)
+    if (prevIndex <= state.ackClaimed) forgot(state, prevIndex, `entry ${prevIndex} is another one`)
+    else refuse(state, prevIndex, message.prevTerm)
     return
   }
   let at = 0
@@ -52,16 +53,18 @@ function isWhole({ prevIndex, prevTerm, term, entries }: Append): boolean {
   return true
 }
 
-function refuse(state: State, message: Append): void {
-  const { log } = state
-  const hintIndex = log.lastUpToTerm(Math.min(message.prevIndex, log.lastIndex), message.prevTerm)
+/** Entry `index` of the leader's, of `term` there, is not here. */
+function refuse(state: State, index: number, term: number): void {
+  const { leader, log } = state
+  assert(leader !== undefined, "only a leader is refused something")
+  const hintIndex = log.lastUpToTerm(Math.min(index, log.lastIndex), term)
   state.outbox.push({
     _tag: "AppendReply",
     from: state.id,
-    to: message.from,
+    to: leader,
     term: state.term,
     accepted: false,
-    index: message.prevIndex,
+    index,
     hintIndex,
     hintTerm: log.termAt(hintIndex) ?? 0,
     lastIndex: log.lastIndex
@@ -95,8 +98,9 @@ export function releaseAcks(state: State): void {
 }
 
 export function onHeartbeat(state: State, message: Heartbeat): void {
-  if (!hasAcknowledged(state, message.commit)) return
-  commitTo(state, message.commit)
+  onAcknowledged(state, message.commit)
+  if (state.quarantined !== undefined) return
+  commitTo(state, Math.min(message.commit, state.ackIndex))
   state.outbox.push({
     _tag: "HeartbeatReply",
     from: state.id,
@@ -106,15 +110,24 @@ export function onHeartbeat(state: State, message: Heartbeat): void {
   })
 }
 
-/** The leader names only what this member acknowledged in this term: it was durable here, and may be gone. */
-export function hasAcknowledged(state: State, index: number): boolean {
-  const { term, log } = state
-  if (index <= log.lastIndex) return true
-  quarantine(
-    state,
-    `Entries up to ${index} were acknowledged here in term ${term}, the log ends at ${log.lastIndex}`
-  )
-  return false
+/**
+ * The leader names only what this member acknowledged in this term: it was durable here, and may be gone. That there are as
+ * many entries says nothing, they may be another leader's. Only an append compares, so after a start in the same term
+ * this member has one sent, by refusing the entry after its last.
+ */
+export function onAcknowledged(state: State, index: number): void {
+  const { term, log, hardDurable } = state
+  if (index > log.lastIndex) forgot(state, index, `the log ends at ${log.lastIndex}`)
+  else if (index > 0 && hardDurable.term < term)
+    forgot(state, index, `the disk is in term ${hardDurable.term}`)
+  else {
+    state.ackClaimed = Math.max(state.ackClaimed, index)
+    if (index > Math.max(state.ackIndex, state.commit)) refuse(state, log.lastIndex + 1, log.lastTerm)
+  }
+}
+
+function forgot(state: State, index: number, found: string): void {
+  quarantine(state, `Entries up to ${index} were acknowledged here in term ${state.term}, ${found}`)
 }
 
 export function onSnapshotOffer(state: State, message: SnapshotOffer): void {

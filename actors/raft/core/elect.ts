@@ -24,6 +24,7 @@ export function follow(state: State, term: number, leader: NodeId | undefined): 
     state.ackIndex = 0
     state.ackSent = 0
     state.ackOwed = false
+    state.ackClaimed = 0
   }
   state.role = "follower"
   state.leader = leader

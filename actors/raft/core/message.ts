@@ -50,8 +50,8 @@ export interface Append extends Letter {
 }
 
 /**
- * Accepted: everything up to `index` is as the leader has it, and durable. Refused: `index` is the `prevIndex` that
- * did not match; the logs may agree at `hintIndex`, whose term here is `hintTerm`, or before it.
+ * Accepted: everything up to `index` is as the leader has it, and durable. Refused: entry `index` of the leader's is not
+ * here; the logs may agree at `hintIndex`, whose term here is `hintTerm`, or before it.
  */
 export interface AppendReply extends Letter {
   readonly _tag: "AppendReply"
@@ -62,7 +62,7 @@ export interface AppendReply extends Letter {
   readonly lastIndex: number
 }
 
-/** `commit` is never beyond what this receiver has acknowledged. `read` is the newest question of who leads. */
+/** `commit` is never beyond what this receiver has acknowledged in this term. `read` is the newest question of who leads. */
 export interface Heartbeat extends Letter {
   readonly _tag: "Heartbeat"
   readonly commit: number

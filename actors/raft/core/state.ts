@@ -90,10 +90,12 @@ export interface State {
   reads: Array<ReadState>
   lostReads: Array<ReadId>
 
-  /** How far the log agrees with this term's leader, and how much of that it was told. */
+  /** How far the log agrees with this term's leader, compared in this life, and how much of that it was told. */
   ackIndex: number
   ackSent: number
   ackOwed: boolean
+  /** How far this term's leader says that it was told so, perhaps in an earlier life. */
+  ackClaimed: number
 
   token: number
   writing: Array<Writing>
@@ -170,6 +172,7 @@ export function begin(options: CoreOptions): State {
     ackIndex: 0,
     ackSent: 0,
     ackOwed: false,
+    ackClaimed: 0,
     token: 0,
     writing: [],
     written: log.lastIndex,

@@ -1,6 +1,6 @@
 /** One message. Whatever it says, a member's term never falls and what is committed stays. */
 import {
-  hasAcknowledged,
+  onAcknowledged,
   onAppend,
   onHeartbeat,
   onSnapshotOffer,
@@ -103,7 +103,7 @@ export function step(state: State, message: CoreMessage): void {
       return
     case "Acknowledged":
       hear(state, message.from)
-      hasAcknowledged(state, message.index)
+      onAcknowledged(state, message.index)
       return
     case "SnapshotOffer":
       hear(state, message.from)

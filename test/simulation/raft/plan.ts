@@ -36,6 +36,18 @@ export const faultNames = [
 
 export type FaultName = (typeof faultNames)[number]
 
+/**
+ * What few seeds would draw together by chance: disks that go back and lose power while the links change sides, groups
+ * that change meanwhile, snapshots whose sender changes and for which there is no room, clocks that cannot be relied on.
+ */
+const mixes: ReadonlyArray<ReadonlyArray<FaultName>> = [
+  ["rollback", "disk-error", "crash-in-write", "one-way", "partition"],
+  ["rollback", "power-loss", "crash-in-write", "membership", "partition", "crash"],
+  ["rollback", "power-loss", "disk-full", "transfer", "crash", "pause", "one-way"],
+  ["clock", "pause", "stall", "slow-disk", "transfer", "one-way", "partition"],
+  ["membership", "transfer", "stuck-disk", "slow-disk", "crash", "one-way"]
+]
+
 export interface NetworkPlan {
   readonly minMs: number
   readonly meanMs: number
@@ -79,7 +91,7 @@ export function planOf(seed: number): Plan {
   const calm = one(8)
   const tiny = !one(4)
   const faults = calm ? [] : faultNames.filter(() => one(4))
-  return {
+  const plan: Plan = {
     seed,
     voters,
     learners: pick(0, 0, 0, 1, 2),
@@ -121,6 +133,7 @@ export function planOf(seed: number): Plan {
     diskMs: pick(0, 0, 1, 5, 20),
     chunkBytes: pick(64, 512, 64 * 1024)
   }
+  return one(8) ? { ...plan, faults: pick(...mixes), faultEveryMs: 200, lifeMs: 12_000 } : plan
 }
 
 /** One line that says what a life was like. */
