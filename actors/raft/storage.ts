@@ -1,8 +1,8 @@
 /**
  * What consensus asks of a disk: keep a batch and say when it is durable, read entries back, keep snapshots.
  *
- * Everything above this line runs over `storage/disk.ts` in production, over `storage/inline.ts` in tests and
- * simulation, without knowing which.
+ * Everything above this line runs over `storage/disk.ts` in production, without its thread in tests and
+ * simulation, and does not know which.
  */
 import type { Entry, HardState } from "#actors/raft/entry.ts"
 

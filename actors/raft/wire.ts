@@ -17,6 +17,3 @@ export interface WireListener {
   /** The process of `node` has ended, as far as can be told from here. A hint, and no more. */
   readonly gone: (node: NodeId) => void
 }
-
-/** Of a member that is alone. */
-export const noWire: RaftWire = { send: () => {}, listen: () => ({ unsubscribe: () => {} }) }

@@ -23,13 +23,13 @@ import { reach } from "#actors/network/reach.ts"
 import { founding } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import type { RaftService } from "#actors/raft/protocol.ts"
-import { noWire } from "#actors/raft/wire.ts"
 import { queue } from "#actors/scheduler/queue.ts"
 import { rooms } from "#actors/scheduler/rooms.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { now, showTurns, type Turns, watchTurns } from "#test/bench/ledger/turns.ts"
 import { foundCluster } from "#test/support/ledger.ts"
+import { noWire } from "#test/support/no-wire.ts"
 
 const total = Number(process.argv.find((word) => /^\d+$/.test(word)) ?? 1_000_000)
 const nodeCount = Math.max(1, total / 100)

@@ -15,7 +15,7 @@ import { Effect } from "effect"
 import { founding } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import type { ProposeOutcome, RaftService, StateMachine } from "#actors/raft/protocol.ts"
-import { noWire } from "#actors/raft/wire.ts"
+import { noWire } from "#test/support/no-wire.ts"
 
 const rounds = 3_000
 const megabytes = 40

@@ -3,11 +3,11 @@
  * may be lost and won again, and a member that may be killed and opened again.
  */
 import { Effect } from "effect"
-import { MemoryLog, MemoryMember } from "#actors/raft/memory.ts"
 import { aloneAs, type Leadership, NoLeader, type OpenRaft, type RaftService } from "#actors/raft/protocol.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import type { Life } from "#runtime/life.ts"
 import { type Fate, faultyRaft } from "#test/support/faulty-raft.ts"
+import { MemoryLog, MemoryMember } from "#test/support/memory-log.ts"
 
 export class SimulatedLog {
   readonly log = new MemoryLog()

@@ -9,8 +9,8 @@ import { founding } from "#actors/raft/core/configuration.ts"
 import { openGroup } from "#actors/raft/group.ts"
 import { hostSettings } from "#actors/raft/host/settings.ts"
 import type { StateMachine } from "#actors/raft/protocol.ts"
-import { noWire } from "#actors/raft/wire.ts"
 import { bytesOf, Journal } from "#test/support/journal.ts"
+import { noWire } from "#test/support/no-wire.ts"
 import { led } from "#test/support/raft-directory.ts"
 
 const [, , directory = "", text = "", count = "0"] = process.argv

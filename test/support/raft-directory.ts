@@ -5,8 +5,8 @@ import { Effect, Exit, Schedule, Scope } from "effect"
 import { founding } from "#actors/raft/core/configuration.ts"
 import { type GroupSettings, openGroup as open, type RaftOpenError } from "#actors/raft/group.ts"
 import type { OpenRaft, ProposeOutcome, RaftService, StateMachine } from "#actors/raft/protocol.ts"
-import { noWire } from "#actors/raft/wire.ts"
 import { bytesOf } from "#test/support/journal.ts"
+import { noWire } from "#test/support/no-wire.ts"
 
 export const newDirectory = (): { readonly path: string; readonly remove: () => void } => {
   const path = mkdtempSync(`${tmpdir()}/troupe-raft-`)

@@ -58,19 +58,6 @@ export function setAside(
   return { successor, asideAs }
 }
 
-/**
- * The id that a data directory is reserved for, which counts more than any other note of the node's id; absent
- * while nothing was ever set aside. Completes a setting aside that a crash cut short.
- */
-export function reservedFor(place: Place): string | undefined {
-  const unfinished = markIn(place, raftDirectory(place.directory))
-  if (unfinished !== undefined && unfinished.successor !== "") return setAside(place, unfinished).successor
-  const newest = asideNames(place).at(-1)
-  const successor =
-    newest === undefined ? undefined : markIn(place, `${place.directory}/${newest}`)?.successor
-  return successor === "" ? undefined : successor
-}
-
 /** The set-aside log that was `nodeId`'s, if there is one: that id must not begin again. */
 export const asideOf = (place: Place, nodeId: string): string | undefined =>
   asideNames(place).find((name) => {

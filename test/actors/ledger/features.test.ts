@@ -9,11 +9,11 @@ import { markEvery } from "#actors/ledger/marks.ts"
 import { Recent } from "#actors/ledger/recent.ts"
 import { encodeSnapshot } from "#actors/ledger/snapshot.ts"
 import type { Cluster } from "#actors/model/objects.ts"
-import { openMemory } from "#actors/raft/memory.ts"
 import type { Host } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Book } from "#test/support/ledger.ts"
 import { loud } from "#test/support/ledger-life.ts"
+import { openMemory } from "#test/support/memory-log.ts"
 
 function manager(book: Book, id: string, level: number | undefined): void {
   book.must({

@@ -1,10 +1,10 @@
 /** The log in memory, and the one that ends proposals the other ways: what the layers above are tested against. */
 import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Scope } from "effect"
-import { MemoryLog, openMemory } from "#actors/raft/memory.ts"
 import type { ProposeOutcome, RaftService } from "#actors/raft/protocol.ts"
 import { faultyRaft } from "#test/support/faulty-raft.ts"
 import { bytesOf, Journal } from "#test/support/journal.ts"
+import { MemoryLog, openMemory } from "#test/support/memory-log.ts"
 
 function world() {
   const turns: Array<() => void> = []

@@ -4,7 +4,6 @@ import { Machine as Ledger } from "#actors/ledger/machine.ts"
 import { entryType } from "#actors/raft/entry.ts"
 import { commandOf } from "#actors/raft/host/envelope.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
-import { inlineStorage } from "#actors/raft/storage/inline.ts"
 import { openReadable } from "#actors/raft/storage/inspect.ts"
 import { defaultLimits } from "#actors/raft/storage/layout.ts"
 import { openLog } from "#actors/raft/storage/open.ts"
@@ -12,6 +11,7 @@ import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { dataOf, type Machine, socketOf } from "#test/lab/machines.ts"
 import { until } from "#test/lab/processes.ts"
 import { request } from "#test/lab/request.ts"
+import { inlineStorage } from "#test/support/inline-storage.ts"
 
 export interface Place {
   readonly applied: number

@@ -1,8 +1,11 @@
 /** Leaving service for good, and coming back as another member: after every power loss on the way. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
+import { names, raftDirectory } from "#actors/raft/storage/layout.ts"
 import { WrongOwner } from "#actors/raft/storage/open.ts"
-import { asideNames, reservedFor, setAside } from "#actors/raft/storage/set-aside.ts"
+import { decodeMark, type QuarantineMark } from "#actors/raft/storage/quarantine-mark.ts"
+import { asideNames, setAside } from "#actors/raft/storage/set-aside.ts"
+import { readWhole } from "#actors/raft/storage/vfs.ts"
 import { Fresh } from "#runtime/ids.ts"
 import {
   digestOf,
@@ -40,9 +43,22 @@ function imagesDuring(vfs: SimVfs, work: () => void): ReadonlyArray<Image> {
   return [...images.values()]
 }
 
-/** What a node does at its start: the id its directory is reserved for, or the one it always had. */
+/** The id that a data directory is reserved for; completes a setting aside that a power loss cut short. */
+function reservedFor(vfs: SimVfs): string | undefined {
+  const place = { vfs, cipher: nodeCipher, directory }
+  const markIn = (folder: string): QuarantineMark | undefined =>
+    vfs.list(folder).includes(names.quarantine)
+      ? decodeMark(nodeCipher, readWhole(vfs, `${folder}/${names.quarantine}`))
+      : undefined
+  const unfinished = markIn(raftDirectory(directory))
+  if (unfinished !== undefined && unfinished.successor !== "") return setAside(place, unfinished).successor
+  const newest = asideNames(place).at(-1)
+  return newest === undefined ? undefined : markIn(`${directory}/${newest}`)?.successor || undefined
+}
+
+/** As a node at its start: under the id its directory is reserved for, or the one it always had. */
 function restart(vfs: SimVfs): string {
-  const nodeId = reservedFor({ vfs, cipher: nodeCipher, directory }) ?? owner.nodeId
+  const nodeId = reservedFor(vfs) ?? owner.nodeId
   const found = open(vfs, nodeCipher, tinyDisk, { ...owner, nodeId })
   if (found._tag !== "Recovered") return `${nodeId} ${found._tag}`
   return `${nodeId} ${found._tag} ${told(vfs, nodeCipher, found).entries.length}`
