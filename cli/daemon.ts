@@ -4,7 +4,8 @@
  *     identity → Engine → nats-server → transport → ledger → actors (leader, node) → gateway, NATS API
  *
  * Each part lives in the scope of one life and is ended in the reverse order. A node has one life after another
- * (`lives.ts`); those in which it takes part in no cluster are in `alone.ts`. Tasks go on when the daemon ends.
+ * (`lives.ts`); those in which it takes part in no cluster are in `alone.ts`. The doors are the daemon's own, all lives
+ * answer there. Tasks go on when the daemon ends.
  */
 import { mkdirSync } from "node:fs"
 import { networkInterfaces } from "node:os"
@@ -16,6 +17,7 @@ import type { Membership as Certified } from "#actors/authority/protocol.ts"
 import { type Held, readHeld } from "#actors/authority/store.ts"
 import { Executor } from "#actors/drivers/executor.ts"
 import { VolumePlugins } from "#actors/drivers/volume-plugins.ts"
+import type { EngineDoors } from "#actors/gateway/open.ts"
 import { keepChanges } from "#actors/history/keeper.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
 import { keepHistory } from "#actors/meter/keep.ts"
@@ -31,9 +33,9 @@ import { canOpen } from "#actors/raft/storage/inspect.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { settleBeginning } from "#actors/recovery/beginning.ts"
 import { cannot } from "#actors/recovery/errors.ts"
-import { serveIdle, serveLeftBehind, serveLocked } from "#cli/alone.ts"
+import { answeringFor, serveIdle, serveLeftBehind, serveLocked } from "#cli/alone.ts"
 import { beginInPlace } from "#cli/begin-anew.ts"
-import { openDoors } from "#cli/doors.ts"
+import { answerAsMember, openDoors } from "#cli/doors.ts"
 import { copiesOf, driversOf } from "#cli/drivers.ts"
 import { openFlightRecorder, showEvent } from "#cli/flight-recorder.ts"
 import { afterFormerLives } from "#cli/former-self.ts"
@@ -53,10 +55,10 @@ import {
 import { bytesOf, openHeld } from "#cli/lock.ts"
 import { shipLogs } from "#cli/log-shipping.ts"
 import { lead, openManager } from "#cli/manager.ts"
-import { becomeMember } from "#cli/member.ts"
+import { becomeMember, placedAs } from "#cli/member.ts"
 import { type NodeOptions, type RawNodeOptions, resolveNodeOptions } from "#cli/node-options.ts"
 import { followManagers, followRole } from "#cli/role.ts"
-import { announceRunning, engineOf } from "#cli/running.ts"
+import { announceRunning, engineOf, forgetRunning } from "#cli/running.ts"
 import { alertsOf, familiesOf, otlpOf, outletOf } from "#cli/telemetry.ts"
 import { connectWorker, type WorkerNats } from "#cli/worker-nats.ts"
 import { assert } from "#runtime/assert.ts"
@@ -75,6 +77,7 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
     asked: undefined,
     begins: false,
     problem: undefined,
+    up: yield* Deferred.make<void>(),
     keyring: { unlockKey: undefined }
   }
   // A signal while it leaves must not cut the leaving short.
@@ -82,17 +85,14 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
     Effect.suspend(() => Deferred.isDone(lives.left)),
     (hasLeft) => (hasLeft ? vanish(options) : Effect.void)
   )
-  yield* Effect.try(() => settleBeginning(options.dataDir))
-  if (options.forceNewCluster) {
-    if (!canOpen({ vfs: nodeVfs, cipher: nodeCipher, directory: options.dataDir }))
-      return yield* cannot(
-        "This manager's disk is locked: start it without --force-new-cluster, then docker swarm unlock and docker swarm init --force-new-cluster"
-      )
-    yield* beginInPlace(options.dataDir, Date.now())
-  }
+  const folders = Effect.sync(() => {
+    mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
+    mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+  })
   // Another role is another life: tasks go on, and the next life adopts them.
-  const life = Effect.gen(function* () {
-    const end = yield* Effect.scoped(serve(options, lives)).pipe(
+  const life = Effect.fnUntraced(function* (doors: EngineDoors) {
+    yield* folders
+    const end = yield* Effect.scoped(serve(options, doors, lives)).pipe(
       Effect.catch((error) => giveUpBeginning(options, lives, error))
     )
     // Nobody has the log open between two lives.
@@ -102,25 +102,47 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
     lives.left = yield* Deferred.make<void>()
     return "another role"
   })
-  yield* Effect.repeat(life, { while: (end) => end !== "over" }).pipe(Effect.ensuring(vanishIfLeft))
+  const living = Effect.gen(function* () {
+    yield* folders
+    const doors = yield* openDoors(options)
+    yield* Effect.addFinalizer(() => forgetRunning(options))
+    yield* Effect.try(() => settleBeginning(options.dataDir))
+    if (options.forceNewCluster) {
+      if (!canOpen({ vfs: nodeVfs, cipher: nodeCipher, directory: options.dataDir }))
+        return yield* cannot(
+          "This manager's disk is locked: start it without --force-new-cluster, then docker swarm unlock and docker swarm init --force-new-cluster"
+        )
+      yield* beginInPlace(options.dataDir, Date.now())
+    }
+    yield* Effect.repeat(life(doors), { while: (end) => end !== "over" })
+  })
+  yield* Effect.scoped(living).pipe(Effect.ensuring(vanishIfLeft))
 })
 
 /** One life of this node, in the role that it holds when it begins. */
-const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
+const serve = Effect.fnUntraced(function* (options: NodeOptions, doors: EngineDoors, lives: Lives) {
   if (waitsForOrders(options) && (yield* readHeld(options.dataDir)) === undefined)
-    return yield* serveIdle(options, lives)
+    return yield* serveIdle(options, doors, lives)
+  return yield* answeringFor(options, doors, lives, Effect.scoped(serveHeld(options, doors, lives)))
+})
+
+/** The life of a member, which it may have to become first. */
+const serveHeld = Effect.fnUntraced(function* (options: NodeOptions, doors: EngineDoors, lives: Lives) {
   const held: Held = yield* becomeMember(options, Date.now())
   // What it had as a manager may be of another cluster, or not be the key any more when it is one again.
   if (held.membership.role === "worker") lives.keyring.unlockKey = undefined
   const opened = openHeld(options.dataDir, held, lives.keyring)
-  if (opened === undefined) return yield* serveLocked(options, held, lives)
-  if (held.leftBehind !== undefined) return yield* serveLeftBehind(options, held, held.leftBehind, lives)
+  if (opened === undefined) return yield* serveLocked(options, doors, held, lives)
+  if (held.leftBehind !== undefined)
+    return yield* serveLeftBehind(options, doors, held, held.leftBehind, lives)
   const credentials = yield* openCredentials(options.dataDir, opened)
   // The next life may be due before this one has come up: a manager may wait for others that it is no longer one of.
   const superseded = Effect.as(credentials.superseded, "another role" as End)
-  const dataPathAddr = options.dataPathAddr ?? held.place?.dataPathAddr
-  const placed = { ...options, ...(options.isPlaced ? {} : held.place), dataPathAddr }
-  return yield* Effect.raceFirst(Effect.scoped(serveMember(placed, credentials, lives)), superseded).pipe(
+  const placed = placedAs(options, held)
+  return yield* Effect.raceFirst(
+    Effect.scoped(serveMember(placed, doors, credentials, lives)),
+    superseded
+  ).pipe(
     Effect.catchIf(
       (error) => error instanceof WentOnWithout,
       (verdict) =>
@@ -129,16 +151,16 @@ const serve = Effect.fnUntraced(function* (options: NodeOptions, lives: Lives) {
   )
 })
 
-/** A member's life: the actors, the doors, and what a manager has beside them. */
+/** A member's life: the actors, what answers at the doors, and what a manager has beside them. */
 const serveMember = Effect.fnUntraced(function* (
   options: NodeOptions,
+  doors: EngineDoors,
   credentials: CredentialsService,
   lives: Lives
 ) {
   const { role, nodeId, clusterId } = credentials.held().membership
   const identity: Identity = { nodeId, clusterId }
   const host = makeLiveHost((error) => console.error("a turn failed", error))
-  mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
 
   const copies = copiesOf(options)
   const built = yield* Layer.build(driversOf(options, identity, copies))
@@ -246,8 +268,10 @@ const serveMember = Effect.fnUntraced(function* (
     { discard: true }
   ).pipe(Effect.orDie)
   const asked = yield* Deferred.make<End>()
-  const doors = yield* openDoors({
+  yield* Deferred.succeed(lives.up, undefined)
+  yield* answerAsMember({
     options,
+    doors,
     credentials,
     manager,
     history,

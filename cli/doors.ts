@@ -1,4 +1,4 @@
-/** The doors of a node: the Engine API for everybody, the NATS API and the join port where it is a manager. */
+/** The doors of a node, and what answers there: the Engine API for everybody, the NATS API and the join port where it is a manager. */
 import { Effect, type Tracer } from "effect"
 import { askerIn, serveApi } from "#actors/api/serve.ts"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
@@ -13,7 +13,7 @@ import { type EngineAddress, parseEngineAddress } from "#actors/drivers/engine/a
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import { makeApp } from "#actors/gateway/app.ts"
 import type { Whereabouts } from "#actors/gateway/gateway.ts"
-import { type OpenOptions, openGateway } from "#actors/gateway/open.ts"
+import { type EngineDoors, type OpenOptions, openEngineDoors, openGateway } from "#actors/gateway/open.ts"
 import type { HistoryKeeper } from "#actors/history/keeper.ts"
 import type { History } from "#actors/meter/history.ts"
 import { keepLoads } from "#actors/meter/loads.ts"
@@ -28,9 +28,16 @@ import type { SystemService } from "#runtime/system.ts"
 import { MemoryBus } from "#runtime/transport/memory.ts"
 import packageJson from "../package.json" with { type: "json" }
 
+/** The Engine API's socket and TCP port. They are the daemon's: its lives answer there one after another. */
+export const openDoors = Effect.fnUntraced(function* (options: NodeOptions) {
+  const { socket, http } = options
+  return yield* openEngineDoors({ socket, http, engine: yield* engineAddress(options) })
+})
+
 /** What a member's doors lead to. */
 interface Parts {
   readonly options: NodeOptions
+  readonly doors: EngineDoors
   readonly credentials: CredentialsService
   /** Absent on a worker. */
   readonly manager: Manager | undefined
@@ -43,19 +50,19 @@ interface Parts {
   readonly forceNewCluster: Effect.Effect<string, Refused>
 }
 
-/** The Engine API on the socket and over TCP, and what a manager has beside it: the NATS API and the join port. */
-export const openDoors = Effect.fnUntraced(function* (parts: Parts) {
-  const { options, credentials, manager, system, executor } = parts
+/** Answers at the doors, and where it is a manager over NATS and at the join port. */
+export const answerAsMember = Effect.fnUntraced(function* (parts: Parts) {
+  const { options, doors, credentials, manager, system, executor } = parts
   const { nodeId, clusterId } = credentials.held().membership
   // A token names what the cluster is known by, which this node may be about to hear.
   const root = () =>
     manager?.ledger.read.cluster()?.Roots?.ca.certificate ?? credentials.held().membership.root
   const shared = sharedOf(nodeId, root)
   const traced = parts.tracer === undefined ? {} : { tracer: parts.tracer }
-  const doors = yield* openGateway({
+  const { history } = yield* openGateway({
     ...shared,
-    ...doorsOf(options),
-    engine: yield* engineAddress(options),
+    ...servedOf(options),
+    doors,
     executor,
     ledger: () => manager?.ledger,
     history: () => parts.history,
@@ -66,7 +73,7 @@ export const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     system,
     control: { leave: () => parts.leave, ...(manager && { forceNewCluster: parts.forceNewCluster }) }
   })
-  if (manager === undefined) return doors
+  if (manager === undefined) return
   const { ledger, nats } = manager
   yield* keepLoads({ transport: nats.api, ledger, system, host: makeLiveHost() })
   const app = makeApp({
@@ -84,15 +91,14 @@ export const openDoors = Effect.fnUntraced(function* (parts: Parts) {
     nodeId,
     version: packageJson.version,
     fetch: (request) =>
-      doors.history.owns(request.method, new URL(request.url).pathname)
-        ? doors.history.fetch(request)
+      history.owns(request.method, new URL(request.url).pathname)
+        ? history.fetch(request)
         : app.fetch(request),
     // Another NATS has users of its own.
     named: nats.server !== undefined,
     host: makeLiveHost()
   })
   yield* openJoinPort(options, credentials, manager)
-  return doors
 })
 
 /** Where machines ask to become nodes, and managers that come back ask which life of the cluster this is. */
@@ -120,33 +126,33 @@ const openJoinPort = (
   )
 
 /** What the Engine API of a node says and takes that takes part in no cluster. */
-export interface AloneDoors extends Pick<OpenOptions, "membership" | "problem" | "executor" | "control"> {
-  /** The cluster's root certificate, PEM. */
-  readonly root: () => string
-}
+export type AloneAnswers = Pick<OpenOptions, "membership" | "problem" | "whereabouts" | "control">
 
-/** The Engine API without a ledger, and with nobody to speak to. */
-export const openAloneDoors = Effect.fnUntraced(function* (
+const nobody: Identity = { nodeId: "", clusterId: "" }
+
+/** Answers at the doors without a ledger, and with nobody to speak to. `held` is absent on a node without a cluster. */
+export const answerAlone = Effect.fnUntraced(function* (
   options: NodeOptions,
-  { nodeId, clusterId }: Identity,
-  { root, ...alone }: AloneDoors
+  doors: EngineDoors,
+  held: Held | undefined,
+  alone: AloneAnswers
 ) {
+  const { nodeId, clusterId } = held?.membership ?? nobody
   const host = makeLiveHost((error) => console.error("a turn failed", error))
   // A subject has a word in each of its places, also where nobody will ever hear it.
   const [node, cluster] = [nodeId || "idle", clusterId || "none"]
   return yield* openGateway({
-    ...sharedOf(nodeId, root),
-    ...doorsOf(options),
-    engine: yield* engineAddress(options),
+    ...sharedOf(nodeId, () => held?.membership.root ?? ""),
+    ...servedOf(options),
+    doors,
     ledger: () => undefined,
+    executor: { ensureNetwork: () => Effect.die("no ledger, no network of it") },
     system: makeSystem({ cluster, nodeId: node, host, transport: new MemoryBus(host).connect(node) }),
     ...alone
   })
 })
 
-const doorsOf = ({ socket, http, dataDir }: NodeOptions) => ({
-  socket,
-  http,
+const servedOf = ({ dataDir }: NodeOptions) => ({
   dataDir,
   pages: buildPages,
   stacks: async () => (await import("#cli/dashboard/stacks.ts")).stacks,
@@ -162,7 +168,7 @@ const sharedOf = (nodeId: string, root: () => string) => ({
   onDefect: (defect: unknown, request: Request) => console.error(`${request.method} ${request.url}`, defect)
 })
 
-const whereaboutsOf = ({ advertiseAddr }: NodeOptions, { membership }: Held): Whereabouts => ({
+export const whereaboutsOf = ({ advertiseAddr }: NodeOptions, { membership }: Held): Whereabouts => ({
   address: advertiseAddr,
   managers: membership.managers.map(({ nodeId, address, ports }) => ({
     nodeId,

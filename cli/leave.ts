@@ -1,6 +1,7 @@
 /** How a node goes: what its leader is told, and, where it leaves the cluster, that nothing it had stays on this machine. */
 import { execFile } from "node:child_process"
-import { rmSync } from "node:fs"
+import { existsSync, readdirSync, rmSync } from "node:fs"
+import { join } from "node:path"
 import { promisify } from "node:util"
 import { Deferred, Effect } from "effect"
 import { stopDataPlane } from "#actors/drivers/data-plane/live.ts"
@@ -64,17 +65,25 @@ export const vanish = Effect.fnUntraced(function* (options: NodeOptions) {
   yield* stopDataPlane(options)
   yield* stopEntrance(options)
   yield* removeRoot(secretsRoot(options))
-  for (const folder of [options.dataDir, options.runDir]) yield* removeFolder(folder)
+  for (const folder of [options.dataDir, options.runDir]) yield* removeFolder(folder, options.socket)
 })
 
 /** Not what is mounted in it: that is a volume's, and somebody's data. */
-const removeFolder = Effect.fnUntraced(function* (folder: string) {
+const removeFolder = Effect.fnUntraced(function* (folder: string, socket: string) {
   for (const point of mountsBelow(folder))
     yield* Effect.promise(() => promisify(execFile)("umount", [point]).catch(() => undefined))
   const [held] = mountsBelow(folder)
-  if (held === undefined) rmSync(folder, { recursive: true, force: true })
+  if (held === undefined) removeAllBut(socket, folder)
   else yield* Effect.logError(`${folder} stays: ${held} is mounted in it, and could not be unmounted`)
 })
+
+/** The socket is the daemon's, which may go on without a cluster. */
+function removeAllBut(spared: string, path: string): void {
+  if (path === spared) return
+  if (spared.startsWith(`${path}/`) && existsSync(spared))
+    for (const name of readdirSync(path)) removeAllBut(spared, join(path, name))
+  else rmSync(path, { recursive: true, force: true })
+}
 
 /** What a node that leaves waits for its leader to be told. */
 const goodbyeMs = 500

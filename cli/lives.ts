@@ -3,7 +3,7 @@
  * next is here, and how whoever asked for the next one hears that it serves.
  */
 import { Deferred, Effect } from "effect"
-import { Refused, refuse } from "#actors/model/errors.ts"
+import { type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import { beginInPlace } from "#cli/begin-anew.ts"
 import { vanish } from "#cli/leave.ts"
 import { bytesOf, type Keyring } from "#cli/lock.ts"
@@ -22,6 +22,8 @@ export interface Lives {
   begins: boolean
   /** Why that first life could not be. */
   problem: string | undefined
+  /** Completes when the present life is about to answer at the doors. */
+  up: Deferred.Deferred<void>
   readonly keyring: Keyring
 }
 
@@ -47,6 +49,13 @@ export const tellAsked = Effect.fnUntraced(function* (lives: Lives, nodeId: stri
   if (problem === undefined) yield* Deferred.succeed(asked, nodeId)
   else yield* Deferred.fail(asked, Refused.of(refuse("unknown", problem)))
 })
+
+/** Whoever waits for a life that will not come hears why. */
+export const tellInVain = (lives: Lives, refusal: Refusal): Effect.Effect<unknown> => {
+  const { asked } = lives
+  lives.asked = undefined
+  return asked === undefined ? Effect.logError(refusal.message) : Deferred.fail(asked, Refused.of(refusal))
+}
 
 /** Leaves the cluster after `parting`; a node that then waits for orders is waited for. */
 export const leaving = (options: NodeOptions, lives: Lives, parting: Effect.Effect<void>) =>
@@ -74,10 +83,7 @@ export const giveUpBeginning = <E extends { readonly message: string }>(
 /** Whoever asked hears why it cannot be; then the next life goes on as before. */
 export const beginAnew = ({ dataDir }: NodeOptions, lives: Lives) =>
   beginInPlace(dataDir, Date.now(), undefined, bytesOf(lives.keyring.unlockKey)).pipe(
-    Effect.catch(({ message }) => {
-      const { asked } = lives
-      lives.asked = undefined
-      const refusal = refuse("failedPrecondition", `cannot begin the cluster anew: ${message}`)
-      return asked === undefined ? Effect.logError(message) : Deferred.fail(asked, Refused.of(refusal))
-    })
+    Effect.catch(({ message }) =>
+      tellInVain(lives, refuse("failedPrecondition", `cannot begin the cluster anew: ${message}`))
+    )
   )

@@ -45,6 +45,13 @@ export const becomeMember = Effect.fn("cli.becomeMember")(function* (options: No
   return made
 })
 
+/** The options, with where `docker swarm init` or `join` had it listen unless flags say that. */
+export const placedAs = (options: NodeOptions, { place }: Held): NodeOptions => ({
+  ...options,
+  ...(options.isPlaced ? {} : place),
+  dataPathAddr: options.dataPathAddr ?? place?.dataPathAddr
+})
+
 /** Whose certificate has ended while it was away is let in nowhere, but for the managers' doors. */
 const revive = Effect.fnUntraced(function* (options: NodeOptions, held: Held, now: number) {
   if (held.leftBehind !== undefined) return held

@@ -77,21 +77,21 @@ export const dataDirFlag = Flag.String("data-dir").pipe(
 export const engineOf = ({ executor, dockerHost }: Pick<NodeOptions, "executor" | "dockerHost">) =>
   executor === "docker" ? { dockerHost } : {}
 
-/** Written once the daemon serves, taken away when it ends in order. */
-export const announceRunning = (dataDir: string, running: Running) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      writeFileSync(fileIn(dataDir), `${JSON.stringify(running, null, 2)}\n`, { mode: 0o600 })
-      const link = linkBeside(running.socket)
-      rmSync(link, { force: true })
-      symlinkSync(resolve(dataDir), link)
-    }),
-    () =>
-      Effect.sync(() => {
-        rmSync(fileIn(dataDir), { force: true })
-        rmSync(linkBeside(running.socket), { force: true })
-      })
-  )
+/** Written whenever the daemon serves as somebody else than before. */
+export const announceRunning = (dataDir: string, running: Running): Effect.Effect<void> =>
+  Effect.sync(() => {
+    writeFileSync(fileIn(dataDir), `${JSON.stringify(running, null, 2)}\n`, { mode: 0o600 })
+    const link = linkBeside(running.socket)
+    rmSync(link, { force: true })
+    symlinkSync(resolve(dataDir), link)
+  })
+
+/** Taken away when it ends in order. */
+export const forgetRunning = ({ dataDir, socket }: Pick<NodeOptions, "dataDir" | "socket">) =>
+  Effect.sync(() => {
+    rmSync(fileIn(dataDir), { force: true })
+    rmSync(linkBeside(socket), { force: true })
+  })
 
 export const findRunning = (dataDir: string): Effect.Effect<Running, NotRunning> =>
   Effect.try({
@@ -108,7 +108,7 @@ export const whyWithoutNats = ({ nodeId, nats }: Running): string | undefined =>
   if (nats !== "") return undefined
   return nodeId === ""
     ? "This node is in no cluster: docker swarm init makes one, docker swarm join joins one"
-    : "This node is locked, or waits to be begun anew (docker info says which), and runs no actors"
+    : "This node is locked, has not come up yet, or waits to be begun anew (docker info says which), and runs no actors"
 }
 
 /** A connection with the daemon's own rights, for asking its actors. */

@@ -23,7 +23,7 @@ export function pingHeaders(link: Pick<EngineLink, "facts">, membership: Members
   return {
     ...answerHeaders(link),
     ...(builder === undefined ? {} : { "Builder-Version": builder }),
-    Swarm: membership,
+    Swarm: membership.replace(/^pending\/.*/, "pending"),
     "Cache-Control": "no-cache, no-store, must-revalidate",
     Pragma: "no-cache",
     "Content-Type": "text/plain; charset=utf-8"

@@ -16,8 +16,16 @@ import { noLeader, type Refusal, Refused } from "#actors/model/errors.ts"
 import type { SwarmInitRequest, SwarmJoinRequest } from "#actors/model/spec.ts"
 import type { Fresh } from "#runtime/ids.ts"
 
-/** Where this node stands, as `Swarm:` in the answer to `/_ping` says it. */
-export type Membership = "inactive" | "pending" | "locked" | "error" | "active/worker" | "active/manager"
+/** Where this node stands. A member that has not come up yet is pending, and so is a node that is about to become one. */
+export type Membership =
+  | "inactive"
+  | "pending"
+  | "pending/worker"
+  | "pending/manager"
+  | "locked"
+  | "error"
+  | "active/worker"
+  | "active/manager"
 
 /** Where a member is, as it knows itself: its own address, and where managers let nodes join (`host:port`). */
 export interface Whereabouts {
@@ -85,13 +93,17 @@ const patience = "1 second"
 
 const notAManager =
   'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+const worker =
+  "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager."
 const membershipTexts: Readonly<Record<Membership, string>> = {
   inactive: notAManager,
   pending: notAManager,
   error: notAManager,
   "active/manager": notAManager,
-  "active/worker":
-    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.",
+  "active/worker": worker,
+  "pending/worker": worker,
+  "pending/manager":
+    "This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster.",
   locked:
     'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
 }

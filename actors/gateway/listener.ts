@@ -86,7 +86,15 @@ const isChange = ({ method }: IncomingMessage): boolean => method !== "GET" && m
 export interface Listener {
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void
+  /**
+   * Gives what is being answered here so long to end, and cuts it off. What was passed on to the Engine goes on, as does
+   * what is answered only when this node serves again.
+   */
+  readonly end: (withinMs: number) => Promise<void>
 }
+
+const awaitsNextLife = (method: string, path: string): boolean =>
+  method === "POST" && /^\/swarm\/(init|join|leave|unlock)$/.test(path)
 
 // The bodies we look into are container and network settings; the Engine's own answer to more is to run out of memory.
 const longestBody = 16 * 1024 * 1024
@@ -117,6 +125,20 @@ export function makeListener(
   }))
   const dropping: Rewrite = drop.length > 0 ? { drop } : {}
 
+  /** Answers under way, and their connections. */
+  const running = new Map<ServerResponse | Duplex, Duplex>()
+  let onIdle = (): void => {}
+  /** Until it closes, or what is returned is called. */
+  const run = (answer: ServerResponse | Duplex, connection: Duplex): (() => void) => {
+    running.set(answer, connection)
+    const stop = (): void => {
+      answer.off("close", stop)
+      if (running.delete(answer) && running.size === 0) onIdle()
+    }
+    answer.once("close", stop)
+    return stop
+  }
+
   const say = (response: ServerResponse, status: number, message: string, more = {}): void => {
     const body = Buffer.from(`${JSON.stringify({ message })}\n`)
     response.writeHead(status, {
@@ -136,6 +158,7 @@ export function makeListener(
   }
 
   const look = (interceptor: Interceptor, request: IncomingMessage, response: ServerResponse): void => {
+    const looked = run(response, request.socket)
     const parts: Array<Buffer> = []
     let size = 0
     request.on("data", (part: Buffer) => {
@@ -151,6 +174,7 @@ export function makeListener(
       const url = request.url ?? "/"
       const judged = Effect.runCallback(interceptor.judge(request.method ?? "GET", url, body), {
         onExit: (exit) => {
+          looked()
           if (Exit.isFailure(exit)) {
             if (!Cause.hasInterruptsOnly(exit.cause)) say(response, 500, Cause.pretty(exit.cause))
           } else if (exit.value._tag === "Answer") {
@@ -192,6 +216,7 @@ export function makeListener(
       }
       for (const set of own) {
         if (set.owns(method, path)) {
+          if (!awaitsNextLife(method, path)) run(response, request.socket)
           void set.listen(request, response)
           return
         }
@@ -223,7 +248,10 @@ export function makeListener(
         note: (status, did) => admission.note?.(request, path, admitted, status, did),
         isStillIn: (inUse) => admission.isStillIn?.(request, path, inUse) ?? true
       }
-      if (own.some((set) => set.upgrade?.(upgrade))) return
+      if (own.some((set) => set.upgrade?.(upgrade))) {
+        run(socket, socket)
+        return
+      }
       if (
         own.some((set) => set.owns(method, path)) ||
         options.interceptor?.wants(method, path) ||
@@ -235,11 +263,24 @@ export function makeListener(
         admission.note?.(request, path, admitted, 101)
         options.proxy.tunnel(request, socket, head, dropping)
       }
-    }
+    },
+    end: (withinMs) =>
+      new Promise((resolve) => {
+        if (running.size === 0) return resolve()
+        const late = setTimeout(() => {
+          for (const connection of running.values()) connection.destroy()
+          resolve()
+        }, withinMs)
+        onIdle = () => {
+          clearTimeout(late)
+          resolve()
+        }
+      })
   }
 }
 
-function refuseUpgrade(socket: Duplex, status: number, message: string): void {
+/** Answers a request for something else than HTTP, and ends the connection. */
+export function refuseUpgrade(socket: Duplex, status: number, message: string): void {
   const body = Buffer.from(`${JSON.stringify({ message })}\n`)
   socket.on("error", () => socket.destroy())
   socket.end(

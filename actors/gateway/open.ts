@@ -1,9 +1,8 @@
 /**
- * The gateway, put together: the link to the Engine, our routes, the interception, and the doors. It alone names
- * all of its parts; the daemon names only this.
+ * The gateway, put together: the doors and the link to the Engine, once for as long as the daemon lives; our routes and
+ * the interception, for each life of the node. It alone names all of its parts; the daemon names only this.
  */
 import { Effect, FiberSet, type Scope } from "effect"
-import type { EngineAddress } from "#actors/drivers/engine/address.ts"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
 import { openAudit } from "#actors/gateway/access/audit.ts"
 import { tellManagers } from "#actors/gateway/access/common.ts"
@@ -16,6 +15,7 @@ import { openConsoleAt } from "#actors/gateway/dashboard/far-console.ts"
 import type { LoadPages } from "#actors/gateway/dashboard/pages.ts"
 import { dashboardRoutes } from "#actors/gateway/dashboard/routes.ts"
 import type { StackOptions } from "#actors/gateway/dashboard/stacks.ts"
+import { type CannotListen, type DoorOptions, type Doors, openDoors } from "#actors/gateway/doors.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
 import { makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
@@ -32,7 +32,7 @@ import { metricsRoutes } from "#actors/gateway/routes/metrics.ts"
 import { nodeNetworkRoutes } from "#actors/gateway/routes/node-network.ts"
 import { raftRoutes } from "#actors/gateway/routes/raft.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
-import { type CannotListen, type Doors, serveGateway } from "#actors/gateway/server.ts"
+import { serveGateway } from "#actors/gateway/server.ts"
 import type { HistoryKeeper } from "#actors/history/keeper.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import type { History } from "#actors/meter/history.ts"
@@ -43,13 +43,8 @@ export interface OpenOptions
     AppOptions,
     "nodeId" | "clock" | "fresh" | "newToken" | "newUnlockKey" | "problem" | "control" | "onDefect" | "tracer"
   > {
-  /** The unix socket's path; absent for none. */
-  readonly socket?: string
-  /** `HOST:PORT`; absent for none. */
-  readonly http?: string
+  readonly doors: EngineDoors
   readonly dataDir: string
-  /** Absent on a node that runs its tasks as processes. */
-  readonly engine: EngineAddress | undefined
   readonly executor: Pick<ExecutorService, "ensureNetwork">
   /** See `Gateway.whereabouts`. */
   readonly whereabouts?: () => Whereabouts
@@ -69,16 +64,28 @@ export interface OpenOptions
   readonly version: string
 }
 
-/** Serves until the scope closes. The link is handed out for whoever else wants to ask the Engine. */
+/** The doors, and what everybody behind them asks the Engine by. */
+export interface EngineDoors extends Doors {
+  readonly link: EngineLink
+}
+
+/** Whoever comes waits until a gateway is opened behind these. */
+export const openEngineDoors = Effect.fnUntraced(function* (
+  options: Omit<DoorOptions, "engineVersion">
+): Effect.fn.Return<EngineDoors, CannotListen, Scope.Scope> {
+  let link: EngineLink | undefined
+  // First, because an Engine may take its time.
+  const doors = yield* openDoors({ ...options, engineVersion: () => link?.apiVersion() })
+  link = yield* connectEngine(options.engine)
+  return { ...doors, link }
+})
+
+/** Serves until the scope closes. */
 export const openGateway = Effect.fn("gateway.open")(function* (
   options: OpenOptions
-): Effect.fn.Return<
-  Doors & { readonly link: EngineLink; readonly history: RouteSet },
-  CannotListen | HttpTokenError,
-  Scope.Scope
-> {
-  const { nodeId, ledger, membership, clock, executor, system, whereabouts } = options
-  const link = yield* connectEngine(options.engine)
+): Effect.fn.Return<{ readonly token: string; readonly history: RouteSet }, HttpTokenError, Scope.Scope> {
+  const { doors, nodeId, ledger, membership, clock, executor, system, whereabouts } = options
+  const { link } = doors
   const headers = (): Record<string, string> => answerHeaders(link)
 
   const feed = makeEventFeed()
@@ -88,8 +95,9 @@ export const openGateway = Effect.fn("gateway.open")(function* (
 
   const who = (request: Request): string => identityOf(request).who
   const onProblem = (problem: string): void => Effect.runSync(Effect.logError(problem))
-  const access = yield* openAccess({ ...options, onProblem })
-  if (options.http !== undefined) yield* Effect.forkScoped(tellManagers({ nodeId, ledger, clock, ...access }))
+  const http = doors.url === undefined ? {} : { http: doors.url }
+  const access = yield* openAccess({ ...options, ...http, onProblem })
+  if (doors.url !== undefined) yield* Effect.forkScoped(tellManagers({ nodeId, ledger, clock, ...access }))
   const audit = openAudit(options.dataDir, clock, onProblem)
   const known = {
     ledger,
@@ -120,14 +128,11 @@ export const openGateway = Effect.fn("gateway.open")(function* (
 
   const changes = options.changes ?? (() => undefined)
   const history = changeRoutes({ gateway, changes, headers, stopping: stopping.signal })
-  let url: string | undefined
-  const doors = yield* serveGateway({
-    ...(options.socket === undefined ? {} : { socket: options.socket }),
-    ...(options.http === undefined ? {} : { http: options.http }),
+  yield* serveGateway({
+    doors,
     ...access,
     audit,
     clock,
-    engine: options.engine,
     engineVersion: link.apiVersion,
     headers,
     routes: [
@@ -143,7 +148,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
       raftRoutes({ status: () => ledger()?.status() ?? outOfService(options), headers }),
       dashboardRoutes({
         ...access,
-        url: () => url,
+        url: () => doors.url,
         ledger,
         feed,
         audit,
@@ -162,8 +167,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     interceptor: makeInterceptor({ gateway, engine: link, executor, attachments }),
     onStop: () => stopping.abort()
   })
-  url = doors.url
-  return { ...doors, link, history }
+  return { token: access.token, history }
 })
 
 /** Of a manager without a ledger. */

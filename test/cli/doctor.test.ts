@@ -6,7 +6,7 @@ import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
-import { announceRunning } from "#cli/running.ts"
+import { announceRunning, forgetRunning } from "#cli/running.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "troupe-doctor-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -21,7 +21,7 @@ test("the Engine that is looked at is the node's own, unless another is asked fo
   const running = { ...none, pid: process.pid, socket: join(folder, "docker.sock"), dockerHost }
   const looking = announceRunning(folder, running).pipe(
     Effect.andThen(Effect.sync(() => [doctor(), doctor("--docker-host", `unix://${folder}/other.sock`)])),
-    Effect.scoped
+    Effect.ensuring(forgetRunning({ dataDir: folder, socket: running.socket }))
   )
   const [own = "", other = ""] = await Effect.runPromise(looking)
   expect(own).toContain(`BAD   no Docker Engine answers at ${dockerHost}`)

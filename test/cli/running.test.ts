@@ -5,7 +5,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
 import { usualDataDir } from "#cli/places.ts"
-import { announceRunning, connectAs, dataDirBeside, dataDirMeant, ofSomeNode } from "#cli/running.ts"
+import {
+  announceRunning,
+  connectAs,
+  dataDirBeside,
+  dataDirMeant,
+  forgetRunning,
+  ofSomeNode
+} from "#cli/running.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "troupe-running-"))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -24,7 +31,7 @@ test("a node's socket leads to its data directory as long as it runs, and also o
   const announced = announceRunning(folder, idle).pipe(
     Effect.andThen(announceRunning(folder, idle)),
     Effect.andThen(Effect.sync(seen)),
-    Effect.scoped
+    Effect.ensuring(forgetRunning({ dataDir: folder, socket }))
   )
   expect(await Effect.runPromise(announced)).toEqual({
     beside: folder,

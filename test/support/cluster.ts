@@ -291,8 +291,22 @@ export class Cluster {
     )
   }
 
-  /** Starts the daemon, with `more` flags for this life, and waits only until it serves. */
+  /** Starts the daemon, with `more` flags for this life, and waits only until it serves as what it is. */
   async start(more: ReadonlyArray<string> = []): Promise<void> {
+    await this.begin(more)
+    await eventually(
+      async () => {
+        this.#mustRun()
+        return (await this.get("/info")).Swarm.LocalNodeState !== "pending"
+      },
+      "the node has come up",
+      60_000
+    )
+    this.#learn()
+  }
+
+  /** Starts the daemon, and waits only until commands find it, which may be before it has come up. */
+  async begin(more: ReadonlyArray<string> = []): Promise<void> {
     const {
       name,
       role = "manager",
@@ -327,6 +341,10 @@ export class Cluster {
       "the daemon serves",
       60_000
     )
+    this.#learn()
+  }
+
+  #learn(): void {
     const running = this.#readRunning()
     this.clusterId = running?.clusterId ?? ""
     this.nodeId = running?.nodeId ?? ""

@@ -8,9 +8,8 @@ import { OpenConsoles } from "#actors/console/open-consoles.ts"
 import { parseEngineAddress } from "#actors/drivers/engine/address.ts"
 import { DockerExecutor } from "#actors/drivers/engine/executor.ts"
 import { Executor } from "#actors/drivers/executor.ts"
-import type { EngineLink } from "#actors/gateway/engine-client-live.ts"
-import { type OpenOptions, openGateway } from "#actors/gateway/open.ts"
-import type { Doors } from "#actors/gateway/server.ts"
+import type { DoorOptions } from "#actors/gateway/doors.ts"
+import { type EngineDoors, type OpenOptions, openEngineDoors, openGateway } from "#actors/gateway/open.ts"
 import { logs } from "#actors/logs/actor.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
 import { LogReaders } from "#actors/logs/readers.ts"
@@ -22,18 +21,19 @@ import { MemoryBus } from "#runtime/transport/memory.ts"
 import { dockerHost } from "#test/support/engine.ts"
 import { nodeId, TestGateway } from "#test/support/gateway.ts"
 
-export interface OpenTestGateway extends Doors {
+export interface OpenTestGateway extends EngineDoors {
+  readonly token: string
   /** `unix:///…`, for the docker CLI. */
   readonly host: string
   readonly folder: string
   /** The ledger behind it: write to it as the orchestrator would. */
   readonly cluster: TestGateway
   readonly system: LocalSystem
-  readonly link: EngineLink
   readonly close: () => Promise<void>
 }
 
-export interface OpenTestOptions extends Partial<Pick<OpenOptions, "http" | "membership" | "stacks">> {
+export interface OpenTestOptions
+  extends Partial<Pick<OpenOptions, "membership" | "stacks"> & Pick<DoorOptions, "http">> {
   readonly engine?: string
   /** What all managers can; what this release can, unless told. */
   readonly level?: number
@@ -71,12 +71,15 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
       )
       if (options.far !== undefined)
         yield* far.run(supervisor({ name: "node", children: [permanent(consoles)] }), options.far)
-      return yield* openGateway({
+      const doors = yield* openEngineDoors({
         socket: join(folder, "docker.sock"),
         ...(options.http === undefined ? {} : { http: options.http }),
+        engine
+      })
+      const gateway = yield* openGateway({
+        doors,
         ...(options.stacks && { stacks: options.stacks }),
         dataDir: folder,
-        engine,
         executor: yield* Executor,
         ledger: () => cluster.ledger,
         membership: options.membership ?? (() => "active/manager"),
@@ -88,6 +91,7 @@ export async function openTestGateway(options: OpenTestOptions = {}): Promise<Op
         newUnlockKey: () => "SWMKEY-1-test",
         version: "0.0.0-test"
       })
+      return { ...doors, ...gateway }
     }).pipe(Scope.provide(scope))
   )
   return {

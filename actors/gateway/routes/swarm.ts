@@ -43,7 +43,8 @@ function forceNewCluster(gateway: Gateway): Effect.Effect<string, Refused> {
   const state = gateway.membership()
   const { forceNewCluster: force } = gateway.control
   // Of a node in error it takes the log's word whether it is a manager.
-  if (state !== "active/manager" && state !== "error") return Effect.fail(noManager(gateway))
+  if (state !== "active/manager" && state !== "pending/manager" && state !== "error")
+    return Effect.fail(noManager(gateway))
   return force ?? refusing("notImplemented", "this node cannot begin its cluster anew while it runs")
 }
 

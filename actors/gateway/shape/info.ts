@@ -18,7 +18,7 @@ export function swarmBlock({
   const reader = ledger()?.read
   const place = reader === undefined ? whereabouts?.() : undefined
   const base = {
-    NodeID: state === "active" ? nodeId : "",
+    NodeID: state === "active" || state === "pending" ? nodeId : "",
     NodeAddr: reader?.get("node", nodeId)?.Status.Addr ?? place?.address ?? "",
     LocalNodeState: state,
     ControlAvailable: membership() === "active/manager",

@@ -10,7 +10,8 @@ import { join } from "node:path"
 import process from "node:process"
 import { Cause, Effect, Exit, Scope } from "effect"
 import { openAccess } from "#actors/gateway/access/open.ts"
-import { type DoorOptions, type Doors, serveGateway } from "#actors/gateway/server.ts"
+import { type DoorOptions, type Doors, openDoors } from "#actors/gateway/doors.ts"
+import { type ServeOptions, serveGateway } from "#actors/gateway/server.ts"
 import { eventually } from "#test/support/engine.ts"
 
 const cleanups: Array<() => Promise<unknown>> = []
@@ -24,52 +25,56 @@ async function folderOfItsOwn(): Promise<string> {
   return folder
 }
 
-interface Options extends Partial<DoorOptions> {
-  readonly dataDir: string
-}
-const serve = Effect.fnUntraced(function* ({ dataDir, ...options }: Options) {
-  const own = { nodeId: "n1", dataDir, ledger: () => undefined, clock: Date.now, onProblem: () => {} }
-  return yield* serveGateway({
-    ...(yield* openAccess({ ...own, ...(options.http !== undefined && { http: options.http }) })),
-    engine: undefined,
-    engineVersion: () => undefined,
-    headers: () => ({}),
-    audit: { note: () => {} },
-    clock: Date.now,
-    routes: [],
-    ...options
-  })
-})
+type Options = Partial<DoorOptions & ServeOptions> & { readonly dataDir: string }
 
 interface Opened extends Doors {
+  readonly token: string
   readonly close: () => Promise<void>
 }
+
+const routes: ServeOptions["routes"] = [
+  {
+    owns: (_method, path) => path === "/services",
+    fetch: (request) => new Response(`services for ${request.headers.get("authorization") ?? "nobody"}`)
+  },
+  {
+    owns: (_method, path) => path === "/endless",
+    fetch: () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([65])) }))
+  }
+]
+
+const opening = Effect.fnUntraced(function* (options: Options) {
+  const doors = yield* openDoors({ engine: undefined, engineVersion: () => undefined, ...options })
+  const token = yield* serving({ ...options, doors })
+  return { ...doors, token }
+})
+const serving = Effect.fnUntraced(function* ({ dataDir, ...options }: Options & Pick<ServeOptions, "doors">) {
+  const { url } = options.doors
+  const own = { nodeId: "n1", dataDir, ledger: () => undefined, clock: Date.now, onProblem: () => {} }
+  const access = yield* openAccess({ ...own, ...(url !== undefined && { http: url }) })
+  yield* serveGateway({
+    ...access,
+    engineVersion: () => undefined,
+    headers: () => ({ "Api-Version": "1.50" }),
+    audit: { note: () => {} },
+    clock: Date.now,
+    routes,
+    ...options
+  })
+  return access.token
+})
 
 async function open(options: Options): Promise<Opened> {
   const scope = Scope.makeUnsafe()
   const close = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
   cleanups.push(close)
-  const opening = serve({
-    headers: () => ({ "Api-Version": "1.50" }),
-    routes: [
-      {
-        owns: (_method, path) => path === "/services",
-        fetch: (request) => new Response(`services for ${request.headers.get("authorization") ?? "nobody"}`)
-      },
-      {
-        owns: (_method, path) => path === "/endless",
-        fetch: () => new Response(new ReadableStream({ start: (c) => c.enqueue(new Uint8Array([65])) }))
-      }
-    ],
-    ...options
-  })
-  return { ...(await Effect.runPromise(Scope.provide(opening, scope))), close }
+  return { ...(await Effect.runPromise(Scope.provide(opening(options), scope))), close }
 }
 
 /** The error that keeps the doors shut. */
 async function refused(options: Options) {
   const scope = Scope.makeUnsafe()
-  const exit = await Effect.runPromiseExit(Scope.provide(serve(options), scope))
+  const exit = await Effect.runPromiseExit(Scope.provide(opening(options), scope))
   await Effect.runPromise(Scope.close(scope, Exit.void))
   if (Exit.isSuccess(exit)) throw new Error("the doors are open")
   return Cause.squash(exit.cause) as {
@@ -305,4 +310,74 @@ test("an upgrade is noted by whatever method it is asked for, and by whom", asyn
   expect(noted).toEqual([
     { who: "http-token", method: "GET", path: "/containers/abc/attach/ws", status: 101 }
   ])
+})
+
+test("what has gone to the Engine goes on when somebody else answers at the doors; what was answered here is cut off", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socket = join(dataDir, "docker.sock")
+  const engineSocket = join(dataDir, "engine.sock")
+  let say = (_text: string): void => {}
+  const engine = http.createServer((_request, response) => {
+    response.writeHead(200)
+    response.flushHeaders()
+    say = (text) => void response.write(text)
+  })
+  let sayUpgraded = (_text: string): void => {}
+  engine.on("upgrade", (_request, raw) => {
+    raw.write("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+    sayUpgraded = (text) => void raw.write(text)
+  })
+  await new Promise<void>((resolve) => engine.listen(engineSocket, () => resolve()))
+  cleanups.push(async () => engine.closeAllConnections())
+  cleanups.push(async () => engine.close())
+  const daemon = Scope.makeUnsafe()
+  const doors = await Effect.runPromise(
+    openDoors({
+      socket,
+      engine: { _tag: "Unix", path: engineSocket },
+      engineVersion: () => undefined
+    }).pipe(Scope.provide(daemon))
+  )
+  cleanups.push(() => Effect.runPromise(Scope.close(daemon, Exit.void)))
+  const live = async (): Promise<() => Promise<void>> => {
+    const life = Scope.makeUnsafe()
+    await Effect.runPromise(serving({ dataDir, doors }).pipe(Scope.provide(life)))
+    return () => Effect.runPromise(Scope.close(life, Exit.void))
+  }
+  const heard = (head: string) => {
+    const client = net.connect({ path: socket })
+    cleanups.push(async () => client.destroy())
+    const told = { text: "", isOver: false }
+    client.on("data", (part) => {
+      told.text += String(part)
+    })
+    client.on("error", () => {})
+    client.on("close", () => {
+      told.isOver = true
+    })
+    client.write(`${head} HTTP/1.1\r\nHost: x\r\n`)
+    return { client, told }
+  }
+  const endFirst = await live()
+  const following = heard("GET /containers/1/logs?follow=1")
+  following.client.write("\r\n")
+  const attached = heard("POST /containers/1/attach")
+  attached.client.write("Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+  const own = heard("GET /endless")
+  own.client.write("\r\n")
+  await eventually(
+    () => [following, attached, own].every(({ told }) => told.text.includes("HTTP/1.1")),
+    "all are answered"
+  )
+  await endFirst()
+  await eventually(() => own.told.isOver, "our own stream is cut off")
+  say("between")
+  await eventually(() => following.told.text.includes("between"), "the log goes on")
+  const endSecond = await live()
+  expect((await ask({ socketPath: socket }, "/services")).status).toBe(200)
+  sayUpgraded("more")
+  say("after")
+  await eventually(() => attached.told.text.endsWith("more"), "the attached one goes on")
+  await eventually(() => following.told.text.includes("after"), "and the log")
+  await endSecond()
 })
