@@ -103,7 +103,7 @@ afterEach(async () => {
   worker = undefined
 }, 60_000)
 
-test("CA-14 a worker that starts while no manager is there answers for its Engine and says that it is pending, and is a worker once one is", async () => {
+test("a worker that starts while no manager is there answers for its Engine and says that it is pending, and is a worker once one is", async () => {
   await first.must("swarm", "init", ...onLoopback)
   await ensureTestImage()
   const one = new Cluster(await mkdtemp(join(tmpdir(), "troupe-doors-")), { name: "w1", role: "none" })

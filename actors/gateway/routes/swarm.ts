@@ -80,7 +80,10 @@ const joinSwarm = (gateway: Gateway, call: Call): Handled =>
     return done
   })
 
-/** Why a manager should stay: what is lost when it goes. */
+/** Why a manager should stay; `loss` is what is lost when it goes, as far as that can be said. */
+const asManager = (loss: string): string =>
+  `You are attempting to leave the swarm on a node that is participating as a manager. ${loss}The only way to restore a swarm that has lost consensus is to reinitialize it with \`--force-new-cluster\`. Use \`--force\` to suppress this message.`
+
 function lossOf(reader: LedgerReader): string {
   let reachable = 0
   let unreachable = 0
@@ -89,17 +92,24 @@ function lossOf(reader: LedgerReader): string {
     if (node.ManagerStatus?.Reachability === "unreachable") unreachable += 1
     else reachable += 1
   }
-  const start = "You are attempting to leave the swarm on a node that is participating as a manager. "
   if (reachable + unreachable <= 1) {
-    return `${start}Removing the last manager erases all current state of the swarm. Use \`--force\` to ignore this message. `
+    return "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. "
   }
   const quorum = Math.floor((reachable + unreachable) / 2) + 1
-  const numbers =
+  return asManager(
     reachable - 1 < quorum
       ? `Removing this node leaves ${reachable - 1} managers out of ${reachable + unreachable}. Without a Raft quorum your swarm will be inaccessible. `
       : ""
-  return `${start}${numbers}The only way to restore a swarm that has lost consensus is to reinitialize it with \`--force-new-cluster\`. Use \`--force\` to suppress this message.`
+  )
 }
+
+/** Who would be left is said with the other managers, or not at all: what this one knows may be old. */
+const stays = (gateway: Gateway): Effect.Effect<never, Refused> =>
+  current(gateway).pipe(
+    Effect.map(lossOf),
+    Effect.catch(() => Effect.succeed(asManager(""))),
+    Effect.flatMap((loss) => refusing("unavailable", loss))
+  )
 
 const leaveSwarm = (gateway: Gateway, call: Call): Handled =>
   Effect.gen(function* () {
@@ -112,9 +122,9 @@ const leaveSwarm = (gateway: Gateway, call: Call): Handled =>
         "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message."
       )
     }
-    const ledger = gateway.ledger()
-    if (state === "active/manager" && !force && ledger !== undefined) {
-      return yield* refusing("unavailable", lossOf(ledger.read))
+    if (state === "active/manager" && !force) return yield* stays(gateway)
+    if (state === "pending/manager" && !force) {
+      return yield* refusing("unavailable", asManager("Doing so may lose the consensus of your cluster. "))
     }
     if (gateway.control.leave === undefined) {
       return yield* refusing("notImplemented", "this node cannot leave its cluster while it runs")

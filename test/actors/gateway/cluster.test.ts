@@ -422,13 +422,51 @@ test("a member is not made one again, and leaves by force only", async () => {
   expect(reply.body.message).toEndWith(
     "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. "
   )
+  // Who is left cannot be said where nobody leads.
+  gateway.raft.leaderless = true
+  expect((await gateway.post("/swarm/leave")).body.message).toBe(
+    "You are attempting to leave the swarm on a node that is participating as a manager. The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. Use `--force` to suppress this message."
+  )
   expect((await gateway.post("/swarm/leave?force=1")).status).toBe(200)
   expect(forced).toEqual([true])
+  gateway.raft.leaderless = false
   expect((await gateway.get("/swarm/unlockkey")).text).toBe('{"UnlockKey":""}\n')
   expect(await gateway.post("/swarm/unlock", { UnlockKey: "k" })).toMatchObject({
     status: 409,
     body: { message: "swarm is not locked" }
   })
+})
+
+test("a member that has not come up says so in Swarm's words, and a manager leaves by force only", async () => {
+  const control = { leave: () => Effect.void, forceNewCluster: Effect.succeed("it") }
+  const manager = await TestGateway.start({ membership: () => "pending/manager", control })
+  expect(await manager.get("/nodes")).toMatchObject({
+    status: 503,
+    body: {
+      message:
+        "This node is not a swarm manager. Manager is being prepared or has trouble connecting to the cluster."
+    }
+  })
+  expect(await manager.post("/swarm/leave")).toMatchObject({
+    status: 503,
+    body: {
+      message:
+        "You are attempting to leave the swarm on a node that is participating as a manager. Doing so may lose the consensus of your cluster. The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. Use `--force` to suppress this message."
+    }
+  })
+  expect((await manager.post("/swarm/leave?force=1")).status).toBe(200)
+  expect(await manager.post("/swarm/init", { ForceNewCluster: true })).toMatchObject({
+    status: 200,
+    body: "it"
+  })
+  const worker = await TestGateway.start({ membership: () => "pending/worker", control })
+  expect((await worker.get("/nodes")).body.message).toStartWith(
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state."
+  )
+  expect((await worker.post("/swarm/leave")).status).toBe(200)
+  expect((await worker.post("/swarm/join", {})).body.message).toStartWith(
+    "This node is already part of a swarm."
+  )
 })
 
 test("images are looked up by the Engine, slashes and credentials included", async () => {
