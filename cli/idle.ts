@@ -18,6 +18,13 @@ import type { NodeOptions } from "#cli/node-options.ts"
 /** A manager may be starting; whoever waits at a prompt would rather be told than wait for long. */
 const patience = Schedule.spaced("1 second").pipe(Schedule.upTo({ times: 5 }))
 
+/** As long as Swarm's Engine has whoever joins wait; `docker info` says then how it stands. */
+const joinsWithin = "20 seconds"
+const joinsLater = refusing(
+  "unavailable",
+  'Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.'
+)
+
 export interface Idle {
   /** A beginning is under way. */
   readonly isBeginning: () => boolean
@@ -29,7 +36,8 @@ export function idle(options: NodeOptions, begun: Effect.Effect<string, Refused>
   let isBusy = false
   const begin = (
     asked: Pick<SwarmInitRequest, "ListenAddr" | "AdvertiseAddr" | "DataPathAddr" | "Availability">,
-    become: (options: NodeOptions) => Effect.Effect<Held, Error>
+    become: (options: NodeOptions) => Effect.Effect<Held, Error>,
+    serves = begun
   ): Effect.Effect<string, Refused> =>
     Effect.gen(function* () {
       if (isBusy) return yield* refusing("unavailable", "this node is about to become part of a swarm")
@@ -40,7 +48,7 @@ export function idle(options: NodeOptions, begun: Effect.Effect<string, Refused>
       const availability = availabilityOf(asked.Availability, options)
       const held = yield* become({ ...options, ...place, availability })
       yield* writeHeld(options.dataDir, { ...held, place: reached })
-      return yield* begun
+      return yield* serves
     }).pipe(
       Effect.catch((error) => Effect.fail(error instanceof Refused ? error : refusalOf(error))),
       Effect.ensuring(
@@ -49,11 +57,12 @@ export function idle(options: NodeOptions, begun: Effect.Effect<string, Refused>
         })
       )
     )
+  const joined = Effect.timeoutOrElse(begun, { duration: joinsWithin, orElse: () => joinsLater })
   return {
     isBeginning: () => isBusy,
     control: {
       init: (request) => begin(request, (at) => found(at, Date.now(), wishOf(request, at))),
-      join: (request) => Effect.asVoid(begin(request, (at) => joinAny(at, request)))
+      join: (request) => Effect.asVoid(begin(request, (at) => joinAny(at, request), joined))
     }
   }
 }

@@ -1,9 +1,11 @@
 /** A node's doors: they take whoever comes, whatever the node is just becoming, and before it has come up. */
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
+import { existsSync } from "node:fs"
 import { mkdtemp } from "node:fs/promises"
 import http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import process from "node:process"
 import { Cluster } from "#test/support/cluster.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { onLoopback, startIdle } from "#test/support/idle-node.ts"
@@ -151,4 +153,27 @@ test("a worker that starts while no manager is there answers for its Engine and 
   await parting()
   await first.start()
   await first.must("swarm", "leave", "--force")
+})
+
+test("a join that cannot end is answered in Swarm's words, goes on, and can be left again", async () => {
+  await first.must("swarm", "init", ...onLoopback)
+  const address = await joinAddress(first)
+  const token = await first.must("swarm", "join-token", "-q", "worker")
+  // The manager takes whoever asks to join; its nats-server, and each that follows it, takes nobody.
+  const freezing = setInterval(() => {
+    const { natsPid } = first
+    if (natsPid > 0 && existsSync(`/proc/${natsPid}`)) process.kill(natsPid, "SIGSTOP")
+  }, 50)
+  try {
+    const { code, stderr } = await second.docker("swarm", "join", ...onLoopback, "--token", token, address)
+    expect(code).toBe(1)
+    expect(stderr.trim()).toBe(
+      'Error response from daemon: Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.'
+    )
+    expect((await swarmOf(second)).LocalNodeState).toBe("pending")
+    expect(await second.must("swarm", "leave")).toBe("Node left the swarm.")
+    expect((await swarmOf(second)).LocalNodeState).toBe("inactive")
+  } finally {
+    clearInterval(freezing)
+  }
 })
