@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "bun:test"
 import { execFileSync, spawn } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
@@ -33,7 +33,7 @@ function places() {
   return { dataDir, runDir, point, file: join(data, "file") }
 }
 const leave = ({ dataDir, runDir }: ReturnType<typeof places>) =>
-  Effect.runPromise(vanish({ dataDir, runDir } as NodeOptions))
+  Effect.runPromise(vanish({ dataDir, runDir, socket: join(runDir, "docker.sock") } as NodeOptions))
 
 const asRoot = test.skipIf(process.getuid?.() !== 0)
 
@@ -55,4 +55,17 @@ asRoot("where it cannot be unmounted, the folder stays with it", async () => {
   const ended = new Promise((resolve) => user.once("exit", resolve))
   user.kill("SIGKILL")
   await ended
+})
+
+asRoot("the daemon's socket stays where it is, also below one of the folders, until it is gone", async () => {
+  const at = places()
+  const socket = join(at.runDir, "docker.sock")
+  writeFileSync(socket, "")
+  await leave(at)
+  expect(existsSync(at.dataDir)).toBe(false)
+  expect(readdirSync(at.runDir)).toEqual(["docker.sock"])
+  rmSync(socket)
+  await leave(at)
+  expect(existsSync(at.runDir)).toBe(false)
+  expect(readFileSync(at.file, "utf8")).toBe("dear")
 })
