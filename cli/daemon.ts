@@ -85,9 +85,12 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
     Effect.suspend(() => Deferred.isDone(lives.left)),
     (hasLeft) => (hasLeft ? vanish(options) : Effect.void)
   )
-  const folders = Effect.sync(() => {
-    mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
-    mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+  const folders = Effect.try({
+    try: () => {
+      mkdirSync(options.dataDir, { recursive: true, mode: 0o700 })
+      mkdirSync(options.runDir, { recursive: true, mode: 0o711 })
+    },
+    catch: (cause) => cause as Error
   })
   // Another role is another life: tasks go on, and the next life adopts them.
   const life = Effect.fnUntraced(function* (doors: EngineDoors) {

@@ -86,12 +86,17 @@ export const announceRunning = (dataDir: string, running: Running): Effect.Effec
     symlinkSync(resolve(dataDir), link)
   })
 
-/** Taken away when it ends in order. */
+/** Taken away when it ends in order, but not what another daemon wrote: this one may have ended because of that one. */
 export const forgetRunning = ({ dataDir, socket }: Pick<NodeOptions, "dataDir" | "socket">) =>
-  Effect.sync(() => {
-    rmSync(fileIn(dataDir), { force: true })
-    rmSync(linkBeside(socket), { force: true })
-  })
+  findRunning(dataDir).pipe(
+    Effect.tap(({ pid }) =>
+      Effect.sync(() => {
+        if (pid === process.pid) rmSync(fileIn(dataDir), { force: true })
+      })
+    ),
+    Effect.ignore,
+    Effect.andThen(Effect.sync(() => rmSync(linkBeside(socket), { force: true })))
+  )
 
 export const findRunning = (dataDir: string): Effect.Effect<Running, NotRunning> =>
   Effect.try({

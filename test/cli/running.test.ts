@@ -1,6 +1,6 @@
 /** What a daemon says of itself beside its data and its socket, and how commands find it. */
 import { afterAll, expect, test } from "bun:test"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
@@ -41,6 +41,18 @@ test("a node's socket leads to its data directory as long as it runs, and also o
   })
   expect(seen()).toEqual(usual)
   expect(dataDirMeant({ DOCKER_HOST: "tcp://10.0.0.1:2375" })).toBe(usualDataDir)
+})
+
+test("a daemon that ends takes away what it wrote itself, not what another one on the same data did", async () => {
+  const file = join(folder, "running.json")
+  for (const [pid, stays] of [
+    [process.ppid, true],
+    [process.pid, false]
+  ] as const) {
+    await Effect.runPromise(announceRunning(folder, { ...idle, pid }))
+    await Effect.runPromise(forgetRunning({ dataDir: folder, socket }))
+    expect(existsSync(file)).toBe(stays)
+  }
 })
 
 test("nobody waits for the actors of a node that runs none, and it is said why", async () => {
