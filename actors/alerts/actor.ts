@@ -10,7 +10,9 @@ import {
   type Notice,
   ToAlerts
 } from "#actors/alerts/protocol.ts"
+import { carryOut } from "#actors/ledger/proposer.ts"
 import { Ledger } from "#actors/ledger/service.ts"
+import { propose } from "#actors/ledger/writer.ts"
 import { nodeMetrics } from "#actors/meter/figures.ts"
 import type { History } from "#actors/meter/history.ts"
 import type { Secret } from "#actors/model/objects.ts"
@@ -18,6 +20,7 @@ import { toIso } from "#actors/model/time.ts"
 import { readCertificateOnce } from "#actors/network/certificate-file.ts"
 import { certificates } from "#actors/network/certificates.ts"
 import { actor } from "#runtime/actor.ts"
+import type { Address } from "#runtime/address.ts"
 
 /** Where notices go beside the webhook, and what was measured; by default nowhere, and nothing. */
 export interface AlertWorld {
@@ -32,8 +35,23 @@ const patience = "5 seconds"
 const again = Schedule.exponential("500 millis")
 const tries = 3
 
-const perform = (action: AlertsAction): Effect.Effect<AlertsMessage | undefined, never, Ledger> =>
-  action._tag === "Gather" ? gather : Effect.as(tell(action), undefined)
+const perform = (
+  action: AlertsAction,
+  self: Address
+): Effect.Effect<AlertsMessage | undefined, never, Ledger> => {
+  switch (action._tag) {
+    case "Gather":
+      return gather
+    case "Note":
+      return Effect.map(carryOut(propose("alerts", action.commands), self), ({ outcome }) => ({
+        _tag: "Noted",
+        isWritten: outcome._tag === "Applied",
+        notices: action.notices
+      }))
+    case "Notify":
+      return Effect.as(tell(action), undefined)
+  }
+}
 
 const gather: Effect.Effect<AlertsMessage, never, Ledger> = Effect.gen(function* () {
   const { read } = yield* Ledger

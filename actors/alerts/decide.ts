@@ -10,14 +10,18 @@ import {
   type AlertsMessage,
   type AlertsProps,
   type Condition,
+  conditions,
   type Facts,
   type Fired,
   type Firing,
+  type Judged,
   type Notice,
   webhookLabel
 } from "#actors/alerts/protocol.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import type { Service } from "#actors/model/objects.ts"
+import type { Service, ToldAlert } from "#actors/model/objects.ts"
+import { acmeHostOf } from "#actors/network/certificates.ts"
 import { later, reply } from "#runtime/actions.ts"
 import { type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
 
@@ -25,11 +29,19 @@ import { type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
 export interface AlertsState {
   readonly ledger: LedgerReader
   /** By condition and object, what holds, since when, and whether that has been told. */
-  readonly held: Map<string, Firing & { told: boolean }>
+  readonly held: Map<string, Held>
   /** The service to begin with next. */
   next: number
-  /** By host, why it is given no certificate by ACME. */
-  readonly unissued: Readonly<Record<string, string>>
+  /** By host, why it is given no certificate by ACME; absent before that was told. */
+  readonly unissued?: Readonly<Record<string, string>>
+  /** When this manager began to lead. */
+  readonly since: number
+}
+
+interface Held extends Firing {
+  told: boolean
+  /** When it was looked at first; what a new leader finds it counts on from the ledger's times. */
+  readonly seen: number
 }
 
 type AlertsStep = Step<AlertsState, AlertsAction>
@@ -44,20 +56,41 @@ const holdMs: Readonly<Record<Condition, number>> = {
   "service-short": 30_000,
   "crash-loop": 0
 }
+/** Before that, of what it was not told a new leader does not say that it ended: ACME is tried again first. */
+const settledMs = 120_000
+/** A leader's first look is a second after it began, or a little later. */
+const firstLookMs = 5_000
+/** What an entry holds, and the ledger; what is beyond is told again by the next leader. */
+const mostNotices = 200
+const mostKept = 1_000
 /** Some milliseconds. */
 const mostTasksAtOnce = 2_000
 const again = later("look", 1_000, { _tag: "LookAgain" } satisfies AlertsMessage)
 
-export const start = ({ ledger }: AlertsProps, _moment: Moment): AlertsStep =>
-  stay({ ledger, held: new Map(), next: 0, unissued: {} }, again)
+/** What a former leader told of holds until it is seen that it does not. */
+export const start = ({ ledger }: AlertsProps, { now }: Moment): AlertsStep => {
+  const told = (ledger.cluster()?.Alerts ?? []).filter(isKnown)
+  const held = new Map(told.map((alert) => [keyOf(alert), { ...alert, told: true, seen: now }]))
+  return stay({ ledger, held, next: 0, since: now }, again)
+}
+
+const isKnown = (alert: ToldAlert): alert is Firing =>
+  (conditions as ReadonlyArray<string>).includes(alert.condition)
 
 export function decide(state: AlertsState, message: AlertsMessage, moment: Moment): AlertsStep {
   switch (message._tag) {
     case "LookAgain":
       return stay(state, { _tag: "Gather" })
     case "Gathered": {
-      const notices = look(state, { ...message.facts, unissued: state.unissued }, moment.now)
-      return notices.length === 0 ? stay(state, again) : stay(state, notify(state, notices), again)
+      const { unissued = {} } = state
+      const notices = look(state, { ...message.facts, unissued }, moment.now)
+      return notices.length === 0 ? stay(state, again) : stay(state, note(state, notices))
+    }
+    case "Noted": {
+      const { isWritten, notices } = message
+      if (!isWritten) return stay(state, again)
+      for (const notice of notices) settle(state, notice)
+      return stay(state, notify(state, notices), again)
     }
     case "Unissued":
       return stay({ ...state, unissued: message.problems })
@@ -71,11 +104,33 @@ function notify({ ledger }: AlertsState, notices: ReadonlyArray<Notice>): Alerts
   return { _tag: "Notify", notices, ...(webhook !== undefined && { webhook }) }
 }
 
+/** Written before it is told, so that a new leader tells neither again. */
+function note({ ledger }: AlertsState, notices: ReadonlyArray<Notice>): AlertsAction {
+  const cluster = ledger.cluster()
+  if ((cluster?.FeatureLevel ?? 0) < levelOf["cluster.alerts"]) return { _tag: "Note", notices, commands: [] }
+  const room = mostKept - (cluster?.Alerts?.length ?? 0)
+  const firing = notices
+    .filter(({ state }) => state === "firing")
+    .slice(0, Math.max(0, room))
+    .map(({ state: _state, at: _at, ...alert }) => alert)
+  const ended = notices
+    .filter(({ state }) => state === "ended")
+    .map(({ condition, id }) => ({ condition, id }))
+  return { _tag: "Note", notices, commands: [{ type: "cluster.alerts", v: 1, firing, ended }] }
+}
+
+function settle({ held }: AlertsState, notice: Notice): void {
+  const key = keyOf(notice)
+  const alert = held.get(key)
+  if (notice.state === "ended") held.delete(key)
+  else if (alert !== undefined) alert.told = true
+}
+
 function look(state: AlertsState, facts: Facts, now: number): ReadonlyArray<Notice> {
   const { ledger, held } = state
   const services = [...ledger.all("service")]
   const seen = inTurn(state, services)
-  const alerts = [...judgeCluster(ledger, facts, now)]
+  const alerts: Array<Judged> = [...judgeCluster(ledger, facts, now)]
   const lookedAt = new Set<string>()
   let looked = 0
   for (const service of seen) {
@@ -89,22 +144,38 @@ function look(state: AlertsState, facts: Facts, now: number): ReadonlyArray<Noti
   const notices: Array<Notice> = []
   const holds = new Set(alerts.map(keyOf))
   for (const [key, alert] of held) {
-    const isJudged =
-      alert.kind !== "service" || lookedAt.has(alert.id) || ledger.get("service", alert.id) === undefined
-    if (holds.has(key) || !isJudged) continue
-    held.delete(key)
+    if (holds.has(key) || !isJudged(state, alert, facts, lookedAt, now)) continue
     if (alert.told) notices.push(noticeOf(alert, "ended", now))
+    else held.delete(key)
   }
-  for (const alert of alerts) {
+  for (const { began = now, ...alert } of alerts) {
     const key = keyOf(alert)
     const known = held.get(key)
-    const current = { ...alert, since: known?.since ?? now, told: known?.told ?? false }
+    const since = known?.since ?? Math.min(now, began)
+    const seen = known?.seen ?? (now - state.since < firstLookMs ? since : now)
+    const current = { ...alert, since, seen, told: known?.told ?? false }
     held.set(key, current)
-    if (current.told || now - current.since < holdMs[alert.condition]) continue
-    current.told = true
+    if (current.told || now - seen < holdMs[alert.condition]) continue
     notices.push(noticeOf(current, "firing", now))
   }
-  return notices
+  return notices.slice(0, mostNotices)
+}
+
+/** Whether it would have been seen if it still held. */
+function isJudged(
+  { ledger, unissued, since }: AlertsState,
+  { condition, kind, id }: Alert,
+  { disks }: Facts,
+  lookedAt: ReadonlySet<string>,
+  now: number
+): boolean {
+  if (condition === "disk-low")
+    return disks.some(({ nodeId }) => nodeId === id) || ledger.get("node", id)?.Status.State !== "ready"
+  const service = kind === "service" ? ledger.get("service", id) : undefined
+  if (service === undefined) return true
+  const isAcme = condition === "certificate-ends" && acmeHostOf(service.Spec) !== undefined
+  if (isAcme && unissued === undefined && now - since < settledMs) return false
+  return lookedAt.has(id)
 }
 
 /** All of them, from the next one on. */
@@ -115,19 +186,17 @@ const inTurn = ({ next }: AlertsState, services: ReadonlyArray<Service>): Readon
 
 const keyOf = ({ condition, id }: Alert): string => `${condition} ${id}`
 
-const noticeOf = (
-  { told: _told, ...alert }: Firing & { told: boolean },
-  state: Notice["state"],
-  at: number
-): Notice => ({
-  ...alert,
+const noticeOf = (held: Held, state: Notice["state"], at: number): Notice => ({
+  ...firingOf(held),
   state,
   at
 })
 
+const firingOf = ({ told: _told, seen: _seen, ...alert }: Held): Firing => alert
+
 const fired = ({ held }: AlertsState): Fired => ({
   _tag: "Fired",
-  alerts: [...held.values()].filter(({ told }) => told).map(({ told: _told, ...alert }) => alert)
+  alerts: [...held.values()].filter(({ told }) => told).map(firingOf)
 })
 
 export const summary = ({ held }: AlertsState): string => {

@@ -1,9 +1,9 @@
 /** Which conditions hold now, by the ledger and what was measured. How long they must hold is decided elsewhere. */
-import type { Alert, Facts } from "#actors/alerts/protocol.ts"
+import type { Alert, Facts, Judged } from "#actors/alerts/protocol.ts"
 import { isLost } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { tlsLabel } from "#actors/model/http-route.ts"
-import type { Service } from "#actors/model/objects.ts"
+import type { Node, Service } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import { toIso, toMs } from "#actors/model/time.ts"
 import { acmeHostOf, certificateEndsSoonMs, certificateOf } from "#actors/network/certificates.ts"
@@ -21,14 +21,14 @@ export function judgeCluster(
   reader: LedgerReader,
   { disks, rootEnds }: Facts,
   now: number
-): ReadonlyArray<Alert> {
-  const found: Array<Alert> = []
+): ReadonlyArray<Judged> {
+  const found: Array<Judged> = []
   let [managers, reachable] = [0, 0]
   for (const node of reader.all("node")) {
     const about = { kind: "node", id: node.ID, name: node.Description?.Hostname ?? node.ID } as const
     if (node.Status.State === "down") {
       const says = `node ${about.name} is down${node.Status.Message ? `: ${node.Status.Message}` : ""}`
-      found.push({ condition: "node-down", ...about, says })
+      found.push({ condition: "node-down", ...about, says, began: goneSince(node) })
     }
     if (node.ManagerStatus === undefined) continue
     managers += 1
@@ -48,7 +48,8 @@ export function judgeCluster(
   }
   if (rootEnds !== undefined && rootEnds < now + rootEndsWithinMs) {
     const says = `the cluster's root certificate ends at ${toIso(rootEnds)}: docker swarm ca --rotate makes another`
-    found.push({ condition: "certificate-ends", ...ofCluster(reader), says })
+    const began = rootEnds - rootEndsWithinMs
+    found.push({ condition: "certificate-ends", ...ofCluster(reader), says, began })
   }
   return found
 }
@@ -64,38 +65,46 @@ export function judgeService(
   service: Service,
   { certificateEnds = {}, unissued = {} }: Facts,
   now: number
-): { readonly alerts: ReadonlyArray<Alert>; readonly looked: number } {
-  let [looked, wanted, running, crashed] = [0, 0, 0, 0]
+): { readonly alerts: ReadonlyArray<Judged>; readonly looked: number } {
+  let [looked, wanted, running] = [0, 0, 0]
+  const crashes: Array<number> = []
+  // A slot whose task fails has another, which is made as that one ends.
+  let short = now
   let last: { readonly at: number; readonly error: string } | undefined
   for (const task of reader.tasksOfService(service.ID)) {
     const { DesiredState, Status } = task
     looked += 1
     if (DesiredState === "running") wanted += 1
-    if (DesiredState === "running" && Status.State === "running" && !isLost(reader, task)) running += 1
+    if (DesiredState === "running") {
+      const lost = isLost(reader, task) ? reader.get("node", task.NodeID ?? "") : undefined
+      if (Status.State === "running" && lost === undefined) running += 1
+      else short = Math.min(short, lost === undefined ? toMs(task.CreatedAt) : goneSince(lost))
+    }
     if (Status.State !== "failed" && Status.State !== "rejected") continue
     const at = toMs(Status.Timestamp)
     if (at <= now - crashWindowMs) continue
-    crashed += 1
+    crashes.push(at)
     if (last === undefined || at > last.at) last = { at, error: Status.Err ?? Status.Message ?? "" }
   }
   const name = service.Spec.Name ?? service.ID
   const about = { kind: "service", id: service.ID, name } as const
-  const alerts: Array<Alert> = []
+  const alerts: Array<Judged> = []
   const mode = modeOf(service.Spec)
   const desired = mode === "replicated" ? replicasOf(service.Spec) : mode === "global" ? wanted : 0
   if (running < desired && !isChanging(service)) {
     const says = `service ${name} has ${running} of ${desired} tasks: troupe why ${name} says what they wait for`
-    alerts.push({ condition: "service-short", ...about, says })
+    alerts.push({ condition: "service-short", ...about, says, began: short })
   }
-  if (crashed >= crashesOfLoop) {
+  if (crashes.length >= crashesOfLoop) {
     const error = last?.error ? `, last: ${last.error}` : ""
-    const says = `${crashed} tasks of service ${name} failed within 5 minutes${error}`
-    alerts.push({ condition: "crash-loop", ...about, says })
+    const says = `${crashes.length} tasks of service ${name} failed within 5 minutes${error}`
+    const began = crashes.sort((a, b) => a - b)[crashesOfLoop - 1] ?? now
+    alerts.push({ condition: "crash-loop", ...about, says, began })
   }
   const ends = certificateEnds[certificateOf(service.Spec) ?? ""]
   if (ends !== undefined && ends < now + certificateEndsSoonMs) {
     const says = `the certificate that the host of service ${name} is shown by ends at ${toIso(ends)}: name a secret with another by the label ${tlsLabel}`
-    alerts.push({ condition: "certificate-ends", ...about, says })
+    alerts.push({ condition: "certificate-ends", ...about, says, began: ends - certificateEndsSoonMs })
   }
   const host = acmeHostOf(service.Spec) ?? ""
   const problem = unissued[host]
@@ -105,6 +114,9 @@ export function judgeService(
   }
   return { alerts, looked }
 }
+
+/** When a node that is down was last heard of. */
+const goneSince = ({ LastSeen, UpdatedAt }: Node): number => toMs(LastSeen ?? UpdatedAt)
 
 /** An update takes tasks away to put others in their place. */
 const isChanging = ({ UpdateStatus: status }: Service): boolean =>

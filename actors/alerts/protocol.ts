@@ -1,5 +1,6 @@
 /** What can be said to the cluster's alerts, `leader/alerts/main`, and what they say. */
 import { Schema } from "effect"
+import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 
 export interface AlertsProps {
@@ -31,6 +32,11 @@ export type Alert = typeof Alert.Type
 export const Firing = Schema.Struct({ ...Alert.fields, since: Schema.Number })
 export type Firing = typeof Firing.Type
 
+/** That a condition holds, and since when where the ledger says that, in milliseconds since the epoch. */
+export interface Judged extends Alert {
+  readonly began?: number
+}
+
 /** What the ledger does not know. */
 export interface Facts {
   readonly disks: ReadonlyArray<{ readonly nodeId: string; readonly free: number; readonly total: number }>
@@ -45,6 +51,8 @@ export interface Facts {
 export type AlertsMessage =
   /** How a `Gather` ended. */
   | { readonly _tag: "Gathered"; readonly facts: Facts }
+  /** How a `Note` ended. Nobody is told of what was not written: whoever leads next would tell it again. */
+  | { readonly _tag: "Noted"; readonly isWritten: boolean; readonly notices: ReadonlyArray<Notice> }
   /** Told by the ACME actor, all there are: by host, why it has no certificate, or no new one. */
   | { readonly _tag: "Unissued"; readonly problems: Readonly<Record<string, string>> }
   /** Asked; answered by `Fired`. */
@@ -63,6 +71,12 @@ export const ToAlerts = Schema.Struct({ _tag: Schema.Literal("Tell") })
 
 export type AlertsAction =
   | { readonly _tag: "Gather" }
+  /** Writes what is about to be told; without commands, makes sure that this manager leads still. */
+  | {
+      readonly _tag: "Note"
+      readonly notices: ReadonlyArray<Notice>
+      readonly commands: ReadonlyArray<Command>
+    }
   | { readonly _tag: "Notify"; readonly notices: ReadonlyArray<Notice>; readonly webhook?: string }
 
 export const FiredAnswer = Schema.Struct({

@@ -10,6 +10,7 @@ import {
   changeKeys,
   createCluster,
   endRotation,
+  noteAlerts,
   passRoutes,
   raiseCluster,
   refoundCluster,
@@ -85,6 +86,8 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return passRoutes(tables, at, command)
     case "cluster.keys":
       return changeKeys(tables, at, command)
+    case "cluster.alerts":
+      return noteAlerts(tables, command)
     case "ledger.digest":
       // Compared by the machine, which knows what this member's own was.
       return {}

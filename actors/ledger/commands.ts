@@ -23,6 +23,7 @@ import {
   Service,
   Task,
   TaskStatus,
+  ToldAlert,
   taskStates,
   UpdateStatus,
   Volume,
@@ -119,6 +120,12 @@ export const Command = Schema.Union([
    * that asks for a change says.
    */
   command("cluster.keys", { epoch: whole, asked: optional(text) }),
+
+  /** People are told that these alerts fire, and that those ended. */
+  command("cluster.alerts", {
+    firing: Schema.Array(ToldAlert),
+    ended: Schema.Array(Schema.Struct({ condition: text, id: text }))
+  }),
 
   /** All managers can do what `level` means: entries of that level may be written from now on. */
   command("cluster.raise", { level: whole }),

@@ -14,6 +14,7 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "cluster.rotated": 1,
   "cluster.routes": 1,
   "cluster.keys": 1,
+  "cluster.alerts": 1,
   "ledger.digest": 1,
   "node.register": 1,
   "node.update": 1,

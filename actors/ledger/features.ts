@@ -26,18 +26,19 @@
  *    21  no rollback to a spec whose ports or route another service has meanwhile, or that names what is gone
  *    22  clients over NATS that ask on subjects of their own; servers of earlier managers let any client ask there
  *    23  `node.access`: managers know each other's sessions of the dashboard
+ *    24  `cluster.alerts`
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 23
+export const featureLevel = 24
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
  * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; requests
- * to scale by; certificates of the HTTP entrance; output that is published; certificates by ACME; what a rollback may not bring back; who asks over NATS; whose sessions managers know; or what a node can be asked for.
+ * to scale by; certificates of the HTTP entrance; output that is published; certificates by ACME; what a rollback may not bring back; who asks over NATS; whose sessions managers know; what people were told of; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -62,7 +63,8 @@ export const levelOf = {
   "http routes are counted": 20,
   "rollbacks are judged": 21,
   "nats clients by name": 22,
-  "node.access": 23
+  "node.access": 23,
+  "cluster.alerts": 24
 } as const
 
 /**

@@ -313,6 +313,18 @@ export const Volume = Schema.Struct({
 })
 export type Volume = typeof Volume.Type
 
+/** Something that is wrong, as people were told of it; see `actors/alerts`. */
+export const ToldAlert = Schema.Struct({
+  condition: text,
+  kind: text,
+  id: text,
+  name: text,
+  says: text,
+  /** Milliseconds since the epoch. */
+  since: whole
+})
+export type ToldAlert = typeof ToldAlert.Type
+
 export const Cluster = Schema.Struct({
   ...Meta,
   Spec: SwarmSpec,
@@ -338,6 +350,8 @@ export const Cluster = Schema.Struct({
       /** What the label that asks for a change said then. */
       Asked: optional(text)
     })
-  )
+  ),
+  /** What people were told of and not yet that it ended, so that a new leader goes on from there. */
+  Alerts: optional(Schema.Array(ToldAlert))
 })
 export type Cluster = typeof Cluster.Type

@@ -124,6 +124,19 @@ export function changeKeys(tables: LedgerTables, at: At, { epoch, asked }: Of<"c
   return { id: cluster.ID }
 }
 
+/** Not a new version: nobody changed the cluster. */
+export function noteAlerts(tables: LedgerTables, { firing, ended }: Of<"cluster.alerts">): Verdict {
+  const cluster = tables.cluster()
+  if (cluster === undefined) return notFound("cluster", "default")
+  const { Alerts: known = [], ...rest } = cluster
+  const keyOf = ({ condition, id }: { readonly condition: string; readonly id: string }): string =>
+    `${condition} ${id}`
+  const gone = new Set([...ended, ...firing].map(keyOf))
+  const Alerts = [...known.filter((alert) => !gone.has(keyOf(alert))), ...firing]
+  tables.setCluster({ ...rest, ...(Alerts.length > 0 && { Alerts }) })
+  return { id: cluster.ID }
+}
+
 export function refoundCluster(tables: LedgerTables, at: At, command: Of<"cluster.refound">): Verdict {
   const cluster = tables.cluster()
   if (cluster?.Roots === undefined) return notFound("cluster", "default")

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { AlertSurroundings, alerts } from "#actors/alerts/actor.ts"
 import { type AlertsState, decide, start } from "#actors/alerts/decide.ts"
 import type { AlertsAction, Facts, Notice } from "#actors/alerts/protocol.ts"
+import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import { Ledger } from "#actors/ledger/service.ts"
 import { toIso } from "#actors/model/time.ts"
 import { address } from "#runtime/address.ts"
@@ -21,11 +22,14 @@ const begin = 1_000_000_000
 class Look {
   readonly book = new Book()
   now = begin
+  /** Whether what is told can be written. */
+  writes = true
+  readonly notices: Array<Notice> = []
   #state: AlertsState
 
-  constructor() {
+  constructor(level = featureLevel) {
     this.book.time = begin
-    this.book.cluster()
+    this.book.cluster({ FeatureLevel: level })
     this.#state = start({ ledger: this.book.tables }, this.#moment()).state
   }
 
@@ -38,13 +42,26 @@ class Look {
     const told: Array<string> = []
     for (let second = 0; second < seconds; second++) {
       this.now += 1_000
-      const step = decide(this.#state, { _tag: "Gathered", facts }, this.#moment())
+      let step = decide(this.#state, { _tag: "Gathered", facts }, this.#moment())
+      for (const note of step.actions) {
+        if (note._tag !== "Note") continue
+        const { commands, notices } = note
+        if (this.writes) for (const command of commands) this.book.must(command)
+        step = decide(step.state, { _tag: "Noted", isWritten: this.writes, notices }, this.#moment())
+      }
       this.#state = step.state
       for (const action of step.actions)
-        if (action._tag === "Notify")
+        if (action._tag === "Notify") {
+          this.notices.push(...action.notices)
           told.push(...action.notices.map(({ state, condition, id }) => `${state} ${condition} ${id}`))
+        }
     }
     return told
+  }
+
+  /** Another manager leads, which knows what the ledger says. */
+  another(): void {
+    this.#state = start({ ledger: this.book.tables }, this.#moment()).state
   }
 
   unissued(problems: Readonly<Record<string, string>>): void {
@@ -69,6 +86,7 @@ test("a service whose host gets no certificate by ACME is told of, until it has 
 describe("a node", () => {
   test("that is down is told of after five seconds, and when it is back", () => {
     const look = new Look()
+    look.after(10)
     look.book.node("n1", { Status: { State: "down", Message: "heartbeat failure" } })
     expect(look.after(5)).toEqual([])
     expect(look.after(1)).toEqual(["firing node-down n1"])
@@ -107,7 +125,8 @@ test("a task on a node that is down is none of those a service has", () => {
   look.service("db", 1)
   look.book.tasks("db", 1, { NodeID: "n1", Status: { Timestamp: "", State: "running" } })
   expect(look.after(40)).toEqual([])
-  look.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "down" } }] })
+  const lastSeen = toIso(look.now)
+  look.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "down" }, lastSeen }] })
   expect(look.after(40)).toEqual(["firing node-down n1", "firing service-short db"])
 })
 
@@ -125,6 +144,8 @@ test("a certificate that a host is shown by is told of two weeks before it ends,
     Mode: { Replicated: { Replicas: 0 } },
     Labels: { "troupe.http.host": "shop", "troupe.http.tls": secret }
   })
+  for (const ID of ["old", "new"])
+    look.book.must({ type: "secret.create", v: 1, secret: { ID, Spec: { Name: ID, Data: "eA==" } } })
   const { Version } = look.book.service("web", spec("old"))
   const ends = (days: number): Facts => ({
     disks: [],
@@ -149,6 +170,88 @@ test("tasks that fail again and again are told of, and no longer once five minut
   expect(look.after(1)).toEqual(["firing crash-loop web"])
   expect(look.after(280)).toEqual([])
   expect(look.after(20)).toEqual(["ended crash-loop web"])
+})
+
+describe("another leader", () => {
+  const down = (look: Look, id: string, seconds: number) =>
+    look.book.node(id, {
+      Status: { State: "down" },
+      LastSeen: toIso(look.now - seconds * 1_000)
+    })
+
+  test("tells nothing again, and once what ended meanwhile; since when is as it was", () => {
+    const look = new Look()
+    down(look, "n1", 2)
+    look.service("web", 1)
+    expect(look.after(40)).toEqual(["firing node-down n1", "firing service-short web"])
+    const { Version } = look.book.tables.cluster() ?? { Version: undefined }
+    look.another()
+    expect(look.after(60)).toEqual([])
+    look.another()
+    look.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "ready" } }] })
+    expect(look.after(1)).toEqual(["ended node-down n1"])
+    look.another()
+    expect(look.after(60)).toEqual([])
+    const since = look.notices.map((notice) => notice.since)
+    expect(since).toEqual([begin - 2_000, begin + 1_000, begin - 2_000])
+    expect(look.book.tables.cluster()?.Version).toEqual(Version as never)
+    look.book.must({ type: "service.remove", v: 1, id: "web" })
+    expect(look.after(1)).toEqual(["ended service-short web"])
+    expect(look.book.tables.cluster()).not.toHaveProperty("Alerts")
+  })
+
+  test("counts on where the ledger says since when, also of what nobody was told of yet", () => {
+    const look = new Look()
+    look.service("web", 1)
+    look.book.tasks("web", 1, { Status: { Timestamp: "", State: "preparing" }, DesiredState: "running" })
+    look.book.tasks("web", 1, { Status: { Timestamp: "", State: "pending" }, DesiredState: "running" })
+    look.now += 20_000
+    look.another()
+    expect(look.after(9)).toEqual([])
+    expect(look.after(1)).toEqual(["firing service-short web"])
+    expect(look.notices.map(({ since }) => since)).toEqual([begin])
+    const ends = look.now + 10 * 86_400_000
+    look.after(1, { disks: [], rootEnds: ends })
+    expect(look.notices.at(-1)?.since).toBe(ends - 30 * 86_400_000)
+  })
+
+  test("does not take for ended what it was not told yet: disks, and certificates by ACME", () => {
+    const look = new Look()
+    look.book.node("n1", { Status: { State: "ready" } })
+    const Labels = { "troupe.http.host": "shop.example", "troupe.http.tls": "acme" }
+    look.book.service("web", { Labels, Mode: { Replicated: { Replicas: 0 } } })
+    look.unissued({ "shop.example": "no such host" })
+    const low: Facts = { disks: [{ nodeId: "n1", free: gib / 2, total: 10 * gib }] }
+    expect(look.after(20, low)).toEqual(["firing certificate-ends web", "firing disk-low n1"])
+    look.another()
+    expect(look.after(30)).toEqual([])
+    look.unissued({})
+    const well: Facts = { disks: [{ nodeId: "n1", free: 5 * gib, total: 10 * gib }] }
+    expect(look.after(1, well)).toEqual(["ended certificate-ends web", "ended disk-low n1"])
+    look.unissued({ "shop.example": "no such host" })
+    look.after(1)
+    look.another()
+    expect(look.after(150)).toEqual(["ended certificate-ends web"])
+  })
+
+  test("tells what the one before could not write, which told nobody", () => {
+    const look = new Look()
+    down(look, "n1", 10)
+    look.writes = false
+    expect(look.after(5)).toEqual([])
+    look.writes = true
+    look.another()
+    expect(look.after(1)).toEqual(["firing node-down n1"])
+  })
+
+  test("tells again while a manager of an earlier release does not know the entry", () => {
+    const look = new Look(levelOf["cluster.alerts"] - 1)
+    down(look, "n1", 10)
+    expect(look.after(1)).toEqual(["firing node-down n1"])
+    expect(look.book.tables.cluster()).not.toHaveProperty("Alerts")
+    look.another()
+    expect(look.after(1)).toEqual(["firing node-down n1"])
+  })
 })
 
 test("services are looked at in turn where their tasks are too many for one second", () => {
