@@ -10,14 +10,19 @@ import { type Image, SimVfs } from "#test/support/sim-vfs.ts"
 
 const mostMembers = 9
 
+/** A disk as it once was. */
+interface Kept {
+  readonly image: Image
+  readonly term: number
+  readonly vote: NodeId
+  readonly configured: number
+}
+
 export class Chaos {
   readonly #world: World
   readonly #chance: Fresh
   #stopped = false
-  readonly #kept = new Map<
-    NodeId,
-    { readonly image: Image; readonly term: number; readonly vote: NodeId; readonly configured: number }
-  >()
+  readonly #kept = new Map<NodeId, Kept>()
   readonly #removed = new Set<NodeId>()
 
   constructor(world: World, chance: Fresh) {
@@ -153,6 +158,28 @@ export class Chaos {
       case "rollback":
         this.#rollback(place)
         return
+      case "rollback-soon": {
+        const kept = this.#keep(place)
+        this.#after(1_500, () => this.#rollBackTo(place, kept))
+        return
+      }
+      case "full-at-snapshot":
+        this.#whenFetching(place, () => {
+          place.vfs.capacity = place.vfs.usedBytes + this.#chance.below(3_000)
+          place.storage?.idle()
+          if (this.#chance.below(3) === 0) this.#after(1_000, () => this.#powerLoss(place))
+          this.#after(3_000, () => {
+            place.vfs.capacity = Number.POSITIVE_INFINITY
+            place.storage?.idle()
+          })
+        })
+        return
+      case "sender-leaves":
+        // Behind what the others' logs reach.
+        place.crash(this.#chance.below(2) === 0 ? "process" : "power")
+        this.#restart(place, 2_000)
+        this.#whenFetching(place, () => this.#leave())
+        return
       case "wipe":
         this.#wipe(place)
         return
@@ -219,6 +246,43 @@ export class Chaos {
     })
   }
 
+  #powerLoss(place: Place): void {
+    place.crash("power")
+    this.#restart(place, 1_000)
+  }
+
+  // ── snapshots on their way
+
+  /** At the first moment in which `place` fetches a snapshot, within two seconds. */
+  #whenFetching(place: Place, then: () => void, tries = 400): void {
+    if (this.#stopped || tries === 0) return
+    if (this.#world.observer.statusOf(place.id)?.fetching !== undefined) then()
+    else this.#world.host.after(5, () => this.#whenFetching(place, then, tries - 1))
+  }
+
+  /** The leader, whose snapshot somebody fetches, is the leader no more, or takes another snapshot. */
+  #leave(): void {
+    const leader = this.#world.leader()
+    switch (this.#chance.below(5)) {
+      case 0:
+        leader?.crash("process")
+        if (leader !== undefined) this.#restart(leader, 1_000)
+        return
+      case 1:
+        this.#cutOffLeader()
+        return
+      case 2:
+        leader?.pause()
+        this.#after(1_500, () => leader?.resume())
+        return
+      case 3:
+        leader?.member?.compact(() => {})
+        return
+      case 4:
+        leader?.member?.transfer(undefined, () => {})
+    }
+  }
+
   // ── lost data, never so much that what was promised could be lost
 
   /** Whether the group can do without `place` for good, or even with it having forgotten its newest promises. */
@@ -263,16 +327,34 @@ export class Chaos {
   }
 
   #rollback(place: Place): void {
-    const { hard, lines } = this.#world.observer.durableOf(place.id)
-    // Back where it was the only voter it would ask nobody: no member can know of others that it has never heard of.
-    const configured = lines.findLastIndex(({ configuration }) => configuration !== undefined)
     const kept = this.#kept.get(place.id)
-    if (kept?.term !== hard.term || kept.vote !== hard.vote || kept.configured !== configured) {
-      this.#kept.set(place.id, { image: place.vfs.durableImage(), configured, ...hard })
-      return
-    }
-    this.#kept.delete(place.id)
-    if (!this.#canSpare(place, true)) return
+    if (kept !== undefined && this.#isOfNow(place, kept)) {
+      this.#kept.delete(place.id)
+      this.#rollBackTo(place, kept)
+    } else this.#kept.set(place.id, this.#keep(place))
+  }
+
+  #keep(place: Place): Kept {
+    return { image: place.vfs.durableImage(), ...this.#standing(place) }
+  }
+
+  #standing({ id }: Place): Omit<Kept, "image"> {
+    const { hard, lines } = this.#world.observer.durableOf(id)
+    const configured = lines.findLastIndex(({ configuration }) => configuration !== undefined)
+    return { ...hard, configured }
+  }
+
+  /**
+   * Whoever forgot its vote must not vote again, and back where it was the only voter it would ask nobody: no member can know
+   * of others that it has never heard of.
+   */
+  #isOfNow(place: Place, kept: Kept): boolean {
+    const { term, vote, configured } = this.#standing(place)
+    return kept.term === term && kept.vote === vote && kept.configured === configured
+  }
+
+  #rollBackTo(place: Place, kept: Kept): void {
+    if (!place.isUp || !this.#isOfNow(place, kept) || !this.#canSpare(place, true)) return
     place.crash("process")
     place.vfs = SimVfs.from(kept.image)
     this.#world.host.note(`${place.id} is rolled back`)

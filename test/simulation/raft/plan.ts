@@ -34,7 +34,10 @@ export const faultNames = [
   "foreign"
 ] as const
 
-export type FaultName = (typeof faultNames)[number]
+/** Those that wait for the moment in which they may harm most; only the harsh plans have them. */
+const timedFaults = ["rollback-soon", "full-at-snapshot", "sender-leaves"] as const
+
+export type FaultName = (typeof faultNames)[number] | (typeof timedFaults)[number]
 
 /**
  * What few seeds would draw together by chance: disks that go back and lose power while the links change sides, groups
@@ -46,6 +49,11 @@ const mixes: ReadonlyArray<ReadonlyArray<FaultName>> = [
   ["rollback", "power-loss", "disk-full", "transfer", "crash", "pause", "one-way"],
   ["clock", "pause", "stall", "slow-disk", "transfer", "one-way", "partition"],
   ["membership", "transfer", "stuck-disk", "slow-disk", "crash", "one-way"]
+]
+const timedMixes: ReadonlyArray<ReadonlyArray<FaultName>> = [
+  ["rollback-soon", "membership", "power-loss", "partition", "crash-in-write"],
+  ["rollback-soon", "sender-leaves", "disk-error", "one-way", "transfer"],
+  ["full-at-snapshot", "sender-leaves", "membership", "power-loss", "crash"]
 ]
 
 export interface NetworkPlan {
@@ -133,7 +141,8 @@ export function planOf(seed: number): Plan {
     diskMs: pick(0, 0, 1, 5, 20),
     chunkBytes: pick(64, 512, 64 * 1024)
   }
-  return one(8) ? { ...plan, faults: pick(...mixes), faultEveryMs: 200, lifeMs: 12_000 } : plan
+  const harsh = one(8) ? pick(...mixes) : one(8) ? pick(...timedMixes) : undefined
+  return harsh === undefined ? plan : { ...plan, faults: harsh, faultEveryMs: 200, lifeMs: 12_000 }
 }
 
 /** One line that says what a life was like. */
