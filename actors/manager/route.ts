@@ -59,7 +59,7 @@ export function route(to: Route, set: ChangeSet): ReadonlyArray<CommonAction> {
   if (audience.allocator) actions.push(tell(allocatorAt, { _tag: "Look" }))
   if (audience.volumes) actions.push(tell(volumesAt, { _tag: "Look" } satisfies VolumesMessage))
   if (audience.scheduler) actions.push(toScheduler({ _tag: "Look" }))
-  const changes = set.changes.filter(concernsDispatcher)
+  const changes = set.changes.filter(concernsDispatcher).map(recordable)
   if (changes.length > 0) actions.push(toDispatcher({ _tag: "Changed", changes }))
   for (const id of audience.services) actions.push(tell(serviceAt(id), look))
   if (audience.reaped.length > 0) actions.push(toReaper({ _tag: "Touched", tasks: audience.reaped }))
@@ -69,6 +69,18 @@ export function route(to: Route, set: ChangeSet): ReadonlyArray<CommonAction> {
 /** Of the cluster's roots and keys, secrets and configs it reads what it needs from the ledger; a message would be recorded. */
 const concernsDispatcher = ({ kind }: Change): boolean =>
   kind !== "cluster" && kind !== "secret" && kind !== "config"
+
+/** By what people come in at a manager's door is of no concern to actors, and would be missing where it is recorded. */
+function recordable(change: Change): Change {
+  if (change.kind !== "node") return change
+  const { before, after } = change
+  return { ...change, ...(before && { before: bare(before) }), ...(after && { after: bare(after) }) }
+}
+
+function bare(node: Node): Node {
+  const { Access: _access, ...rest } = node
+  return rest
+}
 
 function hear(to: Route, change: Change, audience: Audience): void {
   switch (change.kind) {
