@@ -213,7 +213,7 @@ test("a network, a volume, a secret and a config are made, shown with who uses t
     await page.getByLabel("Subnet").fill("10.77.0.0/33")
     await press(page, "Make it")
     await page.getByText("ipam configuration: invalid subnet").waitFor()
-    expect(await page.evaluate("document.activeElement.closest('.field').textContent")).toContain("Subnet")
+    await page.locator(".field", { hasText: "Subnet" }).locator(":focus").waitFor()
     await page.getByLabel("Subnet").fill("10.77.0.0/24")
     await page.getByLabel(/^attachable/).check()
     await page
