@@ -56,6 +56,8 @@ const endRest = (machine: Machine): Promise<void> =>
 export async function kill(machine: Machine): Promise<void> {
   for (const pid of [machine.nodePid, machine.enginePid]) signal(pid, "SIGKILL")
   await endRest(machine)
+  // Another process may have this id before the node is started again.
+  machine.nodePid = 0
   // What a machine without power forgets: /run is memory.
   rmSync(runFolderOf(machine.name), { recursive: true, force: true })
 }

@@ -24,7 +24,7 @@ interface Kind {
 
 const kinds: ReadonlyArray<Kind> = [
   { kind: "loss of power", begin: kill, end: startAgain },
-  { kind: "kill -9 of the node", begin: ({ nodePid }) => signal(nodePid, "SIGKILL"), end: startAgain },
+  { kind: "kill -9 of the node", begin: killNode, end: startAgain },
   { kind: "cut", begin: cut, end: heal },
   { kind: "freeze of the Engine", begin: (machine) => freeze(machine, "engine"), end: thaw },
   { kind: "freeze of the node", begin: (machine) => freeze(machine, "node"), end: thaw },
@@ -35,6 +35,12 @@ const kinds: ReadonlyArray<Kind> = [
     end: (machine, site) => setAvailability(site, machine, "active")
   }
 ]
+
+/** Its id is forgotten: seconds later it may be another process's, and the node would be taken for one that runs. */
+function killNode(machine: Machine): void {
+  signal(machine.nodePid, "SIGKILL")
+  machine.nodePid = 0
+}
 
 /** Some fault of some machine. */
 export function draw(chance: Fresh, site: Site): Fault {
