@@ -18,7 +18,8 @@ import {
   NoLeader,
   type OpenRaft,
   type RaftService,
-  type RaftStatus
+  type RaftStatus,
+  readIndexBy
 } from "#actors/raft/protocol.ts"
 import { UnknownFormat } from "#actors/raft/storage/block.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
@@ -227,11 +228,7 @@ const chance = (): FreshState => {
 export const serviceOf = (member: Member): RaftService => ({
   propose: (data, id, done, onlyInTerm) =>
     member.propose(data, id, done, onlyInTerm === undefined ? {} : { onlyInTerm }),
-  readIndex: Effect.callback<number, NoLeader>((resume) =>
-    member.readIndex((answer) =>
-      resume(typeof answer === "number" ? Effect.succeed(answer) : Effect.fail(answer))
-    )
-  ),
+  readIndex: readIndexBy((done) => member.readIndex(done)),
   status: () => member.status(),
   leadership: () => member.leadership(),
   onLeadership: (listen) => member.onLeadership(listen),

@@ -153,6 +153,14 @@ export class NoLeader extends Error {
   override readonly name = "NoLeader"
 }
 
+/** `readIndex`, of a member that tells by a call how far it has applied, or that nobody leads. */
+export const readIndexBy = (
+  ask: (done: (answer: number | NoLeader) => void) => void
+): RaftService["readIndex"] =>
+  Effect.callback((resume) =>
+    ask((answer) => resume(typeof answer === "number" ? Effect.succeed(answer) : Effect.fail(answer)))
+  )
+
 export class Raft extends Context.Service<Raft, RaftService>()("troupe/actors/raft/Raft") {}
 
 /** Opens the log in `directory`, restores `machine`, and serves until the scope closes. */

@@ -3,7 +3,14 @@
  * may be lost and won again, and a member that may be killed and opened again.
  */
 import { Effect } from "effect"
-import { aloneAs, type Leadership, NoLeader, type OpenRaft, type RaftService } from "#actors/raft/protocol.ts"
+import {
+  aloneAs,
+  type Leadership,
+  NoLeader,
+  type OpenRaft,
+  type RaftService,
+  readIndexBy
+} from "#actors/raft/protocol.ts"
 import type { Fresh } from "#runtime/ids.ts"
 import type { Life } from "#runtime/life.ts"
 import { type Fate, faultyRaft } from "#test/support/faulty-raft.ts"
@@ -87,14 +94,9 @@ export class SimulatedLog {
           else done({ _tag: "Unknown", message: "leadership was lost before the answer" })
         })
       },
-      readIndex: Effect.callback<number, NoLeader>((resume) => {
-        if (this.#following) {
-          life.host.defer(() => resume(Effect.fail(new NoLeader("This member does not lead now"))))
-          return
-        }
-        member.readIndex((answer) =>
-          resume(typeof answer === "number" ? Effect.succeed(answer) : Effect.fail(answer))
-        )
+      readIndex: readIndexBy((done) => {
+        if (this.#following) life.host.defer(() => done(new NoLeader("This member does not lead now")))
+        else member.readIndex(done)
       }),
       status: () => member.status(),
       leadership: () => this.#leadership(),

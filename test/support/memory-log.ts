@@ -10,6 +10,7 @@ import {
   type OpenRaft,
   type ProposeOutcome,
   type RaftStatus,
+  readIndexBy,
   type StateMachine
 } from "#actors/raft/protocol.ts"
 
@@ -150,11 +151,7 @@ export const openMemory =
     ).pipe(
       Effect.map((member) => ({
         propose: (data, _id, done) => member.propose(data, done),
-        readIndex: Effect.callback<number, NoLeader>((resume) =>
-          member.readIndex((answer) =>
-            resume(typeof answer === "number" ? Effect.succeed(answer) : Effect.fail(answer))
-          )
-        ),
+        readIndex: readIndexBy((done) => member.readIndex(done)),
         status: () => member.status(),
         leadership: () => member.leadership(),
         onLeadership: (listen) => member.onLeadership(listen),
