@@ -2,13 +2,13 @@
  * The ledger as the flight recorder keeps it: where it stood, and every change since, so that a replay finds the
  * tables as a decision saw them.
  *
- * Objects are kept by reference, as the tables themselves have them; what a secret holds and the join tokens are left
- * out from the first. When the changes become too many, the oldest are folded into where it stood.
+ * Objects are kept by reference, as the tables themselves have them; what a secret holds, the join tokens and what opens
+ * managers' doors are left out from the first. When the changes become too many, the oldest are folded into where it stood.
  */
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { kinds, LedgerTables, lesserKinds } from "#actors/ledger/tables.ts"
-import type { Cluster } from "#actors/model/objects.ts"
+import type { Cluster, Node } from "#actors/model/objects.ts"
 import type { SharedState } from "#runtime/recorder.ts"
 
 /** What the ledger is called in recordings. */
@@ -215,10 +215,15 @@ const withoutSecrets = ({ kind, before, after }: Change): Change =>
     ...(after && { after: hide(kind, after) })
   }) as Change
 
-function hide<Object>(kind: Kind | "cluster", object: Object): Object {
+/** An object as it may be recorded. */
+export function hide<Object>(kind: Kind | "cluster", object: Object): Object {
   if (kind === "cluster") {
     const { Roots: _roots, ...open } = object as Cluster
     return { ...open, JoinTokens: { Worker: "", Manager: "" } } as Object
+  }
+  if (kind === "node") {
+    const { Access: access, ...open } = object as Node
+    return access === undefined ? object : (open as Object)
   }
   if (kind !== "secret" && kind !== "config") return object
   const { Spec } = object as { readonly Spec: object }

@@ -1,6 +1,7 @@
 /** Which actors of the leader hear of which changes of the ledger, and what they are told. */
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import type { DispatcherMessage } from "#actors/dispatcher/protocol.ts"
+import { hide } from "#actors/ledger/history.ts"
 import type { Change, ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { ReaperMessage } from "#actors/manager/reaper.ts"
 import type { Cluster, Node, Task, Volume } from "#actors/model/objects.ts"
@@ -70,16 +71,11 @@ export function route(to: Route, set: ChangeSet): ReadonlyArray<CommonAction> {
 const concernsDispatcher = ({ kind }: Change): boolean =>
   kind !== "cluster" && kind !== "secret" && kind !== "config"
 
-/** By what people come in at a manager's door is of no concern to actors, and would be missing where it is recorded. */
+/** What opens a manager's door would be missing where the message is recorded, and a replay stops there. */
 function recordable(change: Change): Change {
   if (change.kind !== "node") return change
-  const { before, after } = change
-  return { ...change, ...(before && { before: bare(before) }), ...(after && { after: bare(after) }) }
-}
-
-function bare(node: Node): Node {
-  const { Access: _access, ...rest } = node
-  return rest
+  const { kind, before, after } = change
+  return { kind, ...(before && { before: hide(kind, before) }), ...(after && { after: hide(kind, after) }) }
 }
 
 function hear(to: Route, change: Change, audience: Audience): void {

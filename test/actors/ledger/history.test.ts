@@ -2,7 +2,8 @@
 import { expect, test } from "bun:test"
 import { keepHistory } from "#actors/ledger/history.ts"
 import { Machine } from "#actors/ledger/machine.ts"
-import type { Kind, LedgerReader } from "#actors/ledger/reader.ts"
+import type { ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
+import type { LedgerService } from "#actors/ledger/service.ts"
 import { Book } from "#test/support/ledger.ts"
 import { loud } from "#test/support/ledger-life.ts"
 
@@ -37,5 +38,29 @@ test("a ledger that grows too large to be replayed is given up, and what was kep
   more = 0
   machine.restore(withService().snapshot())
   expect(lines()).toEqual([{ _tag: "TooLarge", objects: 200_001 }])
+  history.stop()
+})
+
+test("what opens a manager's door is not kept, of before and of since", () => {
+  const book = new Book().cluster().node("m1", { Spec: { Role: "manager", Availability: "active" } })
+  const opens = (digest: string) => {
+    const access = { Tokens: [{ Name: "vera", Role: "admin", Digest: digest }], Ended: [] }
+    book.must({ type: "node.access", v: 1, id: "m1", access })
+  }
+  opens("digest of before")
+  let listener: (set: ChangeSet) => void = () => {}
+  const follow: LedgerService["follow"] = (listen) => {
+    listener = listen
+    return { unsubscribe: () => {} }
+  }
+  book.changes()
+  const history = keepHistory({ read: book.tables, follow })
+  opens("digest of since")
+  // A door alone is no news; whatever else changes takes it along.
+  book.must({ type: "node.observe", v: 1, nodes: [{ id: "m1", status: { State: "down" } }] })
+  listener(book.changes())
+  const kept = JSON.stringify([...history.lines()])
+  expect(kept.match(/"ID":"m1"/g)).toHaveLength(2)
+  expect(kept).not.toContain("digest")
   history.stop()
 })

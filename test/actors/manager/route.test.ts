@@ -1,15 +1,18 @@
 import { expect, test } from "bun:test"
-import { allocatorAt, route } from "#actors/manager/route.ts"
+import { allocatorAt, dispatcherAt, route } from "#actors/manager/route.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { Book } from "#test/support/ledger.ts"
 
-/** Whether the allocator hears of what `change` does to `book`. */
-function tellsAllocator(book: Book, change: () => void): boolean {
+/** Whom `change` to `book` is told, and what. */
+function told(book: Book, change: () => void) {
   book.changes()
   change()
   const to = { ledger: book.tables, everywhere: new Set<string>(), serviceProps: 0, nodeProps: 0 }
-  return route(to, book.changes()).some((action) => action._tag === "Tell" && action.to === allocatorAt)
+  return route(to, book.changes()).flatMap((action) => (action._tag === "Tell" ? action : []))
 }
+
+const tellsAllocator = (book: Book, change: () => void): boolean =>
+  told(book, change).some(({ to }) => to === allocatorAt)
 
 test("the allocator hears of services that ask for something of it, and of no others", () => {
   const book = new Book().cluster()
@@ -21,4 +24,18 @@ test("the allocator hears of services that ask for something of it, and of no ot
   expect(make("netted", { TaskTemplate: { Networks: [{ Target: "n" }] } })).toBe(true)
   expect(remove("plain")).toBe(false)
   expect(remove("web")).toBe(true)
+})
+
+test("the dispatcher hears of a manager's changes without what opens its door, so that they can be replayed", () => {
+  const book = new Book().cluster().node("m1", { Spec: { Role: "manager", Availability: "active" } })
+  const access = { Tokens: [{ Name: "vera", Role: "admin", Digest: "d1" }], Ended: [] }
+  book.must({ type: "node.access", v: 1, id: "m1", access })
+  const moves = () =>
+    book.must({ type: "node.observe", v: 1, nodes: [{ id: "m1", status: { State: "down" } }] })
+  const [message] = told(book, moves).flatMap(({ to, message }) => (to === dispatcherAt ? message : []))
+  expect(message).toMatchObject({
+    changes: [{ kind: "node", before: { ID: "m1" }, after: { ID: "m1", Status: { State: "down" } } }]
+  })
+  expect(JSON.stringify(message)).not.toContain("Access")
+  expect(book.tables.get("node", "m1")?.Access).toEqual(access)
 })
