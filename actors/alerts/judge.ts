@@ -1,6 +1,6 @@
 /** Which conditions hold now, by the ledger and what was measured. How long they must hold is decided elsewhere. */
 import type { Alert, Facts, Judged } from "#actors/alerts/protocol.ts"
-import { isLost } from "#actors/ledger/lost.ts"
+import { lostNodeOf } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { tlsLabel } from "#actors/model/http-route.ts"
 import type { Node, Service } from "#actors/model/objects.ts"
@@ -74,9 +74,9 @@ export function judgeService(
   for (const task of reader.tasksOfService(service.ID)) {
     const { DesiredState, Status } = task
     looked += 1
-    if (DesiredState === "running") wanted += 1
     if (DesiredState === "running") {
-      const lost = isLost(reader, task) ? reader.get("node", task.NodeID ?? "") : undefined
+      wanted += 1
+      const lost = lostNodeOf(reader, task)
       if (Status.State === "running" && lost === undefined) running += 1
       else short = Math.min(short, lost === undefined ? toMs(task.CreatedAt) : goneSince(lost))
     }
