@@ -1,7 +1,8 @@
 /** Cluster volumes through CSI plugins: what each step is to a plugin, as far as it says that it takes that step. */
-import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises"
+import { mkdir, readdir, readFile, rm, rmdir } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { Effect, Option, Schema } from "effect"
+import { writePrivate } from "#actors/drivers/machine/files.ts"
 import { askPlugin, type CsiQuestion, quicklyMs } from "#actors/drivers/volume-plugins/client.ts"
 import { type FoundPlugin, findPlugins, type PluginPlaces } from "#actors/drivers/volume-plugins/find.ts"
 import {
@@ -180,8 +181,8 @@ const recordsIn = (folder: string) => {
     keep: (id: string, { driver, volumeId }: Mounted) =>
       Effect.andThen(
         make(folder),
-        Effect.tryPromise({
-          try: () => writeFile(fileOf(id), JSON.stringify({ driver, volumeId }), { mode: 0o600 }),
+        Effect.try({
+          try: () => writePrivate(fileOf(id), JSON.stringify({ driver, volumeId })),
           catch: (cause) =>
             new VolumePluginError({ message: `cannot write ${fileOf(id)}: ${(cause as Error).message}` })
         })
