@@ -424,11 +424,7 @@ export class Cluster {
     const name = createHash("sha256").update(this.dataDir).digest("hex").slice(0, 12)
     const isRoot = process.getuid?.() === 0
     const folder = join(isRoot ? "/run/troupe" : (process.env.XDG_RUNTIME_DIR ?? this.dataDir), name)
-    const tasks = join(folder, "tasks")
-    if ((await readdir(tasks).catch(() => undefined)) !== undefined) {
-      await run("umount", ["-l", tasks]).catch(() => {})
-    }
-    for (const point of mountsBelow(folder)) await run("umount", [point]).catch(() => {})
+    for (const point of mountsBelow(folder)) await run("umount", ["-l", point]).catch(() => {})
     await rm(folder, { recursive: true, force: true })
   }
 
