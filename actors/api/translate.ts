@@ -5,6 +5,7 @@
  * `Spec` changed, and named by its `ID`. So there is one implementation, one set of rules and of errors.
  */
 import { Schema, type SchemaAST, SchemaIssue } from "effect"
+import { eitherOf } from "#actors/model/errors.ts"
 
 /** An HTTP request that stands for a NATS one, and what of a list's answer is wanted. */
 export interface Translation {
@@ -130,7 +131,7 @@ function keysAt(shape: SchemaAST.AST, path: ReadonlyArray<string>): string {
   for (const key of path)
     at = at?._tag === "Objects" ? at.propertySignatures.find(({ name }) => name === key)?.type : undefined
   const names = at?._tag === "Objects" ? at.propertySignatures.map(({ name }) => String(name)) : []
-  return names.join(", ").replace(/, (?=[^ ]+$)/, " or ")
+  return eitherOf(names)
 }
 
 /** Whoever updates sends all that an inspection answered, of whatever release; what it asks for is in lower case. */

@@ -32,6 +32,10 @@ export const rpc = (code: Refusal["code"], text: string): Refusal =>
 export const plainWords = ({ message }: Refusal): string =>
   message.replace(/^rpc error: code = \w+ desc = /, "")
 
+/** What is expected where one of these may stand: `a, b or c`. */
+export const eitherOf = (words: ReadonlyArray<string>): string =>
+  words.length < 2 ? words.join() : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
+
 const rpcNames: Readonly<Record<Refusal["code"], string>> = {
   notFound: "NotFound",
   alreadyExists: "AlreadyExists",

@@ -8,7 +8,7 @@ import { render } from "#actors/gateway/shape/render.ts"
 import { clusterVolumeSpec } from "#actors/gateway/shape/volume.ts"
 import { checkFileName } from "#actors/gateway/validate/check-name.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
-import { type Refusal, rpc } from "#actors/model/errors.ts"
+import { eitherOf, type Refusal, rpc } from "#actors/model/errors.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import type { ClusterVolumeSpec, VolumeCreateRequest, VolumeSpec } from "#actors/model/spec.ts"
 
@@ -26,9 +26,7 @@ function among<const Word extends string>(
 ): { readonly word: Word } | Refusal {
   const word = asked === "" ? words[0] : words.find((one) => one === asked)
   return word === undefined
-    ? invalid(
-        `${field} ${JSON.stringify(asked)}: expected ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`
-      )
+    ? invalid(`${field} ${JSON.stringify(asked)}: expected ${eitherOf(words)}`)
     : { word }
 }
 
