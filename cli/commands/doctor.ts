@@ -201,11 +201,10 @@ const formerLives = (nodes: ReadonlyArray<Node>): ReadonlyArray<Finding> =>
   })
 
 /** What keeps others from running, and only people can decide. A worker does not know. */
-const absentNodes = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
+const absentNodes = (socket: string, tasks: ReadonlyArray<Task>): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const nodes = yield* get<ReadonlyArray<Node>>(socket, "/nodes")
     const services = yield* get<ReadonlyArray<Service>>(socket, "/services?status=true")
-    const tasks = yield* get<ReadonlyArray<Task>>(socket, "/tasks")
     const kept = whatIsKept(services, nodes, tasks).map(({ ID, Status }) =>
       bad(`a slot waits for task ${ID}: ${Status.Err}`, `troupe why ${ID} tells more`)
     )
@@ -215,22 +214,22 @@ const absentNodes = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
 const mostServices = 20
 
 /** Tasks that are in one state before running for long. A worker does not know. */
-const waiting = (socket: string): Effect.Effect<ReadonlyArray<Finding>> =>
+const waiting = (socket: string, tasks: ReadonlyArray<Task>): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    const services = whoWaits(yield* get<ReadonlyArray<Task>>(socket, "/tasks"), now)
+    const services = whoWaits(tasks, now)
     const found: Array<Finding> = []
     for (const id of services.slice(0, mostServices)) {
       // It may be gone meanwhile.
       const why = yield* get<WhyService>(socket, `/why/${id}`).pipe(Effect.option)
-      const tasks = Option.match(why, { onNone: () => [], onSome: ({ Tasks }) => Tasks })
-      for (const { text, mend, mayPass } of sayWaiting(tasks, now))
+      const told = Option.match(why, { onNone: () => [], onSome: ({ Tasks }) => Tasks })
+      for (const { text, mend, mayPass } of sayWaiting(told, now))
         found.push(mayPass ? warning(text, mend) : bad(text, mend))
     }
     const more = services.length - mostServices
     if (more > 0) found.push(bad(`tasks of ${more} more services wait`, "troupe status shows which"))
     return found
-  }).pipe(Effect.catch(() => Effect.succeed([])))
+  })
 
 /** The node to look at. */
 interface Meant {
@@ -290,7 +289,12 @@ const daemon = Effect.fnUntraced(function* (
       : bad(`its API does not answer at ${socket}`, "see the node's log")
   )
   if (Option.exists(running, ({ nodeId }) => nodeId === "")) return found
-  found.push(...(yield* firing(socket)), ...(yield* absentNodes(socket)), ...(yield* waiting(socket)))
+  const tasks = yield* get<ReadonlyArray<Task>>(socket, "/tasks").pipe(Effect.orElseSucceed(() => []))
+  found.push(
+    ...(yield* firing(socket)),
+    ...(yield* absentNodes(socket, tasks)),
+    ...(yield* waiting(socket, tasks))
+  )
   if (Option.isNone(running)) return found
   const why = whyWithoutNats(running.value)
   if (why !== undefined) return [...found, bad(why, "docker swarm unlock, or docker swarm leave --force")]

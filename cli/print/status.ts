@@ -108,7 +108,7 @@ const leaderless =
   "Bring back managers until more than half are there. Where they are lost for good, docker swarm init --force-new-cluster goes on with this one alone."
 
 /** A job's tasks are wanted to complete. */
-const wanted = /^(ready|running|complete)$/
+export const wanted = /^(ready|running|complete)$/
 
 const isUnwell = ({ DesiredState, Status }: Task): boolean =>
   wanted.test(DesiredState) && Status.State !== "running" && (Status.Err ?? "") !== ""

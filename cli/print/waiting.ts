@@ -1,11 +1,12 @@
 /** Tasks that stay where they are before they run: which, since when, why, and what helps. */
+import { taskStates } from "#actors/model/objects.ts"
 import { toMs } from "#actors/model/time.ts"
-import type { Task } from "#cli/print/status.ts"
-import type { WhyTask } from "#cli/print/why.ts"
+import { type Task, wanted } from "#cli/print/status.ts"
+import { alike, type WhyTask } from "#cli/print/why.ts"
 
 /** What passes by itself within this time is nobody's trouble. */
 const patienceMs = 30_000
-const before = ["new", "pending", "assigned", "accepted", "preparing", "ready", "starting"]
+const before: ReadonlyArray<string> = taskStates.slice(0, taskStates.indexOf("running"))
 
 /** The services of which a task is in one state before running for long; `now` is milliseconds since the epoch. */
 export const whoWaits = (tasks: ReadonlyArray<Task>, now: number): ReadonlyArray<string> => [
@@ -16,8 +17,8 @@ export const whoWaits = (tasks: ReadonlyArray<Task>, now: number): ReadonlyArray
   )
 ]
 
-const isLong = (wanted: string, state: string, since: string | undefined, now: number): boolean =>
-  /^(ready|running|complete)$/.test(wanted) && before.includes(state) && now - toMs(since) > patienceMs
+const isLong = (desired: string, state: string, since: string | undefined, now: number): boolean =>
+  wanted.test(desired) && before.includes(state) && now - toMs(since) > patienceMs
 
 export interface Waiting {
   readonly text: string
@@ -34,12 +35,11 @@ const isStuck = ({ DesiredState, State, Since, StartAfter }: WhyTask, now: numbe
   isLong(DesiredState, State, Since, now) && (StartAfter === undefined || now - toMs(StartAfter) > patienceMs)
 
 function say(task: WhyTask): Waiting {
-  const { Name, State, Node, Since = "", Alike = 0, Says, Failing = false } = task
+  const { Name, State, Node, Since = "", Says, Failing = false } = task
   const where = Node === undefined ? "" : ` on ${Node}`
-  const alike = Alike > 0 ? ` (and ${Alike} alike)` : ""
   const why = Failing ? Says : (unsaid[State] ?? Says)
   return {
-    text: `task ${Name}${alike}${where} is ${State} since ${Since}: ${why}`,
+    text: `task ${Name}${alike(task)}${where} is ${State} since ${Since}: ${why}`,
     mend: helpFor(task),
     mayPass: !Failing && ["preparing", "ready", "starting"].includes(State)
   }

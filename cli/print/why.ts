@@ -37,7 +37,7 @@ export function showWhyService({ Service, Tasks, Update, Warnings = [], Ended = 
   const update = Update && [`its update: ${Update.State}${Update.Message ? `: ${Update.Message}` : ""}`]
   const rows = Ended.map((task) => [
     task.At.slice(0, 19),
-    task.Name + ((task.Alike ?? 0) > 0 ? ` (and ${task.Alike} alike)` : ""),
+    task.Name + alike(task),
     task.Node ?? "",
     task.State,
     task.Says
@@ -52,9 +52,10 @@ const namesOf = (names: ReadonlyArray<string>): string =>
     ? names.join(", ")
     : `${names.slice(0, mostNames).join(", ")} and ${names.length - mostNames} more`
 
+export const alike = ({ Alike = 0 }: WhyTask): string => (Alike > 0 ? ` (and ${Alike} alike)` : "")
+
 export function showWhy(task: WhyTask): string {
-  const alike = (task.Alike ?? 0) > 0 ? ` (and ${task.Alike} alike)` : ""
-  const lines = [`${task.Name}${alike} is ${task.State}, wanted ${task.DesiredState}${saying(task)}`]
+  const lines = [`${task.Name}${alike(task)} is ${task.State}, wanted ${task.DesiredState}${saying(task)}`]
   if (task.Diagnosis !== undefined) lines.push(...showDiagnosis(task.Diagnosis))
   else if (task.State === "new") lines.push("It waits for its addresses, or for the networks that it names.")
   else if (task.State === "assigned" && task.Failing !== true)
