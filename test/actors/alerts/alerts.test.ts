@@ -22,8 +22,9 @@ const begin = 1_000_000_000
 class Look {
   readonly book = new Book()
   now = begin
-  /** Whether what is told can be written. */
+  /** Whether what is told can be written, and whether it is heard how that ended. */
   writes = true
+  hears = true
   readonly notices: Array<Notice> = []
   #state: AlertsState
 
@@ -47,7 +48,8 @@ class Look {
         if (note._tag !== "Note") continue
         const { commands, notices } = note
         if (this.writes) for (const command of commands) this.book.must(command)
-        step = decide(step.state, { _tag: "Noted", isWritten: this.writes, notices }, this.#moment())
+        const isWritten = this.writes && this.hears
+        step = decide(step.state, { _tag: "Noted", isWritten, notices }, this.#moment())
       }
       this.#state = step.state
       for (const action of step.actions)
@@ -128,6 +130,7 @@ test("a task on a node that is down is none of those a service has", () => {
   const lastSeen = toIso(look.now)
   look.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", status: { State: "down" }, lastSeen }] })
   expect(look.after(40)).toEqual(["firing node-down n1", "firing service-short db"])
+  expect(look.notices.map(({ since }) => toIso(since))).toEqual([lastSeen, lastSeen])
 })
 
 test("a root certificate that ends within thirty days is told of", () => {
@@ -152,7 +155,9 @@ test("a certificate that a host is shown by is told of two weeks before it ends,
     certificateEnds: { old: look.now + days * 86_400_000, new: look.now + 90 * 86_400_000, other: 0 }
   })
   expect(look.after(3, ends(15))).toEqual([])
+  const since = look.now - 86_400_000
   expect(look.after(1, ends(13))).toEqual(["firing certificate-ends web"])
+  expect(look.notices.at(-1)?.since).toBe(since)
   look.book.must({ type: "service.update", v: 1, id: "web", version: Version.Index, spec: spec("new") })
   expect(look.after(1, ends(13))).toEqual(["ended certificate-ends web"])
 })
@@ -167,7 +172,9 @@ test("tasks that fail again and again are told of, and no longer once five minut
   fail(2)
   expect(look.after(10)).toEqual([])
   fail(1)
+  const third = look.now
   expect(look.after(1)).toEqual(["firing crash-loop web"])
+  expect(look.notices.at(-1)?.since).toBe(third)
   expect(look.after(280)).toEqual([])
   expect(look.after(20)).toEqual(["ended crash-loop web"])
 })
@@ -242,6 +249,44 @@ describe("another leader", () => {
     look.writes = true
     look.another()
     expect(look.after(1)).toEqual(["firing node-down n1"])
+  })
+
+  test("has each alert once, also where it was written again because nobody heard how that ended", () => {
+    const look = new Look()
+    down(look, "n1", 10)
+    look.hears = false
+    expect(look.after(3)).toEqual([])
+    look.hears = true
+    expect(look.after(1)).toEqual(["firing node-down n1"])
+    expect(look.book.tables.cluster()?.Alerts).toHaveLength(1)
+  })
+
+  test("tells again what the ledger has no room for; one entry takes two hundred", () => {
+    const look = new Look()
+    for (let n = 0; n < 1_100; n++) down(look, `n${n}`, 0)
+    const told = Array.from({ length: 20 }, () => look.after(1))
+    expect(Math.max(...told.map((each) => each.length))).toBe(200)
+    expect(new Set(told.flat()).size).toBe(1_100)
+    expect(told.flat()).toHaveLength(1_100)
+    expect(look.book.tables.cluster()?.Alerts).toHaveLength(1_000)
+    look.another()
+    expect(look.after(20)).toHaveLength(100)
+  })
+
+  test("lets stand what a later release told of", () => {
+    const look = new Look()
+    const alert = {
+      condition: "of-tomorrow",
+      kind: "node",
+      id: "n1",
+      name: "n1",
+      says: "it is",
+      since: begin
+    }
+    look.book.must({ type: "cluster.alerts", v: 1, firing: [alert], ended: [] })
+    look.another()
+    expect(look.after(10)).toEqual([])
+    expect(look.book.tables.cluster()?.Alerts).toEqual([alert])
   })
 
   test("tells again while a manager of an earlier release does not know the entry", () => {
