@@ -88,6 +88,40 @@ describe("proposals", () => {
     expect(lost).toBe(2)
   })
 
+  test("G3: what is sent again stands in the leader's log once, and anew where it was lost with the leadership", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const [follower, third] = ["a", "b", "c"].filter((id) => id !== leader) as [string, string]
+    members.world.advance(500)
+    const lastIndex = (id: string): number => members.member(id).inspect().lastIndex
+    const before = lastIndex(leader)
+    let [forwards, lost] = [0, 0]
+    members.filter = ({ _tag, from }) => {
+      if (_tag === "Forward") forwards++
+      return !(_tag === "Append" && from === leader)
+    }
+    const told = members.propose(follower, "x")
+    members.until("it is sent again", () => forwards >= 3)
+    members.world.advance(100)
+    expect(lastIndex(leader)).toBe(before + 1)
+
+    // The third leads meanwhile, and hears nothing of it.
+    members.isolate(leader)
+    members.filter = ({ _tag, from }) =>
+      _tag === "Forward" ? ++lost === 0 : !(from === follower && /Vote$/.test(_tag))
+    members.until("another leader", () => members.leader() === third)
+    members.heal()
+    members.until("its tail is gone", () => members.member(leader).inspect().leader === third)
+    members.until("it has what the third has", () => lastIndex(leader) === lastIndex(third))
+    members.member(third).transfer(leader, () => {})
+    members.until("it leads again", () => members.leader() === leader)
+    expect(lost).toBeGreaterThan(0)
+    expect(told.outcome).toBeUndefined()
+    members.filter = undefined
+    members.until("its result", () => applied(told), 2_000)
+    expect(members.place(leader).notes.texts).toEqual(["x"])
+  })
+
   test("G1 G4: each ends once, and nothing is applied twice, on links that lose a third of everything", () => {
     for (let seed = 1; seed <= 5; seed++) {
       const members = new Members(["a", "b", "c"], { seed })
