@@ -101,6 +101,29 @@ export const Pairs = ({ of }: { of: ReadonlyArray<readonly [name: string, value:
   </dl>
 )
 
+/** Rows below the names of their columns; it scrolls where there is no room for it. */
+export const Table = (props: {
+  readonly label: string
+  readonly columns: ReadonlyArray<string>
+  readonly children: ComponentChildren
+}) => (
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+  <section class="scroll" tabIndex={0} aria-label={props.label}>
+    <table>
+      <thead>
+        <tr>
+          {props.columns.map((column) => (
+            <th key={column} scope="col">
+              {column}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>{props.children}</tbody>
+    </table>
+  </section>
+)
+
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>
 
 /** In the place of what was removed, or never was. */

@@ -17,7 +17,7 @@ import {
   readResources
 } from "../resources.ts"
 import { type Said, saidOf } from "../said.ts"
-import { ago, Card, Empty, Gone, Order, Pairs, Same, Search } from "../ui.tsx"
+import { ago, Card, Empty, Gone, Order, Pairs, Same, Search, Table } from "../ui.tsx"
 import { Field } from "./field.tsx"
 
 export const titleOfResource = signal("")
@@ -92,39 +92,28 @@ export function Resources({ kind }: { kind: Kind }) {
               : `None of ${all.length} fits that.`}
           </Empty>
         ) : (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
-          <section class="scroll" tabIndex={0} aria-label={`${upper(kind)}s`}>
-            <table>
-              <thead>
-                <tr>
-                  {["Name", ...(kind === "secret" ? [] : ["What"]), "Used by", "Age"].map((column) => (
-                    <th key={column} scope="col">
-                      {column}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {shown.map((one) => (
-                  <tr key={one.id} class={one.isOwn ? "past" : ""}>
-                    <th scope="row">
-                      <a href={`#/${kind}/${encodeURIComponent(one.id)}`}>{one.name}</a>
-                    </th>
-                    {kind === "secret" ? null : <td>{one.about}</td>}
-                    <td class="says">
-                      {one.isOwn &&
-                      !one.facts.some(([fact, value]) => fact === "Routing mesh" && value !== "") ? (
-                        ""
-                      ) : (
-                        <Users of={one} />
-                      )}
-                    </td>
-                    <td class="faint">{one.at === undefined ? "" : ago(one.at)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </section>
+          <Table
+            label={`${upper(kind)}s`}
+            columns={["Name", ...(kind === "secret" ? [] : ["What"]), "Used by", "Age"]}
+          >
+            {shown.map((one) => (
+              <tr key={one.id} class={one.isOwn ? "past" : ""}>
+                <th scope="row">
+                  <a href={`#/${kind}/${encodeURIComponent(one.id)}`}>{one.name}</a>
+                </th>
+                {kind === "secret" ? null : <td>{one.about}</td>}
+                <td class="says">
+                  {one.isOwn &&
+                  !one.facts.some(([fact, value]) => fact === "Routing mesh" && value !== "") ? (
+                    ""
+                  ) : (
+                    <Users of={one} />
+                  )}
+                </td>
+                <td class="faint">{one.at === undefined ? "" : ago(one.at)}</td>
+              </tr>
+            ))}
+          </Table>
         )}
         <Same command={`docker ${kind} ls`} />
       </Card>
@@ -318,29 +307,15 @@ function Addresses({ id }: { id: string }) {
           Nobody is on it. <code>docker service update --network-add …</code> puts a service there.
         </Empty>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
-        <section class="scroll" tabIndex={0} aria-label="Addresses">
-          <table>
-            <thead>
-              <tr>
-                {["Who", "Address", "Where"].map((column) => (
-                  <th key={column} scope="col">
-                    {column}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map(({ name, address, where, go }) => (
-                <tr key={`${name} ${address}`}>
-                  <th scope="row">{go === "" ? name : <a href={go}>{name}</a>}</th>
-                  <td class="number">{address}</td>
-                  <td>{where}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </section>
+        <Table label="Addresses" columns={["Who", "Address", "Where"]}>
+          {rows.map(({ name, address, where, go }) => (
+            <tr key={`${name} ${address}`}>
+              <th scope="row">{go === "" ? name : <a href={go}>{name}</a>}</th>
+              <td class="number">{address}</td>
+              <td>{where}</td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Card>
   )

@@ -4,7 +4,7 @@ import { mayOperate } from "../api.ts"
 import { isWanted } from "../judge.ts"
 import { nodeName, nodeOf } from "../live.ts"
 import type { Task } from "../objects.ts"
-import { ago, Badge, Card, Empty, tone } from "../ui.tsx"
+import { ago, Badge, Card, Empty, Table, tone } from "../ui.tsx"
 import { Console } from "./console.tsx"
 
 type Of = "service" | "node"
@@ -56,25 +56,11 @@ export function Tasks({ tasks, note, of }: { tasks: ReadonlyArray<Task>; note?: 
         {tasks.length === 0 ? (
           <Empty>No tasks here.</Empty>
         ) : (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
-          <section class="scroll" tabIndex={0} aria-label="Tasks">
-            <table>
-              <thead>
-                <tr>
-                  {columns.map((column) => (
-                    <th key={column} scope="col">
-                      {column}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {tasks.map((task) => (
-                  <Row key={task.ID} task={task} of={of} onConsole={() => setInConsole(task)} />
-                ))}
-              </tbody>
-            </table>
-          </section>
+          <Table label="Tasks" columns={columns}>
+            {tasks.map((task) => (
+              <Row key={task.ID} task={task} of={of} onConsole={() => setInConsole(task)} />
+            ))}
+          </Table>
         )}
       </Card>
       {inConsole === undefined ? null : (
