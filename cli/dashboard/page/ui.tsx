@@ -124,6 +124,18 @@ export const Table = (props: {
   </section>
 )
 
+/** Moments, a line each; it scrolls where there is no room for it. */
+export const Moments = (props: {
+  readonly label: string
+  readonly kind?: string
+  readonly children: ComponentChildren
+}) => (
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+  <ol class={`timeline ${props.kind ?? ""}`} tabIndex={0} aria-label={props.label}>
+    {props.children}
+  </ol>
+)
+
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>
 
 /** In the place of what was removed, or never was. */

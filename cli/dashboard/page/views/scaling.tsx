@@ -6,7 +6,7 @@ import { clock } from "../live.ts"
 import { usePolled } from "../poll.ts"
 import { recall, type Sample } from "../recall.ts"
 import { theme } from "../theme.ts"
-import { Card, Same } from "../ui.tsx"
+import { Card, Moments, Same } from "../ui.tsx"
 import { Curve } from "./course.tsx"
 
 const everyMs = 2_000
@@ -63,8 +63,7 @@ export function Scaling({ id, name }: { id: string; name: string }) {
         </p>
       ))}
       {Changes.length === 0 ? null : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
-        <ol class="timeline decisions" tabIndex={0} aria-label="Decisions">
+        <Moments label="Decisions" kind="decisions">
           {Changes.map(({ At, From, To, Why }) => (
             <li key={At}>
               <time>{clock(Date.parse(At))}</time>
@@ -74,7 +73,7 @@ export function Scaling({ id, name }: { id: string; name: string }) {
               <small>{Why}</small>
             </li>
           ))}
-        </ol>
+        </Moments>
       )}
       <Same command={`troupe autoscale ${name}`} />
     </Card>

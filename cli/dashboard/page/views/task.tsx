@@ -7,7 +7,7 @@ import { type Described, describe } from "../describe.ts"
 import { clock, nodeName, nodeOf, serviceOf, taskOf } from "../live.ts"
 import type { Task } from "../objects.ts"
 import { usePolled } from "../poll.ts"
-import { ago, Badge, Card, Empty, Gone, hue, Pairs, Same, tone } from "../ui.tsx"
+import { ago, Badge, Card, Empty, Gone, hue, Moments, Pairs, Same, tone } from "../ui.tsx"
 import { Console } from "./console.tsx"
 import { Course } from "./course.tsx"
 import { Logs } from "./logs.tsx"
@@ -259,8 +259,7 @@ function Past({ id }: { id: string }) {
   return (
     <Card title="What became of it">
       {changes.length === 0 ? <Empty>Nothing of it is in the history any more.</Empty> : null}
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-      <ol class="timeline past" tabIndex={0} aria-label="States">
+      <Moments label="States" kind="past">
         {[...changes].reverse().map((change) => {
           const state = changedTo(change, "Status.State")
           const wish = changedTo(change, "DesiredState")
@@ -283,7 +282,7 @@ function Past({ id }: { id: string }) {
             </li>
           )
         })}
-      </ol>
+      </Moments>
       <Same command={`troupe history ${id}`} />
     </Card>
   )

@@ -1,7 +1,7 @@
 /** What happened in the cluster, and who asked for what at this node's address, newest first. */
 import { useState } from "preact/hooks"
 import { audit, type ClusterEvent, clock, events } from "../live.ts"
-import { Badge, Card, Empty, Search } from "../ui.tsx"
+import { Badge, Card, Empty, Moments, Search } from "../ui.tsx"
 
 /** With its day, unless that is today. */
 function moment(ms: number): string {
@@ -46,8 +46,7 @@ export function Timeline() {
           {happened.length === 0 ? (
             <Empty>{wish === "" ? "Nothing has happened yet." : "Nothing that fits the search."}</Empty>
           ) : null}
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-          <ol class="timeline" tabIndex={0} aria-label="Events">
+          <Moments label="Events">
             {happened.map((event, at) => (
               <li key={happened.length - at}>
                 <time>{moment(event.timeNano / 1e6)}</time>
@@ -58,7 +57,7 @@ export function Timeline() {
                 <small class="faint">{detailsOf(event)}</small>
               </li>
             ))}
-          </ol>
+          </Moments>
         </Card>
         <Card title="Audit" note={<small class="faint">audit.log</small>}>
           {asked.length === 0 ? (
@@ -68,8 +67,7 @@ export function Timeline() {
                 : "Nothing that fits the search."}
             </Empty>
           ) : null}
-          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-          <ol class="timeline" tabIndex={0} aria-label="Audit">
+          <Moments label="Audit">
             {asked.map((line, at) => (
               <li key={asked.length - at}>
                 <time>{moment(Date.parse(line.at))}</time>
@@ -79,7 +77,7 @@ export function Timeline() {
                 {line.refused === undefined ? null : <small>{line.refused}</small>}
               </li>
             ))}
-          </ol>
+          </Moments>
         </Card>
       </div>
     </>
