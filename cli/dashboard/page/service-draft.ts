@@ -5,6 +5,7 @@
 import { parseDuration } from "#actors/model/duration.ts"
 import { readBytes } from "#cli/compose/read-units.ts"
 import { linesOf, quoted, recordOf } from "./resources.ts"
+import { type Said, saidOf } from "./said.ts"
 import { splitWords } from "./split-words.ts"
 
 export interface ServiceDraft {
@@ -435,3 +436,7 @@ export const serviceHints: ReadonlyArray<readonly [field: FieldName, words: RegE
   ["labels", /label/i],
   ["name", /name|exists/i]
 ]
+
+/** What was wrong, beside the field that it tells of. */
+export const saidOfService = (cause: Error): Said<FieldName> =>
+  cause instanceof Wrong ? { [cause.field]: cause.message } : saidOf(cause.message, serviceHints)

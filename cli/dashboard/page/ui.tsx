@@ -159,6 +159,14 @@ export const Gone = ({
   </>
 )
 
+/** What a form does when it is sent, rather than what a browser would do with it. */
+export const sent =
+  (send: () => void) =>
+  (event: Event): void => {
+    event.preventDefault()
+    send()
+  }
+
 /** A button that changes something, with the command that does the same. */
 export function Order(props: {
   readonly label: string

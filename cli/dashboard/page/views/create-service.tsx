@@ -5,19 +5,17 @@ import { mayOperate, tell } from "../api.ts"
 import { createService } from "../orders.ts"
 import { usePolled } from "../poll.ts"
 import { type Kind, linesOf, pathOf, readResources } from "../resources.ts"
-import { type Said, saidOf } from "../said.ts"
 import {
   type Choices,
   createCommand,
   emptyService,
-  type FieldName,
   type ServiceDraft,
-  serviceHints,
-  specOf,
-  Wrong
+  saidOfService,
+  specOf
 } from "../service-draft.ts"
-import { Card, Same } from "../ui.tsx"
-import { Field } from "./field.tsx"
+import { Card, sent } from "../ui.tsx"
+import { Field, Problem } from "./field.tsx"
+import { Foot, useSending } from "./form.tsx"
 
 // It outlives the page: whoever looks for a network's name meanwhile finds it again.
 const drafted = signal<ServiceDraft>(emptyService)
@@ -36,35 +34,23 @@ const useNames = (kind: Kind): Choices["networks"] => {
   return found
 }
 
-/** What was wrong, beside the field that it tells of. */
-export const toSaid = (cause: unknown): Said<FieldName> =>
-  cause instanceof Wrong ? { [cause.field]: cause.message } : saidOf((cause as Error).message, serviceHints)
-
 export function CreateService() {
   const choices: Choices = {
     networks: useNames("network"),
     secrets: useNames("secret"),
     configs: useNames("config")
   }
-  const [said, setSaid] = useState<Said<FieldName>>({})
-  const [isBusy, setBusy] = useState(false)
+  const { said, isBusy, send } = useSending(saidOfService)
   const may = mayOperate()
   const draft = drafted.value
   const change = (more: Partial<ServiceDraft>): void => {
     drafted.value = { ...draft, ...more }
   }
-  const send = async (): Promise<void> => {
-    setBusy(true)
-    setSaid({})
-    try {
-      const id = await createService(specOf(draft, choices))
-      tell(`${draft.name} is made`)
-      drafted.value = emptyService
-      location.hash = `#/service/${id}`
-    } catch (cause) {
-      setSaid(toSaid(cause))
-    }
-    setBusy(false)
+  const create = async (): Promise<void> => {
+    const id = await createService(specOf(draft, choices))
+    tell(`${draft.name} is made`)
+    drafted.value = emptyService
+    location.hash = `#/service/${id}`
   }
   const own = { draft, change, said, disabled: !may }
   const line = { ...own, rows: 3 }
@@ -74,12 +60,7 @@ export function CreateService() {
         <a href="#/">Cluster</a>
       </p>
       <h1>Create a service</h1>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          void send()
-        }}
-      >
+      <form onSubmit={sent(() => void send(create))}>
         <Card title="What runs">
           <div class="fields">
             <Field {...own} name="image" label="Image" placeholder="nginx:1.27" />
@@ -164,25 +145,16 @@ export function CreateService() {
           </div>
         </Card>
         <Card>
-          {said[""] === undefined ? null : (
-            <p class="error" role="alert">
-              {said[""]}
-            </p>
-          )}
-          <div class="order">
-            <button
-              type="submit"
-              class="primary"
-              disabled={!may || isBusy || draft.image.trim() === "" || draft.name.trim() === ""}
-              title={may ? "create the service" : "your role may only look"}
-            >
-              Create
-            </button>
+          <Foot
+            said={said}
+            label="Create"
+            title="create the service"
+            may={may}
+            isReady={!isBusy && draft.image.trim() !== "" && draft.name.trim() !== ""}
+            command={createCommand(draft)}
+          >
             {Object.keys(said).length === 0 ? null : <span class="error">not yet: see above</span>}
-          </div>
-          <p>
-            <Same command={createCommand(draft)} />
-          </p>
+          </Foot>
         </Card>
       </form>
     </>
@@ -221,11 +193,7 @@ function Pick(props: {
           {name}
         </label>
       ))}
-      {wrong === undefined ? null : (
-        <span class="error" role="alert">
-          {wrong}
-        </span>
-      )}
+      <Problem said={wrong} />
     </fieldset>
   )
 }

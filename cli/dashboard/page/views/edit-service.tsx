@@ -2,20 +2,19 @@
 import { useState } from "preact/hooks"
 import { call, mayOperate, tell } from "../api.ts"
 import type { Service, ServiceSpec } from "../objects.ts"
-import type { Said } from "../said.ts"
 import {
   type Changed,
   changesOf,
   type Edit,
   editOf,
-  type FieldName,
   type Spec,
+  saidOfService,
   updateCommand,
   withEdit
 } from "../service-draft.ts"
-import { Empty, Same } from "../ui.tsx"
-import { toSaid } from "./create-service.tsx"
+import { Empty, Same, sent } from "../ui.tsx"
 import { Field } from "./field.tsx"
+import { Refused, useSending } from "./form.tsx"
 
 type Whole = ServiceSpec & Spec
 /** What was there when the form was opened: only that is changed. */
@@ -34,105 +33,78 @@ const titles: Readonly<Record<Changed["field"], string>> = {
   memory: "Memory at most"
 }
 
-export function EditService({ service }: { service: Service }) {
+export function EditService({ service: { ID, Spec } }: { service: Service }) {
   const [before, setBefore] = useState<Before>()
-  const [draft, setDraft] = useState<Edit>()
-  const [seen, setSeen] = useState<Edit>()
-  const [said, setSaid] = useState<Said<FieldName>>({})
-  const [isBusy, setBusy] = useState(false)
-  const {
-    ID,
-    Spec: { Name }
-  } = service
-  const trying = async (doing: () => Promise<void>): Promise<void> => {
-    setBusy(true)
-    setSaid({})
-    try {
-      await doing()
-    } catch (cause) {
-      setSaid(toSaid(cause))
-    }
-    setBusy(false)
+  const { said, isBusy, send } = useSending(saidOfService)
+  if (before !== undefined)
+    return <Form id={ID} name={Spec.Name} before={before} onClose={() => setBefore(undefined)} />
+  const open = async (): Promise<void> => {
+    const found = await call<Service>("GET", `/services/${ID}`)
+    const spec = found.Spec as Whole
+    setBefore({ version: found.Version.Index, spec, edit: editOf(spec) })
   }
-  const open = (): Promise<void> =>
-    trying(async () => {
-      const { Version, Spec } = await call<Service>("GET", `/services/${ID}`)
-      const spec = Spec as Whole
-      const edit = editOf(spec)
-      setBefore({ version: Version.Index, spec, edit })
-      setDraft(edit)
-      setSeen(undefined)
-    })
-  const close = (): void => {
-    setBefore(undefined)
-    setDraft(undefined)
-    setSeen(undefined)
-    setSaid({})
-  }
-  if (before === undefined || draft === undefined)
-    return (
-      <>
-        <div class="order">
-          <button
-            type="button"
-            disabled={!mayOperate() || isBusy}
-            title={mayOperate() ? "variables, ports, limits, constraints, labels" : "your role may only look"}
-            onClick={() => void open()}
-          >
-            Edit
-          </button>
-          <span class="faint">variables, ports, limits, constraints, labels</span>
-        </div>
-        {said[""] === undefined ? null : <p class="error">{said[""]}</p>}
-      </>
-    )
+  return (
+    <>
+      <div class="order">
+        <button
+          type="button"
+          disabled={!mayOperate() || isBusy}
+          title={mayOperate() ? "variables, ports, limits, constraints, labels" : "your role may only look"}
+          onClick={() => void send(open)}
+        >
+          Edit
+        </button>
+        <span class="faint">variables, ports, limits, constraints, labels</span>
+      </div>
+      <Refused said={said} />
+    </>
+  )
+}
+
+function Form(props: {
+  readonly id: string
+  readonly name: string
+  readonly before: Before
+  readonly onClose: () => void
+}) {
+  const { id, name, before, onClose } = props
+  const [draft, setDraft] = useState(before.edit)
+  const [isSeen, setSeen] = useState(false)
+  const { said, isBusy, send } = useSending(saidOfService)
   const change = (more: Partial<Edit>): void => {
     setDraft({ ...draft, ...more })
-    setSeen(undefined)
+    setSeen(false)
   }
   const changes = changesOf(before.edit, draft)
-  const show = (): void =>
-    void trying(async () => {
+  const show = async (): Promise<void> => {
+    withEdit(before.spec, draft)
+    setSeen(true)
+  }
+  const apply = async (): Promise<void> => {
+    await call(
+      "POST",
+      `/services/${id}/update?version=${before.version}`,
       withEdit(before.spec, draft)
-      setSeen(draft)
+    ).catch((cause: Error) => {
+      throw /out of sequence/.test(cause.message)
+        ? new Error("The service has been changed meanwhile: close this, and edit what it is now")
+        : cause
     })
-  const apply = (): void =>
-    void trying(async () => {
-      await call(
-        "POST",
-        `/services/${ID}/update?version=${before.version}`,
-        withEdit(before.spec, draft)
-      ).catch((cause: Error) => {
-        throw /out of sequence/.test(cause.message)
-          ? new Error("The service has been changed meanwhile: close this, and edit what it is now")
-          : cause
-      })
-      tell(`${Name} is changed`)
-      close()
-    })
+    tell(`${name} is changed`)
+    onClose()
+  }
   const own = { draft, change, said, disabled: isBusy }
   const line = { ...own, rows: 4, half: true }
   return (
-    <form
-      class="fields edit"
-      aria-label={`Edit ${Name}`}
-      onSubmit={(event) => {
-        event.preventDefault()
-        show()
-      }}
-    >
+    <form class="fields edit" aria-label={`Edit ${name}`} onSubmit={sent(() => void send(show))}>
       <Field {...line} name="env" label="Variables" placeholder="NAME=VALUE, a line each" />
       <Field {...line} name="ports" label="Published ports" placeholder="8080:80/tcp, a line each" />
       <Field {...line} name="constraints" label="Constraints" placeholder="node.role==worker, a line each" />
       <Field {...line} name="labels" label="Labels" placeholder="KEY=VALUE, a line each" />
       <Field {...own} name="cpus" label="CPUs at most" placeholder="no limit" />
       <Field {...own} name="memory" label="Memory at most" placeholder="no limit, or 64M" />
-      {said[""] === undefined ? null : (
-        <p class="error wide" role="alert">
-          {said[""]}
-        </p>
-      )}
-      {seen === undefined ? null : <Difference changes={changes} />}
+      <Refused said={said} />
+      {isSeen ? <Difference changes={changes} /> : null}
       <div class="choices wide">
         <button type="submit" disabled={isBusy || changes.length === 0}>
           Show the changes
@@ -140,17 +112,17 @@ export function EditService({ service }: { service: Service }) {
         <button
           type="button"
           class="primary"
-          disabled={isBusy || seen === undefined || changes.length === 0}
-          onClick={apply}
+          disabled={isBusy || !isSeen || changes.length === 0}
+          onClick={() => void send(apply)}
         >
           Apply
         </button>
-        <button type="button" class="quiet" onClick={close}>
+        <button type="button" class="quiet" onClick={onClose}>
           Close
         </button>
       </div>
       <p class="wide">
-        <Same command={updateCommand(Name, changes)} />
+        <Same command={updateCommand(name, changes)} />
       </p>
     </form>
   )

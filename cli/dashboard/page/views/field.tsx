@@ -1,7 +1,13 @@
 /** A field of a form, with what the gateway said of it beside it. */
-
 import { useEffect, useRef } from "preact/hooks"
 import type { Said } from "../said.ts"
+
+export const Problem = ({ said, id }: { said: string | undefined; id?: string }) =>
+  said === undefined ? null : (
+    <span class="error" id={id} role="alert">
+      {said}
+    </span>
+  )
 
 export function Field<
   Name extends string,
@@ -37,12 +43,7 @@ export function Field<
     "aria-invalid": wrong !== undefined,
     ...(wrong !== undefined && { "aria-describedby": id })
   }
-  const problem =
-    wrong === undefined ? null : (
-      <span class="error" id={id} role="alert">
-        {wrong}
-      </span>
-    )
+  const problem = <Problem said={wrong} id={id} />
   if (typeof value === "boolean")
     return (
       <div class="field" ref={place}>

@@ -1,7 +1,7 @@
 /** Networks, volumes, secrets and configs: who uses each, and how one is made and removed. */
 import { signal } from "@preact/signals"
 import { useState } from "preact/hooks"
-import { act, call, mayAdminister, mayOperate } from "../api.ts"
+import { call, mayAdminister, mayOperate, tell } from "../api.ts"
 import { nodeName, nodeOf, services, tasks } from "../live.ts"
 import { usePolled } from "../poll.ts"
 import {
@@ -16,9 +16,10 @@ import {
   type Resource,
   readResources
 } from "../resources.ts"
-import { type Said, saidOf } from "../said.ts"
-import { ago, Card, Empty, Gone, Order, Pairs, Same, Search, Table } from "../ui.tsx"
+import { saidOf } from "../said.ts"
+import { ago, Card, Empty, Gone, Order, Pairs, Same, Search, sent, Table } from "../ui.tsx"
 import { Field } from "./field.tsx"
+import { Foot, useSending } from "./form.tsx"
 
 export const titleOfResource = signal("")
 
@@ -134,33 +135,19 @@ const hints: ReadonlyArray<readonly [field: keyof Draft, words: RegExp]> = [
 
 function Make({ kind, onMade }: { kind: Kind; onMade: () => void }) {
   const [draft, setDraft] = useState(emptyDraft)
-  const [said, setSaid] = useState<Said<keyof Draft>>({})
-  const [isBusy, setBusy] = useState(false)
+  const { said, isBusy, send } = useSending(({ message }) => saidOf(message, hints))
   const may = mayChange(kind)
   const change = (more: Partial<Draft>): void => setDraft({ ...draft, ...more })
-  const send = async (): Promise<void> => {
-    setBusy(true)
-    setSaid({})
-    try {
-      await call("POST", `${pathOf[kind]}/create`, bodyOf(kind, draft))
-      await act(`${kind} ${draft.name} is made`, async () => {})
-      setDraft(emptyDraft)
-      onMade()
-    } catch (cause) {
-      setSaid(saidOf((cause as Error).message, hints))
-    }
-    setBusy(false)
+  const make = async (): Promise<void> => {
+    await call("POST", `${pathOf[kind]}/create`, bodyOf(kind, draft))
+    tell(`${kind} ${draft.name} is made`)
+    setDraft(emptyDraft)
+    onMade()
   }
   const own = { draft, change, said, disabled: !may }
   return (
     <Card title={`Make a ${kind}`}>
-      <form
-        class="fields"
-        onSubmit={(event) => {
-          event.preventDefault()
-          void send()
-        }}
-      >
+      <form class="fields" onSubmit={sent(() => void send(make))}>
         <Field {...own} name="name" label="Name" />
         {kind === "network" ? (
           <>
@@ -181,22 +168,14 @@ function Make({ kind, onMade }: { kind: Kind; onMade: () => void }) {
           <Field {...own} name="text" label="Contents" rows={5} />
         )}
         <Field {...own} name="labels" label="Labels" placeholder="KEY=VALUE, a line each" rows={2} />
-        {said[""] === undefined ? null : (
-          <p class="error wide" role="alert">
-            {said[""]}
-          </p>
-        )}
-        <div class="order wide">
-          <button
-            type="submit"
-            class="primary"
-            disabled={!may || isBusy || draft.name.trim() === ""}
-            title={may ? `make the ${kind}` : "your role may only look"}
-          >
-            Make it
-          </button>
-          <Same command={commandOf(kind, draft)} />
-        </div>
+        <Foot
+          said={said}
+          label="Make it"
+          title={`make the ${kind}`}
+          may={may}
+          isReady={!isBusy && draft.name.trim() !== ""}
+          command={commandOf(kind, draft)}
+        />
       </form>
     </Card>
   )

@@ -6,7 +6,7 @@ import { isWanted } from "../judge.ts"
 import { countOf, serviceOf, tasksOf } from "../live.ts"
 import type { Service, Task } from "../objects.ts"
 import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
-import { Badge, Card, Gone, hue, Meter, Order, Reached, Same } from "../ui.tsx"
+import { Badge, Card, Gone, hue, Meter, Order, Reached, Same, sent } from "../ui.tsx"
 import { Asked } from "./asked.tsx"
 import { Course } from "./course.tsx"
 import { EditService } from "./edit-service.tsx"
@@ -27,13 +27,7 @@ function Scale({ service, replicas }: { service: Service; replicas: number }) {
     else void act(`${Name} is to have ${asked}`, () => scale(service.ID, asked))
   }
   return (
-    <form
-      class="image"
-      onSubmit={(event) => {
-        event.preventDefault()
-        send()
-      }}
-    >
+    <form class="image" onSubmit={sent(send)}>
       <label>
         <span>Replicas</span>
         <input
@@ -59,10 +53,9 @@ function Image({ service }: { service: Service }) {
   return (
     <form
       class="image"
-      onSubmit={(event) => {
-        event.preventDefault()
-        void act(`${service.Spec.Name} goes over to ${image}`, () => setImage(service.ID, image))
-      }}
+      onSubmit={sent(
+        () => void act(`${service.Spec.Name} goes over to ${image}`, () => setImage(service.ID, image))
+      )}
     >
       <label>
         <span>Image</span>

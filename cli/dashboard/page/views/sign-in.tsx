@@ -1,6 +1,7 @@
 /** The way in for whoever has no session: a link from the node, or a token. */
 import { useState } from "preact/hooks"
 import { hasEnded, signIn } from "../api.ts"
+import { sent } from "../ui.tsx"
 
 export function SignIn() {
   const [token, setToken] = useState("")
@@ -18,12 +19,7 @@ export function SignIn() {
       <p>
         On the node, <code>troupe dashboard</code> prints a link that signs you in.
       </p>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault()
-          void signIn(token.trim()).then((why) => setProblem(why ?? ""))
-        }}
-      >
+      <form onSubmit={sent(() => void signIn(token.trim()).then((why) => setProblem(why ?? "")))}>
         <label>
           <span>Or a token</span>
           <input

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks"
 import { act, call, mayOperate } from "../api.ts"
 import { countOf, services } from "../live.ts"
 import type { Service } from "../objects.ts"
-import { Badge, Card, Empty, Meter, Order, Reached, Same } from "../ui.tsx"
+import { Badge, Card, Empty, Meter, Order, Reached, Same, sent } from "../ui.tsx"
 
 const stackLabel = "com.docker.stack.namespace"
 
@@ -134,13 +134,7 @@ function Draft() {
     })
   return (
     <Card title="A Compose file">
-      <form
-        class="draft"
-        onSubmit={(event) => {
-          event.preventDefault()
-          void plan()
-        }}
-      >
+      <form class="draft" onSubmit={sent(() => void plan())}>
         <label>
           <span>Stack</span>
           <input
