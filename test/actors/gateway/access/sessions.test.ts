@@ -182,6 +182,9 @@ test("until all managers can do it a session is one manager's own", () => {
   const three = new Three(levelOf["node.access"] - 1)
   const cookie = three.a.begin(vera)
   expect(roles(cookie, three.a, three.b)).toEqual(["operator", undefined])
+  // Of a token another manager has heard nothing anyway.
+  const local = three.a.begin({ who: "local", role: "admin" })
+  expect(roles(local, three.a, three.b)).toEqual(["admin", undefined])
 })
 
 test("what a manager says of its door is nobody's but a manager's to say, and nothing that people are told", () => {
