@@ -8,6 +8,7 @@
 import { Option, Schema } from "effect"
 import type { ConsoleRequest } from "#actors/drivers/executor.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
+import { quoted } from "#actors/model/shell-word.ts"
 
 export const consoleProtocol = "troupe.console"
 
@@ -64,7 +65,4 @@ export function readConsoleQuery(query: URLSearchParams): ConsoleRequest | Refus
 }
 
 /** As people would type it. */
-export const asTyped = (command: ReadonlyArray<string>): string =>
-  command
-    .map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
-    .join(" ")
+export const asTyped = (command: ReadonlyArray<string>): string => command.map(quoted).join(" ")

@@ -54,6 +54,11 @@ const sizeOf = ({ NanoCPUs = 0, MemoryBytes = 0 }: Resources): string =>
     ...(MemoryBytes > 0 ? [`${Math.round(MemoryBytes / 1_048_576)} MiB`] : [])
   ].join(", ")
 
+export const showLabels = (labels: Readonly<Record<string, string>>): string =>
+  Object.entries(labels)
+    .map(([key, value]) => (value === "" ? key : `${key}=${value}`))
+    .join(", ")
+
 /** Those that are asked for; `networks` are names. */
 export function describe(spec: Described, networks: ReadonlyArray<string>): ReadonlyArray<Fact> {
   const { ContainerSpec = {}, Placement = {}, Resources = {}, RestartPolicy = {} } = spec.TaskTemplate
@@ -104,12 +109,7 @@ export function describe(spec: Described, networks: ReadonlyArray<string>): Read
             ...(FailureAction === undefined ? [] : [`${FailureAction} on failure`])
           ].join(", ")
     ],
-    [
-      "Labels",
-      Object.entries(spec.Labels ?? {})
-        .map(([key, value]) => (value === "" ? key : `${key}=${value}`))
-        .join(", ")
-    ]
+    ["Labels", showLabels(spec.Labels ?? {})]
   ]
   return facts.filter(([, value]) => value !== "")
 }

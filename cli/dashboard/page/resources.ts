@@ -1,4 +1,7 @@
 /** Networks, volumes, secrets and configs: what the API tells of them, who uses each, and the commands that do the same. */
+import { quoted } from "#actors/model/shell-word.ts"
+import { showLabels } from "./describe.ts"
+import { flags, linesOf, recordOf } from "./lines.ts"
 import type { Service } from "./objects.ts"
 
 export const kinds = ["network", "volume", "secret", "config"] as const
@@ -75,10 +78,7 @@ export const pathOf: Readonly<Record<Kind, string>> = {
 }
 
 const yes = (is: boolean): string => (is ? "yes" : "")
-const shown = (labels: Labels): string =>
-  Object.entries(labels ?? {})
-    .map(([key, value]) => (value === "" ? key : `${key}=${value}`))
-    .join(", ")
+const shown = (labels: Labels): string => showLabels(labels ?? {})
 const vxlan = "com.docker.network.driver.overlay.vxlanid_list"
 const predefined = ["bridge", "host", "none", "docker_gwbridge"]
 
@@ -262,25 +262,6 @@ export const emptyDraft: Draft = {
   text: ""
 }
 
-export const linesOf = (text: string): ReadonlyArray<string> =>
-  text
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "")
-export const recordOf = (text: string): Readonly<Record<string, string>> =>
-  Object.fromEntries(
-    linesOf(text).map((line) => {
-      const at = line.indexOf("=")
-      return at < 0 ? [line, ""] : [line.slice(0, at), line.slice(at + 1)]
-    })
-  )
-
-/** As a shell takes it. */
-export const quoted = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
-const flags = (flag: string, text: string): ReadonlyArray<string> =>
-  linesOf(text).flatMap((line) => [flag, quoted(line)])
-
 export function bodyOf(kind: Kind, draft: Draft): object {
   const { name, subnet, attachable, internal, encrypted, driver, text } = draft
   const Labels = recordOf(draft.labels)
@@ -311,17 +292,17 @@ export function commandOf(kind: Kind, draft: Draft): string {
       ...(attachable ? ["--attachable"] : []),
       ...(internal ? ["--internal"] : []),
       ...(encrypted ? ["--opt encrypted"] : []),
-      ...flags("--label", labels),
+      ...flags("--label", linesOf(labels)),
       said
     ].join(" ")
   if (kind === "volume")
     return [
       "docker volume create",
       ...(driver === "" ? [] : ["--driver", quoted(driver)]),
-      ...flags("--opt", options),
-      ...flags("--label", labels),
+      ...flags("--opt", linesOf(options)),
+      ...flags("--label", linesOf(labels)),
       said
     ].join(" ")
   // The contents are in no command: a shell would remember them.
-  return [`docker ${kind} create`, ...flags("--label", labels), said, "FILE"].join(" ")
+  return [`docker ${kind} create`, ...flags("--label", linesOf(labels)), said, "FILE"].join(" ")
 }

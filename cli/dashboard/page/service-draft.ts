@@ -3,8 +3,9 @@
  * to, and the commands that do the same. What a form does not show stays as it is.
  */
 import { parseDuration } from "#actors/model/duration.ts"
+import { quoted } from "#actors/model/shell-word.ts"
 import { readBytes } from "#cli/compose/read-units.ts"
-import { linesOf, quoted, recordOf } from "./resources.ts"
+import { flags, linesOf, recordOf } from "./lines.ts"
 import { type Said, saidOf } from "./said.ts"
 import { splitWords } from "./split-words.ts"
 
@@ -82,11 +83,9 @@ export interface Spec {
 }
 
 /** What there is to choose from. */
-export interface Choices {
-  readonly networks: ReadonlyArray<{ readonly id: string; readonly name: string }>
-  readonly secrets: ReadonlyArray<{ readonly id: string; readonly name: string }>
-  readonly configs: ReadonlyArray<{ readonly id: string; readonly name: string }>
-}
+export type Choices = Readonly<
+  Record<"networks" | "secrets" | "configs", ReadonlyArray<{ readonly id: string; readonly name: string }>>
+>
 
 /** A field that says nothing that can be asked for, and what is expected there. */
 export class Wrong extends Error {
@@ -201,7 +200,7 @@ export function showBytes(bytes: number): string {
   return bytes === 0 ? "" : `${count}${units[at]}`
 }
 
-function chosen(field: "networks" | "secrets" | "configs", draft: ServiceDraft, choices: Choices) {
+function chosen(field: keyof Choices, draft: ServiceDraft, choices: Choices) {
   return linesOf(draft[field]).map((name) => {
     const found = choices[field].find((one) => one.name === name)
     if (found === undefined)
@@ -217,6 +216,9 @@ const limitsOf = ({ cpus, memory }: ServiceDraft): Limits => {
 
 const readable = { UID: "0", GID: "0", Mode: 0o444 }
 
+const isUsual = (draft: ServiceDraft, field: FieldName): boolean =>
+  draft[field].trim() === emptyService[field]
+
 /** What is sent to create it, but for the image's digest. Throws `Wrong`. */
 export function specOf(draft: ServiceDraft, choices: Choices) {
   const limits = limitsOf(draft)
@@ -224,8 +226,8 @@ export function specOf(draft: ServiceDraft, choices: Choices) {
   const delay = readTime("delay", draft.delay)
   const interval = readTime("interval", draft.interval)
   const Parallelism = readCount("parallelism", draft.parallelism)
-  const isUsual = (["parallelism", "delay", "order", "failure"] as const).every(
-    (field) => draft[field].trim() === emptyService[field]
+  const updatesAsUsual = (["parallelism", "delay", "order", "failure"] as const).every((field) =>
+    isUsual(draft, field)
   )
   const args = splitWords(draft.args)
   const networks = chosen("networks", draft, choices)
@@ -265,7 +267,7 @@ export function specOf(draft: ServiceDraft, choices: Choices) {
       Placement: { Constraints: linesOf(draft.constraints) },
       Resources: { Limits: limits }
     },
-    ...(!isUsual && {
+    ...(!updatesAsUsual && {
       UpdateConfig: {
         Parallelism,
         ...(delay !== undefined && { Delay: delay }),
@@ -277,49 +279,45 @@ export function specOf(draft: ServiceDraft, choices: Choices) {
   }
 }
 
-const each = (flag: string, text: string): ReadonlyArray<string> =>
-  linesOf(text).flatMap((line) => [flag, quoted(line)])
-const one = (flag: string, text: string, usual = ""): ReadonlyArray<string> =>
-  text.trim() === usual ? [] : [flag, quoted(text.trim())]
-
-function mountFlags(text: string): ReadonlyArray<string> {
-  return linesOf(text).flatMap((line) => {
-    const [source = "", target = "", access] = line.split(":")
-    const words = [
-      `type=${source.startsWith("/") ? "bind" : "volume"}`,
-      ...(source === "" ? [] : [`source=${source}`]),
-      `target=${target}`,
-      ...(access === "ro" ? ["readonly"] : [])
-    ]
-    return ["--mount", quoted(words.join(","))]
-  })
+function mountFlag(line: string): string {
+  const [source = "", target = "", access] = line.split(":")
+  return [
+    `type=${source.startsWith("/") ? "bind" : "volume"}`,
+    ...(source === "" ? [] : [`source=${source}`]),
+    `target=${target}`,
+    ...(access === "ro" ? ["readonly"] : [])
+  ].join(",")
 }
 
 /** As far as it is filled in. */
-export const createCommand = (draft: ServiceDraft): string =>
-  [
+export function createCommand(draft: ServiceDraft): string {
+  const each = (flag: string, field: FieldName): ReadonlyArray<string> => flags(flag, linesOf(draft[field]))
+  const one = (flag: string, field: FieldName): ReadonlyArray<string> =>
+    isUsual(draft, field) ? [] : [flag, quoted(draft[field].trim())]
+  return [
     "docker service create",
-    ...one("--name", draft.name),
-    ...(draft.mode === "global" ? ["--mode global"] : one("--replicas", draft.replicas, "1")),
-    ...each("--publish", draft.ports),
-    ...each("--env", draft.env),
-    ...mountFlags(draft.mounts),
-    ...each("--network", draft.networks),
-    ...each("--secret", draft.secrets),
-    ...each("--config", draft.configs),
-    ...each("--constraint", draft.constraints),
-    ...one("--limit-cpu", draft.cpus),
-    ...one("--limit-memory", draft.memory),
-    ...one("--update-parallelism", draft.parallelism, "1"),
-    ...one("--update-delay", draft.delay),
-    ...one("--update-order", draft.order, "stop-first"),
-    ...one("--update-failure-action", draft.failure, "pause"),
-    ...one("--health-cmd", draft.health),
-    ...one("--health-interval", draft.interval),
-    ...each("--label", draft.labels),
+    ...one("--name", "name"),
+    ...(draft.mode === "global" ? ["--mode global"] : one("--replicas", "replicas")),
+    ...each("--publish", "ports"),
+    ...each("--env", "env"),
+    ...flags("--mount", linesOf(draft.mounts).map(mountFlag)),
+    ...each("--network", "networks"),
+    ...each("--secret", "secrets"),
+    ...each("--config", "configs"),
+    ...each("--constraint", "constraints"),
+    ...one("--limit-cpu", "cpus"),
+    ...one("--limit-memory", "memory"),
+    ...one("--update-parallelism", "parallelism"),
+    ...one("--update-delay", "delay"),
+    ...one("--update-order", "order"),
+    ...one("--update-failure-action", "failure"),
+    ...one("--health-cmd", "health"),
+    ...one("--health-interval", "interval"),
+    ...each("--label", "labels"),
     quoted(draft.image.trim() || "IMAGE"),
     ...splitWords(draft.args).map(quoted)
   ].join(" ")
+}
 
 /** Those that the form of a service that is there shows. */
 export const edited = ["env", "ports", "constraints", "labels", "cpus", "memory"] as const
@@ -389,15 +387,14 @@ const nameIn = (line: string): string => line.split("=")[0] ?? line
 
 export function updateCommand(name: string, changes: ReadonlyArray<Changed>): string {
   const words = changes.flatMap(({ field, gone, come }) => {
-    const added = (flag: string) => come.flatMap((line) => [flag, quoted(line)])
     const left = gone.map(nameIn).filter((key) => !come.map(nameIn).includes(key))
     switch (field) {
       case "env":
-        return [...left.flatMap((key) => ["--env-rm", quoted(key)]), ...added("--env-add")]
+        return [...flags("--env-rm", left), ...flags("--env-add", come)]
       case "labels":
-        return [...left.flatMap((key) => ["--label-rm", quoted(key)]), ...added("--label-add")]
+        return [...flags("--label-rm", left), ...flags("--label-add", come)]
       case "constraints":
-        return [...gone.flatMap((line) => ["--constraint-rm", quoted(line)]), ...added("--constraint-add")]
+        return [...flags("--constraint-rm", gone), ...flags("--constraint-add", come)]
       case "ports":
         return [
           ...gone.flatMap((line) => {
@@ -408,7 +405,7 @@ export function updateCommand(name: string, changes: ReadonlyArray<Changed>): st
               return []
             }
           }),
-          ...added("--publish-add")
+          ...flags("--publish-add", come)
         ]
       case "cpus":
         return ["--limit-cpu", quoted(come[0] ?? "0")]

@@ -2,9 +2,10 @@
 import { signal } from "@preact/signals"
 import { useState } from "preact/hooks"
 import { mayOperate, tell } from "../api.ts"
+import { linesOf } from "../lines.ts"
 import { createService } from "../orders.ts"
 import { usePolled } from "../poll.ts"
-import { type Kind, linesOf, pathOf, readResources } from "../resources.ts"
+import { type Kind, pathOf, readResources } from "../resources.ts"
 import {
   type Choices,
   createCommand,
@@ -162,7 +163,7 @@ export function CreateService() {
 }
 
 function Pick(props: {
-  readonly kind: "networks" | "secrets" | "configs"
+  readonly kind: keyof Choices
   readonly names: ReadonlyArray<string>
   /** Those chosen, a line each. */
   readonly value: string

@@ -1,5 +1,6 @@
 /** Machines: what they are, and whether they may have tasks and a say in the cluster. */
 import { mayAdminister } from "../api.ts"
+import { showLabels } from "../describe.ts"
 import { isWanted } from "../judge.ts"
 import { nodeName, nodeOf, nodes, tasksByNode } from "../live.ts"
 import type { Node } from "../objects.ts"
@@ -25,7 +26,7 @@ export const Nodes = () => (
 function NodeCard({ node }: { node: Node }) {
   const { Resources, Platform, Engine } = node.Description ?? {}
   const running = (tasksByNode.value.get(node.ID) ?? []).filter(({ State }) => State === "running").length
-  const labels = Object.entries(node.Spec.Labels ?? {})
+  const labels = showLabels(node.Spec.Labels ?? {})
   return (
     <section class="card node">
       <h2>
@@ -54,10 +55,10 @@ function NodeCard({ node }: { node: Node }) {
         </dd>
         <dt>Engine</dt>
         <dd>{Engine?.EngineVersion}</dd>
-        {labels.length === 0 ? null : (
+        {labels === "" ? null : (
           <>
             <dt>Labels</dt>
-            <dd>{labels.map(([key, value]) => (value === "" ? key : `${key}=${value}`)).join(", ")}</dd>
+            <dd>{labels}</dd>
           </>
         )}
       </dl>
