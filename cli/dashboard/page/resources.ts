@@ -25,6 +25,12 @@ export interface Resource {
   readonly text?: string
   /** Made by the Engine or the cluster for itself. */
   readonly isOwn: boolean
+  /** Of one node. */
+  readonly isLocal: boolean
+  /** The network that ports are published by. */
+  readonly isMesh: boolean
+  /** Of a volume, where it is asked for by its group. */
+  readonly group: string
 }
 
 interface ApiNetwork {
@@ -79,6 +85,7 @@ export const pathOf: Readonly<Record<Kind, string>> = {
 
 const yes = (is: boolean): string => (is ? "yes" : "")
 const shown = (labels: Labels): string => showLabels(labels ?? {})
+const scope = (isLocal: boolean): string => (isLocal ? "this node" : "the whole cluster")
 const vxlan = "com.docker.network.driver.overlay.vxlanid_list"
 const predefined = ["bridge", "host", "none", "docker_gwbridge"]
 
@@ -97,6 +104,7 @@ const readNetwork = (network: ApiNetwork): Resource => {
     Options,
     Labels
   } = network
+  const isLocal = Scope !== "swarm"
   const subnets = (IPAM.Config ?? []).map(({ Subnet }) => Subnet ?? "").join(", ")
   return {
     kind: "network",
@@ -104,10 +112,10 @@ const readNetwork = (network: ApiNetwork): Resource => {
     name: Name,
     at: Created,
     labels: Labels ?? {},
-    about: [Driver, Scope === "swarm" ? "" : "this node's", subnets].filter((word) => word !== "").join(", "),
+    about: [Driver, isLocal ? "this node's" : "", subnets].filter((word) => word !== "").join(", "),
     facts: [
       ["Driver", Driver],
-      ["Scope", Scope === "swarm" ? "the whole cluster" : "this node"],
+      ["Scope", scope(isLocal)],
       ["Subnets", subnets],
       ["Gateways", (IPAM.Config ?? []).map(({ Gateway }) => Gateway ?? "").join(", ")],
       ["IPv6", yes(EnableIPv6)],
@@ -119,7 +127,10 @@ const readNetwork = (network: ApiNetwork): Resource => {
       ["Options", shown(Object.fromEntries(Object.entries(Options ?? {}).filter(([key]) => key !== vxlan)))],
       ["Labels", shown(Labels)]
     ],
-    isOwn: Ingress || predefined.includes(Name)
+    isOwn: Ingress || predefined.includes(Name),
+    isLocal,
+    isMesh: Ingress,
+    group: ""
   }
 }
 
@@ -140,14 +151,17 @@ const readVolume = ({
   about: ClusterVolume === undefined ? `${Driver}, this node's` : `${Driver}, the cluster's`,
   facts: [
     ["Driver", Driver],
-    ["Scope", ClusterVolume === undefined ? "this node" : "the whole cluster"],
+    ["Scope", scope(ClusterVolume === undefined)],
     ["Where", Mountpoint ?? ""],
     ["Group", ClusterVolume?.Spec.Group ?? ""],
     ["Availability", ClusterVolume?.Spec.Availability ?? ""],
     ["Options", shown(Options)],
     ["Labels", shown(Labels)]
   ],
-  isOwn: false
+  isOwn: false,
+  isLocal: ClusterVolume === undefined,
+  isMesh: false,
+  group: ClusterVolume?.Spec.Group ?? ""
 })
 
 const decoder = new TextDecoder()
@@ -175,7 +189,10 @@ const readFile =
         ["Labels", shown(Labels)]
       ],
       ...(kind === "config" && { text }),
-      isOwn: false
+      isOwn: false,
+      isLocal: false,
+      isMesh: false,
+      group: ""
     }
   }
 
@@ -205,7 +222,7 @@ interface Uses {
   readonly Networks?: ReadonlyArray<{ readonly Target: string }>
 }
 
-export function isUsedBy({ kind, id, name, facts }: Resource, { Spec, Endpoint }: Service): boolean {
+export function isUsedBy({ kind, id, name, isMesh, group }: Resource, { Spec, Endpoint }: Service): boolean {
   const { TaskTemplate, Networks = [] } = Spec as typeof Spec & Uses
   const {
     Secrets = [],
@@ -213,21 +230,17 @@ export function isUsedBy({ kind, id, name, facts }: Resource, { Spec, Endpoint }
     Mounts = []
   } = (TaskTemplate as Uses["TaskTemplate"]).ContainerSpec ?? {}
   switch (kind) {
-    case "network": {
-      if (facts.some(([fact, value]) => fact === "Routing mesh" && value !== ""))
-        return (Endpoint?.Ports ?? []).some((port) => (port.PublishMode ?? "ingress") === "ingress")
+    case "network":
+      if (isMesh) return (Endpoint?.Ports ?? []).some((port) => (port.PublishMode ?? "ingress") === "ingress")
       return [...(TaskTemplate.Networks ?? []), ...Networks].some(
         ({ Target }) => Target === id || Target === name
       )
-    }
     case "volume":
-      return Mounts.some(({ Type, Source = "" }) => {
-        const group = facts.find(([fact]) => fact === "Group")?.[1] ?? ""
-        return (
+      return Mounts.some(
+        ({ Type, Source = "" }) =>
           (Type === "volume" || Type === "cluster") &&
           (Source === name || (group !== "" && Source === `group:${group}`))
-        )
-      })
+      )
     case "secret":
       return Secrets.some(({ SecretID }) => SecretID === id)
     case "config":

@@ -1,11 +1,9 @@
 /** A service made by a form: what the docker CLI's most used flags say, with the command that does the same. */
 import { signal } from "@preact/signals"
-import { useState } from "preact/hooks"
 import { mayOperate, tell } from "../api.ts"
 import { linesOf } from "../lines.ts"
 import { createService } from "../orders.ts"
-import { usePolled } from "../poll.ts"
-import { type Kind, pathOf, readResources } from "../resources.ts"
+import type { Kind, Resource } from "../resources.ts"
 import {
   type Choices,
   createCommand,
@@ -17,29 +15,20 @@ import {
 import { Card, sent } from "../ui.tsx"
 import { Field, Problem } from "./field.tsx"
 import { Foot, useSending } from "./form.tsx"
+import { useResources } from "./resources.tsx"
 
 // It outlives the page: whoever looks for a network's name meanwhile finds it again.
 const drafted = signal<ServiceDraft>(emptyService)
 
 const everyMs = 10_000
-const useNames = (kind: Kind): Choices["networks"] => {
-  const [found, setFound] = useState<Choices["networks"]>([])
-  usePolled<unknown>(pathOf[kind], everyMs, (body) => {
-    if (body === undefined) return
-    const all = readResources(kind, body).filter(
-      ({ isOwn, facts }) =>
-        !isOwn && (kind !== "network" || facts.some(([, value]) => value === "the whole cluster"))
-    )
-    setFound(all.map(({ id, name }) => ({ id, name })))
-  })
-  return found
-}
+const useChoices = (kind: Kind): ReadonlyArray<Resource> =>
+  (useResources(kind, 0, everyMs) ?? []).filter(({ isOwn, isLocal }) => !isOwn && !isLocal)
 
 export function CreateService() {
   const choices: Choices = {
-    networks: useNames("network"),
-    secrets: useNames("secret"),
-    configs: useNames("config")
+    networks: useChoices("network"),
+    secrets: useChoices("secret"),
+    configs: useChoices("config")
   }
   const { said, isBusy, send } = useSending(saidOfService)
   const may = mayOperate()

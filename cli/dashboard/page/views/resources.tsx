@@ -28,11 +28,12 @@ const upper = (word: string): string => word.charAt(0).toUpperCase() + word.slic
 /** A volume's driver may reach all of its machine. */
 const mayChange = (kind: Kind): boolean => (kind === "volume" ? mayAdminister() : mayOperate())
 
-const useResources = (kind: Kind, again: number): ReadonlyArray<Resource> | undefined => {
+/** `undefined` until they are known. */
+export function useResources(kind: Kind, again = 0, askedMs = everyMs): ReadonlyArray<Resource> | undefined {
   const [found, setFound] = useState<ReadonlyArray<Resource>>()
   usePolled<unknown>(
     pathOf[kind],
-    everyMs,
+    askedMs,
     (body) => body !== undefined && setFound(readResources(kind, body)),
     again
   )
@@ -103,14 +104,7 @@ export function Resources({ kind }: { kind: Kind }) {
                   <a href={`#/${kind}/${encodeURIComponent(one.id)}`}>{one.name}</a>
                 </th>
                 {kind === "secret" ? null : <td>{one.about}</td>}
-                <td class="says">
-                  {one.isOwn &&
-                  !one.facts.some(([fact, value]) => fact === "Routing mesh" && value !== "") ? (
-                    ""
-                  ) : (
-                    <Users of={one} />
-                  )}
-                </td>
+                <td class="says">{one.isOwn && !one.isMesh ? "" : <Users of={one} />}</td>
                 <td class="faint">{one.at === undefined ? "" : ago(one.at)}</td>
               </tr>
             ))}
@@ -198,7 +192,7 @@ interface Verbose {
 }
 
 export function ResourcePage({ kind, id }: { kind: Kind; id: string }) {
-  const all = useResources(kind, 0)
+  const all = useResources(kind)
   const found = all?.find((one) => one.id === id || one.name === id)
   titleOfResource.value = found?.name ?? `no such ${kind}`
   if (all === undefined) return null
