@@ -1,7 +1,7 @@
 /** What managers know of each other's sessions, by the ledger, and what this one says there of its own. */
 import { Effect } from "effect"
 import { isRole } from "#actors/gateway/access/role.ts"
-import type { Common, Sessions } from "#actors/gateway/access/sessions.ts"
+import { type Common, mostEnded, type Sessions } from "#actors/gateway/access/sessions.ts"
 import type { Tokens } from "#actors/gateway/access/tokens.ts"
 import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
@@ -35,10 +35,8 @@ export function commonOf(read: Pick<LedgerReader, "cluster" | "get" | "all">): C
 }
 
 const everyMs = 2_000
-/** Of those that it has ended, in this life and those before. */
-const mostEnded = 200
 
-/** What should stand in the ledger of a node; `undefined` where it does. */
+/** What should stand in the ledger of a node, with what it ended in lives before; `undefined` where it does. */
 export function toSay(
   before: Access | undefined,
   tokens: ReturnType<Tokens["list"]>,
@@ -49,7 +47,7 @@ export function toSay(
   for (const { id, until } of ended) known.set(id, { ID: id, Until: until })
   const access: Access = {
     Tokens: tokens.map(({ name, role, digest }) => ({ Name: name, Role: role, Digest: digest })),
-    Ended: [...known.values()].filter(({ Until }) => Until > nowMs).slice(-mostEnded)
+    Ended: [...known.values()].filter(({ Until }) => Until > nowMs).slice(-mostEnded.all)
   }
   return before !== undefined && equal(before, access) ? undefined : access
 }

@@ -75,7 +75,7 @@ const idleMs = 60 * 60_000
 /** Of each thing that is remembered: nobody needs more; the oldest make room. */
 const most = 1_000
 /** All managers keep them. So many of one name and role, so that whoever ends many is in nobody else's way. */
-const mostEnded = { alike: 50, all: 200 }
+export const mostEnded = { alike: 50, all: 200 }
 
 const decode = Schema.decodeUnknownOption(Session)
 const keyOf = (secret: string): Buffer => createHmac("sha256", secret).update("dashboard sessions").digest()
@@ -91,8 +91,11 @@ export function makeSessions({ nodeId, clock, roleOf, common }: SessionsOptions)
   const over = new Map<string, Session>()
   const put = <A>(map: Map<string, A>, name: string, value: A, room = most): void => {
     map.delete(name)
-    for (const [oldest] of map) if (map.size >= room) map.delete(oldest)
     map.set(name, value)
+    for (const oldest of map.keys()) {
+      if (map.size <= room) break
+      map.delete(oldest)
+    }
   }
   const say = (session: Session): string => {
     const shared = common()
