@@ -17,7 +17,6 @@ export interface Resource {
   readonly name: string
   /** ISO 8601; absent where nobody says it. */
   readonly at?: string
-  readonly labels: Readonly<Record<string, string>>
   /** A few words for a list. */
   readonly about: string
   readonly facts: ReadonlyArray<readonly [name: string, value: string]>
@@ -111,7 +110,6 @@ const readNetwork = (network: ApiNetwork): Resource => {
     id: Id,
     name: Name,
     at: Created,
-    labels: Labels ?? {},
     about: [Driver, isLocal ? "this node's" : "", subnets].filter((word) => word !== "").join(", "),
     facts: [
       ["Driver", Driver],
@@ -147,7 +145,6 @@ const readVolume = ({
   id: Name,
   name: Name,
   ...(CreatedAt !== undefined && { at: CreatedAt }),
-  labels: Labels ?? {},
   about: ClusterVolume === undefined ? `${Driver}, this node's` : `${Driver}, the cluster's`,
   facts: [
     ["Driver", Driver],
@@ -180,7 +177,6 @@ const readFile =
       id: ID,
       name: Name,
       at: CreatedAt,
-      labels: Labels ?? {},
       about: kind === "config" ? `${text.length} characters` : (Driver?.Name ?? ""),
       facts: [
         ["Driver", Driver?.Name ?? ""],
