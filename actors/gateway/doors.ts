@@ -12,7 +12,7 @@ import path from "node:path"
 import process from "node:process"
 import { Effect, Schema, type Scope } from "effect"
 import type { EngineAddress } from "#actors/drivers/engine/address.ts"
-import { type Comer, type Door, type Lead, makeHall } from "#actors/gateway/hall.ts"
+import { type Comer, type Door, graceMs, type Lead, makeHall } from "#actors/gateway/hall.ts"
 import { offeredVersion } from "#actors/gateway/negotiate.ts"
 import { type HostPort, isLoopback, parseHostPort } from "#actors/gateway/parse-host-port.ts"
 import { makeProxy, type PassThrough } from "#actors/gateway/proxy.ts"
@@ -44,9 +44,6 @@ export interface Doors {
   readonly proxy: PassThrough
   readonly lead: Lead
 }
-
-/** For answers under way when the doors close: streams were told already, and nobody waits longer for a list. */
-const graceMs = 1_000
 
 /** Opens the doors until the scope closes; then new requests are refused and running ones get a second to end. */
 export const openDoors = Effect.fn("gateway.doors")(function* (

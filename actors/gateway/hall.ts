@@ -2,12 +2,11 @@
  * Behind the doors: whoever comes is led to what answers there now, and waits for a while where nothing does, between two
  * lives of a node and before its first.
  */
-import { Buffer } from "node:buffer"
 import type { EventEmitter } from "node:events"
-import type { ServerResponse } from "node:http"
 import { Effect, type Scope } from "effect"
-import { type Listener, refuseUpgrade } from "#actors/gateway/listener.ts"
+import type { Listener } from "#actors/gateway/listener.ts"
 import type { PassThrough } from "#actors/gateway/proxy.ts"
+import { refuseUpgrade, say } from "#actors/gateway/say.ts"
 
 export interface Door {
   readonly kind: "socket" | "http"
@@ -35,8 +34,8 @@ export interface Hall {
   readonly close: () => void
 }
 
-/** Streams were told already, and nobody waits longer for a list. */
-const graceMs = 1_000
+/** For answers under way when a life or the doors end: streams were told already, and nobody waits longer for a list. */
+export const graceMs = 1_000
 /** A node is between two lives for less than a second, a busy one for some. Each who waits is a connection, its body unread. */
 const usualPatience = { withinMs: 10_000, atMost: 1_000 }
 
@@ -89,14 +88,17 @@ export function makeHall(apiVersion: () => string, patience = usualPatience): Ha
     open: (door) => {
       doors.push(door)
       return {
-        onRequest: (request, response) =>
+        onRequest: (request, response) => {
+          // A client that goes away is not our error.
+          response.on("error", () => {})
           come(
             {
               enter: (to) => to.get(door)?.onRequest(request, response),
-              refuse: (why) => unavailable(response, why, apiVersion())
+              refuse: (why) => say(response, 503, why, { "Api-Version": apiVersion() })
             },
             response
-          ),
+          )
+        },
         onUpgrade: (request, socket, head) => {
           socket.on("error", () => socket.destroy())
           come(
@@ -131,15 +133,4 @@ export function makeHall(apiVersion: () => string, patience = usualPatience): Ha
       for (const one of [...waiting]) one.refuse(isOver)
     }
   }
-}
-
-function unavailable(response: ServerResponse, message: string, apiVersion: string): void {
-  const body = Buffer.from(`${JSON.stringify({ message })}\n`)
-  response.on("error", () => {})
-  response.writeHead(503, {
-    "Api-Version": apiVersion,
-    "Content-Type": "application/json",
-    "Content-Length": String(body.length)
-  })
-  response.end(body)
 }

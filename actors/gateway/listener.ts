@@ -3,7 +3,7 @@
  * Engine. Apart from the server so that both of its doors, socket and TCP, lead to the same place.
  */
 import { Buffer } from "node:buffer"
-import http, { type IncomingMessage, type ServerResponse } from "node:http"
+import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Duplex } from "node:stream"
 import { getRequestListener } from "@hono/node-server"
 import { Cause, Effect, Exit } from "effect"
@@ -12,6 +12,7 @@ import { identify } from "#actors/gateway/access/identity-of.ts"
 import type { Identity } from "#actors/gateway/access/role.ts"
 import { offeredVersion, refuseVersion, splitVersion } from "#actors/gateway/negotiate.ts"
 import type { PassThrough, Rewrite } from "#actors/gateway/proxy.ts"
+import { refuseUpgrade, say } from "#actors/gateway/say.ts"
 
 /** A part of the API that we answer ourselves; the first set that owns a request gets it. */
 export interface RouteSet {
@@ -139,16 +140,8 @@ export function makeListener(
     return stop
   }
 
-  const say = (response: ServerResponse, status: number, message: string, more = {}): void => {
-    const body = Buffer.from(`${JSON.stringify({ message })}\n`)
-    response.writeHead(status, {
-      ...options.headers(),
-      "Content-Type": "application/json",
-      "Content-Length": String(body.length),
-      ...more
-    })
-    response.end(body)
-  }
+  const tell = (response: ServerResponse, status: number, message: string, more = {}): void =>
+    say(response, status, message, { ...options.headers(), ...more })
 
   const healthy = (request: IncomingMessage, response: ServerResponse): boolean => {
     if (request.method !== "GET" || splitVersion(request.url ?? "/").path !== "/healthz") return false
@@ -167,7 +160,7 @@ export function makeListener(
     })
     request.on("end", () => {
       if (size > longestBody) {
-        say(response, 413, `request body too large: ${size} bytes, at most ${longestBody} are taken`)
+        tell(response, 413, `request body too large: ${size} bytes, at most ${longestBody} are taken`)
         return
       }
       const body = Buffer.concat(parts)
@@ -176,9 +169,9 @@ export function makeListener(
         onExit: (exit) => {
           looked()
           if (Exit.isFailure(exit)) {
-            if (!Cause.hasInterruptsOnly(exit.cause)) say(response, 500, Cause.pretty(exit.cause))
+            if (!Cause.hasInterruptsOnly(exit.cause)) tell(response, 500, Cause.pretty(exit.cause))
           } else if (exit.value._tag === "Answer") {
-            say(response, exit.value.status, exit.value.message)
+            tell(response, exit.value.status, exit.value.message)
           } else {
             options.proxy.forward(request, response, { body, ...dropping, ...exit.value.rewrite })
           }
@@ -190,8 +183,6 @@ export function makeListener(
 
   return {
     onRequest: (request, response) => {
-      // A client that goes away is not our error.
-      response.on("error", () => {})
       if (healthy(request, response)) return
       const method = request.method ?? "GET"
       const { path, version } = splitVersion(request.url ?? "/")
@@ -199,7 +190,7 @@ export function makeListener(
       if (admitted._tag === "Out") {
         request.resume()
         const more = admitted.status === 401 ? { "WWW-Authenticate": 'Bearer realm="troupe"' } : {}
-        say(response, admitted.status, admitted.message, more)
+        tell(response, admitted.status, admitted.message, more)
         admission.note?.(request, path, admitted, admitted.status)
         return
       }
@@ -211,7 +202,7 @@ export function makeListener(
         version === undefined ? undefined : refuseVersion(version, offeredVersion(options.engineVersion()))
       if (wrong !== undefined) {
         request.resume()
-        say(response, 400, wrong)
+        tell(response, 400, wrong)
         return
       }
       for (const set of own) {
@@ -277,13 +268,4 @@ export function makeListener(
         }
       })
   }
-}
-
-/** Answers a request for something else than HTTP, and ends the connection. */
-export function refuseUpgrade(socket: Duplex, status: number, message: string): void {
-  const body = Buffer.from(`${JSON.stringify({ message })}\n`)
-  socket.on("error", () => socket.destroy())
-  socket.end(
-    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
-  )
 }

@@ -10,6 +10,7 @@ import http, { type IncomingMessage, type ServerResponse } from "node:http"
 import net, { type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { cannotConnect, connectOptions, type EngineAddress } from "#actors/drivers/engine/address.ts"
+import { refuseUpgrade, say } from "#actors/gateway/say.ts"
 
 /** What may differ between what the client asked and what the Engine is asked. */
 export interface Rewrite {
@@ -74,8 +75,6 @@ function setHeader(bag: HeaderBag, name: string, value: string): void {
   bag[name] = value
 }
 
-const errorBody = (message: string): Buffer => Buffer.from(`${JSON.stringify({ message })}\n`)
-
 export function makeProxy(options: ProxyOptions): PassThrough {
   const { engine } = options
   const pending = new Set<{ destroy: () => unknown }>()
@@ -86,14 +85,11 @@ export function makeProxy(options: ProxyOptions): PassThrough {
       response.destroy()
       return
     }
-    const body = errorBody(cannotConnect(engine))
-    response.writeHead(503, {
-      "Api-Version": options.apiVersion(),
-      "Content-Type": "application/json",
-      "Content-Length": String(body.length)
-    })
-    response.end(body)
+    say(response, 503, cannotConnect(engine), { "Api-Version": options.apiVersion() })
   }
+
+  const refuse = (client: Duplex): void =>
+    refuseUpgrade(client, 503, cannotConnect(engine), { "Api-Version": options.apiVersion() })
 
   const forward: PassThrough["forward"] = (request, response, rewrite) => {
     if (engine === undefined) {
@@ -151,7 +147,7 @@ export function makeProxy(options: ProxyOptions): PassThrough {
   const tunnel: PassThrough["tunnel"] = (request, client, head, rewrite) => {
     client.on("error", () => client.destroy())
     if (engine === undefined) {
-      refuse(client, 503, cannotConnect(engine), options.apiVersion())
+      refuse(client)
       return
     }
     client.pause()
@@ -182,7 +178,7 @@ export function makeProxy(options: ProxyOptions): PassThrough {
       })
       upstream.on("error", () => {
         if (answered) client.destroy()
-        else refuse(client, 503, cannotConnect(engine), options.apiVersion())
+        else refuse(client)
       })
       upstream.on("close", () => {
         pending.delete(upstream)
@@ -200,13 +196,6 @@ export function makeProxy(options: ProxyOptions): PassThrough {
       agent.destroy()
     }
   }
-}
-
-function refuse(client: Duplex, status: number, message: string, apiVersion: string): void {
-  const body = errorBody(message)
-  client.end(
-    `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nApi-Version: ${apiVersion}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`
-  )
 }
 
 /**
