@@ -435,9 +435,7 @@ function report(state: NodeState, message: Extract<FromNode, { _tag: "Report" }>
 /** Others may have the places of its tasks, also those that two must not have. */
 function ended(state: NodeState, moment: Moment): NodeStep {
   const askers = moment.asker === undefined ? [] : [moment.asker]
-  const parted = want(closed({ ...state, suspect: false }), { down: hasLeft, parting: { askers } })
-  const step = write(parted, moment)
-  return stay(step.state, ...step.actions, toDispatcher({ _tag: "SessionClosed", nodeId: state.id }))
+  return lose(want(state, { parting: { askers } }), hasLeft, moment)
 }
 
 /** It is heard of ahead of time, as far as it asks for; the next leader knows, too. */
