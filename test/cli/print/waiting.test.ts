@@ -25,6 +25,18 @@ test("services are named of which a task stays before running for more than half
   expect(whoWaits(tasks, now)).toEqual(["assigned", "job"])
 })
 
+test("in each state before running", () => {
+  const states = ["new", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running"]
+  const task = (State: string) => ({
+    ID: State,
+    ServiceID: State,
+    DesiredState: "running",
+    CreatedAt: ago(500),
+    Status: { State, Timestamp: ago(31) }
+  })
+  expect(whoWaits(states.map(task), now)).toEqual(states.slice(0, -1))
+})
+
 test("a task that waits is named with its node, its state, since when, why and what helps", () => {
   const wait = { ID: "t1", Name: "web.1.t1", DesiredState: "running", Since: ago(60), Node: "n2" }
   const told = (more: { readonly State: string; readonly Says: string; readonly Failing?: boolean }) =>
@@ -63,6 +75,7 @@ test("what would help a task that no node suits is what its diagnosis says; one 
       mayPass: false
     }
   ])
-  const later = { ...wait, State: "ready", StartAfter: toIso(now + 60_000) }
-  expect(sayWaiting([later], now)).toEqual([])
+  const startsIn = (seconds: number) => ({ ...wait, State: "ready", StartAfter: ago(-seconds) })
+  expect(sayWaiting([startsIn(60), startsIn(-30)], now)).toEqual([])
+  expect(sayWaiting([startsIn(-31)], now)).toHaveLength(1)
 })
