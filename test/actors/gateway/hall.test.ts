@@ -6,6 +6,7 @@ import http from "node:http"
 import net from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import type { Duplex } from "node:stream"
 import { Effect, Exit, Scope } from "effect"
 import { type Hall, makeHall } from "#actors/gateway/hall.ts"
 import type { Listener } from "#actors/gateway/listener.ts"
@@ -28,8 +29,10 @@ async function opened(patience = { withinMs: 60_000, atMost: 10 }) {
     onRequest(request, response)
     come += 1
   })
+  const upgrading: Array<Duplex> = []
   server.on("upgrade", (request, socket, head) => {
     onUpgrade(request, socket, head)
+    upgrading.push(socket)
     come += 1
   })
   await new Promise<void>((resolve) => server.listen(socketPath, () => resolve()))
@@ -52,8 +55,27 @@ async function opened(patience = { withinMs: 60_000, atMost: 10 }) {
       request.on("error", reject)
       request.end(body)
     })
+  /** It keeps its side open whatever it is told. */
+  const upgrade = () => {
+    const client = net.connect({ path: socketPath, allowHalfOpen: true })
+    cleanups.push(() => client.destroy())
+    let [heard, isOver] = ["", false]
+    client.on("data", (part) => {
+      heard += String(part)
+    })
+    client.on("error", () => {})
+    for (const event of ["end", "close"])
+      client.on(event, () => {
+        isOver = true
+      })
+    client.write("POST /exec/1/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+    return { heard: () => heard, isOver: () => isOver }
+  }
+  const breakAll = (): void => {
+    for (const socket of upgrading) socket.destroy(new Error("reset"))
+  }
   const areIn = (count: number): Promise<void> => eventually(() => come === count, `${count} have come`)
-  return { hall, ask, areIn, socketPath }
+  return { hall, ask, areIn, upgrade, breakAll }
 }
 
 /** Says its name and what it was sent. */
@@ -82,22 +104,16 @@ async function leads(hall: Hall, to: Listener): Promise<() => Promise<void>> {
 }
 
 test("who comes while nothing answers is led to what answers next, whole", async () => {
-  const { hall, ask, areIn, socketPath } = await opened()
+  const { hall, ask, areIn, upgrade } = await opened()
   const size = 3_000_000
   const uploading = ask("POST", Buffer.alloc(size, 1))
   const asking = ask()
-  const upgrading = net.connect({ path: socketPath })
-  cleanups.push(() => upgrading.destroy())
-  let heard = ""
-  upgrading.on("data", (part) => {
-    heard += String(part)
-  })
-  upgrading.write("POST /exec/1/start HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+  const upgrading = upgrade()
   await areIn(3)
   const end = await leads(hall, answering("first"))
   expect((await uploading).text).toBe(`first POST ${size}`)
   expect((await asking).text).toBe("first GET 0")
-  await eventually(() => heard.endsWith("first"), "the upgrade is answered")
+  await eventually(() => upgrading.heard().endsWith("first"), "the upgrade is answered")
   await end()
   const waiting = ask()
   await areIn(4)
@@ -150,6 +166,49 @@ test("who goes away while waiting takes nobody's place", async () => {
     return true
   }, "another one may wait")
   expect(text).toBe("it GET 0")
+})
+
+test("who was led in is not told that it is late, and takes nobody's place, however long the answer takes", async () => {
+  const { hall, ask, areIn } = await opened({ withinMs: 100, atMost: 1 })
+  const slow = ask()
+  await areIn(1)
+  let answer = (): void => {}
+  const onRequest: Listener["onRequest"] = (_request, response) => {
+    answer = () => response.end("at last")
+  }
+  const end = await leads(hall, { ...answering("it"), onRequest })
+  await end()
+  // It comes after the other, so that by then it would be too late for that one, too.
+  expect((await ask()).text).toContain("does not answer yet")
+  answer()
+  expect(await slow).toMatchObject({ status: 200, text: "at last" })
+})
+
+test("an upgrade waits no longer than others; what was refused takes nobody's place, also where it does not go", async () => {
+  const { hall, ask, areIn, upgrade } = await opened({ withinMs: 100, atMost: 1 })
+  const upgrading = upgrade()
+  await areIn(1)
+  await eventually(() => upgrading.isOver(), "it is refused")
+  expect(upgrading.heard()).toStartWith("HTTP/1.1 503 Service Unavailable\r\n")
+  expect(upgrading.heard()).toEndWith(
+    '{"message":"This node is starting or changing its role, and does not answer yet. Try again in a moment."}\n'
+  )
+  const waiting = ask()
+  await areIn(2)
+  await leads(hall, answering("it"))
+  expect((await waiting).text).toBe("it GET 0")
+})
+
+test("an upgrade whose connection breaks while it waits is nobody's trouble", async () => {
+  const { hall, ask, areIn, upgrade, breakAll } = await opened({ withinMs: 60_000, atMost: 1 })
+  const upgrading = upgrade()
+  await areIn(1)
+  breakAll()
+  await eventually(() => upgrading.isOver(), "it is broken")
+  const waiting = ask()
+  await areIn(2)
+  await leads(hall, answering("it"))
+  expect((await waiting).text).toBe("it GET 0")
 })
 
 test("when the doors close who waits is told", async () => {
