@@ -10,7 +10,7 @@ import { loadavg, tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
-import { call, elapsed, specOf } from "#test/bench/vs-swarm/api.ts"
+import { call, createServices, elapsed, specOf, type TaskView } from "#test/bench/vs-swarm/api.ts"
 import { median } from "#test/bench/vs-swarm/measures.ts"
 import { build } from "#test/support/built.ts"
 import { Cluster } from "#test/support/cluster.ts"
@@ -63,16 +63,9 @@ async function startManager(name: string, address: string, program: string): Pro
 
 /** Services a second, and the milliseconds from the first request until all tasks run. */
 async function round(door: string, name: string, replicas: number) {
-  const ids: Array<string> = []
-  let next = 0
   const began = performance.now()
-  const one = async (): Promise<void> => {
-    for (let at = next++; at < count; at = next++) {
-      const spec = specOf(`${name}-${at}`, replicas)
-      ids.push((await call<{ readonly ID: string }>(door, "POST", "/services/create", spec)).ID)
-    }
-  }
-  await Promise.all(Array.from({ length: clients }, one))
+  const spec = (at: number) => specOf(`${name}-${at}`, replicas)
+  const ids = await createServices(door, { count, clients, spec })
   const perSecond = count / ((performance.now() - began) / 1_000)
   const allRun = async (): Promise<boolean> => (await runningTasks(door)) >= count * replicas
   if (replicas > 0) await elapsed(`${count * replicas} tasks`, allRun, 100)
@@ -87,11 +80,7 @@ async function round(door: string, name: string, replicas: number) {
 }
 
 async function runningTasks(door: string): Promise<number> {
-  const tasks = await call<ReadonlyArray<{ readonly Status: { readonly State: string } }>>(
-    door,
-    "GET",
-    "/tasks"
-  )
+  const tasks = await call<ReadonlyArray<TaskView>>(door, "GET", "/tasks")
   return tasks.filter(({ Status }) => Status.State === "running").length
 }
 

@@ -85,6 +85,21 @@ export interface NodeView {
   readonly ManagerStatus?: { readonly Leader?: boolean; readonly Reachability: string }
 }
 
+/** Creates so many services, by so many clients at once; their ids. */
+export async function createServices(
+  socket: string,
+  { count, clients, spec }: { count: number; clients: number; spec: (at: number) => Spec }
+): Promise<ReadonlyArray<string>> {
+  const ids: Array<string> = []
+  let next = 0
+  const one = async (): Promise<void> => {
+    for (let at = next++; at < count; at = next++)
+      ids.push((await call<{ readonly ID: string }>(socket, "POST", "/services/create", spec(at))).ID)
+  }
+  await Promise.all(Array.from({ length: clients }, one))
+  return ids
+}
+
 /** Tasks of a service that are wanted and observed to run. */
 export async function running(
   socket: string,

@@ -4,6 +4,7 @@ import {
   call,
   command,
   containersOf,
+  createServices,
   elapsed,
   running,
   type ServiceView,
@@ -128,17 +129,9 @@ const creates: Measure = {
     const count = 800
     const clients = 16
     for (let run = 0; run < runs; run++) {
-      const ids: Array<string> = []
-      let next = 0
       const began = performance.now()
-      await Promise.all(
-        Array.from({ length: clients }, async () => {
-          while (next++ < count) {
-            const spec = specOf(uniqueName("create"), 0)
-            ids.push((await call<{ readonly ID: string }>(door, "POST", "/services/create", spec)).ID)
-          }
-        })
-      )
+      const spec = () => specOf(uniqueName("create"), 0)
+      const ids = await createServices(door, { count, clients, spec })
       perSecond.push(count / ((performance.now() - began) / 1_000))
       for (const id of ids) await call(door, "DELETE", `/services/${id}`)
     }
