@@ -426,7 +426,7 @@ test("an image is changed with what its registry says of it, and rolled back", a
   await press(page, "Update")
   await eventually(async () => (await imageOf("web")) === otherImage, "the image is the other one")
   await eventually(
-    async () => (await serviceNamed("web")).UpdateStatus.State === "completed",
+    async () => (await serviceNamed("web")).UpdateStatus?.State === "completed",
     "the update has ended"
   )
   await press(page, "Roll back")
