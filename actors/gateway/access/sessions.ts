@@ -85,7 +85,7 @@ const fresh = (bytes = 32): string => randomBytes(bytes).toString("base64url")
 export function makeSessions({ nodeId, clock, roleOf, common }: SessionsOptions): Sessions {
   const own = randomBytes(32)
   const invited = new Map<string, { readonly identity: Identity; readonly until: number }>()
-  /** Cookies that were found good, which they stay when managers go over to another key. */
+  /** Cookies that were said or found good here, which they stay when managers go over to another key. */
   const good = new Map<string, Session>()
   const used = new Map<string, number>()
   const over = new Map<string, Session>()
@@ -101,7 +101,10 @@ export function makeSessions({ nodeId, clock, roleOf, common }: SessionsOptions)
     const shared = common()
     const text = Buffer.from(JSON.stringify(session)).toString("base64url")
     const key = shared === undefined ? own : keyOf(shared.secret)
-    return `${text}.${markOf(key, text).toString("base64url")}`
+    const cookie = `${text}.${markOf(key, text).toString("base64url")}`
+    // The key may change before it comes back.
+    put(good, cookie, session)
+    return cookie
   }
   const read = (cookie: string): Session | undefined => {
     const known = good.get(cookie)
