@@ -1,5 +1,8 @@
 /** The dashboard in Chromium: what it shows and what its buttons do, on a cluster of two nodes with a real Engine. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import type { Page } from "playwright-core"
 import { type Desktop, openDesktop, picture, see, type Window } from "#test/support/browser.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
@@ -340,6 +343,53 @@ test("a service is made by a form, as its command would make it, once what was r
   expect(form.Spec.TaskTemplate.Resources.Limits).toEqual(command2.Spec.TaskTemplate.Resources.Limits)
   expect(form.Spec.Mode).toEqual(command2.Spec.Mode)
   await cluster.must("service", "rm", "by-command")
+}, 40_000)
+
+test("a job is made by the form, and tells how far it has come until it is done", async () => {
+  const { page } = admin
+  const gate = await mkdtemp(join(tmpdir(), "troupe-job-"))
+  await see(page, "#/create", "Create a service")
+  await page.getByLabel("Image").fill(testImage)
+  await page.getByLabel("Name", { exact: true }).fill("batch")
+  await page.getByLabel(/^Mode/).selectOption("replicated-job")
+  await page.getByLabel("Completions in all").fill("3")
+  await page.getByLabel("At a time").fill("0")
+  await page.getByLabel("Arguments").fill("sh -c 'until test -e /gate/open; do sleep 0.1; done'")
+  await page.getByLabel("Mounts").fill(`${gate}:/gate`)
+  await page.getByLabel("Labels").fill("com.docker.stack.namespace=nightly")
+  expect(await page.getByLabel("Updated at a time").count()).toBe(0)
+  await press(page, "Create")
+  await page.getByText("0: expected 1 or more").waitFor()
+  await page.getByLabel("At a time").fill("2")
+  await page.getByText("--name batch --mode replicated-job --replicas 3 --max-concurrent 2").waitFor()
+  await press(page, "Create")
+  await page.getByRole("heading", { level: 1, name: /^batch/ }).waitFor()
+  const progress = page.locator("section").filter({ has: page.getByRole("heading", { name: "Progress" }) })
+  await progress.getByText("2 of 2 at a time at most").waitFor()
+  await progress.getByText("at work").waitFor()
+  const tasks = page.getByRole("region", { name: "Tasks" })
+  expect(await tasks.locator(".badge.good").allTextContents()).toEqual(["running", "running"])
+  await progress.getByText("0 of 3").waitFor()
+  expect(await page.getByRole("heading", { name: "What is wrong" }).count()).toBe(0)
+  await see(page, "#/stacks", "Stacks")
+  await page.getByText("1 job under way, all else as asked").waitFor()
+  await writeFile(join(gate, "open"), "")
+  await page.getByText("all 1 services are as asked").waitFor()
+  await openService(page, "batch")
+  await progress.getByText("3 of 3").waitFor()
+  await progress.getByText("done", { exact: true }).waitFor()
+  await press(page, "Run again")
+  await eventually(
+    async () => (await serviceNamed("batch")).JobStatus.JobIteration.Index === 1,
+    "it is begun again"
+  )
+  await cluster.must(
+    ...["service", "create", "--detach", "--name", "by-command", "--mode", "replicated-job"],
+    ...["--replicas", "3", "--max-concurrent", "2", testImage, "true"]
+  )
+  expect((await serviceNamed("batch")).Spec.Mode).toEqual((await serviceNamed("by-command")).Spec.Mode)
+  await cluster.must("service", "rm", "batch", "by-command")
+  await rm(gate, { recursive: true })
 }, 40_000)
 
 test("a service is edited once its changes were seen, and not over somebody else's", async () => {

@@ -30,6 +30,10 @@ export interface Count {
 export const isWanted = ({ Desired }: Task): boolean =>
   Desired === "ready" || Desired === "running" || Desired === "complete"
 
+/** What of a job nobody tries again. */
+const isSpent = ({ State, Desired }: Task): boolean =>
+  Desired === "shutdown" && (State === "failed" || State === "rejected")
+
 const ended = ["failed", "rejected", "orphaned"]
 const hasFailed = ({ State }: Task): boolean => ended.includes(State)
 const newest = (tasks: ReadonlyArray<Task>): Task | undefined =>
@@ -49,8 +53,41 @@ export function count({ Spec }: Service, tasks: ReadonlyArray<Task>): Count {
       wanted: ReplicatedJob.TotalCompletions ?? ReplicatedJob.MaxConcurrent ?? 1,
       word: "done"
     }
-  if (GlobalJob !== undefined) return { reached: inState("complete"), wanted: wanted.length, word: "done" }
+  if (GlobalJob !== undefined) {
+    // Also the nodes where it failed for good.
+    const nodes = new Set([...wanted, ...tasks.filter(isSpent)].map(({ ID, NodeID }) => NodeID || ID))
+    return { reached: inState("complete"), wanted: nodes.size, word: "done" }
+  }
   return { reached: inState("running"), wanted: Replicated?.Replicas ?? wanted.length, word: "running" }
+}
+
+/** How far a job has come since it was begun last. */
+export interface Progress extends Count {
+  readonly running: number
+  /** Tasks that are on their way, or find no node. */
+  readonly waiting: number
+  readonly failures: number
+  /** Nobody does any more of it. */
+  readonly isOver: boolean
+}
+
+/** Absent for what is no job. */
+export function progressOf(service: Service, tasks: ReadonlyArray<Task>): Progress | undefined {
+  const found = count(service, tasks)
+  if (found.word !== "done") return undefined
+  const left = tasks.filter((task) => isWanted(task) && task.State !== "complete")
+  const running = left.filter(({ State }) => State === "running").length
+  const failures = tasks.filter((task) => hasFailed(task) && task.Desired !== "remove").length
+  // Between two of its tasks there may be none.
+  const isOver = left.length === 0 && tasks.length > 0 && (failures > 0 || found.reached >= found.wanted)
+  return { ...found, running, waiting: left.length - running, failures, isOver }
+}
+
+/** Whether it is as asked, or a job that is still at work. */
+export function standingOf(service: Service, tasks: ReadonlyArray<Task>): "good" | "waiting" | "bad" {
+  const { reached, wanted } = count(service, tasks)
+  if (reached >= wanted) return "good"
+  return progressOf(service, tasks)?.isOver === false ? "waiting" : "bad"
 }
 
 /** Of services, what began last comes first. */
@@ -138,9 +175,7 @@ function judgeService(
     const late = tasks.find((task) => isWanted(task) && task.State !== "running")
     return problem(missing, late === undefined ? last?.Says : `${late.State}: ${late.Says}`)
   }
-  // What nobody tries again.
-  const isOver = !tasks.some((task) => isWanted(task) && task.State !== "complete")
-  if (word === "done" && reached < wanted && isOver && last !== undefined)
+  if (progressOf(service, tasks)?.isOver === true && reached < wanted && last !== undefined)
     return problem(`job failed, ${missing}`, last.Says, last.At)
   return certificates
 }

@@ -1,7 +1,7 @@
 /** The cluster as the stream of the gateway tells it, and what follows from it for all pages. */
 import { computed, signal } from "@preact/signals"
 import { learnSession } from "./api.ts"
-import { type Alert, type Count, count, judge } from "./judge.ts"
+import { type Alert, type Count, count, judge, standingOf } from "./judge.ts"
 import type { Node, Service, Task } from "./objects.ts"
 import { usePolled } from "./poll.ts"
 
@@ -68,6 +68,10 @@ export const tasksByNode = grouped(({ NodeID }) => NodeID)
 
 export const tasksOf = ({ ID }: Service): ReadonlyArray<Task> => tasksByService.value.get(ID) ?? []
 export const countOf = (service: Service): Count => count(service, tasksOf(service))
+export const isStanding =
+  (wanted: ReturnType<typeof standingOf>) =>
+  (service: Service): boolean =>
+    standingOf(service, tasksOf(service)) === wanted
 
 const alerts = signal<ReadonlyArray<Alert>>([])
 export const problems = computed(() =>

@@ -42,6 +42,11 @@ export interface Service {
   readonly UpdatedAt: string
   readonly Spec: ServiceSpec
   readonly PreviousSpec?: ServiceSpec
+  /** Of jobs: how often it was begun, and when last. */
+  readonly JobStatus?: {
+    readonly JobIteration?: { readonly Index?: number }
+    readonly LastExecution?: string
+  }
   readonly Endpoint?: {
     readonly Ports?: ReadonlyArray<{
       readonly PublishedPort?: number

@@ -14,7 +14,10 @@ export interface ServiceDraft {
   readonly image: string
   readonly args: string
   readonly mode: string
+  /** Of a job, how many are to be complete in the end. */
   readonly replicas: string
+  /** Of a job, how many run at a time at most; empty where all may. */
+  readonly concurrent: string
   /** `8080:80/tcp` a line, or `published=8080,target=80,protocol=tcp,mode=host`. */
   readonly ports: string
   readonly env: string
@@ -43,6 +46,7 @@ export const emptyService: ServiceDraft = {
   args: "",
   mode: "replicated",
   replicas: "1",
+  concurrent: "",
   ports: "",
   env: "",
   mounts: "",
@@ -179,9 +183,14 @@ function readTime(field: "delay" | "interval", text: string): number | undefined
   if (ms === undefined) throw new Wrong(field, `${text}: expected a time, such as 10s or 1m30s`)
   return ms * 1e6
 }
-function readCount(field: "replicas" | "parallelism", text: string): number {
+function readCount(field: "replicas" | "parallelism" | "concurrent", text: string): number {
   if (!/^\d{1,9}$/.test(text.trim())) throw new Wrong(field, `${text}: expected a whole number`)
   return Number(text)
+}
+function readConcurrent(text: string): number {
+  const count = readCount("concurrent", text)
+  if (count === 0) throw new Wrong("concurrent", `${text}: expected 1 or more: none would ever run`)
+  return count
 }
 function readEnv(line: string): string {
   if (!/^[^=]+=/.test(line)) throw new Wrong("env", `${line}: expected NAME=VALUE`)
@@ -219,16 +228,45 @@ const readable = { UID: "0", GID: "0", Mode: 0o444 }
 const isUsual = (draft: ServiceDraft, field: FieldName): boolean =>
   draft[field].trim() === emptyService[field]
 
+const updates = ["parallelism", "delay", "order", "failure"] as const
+/** Jobs run to their end, and are not updated task by task. */
+export const isJob = ({ mode }: Pick<ServiceDraft, "mode">): boolean => mode.endsWith("-job")
+
+function modeOf({ mode, replicas, concurrent }: ServiceDraft) {
+  switch (mode) {
+    case "global":
+      return { Global: {} }
+    case "global-job":
+      return { GlobalJob: {} }
+    case "replicated-job": {
+      const TotalCompletions = readCount("replicas", replicas)
+      const MaxConcurrent = concurrent.trim() === "" ? TotalCompletions : readConcurrent(concurrent)
+      return { ReplicatedJob: { TotalCompletions, MaxConcurrent } }
+    }
+    default:
+      return { Replicated: { Replicas: readCount("replicas", replicas) } }
+  }
+}
+
+function updateOf(draft: ServiceDraft) {
+  if (isJob(draft)) return undefined
+  const Delay = readTime("delay", draft.delay)
+  const Parallelism = readCount("parallelism", draft.parallelism)
+  if (updates.every((field) => isUsual(draft, field))) return undefined
+  return {
+    Parallelism,
+    ...(Delay !== undefined && { Delay }),
+    Order: draft.order,
+    FailureAction: draft.failure
+  }
+}
+
 /** What is sent to create it, but for the image's digest. Throws `Wrong`. */
 export function specOf(draft: ServiceDraft, choices: Choices) {
   const limits = limitsOf(draft)
   const ports = linesOf(draft.ports).map(readPort)
-  const delay = readTime("delay", draft.delay)
   const interval = readTime("interval", draft.interval)
-  const Parallelism = readCount("parallelism", draft.parallelism)
-  const updatesAsUsual = (["parallelism", "delay", "order", "failure"] as const).every((field) =>
-    isUsual(draft, field)
-  )
+  const UpdateConfig = updateOf(draft)
   const args = splitWords(draft.args)
   const networks = chosen("networks", draft, choices)
   const secrets = chosen("secrets", draft, choices)
@@ -236,10 +274,7 @@ export function specOf(draft: ServiceDraft, choices: Choices) {
   return {
     Name: draft.name.trim(),
     Labels: recordOf(draft.labels),
-    Mode:
-      draft.mode === "global"
-        ? { Global: {} }
-        : { Replicated: { Replicas: readCount("replicas", draft.replicas) } },
+    Mode: modeOf(draft),
     TaskTemplate: {
       ContainerSpec: {
         Image: draft.image.trim(),
@@ -267,14 +302,7 @@ export function specOf(draft: ServiceDraft, choices: Choices) {
       Placement: { Constraints: linesOf(draft.constraints) },
       Resources: { Limits: limits }
     },
-    ...(!updatesAsUsual && {
-      UpdateConfig: {
-        Parallelism,
-        ...(delay !== undefined && { Delay: delay }),
-        Order: draft.order,
-        FailureAction: draft.failure
-      }
-    }),
+    ...(UpdateConfig !== undefined && { UpdateConfig }),
     EndpointSpec: { Ports: ports }
   }
 }
@@ -297,7 +325,11 @@ export function createCommand(draft: ServiceDraft): string {
   return [
     "docker service create",
     ...one("--name", "name"),
-    ...(draft.mode === "global" ? ["--mode global"] : one("--replicas", "replicas")),
+    ...(draft.mode === "replicated" ? one("--replicas", "replicas") : ["--mode", draft.mode]),
+    // Without a number of them the CLI asks for as many as may run at a time.
+    ...(draft.mode === "replicated-job"
+      ? ["--replicas", quoted(draft.replicas.trim()), ...one("--max-concurrent", "concurrent")]
+      : []),
     ...each("--publish", "ports"),
     ...each("--env", "env"),
     ...flags("--mount", linesOf(draft.mounts).map(mountFlag)),
@@ -307,10 +339,14 @@ export function createCommand(draft: ServiceDraft): string {
     ...each("--constraint", "constraints"),
     ...one("--limit-cpu", "cpus"),
     ...one("--limit-memory", "memory"),
-    ...one("--update-parallelism", "parallelism"),
-    ...one("--update-delay", "delay"),
-    ...one("--update-order", "order"),
-    ...one("--update-failure-action", "failure"),
+    ...(isJob(draft)
+      ? []
+      : [
+          ...one("--update-parallelism", "parallelism"),
+          ...one("--update-delay", "delay"),
+          ...one("--update-order", "order"),
+          ...one("--update-failure-action", "failure")
+        ]),
     ...one("--health-cmd", "health"),
     ...one("--health-interval", "interval"),
     ...each("--label", "labels"),
@@ -423,7 +459,8 @@ export const serviceHints: ReadonlyArray<readonly [field: FieldName, words: RegE
   ["constraints", /constraint|expected one of|Placement/i],
   ["health", /HealthConfig/],
   ["parallelism", /Parallelism|update-/i],
-  ["replicas", /replicas/i],
+  ["concurrent", /concurrent/i],
+  ["replicas", /replicas|completions|completed/i],
   ["mounts", /mount|volume/i],
   ["secrets", /secret/i],
   ["configs", /config (reference|not found)|config:/i],

@@ -7,7 +7,8 @@ import type { Task } from "./objects.ts"
 
 /** Where a task's state stands among the few that the eye tells apart. */
 export function tone({ State, Desired }: Pick<Task, "State" | "Desired">): string {
-  if (State === "running") return Desired === "running" ? "good" : "leaving"
+  // A job's is to run until it is complete.
+  if (State === "running") return Desired === "running" || Desired === "complete" ? "good" : "leaving"
   if (State === "failed" || State === "rejected" || State === "orphaned") return "bad"
   if (State === "complete") return "done"
   if (State === "shutdown" || State === "remove") return "past"
@@ -202,6 +203,10 @@ export function Order(props: {
     </div>
   )
 }
+
+/** So many of them, in words. */
+export const many = (count: number, one: string, more = `${one}s`): string =>
+  `${count} ${count === 1 ? one : more}`
 
 export const Same = ({ command }: { command: string }) => (
   <code class="same" title="does the same">

@@ -1,6 +1,6 @@
 /** What the dashboard holds to be wrong. */
 import { expect, test } from "bun:test"
-import { type Alert, count, judge } from "#cli/dashboard/page/judge.ts"
+import { type Alert, count, judge, progressOf, standingOf } from "#cli/dashboard/page/judge.ts"
 import type { Node, Service, Task } from "#cli/dashboard/page/objects.ts"
 
 const now = "2026-11-28T04:00:00Z"
@@ -109,6 +109,48 @@ test("jobs count what is done, and have failed when nobody tries again", () => {
   expect(of(job, [done, failed(8)])).toMatchObject([
     { what: "job failed, 1 of 2 done", why: "non-zero exit (3)", since: minutesAgo(8) }
   ])
+})
+
+test("a job tells how far it has come, and is not held to be bad while it goes on", () => {
+  const job = service({ mode: { ReplicatedJob: { TotalCompletions: 5, MaxConcurrent: 2 } } })
+  const done = task({ State: "complete", Desired: "complete" })
+  const busy = task({ Desired: "complete" })
+  const starting = task({ State: "starting", Desired: "complete" })
+  // Of the execution before.
+  const past = task({ State: "failed", Desired: "remove" })
+  const under = [done, busy, starting, failed(1), past]
+  expect(progressOf(job, under)).toEqual({
+    reached: 1,
+    wanted: 5,
+    word: "done",
+    running: 1,
+    waiting: 1,
+    failures: 1,
+    isOver: false
+  })
+  expect(standingOf(job, under)).toBe("waiting")
+  expect(standingOf(job, [done, done, done, done, done])).toBe("good")
+  expect(standingOf(job, [done, failed(1)])).toBe("bad")
+  // It has just been made, or is between two of its tasks.
+  expect(standingOf(job, [])).toBe("waiting")
+  expect(standingOf(job, [done])).toBe("waiting")
+  expect(standingOf(service(), [task({})])).toBe("bad")
+  expect(progressOf(service(), [task({})])).toBeUndefined()
+})
+
+test("a job on every node counts those where it failed for good, each once", () => {
+  const job = service({ mode: { GlobalJob: {} } })
+  const on = (NodeID: string, more: Partial<Task>): Task => task({ ID: `on ${NodeID}`, NodeID, ...more })
+  const done = on("n1", { State: "complete", Desired: "complete" })
+  const bad = { State: "failed", Desired: "shutdown", IsUnwell: true, Says: "non-zero exit (3)" }
+  const tasks = [done, on("n2", bad), on("n2", bad)]
+  expect(count(job, tasks)).toEqual({ reached: 1, wanted: 2, word: "done" })
+  expect(of(job, tasks)).toMatchObject([{ what: "job failed, 1 of 2 done", why: "non-zero exit (3)" }])
+  // A try that succeeded in the end.
+  expect(count(job, [done, on("n1", bad)])).toEqual({ reached: 1, wanted: 1, word: "done" })
+  // Not placed yet, each of them one.
+  const waits = (ID: string): Task => task({ ID, NodeID: "", State: "pending", Desired: "complete" })
+  expect(count(job, [waits("a"), waits("b")]).wanted).toBe(2)
 })
 
 test("what broke last comes first", () => {

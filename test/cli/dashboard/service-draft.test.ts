@@ -102,6 +102,41 @@ test("the command that does the same has what is not as usual, quoted for a shel
   )
 })
 
+test("a job asks for completions, is not updated task by task, and its command says the same", () => {
+  const job = drafted({
+    mode: "replicated-job",
+    replicas: "5",
+    concurrent: "2",
+    parallelism: "3",
+    delay: "soon"
+  })
+  expect(specOf(job, choices).Mode).toEqual({ ReplicatedJob: { TotalCompletions: 5, MaxConcurrent: 2 } })
+  expect(specOf(job, choices)).not.toHaveProperty("UpdateConfig")
+  expect(createCommand(job)).toBe(
+    "docker service create --name web --mode replicated-job --replicas 5 --max-concurrent 2 nginx"
+  )
+  // With --max-concurrent alone the CLI would ask for two completions.
+  expect(createCommand({ ...job, replicas: "1" })).toContain("--replicas 1 --max-concurrent 2")
+  const atOnce = drafted({ mode: "replicated-job", replicas: "4" })
+  expect(specOf(atOnce, choices).Mode).toEqual({ ReplicatedJob: { TotalCompletions: 4, MaxConcurrent: 4 } })
+  const everywhere = drafted({ mode: "global-job", replicas: "many", concurrent: "some" })
+  expect(specOf(everywhere, choices).Mode).toEqual({ GlobalJob: {} })
+  expect(createCommand(everywhere)).toBe("docker service create --name web --mode global-job nginx")
+})
+
+test("how many of a job run at a time is refused by its field, with what is expected", () => {
+  const refused = (more: Partial<ServiceDraft>): unknown => {
+    try {
+      return specOf(drafted({ mode: "replicated-job", ...more }), choices)
+    } catch (cause) {
+      return cause instanceof Wrong && [cause.field, cause.message]
+    }
+  }
+  expect(refused({ concurrent: "some" })).toEqual(["concurrent", "some: expected a whole number"])
+  expect(refused({ concurrent: "0" })).toEqual(["concurrent", "0: expected 1 or more: none would ever run"])
+  expect(refused({ replicas: "-1" })).toEqual(["replicas", "-1: expected a whole number"])
+})
+
 test("what says nothing is refused by its field, with what is expected", () => {
   const cases: ReadonlyArray<readonly [FieldName, string, RegExp]> = [
     ["ports", "http", /^http: expected PUBLISHED:TARGET/],
@@ -143,6 +178,8 @@ test("what the gateway refuses is said beside its field", () => {
     ["config not found: motto", "configs"],
     ["network backend not found", "networks"],
     ["constraint expected one operator from ==, !=", "constraints"],
+    ["rpc error: code = InvalidArgument desc = Maximum concurrent jobs must not be negative", "concurrent"],
+    ["Mode.ReplicatedJob.TotalCompletions must be 1000000 at most, got 9999999", "replicas"],
     ["no leader", ""]
   ]
   for (const [message, field] of cases)

@@ -8,6 +8,7 @@ import {
   type Choices,
   createCommand,
   emptyService,
+  isJob,
   type ServiceDraft,
   saidOfService,
   specOf
@@ -61,10 +62,17 @@ export function CreateService() {
               label="Mode"
               options={[
                 ["replicated", "replicated: so many tasks"],
-                ["global", "global: one on every node"]
+                ["global", "global: one on every node"],
+                ["replicated-job", "replicated job: so many, each to its end"],
+                ["global-job", "global job: one on every node, to its end"]
               ]}
             />
-            {draft.mode === "global" ? null : <Field {...own} name="replicas" label="Replicas" />}
+            {draft.mode.startsWith("global") ? null : (
+              <Field {...own} name="replicas" label={isJob(draft) ? "Completions in all" : "Replicas"} />
+            )}
+            {draft.mode === "replicated-job" ? (
+              <Field {...own} name="concurrent" label="At a time, at most" placeholder="all of them" />
+            ) : null}
             <Field {...own} wide name="args" label="Arguments" />
             <Field {...line} name="env" label="Variables" placeholder="NAME=VALUE, a line each" />
           </div>
@@ -110,27 +118,31 @@ export function CreateService() {
             />
             <Field {...own} name="health" label="Health check" placeholder="curl -f localhost" />
             <Field {...own} name="interval" label="Checked every" placeholder="30s" />
-            <Field {...own} name="parallelism" label="Updated at a time" />
-            <Field {...own} name="delay" label="Time between" placeholder="none, or 10s" />
-            <Field
-              {...own}
-              name="order"
-              label="Order"
-              options={[
-                ["stop-first", "stop the old one first"],
-                ["start-first", "start the new one first"]
-              ]}
-            />
-            <Field
-              {...own}
-              name="failure"
-              label="Where an update fails"
-              options={[
-                ["pause", "pause"],
-                ["continue", "continue"],
-                ["rollback", "roll back"]
-              ]}
-            />
+            {isJob(draft) ? null : (
+              <>
+                <Field {...own} name="parallelism" label="Updated at a time" />
+                <Field {...own} name="delay" label="Time between" placeholder="none, or 10s" />
+                <Field
+                  {...own}
+                  name="order"
+                  label="Order"
+                  options={[
+                    ["stop-first", "stop the old one first"],
+                    ["start-first", "start the new one first"]
+                  ]}
+                />
+                <Field
+                  {...own}
+                  name="failure"
+                  label="Where an update fails"
+                  options={[
+                    ["pause", "pause"],
+                    ["continue", "continue"],
+                    ["rollback", "roll back"]
+                  ]}
+                />
+              </>
+            )}
             <Field {...own} rows={2} name="labels" label="Labels" placeholder="KEY=VALUE, a line each" />
           </div>
         </Card>

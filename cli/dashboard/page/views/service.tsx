@@ -2,11 +2,11 @@
 import { useEffect, useState } from "preact/hooks"
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import { act, mayOperate, tell } from "../api.ts"
-import { isWanted } from "../judge.ts"
+import { isWanted, type Progress as JobProgress, progressOf } from "../judge.ts"
 import { countOf, serviceOf, tasksOf } from "../live.ts"
 import type { Service, Task } from "../objects.ts"
 import { removeService, restart, rollBack, scale, setImage } from "../orders.ts"
-import { Badge, Card, Gone, hue, Meter, Order, Reached, Same, sent } from "../ui.tsx"
+import { ago, Badge, Card, Gone, hue, Meter, many, Order, Pairs, Reached, Same, sent } from "../ui.tsx"
 import { Asked } from "./asked.tsx"
 import { Course } from "./course.tsx"
 import { EditService } from "./edit-service.tsx"
@@ -95,6 +95,43 @@ function Rollout({ service, wanted }: { service: Service; wanted: ReadonlyArray<
   )
 }
 
+/** How far a job has come, and what is left of it. */
+function Progress({ service, progress }: { service: Service; progress: JobProgress }) {
+  const { reached, wanted, running, waiting, failures, isOver } = progress
+  const { MaxConcurrent } = service.Spec.Mode.ReplicatedJob ?? {}
+  const { JobIteration, LastExecution } = service.JobStatus ?? {}
+  const times = (JobIteration?.Index ?? 0) + 1
+  const [tone, word] = !isOver
+    ? ["waiting", running > 0 ? "at work" : "waits"]
+    : reached < wanted
+      ? ["bad", "given up"]
+      : ["good", "done"]
+  return (
+    <Card title="Progress" note={<Badge tone={tone}>{word}</Badge>}>
+      <Meter value={reached} of={wanted} label={`${service.Spec.Name}: tasks done`} />
+      <Pairs
+        of={[
+          [
+            "Done",
+            `${reached} of ${service.Spec.Mode.GlobalJob === undefined ? wanted : many(wanted, "node")}`
+          ],
+          [
+            "Running",
+            isOver
+              ? ""
+              : `${running}${MaxConcurrent === undefined ? "" : ` of ${MaxConcurrent} at a time at most`}`
+          ],
+          ["Not running yet", waiting === 0 ? "" : `${waiting}`],
+          ["Failed tries", failures === 0 ? "" : `${failures}`],
+          ["Begun", LastExecution === undefined ? "" : `${ago(LastExecution)} ago`],
+          ["Times begun", times === 1 ? "" : `${times}`]
+        ]}
+      />
+      <Same command={`docker service ps ${service.Spec.Name}`} />
+    </Card>
+  )
+}
+
 const modes: Readonly<Record<string, string>> = {
   Replicated: "replicated",
   Global: "global",
@@ -110,6 +147,7 @@ export function ServicePage({ id }: { id: string }) {
     (a, b) => Number(isWanted(b)) - Number(isWanted(a)) || a.Slot - b.Slot || b.At.localeCompare(a.At)
   )
   const found = countOf(service)
+  const progress = progressOf(service, all)
   const replicas = Spec.Mode.Replicated?.Replicas
   const ports = service.Endpoint?.Ports ?? []
   return (
@@ -134,15 +172,19 @@ export function ServicePage({ id }: { id: string }) {
       <Rollout service={service} wanted={all.filter(isWanted)} />
       <Why key={`why ${id}`} service={service} />
       <div class="columns">
+        {progress === undefined ? null : <Progress service={service} progress={progress} />}
         <Card title="Direct">
           {replicas === undefined ? null : <Scale service={service} replicas={replicas} />}
           <Image service={service} />
           <div class="orders">
             <EditService key={`edit ${id}`} service={service} />
             <Order
-              label="Restart"
+              label={progress === undefined ? "Restart" : "Run again"}
               command={`docker service update --force ${Spec.Name}`}
-              did={`${Spec.Name} restarts, task by task`}
+              did={`${Spec.Name} ${progress === undefined ? "restarts, task by task" : "begins anew"}`}
+              {...(progress?.isOver === false && {
+                sure: `Begin ${Spec.Name} anew? What of it runs is stopped, and what is done counts no more.`
+              })}
               onAct={() => restart(id)}
             />
             <Order

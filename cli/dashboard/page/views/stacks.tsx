@@ -2,9 +2,9 @@
 import { signal } from "@preact/signals"
 import { useState } from "preact/hooks"
 import { act, call, mayOperate } from "../api.ts"
-import { countOf, services } from "../live.ts"
+import { countOf, isStanding, services } from "../live.ts"
 import type { Service } from "../objects.ts"
-import { Badge, Card, Empty, Meter, Order, Reached, Same, sent } from "../ui.tsx"
+import { Badge, Card, Empty, Meter, many, Order, Reached, Same, sent } from "../ui.tsx"
 
 const stackLabel = "com.docker.stack.namespace"
 
@@ -100,13 +100,18 @@ function Present() {
 }
 
 function Whole({ services }: { services: ReadonlyArray<Service> }) {
-  const short = services.map(countOf).filter(({ reached, wanted }) => reached < wanted).length
-  return short === 0 ? (
-    <Badge tone="good">all {services.length} services are as asked</Badge>
+  const short = services.filter(isStanding("bad")).length
+  const jobs = services.filter(isStanding("waiting")).length
+  if (short > 0)
+    return (
+      <Badge tone="bad">
+        {short} of {services.length} services are not
+      </Badge>
+    )
+  return jobs > 0 ? (
+    <Badge tone="waiting">{many(jobs, "job")} under way, all else as asked</Badge>
   ) : (
-    <Badge tone="bad">
-      {short} of {services.length} services are not
-    </Badge>
+    <Badge tone="good">all {services.length} services are as asked</Badge>
   )
 }
 
