@@ -59,7 +59,7 @@ export const answerAsMember = Effect.fnUntraced(function* (parts: Parts) {
     manager?.ledger.read.cluster()?.Roots?.ca.certificate ?? credentials.held().membership.root
   const shared = sharedOf(nodeId, root)
   const traced = parts.tracer === undefined ? {} : { tracer: parts.tracer }
-  const { history } = yield* openGateway({
+  const { history, audit } = yield* openGateway({
     ...shared,
     ...servedOf(options),
     doors,
@@ -96,8 +96,10 @@ export const answerAsMember = Effect.fnUntraced(function* (parts: Parts) {
         : app.fetch(request),
     // Another NATS has users of its own.
     named: nats.server !== undefined,
-    host: makeLiveHost()
+    host: makeLiveHost(),
+    note: audit.note
   })
+  if (nats.server !== undefined) yield* nats.server.refusals(audit.note)
   yield* openJoinPort(options, credentials, manager)
 })
 

@@ -32,8 +32,21 @@ export interface ApiOptions {
   /** Whether nats-server lets a client ask on no other's subjects; without, nobody knows who asks. */
   readonly named: boolean
   readonly host: Host
+  /** Told of every change that was asked for, once it was answered. */
+  readonly note?: (change: AskedChange) => void
   /** How many events are kept for those who missed some. */
   readonly keptEvents?: number
+}
+
+/** A change that was asked for over NATS, as the HTTP request that is the same. */
+export interface AskedChange {
+  /** ISO 8601. */
+  readonly at: string
+  /** See `askerIn`. */
+  readonly who: string
+  readonly method: string
+  readonly path: string
+  readonly status: number
 }
 
 const serviceName = "troupe"
@@ -98,7 +111,7 @@ export const askerIn = ({ headers }: Request): string => {
 }
 
 const httpEndpoint = (
-  { fetch }: ApiOptions,
+  { fetch, host, note = () => {} }: ApiOptions,
   { resource, verb, translate }: (typeof endpoints)[number]
 ): MicroEndpoint => ({
   name: `${resource}-${verb}`,
@@ -106,7 +119,13 @@ const httpEndpoint = (
   handle: async (body, headers, subject) => {
     const translation = translate(body)
     if ("mistake" in translation) return failing(400, `Cannot ${verb} ${resource}: ${translation.mistake}`)
-    return answerOf(await fetch(requestOf(translation, headers, askerOf(subject))), translation)
+    const request = requestOf(translation, headers, askerOf(subject))
+    const response = await fetch(request)
+    const { method, url } = request
+    const { status } = response
+    if (method !== "GET")
+      note({ at: toIso(host.now()), who: askerIn(request), method, path: new URL(url).pathname, status })
+    return answerOf(response, translation)
   }
 })
 

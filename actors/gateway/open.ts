@@ -4,7 +4,7 @@
  */
 import { Effect, FiberSet, type Scope } from "effect"
 import type { ExecutorService } from "#actors/drivers/executor.ts"
-import { openAudit } from "#actors/gateway/access/audit.ts"
+import { type Audit, openAudit } from "#actors/gateway/access/audit.ts"
 import { tellManagers } from "#actors/gateway/access/common.ts"
 import { identityOf } from "#actors/gateway/access/identity-of.ts"
 import { openAccess } from "#actors/gateway/access/open.ts"
@@ -83,7 +83,11 @@ export const openEngineDoors = Effect.fnUntraced(function* (
 /** Serves until the scope closes. */
 export const openGateway = Effect.fn("gateway.open")(function* (
   options: OpenOptions
-): Effect.fn.Return<{ readonly token: string; readonly history: RouteSet }, HttpTokenError, Scope.Scope> {
+): Effect.fn.Return<
+  { readonly token: string; readonly history: RouteSet; readonly audit: Audit },
+  HttpTokenError,
+  Scope.Scope
+> {
   const { doors, nodeId, ledger, membership, clock, executor, system, whereabouts } = options
   const { link } = doors
   const headers = (): Record<string, string> => answerHeaders(link)
@@ -167,7 +171,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     interceptor: makeInterceptor({ gateway, engine: link, executor, attachments }),
     onStop: () => stopping.abort()
   })
-  return { token: access.token, history }
+  return { token: access.token, history, audit }
 })
 
 /** Of a manager without a ledger. */

@@ -45,6 +45,7 @@ import {
   takeOverOrStart,
   writeConfig
 } from "#actors/nats/left-over.ts"
+import { type Refusal, refusalsIn } from "#actors/nats/refusals.ts"
 
 export interface NatsServerOptions {
   readonly dataDir: string
@@ -109,6 +110,8 @@ export interface NatsServerService {
    * connections again.
    */
   readonly restart: Effect.Effect<void, NatsServerError>
+  /** Tells of what it turns away from external clients, within seconds, until the scope closes. */
+  readonly refusals: (listen: (refusal: Refusal) => void) => Effect.Effect<void, never, Scope.Scope>
 }
 
 export class NatsServer extends Context.Service<NatsServer, NatsServerService>()(
@@ -149,6 +152,9 @@ interface Supervision {
   running: RunningServer
   members: NatsPeers["members"]
   users: string
+  /** Of external clients, by their public keys. */
+  names: ReadonlyMap<string, string>
+  readonly listening: Set<(refusal: Refusal) => void>
   /** What was wrong with clients' files when they were last read; said once, not every time. */
   problems: string
   state: NatsServerStatus["state"]
@@ -193,7 +199,12 @@ export const startNatsServer = Effect.fn("nats.start")(function* (
     setPeers: (peers) => setPeers(supervision, peers),
     setRoutePassword: (password) => setRoutePassword(supervision, password),
     certified: Effect.suspend(() => reload(supervision)),
-    restart: restartInOrder(supervision)
+    restart: restartInOrder(supervision),
+    refusals: (listen) =>
+      Effect.acquireRelease(
+        Effect.sync(() => supervision.listening.add(listen)),
+        () => Effect.sync(() => supervision.listening.delete(listen))
+      )
   }
 })
 
@@ -291,7 +302,7 @@ const launch = Effect.fnUntraced(function* (
   })
   const self = { nodeId, raftId: options.raftId ?? nodeId, keys: publicKeysOf(own) }
   const { clusterId, members = [] } = options
-  const { users, problems } = yield* currentUsers({ dataDir, clusterId, self, members, problems: "" })
+  const current = yield* currentUsers({ dataDir, clusterId, self, members, problems: "" })
 
   const left = readLeftOver(paths)
   yield* refuseSecondManager(left, dataDir)
@@ -299,7 +310,7 @@ const launch = Effect.fnUntraced(function* (
   yield* endStrays(paths, left)
   const { host = "127.0.0.1", tls, cluster } = options
   const site: Site = { paths, binary, nodeId, host, ...(tls && { tls }), ...(cluster && { cluster }) }
-  const running = yield* takeOverOrStart({ left, site, users, wanted })
+  const running = yield* takeOverOrStart({ left, site, users: current.users, wanted })
 
   const supervision: Supervision = {
     site,
@@ -310,8 +321,8 @@ const launch = Effect.fnUntraced(function* (
     guard: startGuard(running.identity, () => remember(supervision)),
     running,
     members,
-    users,
-    problems,
+    ...current,
+    listening: new Set(),
     state: "running",
     restarts: 0,
     lastError: undefined,
@@ -375,7 +386,10 @@ const attend = Effect.fnUntraced(function* (
       })
     )
     yield* refreshUsers(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
-    if (hasForgotten.test(log.read()) && supervision.state === "running") {
+    const said = log.readLines()
+    for (const refusal of refusalsIn(said, supervision.names))
+      for (const listen of supervision.listening) listen(refusal)
+    if (hasForgotten.test(said) && supervision.state === "running") {
       yield* Effect.logWarning("nats-server has forgotten what others' clients hear: restarting it")
       yield* restartInOrder(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
     }
@@ -398,8 +412,8 @@ const attend = Effect.fnUntraced(function* (
 const refreshUsers = Effect.fnUntraced(function* (
   supervision: Supervision
 ): Effect.fn.Return<void, NatsServerError> {
-  const { users, problems } = yield* currentUsers(supervision)
-  supervision.problems = problems
+  const { users, problems, names } = yield* currentUsers(supervision)
+  Object.assign(supervision, { problems, names })
   if (users === supervision.users) return
   supervision.users = users
   yield* reload(supervision)
@@ -426,14 +440,18 @@ const currentUsers = Effect.fnUntraced(function* ({
   members,
   problems: saidBefore
 }: Pick<Supervision, "dataDir" | "clusterId" | "self" | "members" | "problems">): Effect.fn.Return<
-  { readonly users: string; readonly problems: string },
+  Pick<Supervision, "users" | "problems" | "names">,
   NatsServerError
 > {
   const { clients, problems } = yield* listClients(dataDir).pipe(Effect.mapError(cannot))
   const said = problems.join("\n")
   if (said !== "" && said !== saidBefore) yield* Effect.logWarning(said)
   const others = members.filter(({ nodeId }) => nodeId !== self.nodeId)
-  return { users: configureUsers(usersOf(clusterId, [self, ...others], clients)), problems: said }
+  return {
+    users: configureUsers(usersOf(clusterId, [self, ...others], clients)),
+    problems: said,
+    names: new Map(clients.map(({ publicKey, name }) => [publicKey, name]))
+  }
 })
 
 const watchClients = (paths: NatsPaths, changed: () => void): Effect.Effect<void, never, Scope.Scope> =>

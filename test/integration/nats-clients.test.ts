@@ -82,6 +82,17 @@ const ask = async (
 ): Promise<any> =>
   (await connection.request(`${subjectPrefix}.${what}`, JSON.stringify(body), { timeout: 5_000 })).json()
 
+/** What the managers have noted of clients. */
+const audited = (): Array<string> =>
+  cluster.managers.all.flatMap(({ dataDir }) => {
+    const file = join(dataDir, "audit.log")
+    const lines = existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : []
+    return lines.flatMap((line) => {
+      const { who, method, path, status } = JSON.parse(line)
+      return who.startsWith("nats") ? [`${who} ${method} ${path} ${status}`] : []
+    })
+  })
+
 test("a client that one manager made is let in by all of them, with a certificate of its own", async () => {
   const told = await letIn(m2, "shop")
   expect(told.servers).toHaveLength(3)
@@ -104,6 +115,7 @@ test("a client that one manager made is let in by all of them, with a certificat
 test("what a client changes is its own doing by any manager, and none passes for another at any of them", async () => {
   const [ci, ops] = [await letIn(m2, "ci"), await letIn(m3, "ops")]
   const made: Array<readonly [string, string]> = []
+  const refused: Array<string> = []
   for (const [at, server] of ci.servers.entries()) {
     for (const [told, other] of [
       [ci, ops],
@@ -117,13 +129,19 @@ test("what a client changes is its own doing by any manager, and none passes for
       const { ID } = await ask(connection, told, "service.create", spec)
       made.push([ID, `nats:${Name.split("-")[0]}`])
       for (const prefix of [other.subjectPrefix, "troupe.api.v1"]) {
-        const change = () => connection.publish(`${prefix}.service.remove`, JSON.stringify({ ID }))
+        const subject = `${prefix}.service.remove`
+        const change = () => connection.publish(subject, JSON.stringify({ ID }))
         expect(await objectionTo(connection, change)).toContain("Permissions Violation")
+        refused.push(`${made.at(-1)?.[1]} PUBLISH ${subject} 403`)
       }
       await connection.close()
     }
   }
   expect(made).toHaveLength(6)
+  // Any of the managers answers, and each server turns away by itself.
+  const done = [...made.map(([, who]) => `${who} POST /services/create 201`), ...refused]
+  await eventually(() => audited().length === done.length, "all of it is in the audit")
+  expect(audited().sort()).toEqual(done.sort())
   for (const [ID, who] of made) {
     const { Changes: changes } = await cluster.first.get(`/history/${ID}`)
     expect(changes.map(({ Action, Who }: Readonly<Record<string, string>>) => [Action, Who])).toEqual([

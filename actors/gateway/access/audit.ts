@@ -1,7 +1,7 @@
 /**
- * What came in at the HTTP door and changed something, or was turned away: who, what, when and how it ended. Kept as
- * lines of JSON in `<data-dir>/audit.log`, the newest also in memory. What the log of the cluster says of each change
- * stands there under the same name.
+ * What came in at this node's HTTP door or over NATS and changed something, or was turned away: who, what, when and how it
+ * ended. Kept as lines of JSON in `<data-dir>/audit.log`, the newest also in memory. What the log of the cluster says of
+ * each change stands there under the same name.
  */
 import fs from "node:fs"
 import path from "node:path"
@@ -13,8 +13,9 @@ export interface AuditLine {
   /** `nobody` where none was known. */
   readonly who: string
   readonly role?: Role
+  /** Over NATS that of the HTTP request that is the same; `PUBLISH` or `SUBSCRIBE` where nats-server turned it away. */
   readonly method: string
-  /** Without the query, in which there may be a secret. */
+  /** Without the query, in which there may be a secret; what nats-server turned away is a subject. */
   readonly path: string
   readonly status: number
   /** What it came to, in the words of the docker CLI, where the path does not say. */

@@ -52,6 +52,40 @@ test("nobody asks there while a manager of an earlier release would let anyone",
   expect(await answering(level - 1, true, "troupe.api.v1.service.list")).toEqual(["nats"])
 })
 
+test("what was asked to be changed is noted with who asked, what and how it ended; what was only looked at is not", async () => {
+  const scope = Effect.runSync(Scope.make())
+  const host = makeLiveHost()
+  const bus = new MemoryBus(host)
+  const { ledger } = await TestGateway.start({}, fakeEngine(), {}, level)
+  const noted: Array<object> = []
+  const served = serveApi({
+    transport: bus.connect("api"),
+    ledger,
+    cluster: "blue",
+    nodeId,
+    version: "0.1.0",
+    fetch: ({ method }) => Response.json({ message: "no" }, { status: method === "DELETE" ? 404 : 200 }),
+    named: true,
+    host,
+    note: ({ at, ...rest }) => noted.push(rest)
+  })
+  await Effect.runPromise(Scope.provide(served, scope))
+  const ask = (what: string, body: object) =>
+    Effect.runPromise(
+      bus
+        .connect("client")
+        .request(`troupe.api.v1.${what}`, {}, new TextEncoder().encode(JSON.stringify(body)), 1_000)
+    )
+  await ask("as.ci.service.inspect", { ID: "web" })
+  await ask("as.ci.service.remove", { ID: "web" })
+  await ask("service.create", { Name: "web" })
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  expect(noted).toEqual([
+    { who: "nats:ci", method: "DELETE", path: "/services/web", status: 404 },
+    { who: "nats", method: "POST", path: "/services/create", status: 200 }
+  ])
+})
+
 test("nor over a NATS whose users are not ours", async () => {
   expect(await answering(level, false, own)).toBe("NotHere")
 })
