@@ -1,11 +1,21 @@
 /** The dashboard in Chromium: what it shows and what its buttons do, on a cluster of two nodes with a real Engine. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import type { ChildProcess } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Page } from "playwright-core"
-import { type Desktop, openDesktop, picture, see, type Window } from "#test/support/browser.ts"
+import {
+  barriers,
+  clipped,
+  type Desktop,
+  openDesktop,
+  picture,
+  see,
+  type Window
+} from "#test/support/browser.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
+import { startCsiPlugin } from "#test/support/csi-plugin.ts"
 import { engine, ensureImage, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { onLoopback, startIdle } from "#test/support/idle-node.ts"
 import { openRegistry, type TestRegistry } from "#test/support/registry.ts"
@@ -14,6 +24,9 @@ let cluster: Cluster
 /** Takes no tasks. */
 let beta: Cluster
 let registry: TestRegistry
+/** Of volumes of the cluster's, as folders. */
+let plugin: ChildProcess
+const folder = mkdtempSync(join(tmpdir(), "troupe-browser-"))
 let desktop: Desktop
 let admin: Window
 
@@ -21,8 +34,9 @@ beforeAll(async () => {
   await ensureTestImage()
   await ensureImage(engine(), otherImage)
   registry = await openRegistry()
+  plugin = await startCsiPlugin(join(folder, "folders.sock"), join(folder, "volumes"), "alpha")
   ;[cluster, beta] = await Promise.all([
-    startCluster({ name: "alpha", args: ["--advertise-addr", "127.0.0.1"] }),
+    startCluster({ name: "alpha", args: ["--advertise-addr", "127.0.0.1", "--csi-plugins", folder] }),
     startIdle("beta")
   ])
   const [{ RemoteManagers }, token] = [
@@ -52,6 +66,8 @@ afterAll(async () => {
   await desktop?.close()
   await Promise.all([cluster, beta].map((node) => node?.cleanUp()))
   await registry?.close()
+  plugin?.stdin?.end()
+  rmSync(folder, { recursive: true, force: true })
 }, 60_000)
 
 /** Another than the one that all services have at first, in no registry. */
@@ -297,6 +313,63 @@ test("a network, a volume, a secret and a config are made, shown with who uses t
   }
 }, 60_000)
 
+test("a volume of the cluster's tells where it is and who uses it, is paused and drained, and removed once it is free", async () => {
+  const { page } = admin
+  await cluster.api("POST", "/volumes/create", {
+    Name: "shelf",
+    Driver: "folders",
+    ClusterVolumeSpec: { AccessMode: { Scope: "single", Sharing: "all", MountVolume: {} } }
+  })
+  const volume = async () => (await cluster.get("/volumes/shelf")).ClusterVolume
+  await eventually(async () => (await volume()).Info !== undefined, "its plugin has made it")
+  await create("librarian", 1, { Mounts: [{ Type: "cluster", Source: "shelf", Target: "/data" }] })
+  await see(page, "#/volumes", "Volumes")
+  await page.getByRole("row", { name: /shelf.*active, in use \(1 node\).*librarian/ }).waitFor()
+  await page.getByRole("rowheader", { name: "shelf" }).getByRole("link").click()
+  await page.getByRole("heading", { level: 1, name: "shelf" }).waitFor()
+  const where = page.getByRole("region", { name: "Where it is" })
+  await where.getByRole("row", { name: /alpha published librarian\.1/ }).waitFor()
+  expect(await barriers(page)).toEqual([])
+  await page.setViewportSize({ width: 375, height: 812 })
+  await picture(page, "volume-375")
+  expect(await clipped(page)).toEqual([])
+  await page.setViewportSize({ width: 1280, height: 900 })
+
+  const viewer = await desktop.signIn("viewer")
+  await see(viewer.page, `#/volume/${(await volume()).ID}`, "shelf")
+  await viewer.page.getByRole("button", { name: "Drain" }).waitFor()
+  expect(await viewer.page.locator("main button:enabled").count()).toBe(0)
+  await viewer.context.close()
+
+  page.once("dialog", (dialog) => void dialog.accept())
+  await press(page, "Remove")
+  await page.getByText("volume is still in use").waitFor()
+  await press(page, "Dismiss")
+  await press(page, "Pause")
+  await page.getByText("shelf is given to no new tasks").waitFor()
+  await page.getByText("docker volume update --availability drain shelf").waitFor()
+  const confirmed = new Promise<string>((resolve) =>
+    page.once("dialog", (dialog) => void dialog.accept().then(() => resolve(dialog.message())))
+  )
+  expect((await volume()).Spec.Availability).toBe("pause")
+  await press(page, "Drain")
+  expect(await confirmed).toContain("Tasks that use it, 1 now, are ended and wait")
+  await eventually(async () => (await volume()).PublishStatus === undefined, "it is on no node", 15_000)
+  await see(page, "#/volumes", "Volumes")
+  await page.getByRole("row", { name: /shelf.*drain, created/ }).waitFor()
+  await page.getByRole("rowheader", { name: "shelf" }).getByRole("link").click()
+  await page.getByText("On no node").waitFor()
+  expect(await page.getByRole("button", { name: "Drain" }).isDisabled()).toBe(true)
+  await cluster.must("service", "rm", "librarian")
+  page.once("dialog", (dialog) => void dialog.accept())
+  await press(page, "Remove")
+  await page.getByRole("heading", { level: 1, name: "Volumes" }).waitFor()
+  await eventually(
+    async () => (await cluster.api("GET", "/volumes/shelf")).status === 404,
+    "its plugin has deleted it"
+  )
+}, 40_000)
+
 test("a service is made by a form, as its command would make it, once what was refused is put right", async () => {
   const { page } = admin
   await see(page, "#/", "Cluster")
@@ -347,7 +420,8 @@ test("a service is made by a form, as its command would make it, once what was r
 
 test("a job is made by the form, and tells how far it has come until it is done", async () => {
   const { page } = admin
-  const gate = await mkdtemp(join(tmpdir(), "troupe-job-"))
+  const gate = join(folder, "gate")
+  mkdirSync(gate)
   await see(page, "#/create", "Create a service")
   await page.getByLabel("Image").fill(testImage)
   await page.getByLabel("Name", { exact: true }).fill("batch")
@@ -373,7 +447,7 @@ test("a job is made by the form, and tells how far it has come until it is done"
   expect(await page.getByRole("heading", { name: "What is wrong" }).count()).toBe(0)
   await see(page, "#/stacks", "Stacks")
   await page.getByText("1 job under way, all else as asked").waitFor()
-  await writeFile(join(gate, "open"), "")
+  writeFileSync(join(gate, "open"), "")
   await page.getByText("all 1 services are as asked").waitFor()
   await openService(page, "batch")
   await progress.getByText("3 of 3").waitFor()
@@ -389,7 +463,6 @@ test("a job is made by the form, and tells how far it has come until it is done"
   )
   expect((await serviceNamed("batch")).Spec.Mode).toEqual((await serviceNamed("by-command")).Spec.Mode)
   await cluster.must("service", "rm", "batch", "by-command")
-  await rm(gate, { recursive: true })
 }, 40_000)
 
 test("a service is edited once its changes were seen, and not over somebody else's", async () => {

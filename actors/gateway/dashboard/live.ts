@@ -38,7 +38,8 @@ const shownTask = (reader: LedgerReader, task: Task) => ({
   At: task.Status.Timestamp,
   Says: task.Status.Err || task.Status.Message || "",
   IsUnwell: Boolean(task.Status.Err),
-  SpecVersion: task.SpecVersion
+  SpecVersion: task.SpecVersion,
+  ...(task.Volumes !== undefined && { Volumes: task.Volumes.map(({ ID }) => ID) })
 })
 
 const shown = {

@@ -54,6 +54,9 @@ const sizeOf = ({ NanoCPUs = 0, MemoryBytes = 0 }: Resources): string =>
     ...(MemoryBytes > 0 ? [`${Math.round(MemoryBytes / 1_048_576)} MiB`] : [])
   ].join(", ")
 
+/** So many of them. */
+export const many = (count: number, one: string): string => `${count} ${one}${count === 1 ? "" : "s"}`
+
 export const showLabels = (labels: Readonly<Record<string, string>>): string =>
   Object.entries(labels)
     .map(([key, value]) => (value === "" ? key : `${key}=${value}`))

@@ -34,8 +34,10 @@ export const isWanted = ({ Desired }: Task): boolean =>
 const isSpent = ({ State, Desired }: Task): boolean =>
   Desired === "shutdown" && (State === "failed" || State === "rejected")
 
-const ended = ["failed", "rejected", "orphaned"]
-const hasFailed = ({ State }: Task): boolean => ended.includes(State)
+const failures = ["failed", "rejected", "orphaned"]
+const hasFailed = ({ State }: Task): boolean => failures.includes(State)
+export const hasEnded = (state: string): boolean =>
+  ["complete", "shutdown", "remove", ...failures].includes(state)
 const newest = (tasks: ReadonlyArray<Task>): Task | undefined =>
   tasks.reduce<Task | undefined>(
     (last, task) => (last === undefined || task.At > last.At ? task : last),

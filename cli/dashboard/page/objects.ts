@@ -76,4 +76,6 @@ export interface Task {
   /** It says what went wrong. */
   readonly IsUnwell: boolean
   readonly SpecVersion: number
+  /** Ids of the cluster's volumes that it was given. */
+  readonly Volumes?: ReadonlyArray<string>
 }

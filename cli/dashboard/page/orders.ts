@@ -50,6 +50,15 @@ export const rollBack = (id: string): Promise<void> => updateService(id, (spec) 
 
 export const removeService = (id: string): Promise<void> => call("DELETE", `/services/${id}`)
 
+/** Of a cluster's volume; all else of it stays as it was made. */
+export async function setAvailability(id: string, Availability: string): Promise<void> {
+  const { ClusterVolume } = await call<{
+    readonly ClusterVolume: { readonly Version: { readonly Index: number }; readonly Spec: object }
+  }>("GET", `/volumes/${id}`)
+  const { Version, Spec } = ClusterVolume
+  await call("PUT", `/volumes/${id}?version=${Version.Index}`, { Spec: { ...Spec, Availability } })
+}
+
 export async function updateNode(id: string, change: Partial<Node["Spec"]>): Promise<void> {
   const { Version, Spec } = await call<Node>("GET", `/nodes/${id}`)
   await call("POST", `/nodes/${id}/update?version=${Version.Index}`, { ...Spec, ...change })

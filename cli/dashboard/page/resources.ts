@@ -1,8 +1,9 @@
 /** Networks, volumes, secrets and configs: what the API tells of them, who uses each, and the commands that do the same. */
 import { quoted } from "#actors/model/shell-word.ts"
-import { showLabels } from "./describe.ts"
+import { many, showLabels } from "./describe.ts"
 import { flags, linesOf, recordOf } from "./lines.ts"
 import type { Service } from "./objects.ts"
+import { showBytes } from "./service-draft.ts"
 
 export const kinds = ["network", "volume", "secret", "config"] as const
 export type Kind = (typeof kinds)[number]
@@ -30,6 +31,18 @@ export interface Resource {
   readonly isMesh: boolean
   /** Of a volume, where it is asked for by its group. */
   readonly group: string
+  /** Of a volume that a plugin keeps for the cluster. */
+  readonly cluster?: ClusterVolume
+}
+
+export const availabilities = ["active", "pause", "drain"] as const
+export type Availability = (typeof availabilities)[number]
+
+interface ClusterVolume {
+  readonly availability: string
+  /** As `docker volume ls --cluster` has it. */
+  readonly status: string
+  readonly published: ReadonlyArray<{ readonly NodeID: string; readonly State: string }>
 }
 
 interface ApiNetwork {
@@ -55,12 +68,26 @@ interface ApiVolume {
   readonly Mountpoint?: string
   readonly Labels: Labels
   readonly Options: Labels
-  readonly ClusterVolume?: {
-    readonly ID: string
-    readonly Spec: { readonly Group?: string; readonly Availability?: string }
-    readonly Info?: { readonly CapacityBytes?: number }
-    readonly PublishStatus?: ReadonlyArray<{ readonly NodeID: string; readonly State: string }> | null
+  readonly ClusterVolume?: ApiClusterVolume
+}
+interface ApiClusterVolume {
+  readonly ID: string
+  readonly Spec: {
+    readonly Group?: string
+    readonly Availability?: string
+    readonly AccessMode?: {
+      readonly Scope?: string
+      readonly Sharing?: string
+      readonly BlockVolume?: object
+    }
   }
+  /** Absent until its plugin has made it. */
+  readonly Info?: {
+    readonly VolumeID?: string
+    readonly CapacityBytes?: number
+    readonly AccessibleTopology?: ReadonlyArray<{ readonly Segments?: Labels }> | null
+  }
+  readonly PublishStatus?: ClusterVolume["published"] | null
 }
 interface ApiFile {
   readonly ID: string
@@ -132,6 +159,33 @@ const readNetwork = (network: ApiNetwork): Resource => {
   }
 }
 
+const statusOf = ({ Info, PublishStatus }: ApiClusterVolume): string => {
+  const { length } = PublishStatus ?? []
+  if ((Info?.VolumeID ?? "") === "") return "pending creation"
+  return length === 0 ? "created" : `in use (${many(length, "node")})`
+}
+
+const factsOfCluster = (volume: ApiClusterVolume): Resource["facts"] => {
+  const { Group = "", Availability = "", AccessMode: { Scope, Sharing, BlockVolume } = {} } = volume.Spec
+  const { CapacityBytes = 0, AccessibleTopology } = volume.Info ?? {}
+  return [
+    ["Status", statusOf(volume)],
+    ["Availability", Availability],
+    ["Group", Group],
+    ["Used as", BlockVolume === undefined ? "a folder" : "a block device"],
+    ["On", Scope === "multi" ? "several nodes at a time" : "one node at a time"],
+    ["Shared by", sharers[Sharing ?? ""] ?? ""],
+    ["Capacity", showBytes(CapacityBytes)],
+    ["Accessible from", (AccessibleTopology ?? []).map(({ Segments }) => shown(Segments ?? {})).join(" or ")]
+  ]
+}
+const sharers: Readonly<Record<string, string>> = {
+  none: "no two tasks",
+  readonly: "tasks that read",
+  onewriter: "one task that writes, others that read",
+  all: "all tasks"
+}
+
 const readVolume = ({
   Name,
   Driver,
@@ -142,23 +196,33 @@ const readVolume = ({
   ClusterVolume
 }: ApiVolume): Resource => ({
   kind: "volume",
-  id: Name,
+  // The Engine may have one of its name.
+  id: ClusterVolume?.ID ?? Name,
   name: Name,
   ...(CreatedAt !== undefined && { at: CreatedAt }),
-  about: ClusterVolume === undefined ? `${Driver}, this node's` : `${Driver}, the cluster's`,
+  about:
+    ClusterVolume === undefined
+      ? `${Driver}, this node's`
+      : `${Driver}, the cluster's, ${ClusterVolume.Spec.Availability}, ${statusOf(ClusterVolume)}`,
   facts: [
     ["Driver", Driver],
     ["Scope", scope(ClusterVolume === undefined)],
     ["Where", Mountpoint ?? ""],
-    ["Group", ClusterVolume?.Spec.Group ?? ""],
-    ["Availability", ClusterVolume?.Spec.Availability ?? ""],
+    ...(ClusterVolume === undefined ? [] : factsOfCluster(ClusterVolume)),
     ["Options", shown(Options)],
     ["Labels", shown(Labels)]
   ],
   isOwn: false,
   isLocal: ClusterVolume === undefined,
   isMesh: false,
-  group: ClusterVolume?.Spec.Group ?? ""
+  group: ClusterVolume?.Spec.Group ?? "",
+  ...(ClusterVolume !== undefined && {
+    cluster: {
+      availability: ClusterVolume.Spec.Availability ?? "",
+      status: statusOf(ClusterVolume),
+      published: ClusterVolume.PublishStatus ?? []
+    }
+  })
 })
 
 const decoder = new TextDecoder()
@@ -218,7 +282,10 @@ interface Uses {
   readonly Networks?: ReadonlyArray<{ readonly Target: string }>
 }
 
-export function isUsedBy({ kind, id, name, isMesh, group }: Resource, { Spec, Endpoint }: Service): boolean {
+export function isUsedBy(
+  { kind, id, name, isMesh, isLocal, group }: Resource,
+  { Spec, Endpoint }: Service
+): boolean {
   const { TaskTemplate, Networks = [] } = Spec as typeof Spec & Uses
   const {
     Secrets = [],
@@ -234,7 +301,7 @@ export function isUsedBy({ kind, id, name, isMesh, group }: Resource, { Spec, En
     case "volume":
       return Mounts.some(
         ({ Type, Source = "" }) =>
-          (Type === "volume" || Type === "cluster") &&
+          Type === (isLocal ? "volume" : "cluster") &&
           (Source === name || (group !== "" && Source === `group:${group}`))
       )
     case "secret":

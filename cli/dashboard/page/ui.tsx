@@ -204,10 +204,6 @@ export function Order(props: {
   )
 }
 
-/** So many of them, in words. */
-export const many = (count: number, one: string, more = `${one}s`): string =>
-  `${count} ${count === 1 ? one : more}`
-
 export const Same = ({ command }: { command: string }) => (
   <code class="same" title="does the same">
     {command}

@@ -86,10 +86,63 @@ test("whoever uses one is told, by whatever name it goes", () => {
     [data, mount("volume", "data"), true],
     [data, mount("bind", "data"), false],
     [shared, mount("cluster", "group:fast"), true],
+    [shared, mount("cluster", "shared"), true],
+    // The Engine's of the same name.
+    [shared, mount("volume", "shared"), false],
+    [data, mount("cluster", "data"), false],
     [data, mount("cluster", "group:"), false]
   ]
   for (const [at, [one, user, expected]] of cases.entries())
     expect([at, isUsedBy(one, user)]).toEqual([at, expected])
+})
+
+test("a volume of the cluster's tells how far it is, where it is, and what it is for", () => {
+  const spec = {
+    Availability: "pause",
+    AccessMode: { Scope: "multi", Sharing: "onewriter", MountVolume: {} }
+  }
+  const Info = {
+    VolumeID: "at the plugin",
+    CapacityBytes: 1_073_741_824,
+    AccessibleTopology: [{ Segments: { zone: "a" } }, { Segments: { zone: "b" } }]
+  }
+  const published = [
+    { NodeID: "n1", State: "published" },
+    { NodeID: "n2", State: "pending-node-unpublish" }
+  ]
+  const volume = (ID: string, more: object) => ({
+    Name: "data",
+    Driver: "csi",
+    Labels: null,
+    Options: null,
+    ClusterVolume: { ID, Spec: spec, ...more }
+  })
+  const all = readResources("volume", {
+    Volumes: [
+      { Name: "data", Driver: "local", Labels: null, Options: null },
+      volume("v1", {}),
+      volume("v2", { Info }),
+      volume("v3", { Info, PublishStatus: published }),
+      volume("v4", { Info: { VolumeID: "x" }, PublishStatus: published.slice(1) })
+    ]
+  })
+  expect(all.map(({ id, about }) => [id, about])).toEqual([
+    ["data", "local, this node's"],
+    ["v1", "csi, the cluster's, pause, pending creation"],
+    ["v2", "csi, the cluster's, pause, created"],
+    ["v3", "csi, the cluster's, pause, in use (2 nodes)"],
+    ["v4", "csi, the cluster's, pause, in use (1 node)"]
+  ])
+  expect(all.map(({ cluster }) => cluster?.published.length)).toEqual([undefined, 0, 0, 2, 1])
+  expect(Object.fromEntries(all[3]?.facts ?? [])).toMatchObject({
+    Status: "in use (2 nodes)",
+    Availability: "pause",
+    "Used as": "a folder",
+    On: "several nodes at a time",
+    "Shared by": "one task that writes, others that read",
+    Capacity: "1G",
+    "Accessible from": "zone=a or zone=b"
+  })
 })
 
 test("what is made is what the command would make, and no command has a secret's contents", () => {

@@ -1,10 +1,15 @@
 /** Networks, volumes, secrets and configs: who uses each, and how one is made and removed. */
 import { signal } from "@preact/signals"
 import { useState } from "preact/hooks"
+import { quoted } from "#actors/model/shell-word.ts"
 import { call, mayAdminister, mayOperate, tell } from "../api.ts"
+import { hasEnded } from "../judge.ts"
 import { nodeName, nodeOf, services, tasks } from "../live.ts"
+import type { Task } from "../objects.ts"
+import { setAvailability } from "../orders.ts"
 import { usePolled } from "../poll.ts"
 import {
+  availabilities,
   bodyOf,
   commandOf,
   type Draft,
@@ -17,7 +22,7 @@ import {
   readResources
 } from "../resources.ts"
 import { saidOf } from "../said.ts"
-import { ago, Card, Empty, Gone, Order, Pairs, Same, Search, sent, Table } from "../ui.tsx"
+import { ago, Badge, Card, Empty, Gone, Order, Pairs, Same, Search, sent, Table } from "../ui.tsx"
 import { Field } from "./field.tsx"
 import { Foot, useSending } from "./form.tsx"
 
@@ -57,20 +62,25 @@ const Tabs = ({ kind }: { kind: Kind }) => (
   </nav>
 )
 
-const Users = ({ of }: { of: Resource }) => {
-  const users = services.value.filter((service) => isUsedBy(of, service))
-  if (users.length === 0) return <span class="faint">nobody</span>
-  return (
-    <>
-      {users.map(({ ID, Spec }, at) => (
-        <span key={ID}>
-          {at === 0 ? "" : ", "}
-          <a href={`#/service/${ID}`}>{Spec.Name}</a>
-        </span>
-      ))}
-    </>
+const Links = ({ of }: { of: ReadonlyArray<readonly [go: string, name: string]> }) =>
+  of.length === 0 ? (
+    <span class="faint">nobody</span>
+  ) : (
+    of.map(([go, name], at) => (
+      <span key={go}>
+        {at === 0 ? "" : ", "}
+        <a href={go}>{name}</a>
+      </span>
+    ))
   )
-}
+
+const Users = ({ of }: { of: Resource }) => (
+  <Links
+    of={services.value
+      .filter((service) => isUsedBy(of, service))
+      .map(({ ID, Spec }) => [`#/service/${ID}`, Spec.Name])}
+  />
+)
 
 export function Resources({ kind }: { kind: Kind }) {
   const [again, setAgain] = useState(0)
@@ -192,12 +202,14 @@ interface Verbose {
 }
 
 export function ResourcePage({ kind, id }: { kind: Kind; id: string }) {
-  const all = useResources(kind)
+  const [again, setAgain] = useState(0)
+  const all = useResources(kind, again)
   const found = all?.find((one) => one.id === id || one.name === id)
   titleOfResource.value = found?.name ?? `no such ${kind}`
   if (all === undefined) return null
   if (found === undefined) return <Gone what={kind} home={[`#/${kind}s`, `${upper(kind)}s`]} id={id} />
-  const { name, isOwn, facts, at, text } = found
+  const { name, isOwn, facts, at, text, cluster } = found
+  const users = cluster === undefined ? [] : tasks.value.filter((task) => holds(task, found.id))
   return (
     <>
       <p class="trail">
@@ -206,7 +218,7 @@ export function ResourcePage({ kind, id }: { kind: Kind; id: string }) {
       <h1>{name}</h1>
       <p class="facts">
         <span>{kind}</span>
-        {kind === "volume" ? null : <code>{id}</code>}
+        {found.id === name ? null : <code>{found.id}</code>}
       </p>
       <div class="columns">
         <Card
@@ -218,16 +230,24 @@ export function ResourcePage({ kind, id }: { kind: Kind; id: string }) {
         </Card>
         <Card title="Direct">
           <div class="orders">
+            {cluster === undefined ? null : (
+              <Availability
+                volume={found}
+                now={cluster.availability}
+                users={users.length}
+                onChanged={() => setAgain(again + 1)}
+              />
+            )}
             <Order
               label="Remove"
               kind="danger"
-              command={`docker ${kind} rm ${name}`}
+              command={`docker ${kind} rm ${quoted(name)}`}
               did={`${kind} ${name} is removed`}
               may={mayChange(kind)}
               disabled={isOwn}
               sure={`Remove the ${kind} ${name}${kind === "volume" ? " with all that is on it" : ""}?`}
               onAct={async () => {
-                await call("DELETE", `${pathOf[kind]}/${encodeURIComponent(id)}`)
+                await call("DELETE", `${pathOf[kind]}/${encodeURIComponent(found.id)}`)
                 location.hash = `#/${kind}s`
               }}
             />
@@ -235,6 +255,7 @@ export function ResourcePage({ kind, id }: { kind: Kind; id: string }) {
           {isOwn ? <p class="faint">It is the Engine's or the cluster's own, and stays.</p> : null}
         </Card>
       </div>
+      {cluster === undefined ? null : <Published of={cluster.published} users={users} />}
       {kind === "network" ? <Addresses id={id} /> : null}
       {text === undefined ? null : (
         <Card title="Contents">
@@ -247,6 +268,80 @@ export function ResourcePage({ kind, id }: { kind: Kind; id: string }) {
     </>
   )
 }
+
+/** Until it has ended. */
+const holds = ({ Volumes = [], State }: Task, volume: string): boolean =>
+  Volumes.includes(volume) && !hasEnded(State)
+
+const did: Readonly<Record<(typeof availabilities)[number], readonly [label: string, did: string]>> = {
+  active: ["Activate", "is given to tasks again"],
+  pause: ["Pause", "is given to no new tasks"],
+  drain: ["Drain", "is drained"]
+}
+
+/** Whether tasks are given a volume of the cluster's, and keep it. */
+const Availability = (props: {
+  readonly volume: Resource
+  readonly now: string
+  readonly users: number
+  readonly onChanged: () => void
+}) => {
+  const { volume, now, users, onChanged } = props
+  const { id, name } = volume
+  return (
+    <>
+      {availabilities.map((to) => (
+        <Order
+          key={to}
+          label={did[to][0]}
+          command={`docker volume update --availability ${to} ${quoted(name)}`}
+          did={`${name} ${did[to][1]}`}
+          may={mayChange("volume")}
+          disabled={now === to}
+          {...(to === "drain" && {
+            sure: `Drain ${name}? Tasks that use it, ${users} now, are ended and wait until it is active again.`
+          })}
+          onAct={async () => {
+            await setAvailability(id, to)
+            onChanged()
+          }}
+        />
+      ))}
+    </>
+  )
+}
+
+/** On which nodes a volume of the cluster's is, and who uses it there. */
+const Published = (props: {
+  readonly of: ReadonlyArray<{ readonly NodeID: string; readonly State: string }>
+  readonly users: ReadonlyArray<Task>
+}) => (
+  <Card title="Where it is">
+    {props.of.length === 0 ? (
+      <Empty>On no node: it is published to one when a task there is given it.</Empty>
+    ) : (
+      <Table label="Where it is" columns={["Node", "State", "Tasks"]}>
+        {props.of.map(({ NodeID, State }) => (
+          <tr key={NodeID}>
+            <th scope="row">
+              <a href={`#/node/${NodeID}`}>{nodeName(nodeOf(NodeID))}</a>
+            </th>
+            <td>
+              <Badge tone={State === "published" ? "good" : "waiting"}>{State.replaceAll("-", " ")}</Badge>
+            </td>
+            <td class="says">
+              <Links
+                of={props.users
+                  .filter((task) => task.NodeID === NodeID)
+                  .map(({ ID, Name }) => [`#/task/${ID}`, Name])}
+              />
+            </td>
+          </tr>
+        ))}
+      </Table>
+    )}
+  </Card>
+)
 
 /** Who has which address on a network, over all nodes. */
 function Addresses({ id }: { id: string }) {

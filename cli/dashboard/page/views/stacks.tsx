@@ -2,9 +2,10 @@
 import { signal } from "@preact/signals"
 import { useState } from "preact/hooks"
 import { act, call, mayOperate } from "../api.ts"
+import { many } from "../describe.ts"
 import { countOf, isStanding, services } from "../live.ts"
 import type { Service } from "../objects.ts"
-import { Badge, Card, Empty, Meter, many, Order, Reached, Same, sent } from "../ui.tsx"
+import { Badge, Card, Empty, Meter, Order, Reached, Same, sent } from "../ui.tsx"
 
 const stackLabel = "com.docker.stack.namespace"
 

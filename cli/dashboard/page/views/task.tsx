@@ -4,6 +4,7 @@ import type { ShownChange } from "#cli/print/history.ts"
 import type { WhyTask } from "#cli/print/why.ts"
 import { mayOperate, session } from "../api.ts"
 import { type Described, describe } from "../describe.ts"
+import { hasEnded } from "../judge.ts"
 import { clock, nodeName, nodeOf, serviceOf, taskOf } from "../live.ts"
 import type { Task } from "../objects.ts"
 import { usePolled } from "../poll.ts"
@@ -30,8 +31,6 @@ interface Whole {
 }
 
 const everyMs = 3_000
-/** Those that are past mean what they say; of a live one the Engine makes up a zero. */
-const ended = ["complete", "shutdown", "failed", "rejected", "remove", "orphaned"]
 
 export function TaskPage({ id }: { id: string }) {
   const task = taskOf(id)
@@ -156,7 +155,8 @@ function What({ task }: { task: Task }) {
       <a href={`#/network/${Network.ID}`}>{Network.Spec.Name}</a> {Addresses.join(", ")}
     </span>
   ))
-  const isEnded = ended.includes(task.State) && ContainerID !== ""
+  // Of one that lives the Engine makes up a zero.
+  const isEnded = hasEnded(task.State) && ContainerID !== ""
   return (
     <Card
       title="What it has"
