@@ -1,5 +1,6 @@
 /** What a daemon says of itself beside its data and its socket, and how commands find it. */
 import { afterAll, expect, test } from "bun:test"
+import { spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -10,6 +11,7 @@ import {
   connectAs,
   dataDirBeside,
   dataDirMeant,
+  findRunning,
   forgetRunning,
   ofSomeNode
 } from "#cli/running.ts"
@@ -53,6 +55,19 @@ test("a daemon that ends takes away what it wrote itself, not what another one o
     await Effect.runPromise(forgetRunning({ dataDir: folder, socket }))
     expect(existsSync(file)).toBe(stays)
   }
+})
+
+test("what a daemon that was killed left says nothing", async () => {
+  const running = (pid: number) =>
+    Effect.runPromise(
+      announceRunning(folder, { ...idle, pid }).pipe(
+        Effect.andThen(findRunning(folder)),
+        Effect.match({ onSuccess: (found) => found.pid, onFailure: ({ message }) => message })
+      )
+    )
+  const { pid: ended } = spawnSync("true")
+  expect(await running(process.pid)).toBe(process.pid)
+  expect(await running(ended)).toBe(`No Troupe node runs with --data-dir ${folder}`)
 })
 
 test("nobody waits for the actors of a node that runs none, and it is said why", async () => {

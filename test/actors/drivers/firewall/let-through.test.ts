@@ -29,6 +29,7 @@ test("another node's rule is left alone, and without Docker's chain nothing is c
   const others = ours.replace("_n1", "_n2")
   expect(mend([...docker, others, end], false, "n1")).toEqual([])
   expect(mend(["-P FORWARD ACCEPT"], true, "n1")).toEqual([])
-  expect(mend(["-P FORWARD DROP"], true, "n1")).toEqual([["-I", "FORWARD", "1", ...rule]])
+  for (const more of [[], ["-A FORWARD -i lo -j ufw-before", "-A FORWARD -j DROP"]])
+    expect(mend(["-P FORWARD DROP", ...more], true, "n1")).toEqual([["-I", "FORWARD", "1", ...rule]])
   expect(mend([], true, "n1")).toEqual([])
 })
