@@ -20,8 +20,6 @@ export interface ServeOptions extends Omit<ListenerOptions, "proxy"> {
   readonly onStop?: () => void
 }
 
-const everybody: Admission = { judge: () => ({ _tag: "In", identity: local }) }
-
 /** Answers at the doors until the scope closes. */
 export const serveGateway = ({
   doors,
@@ -29,7 +27,9 @@ export const serveGateway = ({
   ...options
 }: ServeOptions): Effect.Effect<void, never, Scope.Scope> => {
   const listenerOptions: ListenerOptions = { ...options, proxy: doors.proxy }
-  const guarded = guard(options)
+  const note = noting(options)
+  const everybody: Admission = { judge: () => ({ _tag: "In", identity: local }), note }
+  const guarded: Admission = { ...guard(options), note }
   return doors.lead(
     ({ kind, self }) =>
       kind === "socket"
@@ -39,15 +39,20 @@ export const serveGateway = ({
   )
 }
 
-/** Who may come in over HTTP, each with what their role allows; what came of it goes into the audit. */
-const guard = ({ sessions, tokens, audit, clock }: Omit<ServeOptions, "doors">): Admission => ({
+/** Who may come in over HTTP, each with what their role allows. */
+const guard = ({ sessions, tokens }: Pick<ServeOptions, "sessions" | "tokens">): Admission => ({
   judge: ({ method = "GET", headers }, path, isUpgrade) =>
     admit({ tokens, sessions }, { method, path, headers, isUpgrade }),
   isStillIn: ({ method = "GET", headers }, path, inUse) => {
     const known = { tokens, sessions: { find: inUse ? sessions.find : sessions.look } }
     return admit(known, { method, path, headers, isUpgrade: true })._tag === "In"
-  },
-  note: ({ method = "GET" }, path, admitted, status, did) =>
+  }
+})
+
+/** What came of a request goes into the audit. */
+const noting =
+  ({ audit, clock }: Pick<ServeOptions, "audit" | "clock">): NonNullable<Admission["note"]> =>
+  ({ method = "GET" }, path, admitted, status, did) =>
     audit.note({
       at: new Date(clock()).toISOString(),
       who: admitted.identity?.who ?? "nobody",
@@ -58,4 +63,3 @@ const guard = ({ sessions, tokens, audit, clock }: Omit<ServeOptions, "doors">):
       ...(did !== undefined && { did }),
       ...(admitted._tag === "Out" && { refused: admitted.message })
     })
-})

@@ -1,5 +1,5 @@
 /**
- * What came in at this node's HTTP door or over NATS and changed something, or was turned away: who, what, when and how it
+ * What came in at this node's doors or over NATS and changed something, or was turned away: who, what, when and how it
  * ended. Kept as lines of JSON in `<data-dir>/audit.log`, the newest also in memory. What the log of the cluster says of
  * each change stands there under the same name.
  */

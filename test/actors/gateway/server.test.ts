@@ -283,6 +283,17 @@ test("the Engine sees nothing of who came in at our door", async () => {
   expect(seen[0]?.authorization).toBeUndefined()
 })
 
+test("what is changed by the socket is noted as the machine's own", async () => {
+  const dataDir = await folderOfItsOwn()
+  const socketPath = join(dataDir, "docker.sock")
+  const noted: Array<object> = []
+  await open({ dataDir, socket: socketPath, audit: { note: ({ at, ...line }) => void noted.push(line) } })
+  await ask({ socketPath }, "/v1.41/services")
+  await ask({ socketPath }, "/v1.41/services?force=1", {}, "DELETE")
+  await eventually(() => noted.length > 0, "it is noted")
+  expect(noted).toEqual([{ who: "local", role: "admin", method: "DELETE", path: "/services", status: 200 }])
+})
+
 test("an upgrade is noted by whatever method it is asked for, and by whom", async () => {
   const dataDir = await folderOfItsOwn()
   const socket = join(dataDir, "engine.sock")

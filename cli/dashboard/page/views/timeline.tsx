@@ -1,4 +1,4 @@
-/** What happened in the cluster, and who asked for what at this node's address, newest first. */
+/** What happened in the cluster, and who asked for what at this node, newest first. */
 import { useState } from "preact/hooks"
 import { audit, type ClusterEvent, clock, events } from "../live.ts"
 import { Badge, Card, Empty, Moments, Search } from "../ui.tsx"
@@ -62,9 +62,7 @@ export function Timeline() {
         <Card title="Audit" note={<small class="faint">audit.log</small>}>
           {asked.length === 0 ? (
             <Empty>
-              {wish === ""
-                ? "Nobody has asked for a change at this node's HTTP address yet."
-                : "Nothing that fits the search."}
+              {wish === "" ? "Nobody has asked this node for a change yet." : "Nothing that fits the search."}
             </Empty>
           ) : null}
           <Moments label="Audit">
