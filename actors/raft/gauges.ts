@@ -1,6 +1,6 @@
 /** What a member measures about itself while it runs: for monitoring, and for warnings before it comes to more. */
 import type { NodeId } from "#actors/raft/core/configuration.ts"
-import type { Moment } from "#actors/raft/judge.ts"
+import type { Disk, Moment } from "#actors/raft/judge.ts"
 import type { Leadership } from "#actors/raft/protocol.ts"
 import { Histogram } from "#runtime/histogram.ts"
 
@@ -59,12 +59,13 @@ export class Gauges {
   }
 
   /** The worst since this was last asked. */
-  take(clockMs: number, monotonicMs: number): Moment {
+  take(clockMs: number, monotonicMs: number, disk: Disk): Moment {
     const moment = {
       slowestWriteMs: this.#slowestWriteMs,
       latestTickMs: this.#latestTickMs,
       clockMs,
-      monotonicMs
+      monotonicMs,
+      disk
     }
     this.#slowestWriteMs = 0
     this.#latestTickMs = 0

@@ -3,14 +3,14 @@ import { randomBytes } from "node:crypto"
 import { performance } from "node:perf_hooks"
 import process from "node:process"
 import { clearInterval, setImmediate, setInterval } from "node:timers"
-import { Effect, Schema, type Scope } from "effect"
+import { Effect, Schedule, Schema, type Scope } from "effect"
 import { type Configuration, isVoter, membersOf } from "#actors/raft/core/configuration.ts"
 import { Gauges } from "#actors/raft/gauges.ts"
 import { Member, type ChangeOutcome as MemberChange } from "#actors/raft/host/member.ts"
 import type { HostSettings } from "#actors/raft/host/protocol.ts"
 import { hostSettings } from "#actors/raft/host/settings.ts"
 import type { Incarnation } from "#actors/raft/incarnation.ts"
-import { judge, startWatch } from "#actors/raft/judge.ts"
+import { type Disk, judge, startWatch } from "#actors/raft/judge.ts"
 import {
   aloneAs,
   type ChangeOutcome,
@@ -35,10 +35,10 @@ import type { RaftWire } from "#actors/raft/wire.ts"
 import type { FreshState } from "#runtime/ids.ts"
 import { wordsOf } from "#runtime/words-of.ts"
 
-/** The log cannot be opened, and waiting will not help except for `in-use` and `disk`. */
+/** The log cannot be opened, and waiting will not help except for `in-use` and `disk`; for `full` it was waited. */
 export class RaftOpenError extends Schema.TaggedError<RaftOpenError>()("RaftOpenError", {
   directory: Schema.String,
-  reason: Schema.Literals(["in-use", "unknown-format", "wrong-owner", "disk", "state-machine"]),
+  reason: Schema.Literals(["in-use", "unknown-format", "wrong-owner", "disk", "full", "state-machine"]),
   message: Schema.String
 }) {}
 
@@ -101,19 +101,21 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
         return lockDirectory(raftDirectory(directory))
       }),
       ({ release }) => Effect.sync(release)
-    )
-    const opened = yield* attempt(() =>
+    ).pipe(whenThereIsRoom)
+    const limits = settings.disk ?? defaultLimits
+    const opening = attempt(() =>
       openLog({
         vfs: nodeVfs,
         cipher: nodeCipher,
         directory,
         owner: { clusterId, nodeId },
-        limits: settings.disk ?? defaultLimits,
+        limits,
         nowMs: Date.now(),
         ...(settings.unlockKey === undefined ? {} : { unlockKey: settings.unlockKey }),
         ...(settings.incarnation === undefined ? {} : { incarnation: settings.incarnation })
       })
     )
+    const opened = yield* whenThereIsRoom(opening)
     if (opened._tag !== "Recovered") {
       yield* Effect.logError(`The log in ${directory} takes no part: ${opened.reason}`)
       return idleService(nodeId, opened)
@@ -152,7 +154,7 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
       Effect.sync(() => setInterval(tick, host.core.tickMs)),
       (clock) => Effect.sync(() => clearInterval(clock))
     )
-    const opening = Effect.try({
+    const making = Effect.try({
       try: () => {
         const storage = diskStorage(opened, (error) => made.halt(error))
         disk = storage
@@ -179,9 +181,9 @@ export const openGroup = (settings: GroupSettings): OpenRaft<RaftOpenError> =>
         return new RaftOpenError({ directory, reason, message })
       }
     })
-    const made = yield* Effect.acquireRelease(opening, close)
+    const made = yield* Effect.acquireRelease(making, close)
     made.onLeadership((leadership) => gauges.followed(leadership))
-    yield* Effect.forkScoped(warn(gauges))
+    yield* Effect.forkScoped(warn(gauges, () => roomOn(directory, limits, disk)))
     return {
       ...serviceOf(made),
       keepSnapshots: (old) => disk?.keepSnapshots(old),
@@ -202,12 +204,45 @@ const timed = (storage: Storage, gauges: Gauges): Storage => ({
   }
 })
 
+/** Tries once a second for as long as the disk is full: starting again and again would change nothing. */
+const whenThereIsRoom = <A, R>(attempt: Effect.Effect<A, RaftOpenError, R>) => {
+  const isFull = ({ reason }: RaftOpenError): boolean => reason === "full"
+  return attempt.pipe(
+    Effect.catchIf(isFull, ({ message }) =>
+      Effect.logWarning(`${message}: the log is opened as soon as there is room`).pipe(
+        Effect.andThen(Effect.retry(attempt, { while: isFull, schedule: Schedule.spaced("1 second") }))
+      )
+    )
+  )
+}
+
+const roomOn = (directory: string, limits: Limits, storage: Storage | undefined): Disk => {
+  const wantedBytes = limits.reserveBytes + limits.segmentBytes
+  const freeBytes = freeOn(directory)
+  // What the storage knows may be a second old.
+  return {
+    directory,
+    low: storage?.status().low === true && freeBytes < wantedBytes,
+    freeBytes,
+    wantedBytes
+  }
+}
+
+/** Whether a disk answers at all is not asked here. */
+function freeOn(directory: string): number {
+  try {
+    return nodeVfs.freeBytes(directory)
+  } catch {
+    return 0
+  }
+}
+
 /** Looks once a second whether something is about to become a problem. */
-const warn = (gauges: Gauges): Effect.Effect<never> =>
+const warn = (gauges: Gauges, room: () => Disk): Effect.Effect<never> =>
   Effect.suspend(() => {
     let watch = startWatch
     const look = Effect.suspend(() => {
-      const found = judge(watch, gauges.take(Date.now(), performance.now()))
+      const found = judge(watch, gauges.take(Date.now(), performance.now(), room()))
       watch = found.watch
       return Effect.forEach(found.warnings, ({ message }) => Effect.logWarning(message), { discard: true })
     })
@@ -327,7 +362,9 @@ const openError =
           : error instanceof WrongOwner
             ? "wrong-owner"
             : error instanceof DiskError
-              ? "disk"
+              ? error.noSpace
+                ? "full"
+                : "disk"
               : undefined
     if (reason === undefined) throw error
     return new RaftOpenError({

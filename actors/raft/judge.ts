@@ -1,4 +1,5 @@
 /** Which measurements are worth a warning: what, if it got worse, would cost the group a leader or its order of events. */
+import { showBytes } from "#runtime/show-bytes.ts"
 
 /** The worst since the last one; times of both clocks, in milliseconds. */
 export interface Moment {
@@ -6,9 +7,18 @@ export interface Moment {
   readonly latestTickMs: number
   readonly clockMs: number
   readonly monotonicMs: number
+  readonly disk: Disk
 }
 
-export type WarningKind = "slow disk" | "late ticks" | "clock step"
+/** `low`: there is too little room for new entries, of which the log wants `wantedBytes`. */
+export interface Disk {
+  readonly directory: string
+  readonly low: boolean
+  readonly freeBytes: number
+  readonly wantedBytes: number
+}
+
+export type WarningKind = "slow disk" | "late ticks" | "clock step" | "full disk" | "room again"
 
 export interface Warning {
   readonly kind: WarningKind
@@ -58,10 +68,22 @@ export function judge(
         message: `The machine's clock was set ${step > 0 ? "forward" : "back"} by ${round(Math.abs(step))} ms`
       })
   }
+  const { directory, low, freeBytes, wantedBytes } = now.disk
+  const left = `${showBytes(freeBytes)} are left on the disk of ${directory}`
+  if (low)
+    found.push({
+      kind: "full disk",
+      message: `${left}, and the log wants ${showBytes(wantedBytes)}: this manager takes no new entries and leaves leading to others, if one of them can, until there is room`
+    })
+  else if (last?.disk.low === true)
+    found.push({ kind: "room again", message: `${left}: there is room again for new entries` })
   const warnings = found.filter(
     ({ kind }) => now.monotonicMs - (watch.saidAt[kind] ?? Number.NEGATIVE_INFINITY) >= sayAgainMs
   )
-  const saidAt = { ...watch.saidAt }
+  const saidAt: { [kind in WarningKind]?: number } = { ...watch.saidAt }
   for (const { kind } of warnings) saidAt[kind] = now.monotonicMs
+  // Each end of it is said, and so is the next beginning.
+  if (!low) delete saidAt["full disk"]
+  else delete saidAt["room again"]
   return { watch: { last: now, saidAt }, warnings }
 }

@@ -4,6 +4,7 @@ import type { Node, Task } from "#actors/model/objects.ts"
 import { lackingPlugins, type RuleName, rules, type Wanted, wanted } from "#actors/scheduler/filter.ts"
 import { type Constraint, matches } from "#actors/scheduler/match.ts"
 import { type Room, rooms as roomsOf } from "#actors/scheduler/rooms.ts"
+import { showBytes } from "#runtime/show-bytes.ts"
 
 /** Nodes that one filter turns away for one reason. */
 export interface TurnedAway {
@@ -118,9 +119,9 @@ const explainers: Readonly<Record<Exclude<RuleName, "max replicas">, Explain>> =
       missing.push(cpus(demand.cpus - room.cpus))
     }
     if (room.memory < demand.memory) {
-      lacking.push(`wants ${bytes(demand.memory)} of memory, ${bytes(room.memory)} free`)
+      lacking.push(`wants ${showBytes(demand.memory)} of memory, ${showBytes(room.memory)} free`)
       lower.push(`--reserve-memory ${Math.max(0, room.memory)}`)
-      missing.push(`${bytes(demand.memory - room.memory)} of memory`)
+      missing.push(`${showBytes(demand.memory - room.memory)} of memory`)
     }
     for (const [kind, amount] of demand.generic) {
       const left = room.generic?.left(kind) ?? 0
@@ -204,11 +205,3 @@ function meet(constraint: Constraint, node: Node, service: string): string {
 }
 
 const cpus = (nanos: number): string => `${Math.max(0, nanos) / 1e9} CPUs`
-
-function bytes(count: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"]
-  let value = Math.max(0, count)
-  let unit = 0
-  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024
-  return `${Math.round(value * 10) / 10} ${units[unit]}`
-}

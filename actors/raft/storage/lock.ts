@@ -27,11 +27,17 @@ export function lockDirectory(directory: string): { readonly release: () => void
     database.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
   } catch (error) {
     database.close()
-    if (!/locked|busy/i.test((error as Error).message)) throw error
+    const { message } = error as Error
+    if (!/locked|busy/i.test(message))
+      throw new DiskError("lock", directory, /full/.test(message) ? "ENOSPC" : "EUNKNOWN", message)
     throw new DirectoryInUse(`Cannot open ${directory}: ${holderName(holder)} has it open`)
   }
   held.add(database)
-  writeFileSync(holder, `${process.pid}\n`, { mode: 0o600 })
+  try {
+    writeFileSync(holder, `${process.pid}\n`, { mode: 0o600 })
+  } catch {
+    // A full disk costs others the name of who has it.
+  }
   return {
     release: () => {
       if (!held.delete(database)) return

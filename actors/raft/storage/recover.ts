@@ -23,7 +23,7 @@ import { type Limits, names, parseName, segmentName } from "#actors/raft/storage
 import { type Scanned, scan } from "#actors/raft/storage/scan.ts"
 import { decodeSlot, encodeSlot, type Slot } from "#actors/raft/storage/slot.ts"
 import { checkSnapshot, peekSnapshot, type StoredSnapshot } from "#actors/raft/storage/snapshot-file.ts"
-import { placeWhole, readWhole, type Vfs } from "#actors/raft/storage/vfs.ts"
+import { DiskError, placeWhole, readWhole, type Vfs } from "#actors/raft/storage/vfs.ts"
 import type { FrameAt, WalState } from "#actors/raft/storage/wal-state.ts"
 import type { Quarantine, Recovered } from "#actors/raft/storage.ts"
 import { assert } from "#runtime/assert.ts"
@@ -72,6 +72,7 @@ export function recover(input: RecoverInput): Recovery | Quarantine {
     )
   }
 
+  dropDrafts(input)
   const wal = rewrite(input, slot, log, chosen.sound)
   tidy(input, wal, chosen.bad)
   return {
@@ -219,6 +220,10 @@ function rewrite(
       file.write(at, zeros.subarray(0, Math.min(zeros.length, size - at)))
     }
     file.sync()
+  } catch (error) {
+    // Others on this disk may be in want of room, too.
+    if (error instanceof DiskError && error.noSpace) vfs.remove(`${place}/${names.rewrite}`)
+    throw error
   } finally {
     file.close()
   }
@@ -249,6 +254,14 @@ function rewrite(
     frames,
     snapshots,
     logBytes: entries.filter(({ index }) => index > newestIndex).reduce((sum, one) => sum + entrySize(one), 0)
+  }
+}
+
+/** What an earlier life had begun is of no use to this one, and where the disk is full it has the room that this one needs. */
+function dropDrafts({ vfs, directory }: RecoverInput): void {
+  for (const folder of [names.log, names.snapshots]) {
+    const place = `${directory}/${folder}`
+    for (const name of vfs.list(place)) if (name.endsWith(".tmp")) vfs.remove(`${place}/${name}`)
   }
 }
 

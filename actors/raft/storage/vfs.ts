@@ -70,6 +70,9 @@ export function placeWhole(vfs: Vfs, directory: string, name: string, bytes: Uin
   try {
     file.write(0, bytes)
     file.sync()
+  } catch (error) {
+    if (error instanceof DiskError && error.noSpace) vfs.remove(draft)
+    throw error
   } finally {
     file.close()
   }

@@ -1,8 +1,9 @@
 /** A real file system of a few MiB that fills up, and a real disk that answers with errors; needs root. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync, spawn } from "node:child_process"
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import process from "node:process"
+import { Effect, Logger } from "effect"
 import type { ProposeOutcome } from "#actors/raft/protocol.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { diskStorage } from "#actors/raft/storage/disk.ts"
@@ -164,6 +165,46 @@ test.skipIf(!isRoot)(
     await eventually(() => !storage.status().low, "there is room again")
     expect(failures).toEqual([])
     await new Promise<void>((resolve) => storage.close(resolve))
+  }
+)
+
+test.skipIf(!isRoot)(
+  "C14: a log that is opened on a full disk waits, with a word of it and nothing left half written, until there is room",
+  async () => {
+    const path = smallFileSystem()
+    await (await openGroup(path, new Journal(), { disk })).close()
+    fill(path)
+    const said: Array<string> = []
+    const heard = Logger.layer([Logger.make(({ message }) => void said.push(`${message}`))])
+    const opening = openGroup(path, new Journal(), { disk }, undefined, (effect) =>
+      effect.pipe(Effect.provide(heard))
+    )
+    await eventually(() => said.length > 0, "it is said why nothing begins")
+    expect(said).toEqual([
+      expect.stringMatching(/no space left.*: the log is opened as soon as there is room$/)
+    ])
+    expect(readdirSync(`${path}/raft/wal`).filter((name) => name.endsWith(".tmp"))).toEqual([])
+    empty(path)
+    const group = await opening
+    expect(await propose(group.raft, "after")).toMatchObject({ _tag: "Applied" })
+    expect(said).toHaveLength(1)
+    await group.close()
+  }
+)
+
+test.skipIf(!isRoot)(
+  "C14: who was killed on a full disk has room enough to start again: the next segment, which it had begun",
+  async () => {
+    const path = smallFileSystem()
+    const first = await openGroup(path, new Journal(), { disk })
+    expect(await propose(first.raft, "before")).toMatchObject({ _tag: "Applied" })
+    await first.close()
+    // As a process leaves it that does not close.
+    writeFileSync(`${path}/raft/wal/spare.tmp`, new Uint8Array(disk.segmentBytes))
+    fill(path)
+    const again = new Journal()
+    await (await openGroup(path, again, { disk })).close()
+    expect(again.texts).toEqual(["before"])
   }
 )
 

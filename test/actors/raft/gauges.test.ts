@@ -2,7 +2,7 @@
 import { afterEach, expect, setDefaultTimeout, setSystemTime, test } from "bun:test"
 import { Effect, Logger } from "effect"
 import { Gauges } from "#actors/raft/gauges.ts"
-import { judge, type Moment, startWatch, type Watch } from "#actors/raft/judge.ts"
+import { type Disk, judge, type Moment, startWatch, type Watch } from "#actors/raft/judge.ts"
 import { raftMetrics } from "#actors/raft/metrics.ts"
 import type { RaftFigures } from "#actors/raft/protocol.ts"
 import { openMetrics } from "#runtime/openmetrics.ts"
@@ -65,8 +65,10 @@ test("L3: every queue, every write, elections, leaders, hints and late ticks are
   }
 })
 
+const roomy: Disk = { directory: "/data", low: false, freeBytes: 2 ** 40, wantedBytes: 80 * 2 ** 20 }
+
 test("L4: a slow write, a process that was held up and a clock that was set are warned of, each once a minute at most", () => {
-  const well: Moment = { slowestWriteMs: 1, latestTickMs: 1, clockMs: 0, monotonicMs: 0 }
+  const well: Moment = { slowestWriteMs: 1, latestTickMs: 1, clockMs: 0, monotonicMs: 0, disk: roomy }
   let watch: Watch = startWatch
   const kinds = (moment: Partial<Moment>): ReadonlyArray<string> => {
     const found = judge(watch, { ...well, ...moment })
@@ -87,13 +89,43 @@ test("L4: a slow write, a process that was held up and a clock that was set are 
   ])
 })
 
+test("L4: a full disk is warned of with its path and what is left, again each minute, and room once it is back", () => {
+  let watch: Watch = startWatch
+  const said = (seconds: number, low: boolean): ReadonlyArray<string> => {
+    const monotonicMs = seconds * 1_000
+    const disk = { ...roomy, low, freeBytes: low ? 1.5 * 2 ** 20 : 2 ** 30 }
+    const found = judge(watch, {
+      slowestWriteMs: 0,
+      latestTickMs: 0,
+      clockMs: monotonicMs,
+      monotonicMs,
+      disk
+    })
+    watch = found.watch
+    return found.warnings.map(({ message }) => message)
+  }
+  expect(said(0, false)).toEqual([])
+  expect(said(1, true)).toEqual([
+    "1.5 MiB are left on the disk of /data, and the log wants 80 MiB: this manager takes no new entries and leaves leading to others, if one of them can, until there is room"
+  ])
+  expect(said(2, true)).toEqual([])
+  expect(said(62, true)).toHaveLength(1)
+  expect(said(63, false)).toEqual([
+    "1 GiB are left on the disk of /data: there is room again for new entries"
+  ])
+  expect(said(64, false)).toEqual([])
+  expect(said(65, true)).toHaveLength(1)
+  expect(said(66, false)).toHaveLength(1)
+})
+
 test("L4: what is measured starts anew with every look", () => {
   const gauges = new Gauges()
   gauges.wrote(700)
   gauges.ticked(300)
   gauges.ticked(-20)
-  expect(gauges.take(1, 2)).toEqual({ slowestWriteMs: 700, latestTickMs: 300, clockMs: 1, monotonicMs: 2 })
-  expect(gauges.take(1, 2)).toMatchObject({ slowestWriteMs: 0, latestTickMs: 0 })
+  const times = { clockMs: 1, monotonicMs: 2 }
+  expect(gauges.take(1, 2, roomy)).toEqual({ slowestWriteMs: 700, latestTickMs: 300, ...times, disk: roomy })
+  expect(gauges.take(1, 2, roomy)).toMatchObject({ slowestWriteMs: 0, latestTickMs: 0 })
 })
 
 test("B17 L4: the machine's clock is set by an hour and by a year, forward and back: nobody is elected, time passes on, and it is said", async () => {
