@@ -12,7 +12,7 @@ import { type Answer, isRefusal, refusing } from "#actors/gateway/response.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import type { LedgerReader, Tables } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
-import { noLeader, type Refusal, Refused } from "#actors/model/errors.ts"
+import { noLeader, type Refusal, Refused, refuse } from "#actors/model/errors.ts"
 import type { SwarmInitRequest, SwarmJoinRequest } from "#actors/model/spec.ts"
 import type { Fresh } from "#runtime/ids.ts"
 
@@ -194,7 +194,7 @@ export const write = Effect.fnUntraced(function* (
     case "Unknown": {
       const reader = yield* current(gateway)
       if (stands?.(reader) === true) return
-      return yield* withoutLeader
+      return yield* outcome.isRefused ? Refused.of(refuse("unavailable", outcome.message)) : withoutLeader
     }
   }
 })

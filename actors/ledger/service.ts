@@ -22,13 +22,13 @@ export interface Origin {
 
 /**
  * How a write ends. `Refused` and `NotLeader` changed nothing. `Unknown` may have changed something: read the
- * ledger again and decide afresh.
+ * ledger again and decide afresh; `isRefused` where whoever leads said no, for what `message` says.
  */
 export type WriteOutcome =
   | { readonly _tag: "Applied"; readonly applied: Applied }
   | { readonly _tag: "Refused"; readonly refusal: Refusal }
   | { readonly _tag: "NotLeader"; readonly leader?: string }
-  | { readonly _tag: "Unknown"; readonly message: string }
+  | { readonly _tag: "Unknown"; readonly message: string; readonly isRefused?: true }
 
 /** This member of the Raft group, and the state that it has built from the log. */
 export interface LedgerStatus extends RaftStatus {

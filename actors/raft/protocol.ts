@@ -22,11 +22,11 @@ export interface ProposalId {
  * How a proposal ends, exactly once.
  *
  * `Unknown`: it may or may not have been applied (lost leadership, deadline); ask the ledger, or propose again
- * under the same id. `NotLeader`: certainly not applied. `Overloaded`: certainly not applied, try later.
+ * under the same id; `isRefused` where whoever leads said no, for what `message` says. `NotLeader`: certainly not applied. `Overloaded`: certainly not applied, try later.
  */
 export type ProposeOutcome =
   | { readonly _tag: "Applied"; readonly index: number; readonly result: unknown }
-  | { readonly _tag: "Unknown"; readonly message: string }
+  | { readonly _tag: "Unknown"; readonly message: string; readonly isRefused?: true }
   | { readonly _tag: "NotLeader"; readonly leader?: string }
   | { readonly _tag: "Overloaded"; readonly message: string }
 

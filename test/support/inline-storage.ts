@@ -37,18 +37,24 @@ export function inlineStorage(
   let poisoned = false
   let newest = state.snapshots[0]
 
-  const turn = (work: () => () => void): void =>
+  /** What found no room, and everything behind it. */
+  const held: Array<() => (() => void) | undefined> = []
+  /** False when there is no room for it yet. */
+  const attempt = (work: () => (() => void) | undefined): boolean => {
+    if (poisoned) return true
+    try {
+      const after = work()
+      after?.()
+      return after !== undefined
+    } catch (error) {
+      poisoned = true
+      failed(error)
+      return true
+    }
+  }
+  const turn = (work: () => (() => void) | undefined, waits = true): void =>
     defer(() => {
-      if (poisoned) return
-      let after: () => void
-      try {
-        after = work()
-      } catch (error) {
-        poisoned = true
-        failed(error)
-        return
-      }
-      after()
+      if ((waits && held.length > 0) || !attempt(work)) held.push(work)
     })
 
   return {
@@ -56,7 +62,13 @@ export function inlineStorage(
     persist: (batch, durable) => {
       const encoded = encoder.encode(batch)
       turn(() => {
-        wal.append(encoded)
+        try {
+          wal.append(encoded)
+        } catch (error) {
+          if (!(error instanceof DiskError) || !error.noSpace) throw error
+          wal.refuseEntries()
+          return undefined
+        }
         return () => durable(batch.token)
       })
     },
@@ -64,7 +76,7 @@ export function inlineStorage(
       turn(() => {
         const entries = wal.read(from, to, maxBytes)
         return () => done(entries)
-      }),
+      }, false),
     loadSnapshot: () => {
       assert(newest !== undefined, "there is a snapshot to load")
       return readSnapshot(vfs, cipher, state.owner, keys.ring, `${snapshotsPlace}/${newest.name}`)
@@ -111,12 +123,12 @@ export function inlineStorage(
         wal.quarantine(reason)
         poisoned = true
         return done
-      }),
+      }, false),
     close: (done) =>
       turn(() => {
         wal.close()
         return done
-      }),
+      }, false),
     scrub: () =>
       turn(() => {
         const round = wal.scrub()
@@ -128,8 +140,9 @@ export function inlineStorage(
       turn(() => {
         wal.witness()
         wal.measureRoom()
+        while (held[0] !== undefined && attempt(held[0])) held.shift()
         while (wal.prepare());
         return () => {}
-      })
+      }, false)
   }
 }

@@ -15,6 +15,9 @@ export interface Moment {
   readonly low: boolean
 }
 
+const refusedByLeader =
+  "The manager that leads takes nothing new now: its disk has too little room left, or too much waits for a majority"
+
 /** So many times fewer than those under way are few. */
 const fewOf = 4
 
@@ -89,8 +92,10 @@ export class Forwarding {
   }
 
   #append(pending: ReadonlyArray<Pending>, moment: Moment): void {
-    if (moment.low) {
-      const message = "Cannot propose now: there is too little disk space"
+    const handsOver = (): boolean => this.#core.status().transferringTo !== undefined
+    if (moment.low && !handsOver()) {
+      const message =
+        "Nothing can be written now: the disk of the manager that leads has too little room left"
       for (const one of pending) this.#refuse(one, message, moment.now)
       return
     }
@@ -111,6 +116,7 @@ export class Forwarding {
 
   /** Certain only while nobody else was ever asked. */
   #refuse(pending: Pending, message: string, now: number): void {
+    pending.refusal = message
     if (pending.doubtful) this.#later(pending, now)
     else this.#proposals.end(pending, { _tag: "Overloaded", message })
   }
@@ -176,7 +182,13 @@ export class Forwarding {
 
   /** No end for a proposal: a copy of it may have gone another way. It is tried again, at once where that may help. */
   onRefused(message: ForwardRefused, now: number): void {
-    if (message.reason === "overloaded") return
+    if (message.reason === "overloaded") {
+      for (const seq of message.seqs) {
+        const pending = this.#proposals.find(message.boot, seq)
+        if (pending !== undefined) pending.refusal = refusedByLeader
+      }
+      return
+    }
     for (const seq of message.seqs) {
       const pending = this.#proposals.find(message.boot, seq)
       if (pending !== undefined) this.#later(pending, now)

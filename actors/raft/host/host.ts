@@ -121,6 +121,8 @@ class Host implements RaftHost {
       this.#collect()
       this.#tick()
     }
+    // Before proposals come to it: they wait for its successor.
+    if (this.#storage.low && this.#core.isLeader()) this.#giveWay()
     const gathers = this.#forwarding.flush(this.#moment())
     this.#beginReads()
     this.#collect()
@@ -492,7 +494,6 @@ class Host implements RaftHost {
     this.#snapshots.tick(this.#now)
     if (!this.#storage.low) this.#givesWay = { at: 0, pause: giveWayTicks.least }
     if (!this.#core.isLeader()) return
-    if (this.#storage.low) this.#giveWay()
     if (this.#settings.autoPromote) this.#promoteLearners()
   }
 

@@ -17,6 +17,8 @@ export interface Pending {
   /** It may be in somebody's log: from here on, only the log can say how it ends. */
   doubtful: boolean
   queued: boolean
+  /** Why whoever leads did not take it when it was last offered. */
+  refusal: string | undefined
   /** Another one with the same number, of another proposer or boot. */
   twin: Pending | undefined
 }
@@ -79,6 +81,7 @@ export class Proposals {
       sentAt: 0,
       doubtful: false,
       queued: false,
+      refusal: undefined,
       twin: this.#bySeq.get(id.seq)
     }
     this.#all.set(ticket, pending)
@@ -105,6 +108,7 @@ export class Proposals {
     this.#queue = []
     for (const pending of this.#all.values()) {
       pending.queued = false
+      pending.refusal = undefined
       this.#enqueue(pending)
     }
   }
@@ -155,14 +159,17 @@ export class Proposals {
   expire(now: number, leaderless: boolean): void {
     for (const pending of this.#all.values()) {
       if (!leaderless && now < pending.deadline) continue
+      if (leaderless) pending.refusal = undefined
       this.giveUp(pending, "No answer in time")
     }
   }
 
   /** Ends it for certain where it never left this member. */
   giveUp(pending: Pending, why: string): void {
-    const message = `${why}: it may have been applied, or may be yet`
-    this.end(pending, pending.doubtful ? { _tag: "Unknown", message } : { _tag: "NotLeader" })
+    const { doubtful, refusal } = pending
+    const message = `${refusal ?? why}: it may have been applied, or may be yet`
+    const isRefused = refusal === undefined ? {} : { isRefused: true as const }
+    this.end(pending, doubtful ? { _tag: "Unknown", message, ...isRefused } : { _tag: "NotLeader" })
   }
 
   #enqueue(pending: Pending): void {

@@ -121,9 +121,10 @@ export class Wal {
     return active
   }
 
-  /** Makes a batch durable. */
+  /** Makes a batch durable. For want of room it throws before anything has changed, and may be tried again. */
   append(batch: EncodedBatch): void {
     assert(batch.term >= this.#term, "a term never goes back")
+    this.#makeRoom(frameSize(batch.payload.length), batch.firstIndex)
     if (batch.truncateFrom > 0) this.#forget(batch.truncateFrom)
     assert(batch.firstIndex === this.#nextIndex, "entries arrive without gaps")
     const lastIndex = batch.firstIndex + batch.count - 1
@@ -423,6 +424,10 @@ export class Wal {
   #makeRoom(frameBytes: number, firstIndex: number): void {
     const outdated = !sameBytes(this.#active.keyId, this.#dataKey.id)
     if (outdated || !this.#fits(frameBytes)) this.#roll(frameBytes, firstIndex)
+    const grows = this.#offset + frameBytes - this.#active.bytes
+    // A frame that is written in part is an error like any other.
+    if (grows > 0 && this.#vfs.freeBytes(this.#place) < grows)
+      throw new DiskError("write", `${this.#place}/${this.#active.name}`, "ENOSPC", "no space left on device")
   }
 
   #roll(frameBytes: number, firstIndex: number): void {

@@ -69,10 +69,39 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
   const measure = carefully(() => {
     if (wal === undefined) return
     wal.measureRoom()
+    performHeld()
     const { low } = wal.status()
     if (low !== (told?.low ?? false)) say({ _tag: "Room", status: tell() })
     if (!low && !preparing) prepare(undefined)
   })
+
+  /** A batch for which there was no room at all, and what came after it: nothing is said of them until there is. */
+  const held: Array<ToWriter> = []
+  const performHeld = (): void => {
+    while (held[0] !== undefined && perform(held[0])) held.shift()
+  }
+  /** False when there is no room for it; then nothing has changed. */
+  const append = ({ token, batch }: Extract<ToWriter, { readonly _tag: "Append" }>): boolean => {
+    try {
+      opened().append(batch)
+    } catch (error) {
+      if (!(error instanceof DiskError) || !error.noSpace) throw error
+      opened().refuseEntries()
+      if (told?.low !== true) say({ _tag: "Room", status: tell() })
+      return false
+    }
+    const before = told
+    const status = tell()
+    const isNews = before === undefined || !differOnlyInLog(before, status)
+    say({ _tag: "Durable", token, logBytes: status.logBytes, ...(isNews && { status }) })
+    writtenSinceQuiet = true
+    if (quiet === undefined) watchQuiet()
+    if (!preparing && opened().wantsPreparation()) {
+      preparing = true
+      setImmediate(prepare, undefined)
+    }
+    return true
+  }
 
   /** What runs out of room here may wait: the draft goes, the log stays. */
   const drafting = (work: () => void): void => {
@@ -133,26 +162,17 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
 
   const room = setInterval(measure, roomMs, undefined)
   const receive = carefully((message: ToWriter) => {
+    const waits = held.length > 0 && !["Read", "Quarantine", "Close"].includes(message._tag)
+    if (waits || !perform(message)) held.push(message)
+  })
+  /** False when it must be done later. */
+  function perform(message: ToWriter): boolean {
+    if (message._tag === "Append") return append(message)
+    performOther(message)
+    return true
+  }
+  function performOther(message: Exclude<ToWriter, { readonly _tag: "Append" }>): void {
     switch (message._tag) {
-      case "Append": {
-        opened().append(message.batch)
-        const before = told
-        const status = tell()
-        const isNews = before === undefined || !differOnlyInLog(before, status)
-        say({
-          _tag: "Durable",
-          token: message.token,
-          logBytes: status.logBytes,
-          ...(isNews && { status })
-        })
-        writtenSinceQuiet = true
-        if (quiet === undefined) watchQuiet()
-        if (!preparing && opened().wantsPreparation()) {
-          preparing = true
-          setImmediate(prepare, undefined)
-        }
-        return
-      }
       case "Read":
         say({
           _tag: "Entries",
@@ -201,7 +221,7 @@ function serve(port: NonNullable<typeof parentPort>, state: WalState, pace: Pace
         port.close()
         return
     }
-  })
+  }
   port.on("message", receive)
   carefully(() => {
     wal = new Wal(nodeVfs, nodeCipher, state)

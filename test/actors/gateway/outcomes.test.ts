@@ -65,6 +65,11 @@ test("a write of unknown end that did not happen is not", async () => {
     body: { message: noLeader }
   })
   expect((await gateway.get("/services")).body).toEqual([])
+  gateway.raft.answer = { _tag: "Unknown", message: "its disk is full", isRefused: true }
+  expect(await gateway.post("/services/create", serviceBody("web"))).toMatchObject({
+    status: 503,
+    body: { message: "its disk is full" }
+  })
 })
 
 test("a node without a cluster, a worker and a locked manager say what they are", async () => {

@@ -1,13 +1,13 @@
 /** A real file system of a few MiB that fills up, and a real disk that answers with errors; needs root. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync, spawn } from "node:child_process"
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import process from "node:process"
 import { Effect, Logger } from "effect"
 import type { ProposeOutcome } from "#actors/raft/protocol.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { diskStorage } from "#actors/raft/storage/disk.ts"
-import { openLog } from "#actors/raft/storage/open.ts"
+import { type OpenedLog, openLog } from "#actors/raft/storage/open.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import { eventually } from "#test/support/engine.ts"
 import { Journal } from "#test/support/journal.ts"
@@ -40,6 +40,13 @@ function smallFileSystem(): string {
 }
 
 const disk = { segmentBytes: 256 * 1024, reserveBytes: 2 * 1024 * 1024, zeroBytes: 64 * 1024 }
+
+function recovered(directory: string): OpenedLog {
+  const owner = { clusterId: "blue", nodeId: "n1" }
+  const found = openLog({ vfs: nodeVfs, cipher: nodeCipher, directory, owner, limits: disk, nowMs: 1 })
+  if (found._tag !== "Recovered") throw new Error(found.reason)
+  return found
+}
 
 /** Takes all the room there is. */
 function fill(path: string): void {
@@ -92,15 +99,7 @@ test.skipIf(!isRoot)(
 
 test.skipIf(!isRoot)("C14: terms and votes are written on a file system without a byte left", async () => {
   const path = smallFileSystem()
-  const found = openLog({
-    vfs: nodeVfs,
-    cipher: nodeCipher,
-    directory: path,
-    owner: { clusterId: "blue", nodeId: "n1" },
-    limits: disk,
-    nowMs: 1
-  })
-  if (found._tag !== "Recovered") throw new Error(found.reason)
+  const found = recovered(path)
   const failures: Array<string> = []
   const storage = diskStorage(found, (error) => failures.push(error.message))
   const vote = (term: number): Promise<void> =>
@@ -119,15 +118,7 @@ test.skipIf(!isRoot)("C14: terms and votes are written on a file system without 
   expect(failures).toEqual([])
   await new Promise<void>((resolve) => storage.close(resolve))
   empty(path)
-  const again = openLog({
-    vfs: nodeVfs,
-    cipher: nodeCipher,
-    directory: path,
-    owner: { clusterId: "blue", nodeId: "n1" },
-    limits: disk,
-    nowMs: 1
-  })
-  if (again._tag !== "Recovered") throw new Error(again.reason)
+  const again = recovered(path)
   expect(again.recovered.hardState).toEqual({ term: 50, vote: "n50" })
 })
 
@@ -135,15 +126,7 @@ test.skipIf(!isRoot)(
   "C14: where a snapshot finds no room, the disk counts as full until there is some, and no longer",
   async () => {
     const path = smallFileSystem()
-    const found = openLog({
-      vfs: nodeVfs,
-      cipher: nodeCipher,
-      directory: path,
-      owner: { clusterId: "blue", nodeId: "n1" },
-      limits: disk,
-      nowMs: 1
-    })
-    if (found._tag !== "Recovered") throw new Error(found.reason)
+    const found = recovered(path)
     const failures: Array<string> = []
     const storage = diskStorage(found, (error) => failures.push(error.message))
     await new Promise<void>((resolve) =>
@@ -165,6 +148,60 @@ test.skipIf(!isRoot)(
     await eventually(() => !storage.status().low, "there is room again")
     expect(failures).toEqual([])
     await new Promise<void>((resolve) => storage.close(resolve))
+  }
+)
+
+test.skipIf(!isRoot)(
+  "C14: entries for which there is no room at all are neither acknowledged nor an error, and written when there is some",
+  async () => {
+    const path = smallFileSystem()
+    const failures: Array<string> = []
+    const storage = diskStorage(recovered(path), (error) => failures.push(error.message))
+    const wholeSpare = (): boolean => {
+      const spare = `${path}/raft/wal/spare.tmp`
+      return existsSync(spare) && statSync(spare).size === disk.segmentBytes
+    }
+    await eventually(wholeSpare, "the next segment is whole")
+    fill(path)
+    const durable: Array<number> = []
+    const data = new Uint8Array(6_000).fill(7)
+    const persist = (token: number): void =>
+      storage.persist(
+        {
+          token,
+          entries: [{ index: token, term: 1, type: 0, data }],
+          commitHint: 0,
+          ...(token === 1 && { hardState: { term: 1, vote: "n1" } })
+        },
+        (done) => durable.push(done)
+      )
+    // Two segments' worth fits, without a byte of new room.
+    const count = 100
+    for (let token = 1; token <= count; token++) persist(token)
+    await eventually(() => storage.status().low, "the disk is known to be full")
+    await eventually(() => durable.length > disk.segmentBytes / 8_192, "what was zeroed ahead is used")
+    // One is read meanwhile: whoever waits for room holds nobody else up.
+    const read = await new Promise<number>((resolve) =>
+      storage.read(1, 1, 1, (entries) => resolve(entries[0]?.index ?? 0))
+    )
+    expect({ read, failures, isAll: durable.length === count }).toEqual({
+      read: 1,
+      failures: [],
+      isAll: false
+    })
+    empty(path)
+    // It has room, and must not overtake those that waited for it.
+    persist(count + 1)
+    await eventually(() => durable.length === count + 1, "all are written")
+    expect(durable).toEqual(Array.from({ length: count + 1 }, (_, at) => at + 1))
+    fill(path)
+    for (let token = count + 2; token <= 2 * count; token++) persist(token)
+    await eventually(() => storage.status().low, "the disk is full again")
+    // A process that is told to end does not wait for room; what was not acknowledged is not there.
+    await new Promise<void>((resolve) => storage.close(resolve))
+    expect(failures).toEqual([])
+    empty(path)
+    expect(recovered(path).recovered.entries.map(({ index }) => index)).toEqual(durable)
   }
 )
 

@@ -235,19 +235,73 @@ describe("proposals", () => {
     members.until("its result", () => applied(told), 50)
   })
 
-  test("C14: a leader without room for entries refuses them and hands over", () => {
-    const members = new Members(["a", "b", "c"])
-    const leader = members.elect()
-    const { vfs, storage } = members.place(leader)
-    // What a quiet moment brings: the next segment is made ready, and room is measured.
+  /** What a quiet moment brings: the next segment is made ready, and room is measured. */
+  function fillDisk(members: Members, id: string): void {
+    const { vfs, storage } = members.place(id)
     storage?.idle()
     members.world.advance(10)
     vfs.capacity = 0
     storage?.idle()
+  }
+
+  test("C14: a leader without room for entries hands over; what is proposed to it meanwhile waits for its successor", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    fillDisk(members, leader)
+    // As far as the leader knows before its next tick, and after it.
+    const meanwhile = [members.propose(leader, "meanwhile")]
+    members.world.advance(60)
+    meanwhile.push(members.propose(leader, "and then"))
     members.until("another leader", () => ![undefined, leader].includes(members.leader()))
+    const { vfs, storage } = members.place(leader)
+    vfs.capacity = Number.POSITIVE_INFINITY
+    storage?.idle()
+    members.until("their results", () => meanwhile.every(applied))
     expect(members.place(leader).problem).toBeUndefined()
     const told = members.propose(leader, "after")
     members.until("its result", () => applied(told))
+  })
+
+  test("C14: a follower without any room goes on when there is some: nothing that it acknowledged is missing, nothing is there twice", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    const follower = ["a", "b", "c"].find((id) => id !== leader) as string
+    fillDisk(members, follower)
+    const told = Array.from({ length: 20 }, (_, at) => {
+      members.world.advance(20)
+      return members.propose(leader, `${at}`)
+    })
+    members.until("their results", () => told.every(applied))
+    const { vfs, storage, notes, problem } = members.place(follower)
+    expect(problem).toBeUndefined()
+    expect(notes.texts.length).toBeLessThan(20)
+    vfs.capacity = Number.POSITIVE_INFINITY
+    storage?.idle()
+    members.until("all of it", () => notes.texts.length === 20)
+    expect(notes.texts).toEqual(members.place(leader).notes.texts)
+    members.crash(follower)
+    members.start(follower)
+    members.until("all of it again", () => members.place(follower).notes.texts.length === 20)
+  })
+
+  test("C14: where every disk is full, whoever proposed is told of that, not that nobody leads", () => {
+    const members = new Members(["a", "b", "c"])
+    members.elect()
+    for (const id of ["a", "b", "c"]) {
+      const { storage } = members.place(id)
+      const real = storage?.status
+      if (storage !== undefined && real !== undefined)
+        Object.assign(storage, { status: () => ({ ...real(), low: true }) })
+    }
+    // They have handed over a few times, and do so ever more rarely.
+    members.world.advance(20_000)
+    const told = ["a", "b", "c"].map((id) => members.propose(id, id))
+    members.until("their ends", () => told.every(({ outcome }) => outcome !== undefined), 10_000)
+    for (const { outcome } of told)
+      expect(outcome).toMatchObject({
+        _tag: expect.stringMatching(/^(Overloaded|Unknown)$/),
+        message: expect.stringContaining("too little room left")
+      })
   })
 })
 

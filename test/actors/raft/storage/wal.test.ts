@@ -212,6 +212,30 @@ describe("a snapshot for whose mark there is no room", () => {
   })
 })
 
+test("C14: of a vote for which there is no room nothing is on disk, whatever else is written meanwhile", () => {
+  const vfs = new SimVfs()
+  const failures: Array<unknown> = []
+  const now = (turn: () => void): void => turn()
+  const storage = inlineStorage(vfs, nodeCipher, opened(vfs, nodeCipher), now, (error) =>
+    failures.push(error)
+  )
+  vfs.fault = ({ kind, path }) =>
+    kind === "write" && path.endsWith("spare.tmp") ? { code: "ENOSPC" } : undefined
+  let durable = 0
+  const vote = (term: number): void =>
+    storage.persist({ token: term, entries: [], commitHint: 0, hardState: { term, vote: "n1" } }, (token) => {
+      durable = token
+    })
+  let term = 0
+  while (durable === term) vote(++term)
+  storage.idle()
+  const disk = SimVfs.from(vfs.durableImage())
+  expect(opened(disk, nodeCipher).recovered.hardState).toEqual({ term: durable, vote: "n1" })
+  vfs.fault = undefined
+  storage.idle()
+  expect({ durable, failures }).toEqual({ durable: term, failures: [] })
+})
+
 describe("what cannot be configured", () => {
   test("C3: no setting moves an answer before the disk", () => {
     expect(Object.keys(defaultLimits).sort()).toEqual(["reserveBytes", "segmentBytes", "zeroBytes"])
