@@ -3,6 +3,7 @@ import { getRandomValues } from "node:crypto"
 import { performance } from "node:perf_hooks"
 import { clearTimeout, setImmediate, setTimeout } from "node:timers"
 import type { Host } from "#runtime/host.ts"
+import { steadyClock } from "#runtime/steady-clock.ts"
 import { asNobody } from "#runtime/strays.ts"
 
 /** Turns taken in a row before sockets and timers get theirs, and for how long at most, in milliseconds. */
@@ -12,6 +13,8 @@ const rowMs = 4
 const stride = 8
 /** What setTimeout takes; anything longer fires at once in every JavaScript runtime. */
 const longestTimerMs = 2 ** 31 - 1
+
+const now = steadyClock(Date.now, () => performance.now())
 
 /** Makes a host; one per process is enough. An exception out of a turn reaches `onError` and stops no other turn. */
 export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host {
@@ -81,7 +84,7 @@ export function makeLiveHost(onError: (error: unknown) => void = rethrow): Host 
   }
 
   return {
-    now: () => Date.now(),
+    now,
     monotonic: () => performance.now(),
     random: () => (getRandomValues(new Uint32Array(1))[0] as number) / 2 ** 32,
     defer: (turn) => {

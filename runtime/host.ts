@@ -1,7 +1,7 @@
 /** Time and turn-taking, as the runtime needs them; the machine's own in production, imitated in simulation. */
 
 export interface Host {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch. In production they never go back while a process lives. */
   now(): number
   /** Milliseconds that never jump, from an arbitrary start. */
   monotonic(): number
