@@ -61,6 +61,7 @@ import { followManagers, followRole } from "#cli/role.ts"
 import { announceRunning, engineOf, forgetRunning } from "#cli/running.ts"
 import { alertsOf, familiesOf, otlpOf, outletOf } from "#cli/telemetry.ts"
 import { connectWorker, type WorkerNats } from "#cli/worker-nats.ts"
+import { whenWritable } from "#cli/writable.ts"
 import { assert } from "#runtime/assert.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { makeSystem } from "#runtime/live.ts"
@@ -107,6 +108,7 @@ export const runNode = Effect.fnUntraced(function* (raw: RawNodeOptions) {
   })
   const living = Effect.gen(function* () {
     yield* folders
+    yield* whenWritable(options.dataDir)
     const doors = yield* openDoors(options)
     yield* Effect.addFinalizer(() => forgetRunning(options))
     yield* Effect.try(() => settleBeginning(options.dataDir))

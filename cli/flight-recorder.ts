@@ -8,6 +8,7 @@ import type { Host } from "#runtime/host.ts"
 import { FlightRecorder } from "#runtime/recorder.ts"
 import { type Written, writeRecording } from "#runtime/recorder-file.ts"
 import type { TreeEvent } from "#runtime/slots.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface FlightRecorderOptions {
   readonly dataDir: string
@@ -54,7 +55,7 @@ export const openFlightRecorder = Effect.fn("recorder.open")(function* (
     try {
       console.error(`The flight recording is in ${dump(recorder.lines(host.now())).path}`)
     } catch (error) {
-      console.error("The flight recording cannot be written", error)
+      console.error(`The flight recording cannot be written: ${wordsOf(error)}`)
     }
   }
   yield* Effect.acquireRelease(

@@ -1,15 +1,17 @@
 /** What a running daemon says of itself in its data directory, for the `troupe` command on the same machine. */
-import { existsSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs"
 import { join, resolve } from "node:path"
 import process from "node:process"
 import { Effect, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 import { readHeld } from "#actors/authority/store.ts"
+import { writePrivate } from "#actors/drivers/machine/files.ts"
 import { ownCredentials } from "#actors/nats/creds.ts"
 import { tlsOf } from "#cli/manager-nats.ts"
 import type { NodeOptions } from "#cli/node-options.ts"
 import { usualDataDir } from "#cli/places.ts"
 import { natsTransport } from "#runtime/transport/nats.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 const Running = Schema.Struct({
   pid: Schema.Int,
@@ -77,14 +79,21 @@ export const dataDirFlag = Flag.String("data-dir").pipe(
 export const engineOf = ({ executor, dockerHost }: Pick<NodeOptions, "executor" | "dockerHost">) =>
   executor === "docker" ? { dockerHost } : {}
 
-/** Written whenever the daemon serves as somebody else than before. */
+/** Written whenever the daemon serves as somebody else than before. A disk that does not take it costs no more than that. */
 export const announceRunning = (dataDir: string, running: Running): Effect.Effect<void> =>
-  Effect.sync(() => {
-    writeFileSync(fileIn(dataDir), `${JSON.stringify(running, null, 2)}\n`, { mode: 0o600 })
-    const link = linkBeside(running.socket)
-    rmSync(link, { force: true })
-    symlinkSync(resolve(dataDir), link)
-  })
+  Effect.try({
+    try: () => {
+      writePrivate(fileIn(dataDir), `${JSON.stringify(running, null, 2)}\n`)
+      const link = linkBeside(running.socket)
+      rmSync(link, { force: true })
+      symlinkSync(resolve(dataDir), link)
+    },
+    catch: wordsOf
+  }).pipe(
+    Effect.catch((problem) =>
+      Effect.logWarning(`Commands of troupe may not find this node until it is started again: ${problem}`)
+    )
+  )
 
 /** Taken away when it ends in order, but not what another daemon wrote: this one may have ended because of that one. */
 export const forgetRunning = ({ dataDir, socket }: Pick<NodeOptions, "dataDir" | "socket">) =>

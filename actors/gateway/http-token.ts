@@ -42,7 +42,11 @@ async function readOrMake(file: string): Promise<string> {
     await fs.writeFile(file, made, { flag: "wx", mode: 0o600 })
     return made
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause
+    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") {
+      // Where there was no room for it, an empty one would be taken for somebody's own.
+      await fs.rm(file, { force: true })
+      throw cause
+    }
   }
   await fs.chmod(file, 0o600)
   return await fs.readFile(file, "utf8")

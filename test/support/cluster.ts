@@ -365,7 +365,7 @@ export class Cluster {
       await cleanUp(label, engine(this.#options.dockerHost ?? defaultDockerHost)).catch(() => {})
     }
     await this.#removeRunDirectory()
-    await rm(this.folder, { recursive: true, force: true })
+    await removeWithMounts(this.folder)
   }
 
   #runtime(): ReadonlyArray<string> {
@@ -424,8 +424,7 @@ export class Cluster {
     const name = createHash("sha256").update(this.dataDir).digest("hex").slice(0, 12)
     const isRoot = process.getuid?.() === 0
     const folder = join(isRoot ? "/run/troupe" : (process.env.XDG_RUNTIME_DIR ?? this.dataDir), name)
-    for (const point of mountsBelow(folder)) await run("umount", ["-l", point]).catch(() => {})
-    await rm(folder, { recursive: true, force: true })
+    await removeWithMounts(folder)
   }
 
   /** Where its nats-server listens, while the daemon runs. */
@@ -450,6 +449,11 @@ export class Cluster {
       return undefined
     }
   }
+}
+
+async function removeWithMounts(folder: string): Promise<void> {
+  for (const point of mountsBelow(folder)) await run("umount", ["-l", point]).catch(() => {})
+  await rm(folder, { recursive: true, force: true })
 }
 
 interface NodeJson {

@@ -17,6 +17,8 @@ export interface RaftView {
   readonly commit: number
   readonly applied: number
   readonly digest: string
+  /** Why it takes no part, or only some. */
+  readonly problem?: string
   /** Absent in releases before 27 November 2026. */
   readonly featureLevel?: number
 }
@@ -45,20 +47,24 @@ export class Managers {
     options: Pick<ClusterOptions, "args" | "program"> & {
       readonly address?: string
       readonly release?: string
+      /** Told of each manager before it is started. */
+      readonly prepare?: (made: Cluster) => void
     } = {}
   ): Promise<Managers> {
     const made: Array<Cluster> = []
     const managers = new Managers(made)
-    const release = <One extends Cluster>(one: One): One =>
-      options.release === undefined ? one : Object.assign(one, { release: options.release })
+    const prepared = <One extends Cluster>(one: One): One => {
+      options.prepare?.(one)
+      return options.release === undefined ? one : Object.assign(one, { release: options.release })
+    }
     try {
-      const founder = release(await newManager("m1", options.args ?? [], options.address, options.program))
+      const founder = prepared(await newManager("m1", options.args ?? [], options.address, options.program))
       made.push(founder)
       await founder.restart()
       const { address, token } = await invitation(founder)
       for (let at = 2; at <= count; at++) {
         const args = [...(options.args ?? []), "--join", address, "--token", token]
-        made.push(release(await newManager(`m${at}`, args, options.address, options.program)))
+        made.push(prepared(await newManager(`m${at}`, args, options.address, options.program)))
       }
       await Promise.all(made.slice(1).map((joining) => joining.restart()))
       await managers.settled()

@@ -7,6 +7,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   writeFileSync
 } from "node:fs"
 import { dirname } from "node:path"
@@ -20,23 +21,34 @@ export function privateDirectory(path: string): void {
 
 /** Replaces `path` by rename, so that a reader meets the old text or the new one. Mode 0600. */
 export function writePrivate(path: string, text: string): void {
-  const temporary = `${path}.${process.pid}.tmp`
-  writeFileSync(temporary, text, { mode: 0o600 })
-  chmodSync(temporary, 0o600)
-  renameSync(temporary, path)
+  replace(path, `${path}.${process.pid}.tmp`, (temporary) => {
+    writeFileSync(temporary, text, { mode: 0o600 })
+    chmodSync(temporary, 0o600)
+  })
+}
+
+/** Of a file for which there was no room nothing is left. */
+function replace(path: string, temporary: string, write: (temporary: string) => void): void {
+  try {
+    write(temporary)
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
 }
 
 /** As `writePrivate`, and durable when it returns: a power cut leaves the old text or the new one. */
 export function writeDurably(path: string, text: string): void {
-  const temporary = `${path}.new`
-  const file = openSync(temporary, "w", 0o600)
-  try {
-    writeFileSync(file, text)
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-  renameSync(temporary, path)
+  replace(path, `${path}.new`, (temporary) => {
+    const file = openSync(temporary, "w", 0o600)
+    try {
+      writeFileSync(file, text)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+  })
   syncFolder(dirname(path))
 }
 

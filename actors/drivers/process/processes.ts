@@ -19,6 +19,7 @@ import {
   taskPath,
   writeRecord
 } from "#actors/drivers/process/records.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 const neverTime = "0001-01-01T00:00:00Z"
 /** The watch tells in milliseconds; this is for what it missed, and for shims that somebody killed. */
@@ -86,9 +87,14 @@ export class Processes {
   /** Puts a new task on disk; it appears whole or not at all. */
   add(record: TaskRecord): void {
     const temporary = taskFolder(this.root, `${record.id}.new`)
-    mkdirSync(temporary, { mode: 0o700 })
-    writeRecord(taskPath(this.root, `${record.id}.new`), record)
-    renameSync(temporary, taskFolder(this.root, record.id))
+    try {
+      mkdirSync(temporary, { mode: 0o700 })
+      writeRecord(taskPath(this.root, `${record.id}.new`), record)
+      renameSync(temporary, taskFolder(this.root, record.id))
+    } catch (error) {
+      rmSync(temporary, { recursive: true, force: true })
+      throw new Error(`Cannot write below ${this.root}: ${wordsOf(error)}`, { cause: error })
+    }
     syncFolder(this.root)
     this.#tasks.set(record.id, { record, waiting: new Set(), started: false, ended: false })
   }

@@ -8,6 +8,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import fs from "node:fs"
 import path from "node:path"
+import { writePrivate } from "#actors/drivers/machine/files.ts"
 import { type Identity, isRole, type Role, roles } from "#actors/gateway/access/role.ts"
 
 export interface NamedToken {
@@ -38,10 +39,8 @@ const isTokenName = (name: string): boolean =>
 
 const writeTokens = (dataDir: string, tokens: ReadonlyArray<NamedToken>): void => {
   const file = tokensFile(dataDir)
-  const fresh = `${file}.${randomBytes(4).toString("hex")}`
   const lines = tokens.map(({ name, role, digest }) => `${name} ${role} ${digest}\n`)
-  fs.writeFileSync(fresh, lines.join(""), { mode: 0o600 })
-  fs.renameSync(fresh, file)
+  writePrivate(file, lines.join(""))
 }
 
 export function readTokens(dataDir: string): ReadonlyArray<NamedToken> {
