@@ -1,4 +1,7 @@
-/** `<node>/consoles/main`: one per node; runs commands with a terminal beside the node's tasks. Needs `OpenConsoles`. */
+/**
+ * `<node>/consoles/main`: one per node; runs commands with a terminal beside the node's tasks, and says what their health
+ * checks came to. Needs `OpenConsoles`.
+ */
 import { Effect, type Schema } from "effect"
 import {
   begin,
@@ -34,6 +37,10 @@ export const consoles = actor<void, ConsolesState, Inside, ConsolesAction, OpenC
         return yield* open.resize(action.console, action)
       case "Shut":
         return yield* open.shut(action.console)
+      case "LookAt": {
+        const { asker, examine } = action
+        return { _tag: "Examined" as const, asker, found: yield* open.examine(examine) }
+      }
       case "ShutAll":
         return yield* open.shutAll
     }

@@ -3,7 +3,7 @@
  *
  * The table of consoles belongs to one actor and changes in place.
  */
-import type { ConsolesAnswer, ConsolesMessage, Output } from "#actors/console/protocol.ts"
+import type { ConsolesAnswer, ConsolesMessage, Health, Output } from "#actors/console/protocol.ts"
 import { cancel, later, reply } from "#runtime/actions.ts"
 import type { Moment, ReplyTo, Step } from "#runtime/behaviour.ts"
 import { stay } from "#runtime/behaviour.ts"
@@ -16,6 +16,8 @@ export const answerWithinMs = 10_000
 export const forgetAfterMs = 30_000
 
 type Open = Extract<ConsolesMessage, { _tag: "Open" }>
+type Examine = Extract<ConsolesMessage, { _tag: "Examine" }>
+export type Examination = Health | Extract<ConsolesAnswer, { _tag: "Gone" | "Refused" }>
 
 /** Beside what others say: what became of this actor's own actions, and its timers. */
 export type Inside =
@@ -23,6 +25,7 @@ export type Inside =
   | { readonly _tag: "Begun"; readonly console: string; readonly problem?: string }
   | { readonly _tag: "Came"; readonly console: string; readonly output: Output }
   | { readonly _tag: "Wrote"; readonly asker: ReplyTo }
+  | { readonly _tag: "Examined"; readonly asker: ReplyTo; readonly found: Examination }
   | { readonly _tag: "NothingCame" | "Forget"; readonly console: string }
 
 export type ConsolesAction =
@@ -35,6 +38,8 @@ export type ConsolesAction =
   | { readonly _tag: "SetSize"; readonly console: string; readonly columns: number; readonly rows: number }
   /** Ends the command. */
   | { readonly _tag: "Shut"; readonly console: string }
+  /** Looks what the health check came to; comes back as `Examined`. */
+  | { readonly _tag: "LookAt"; readonly examine: Examine; readonly asker: ReplyTo }
   /** Ends whatever an earlier life of this actor had open. */
   | { readonly _tag: "ShutAll" }
 
@@ -63,6 +68,9 @@ const alive = (console: string) => later(forgetKey(console), forgetAfterMs, { _t
 
 export function decide(state: ConsolesState, message: Inside, { asker }: Moment): Next {
   if (message._tag === "Wrote") return keep(state, reply(message.asker, { _tag: "Taken" }))
+  if (message._tag === "Examined") return keep(state, reply(message.asker, message.found))
+  if (message._tag === "Examine")
+    return asker === undefined ? keep(state) : keep(state, { _tag: "LookAt", examine: message, asker })
   const id = message.console
   const known = state.consoles.get(id)
   if (message._tag === "Open") return open(state, message, asker)

@@ -1,6 +1,7 @@
 /** The consoles that are open on this node, by the names that gateways gave them. */
 import { Buffer } from "node:buffer"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
+import type { Examination } from "#actors/console/decide.ts"
 import type { ConsolesMessage, Output } from "#actors/console/protocol.ts"
 import { type Console, type ConsoleSize, Executor } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
@@ -8,6 +9,7 @@ import { taskLabel } from "#actors/drivers/labels.ts"
 export interface OpenConsolesService {
   /** Why it could not be opened; `undefined` once it is. */
   readonly begin: (asked: Extract<ConsolesMessage, { _tag: "Open" }>) => Effect.Effect<string | undefined>
+  readonly examine: (asked: Extract<ConsolesMessage, { _tag: "Examine" }>) => Effect.Effect<Examination>
   readonly read: (id: string) => Effect.Effect<Output>
   /** `data` is base64. */
   readonly write: (id: string, data: string) => Effect.Effect<void>
@@ -62,6 +64,13 @@ export class OpenConsoles extends Context.Service<OpenConsoles, OpenConsolesServ
           return undefined
         }).pipe(Effect.catch(({ message }) => Effect.succeed(message)))
 
+      const examine: OpenConsolesService["examine"] = ({ task, container }) =>
+        Effect.map(executor.health(container), (found): Examination => {
+          if (found?.labels[taskLabel] !== task) return { _tag: "Gone" }
+          const { status, probes } = found
+          return { _tag: "Health", ...(status !== undefined && { status }), probes }
+        }).pipe(Effect.catch(({ message }) => Effect.succeed({ _tag: "Refused" as const, message })))
+
       const read: OpenConsolesService["read"] = (id) =>
         Effect.gen(function* () {
           const console = open.get(id)?.console
@@ -75,6 +84,7 @@ export class OpenConsoles extends Context.Service<OpenConsoles, OpenConsolesServ
 
       return {
         begin,
+        examine,
         read,
         // What does not arrive is noticed by reading.
         write: (id, data) =>

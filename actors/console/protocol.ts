@@ -1,5 +1,6 @@
 /**
- * How a gateway and the node of a task speak of consoles: `<node>/consoles/main` is asked, by managers alone.
+ * How a gateway and the node of a task speak of what is in the task's container: `<node>/consoles/main` is asked, by
+ * managers alone.
  *
  * The gateway asks for each part of the output, and sends what was typed once the part before is taken, so nothing piles up
  * in between. An answer that is lost ends the console, as a lost connection would: what a terminal shows cannot be asked
@@ -29,7 +30,9 @@ export const ConsolesMessage = Schema.Union([
   /** Told. */
   message("Resize", { console: text, columns: whole, rows: whole }),
   /** Told; the command ends. */
-  message("Close", { console: text })
+  message("Close", { console: text }),
+  /** Asked; answered by `Health`, `Gone` or `Refused`: what its health check came to. The container must be that task's. */
+  message("Examine", { task: text, container: text })
 ])
 export type ConsolesMessage = typeof ConsolesMessage.Type
 
@@ -41,6 +44,14 @@ export const Output = message("Output", {
 })
 export type Output = typeof Output.Type
 
+export const Health = message("Health", {
+  /** Absent where the container has no health check. */
+  status: optional(Schema.Literals(["starting", "healthy", "unhealthy"])),
+  /** The last ones, the oldest first, and when each had ended. */
+  probes: Schema.Array(Schema.Struct({ at: text, exitCode: whole, output: text }))
+})
+export type Health = typeof Health.Type
+
 export const ConsolesAnswer = Schema.Union([
   message("Opened", {}),
   /** Why it cannot be had. */
@@ -49,7 +60,8 @@ export const ConsolesAnswer = Schema.Union([
   message("TooMany", { limit: whole }),
   Output,
   message("Taken", {}),
-  /** The node does not know this console (any more). */
-  message("Gone", {})
+  /** The node does not know this console, or has no such container of that task (any more). */
+  message("Gone", {}),
+  Health
 ])
 export type ConsolesAnswer = typeof ConsolesAnswer.Type

@@ -54,6 +54,24 @@ export interface ContainerState {
   readonly graceMs?: number
 }
 
+/** One run of a container's health check. */
+export interface Probe {
+  /** When it had ended, as the Engine wrote it. */
+  readonly at: string
+  readonly exitCode: number
+  /** The beginning of what it wrote, as much as the Engine keeps. */
+  readonly output: string
+}
+
+/** What a container's health check has come to. */
+export interface ContainerHealth {
+  readonly labels: Readonly<Record<string, string>>
+  /** Absent when the container has no health check. */
+  readonly status?: NonNullable<ContainerState["health"]>
+  /** Those that the Engine keeps, the oldest first. */
+  readonly probes: ReadonlyArray<Probe>
+}
+
 export type ContainerEvent =
   | { readonly _tag: "Started"; readonly containerId: string; readonly labels: Labels }
   | {
@@ -145,6 +163,7 @@ export interface ExecutorService {
   /** Removes the container with its anonymous volumes, running or not. */
   readonly remove: (id: string) => Effect.Effect<void, ExecutorError>
   readonly inspect: (id: string) => Effect.Effect<ContainerState | undefined, ExecutorError>
+  readonly health: (id: string) => Effect.Effect<ContainerHealth | undefined, ExecutorError>
   /** Every container, running or not, that carries a task label of this node's cluster. */
   readonly list: Effect.Effect<ReadonlyArray<ContainerState>, ExecutorError>
   /** Events of task containers from now on; fails when the connection is lost. */

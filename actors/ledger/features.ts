@@ -27,12 +27,13 @@
  *    22  clients over NATS that ask on subjects of their own; servers of earlier managers let any client ask there
  *    23  `node.access`: managers know each other's sessions of the dashboard
  *    24  `cluster.alerts`
+ *    25  nodes say what the health checks of their tasks came to
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 24
+export const featureLevel = 25
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
@@ -64,7 +65,8 @@ export const levelOf = {
   "rollbacks are judged": 21,
   "nats clients by name": 22,
   "node.access": 23,
-  "cluster.alerts": 24
+  "cluster.alerts": 24,
+  health: 25
 } as const
 
 /**

@@ -16,7 +16,14 @@ import {
 } from "#test/support/browser.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { startCsiPlugin } from "#test/support/csi-plugin.ts"
-import { engine, ensureImage, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import {
+  dockerHost,
+  engine,
+  ensureImage,
+  ensureTestImage,
+  eventually,
+  testImage
+} from "#test/support/engine.ts"
 import { onLoopback, startIdle } from "#test/support/idle-node.ts"
 import { openRegistry, type TestRegistry } from "#test/support/registry.ts"
 
@@ -37,7 +44,7 @@ beforeAll(async () => {
   plugin = await startCsiPlugin(join(folder, "folders.sock"), join(folder, "volumes"), "alpha")
   ;[cluster, beta] = await Promise.all([
     startCluster({ name: "alpha", args: ["--advertise-addr", "127.0.0.1", "--csi-plugins", folder] }),
-    startIdle("beta")
+    startIdle("beta", dockerHost)
   ])
   const [{ RemoteManagers }, token] = [
     (await cluster.get("/info")).Swarm,
@@ -217,6 +224,37 @@ test("a task is told from its beginning, with why it is there, what it has and s
   await page.keyboard.press("Enter")
   await page.locator(".facts").getByRole("link", { name: "alpha" }).click()
   await page.getByRole("heading", { level: 1, name: "alpha" }).waitFor()
+}, 40_000)
+
+test("what a health check said is told of a task of another node", async () => {
+  const { page } = admin
+  await cluster.must("node", "update", "--availability", "active", "beta")
+  const { status } = await cluster.api("POST", "/services/create", {
+    Name: "distant",
+    TaskTemplate: {
+      ContainerSpec: {
+        Image: testImage,
+        Command: ["sleep", "1000"],
+        StopGracePeriod: 0,
+        Healthcheck: {
+          Test: ["CMD-SHELL", "echo all is well on beta"],
+          Interval: 1e9,
+          Timeout: 5e9,
+          Retries: 5
+        }
+      },
+      Placement: { Constraints: ["node.hostname==beta"] }
+    },
+    Mode: { Replicated: { Replicas: 1 } }
+  })
+  expect(status).toBe(201)
+  await eventually(async () => (await runningOf("distant")).length === 1, "it runs on beta")
+  await see(page, `#/task/${(await runningOf("distant"))[0]}`, "distant.1")
+  await page.getByText("healthy", { exact: true }).waitFor()
+  await page.getByText("all is well on beta").first().waitFor()
+  expect(await barriers(page)).toEqual([])
+  await cluster.must("service", "rm", "distant")
+  await cluster.must("node", "update", "--availability", "drain", "beta")
 }, 40_000)
 
 test("a network, a volume, a secret and a config are made, shown with who uses them, and removed", async () => {

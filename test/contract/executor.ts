@@ -288,6 +288,7 @@ export function executorContract(under: ExecutorUnderTest): void {
     test("does not know a task that never was", async () => {
       const nobody = "0".repeat(64)
       expect(await bench.run((executor) => executor.inspect(nobody))).toBeUndefined()
+      expect(await bench.run((executor) => executor.health(nobody))).toBeUndefined()
       const refusal = await bench.refusal((executor) => executor.start(nobody))
       expect(refusal.status).toBe(404)
       expect(refusal.temporary).toBe(false)

@@ -13,6 +13,11 @@ import { type OpenTestGateway, openTestGateway } from "#test/support/open-gatewa
 const label = uniqueName("console")
 const taskId = "0taskabcdefghijklmnopqrst"
 const farId = "2taskabcdefghijklmnopqrst"
+/** Of this node, with a health check. */
+const wellId = "5taskabcdefghijklmnopqrst"
+/** Of a node that does not answer. */
+const deafId = "6taskabcdefghijklmnopqrst"
+const deafNode = "deaf0abcdefghijklmnopqrst"
 const oldId = "3taskabcdefghijklmnopqrst"
 const wrongId = "4taskabcdefghijklmnopqrst"
 const oldNode = "old0abcdefghijklmnopqrstu"
@@ -26,7 +31,9 @@ beforeAll(async () => {
   await ensureTestImage()
   gateway = await openTestGateway({ http: "127.0.0.1:0", far: farNode })
   container = await start(taskId)
-  const farContainer = await start(farId)
+  const Healthcheck = { Test: ["CMD-SHELL", "echo well"], Interval: 2e8, Timeout: 5e9, Retries: 3 }
+  const farContainer = await start(farId, { Healthcheck })
+  const wellContainer = await start(wellId, { Healthcheck })
   const ServiceID = "0serviceabcdefghijklmnopq"
   const Spec = {
     Name: "web",
@@ -42,6 +49,7 @@ beforeAll(async () => {
   }
   for (const [ID, Hostname, more] of [
     [farNode, "far", { FeatureLevel: featureLevel }],
+    [deafNode, "deaf", { FeatureLevel: featureLevel }],
     [oldNode, "old", { FeatureLevel: levelOf.consoles - 1 }]
   ] as const)
     await cluster.write({
@@ -65,6 +73,8 @@ beforeAll(async () => {
     { ...lost, Status: { ...lost.Status, State: "preparing" } as const },
     runs(farId, 3, farNode, farContainer),
     runs(oldId, 4, oldNode, farContainer),
+    runs(wellId, 6, nodeId, wellContainer),
+    runs(deafId, 7, deafNode, wellContainer),
     // As its node says, which may be mistaken.
     runs(wrongId, 5, farNode, container)
   ]
@@ -77,12 +87,13 @@ afterAll(async () => {
 }, 60_000)
 
 /** A container as the node makes it for that task. */
-async function start(task: string): Promise<string> {
+async function start(task: string, more: object = {}): Promise<string> {
   const made = await engine().createContainer({
     Image: testImage,
     Cmd: ["sleep", "1000"],
     Labels: { [label]: "1", [taskLabel]: task },
-    HostConfig: { NetworkMode: "none" }
+    HostConfig: { NetworkMode: "none" },
+    ...more
   })
   await made.start()
   return made.id
@@ -153,6 +164,42 @@ test("a command is run as it stands, word by word, and the audit has it with who
     path: `/dashboard/exec/${taskId}`,
     status: 101
   })
+}, 30_000)
+
+test("what a health check said is told of tasks of this node and of others, as long as their containers are there", async () => {
+  const viewer = await signIn("viewer")
+  const health = async (id: string) => {
+    const answer = await fetch(`${viewer.url}/dashboard/health/${id}`, { headers: { cookie: viewer.cookie } })
+    const body = (await answer.json()) as { Status?: string; Log?: ReadonlyArray<object>; message?: string }
+    return { status: answer.status, body }
+  }
+  for (const id of [wellId, farId]) {
+    await eventually(async () => (await health(id)).body.Status === "healthy", `${id} is healthy`)
+    expect((await health(id)).body.Log?.[0]).toEqual({
+      End: expect.stringMatching(/^\d{4}-/),
+      ExitCode: 0,
+      Output: "well\n"
+    })
+  }
+  expect(await health(taskId)).toEqual({ status: 200, body: { Log: [] } })
+  expect(await health(wrongId)).toMatchObject({
+    status: 404,
+    body: { message: expect.stringContaining("its container is gone") }
+  })
+  expect(await health(oldId)).toMatchObject({
+    status: 400,
+    body: {
+      message: expect.stringMatching(
+        /^node old of task web\.4\.\w+: expected one of this release; upgrade it$/
+      )
+    }
+  })
+  expect(await health(deafId)).toMatchObject({
+    status: 503,
+    body: { message: expect.stringMatching(/^Cannot reach node deaf: /) }
+  })
+  expect((await health(lostId)).body.message).toContain("is preparing: expected one that has a container")
+  expect((await health("nobody")).status).toBe(404)
 }, 30_000)
 
 test("a task of another node has consoles as one of this node has", async () => {

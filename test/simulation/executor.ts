@@ -44,6 +44,7 @@ export function executorOf(engine: Engine, life: Life): ExecutorService {
         const container = engine.find(id)
         return container === undefined ? undefined : stateOf(container)
       }),
+    health: (id) => Effect.fail(refusal("health", `Container ${id} is imitated`, 409, false)),
     list: engine.call(life, "list", 3, () => [...engine.containers.values()].map(stateOf)),
     events: Stream.unwrap(
       Effect.acquireRelease(

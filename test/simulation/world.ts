@@ -731,6 +731,7 @@ const actorsOf = (node: TreeNode): ReadonlyArray<Address> => [
 
 const noConsoles: OpenConsoles["Service"] = {
   begin: () => Effect.succeed("consoles are not imitated"),
+  examine: () => Effect.succeed({ _tag: "Refused", message: "health checks are not imitated" }),
   read: () => Effect.succeed({ _tag: "Output", ended: {} }),
   write: () => Effect.void,
   resize: () => Effect.void,

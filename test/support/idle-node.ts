@@ -1,4 +1,4 @@
-/** Nodes of this machine that are in no cluster and wait for orders, without an Engine: tasks would be processes. */
+/** Nodes of this machine that are in no cluster and wait for orders; without an Engine, unless told: tasks would be processes. */
 import { mkdtemp } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -9,10 +9,10 @@ import { noEngine } from "#test/support/managers.ts"
 export const onLoopback = ["--listen-addr", "127.0.0.1:0", "--advertise-addr", "127.0.0.1"]
 
 /** A node that serves. `cleanUp` must follow. */
-export async function startIdle(name: string): Promise<Cluster> {
+export async function startIdle(name: string, dockerHost = noEngine): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), "troupe-idle-"))
-  const args = ["--executor", "process"]
-  const node = new Cluster(folder, { name, role: "none", args, dockerHost: noEngine })
+  const args = dockerHost === noEngine ? ["--executor", "process"] : []
+  const node = new Cluster(folder, { name, role: "none", args, dockerHost })
   try {
     await node.start()
   } catch (error) {

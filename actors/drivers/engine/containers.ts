@@ -3,7 +3,7 @@ import { Effect, Option, Schedule } from "effect"
 import type { EngineClientService, EngineRequest } from "#actors/drivers/engine/client.ts"
 import { Room } from "#actors/drivers/engine/room.ts"
 import { Created, Inspected, Listed, Stats } from "#actors/drivers/engine/shapes.ts"
-import { translateContainer, translateStats } from "#actors/drivers/engine/translate.ts"
+import { translateContainer, translateHealth, translateStats } from "#actors/drivers/engine/translate.ts"
 import { understand } from "#actors/drivers/engine/understand.ts"
 import { type ContainerRequest, type ContainerState, ExecutorError } from "#actors/drivers/executor.ts"
 import { taskLabel } from "#actors/drivers/labels.ts"
@@ -158,13 +158,17 @@ export function makeContainers(
       catchStatus(409, () => Effect.void)
     )
 
-  const inspect = (id: string) =>
-    Effect.map(find("inspect", id), (found) => Option.getOrUndefined(Option.map(found, translateContainer)))
+  const seen =
+    <A>(operation: string, translate: (container: Inspected) => A) =>
+    (id: string) =>
+      Effect.map(find(operation, id), (found) => Option.getOrUndefined(Option.map(found, translate)))
+  const inspect = seen("inspect", translateContainer)
 
   return {
     create,
     remove,
     inspect,
+    health: seen("health", translateHealth),
     start: (id: string) =>
       room
         .hold("finish")(ask("start", "POST", id, "/start", { fine: [304], within: slowly }))

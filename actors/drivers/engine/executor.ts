@@ -54,6 +54,7 @@ export const DockerExecutor = {
           kill: containers.kill,
           remove: containers.remove,
           inspect: containers.inspect,
+          health: containers.health,
           list: containers.list,
           events: watchEvents(client, [taskLabel, ...asFilters(own)]),
           logs: (id, logOptions) => readLogs(client, id, logOptions),

@@ -20,7 +20,16 @@ export const Inspected = Schema.Struct({
     Error: field(text),
     StartedAt: field(text),
     FinishedAt: field(text),
-    Health: field(Schema.Struct({ Status: field(text) }))
+    Health: field(
+      Schema.Struct({
+        Status: field(text),
+        Log: field(
+          Schema.Array(
+            Schema.Struct({ End: field(text), ExitCode: field(Schema.Number), Output: field(text) })
+          )
+        )
+      })
+    )
   }),
   Config: Schema.Struct({
     Labels: field(Labels),

@@ -1,7 +1,12 @@
 /** What the Engine says, in our words. */
 
 import type { EngineEvent, Info, Inspected, Stats } from "#actors/drivers/engine/shapes.ts"
-import type { ContainerEvent, ContainerSample, ContainerState } from "#actors/drivers/executor.ts"
+import type {
+  ContainerEvent,
+  ContainerHealth,
+  ContainerSample,
+  ContainerState
+} from "#actors/drivers/executor.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
 import { toMs } from "#actors/model/time.ts"
 
@@ -32,6 +37,19 @@ export function translateContainer(container: Inspected): ContainerState {
     ...(Config.StopTimeout === undefined || Config.StopTimeout === null
       ? {}
       : { graceMs: Config.StopTimeout * 1000 })
+  }
+}
+
+export function translateHealth({ State, Config }: Inspected): ContainerHealth {
+  const status = among(healths, State.Health?.Status)
+  return {
+    labels: Config.Labels ?? {},
+    ...(status !== undefined && { status }),
+    probes: (State.Health?.Log ?? []).map(({ End, ExitCode, Output }) => ({
+      at: End ?? "",
+      exitCode: ExitCode ?? 0,
+      output: Output ?? ""
+    }))
   }
 }
 

@@ -197,6 +197,12 @@ function makeExecutor(processes: Processes, events: PubSub.PubSub<ContainerEvent
         onDisk("remove", () => processes.drop(id))
       ),
     inspect: (id) => onDisk("inspect", () => processes.state(id)),
+    // A process has no health check.
+    health: (id) =>
+      onDisk("health", () => {
+        const state = processes.state(id)
+        return state && { labels: state.labels, probes: [] }
+      }),
     list: onDisk("list", () =>
       processes
         .ids()

@@ -14,7 +14,7 @@ import {
   readConsoleQuery,
   readPageWords
 } from "#actors/gateway/dashboard/console-words.ts"
-import { type ConsolePlace, placeConsole } from "#actors/gateway/dashboard/place-console.ts"
+import { type ContainerPlace, placeContainer } from "#actors/gateway/dashboard/place-container.ts"
 import type { Upgrade } from "#actors/gateway/listener.ts"
 import { isRefusal, refused } from "#actors/gateway/response.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -24,7 +24,7 @@ export interface ConsoleOptions {
   readonly ledger: () => LedgerService | undefined
   readonly nodeId: string
   readonly console: (
-    place: ConsolePlace,
+    place: ContainerPlace,
     request: ConsoleRequest
   ) => Effect.Effect<Console, ExecutorError, Scope.Scope>
   /** Runs what must have come to its end before the gateway is closed. */
@@ -42,7 +42,7 @@ const path = /^\/dashboard\/exec\/([^/]+)$/
 
 export interface Consoles {
   /** Whether a console of this task can be had, and where. */
-  readonly place: (taskId: string) => ConsolePlace | Refusal
+  readonly place: (taskId: string) => ContainerPlace | Refusal
   readonly upgrade: (upgrade: Upgrade) => boolean
 }
 
@@ -58,7 +58,7 @@ export function makeConsoles(options: ConsoleOptions): Consoles {
     const ledger = options.ledger()
     return ledger === undefined
       ? refuse("unavailable", "this node is no manager: ask one of the managers")
-      : placeConsole(ledger.read, options.nodeId, taskId)
+      : placeContainer(ledger.read, options.nodeId, taskId, "consoles")
   }
 
   const judge = (taskId: string, query: URLSearchParams) => {

@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import { answerWithinMs } from "#actors/console/decide.ts"
 import { ConsolesAnswer } from "#actors/console/protocol.ts"
 import { type Console, type ConsoleRequest, ExecutorError } from "#actors/drivers/executor.ts"
-import type { ConsolePlace } from "#actors/gateway/dashboard/place-console.ts"
+import type { ContainerPlace } from "#actors/gateway/dashboard/place-container.ts"
 import { address } from "#runtime/address.ts"
 import type { SystemService } from "#runtime/system.ts"
 
@@ -16,7 +16,7 @@ const readPatienceMs = answerWithinMs + 5_000
 
 export const openConsoleAt = Effect.fnUntraced(function* (
   system: Pick<SystemService, "ask" | "tell">,
-  place: ConsolePlace,
+  place: ContainerPlace,
   { command, size }: ConsoleRequest
 ): Effect.fn.Return<Console, ExecutorError, Scope.Scope> {
   const id = randomUUID()

@@ -2,20 +2,24 @@
 import { Hono } from "hono"
 import { safe, say, sayNo } from "#actors/gateway/dashboard/answers.ts"
 import { type ConsoleOptions, makeConsoles } from "#actors/gateway/dashboard/console.ts"
+import { healthOf } from "#actors/gateway/dashboard/health.ts"
 import { type LiveOptions, live } from "#actors/gateway/dashboard/live.ts"
 import { type LoadPages, servePages } from "#actors/gateway/dashboard/pages.ts"
 import { type SignInOptions, signInRoutes } from "#actors/gateway/dashboard/sign-in.ts"
 import { type StackOptions, stackRoutes } from "#actors/gateway/dashboard/stacks.ts"
 import type { RouteSet } from "#actors/gateway/listener.ts"
-import { isRefusal, ok, refused } from "#actors/gateway/response.ts"
+import { type Answer, isRefusal, ok, refused } from "#actors/gateway/response.ts"
 import type { SystemService } from "#runtime/system.ts"
 
 export interface DashboardOptions extends SignInOptions, LiveOptions, ConsoleOptions, StackOptions {
   /** Absent where nobody has made any. */
   readonly pages?: LoadPages
   /** Of this node. */
-  readonly system: Pick<SystemService, "trees" | "restart">
+  readonly system: Pick<SystemService, "trees" | "restart" | "ask">
 }
+
+const told = ({ status, text = "" }: Answer): Response =>
+  new Response(text, { status, headers: { ...safe, "Content-Type": "application/json" } })
 
 export function dashboardRoutes(options: DashboardOptions): RouteSet {
   const { system } = options
@@ -38,9 +42,11 @@ export function dashboardRoutes(options: DashboardOptions): RouteSet {
   // Pages are not told why a WebSocket was refused, so they ask first.
   app.get("/dashboard/exec/:task", (context) => {
     const found = consoles.place(context.req.param("task"))
-    const { status, text = "" } = isRefusal(found) ? refused(found) : ok(found)
-    return new Response(text, { status, headers: { ...safe, "Content-Type": "application/json" } })
+    return told(isRefusal(found) ? refused(found) : ok(found))
   })
+  app.get("/dashboard/health/:task", async (context) =>
+    told(await healthOf(options, context.req.param("task")))
+  )
   app.notFound((context) => sayNo(context, "page not found", 404))
   app.onError((defect, context) => sayNo(context, `internal error: ${defect.message}`, 500))
   return {

@@ -2,11 +2,11 @@
 import { useEffect } from "preact/hooks"
 import { call } from "./api.ts"
 
-/** Nothing is taken once the page shows something else; `undefined` where it cannot be had. No path asks for nothing; another `again` asks at once. */
+/** Nothing is taken once the page shows something else; `undefined`, and why, where it cannot be had. No path asks for nothing; another `again` asks at once. */
 export function usePolled<A>(
   path: string,
   everyMs: number,
-  take: (found: A | undefined) => void,
+  take: (found: A | undefined, problem?: string) => void,
   again = 0
 ): void {
   useEffect(() => {
@@ -15,7 +15,7 @@ export function usePolled<A>(
     const look = (): void =>
       void call<A>("GET", path)
         .then((next) => isOver || take(next))
-        .catch(() => isOver || take(undefined))
+        .catch(({ message }: Error) => isOver || take(undefined, message))
     look()
     const timer = setInterval(look, everyMs)
     return () => {

@@ -122,3 +122,13 @@ test("a node has a bound of consoles", () => {
   for (let each = 0; each < mostConsoles; each++) consoles.open(`c${each}`)
   expect(consoles.open("one more").last()).toEqual({ _tag: "TooMany", limit: mostConsoles })
 })
+
+test("whoever asks what a health check came to is answered, and needs no console", () => {
+  const examine = { _tag: "Examine", task: "t", container: "x" } as const
+  const consoles = new Consoles().say(examine)
+  expect(consoles.actions).toEqual([{ _tag: "LookAt", examine, asker: { to: "gateway", deadline: 1 } }])
+  const found = { _tag: "Health", status: "healthy", probes: [] } as const
+  consoles.say({ _tag: "Examined", asker: { to: "gateway", deadline: 1 }, found }, false)
+  expect(consoles.last()).toEqual(found)
+  expect(consoles.say(examine, false).tags()).toEqual([])
+})

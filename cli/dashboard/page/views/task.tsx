@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks"
 import type { ShownChange } from "#cli/print/history.ts"
 import type { WhyTask } from "#cli/print/why.ts"
-import { mayOperate, session } from "../api.ts"
+import { mayOperate } from "../api.ts"
 import { type Described, describe } from "../describe.ts"
 import { hasEnded } from "../judge.ts"
 import { clock, nodeName, nodeOf, serviceOf, taskOf } from "../live.ts"
@@ -180,52 +180,36 @@ function What({ task }: { task: Task }) {
           ]
         ]}
       />
-      {Spec.ContainerSpec?.Healthcheck?.Test === undefined ? null : (
-        <Health key={ContainerID} task={task} containerId={ContainerID} />
-      )}
+      {Spec.ContainerSpec?.Healthcheck?.Test === undefined ? null : <Health key={ContainerID} id={task.ID} />}
       <Same command={`docker inspect ${task.ID}`} />
     </Card>
   )
 }
 
+/** As `docker inspect` has it. */
 interface Probes {
-  readonly State: {
-    readonly Health?: {
-      readonly Status: string
-      readonly Log?: ReadonlyArray<{
-        readonly End: string
-        readonly ExitCode: number
-        readonly Output: string
-      }> | null
-    }
-  }
+  readonly Status?: string
+  readonly Log: ReadonlyArray<{ readonly End: string; readonly ExitCode: number; readonly Output: string }>
 }
 const mostProbes = 4
 
-/** The Engine of its node keeps it, so it is seen on that node alone. */
-function Health({ task, containerId }: { task: Task; containerId: string }) {
-  const [found, setFound] = useState<Probes | null>()
-  const isHere = task.NodeID === session.value?.nodeId
-  const path = isHere && containerId !== "" ? `/containers/${containerId}/json` : ""
-  usePolled<Probes>(path, everyMs, (next) => setFound(next ?? null))
-  const { Status, Log } = found?.State.Health ?? {}
+/** The Engine of its node keeps it, as long as its container is there. */
+function Health({ id }: { id: string }) {
+  const [found, setFound] = useState<Probes | string>()
+  usePolled<Probes>(`/dashboard/health/${id}`, everyMs, (next, problem = "") => setFound(next ?? problem))
   return (
     <div class="health">
       <h3>Health</h3>
-      {path === "" ? (
-        <p class="faint">
-          What its probes say is known on {nodeName(nodeOf(task.NodeID))}:{" "}
-          <code>docker inspect {containerId.slice(0, 12) || `${task.Name}.${task.ID}`}</code> there.
-        </p>
-      ) : found === null ? (
-        <p class="faint">Its container is gone, and what its probes said with it.</p>
-      ) : Status === undefined ? null : (
+      {typeof found === "string" ? <p class="faint">{found}</p> : null}
+      {typeof found !== "object" || found.Status === undefined ? null : (
         <>
-          <Badge tone={Status === "healthy" ? "good" : Status === "unhealthy" ? "bad" : "waiting"}>
-            {Status}
+          <Badge
+            tone={found.Status === "healthy" ? "good" : found.Status === "unhealthy" ? "bad" : "waiting"}
+          >
+            {found.Status}
           </Badge>
           <ul class="probes">
-            {[...(Log ?? [])]
+            {[...found.Log]
               .reverse()
               .slice(0, mostProbes)
               .map(({ End, ExitCode, Output }) => (
