@@ -114,6 +114,14 @@ async function runningOf(name: string): Promise<ReadonlyArray<string>> {
     .map(({ ID }: { ID: string }) => ID)
     .sort()
 }
+/** Nothing keeps anybody out of the page that is shown, and a telephone shows all of it. */
+async function isForAll(page: Page, name: string): Promise<void> {
+  expect(await barriers(page)).toEqual([])
+  await page.setViewportSize({ width: 375, height: 812 })
+  await picture(page, `${name}-375`)
+  expect(await clipped(page)).toEqual([])
+  await page.setViewportSize({ width: 1280, height: 900 })
+}
 const press = (page: Page, name: string | RegExp): Promise<void> =>
   page.getByRole("button", { name, exact: true }).click()
 const openService = async (page: Page, name: string): Promise<void> =>
@@ -367,11 +375,7 @@ test("a volume of the cluster's tells where it is and who uses it, is paused and
   await page.getByRole("heading", { level: 1, name: "shelf" }).waitFor()
   const where = page.getByRole("region", { name: "Where it is" })
   await where.getByRole("row", { name: /alpha published librarian\.1/ }).waitFor()
-  expect(await barriers(page)).toEqual([])
-  await page.setViewportSize({ width: 375, height: 812 })
-  await picture(page, "volume-375")
-  expect(await clipped(page)).toEqual([])
-  await page.setViewportSize({ width: 1280, height: 900 })
+  await isForAll(page, "volume")
 
   const viewer = await desktop.signIn("viewer")
   await see(viewer.page, `#/volume/${(await volume()).ID}`, "shelf")
@@ -483,6 +487,7 @@ test("a job is made by the form, and tells how far it has come until it is done"
   expect(await tasks.locator(".badge.good").allTextContents()).toEqual(["running", "running"])
   await progress.getByText("0 of 3").waitFor()
   expect(await page.getByRole("heading", { name: "What is wrong" }).count()).toBe(0)
+  await isForAll(page, "job")
   await see(page, "#/stacks", "Stacks")
   await page.getByText("1 job under way, all else as asked").waitFor()
   writeFileSync(join(gate, "open"), "")

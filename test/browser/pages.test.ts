@@ -226,15 +226,6 @@ const pages: ReadonlyArray<readonly [name: string, show: () => Promise<unknown>]
     }
   ],
   [
-    "job",
-    async () => {
-      const all = await cluster.get("/services")
-      const { ID } = all.find(({ Spec }: { Spec: { Name: string } }) => Spec.Name === "job")
-      await see(admin.page, `#/service/${ID}`, /^job/)
-      await admin.page.getByText("2 of 2", { exact: true }).waitFor()
-    }
-  ],
-  [
     "stacks",
     async () => {
       await see(admin.page, "#/stacks", "Stacks")
