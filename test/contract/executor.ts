@@ -375,7 +375,7 @@ export function executorContract(under: ExecutorUnderTest): void {
     })
 
     test("measures a running task, and refuses to measure one that is over", async () => {
-      const id = await bench.start("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done; sleep 100")
+      const id = await bench.start("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done; sleep 100")
       await bench.said(id, "done")
       const sample = await bench.run((executor) => executor.stats(id))
       expect(sample.cpuNanos).toBeGreaterThan(0)

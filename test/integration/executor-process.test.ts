@@ -1,7 +1,7 @@
 /** The process executor on this machine: the contract, and what only processes have. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { type ChildProcess, spawn } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import process from "node:process"
@@ -188,3 +188,73 @@ describe("processes of a node", () => {
     await own.close()
   })
 })
+
+const isRoot = process.getuid?.() === 0
+
+describe("on a full disk", () => {
+  test.skipIf(!isRoot)(
+    "tasks go on, their lines are left out with a word, how they end is known, and one that finds no room leaves nothing",
+    async () => {
+      const disk = mkdtempSync(join(tmpdir(), "troupe-process-"))
+      const gates = mkdtempSync(join(tmpdir(), "troupe-gate-"))
+      const gate = (name: string): string => join(gates, name)
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", disk])
+      const own = new Bench({ ...under, open: () => ProcessExecutor.layer({ folder: disk }) })
+      const ballast = join(disk, "ballast")
+      try {
+        const until = (name: string): string => `while [ ! -e ${gate(name)} ]; do sleep 0.02; done`
+        const long = "x".repeat(200)
+        const loud = `for i in $(seq 1 40); do echo lost $i ${long}; done`
+        const goesOn = await own.start(
+          `echo before; ${until("say")}; ${loud}; touch ${gate("said")}; ${until("more")}; echo after; exit 7`
+        )
+        const ends = await own.start(`echo up; ${until("say")}; ${loud}; exit 6`)
+        await own.said(goesOn, "before")
+        await own.said(ends, "up")
+        fill(ballast)
+        const names = readdirSync(disk).sort()
+        writeFileSync(gate("say"), "")
+        await own.exited(ends)
+        expect(await own.state(ends)).toMatchObject({ status: "exited", exitCode: 6 })
+        await eventually(() => existsSync(gate("said")), "the other one has said much")
+        const refused = await own.refusal((executor) => executor.create("another", own.request("true")))
+        expect(refused).toMatchObject({
+          temporary: true,
+          message: expect.stringContaining(`Cannot write below ${disk}: ENOSPC`)
+        })
+        expect(readdirSync(disk).sort()).toEqual(names)
+        expect(await own.state(goesOn)).toMatchObject({ status: "running" })
+
+        rmSync(ballast)
+        writeFileSync(gate("more"), "")
+        await own.exited(goesOn)
+        expect(await own.state(goesOn)).toMatchObject({ status: "exited", exitCode: 7 })
+        const lines = (await own.logs(goesOn)).map(textOf)
+        const kept = lines.filter((line) => line.startsWith("lost"))
+        expect(kept.every((line) => line.endsWith(`${long}\n`))).toBe(true)
+        const left = lines.flatMap(
+          (line) => /^troupe: (\d+) lines left out here: ENOSPC/.exec(line)?.[1] ?? []
+        )
+        expect(left.map(Number)).toEqual([40 - kept.length])
+        expect(lines.at(-1)).toBe("after\n")
+      } finally {
+        for (const name of ["say", "more"]) writeFileSync(gate(name), "")
+        await own.close()
+        endProcesses(disk)
+        execFileSync("umount", ["-l", disk])
+        rmSync(disk, { recursive: true })
+        rmSync(gates, { recursive: true })
+      }
+    }
+  )
+})
+
+/** Takes all the room there is. */
+function fill(ballast: string): void {
+  const block = new Uint8Array(4_096)
+  try {
+    for (;;) writeFileSync(ballast, block, { flag: "a" })
+  } catch {
+    // That was all.
+  }
+}

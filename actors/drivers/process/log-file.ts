@@ -3,7 +3,7 @@
  * (`<time> <stream> F|P <bytes>`, P for a line without its newline), written by the shim and read by the node.
  */
 import { Buffer } from "node:buffer"
-import { closeSync, fstatSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
+import { closeSync, fstatSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
 import type { LogLine } from "#actors/drivers/executor.ts"
@@ -21,22 +21,36 @@ export interface LogLimits {
 /** Where the file of that age is, 0 for the one being written. */
 export const logPath = (folder: string, age: number): string => join(folder, age === 0 ? "log" : `log.${age}`)
 
-/** Appends output as it comes, and turns the files over when they are full. */
+/**
+ * Appends output as it comes, and turns the files over when they are full. What the disk does not take is left out, and
+ * a line says so as soon as there is room.
+ */
 export class LogWriter {
   readonly #folder: string
   readonly #limits: LogLimits
   readonly #rest: Record<LogLine["stream"], Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
   readonly #unwritten: Array<Buffer> = []
-  #file: number
-  /** Of the file, with what is not written yet. */
-  #bytes: number
+  /** Lines among what is not written yet, and the time of the first. */
+  #lines = 0
+  #since = ""
+  /** What was left out last, if nothing was written after it. */
+  #left: { readonly since: string; lines: number; why: string } | undefined
+  /** Absent where another could not be begun. */
+  #file: number | undefined
+  /** Of the file. */
+  #written = 0
+  /** The same, with what is not written yet. */
+  #bytes = 0
   #lastTime = 0n
 
   constructor(folder: string, limits: LogLimits) {
     this.#folder = folder
     this.#limits = limits
-    this.#file = openSync(logPath(folder, 0), "a", 0o600)
-    this.#bytes = fstatSync(this.#file).size
+    try {
+      this.#open()
+    } catch {
+      // It is tried again with the first line.
+    }
   }
 
   write(stream: LogLine["stream"], chunk: Buffer): void {
@@ -61,31 +75,69 @@ export class LogWriter {
       if (this.#rest[stream].length > 0) this.#add(stream, false, this.#rest[stream])
     }
     this.#flush()
-    closeSync(this.#file)
+    this.#close()
   }
 
   #add(stream: LogLine["stream"], whole: boolean, line: Buffer): void {
     // Never the same time twice, so that "since" tells lines apart.
     const now = wallNanos()
     this.#lastTime = now > this.#lastTime ? now : this.#lastTime + 1n
-    const head = Buffer.from(`${toRfc3339Nano(this.#lastTime)} ${stream} ${whole ? "F" : "P"} `)
+    const time = toRfc3339Nano(this.#lastTime)
+    const head = Buffer.from(`${time} ${stream} ${whole ? "F" : "P"} `)
     const bytes = head.length + line.length + (whole ? 0 : 1)
     if (this.#bytes > 0 && this.#bytes + bytes > this.#limits.maxBytes) {
       this.#flush()
       this.#turnOver()
     }
+    if (this.#lines === 0) this.#since = time
+    this.#lines += 1
     this.#bytes += bytes
     this.#unwritten.push(head, line)
     if (!whole) this.#unwritten.push(Buffer.of(newline))
   }
 
   #flush(): void {
-    const bytes = Buffer.concat(this.#unwritten.splice(0))
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at)
+    if (this.#lines === 0) return
+    try {
+      this.#append(Buffer.concat([this.#noteOfLeft(), ...this.#unwritten]))
+      this.#left = undefined
+    } catch (error) {
+      this.#left ??= { since: this.#since, lines: 0, why: "" }
+      this.#left.lines += this.#lines
+      this.#left.why = (error as Error).message
+    }
+    this.#unwritten.length = 0
+    this.#lines = 0
+    this.#bytes = this.#written
+  }
+
+  #noteOfLeft(): Buffer {
+    if (this.#left === undefined) return Buffer.alloc(0)
+    const { since, lines, why } = this.#left
+    return Buffer.from(`${since} stderr F troupe: ${lines} lines left out here: ${why}\n`)
+  }
+
+  /** All of it or nothing: of a line that is torn, the next would be a part. */
+  #append(bytes: Buffer): void {
+    const file = this.#file ?? this.#open()
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at)
+      this.#written += bytes.length
+    } catch (error) {
+      ftruncateSync(file, this.#written)
+      throw error
+    }
+  }
+
+  #open(): number {
+    this.#file = openSync(logPath(this.#folder, 0), "a", 0o600)
+    this.#written = fstatSync(this.#file).size
+    this.#bytes = this.#written
+    return this.#file
   }
 
   #turnOver(): void {
-    closeSync(this.#file)
+    this.#close()
     const oldest = this.#limits.maxFiles - 1
     if (oldest === 0) rmSync(logPath(this.#folder, 0), { force: true })
     for (let age = oldest; age > 0; age--) {
@@ -95,8 +147,13 @@ export class LogWriter {
         // There are not that many yet.
       }
     }
-    this.#file = openSync(logPath(this.#folder, 0), "a", 0o600)
+    this.#written = 0
     this.#bytes = 0
+  }
+
+  #close(): void {
+    if (this.#file !== undefined) closeSync(this.#file)
+    this.#file = undefined
   }
 }
 

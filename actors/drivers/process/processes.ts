@@ -17,6 +17,7 @@ import {
   type TaskRecord,
   taskFolder,
   taskPath,
+  writeEnd,
   writeRecord
 } from "#actors/drivers/process/records.ts"
 import { wordsOf } from "#runtime/words-of.ts"
@@ -200,7 +201,11 @@ export class Processes {
       finishedAt: new Date().toISOString(),
       error: "the process that watched the task was killed, or the machine was restarted"
     }
-    writeRecord(endPath(this.root, id), lost)
+    try {
+      writeEnd(this.root, id, lost)
+    } catch {
+      // The disk does not take it: the next node finds the same.
+    }
     return lost
   }
 }

@@ -5,10 +5,12 @@
  *     processes/<id>/shim.json      who watches it                 written once by the shim, which claims the task so
  *     processes/<id>/process.json   the process and its start      written by the shim
  *     processes/<id>/log, log.1     its output
+ *     processes/<id>/end            room for the word of its end, which a full disk must not cost
  *     processes/ended/<id>          exit code and time             written by the shim, or for a shim that was killed
  */
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs"
 import { join } from "node:path"
-import { readIfThere, writeDurably } from "#actors/drivers/machine/files.ts"
+import { readIfThere, syncFolder, writeDurably } from "#actors/drivers/machine/files.ts"
 import type { ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { LogLimits } from "#actors/drivers/process/log-file.ts"
 
@@ -62,6 +64,32 @@ export function readRecord<T>(path: string): T | undefined {
   } catch (error) {
     throw new Error(`${path} is no record: ${(error as Error).message}`)
   }
+}
+
+const reservePath = (root: string, id: string): string => join(root, id, "end")
+const reservedBytes = 4_096
+
+/** Takes the room that `writeEnd` needs. */
+export function reserveEnd(root: string, id: string): void {
+  writeFileSync(reservePath(root, id), " ".repeat(reservedBytes), { mode: 0o600 })
+}
+
+/** In the room that was reserved, if some was. */
+export function writeEnd(root: string, id: string, end: EndRecord): void {
+  if (!existsSync(reservePath(root, id))) {
+    writeRecord(endPath(root, id), end)
+    return
+  }
+  const text = JSON.stringify(end).padEnd(reservedBytes)
+  const file = openSync(reservePath(root, id), "r+")
+  try {
+    writeSync(file, text, 0)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+  renameSync(reservePath(root, id), endPath(root, id))
+  syncFolder(endedFolder(root))
 }
 
 /** Writes a record whole or not at all, and not to be lost with the power. */

@@ -7,7 +7,7 @@
  * when it does not. Uses only what is in the runtime itself, so that it is small and up in milliseconds.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { accessSync, constants, readFileSync, statSync, writeFileSync } from "node:fs"
+import { accessSync, constants, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { constants as machine } from "node:os"
 import { isAbsolute, join } from "node:path"
 import process from "node:process"
@@ -15,13 +15,15 @@ import { identityOf } from "#actors/drivers/machine/process-identity.ts"
 import { LogWriter } from "#actors/drivers/process/log-file.ts"
 import {
   type Command,
-  endPath,
   type ProcessRecord,
   processPath,
+  reserveEnd,
   shimPath,
   taskFolder,
+  writeEnd,
   writeRecord
 } from "#actors/drivers/process/records.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** Whoever left the group and still holds the output may keep it for this long after the task's end. */
 const lastWordsMs = 500
@@ -32,8 +34,11 @@ function main(root: string, id: string): void {
   const command = JSON.parse(readFileSync(0, "utf8")) as Command
   try {
     writeFileSync(shimPath(root, id), JSON.stringify(identityOf(process.pid)), { flag: "wx", mode: 0o600 })
-  } catch {
-    say({ error: "another shim has it already" })
+    reserveEnd(root, id)
+  } catch (error) {
+    const isTaken = (error as NodeJS.ErrnoException).code === "EEXIST"
+    if (!isTaken) rmSync(shimPath(root, id), { force: true })
+    say({ error: isTaken ? "another shim has it already" : wordsOf(error) })
     return
   }
 
@@ -57,7 +62,14 @@ function main(root: string, id: string): void {
   const { pid } = child
   const startTime = identityOf(pid)?.startTime ?? ""
   const record: ProcessRecord = { pid, startTime, startedAt: new Date().toISOString() }
-  writeRecord(processPath(root, id), record)
+  try {
+    writeRecord(processPath(root, id), record)
+  } catch (error) {
+    // Nobody would find it again.
+    process.kill(-pid, "SIGKILL")
+    fail(root, id, 126, wordsOf(error))
+    process.exit(0)
+  }
   say({})
   keepOutput(child, log)
 
@@ -75,7 +87,7 @@ function main(root: string, id: string): void {
       if (over) return
       over = true
       log?.end()
-      writeRecord(endPath(root, id), { exitCode, finishedAt, error: "" })
+      writeEnd(root, id, { exitCode, finishedAt, error: "" })
       process.exit(0)
     }
     child.once("close", end)
@@ -89,7 +101,7 @@ function keepOutput(child: ChildProcess, log: LogWriter | undefined): void {
       try {
         log?.write(stream, chunk)
       } catch {
-        // A full disk costs lines, never the task.
+        // Whatever the disk says costs lines, never the task.
       }
     })
   }
@@ -132,7 +144,7 @@ function resolve({ words, environment, directory }: Command): string | undefined
 }
 
 function fail(root: string, id: string, exitCode: number, error: string): void {
-  writeRecord(endPath(root, id), { exitCode, finishedAt: new Date().toISOString(), error })
+  writeEnd(root, id, { exitCode, finishedAt: new Date().toISOString(), error })
   say({ error })
 }
 
