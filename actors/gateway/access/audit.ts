@@ -3,8 +3,10 @@
  * ended. Kept as lines of JSON in `<data-dir>/audit.log`, the newest also in memory. What the log of the cluster says of
  * each change stands there under the same name.
  */
+import { Buffer } from "node:buffer"
 import fs from "node:fs"
 import path from "node:path"
+import { setTimeout } from "node:timers/promises"
 import type { Role } from "#actors/gateway/access/role.ts"
 
 export interface AuditLine {
@@ -36,6 +38,9 @@ const remembered = 500
 const largest = 8 * 1024 * 1024
 /** A flood of refusals, a few hundred bytes each, must not become a flood of the disk: lines per second. */
 const mostPerSecond = 100
+/** What a full disk does not take waits for room, so many characters of it. */
+const mostWaiting = 1024 * 1024
+const againMs = 1_000
 
 export function openAudit(dataDir: string, clock: () => number, onProblem: (problem: string) => void): Audit {
   const file = path.join(dataDir, "audit.log")
@@ -44,27 +49,33 @@ export function openAudit(dataDir: string, clock: () => number, onProblem: (prob
   let waiting = ""
   let size = fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0
   let isWriting = false
+  let isFailing = false
   let second = 0
   let written = 0
 
   const flush = async (): Promise<void> => {
     isWriting = true
-    try {
-      while (waiting !== "") {
-        const text = waiting
-        waiting = ""
+    while (waiting !== "") {
+      const text = waiting
+      waiting = ""
+      try {
         if (size > largest) {
           await fs.promises.rename(file, `${file}.1`)
           size = 0
         }
         await fs.promises.appendFile(file, text, { mode: 0o600 })
-        size += text.length
+        size += Buffer.byteLength(text)
+        isFailing = false
+      } catch (cause) {
+        if (!isFailing)
+          onProblem(`Cannot write ${file}, tried again each second: ${(cause as Error).message}`)
+        isFailing = true
+        waiting = newest(text + waiting)
+        await cutTo(file, size)
+        await setTimeout(againMs, undefined, { ref: false })
       }
-    } catch (cause) {
-      onProblem(`Cannot write ${file}: ${(cause as Error).message}`)
-    } finally {
-      isWriting = false
     }
+    isWriting = false
   }
 
   return {
@@ -86,6 +97,15 @@ export function openAudit(dataDir: string, clock: () => number, onProblem: (prob
     }
   }
 }
+
+/** Of a line that was written in part the next would be the end. */
+const cutTo = (file: string, size: number): Promise<void> =>
+  fs.promises.truncate(file, size).catch(() => {
+    // It is not there, or the disk takes nothing at all.
+  })
+
+const newest = (text: string): string =>
+  text.length <= mostWaiting ? text : text.slice(text.indexOf("\n", text.length - mostWaiting) + 1)
 
 /** What an earlier process noted; a line that was torn is left out. */
 function lastOf(file: string): Array<AuditLine> {
