@@ -95,7 +95,9 @@ export function decide(state: AlertsState, message: AlertsMessage, moment: Momen
     case "Unissued":
       return stay({ ...state, unissued: message.problems })
     case "Tell":
-      return moment.asker === undefined ? stay(state) : stay(state, reply(moment.asker, fired(state)))
+      return moment.asker === undefined
+        ? stay(state)
+        : stay(state, reply(moment.asker, fired(state, moment.now)))
   }
 }
 
@@ -155,7 +157,7 @@ function look(state: AlertsState, facts: Facts, now: number): ReadonlyArray<Noti
     const seen = known?.seen ?? (now - state.since < firstLookMs ? since : now)
     const current = { ...alert, since, seen, told: known?.told ?? false }
     held.set(key, current)
-    if (current.told || now - seen < holdMs[alert.condition]) continue
+    if (current.told || !isDue(current, now)) continue
     notices.push(noticeOf(current, "firing", now))
   }
   return notices.slice(0, mostNotices)
@@ -194,10 +196,13 @@ const noticeOf = (held: Held, state: Notice["state"], at: number): Notice => ({
 
 const firingOf = ({ told: _told, seen: _seen, ...alert }: Held): Firing => alert
 
-const fired = ({ held }: AlertsState): Fired => ({
+/** Also what has held for long enough and cannot be written: where the disks are full, this is what people ask for. */
+const fired = ({ held }: AlertsState, now: number): Fired => ({
   _tag: "Fired",
-  alerts: [...held.values()].filter(({ told }) => told).map(firingOf)
+  alerts: [...held.values()].filter((alert) => alert.told || isDue(alert, now)).map(firingOf)
 })
+
+const isDue = ({ seen, condition }: Held, now: number): boolean => now - seen >= holdMs[condition]
 
 export const summary = ({ held }: AlertsState): string => {
   const told = [...held.values()].filter((alert) => alert.told)

@@ -7,6 +7,7 @@ import type { Node, Service } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import { toIso, toMs } from "#actors/model/time.ts"
 import { acmeHostOf, certificateEndsSoonMs, certificateOf } from "#actors/network/certificates.ts"
+import { showBytes } from "#runtime/show-bytes.ts"
 
 const leastFreeShare = 0.1
 /** A tenth of a large disk is room enough. */
@@ -43,7 +44,7 @@ export function judgeCluster(
   for (const { nodeId, free, total } of disks) {
     if (free >= leastFreeBytes || free >= total * leastFreeShare) continue
     const name = reader.get("node", nodeId)?.Description?.Hostname ?? nodeId
-    const says = `${(free / 1024 ** 3).toFixed(1)} GiB are left on the disk that holds the data of ${name}`
+    const says = `${showBytes(free)} of ${showBytes(total)} are left on the disk that holds the data directory of node ${name}`
     found.push({ condition: "disk-low", kind: "node", id: nodeId, name, says })
   }
   if (rootEnds !== undefined && rootEnds < now + rootEndsWithinMs) {

@@ -25,7 +25,9 @@ import {
   whyWithoutNats
 } from "#cli/running.ts"
 import { inspector } from "#runtime/inspect.ts"
+import { showBytes } from "#runtime/show-bytes.ts"
 import type { TreeNode } from "#runtime/system.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 interface Finding {
   readonly grade: "good" | "warning" | "bad"
@@ -109,17 +111,19 @@ const leastFreeBytes = 1024 ** 3
 function disk(dataDir: string): ReadonlyArray<Finding> {
   const { bavail, bsize } = fileSystemOf(dataDir)
   const free = Number(bavail) * Number(bsize)
-  const gib = (free / 1024 ** 3).toFixed(1)
+  const room = `${showBytes(free)} free for ${dataDir}`
   const found =
-    free < leastFreeBytes
-      ? [bad(`${gib} GiB free for ${dataDir}`, "free some: below its reserve the log refuses writes")]
-      : [good(`${gib} GiB free for ${dataDir}`)]
+    free < leastFreeBytes ? [bad(room, "free some: below its reserve the log refuses writes")] : [good(room)]
   if (!existsSync(dataDir)) return found
   try {
     accessSync(dataDir, constants.R_OK | constants.W_OK)
     return found
-  } catch {
-    return [...found, bad(`${dataDir} cannot be read and written`, "run as the user who owns it")]
+  } catch (error) {
+    const mend =
+      (error as NodeJS.ErrnoException).code === "EROFS"
+        ? "the kernel's log (dmesg) may say why it is read-only: mend the disk, mount it anew and start the node"
+        : "run as the user who owns it"
+    return [...found, bad(`${dataDir} cannot be read and written: ${wordsOf(error)}`, mend)]
   }
 }
 

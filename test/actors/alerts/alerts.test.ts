@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers"
 import { Effect } from "effect"
 import { AlertSurroundings, alerts } from "#actors/alerts/actor.ts"
 import { type AlertsState, decide, start } from "#actors/alerts/decide.ts"
-import type { AlertsAction, Facts, Notice } from "#actors/alerts/protocol.ts"
+import type { AlertsAction, Facts, Fired, Notice } from "#actors/alerts/protocol.ts"
 import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import { Ledger } from "#actors/ledger/service.ts"
 import { toIso } from "#actors/model/time.ts"
@@ -66,6 +66,17 @@ class Look {
     this.#state = start({ ledger: this.book.tables }, this.#moment()).state
   }
 
+  /** What is answered to whoever asks. */
+  told(): ReadonlyArray<string> {
+    const asker = { reply: "asker" } as never
+    const { actions } = decide(this.#state, { _tag: "Tell" }, { ...this.#moment(), asker })
+    return actions.flatMap((action) =>
+      action._tag === "Reply"
+        ? (action.message as Fired).alerts.map(({ condition, id }) => `${condition} ${id}`)
+        : []
+    )
+  }
+
   unissued(problems: Readonly<Record<string, string>>): void {
     this.#state = decide(this.#state, { _tag: "Unissued", problems }, this.#moment()).state
   }
@@ -104,7 +115,24 @@ describe("a node", () => {
     expect(look.after(30, disk(20 * gib, 1_000 * gib))).toEqual([])
     expect(look.after(30, disk(2 * gib, 10 * gib))).toEqual([])
     expect(look.after(30, disk(gib / 2, 10 * gib))).toEqual(["firing disk-low n1"])
+    expect(look.notices.at(-1)?.says).toBe(
+      "512 MiB of 10 GiB are left on the disk that holds the data directory of node n1"
+    )
     expect(look.after(1, disk(5 * gib, 10 * gib))).toEqual(["ended disk-low n1"])
+  })
+
+  test("whose disk is full is told to whoever asks, also where nothing can be written for that", () => {
+    const look = new Look()
+    look.book.node("n1", {})
+    look.writes = false
+    const full: Facts = { disks: [{ nodeId: "n1", free: 0, total: gib }] }
+    look.after(9, full)
+    expect(look.told()).toEqual([])
+    expect(look.after(20, full)).toEqual([])
+    expect(look.told()).toEqual(["disk-low n1"])
+    look.writes = true
+    expect(look.after(1, full)).toEqual(["firing disk-low n1"])
+    expect(look.told()).toEqual(["disk-low n1"])
   })
 })
 
