@@ -29,7 +29,7 @@ import { missingEpoch } from "#actors/model/network-keys.ts"
 import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isLive, isTerminal } from "#actors/model/task-state.ts"
-import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import { apart, leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
 import type { AttachRequest } from "#actors/node/attach.ts"
 import { type FromNode, hasLeft, type ToNodeAnswer } from "#actors/node/protocol.ts"
 import { type CommonAction, later, reply, tell } from "#runtime/actions.ts"
@@ -186,6 +186,8 @@ const awayAtMostMs = 30_000
 const awayMessage = "restarting"
 // Swarm's: a task of a node that has been away this long is not waited for.
 const orphanAfterMs = 24 * 60 * 60_000
+/** Of which a leader sees so much pass itself: clocks of two may be a day apart. */
+const orphanLeastMs = 60 * 60_000
 
 /** How often a node shall be heard of, in milliseconds. */
 export function heartbeatMs(ledger: LedgerReader): number {
@@ -256,7 +258,9 @@ export function start(props: NodeProps, moment: Moment): NodeStep {
     wanted: {},
     underWay: {}
   }
-  return node?.Status.State === "down" ? stay(state, orphanLater(node, moment)) : listen(state, moment)
+  if (node?.Status.State !== "down") return listen(state, moment)
+  const since = toMs(node.LastSeen ?? node.UpdatedAt)
+  return stay(state, orphanLater(Math.max(orphanLeastMs, leftOf(orphanAfterMs, since, moment.now))))
 }
 
 export function decide(state: NodeState, message: NodeMessage, moment: Moment): NodeStep {
@@ -348,9 +352,13 @@ function closed(state: NodeState): NodeState {
 
 const heardNow = (state: NodeState, moment: Moment): NodeState => ({
   ...state,
-  heardAt: Math.max(state.heardAt, moment.now),
+  heardAt: Math.max(heardBy(state, moment), moment.now),
   suspect: false
 })
+
+/** Nobody is heard of further ahead than this: what is was written down before the clock was set back. */
+const heardBy = ({ heardAt }: NodeState, { now }: Moment): number =>
+  heardAt > now + awayAtMostMs ? now : heardAt
 
 // --- what the node says --------------------------------------------------------------------------------------
 
@@ -360,7 +368,7 @@ function register(
   moment: Moment
 ): NodeStep {
   const { description, addr } = message
-  const recently = state.registeredAt.filter((at) => at > moment.now - registrationsWithinMs)
+  const recently = state.registeredAt.filter((at) => apart(at, moment.now) < registrationsWithinMs)
   if (recently.length >= registrationsAtMost) {
     const reason = `registered ${recently.length} times within ${registrationsWithinMs / 1_000} s`
     return stay(
@@ -661,8 +669,7 @@ function finished(state: NodeState, moment: Moment): NodeStep {
     next = listening.state
     actions.push(...(listening.actions as ReadonlyArray<CommonAction>))
   } else if (down !== undefined) {
-    const node = state.ledger.get("node", state.id)
-    if (node !== undefined) actions.push(orphanLater(node, moment))
+    actions.push(orphanLater(orphanAfterMs))
   }
   if (Object.keys(next.wanted).length === 0) return stay(next, ...actions)
   const more = write(next, moment)
@@ -673,7 +680,9 @@ function finished(state: NodeState, moment: Moment): NodeStep {
 
 /** Looks for silence when it could first be long enough to be suspicious. */
 function listen(state: NodeState, moment: Moment): NodeStep {
-  return checkIn(state, Math.max(1, state.heardAt + patienceMs(state) - confirmMs - moment.now), moment)
+  const heardAt = heardBy(state, moment)
+  const afterMs = Math.max(1, heardAt + patienceMs(state) - confirmMs - moment.now)
+  return checkIn({ ...state, heardAt }, afterMs, moment)
 }
 
 const checkIn = (state: NodeState, afterMs: number, moment: Moment): NodeStep =>
@@ -701,11 +710,8 @@ function lose(state: NodeState, why: string, moment: Moment): NodeStep {
   return stay(step.state, ...step.actions, toDispatcher({ _tag: "SessionClosed", nodeId: state.id }))
 }
 
-function orphanLater(node: Node, moment: Moment): CommonAction {
-  const since = node.LastSeen === undefined ? toMs(node.UpdatedAt) : toMs(node.LastSeen)
-  const afterMs = Math.max(1, since + orphanAfterMs - moment.now)
-  return later("orphan", afterMs, { _tag: "Orphan" } satisfies NodeMessage)
-}
+const orphanLater = (afterMs: number): CommonAction =>
+  later("orphan", afterMs, { _tag: "Orphan" } satisfies NodeMessage)
 
 /** The node has been away for a day: nobody waits any longer for what it ran. */
 function orphan(state: NodeState, moment: Moment): NodeStep {

@@ -11,7 +11,7 @@ import type { Policy } from "#actors/service/retry.ts"
 
 const manyFailures = 5
 const leastMs = 1_000
-const mostMs = 300_000
+export const mostBackOffMs = 300_000
 /** Up for this long, or for twice what it had waited, is no failure in a row. */
 const steadyMs = 10_000
 
@@ -34,12 +34,12 @@ export function waitAfter(
   const waited = waitOf(task)
   const base = Math.max(delayMs, leastMs)
   const backsOff = failures >= manyFailures || (failures > 1 && waited >= base * 1.5)
-  if (!backsOff || delayMs >= mostMs) return { delayMs, backsOff: false }
-  return { delayMs: Math.min(mostMs, 2 * Math.max(base, waited)), backsOff }
+  if (!backsOff || delayMs >= mostBackOffMs) return { delayMs, backsOff: false }
+  return { delayMs: Math.min(mostBackOffMs, 2 * Math.max(base, waited)), backsOff }
 }
 
 /** What the task itself had to wait before it might run. */
-const waitOf = (task: Task): number =>
+export const waitOf = (task: Task): number =>
   task.StartAfter === undefined ? 0 : toMs(task.StartAfter) - toMs(task.CreatedAt)
 
 function failuresInRow(tasks: ReadonlyArray<Task>, task: Task, now: number): number {

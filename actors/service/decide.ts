@@ -8,7 +8,7 @@ import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/
 import type { Service } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isBefore } from "#actors/model/task-state.ts"
-import { toMs } from "#actors/model/time.ts"
+import { apart, toMs } from "#actors/model/time.ts"
 import { cover } from "#actors/service/cover.ts"
 import { finish } from "#actors/service/finish.ts"
 import { isUnderWay } from "#actors/service/plan.ts"
@@ -28,6 +28,8 @@ export interface ServiceState {
   /** Tasks at the last look, and when that was: large services are looked at in longer strides. */
   readonly tasks: number
   readonly lookedAt: number
+  /** What this machine's clock showed at the last look, and what time it was then; absent where nothing waits. */
+  readonly clock?: { readonly wall: number; readonly time: number } | undefined
 }
 
 type ServiceStep = Step<ServiceState, ServiceAction>
@@ -44,7 +46,7 @@ export function start(props: ServiceProps, moment: Moment): ServiceStep {
       id: moment.self.id,
       writing: idle,
       sightings: new Map(),
-      watchingSince: moment.now,
+      watchingSince: Math.max(moment.now, props.ledger.time),
       tasks: 0,
       lookedAt: 0
     },
@@ -56,7 +58,7 @@ export function decide(state: ServiceState, message: ServiceMessage, moment: Mom
   switch (message._tag) {
     case "Look": {
       if (!mayWrite(state.writing)) return stay(state)
-      const rest = state.lookedAt + strideMs - moment.now
+      const rest = strideMs - apart(state.lookedAt, moment.now)
       if (state.tasks > largeService && rest > 0) return stay(state, later("look", rest, look))
       return lookNow(state, moment)
     }
@@ -72,7 +74,9 @@ export function decide(state: ServiceState, message: ServiceMessage, moment: Mom
 function lookNow(state: ServiceState, moment: Moment): ServiceStep {
   const service = state.ledger.get("service", state.id)
   if (service === undefined) return leave(state)
-  const sightings = sight(state, service)
+  const now = timeOf(state, moment.now)
+  const written = Math.max(moment.now, state.ledger.time)
+  const sightings = sight(state, service, written > moment.now ? now : undefined)
   const seen: ServiceState = {
     ...state,
     sightings,
@@ -82,7 +86,8 @@ function lookNow(state: ServiceState, moment: Moment): ServiceStep {
   const view: View = {
     ledger: state.ledger,
     service,
-    now: moment.now,
+    now,
+    written,
     fresh: moment.fresh,
     sightings,
     watchingSince: state.watchingSince
@@ -92,8 +97,18 @@ function lookNow(state: ServiceState, moment: Moment): ServiceStep {
   if (commands.length > 0) {
     return stay({ ...seen, writing: writing(seen.writing) }, propose(reasonOf(draft), commands))
   }
-  if (draft.wakeAt === undefined) return stay(seen, cancel("look"))
-  return stay(seen, later("look", Math.max(1, draft.wakeAt - moment.now), look))
+  if (draft.wakeAt === undefined) return stay({ ...seen, clock: undefined }, cancel("look"))
+  const clock = { wall: moment.now, time: now }
+  return stay({ ...seen, clock }, later("look", Math.max(1, draft.wakeAt - now), look))
+}
+
+/**
+ * What waits goes by the log's time, as what it waits for was written down, and that does not go back: a clock that is
+ * set back, or that of another leader which is behind, makes no wait shorter, and none more than twice as long.
+ */
+function timeOf({ ledger, clock }: ServiceState, wall: number): number {
+  const gone = clock === undefined || wall >= clock.time ? wall : clock.time + Math.max(0, wall - clock.wall)
+  return Math.max(gone, ledger.time)
 }
 
 function changesOf(view: View): Draft {
@@ -151,8 +166,15 @@ function countTasks(state: ServiceState): number {
   return tasks
 }
 
-/** Notes which tasks of the update under way run, because a task that has failed does not say how long it ran. */
-function sight(state: ServiceState, service: Service): ReadonlyMap<string, Sighting> {
+/**
+ * Notes which tasks of the update under way run, because a task that has failed does not say how long it ran. `now` where
+ * the log's time stands still, because the clock was set back: then it does not say when.
+ */
+function sight(
+  state: ServiceState,
+  service: Service,
+  now: number | undefined
+): ReadonlyMap<string, Sighting> {
   if (!isUnderWay(service.UpdateStatus)) return state.sightings.size === 0 ? state.sightings : new Map()
   let sightings = state.sightings
   for (const task of state.ledger.tasksOfService(state.id)) {
@@ -161,7 +183,7 @@ function sight(state: ServiceState, service: Service): ReadonlyMap<string, Sight
     if (!isNews) continue
     if (sightings === state.sightings) sightings = new Map(sightings)
     ;(sightings as Map<string, Sighting>).set(task.ID, {
-      at: toMs(task.UpdatedAt),
+      at: now ?? toMs(task.UpdatedAt),
       stamp: task.Status.Timestamp
     })
   }

@@ -7,7 +7,7 @@ import type { NewTask } from "#actors/ledger/commands.ts"
 import type { Node, Task } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isTerminal } from "#actors/model/task-state.ts"
-import { toMs } from "#actors/model/time.ts"
+import { leftOf, toMs } from "#actors/model/time.ts"
 import { fitTest, placeTest } from "#actors/service/dirty.ts"
 import {
   isOutOfTheWay,
@@ -75,9 +75,10 @@ function tendJob(view: View, slot: Slot, draft: Draft, fits: Fits): Progress {
     return "spent"
   }
   const delayMs = lost ? 0 : policyOf(specOf(view, task)).delayMs
-  const from = toMs(task.Status.Timestamp) + delayMs
-  if (!lost && view.now < from) {
-    draft.wake(from)
+  // When the leader heard of it: the clock of its node may be another.
+  const left = lost ? 0 : leftOf(delayMs, toMs(task.UpdatedAt), view.now)
+  if (left > 0) {
+    draft.wake(view.now + left)
     return "busy"
   }
   draft.want(task, "shutdown", status)
@@ -86,9 +87,9 @@ function tendJob(view: View, slot: Slot, draft: Draft, fits: Fits): Progress {
 
 /** The work of a slot is not done by two at a time, unless the first takes too long to stop. */
 function hasLeft(view: View, task: Task, draft: Draft): boolean {
-  const patience = toMs(task.UpdatedAt) + stopPatienceMs
-  if (isOutOfTheWay(view, task) || view.now >= patience) return true
-  draft.wake(patience)
+  const left = leftOf(stopPatienceMs, toMs(task.UpdatedAt), view.now)
+  if (isOutOfTheWay(view, task) || left === 0) return true
+  draft.wake(view.now + left)
   return false
 }
 

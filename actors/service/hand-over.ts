@@ -7,7 +7,7 @@ import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Task } from "#actors/model/objects.ts"
 import { isIngress } from "#actors/model/service-facts.ts"
 import { endedItself, findsNoNode, isLive } from "#actors/model/task-state.ts"
-import { toMs } from "#actors/model/time.ts"
+import { leftOf, toMs } from "#actors/model/time.ts"
 import { mayRestart, standing } from "#actors/service/retry.ts"
 import { type Draft, newTask, nodeOf, type Slot, type View } from "#actors/service/slot.ts"
 
@@ -22,10 +22,10 @@ export function handOver(view: View, slot: Slot, task: Task, draft: Draft): bool
     draft.fill(slot.key, newTask(view, slot.key, "running"))
     return true
   }
-  const until = toMs(next.CreatedAt) + handOverWithinMs
+  const left = leftOf(handOverWithinMs, toMs(next.CreatedAt), view.now)
   // Where there is nowhere to go, the node is to be empty all the same.
-  if (next.Status.State === "running" || findsNoNode(next) || view.now >= until) draft.want(task, "shutdown")
-  else draft.wake(until)
+  if (next.Status.State === "running" || findsNoNode(next) || left === 0) draft.want(task, "shutdown")
+  else draft.wake(view.now + left)
   return true
 }
 

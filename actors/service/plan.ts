@@ -9,7 +9,7 @@ import { plainWords } from "#actors/model/errors.ts"
 import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Service, Task, UpdateStatus } from "#actors/model/objects.ts"
 import { isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
-import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import { leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
 import { isTaken, standing } from "#actors/service/retry.ts"
 import { type Draft, newTask, type Slot, type View } from "#actors/service/slot.ts"
 
@@ -94,7 +94,7 @@ export function judge(
   draft: Draft,
   dirty: (task: Task) => boolean
 ): boolean {
-  const { service, now } = view
+  const { service } = view
   const status = service.UpdateStatus
   if (!isUnderWay(status)) return true
   const rollsBack = isRollingBack(status)
@@ -125,7 +125,7 @@ export function judge(
     draft.progress = {
       status: {
         State: "rollback_started",
-        StartedAt: toIso(now),
+        StartedAt: toIso(view.written),
         Message: `update rolled back ${because}`
       },
       rollback: true
@@ -157,13 +157,13 @@ export function plan(
   if (!underWay && waiting.length === 0) return
   if (!underWay) {
     draft.progress = {
-      status: { State: "updating", StartedAt: toIso(now), Message: "update in progress" }
+      status: { State: "updating", StartedAt: toIso(view.written), Message: "update in progress" }
     }
   }
-  const since = underWay ? toMs(status?.StartedAt) : now
+  const since = underWay ? toMs(status?.StartedAt) : view.written
   const pace = paceOf(service, isRollingBack(status))
   let busy = 0
-  let lastDone = 0
+  let watched = 0
   for (const slot of slots) {
     const made = madeByUpdate(service, slot, since)
     if (made === undefined) continue
@@ -172,10 +172,11 @@ export function plan(
       busy += 1
       continue
     }
-    lastDone = Math.max(lastDone, at)
-    if (now < at + pace.delayMs) {
+    watched = Math.max(watched, leftOf(pace.delayMs + pace.monitorMs, at, now))
+    const left = leftOf(pace.delayMs, at, now)
+    if (left > 0) {
       busy += 1
-      draft.wake(at + pace.delayMs)
+      draft.wake(now + left)
     }
   }
 
@@ -195,9 +196,8 @@ export function plan(
   }
   if (open > 0 || busy > 0 || !underWay) return
 
-  const watchedUntil = lastDone === 0 ? now : lastDone + pace.delayMs + pace.monitorMs
-  if (now < watchedUntil) {
-    draft.wake(watchedUntil)
+  if (watched > 0) {
+    draft.wake(now + watched)
     return
   }
   const rollsBack = isRollingBack(status)

@@ -11,8 +11,8 @@ import type { Task, TaskStatus } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import type { TaskSpec } from "#actors/model/spec.ts"
 import { endedItself, isBefore, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
-import { nanosToMs, toIso, toMs } from "#actors/model/time.ts"
-import { type Wait, waitAfter } from "#actors/service/back-off.ts"
+import { leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import { mostBackOffMs, type Wait, waitAfter, waitOf } from "#actors/service/back-off.ts"
 import {
   type Draft,
   newTask,
@@ -178,9 +178,9 @@ export function filler(view: View, key: SlotKey, slot: Slot | undefined): NewTas
 
 /** Lets a task that waits in `ready` run, once its time has come and its slot is free. */
 function release(view: View, slot: Slot, task: Task, draft: Draft): void {
-  const startAfter = toMs(task.StartAfter)
-  if (view.now < startAfter) {
-    draft.wake(startAfter)
+  const waits = waitsFor(view, slot, task)
+  if (waits > 0) {
+    draft.wake(view.now + waits)
     return
   }
   if (!isTakenBeside(view, slot, task)) {
@@ -188,9 +188,19 @@ function release(view: View, slot: Slot, task: Task, draft: Draft): void {
     return
   }
   if (isExclusive(view.service.Spec)) return
-  const patience = Math.max(startAfter, toMs(task.CreatedAt)) + stopPatienceMs
-  if (view.now < patience) draft.wake(patience)
+  const since = Math.max(toMs(task.StartAfter), toMs(task.CreatedAt))
+  const left = leftOf(stopPatienceMs, since, view.now)
+  if (left > 0) draft.wake(view.now + left)
   else draft.want(task, "running")
+}
+
+/** How long until it may run, in milliseconds. */
+function waitsFor(view: View, slot: Slot, task: Task): number {
+  if (task.StartAfter === undefined) return 0
+  const { delayMs } = policyOf(specOf(view, task))
+  const mayBackOff = slot.tasks.filter(endedItself).length > 1
+  const given = mayBackOff ? Math.max(delayMs, Math.min(mostBackOffMs, waitOf(task))) : delayMs
+  return leftOf(given, toMs(task.StartAfter) - given, view.now)
 }
 
 /** What one wanted task of a slot needs now: replacing, starting, or nothing. */
@@ -202,9 +212,10 @@ export function tend(
   is: { readonly dirty: (task: Task) => boolean; readonly fit: (task: Task) => boolean }
 ): void {
   const ended = isTerminal(task.Status.State)
-  if (ended && task.DesiredState === "ready" && view.now < toMs(task.StartAfter)) {
+  const waits = ended && task.DesiredState === "ready" ? waitsFor(view, slot, task) : 0
+  if (waits > 0) {
     // It failed while it waited for its turn: the delay it waits for is the one its own failure asks for.
-    draft.wake(toMs(task.StartAfter))
+    draft.wake(view.now + waits)
     return
   }
   const unfit = !ended && !is.fit(task)

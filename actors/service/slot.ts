@@ -17,6 +17,8 @@ export interface View {
   readonly service: Service
   /** Milliseconds since the epoch. */
   readonly now: number
+  /** No later than the log calls the moment at which what is decided now is written. */
+  readonly written: number
   readonly fresh: Fresh
   /** Tasks of the update under way that were seen to run, by task id. */
   readonly sightings: ReadonlyMap<string, Sighting>

@@ -21,6 +21,8 @@ export class Laws {
   /** What the change feed has told so far, by kind and id. */
   readonly #told = new Map<string, unknown>()
   #index = 0
+  /** Waits may be shorter than they were to be. */
+  clocksAreSet = false
   /** Milliseconds at which each node was last seen to be down. */
   readonly #downAt = new Map<string, number>()
   /** When a node was drained last, or last ceased to be. */
@@ -33,6 +35,8 @@ export class Laws {
   readonly #triedAnew = new Set<string>()
   /** How far each task came, also after it was deleted. */
   readonly #furthest = new Map<string, Task>()
+  /** When a task was first heard of: clocks of machines are not asked. */
+  readonly #madeAt = new Map<string, number>()
   readonly #engines: () => Iterable<Engine>
   readonly #now: () => number
   ledger: LedgerReader | undefined
@@ -89,7 +93,10 @@ export class Laws {
     }
     const known = this.#furthest.get(after.ID)
     this.#furthest.set(after.ID, after)
-    if (known === undefined) this.#noteUpdate(after)
+    if (known === undefined) {
+      this.#madeAt.set(after.ID, this.#now())
+      this.#noteUpdate(after)
+    }
     if (after.Status.State === "running") this.#ran.add(after.ID)
     if (endedItself(after) && (known === undefined || !endedItself(known))) {
       // One that was given up before has been replaced for another reason, however it ends.
@@ -231,18 +238,18 @@ export class Laws {
     }
   }
 
-  #wasDrained({ NodeID = "", CreatedAt }: Task): boolean {
-    return (this.#drainedAt.get(NodeID) ?? 0) >= Date.parse(CreatedAt)
+  #wasDrained({ ID, NodeID = "" }: Task): boolean {
+    return (this.#drainedAt.get(NodeID) ?? 0) >= (this.#madeAt.get(ID) ?? 0)
   }
 
   /**
    * Its node was given up while it ran there, so nobody waited for it; or drained, and another took its place first; or
-   * it was given a minute, and took longer.
+   * it was given a minute, and took longer: by a clock that was set ahead that is no time at all.
    */
   #isExcused(rival: Task): boolean {
-    const created = Date.parse(rival.CreatedAt)
+    if (this.clocksAreSet) return true
     if (this.#wasDrained(rival)) return true
-    if ((this.#downAt.get(rival.NodeID ?? "") ?? 0) >= created) return true
+    if ((this.#downAt.get(rival.NodeID ?? "") ?? 0) >= (this.#madeAt.get(rival.ID) ?? 0)) return true
     if (rival.Status.Message === "task rejected by constraint enforcer") return true
     return rival.DesiredState === "remove" || this.ledger?.get("service", rival.ServiceID) === undefined
   }

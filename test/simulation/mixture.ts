@@ -20,9 +20,12 @@ import { World } from "#test/simulation/world.ts"
 
 const second = 1e9
 
-/** Runs the world of this seed to its end; throws with the trace when a law is broken. */
-export function run(seed: number): World {
-  const mixture = new Mixture(seed)
+/**
+ * Runs the world of this seed to its end; throws with the trace when a law is broken. `clocks`: machines' clocks are set,
+ * too, and half of them are wrong to the end.
+ */
+export function run(seed: number, clocks = false): World {
+  const mixture = new Mixture(seed, clocks)
   mixture.live()
   mixture.mend()
   return mixture.world
@@ -36,11 +39,14 @@ class Mixture {
   #version = 1
   /** Whether two tasks of one slot of `web` may never run. Not drawn, so that seeds stay what they were. */
   readonly #exclusive: boolean
+  /** Of its own, so that seeds stay what they were. */
+  readonly #clocks: Fresh | undefined
   /** What was to be mended later is mended now, or never. */
   #mending = false
 
-  constructor(seed: number) {
+  constructor(seed: number, clocks: boolean) {
     this.#chance = Fresh.from(seed * 7_919 + 1)
+    this.#clocks = clocks ? Fresh.from(seed * 7_907 + 1) : undefined
     this.#exclusive = seed % 3 === 0
     this.world = new World({
       seed,
@@ -68,7 +74,14 @@ class Mixture {
       world.advance(this.#isLikely(0.3) ? this.#below(4_000) : this.#below(400))
       if (this.#isLikely(0.35)) this.#want(this.#one(names))
       else this.#break()
+      if (this.#clocks !== undefined && this.#clocks.fraction() < 0.3) this.#setClock(this.#clocks)
     }
+  }
+
+  #setClock(chance: Fresh): void {
+    const names = [...this.world.machines.keys()]
+    const name = chance.fraction() < 0.5 ? this.world.leader() : names[chance.below(names.length)]
+    if (name !== undefined) this.world.setClock(name, clocksMs[chance.below(clocksMs.length)] ?? 0)
   }
 
   /** Everything works again, or is lost for good, and what cannot work is corrected. */
@@ -79,6 +92,9 @@ class Mixture {
     const lost = this.#exclusive ? undefined : drawn
     if (lost !== undefined) world.killNode(lost)
     this.#mending = true
+    if (this.#clocks !== undefined)
+      for (const name of world.machines.keys())
+        if (this.#clocks.fraction() < 0.5 && world.machine(name).aheadMs !== 0) world.setClock(name, 0)
     for (const [name, machine] of world.machines) {
       if (name === lost) continue
       machine.engine.start()
@@ -338,6 +354,9 @@ class Mixture {
     return values[this.#below(values.length)] as Value
   }
 }
+
+/** Where clocks are set to: right, off by seconds, minutes, an hour, a day. */
+const clocksMs = [0, 5_000, -5_000, 300_000, -300_000, 3_600_000, -3_600_000, 86_400_000, -86_400_000]
 
 const isSound = ({ TaskTemplate }: ServiceSpec): boolean =>
   /^(web|job|stubborn):/.test(TaskTemplate?.ContainerSpec?.Image ?? "web:1")

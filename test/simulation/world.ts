@@ -62,6 +62,8 @@ export interface Machine {
   readonly secrets: Set<string>
   ports: ReadonlyArray<PublishedPort>
   process: Process | undefined
+  /** How far its clock is ahead, in milliseconds. */
+  aheadMs: number
 }
 
 interface Process {
@@ -261,6 +263,15 @@ export class World {
     if (this.machine(name).process !== undefined) return
     this.note(`the process of ${name} starts`)
     this.#startProcess(name)
+  }
+
+  /** Its clock is set so far ahead of what it should be, or behind, as people and NTP do, and stays so. */
+  setClock(name: string, aheadMs: number): void {
+    const machine = this.machine(name)
+    this.note(`fault: the clock of ${name} is set ${aheadMs} ms ahead`)
+    machine.aheadMs = aheadMs
+    this.laws.clocksAreSet = true
+    if (machine.process !== undefined) machine.process.life.skewMs = aheadMs
   }
 
   /** The machine is switched off. */
@@ -477,7 +488,7 @@ export class World {
         this.laws.happened(engine, what, container)
       }
     })
-    this.machines.set(name, { name, engine, secrets: new Set(), ports: [], process: undefined })
+    this.machines.set(name, { name, engine, secrets: new Set(), ports: [], process: undefined, aheadMs: 0 })
   }
 
   /** A machine is let into the cluster, and its process starts. */
@@ -506,6 +517,7 @@ export class World {
   #startProcess(name: string): void {
     const machine = this.machine(name)
     const life = new Life(this.host)
+    life.skewMs = machine.aheadMs
     const transport = life.transport(this.bus.connect(name))
     const system = makeSystem({
       cluster: clusterId,

@@ -44,7 +44,8 @@ export class Book {
       seq: this.#seq,
       who: "test",
       why: "test",
-      time: this.time
+      // As a leader writes it, whose clock may be set back.
+      time: Math.max(this.time, this.tables.time)
     })
   }
 

@@ -239,6 +239,13 @@ export class Stage {
     throw new Error("the stage does not come to rest")
   }
 
+  /** Sets the leader's clock ahead, or back; timers go on as they were. */
+  setClock(byMs: number): this {
+    this.book.time += byMs
+    for (const actor of this.#actors.values()) if (actor.wakeAt !== undefined) actor.wakeAt += byMs
+    return this
+  }
+
   /** Lets time go by, with every actor woken when it asked to be, and everyone acting in between. */
   pass(ms: number): this {
     const until = this.now + ms

@@ -40,6 +40,8 @@ class Desk {
   readonly named: Array<string | undefined> = []
   state: NodeState
   checkAt: number | undefined
+  /** When nobody would wait for its tasks any longer. */
+  orphansAfterMs: number | undefined
   /** What the dispatcher makes of a node that is missed: lost, unless nobody else is heard either. */
   othersAreHeard = true
   #asks = 0
@@ -77,6 +79,7 @@ class Desk {
         this.named.push(action.addr)
       } else if (action._tag === "Issue") this.issued.push(action.request)
       else if (action._tag === "Later" && action.key === "check") this.checkAt = this.now + action.afterMs
+      else if (action._tag === "Later" && action.key === "orphan") this.orphansAfterMs = action.afterMs
     }
   }
 
@@ -121,6 +124,13 @@ class Desk {
       if (this.othersAreHeard && tags(this.told.slice(before)).includes("Missed")) this.say({ _tag: "Lost" })
     }
     this.book.time = Math.max(this.now, until)
+    return this
+  }
+
+  /** Sets the leader's clock ahead, or back; its timers go on as they were. */
+  setClock(byMs: number): this {
+    this.book.time += byMs
+    if (this.checkAt !== undefined) this.checkAt += byMs
     return this
   }
 
@@ -400,6 +410,67 @@ describe("silence", () => {
     expect(desk.asked).toEqual([])
     desk.pass(2_000).write()
     expect(desk.status).toBe("down")
+  })
+
+  for (const hours of [1, -1, 24, -24]) {
+    test(`a leader whose clock is set by ${hours} h loses nobody by that, and misses who falls silent`, () => {
+      const desk = new Desk()
+      const session = desk.register()
+      desk
+        .pass(900)
+        .setClock(hours * 3_600_000)
+        .pass(100)
+      desk.say({ _tag: "Heartbeat", session, applied: 0 })
+      expect(tags(desk.told)).not.toContain("Missed")
+      desk.pass(7_000)
+      expect(tags(desk.told)).toContain("Missed")
+    })
+
+    test(`nor is a node waited for that dies as the clock is set by ${hours} h`, () => {
+      const desk = new Desk()
+      desk.register()
+      desk
+        .pass(500)
+        .setClock(hours * 3_600_000)
+        .pass(7_000)
+      expect(tags(desk.told)).toContain("Missed")
+    })
+  }
+
+  test("a leader that begins an hour behind the last one misses a node as soon as any", () => {
+    const desk = new Desk()
+    desk.register()
+    desk.book.must({
+      type: "node.observe",
+      v: 1,
+      nodes: [{ id: "n1", lastSeen: new Date(desk.now).toISOString() }]
+    })
+    desk.setClock(-3_600_000).handOver().pass(4_000)
+    expect(tags(desk.told)).toContain("Missed")
+  })
+
+  test("the tasks of a node that is down are given up a day later, and by another clock not before an hour", () => {
+    const desk = new Desk()
+    desk.register()
+    const lastSeen = new Date(desk.now).toISOString()
+    desk.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n1", lastSeen }] })
+    // Of those who led before it was a day behind.
+    desk.setClock(86_400_000).pass(7_000).write()
+    expect(desk.status).toBe("down")
+    const hour = 3_600_000
+    expect(desk.orphansAfterMs).toBe(24 * hour)
+    expect(desk.handOver().orphansAfterMs).toBe(hour)
+    desk.setClock(-80 * hour)
+    expect(desk.handOver().orphansAfterMs).toBe(hour)
+    desk.setClock(60 * hour)
+    expect(desk.handOver().orphansAfterMs).toBe(20 * hour - 7_000)
+  })
+
+  test("registrations before the clock was set back do not count among those of the last seconds", () => {
+    const desk = new Desk()
+    for (let times = 0; times < 3; times++) desk.register()
+    desk.setClock(-3_600_000).register()
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Registered" })
   })
 
   test("the leader's own node may take longer to come up", () => {

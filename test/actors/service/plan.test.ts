@@ -145,6 +145,7 @@ describe("a rolling update", () => {
       ledger: stage.book.tables,
       service: stage.service("web"),
       now: stage.now,
+      written: stage.now,
       fresh: Fresh.from(1),
       sightings: new Map(),
       watchingSince: stage.now
