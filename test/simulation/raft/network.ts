@@ -51,7 +51,12 @@ export class Network {
   heal(): void {
     this.#cuts.clear()
     this.largest = Number.POSITIVE_INFINITY
-    for (const link of this.#links.values()) link.cloggedUntil = 0
+    const now = this.#host.monotonic()
+    for (const link of this.#links.values()) {
+      // What it holds comes late, and nothing waits behind that any more.
+      if (link.cloggedUntil > now) link.lastAt = now
+      link.cloggedUntil = 0
+    }
   }
   clog(from: NodeId, to: NodeId, ms: number): void {
     this.#link(`${from}>${to}`).cloggedUntil = this.#host.monotonic() + ms
