@@ -5,7 +5,7 @@
 import { Clock, Context, Deferred, Effect, Layer, Option, Schedule, Semaphore, Stream } from "effect"
 import {
   Executor,
-  type ExecutorError,
+  ExecutorError,
   type ExecutorService,
   type LogLine,
   type LogOptions
@@ -17,6 +17,7 @@ import type { TaskFacts } from "#actors/drivers/log-store/task-facts.ts"
 import type { TaskLog } from "#actors/drivers/log-store/task-log.ts"
 import type { Remembered } from "#actors/logs/choose.ts"
 import { isToken } from "#runtime/address.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 /** A task's container, as the Engine lists it or tells of it. */
 export interface TaskContainer {
@@ -110,7 +111,7 @@ function remember(
   const past = Semaphore.makeUnsafe(pastAtOnce)
 
   const read = Effect.fnUntraced(function* (facts: TaskFacts, id: string, follow: boolean) {
-    const log = store.open(facts)
+    const log = yield* Effect.try({ try: () => store.open(facts), catch: (error) => notKept(facts, error) })
     log.resume()
     const options = { ...everything, follow, since: resumeFrom(log.marks) }
     const finish = Effect.map(Clock.currentTimeMillis, (now) => log.finish(now))
@@ -192,6 +193,14 @@ export const more = (log: TaskLog): Effect.Effect<void> =>
   Effect.callback<void>((resume) => {
     const forget = log.whenMore(() => resume(Effect.void))
     return Effect.sync(forget)
+  })
+
+/** The disk may take it later. */
+const notKept = ({ name }: TaskFacts, error: unknown): ExecutorError =>
+  new ExecutorError({
+    operation: "logs",
+    temporary: true,
+    message: `Cannot keep the output of ${name}: ${wordsOf(error)}`
   })
 
 const outcomeOf = (error: ExecutorError): Outcome => ({

@@ -61,8 +61,13 @@ export class LogStore {
     const known = this.find(facts.task)
     if (known !== undefined) return known
     const folder = this.#folderOf(facts.task)
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
-    writePrivate(join(folder, factsFile), JSON.stringify(facts))
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 })
+      writePrivate(join(folder, factsFile), JSON.stringify(facts))
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    }
     const log = this.#openLog(facts.task)
     this.#tasks.set(facts.task, { facts, log })
     return log
