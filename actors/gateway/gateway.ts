@@ -125,13 +125,22 @@ export const current = Effect.fnUntraced(function* (
   gateway: Gateway
 ): Effect.fn.Return<LedgerReader, Refused> {
   const ledger = yield* ledgerOf(gateway)
+  const behind = Effect.suspend(() => notCurrent(ledger))
   yield* ledger.readIndex.pipe(
     Effect.withSpan("ledger.readIndex"),
-    Effect.timeoutOrElse({ duration: patience, orElse: () => withoutLeader }),
-    Effect.catch(() => withoutLeader)
+    Effect.timeoutOrElse({ duration: patience, orElse: () => behind }),
+    Effect.catch(() => behind)
   )
   return ledger.read
 })
+
+/** Somebody may lead, and this manager not keep up: where its disk is full, it has to say so for people to look there. */
+function notCurrent({ status }: LedgerService): Effect.Effect<never, Refused> {
+  const { nodeId, leader, problem } = status()
+  if (leader === undefined || leader === nodeId || problem === undefined) return withoutLeader
+  const message = `This manager does not know the newest state, another one may: ${problem}`
+  return Effect.fail(Refused.of(refuse("unavailable", message)))
+}
 
 /** Whoever asks so is content with what this manager knows, however old, and is told how old that may be. */
 const staleHeader = "Troupe-Stale"

@@ -14,6 +14,8 @@ export class MemoryRaft {
   /** Reads never end, as on a member that lost its majority and has not noticed. */
   silent = false
   ageMs: number | undefined
+  /** What it says of itself instead. */
+  standing: Partial<RaftStatus> = {}
   /** How many rounds of reads were asked for. */
   reads = 0
 
@@ -29,7 +31,8 @@ export class MemoryRaft {
       lastIndex: this.index,
       snapshotIndex: 0,
       diskBytes: 0,
-      ...(this.ageMs === undefined ? {} : { ageMs: this.ageMs })
+      ...(this.ageMs === undefined ? {} : { ageMs: this.ageMs }),
+      ...this.standing
     })
     return Effect.succeed({
       propose: (data, _id, done) => {

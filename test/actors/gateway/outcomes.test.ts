@@ -23,6 +23,18 @@ test("a read that nobody answers ends with the same words", async () => {
   expect(await gateway.get("/nodes")).toMatchObject({ status: 503, body: { message: noLeader } })
 })
 
+test("a read of a manager that cannot keep up with its leader says why, so that people look there", async () => {
+  const gateway = await TestGateway.start()
+  gateway.raft.silent = true
+  gateway.raft.standing = { role: "follower", leader: "other", problem: "its disk is full" }
+  expect(await gateway.get("/nodes")).toMatchObject({
+    status: 503,
+    body: { message: "This manager does not know the newest state, another one may: its disk is full" }
+  })
+  gateway.raft.standing = { role: "candidate", leader: undefined, problem: "its disk is full" } as never
+  expect(await gateway.get("/nodes")).toMatchObject({ status: 503, body: { message: noLeader } })
+})
+
 test("a write that another should have got is 503 and changes nothing", async () => {
   const gateway = await TestGateway.start()
   const index = gateway.ledger.read.index
