@@ -4,9 +4,10 @@
  * Texts are Swarm's where a script could depend on them.
  */
 import { request as httpsRequest } from "node:https"
-import { Effect, Schema } from "effect"
+import { Clock, Effect, Schema } from "effect"
 import { digestOf, parseJoinToken } from "#actors/authority/join-token.ts"
 import { type JoinRequest, Membership, type RenewRequest, Standing } from "#actors/authority/protocol.ts"
+import { toIso } from "#actors/model/time.ts"
 
 /** Joining failed. `final`: trying again with the same address and token will not help. */
 export class JoinError extends Schema.TaggedError<JoinError>()("JoinError", {
@@ -24,7 +25,16 @@ const longestAnswerBytes = 1024 * 1024
 interface Answer {
   readonly status: number
   readonly body: string
+  /** What the manager's clock shows, as HTTP says it. */
+  readonly date: string | undefined
 }
+
+/** Why a certificate does not count, where clocks may be the reason. */
+const untimely: Readonly<Record<string, string>> = {
+  CERT_NOT_YET_VALID: "is not yet valid",
+  CERT_HAS_EXPIRED: "has expired"
+}
+const clocksAgreeMs = 60_000
 
 /** One request to the manager at `address` (`host:port`). Without `root` nothing is checked, and nothing secret is sent. */
 const ask = (
@@ -60,18 +70,38 @@ const ask = (
         })
         response.on("end", () =>
           resume(
-            Effect.succeed({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString("utf8") })
+            Effect.succeed({
+              status: response.statusCode ?? 0,
+              body: Buffer.concat(parts).toString("utf8"),
+              date: response.headers.date
+            })
           )
         )
       }
     )
     request.on("timeout", () => request.destroy(new Error(`no answer within ${withinMs} ms`)))
-    request.on("error", (error) =>
-      resume(Effect.fail(fail(`Cannot reach the manager at ${address}: ${error.message}`, false)))
-    )
+    request.on("error", (error: NodeJS.ErrnoException) => {
+      const why = untimely[error.code ?? ""]
+      const unreached = fail(`Cannot reach the manager at ${address}: ${error.message}`, false)
+      resume(why === undefined ? Effect.fail(unreached) : compareClocks(address, why, withinMs))
+    })
     request.end(options.body)
     return Effect.sync(() => request.destroy())
   })
+
+/** Which clock is wrong is for people to say; nobody has vouched for the manager's. */
+const compareClocks = Effect.fn("authority.compareClocks")(function* (
+  address: string,
+  why: string,
+  withinMs: number
+): Effect.fn.Return<never, JoinError> {
+  const { date } = yield* ask(address, "/v1/ca", { withinMs })
+  const [here, there] = [yield* Clock.currentTimeMillis, Date.parse(date ?? "")]
+  const shows = Number.isNaN(there) ? "" : `, and the manager's shows ${toIso(there)}`
+  const advice = Math.abs(here - there) < clocksAgreeMs ? "" : ": set the clock that is wrong"
+  const words = `its certificate ${why} by this machine's clock, which shows ${toIso(here)}${shows}${advice}`
+  return yield* Effect.fail(fail(`Cannot reach the manager at ${address}: ${words}`, false))
+})
 
 /** The cluster's root certificate, as the manager at `address` shows it and the token's digest confirms it. */
 export const fetchRoot = Effect.fn("authority.fetchRoot")(function* (

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test"
+import { createServer } from "node:https"
+import type { AddressInfo } from "node:net"
 import { Effect } from "effect"
 import { admit } from "#actors/authority/admit.ts"
 import { certify } from "#actors/authority/certify.ts"
@@ -15,10 +17,10 @@ const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromise
 const root = await run(newRoot(now))
 const tokens = { Worker: newJoinToken(root.pem), Manager: newJoinToken(root.pem) }
 
-const identityOf = async (role: "manager" | "worker", signer: KeyAndPem = root) => {
+const identityOf = async (role: "manager" | "worker", signer: KeyAndPem = root, from = now) => {
   const request = await run(newRequest)
   const member = { nodeId: "m1", clusterId: "blue", role, addresses: [] }
-  const fields = certify(member, now, 86_400_000)
+  const fields = certify(member, from, 3_600_000)
   const certificate = await run(sign({ certificate: signer.pem, key: signer.key }, request.pem, fields))
   return { certificate, key: request.key, root: signer.pem }
 }
@@ -100,6 +102,32 @@ test("CA-05 nor to whoever shows the right root without a certificate of it", as
   const { error, seen } = await knock(impostor, tokens.Manager)
   expect(error?.message).toStartWith("Cannot reach the manager at ")
   expect(seen).toEqual([])
+})
+
+test("where a certificate does not count by this machine's clock, both clocks are named, and the token is not said", async () => {
+  const cases = [
+    ["is not yet valid", 7_200_000],
+    ["has expired", -86_400_000]
+  ] as const
+  for (const [why, aheadMs] of cases) {
+    const { certificate: cert, key } = await identityOf("manager", root, now + aheadMs)
+    const there = new Date(Math.floor((now + aheadMs) / 1_000) * 1_000)
+    const asked: Array<string> = []
+    const server = createServer({ cert, key }, (request, response) => {
+      asked.push(request.url ?? "")
+      response.setHeader("Date", there.toUTCString()).end(root.pem)
+    })
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    const { port } = server.address() as AddressInfo
+    const error = await run(Effect.flip(joinCluster(`127.0.0.1:${port}`, requestWith(tokens.Worker))))
+    server.close()
+    expect(error.final).toBe(false)
+    const words = new RegExp(
+      `^Cannot reach the manager at 127.0.0.1:${port}: its certificate ${why} by this machine's clock, which shows \\S+Z, and the manager's shows ${there.toISOString()}: set the clock that is wrong$`
+    )
+    expect(error.message).toMatch(words)
+    expect(asked).toEqual(["/v1/ca", "/v1/ca"])
+  }
 })
 
 test("nor to a worker that stands in for a manager", async () => {
