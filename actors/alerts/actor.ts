@@ -69,7 +69,12 @@ const gather: Effect.Effect<AlertsMessage, never, Ledger> = Effect.gen(function*
   const certificateEnds = endsOf(read.view(certificates).secrets)
   return {
     _tag: "Gathered",
-    facts: { disks: known, ...(root !== undefined && { rootEnds: root }), certificateEnds }
+    facts: {
+      disks: known,
+      clocks: history?.clocks(now) ?? [],
+      ...(root !== undefined && { rootEnds: root }),
+      certificateEnds
+    }
   }
 })
 

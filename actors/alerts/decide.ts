@@ -52,6 +52,7 @@ const holdMs: Readonly<Record<Condition, number>> = {
   "node-down": 5_000,
   "managers-few": 10_000,
   "disk-low": 10_000,
+  "clock-off": 10_000,
   "certificate-ends": 0,
   "service-short": 30_000,
   "crash-loop": 0
@@ -167,12 +168,14 @@ function look(state: AlertsState, facts: Facts, now: number): ReadonlyArray<Noti
 function isJudged(
   { ledger, unissued, since }: AlertsState,
   { condition, kind, id }: Alert,
-  { disks }: Facts,
+  { disks, clocks = [] }: Facts,
   lookedAt: ReadonlySet<string>,
   now: number
 ): boolean {
-  if (condition === "disk-low")
-    return disks.some(({ nodeId }) => nodeId === id) || ledger.get("node", id)?.Status.State !== "ready"
+  if (condition === "disk-low" || condition === "clock-off") {
+    const measured = condition === "disk-low" ? disks : clocks
+    return measured.some(({ nodeId }) => nodeId === id) || ledger.get("node", id)?.Status.State !== "ready"
+  }
   const service = kind === "service" ? ledger.get("service", id) : undefined
   if (service === undefined) return true
   const isAcme = condition === "certificate-ends" && acmeHostOf(service.Spec) !== undefined

@@ -1,5 +1,6 @@
 /** Which conditions hold now, by the ledger and what was measured. How long they must hold is decided elsewhere. */
 import type { Alert, Facts, Judged } from "#actors/alerts/protocol.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import { lostNodeOf } from "#actors/ledger/lost.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { tlsLabel } from "#actors/model/http-route.ts"
@@ -12,6 +13,8 @@ import { showBytes } from "#runtime/show-bytes.ts"
 const leastFreeShare = 0.1
 /** A tenth of a large disk is room enough. */
 const leastFreeBytes = 10 * 1024 ** 3
+/** Further apart than busy machines make clocks look. */
+const clockOffMs = 30_000
 const dayMs = 86_400_000
 const rootEndsWithinMs = 30 * dayMs
 const crashWindowMs = 5 * 60_000
@@ -20,7 +23,7 @@ const crashesOfLoop = 3
 /** Of the cluster and its nodes. */
 export function judgeCluster(
   reader: LedgerReader,
-  { disks, rootEnds }: Facts,
+  { disks, rootEnds, clocks = [] }: Facts,
   now: number
 ): ReadonlyArray<Judged> {
   const found: Array<Judged> = []
@@ -47,12 +50,39 @@ export function judgeCluster(
     const says = `${showBytes(free)} of ${showBytes(total)} are left on the disk that holds the data directory of node ${name}`
     found.push({ condition: "disk-low", kind: "node", id: nodeId, name, says })
   }
+  if ((reader.cluster()?.FeatureLevel ?? 0) >= levelOf["alerts of clocks"])
+    found.push(...judgeClocks(reader, clocks))
   if (rootEnds !== undefined && rootEnds < now + rootEndsWithinMs) {
     const says = `the cluster's root certificate ends at ${toIso(rootEnds)}: docker swarm ca --rotate makes another`
     const began = rootEnds - rootEndsWithinMs
     found.push({ condition: "certificate-ends", ...ofCluster(reader), says, began })
   }
   return found
+}
+
+/** The clock in the middle is taken for right; of two in the middle, that which is nearer to the leader's. */
+function judgeClocks(
+  reader: LedgerReader,
+  clocks: ReadonlyArray<{ readonly nodeId: string; readonly aheadMs: number }>
+): ReadonlyArray<Judged> {
+  const sorted = clocks.map(({ aheadMs }) => aheadMs).sort((a, b) => a - b)
+  const [low = 0, high = 0] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]]
+  const right = Math.abs(low) <= Math.abs(high) ? low : high
+  return clocks.flatMap(({ nodeId, aheadMs }) => {
+    const offMs = aheadMs - right
+    if (Math.abs(offMs) < clockOffMs) return []
+    const name = reader.get("node", nodeId)?.Description?.Hostname ?? nodeId
+    const where = `${inWords(Math.abs(offMs))} ${offMs > 0 ? "ahead of" : "behind"}`
+    const whose = Math.abs(right) < clockOffMs ? "the leader's" : "most others'"
+    const says = `the clock of node ${name} is ${where} ${whose}: let NTP set it (timedatectl)`
+    return [{ condition: "clock-off", kind: "node", id: nodeId, name, says }] as const
+  })
+}
+
+function inWords(ms: number): string {
+  if (ms < 120_000) return `${Math.round(ms / 1_000)} s`
+  if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`
+  return ms < 2 * dayMs ? `${Math.round(ms / 3_600_000)} h` : `${Math.round(ms / dayMs)} days`
 }
 
 const ofCluster = (reader: LedgerReader): Pick<Alert, "kind" | "id" | "name"> => {

@@ -11,6 +11,7 @@ export const conditions = [
   "node-down",
   "managers-few",
   "disk-low",
+  "clock-off",
   "certificate-ends",
   "service-short",
   "crash-loop"
@@ -40,6 +41,8 @@ export interface Judged extends Alert {
 /** What the ledger does not know. */
 export interface Facts {
   readonly disks: ReadonlyArray<{ readonly nodeId: string; readonly free: number; readonly total: number }>
+  /** How far nodes' clocks are ahead of the leader's, its own among them. */
+  readonly clocks?: ReadonlyArray<{ readonly nodeId: string; readonly aheadMs: number }>
   /** Of the cluster's root, milliseconds since the epoch. */
   readonly rootEnds?: number
   /** Of the certificates that hosts are shown by, by the names of their secrets. */

@@ -122,6 +122,8 @@ export class History {
   readonly #entrances = new Map<string, { readonly at: number; readonly said: Entrance }>()
   /** By node, what it led to tasks, as it said last. */
   readonly #connections = new Map<string, Connections>()
+  /** By node, how far its clock was ahead of this machine's. */
+  readonly #clocks = new Map<string, { readonly at: number; readonly aheadMs: number }>()
   #keptTasks = 0
 
   /** What a node said of its last second; `whose` knows that node's tasks, and nothing of any other's. */
@@ -152,7 +154,7 @@ export class History {
 
   /** Once a second: each service's sums over the tasks that were heard of lately. */
   gather(now: number): void {
-    for (const said of [this.#entrances, this.#connections])
+    for (const said of [this.#entrances, this.#connections, this.#clocks])
       for (const [node, { at }] of said) if (at < now - freshMs) said.delete(node)
     const sums = new Map<string, Array<number>>()
     for (const [id, { latest }] of this.#series.task) {
@@ -208,6 +210,18 @@ export class History {
     for (const [id, { latest }] of this.#series[kind])
       if (latest.at >= now - freshMs && latest.row.length > 0) found.set(id, latest)
     return found
+  }
+
+  /** How far the clock of a node was ahead, as it was last heard of at `now`. */
+  compareClock(nodeId: string, aheadMs: number, now: number): void {
+    this.#clocks.set(nodeId, { at: now, aheadMs })
+  }
+
+  /** Of those that were heard of lately. */
+  clocks(now: number): ReadonlyArray<{ readonly nodeId: string; readonly aheadMs: number }> {
+    return [...this.#clocks].flatMap(([nodeId, { at, aheadMs }]) =>
+      at < now - freshMs ? [] : [{ nodeId, aheadMs }]
+    )
   }
 
   /** By node, what those who were heard of lately have led to services' tasks. */

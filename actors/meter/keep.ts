@@ -1,5 +1,5 @@
 /** Hears what every node says it uses, and keeps it while this manager lives. What is lost with it is lost. */
-import { Effect, Schedule, type Scope } from "effect"
+import { Clock, Effect, Schedule, type Scope } from "effect"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { metricSubject } from "#actors/meter/figures.ts"
 import { History } from "#actors/meter/history.ts"
@@ -26,6 +26,8 @@ export const keepHistory = Effect.fn("meter.keep")(function* ({
 }: KeepOptions): Effect.fn.Return<History, never, Scope.Scope> {
   const history = new History()
   const decoder = new TextDecoder()
+  // The machine's own: the host's goes on for a while where it was set back.
+  const clock = yield* Clock.Clock
   yield* Effect.acquireRelease(
     Effect.sync(() =>
       transport.subscribe(metricSubject(cluster, "*"), {}, ({ subject, body }) => {
@@ -33,6 +35,8 @@ export const keepHistory = Effect.fn("meter.keep")(function* ({
         if (ledger.get("node", nodeId) === undefined) return
         const figures = parseFigures(decoder.decode(body))
         if (figures === undefined) return
+        if (figures.at !== undefined)
+          history.compareClock(nodeId, figures.at - clock.currentTimeMillisUnsafe(), host.now())
         history.take(nodeId, figures, host.now(), (id) => {
           const task = ledger.get("task", id)
           return task?.NodeID === nodeId ? { serviceId: task.ServiceID, nodeId } : undefined

@@ -12,6 +12,8 @@ import {
 } from "#actors/meter/figures.ts"
 
 export interface ReadFigures {
+  /** What its clock showed, milliseconds since the epoch. */
+  readonly at?: number
   /** In the order of `nodeMetrics`; NaN is what is not known. */
   readonly node: ReadonlyArray<number>
   /** By task id, in the order of `usageMetrics`. */
@@ -44,6 +46,7 @@ export function parseFigures(text: string): ReadFigures | undefined {
   const usage = {
     node: pick(read.node, ofNode),
     tasks,
+    ...(isNumber(read.at) && { at: read.at }),
     ...(connections.length > 0 && { connections })
   }
   const { entrance } = read

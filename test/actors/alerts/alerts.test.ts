@@ -136,6 +136,44 @@ describe("a node", () => {
   })
 })
 
+describe("a node whose clock is off", () => {
+  const ahead = (...clocks: ReadonlyArray<readonly [string, number]>): Facts => ({
+    disks: [],
+    clocks: clocks.map(([nodeId, aheadMs]) => ({ nodeId, aheadMs }))
+  })
+  const look = (level = featureLevel): Look => {
+    const look = new Look(level)
+    for (const id of ["m1", "n2", "n3"]) look.book.node(id, {})
+    return look
+  }
+
+  test("is told of after ten seconds, by how much and whose clock it differs from, until it is right", () => {
+    const one = look()
+    expect(one.after(30, ahead(["m1", 0], ["n2", 29_000]))).toEqual([])
+    expect(one.after(10, ahead(["m1", 0], ["n2", 3_480_000]))).toEqual([])
+    expect(one.after(1, ahead(["m1", 0], ["n2", 3_480_000]))).toEqual(["firing clock-off n2"])
+    expect(one.notices[0]?.says).toBe(
+      "the clock of node n2 is 58 min ahead of the leader's: let NTP set it (timedatectl)"
+    )
+    // Whose clock is not known is not taken for right.
+    expect(one.after(30, ahead(["m1", 0]))).toEqual([])
+    expect(one.after(1, ahead(["m1", 0], ["n2", 10]))).toEqual(["ended clock-off n2"])
+  })
+
+  test("is the leader where the others agree", () => {
+    const one = look()
+    const facts = ahead(["m1", 0], ["n2", -86_400_000], ["n3", -86_400_100])
+    expect(one.after(11, facts)).toEqual(["firing clock-off m1"])
+    expect(one.notices[0]?.says).toBe(
+      "the clock of node m1 is 24 h ahead of most others': let NTP set it (timedatectl)"
+    )
+  })
+
+  test("is not told of while managers of earlier releases would not know the word", () => {
+    expect(look(levelOf["alerts of clocks"] - 1).after(60, ahead(["m1", 0], ["n2", 1e9]))).toEqual([])
+  })
+})
+
 test("a service that is short of tasks is told of after half a minute, and not at all when that passes", () => {
   const look = new Look()
   look.service("web", 1)

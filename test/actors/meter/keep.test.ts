@@ -7,7 +7,7 @@ import { MemoryBus } from "#runtime/transport/memory.ts"
 import { eventually } from "#test/support/engine.ts"
 import { Book } from "#test/support/ledger.ts"
 
-test("a node is believed about itself and its own tasks, and a stranger about nothing", async () => {
+test("a node is believed about itself, its clock and its own tasks, and a stranger about nothing", async () => {
   const book = new Book().cluster().node("n1").node("n2")
   book.service("web")
   const [mine = ""] = book.tasks("web", 1, { NodeID: "n1" })
@@ -19,7 +19,7 @@ test("a node is believed about itself and its own tasks, and a stranger about no
   const other = bus.connect("other")
   const say = (nodeId: string, cpu: number): void => {
     const figures: NodeFigures = {
-      at: 1,
+      at: Date.now() + (nodeId === "n1" ? 3_600_000 : -60_000),
       columns: { node: nodeMetrics, task: taskMetrics },
       node: [cpu],
       tasks: { [mine]: [cpu] }
@@ -40,4 +40,12 @@ test("a node is believed about itself and its own tasks, and a stranger about no
   ])
   expect(cpuOf("task")).toEqual([[mine, 0.5]])
   expect(cpuOf("service")).toEqual([["web", 0.5]])
+  const minutes = history
+    .clocks(host.now())
+    .map(({ nodeId, aheadMs }) => [nodeId, Math.round(aheadMs / 60_000)])
+  expect(minutes).toEqual([
+    ["n1", 60],
+    ["n2", -1]
+  ])
+  expect(history.clocks(host.now() + 60_000)).toEqual([])
 })
