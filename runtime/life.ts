@@ -8,6 +8,7 @@ import { Clock, Context, Duration, Effect, Logger, Scheduler } from "effect"
 import type { Host } from "#runtime/host.ts"
 import type { VirtualHost } from "#runtime/host-virtual.ts"
 import type { Fresh } from "#runtime/ids.ts"
+import { steadyClock } from "#runtime/steady-clock.ts"
 import type { MemoryTransport } from "#runtime/transport/memory.ts"
 
 export interface LifeOptions {
@@ -33,7 +34,10 @@ export class Life {
     this.#base = base
     this.#lane = lane
     this.host = {
-      now: () => base.now() + this.skewMs,
+      now: steadyClock(
+        () => base.now() + this.skewMs,
+        () => base.monotonic()
+      ),
       monotonic: () => base.monotonic(),
       random: () => (chance ? chance.fraction() : base.random()),
       defer: (turn) => this.#defer(turn),

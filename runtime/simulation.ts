@@ -150,7 +150,7 @@ export class Simulation {
     })
   }
 
-  /** Sets a process's clock this far ahead of the others', or behind; until it restarts. */
+  /** Sets a process's clock this far ahead of the others', or behind, which it takes as any process does; until it restarts. */
   skew(name: string, ms: number): void {
     const { process } = this.#machine(name)
     if (!process) return

@@ -5,7 +5,7 @@
  * `wall` gives milliseconds since the epoch, `monotonic` some that never jump; what is returned gives whole ones.
  */
 export function steadyClock(wall: () => number, monotonic: () => number): () => number {
-  let shown = wall()
+  let shown = Number.NEGATIVE_INFINITY
   let at = monotonic()
   return () => {
     const now = monotonic()

@@ -22,7 +22,6 @@ import { addUp, quantileOf } from "#actors/meter/requests.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { replicasOf } from "#actors/model/service-facts.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { apart } from "#actors/model/time.ts"
 import { later, reply } from "#runtime/actions.ts"
 import { end, type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
 
@@ -108,10 +107,8 @@ function decideNow(before: AutoscalerState, { now }: Moment): AutoscalerStep {
   if (policy === undefined) return state.problem === undefined ? end(state) : stay(state, next)
   if (!mayWrite(state.writing)) return stay(state, next)
   const { running, figures } = measure(state, policy, now)
-  // What was seen before the clock was set back would count until its time had come again.
-  const memory = now < (state.last?.at ?? now) ? blank(now) : state.memory
   const isAwaited = (state.waitedAt ?? Number.NEGATIVE_INFINITY) >= now - staleMs
-  const decision = choose(policy, memory, {
+  const decision = choose(policy, state.memory, {
     now,
     replicas: replicasOf(service.Spec),
     running,
@@ -120,7 +117,7 @@ function decideNow(before: AutoscalerState, { now }: Moment): AutoscalerStep {
     rollout: isRollingOut(service),
     room: () => room(state.ledger, service)
   })
-  const decided: AutoscalerState = { ...state, memory, last: decision }
+  const decided: AutoscalerState = { ...state, last: decision }
   if (decision.to === decision.from) return stay(decided, next)
   const changes = [decision, ...state.changes].slice(0, keptChanges)
   return stay({ ...decided, changes, writing: writing(state.writing) }, scale(service, decision), next)
@@ -150,7 +147,7 @@ function measure(
     running += 1
     present.add(task.ID)
     const usage = used.get(task.ID)
-    if (usage === undefined || apart(usage.at, now) > staleMs) continue
+    if (usage === undefined || usage.at < now - staleMs) continue
     known += 1
     cpu += usage.cpu
     memory += usage.memory
@@ -164,7 +161,7 @@ function measure(
     figures.set("cpu", cpu).set("memory", memory)
     if (!Number.isNaN(connections)) figures.set("connections", connections)
   }
-  for (const [node, { at }] of requests) if (apart(at, now) > staleMs) requests.delete(node)
+  for (const [node, { at }] of requests) if (at < now - staleMs) requests.delete(node)
   if (requests.size > 0) {
     const asked = [...requests.values()]
     const [rps = 0, inflight = 0] = addUp(asked.map((one) => [one.rps, one.inflight]))
@@ -174,7 +171,7 @@ function measure(
   for (const { name, metric } of targets) {
     if (metric !== "nats") continue
     const said = published.get(name.slice(natsPrefix.length))
-    if (said !== undefined && apart(said.at, now) <= staleMs) figures.set(name, said.value)
+    if (said !== undefined && said.at >= now - staleMs) figures.set(name, said.value)
   }
   return { running, figures }
 }

@@ -21,7 +21,7 @@ import { propose } from "#actors/ledger/writer.ts"
 import type { Node, Service, Task } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isBefore, isLive } from "#actors/model/task-state.ts"
-import { apart, toIso } from "#actors/model/time.ts"
+import { toIso } from "#actors/model/time.ts"
 import { certificateOf, endsTls } from "#actors/network/certificates.ts"
 import { takesTraffic } from "#actors/network/tabulate.ts"
 import { type Expire, heartbeatMs, type Lost } from "#actors/node/decide.ts"
@@ -183,7 +183,7 @@ function heard(
   }
   state.heard.set(nodeId, moment.now)
   session.heardAt = moment.now
-  if (applied < session.seq && apart(session.sentAt, moment.now) >= patienceMs) {
+  if (applied < session.seq && moment.now >= session.sentAt + patienceMs) {
     state.lost.add(nodeId)
     return flush(state, moment)
   }
@@ -200,11 +200,11 @@ function missed(
   moment: Moment
 ): DispatcherStep {
   const beat = heartbeatMs(state.ledger)
-  if (apart(state.countedAt, moment.now) >= countEveryMs) {
+  if (moment.now >= state.countedAt + countEveryMs) {
     state.countedAt = moment.now
     if (isMassSilent(state, moment.now - beat * quietHeartbeats)) state.massSilentAt = moment.now
   }
-  const isCautious = apart(state.massSilentAt, moment.now) < beat * returningHeartbeats
+  const isCautious = moment.now < state.massSilentAt + beat * returningHeartbeats
   if (isCautious && silentMs < beat * cautiousHeartbeats) return stay(state)
   return stay(state, tell(address("leader", "node", nodeId), { _tag: "Lost" } satisfies Lost))
 }

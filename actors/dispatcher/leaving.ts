@@ -93,7 +93,7 @@ export class Leaving {
   takeFree(now: number): ReadonlySet<string> {
     const nodes = new Set<string>()
     for (const [id, leaver] of this.#tasks) {
-      if (this.#fresh.has(id) || isHeld(leaver, now)) continue
+      if (this.#fresh.has(id) || now < dueOf(leaver)) continue
       this.#tasks.delete(id)
       nodes.add(leaver.nodeId)
     }
@@ -108,10 +108,6 @@ export class Leaving {
     return next
   }
 }
-
-/** Further ahead than anything is held, its time was set down before the clock was set back. */
-const isHeld = (leaver: Leaver, now: number): boolean =>
-  now < dueOf(leaver) && dueOf(leaver) <= now + foundWithinMs
 
 const dueOf = ({ waits, until }: Leaver): number => (waits.size === 0 ? Number.NEGATIVE_INFINITY : until)
 

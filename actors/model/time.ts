@@ -15,14 +15,8 @@ export function toMs(iso: string | undefined): number {
 }
 
 /**
- * Milliseconds between `at` and `now`, whichever comes first: a stamp ahead of `now` was made before a clock was set
- * back, and nobody waits until its time has come again.
- */
-export const apart = (at: number, now: number): number => Math.abs(now - at)
-
-/**
  * What is left at `now` of a wait of `forMs` that began at `since`; 0 when it is over. So it is where more than twice of
- * it would be left: then a clock was set back meanwhile, or that of another leader was ahead.
+ * it would be left: then the clock of whoever wrote `since` down, another leader or a node, was ahead.
  */
 export function leftOf(forMs: number, since: number, now: number): number {
   const left = since + forMs - now

@@ -29,7 +29,7 @@ import { missingEpoch } from "#actors/model/network-keys.ts"
 import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isLive, isTerminal } from "#actors/model/task-state.ts"
-import { apart, leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import { leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
 import type { AttachRequest } from "#actors/node/attach.ts"
 import { type FromNode, hasLeft, type ToNodeAnswer } from "#actors/node/protocol.ts"
 import { type CommonAction, later, reply, tell } from "#runtime/actions.ts"
@@ -368,7 +368,7 @@ function register(
   moment: Moment
 ): NodeStep {
   const { description, addr } = message
-  const recently = state.registeredAt.filter((at) => apart(at, moment.now) < registrationsWithinMs)
+  const recently = state.registeredAt.filter((at) => at > moment.now - registrationsWithinMs)
   if (recently.length >= registrationsAtMost) {
     const reason = `registered ${recently.length} times within ${registrationsWithinMs / 1_000} s`
     return stay(

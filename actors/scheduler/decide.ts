@@ -1,7 +1,6 @@
 /** The scheduler's turns: all tasks that wait are placed together, and what fails is remembered for a while. */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/ledger/writer.ts"
-import { apart } from "#actors/model/time.ts"
 import { Failures } from "#actors/scheduler/failures.ts"
 import { place } from "#actors/scheduler/place.ts"
 import type { SchedulerAction, SchedulerMessage, SchedulerProps } from "#actors/scheduler/protocol.ts"
@@ -46,7 +45,7 @@ export function decide(state: SchedulerState, message: SchedulerMessage, moment:
   switch (message._tag) {
     case "Look": {
       if (!mayWrite(state.writing)) return stay(state)
-      const rest = strideMs - apart(state.lookedAt, moment.now)
+      const rest = state.lookedAt + strideMs - moment.now
       const isNews = state.ledger.view(queue).size > state.waiting
       if (state.waiting > 0 && rest > 0 && !isNews) return stay(state, later("look", rest, look))
       return lookNow(state, moment)

@@ -8,7 +8,7 @@ import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/
 import type { Service } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
 import { isBefore } from "#actors/model/task-state.ts"
-import { apart, toMs } from "#actors/model/time.ts"
+import { toMs } from "#actors/model/time.ts"
 import { cover } from "#actors/service/cover.ts"
 import { finish } from "#actors/service/finish.ts"
 import { isUnderWay } from "#actors/service/plan.ts"
@@ -58,7 +58,7 @@ export function decide(state: ServiceState, message: ServiceMessage, moment: Mom
   switch (message._tag) {
     case "Look": {
       if (!mayWrite(state.writing)) return stay(state)
-      const rest = strideMs - apart(state.lookedAt, moment.now)
+      const rest = state.lookedAt + strideMs - moment.now
       if (state.tasks > largeService && rest > 0) return stay(state, later("look", rest, look))
       return lookNow(state, moment)
     }

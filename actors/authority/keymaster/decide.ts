@@ -17,7 +17,7 @@ import {
   networkKeysOf
 } from "#actors/model/network-keys.ts"
 import type { Node } from "#actors/model/objects.ts"
-import { apart, toMs } from "#actors/model/time.ts"
+import { toMs } from "#actors/model/time.ts"
 import type { Roots } from "#actors/model/trust.ts"
 import type { Recertify } from "#actors/node/decide.ts"
 import { type CommonAction, later, tell } from "#runtime/actions.ts"
@@ -100,8 +100,7 @@ function write(step: KeymasterStep, action: KeymasterAction): KeymasterStep {
 function ask(state: Keymaster, behind: ReadonlyArray<Node>, issuer: string, { now }: Moment): KeymasterStep {
   const waiting = behind.filter((node) => node.Status.State === "ready" && issuerOf(node) !== undefined)
   const asked = new Map(waiting.flatMap(({ ID }) => entryOf(state.asked, ID)))
-  const isUnderWay = ({ ID }: Node): boolean =>
-    apart(asked.get(ID) ?? Number.NEGATIVE_INFINITY, now) < patienceMs
+  const isUnderWay = ({ ID }: Node): boolean => now - (asked.get(ID) ?? Number.NEGATIVE_INFINITY) < patienceMs
   const [managers, workers] = [waiting.filter(isManager), waiting.filter((node) => !isManager(node))]
   const more = (nodes: ReadonlyArray<Node>, atOnce: number): ReadonlyArray<string> =>
     nodes

@@ -1,5 +1,4 @@
 /** Looks ten times a second while a service sleeps, and not at all while none does. */
-import { apart } from "#actors/model/time.ts"
 import type { ActivatorAction, ActivatorMessage, Sleeper } from "#actors/node/activator/protocol.ts"
 import type { FromNode } from "#actors/node/protocol.ts"
 import { later, tell } from "#runtime/actions.ts"
@@ -45,9 +44,7 @@ const look = (state: ActivatorState): ActivatorStep =>
 
 function looked(state: ActivatorState, waiting: ReadonlyArray<string>, { self, now }: Moment): ActivatorStep {
   const again = later("look", lookEveryMs, { _tag: "LookAgain" } satisfies ActivatorMessage)
-  const due = waiting.filter(
-    (id) => apart(state.toldAt.get(id) ?? Number.NEGATIVE_INFINITY, now) >= tellEveryMs
-  )
+  const due = waiting.filter((id) => now - (state.toldAt.get(id) ?? Number.NEGATIVE_INFINITY) >= tellEveryMs)
   const toldAt = new Map(
     waiting.map((id) => [id, due.includes(id) ? now : (state.toldAt.get(id) ?? now)] as const)
   )

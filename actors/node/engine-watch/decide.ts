@@ -3,7 +3,6 @@
 import { clusterLabel, nodeLabel, taskLabel } from "#actors/drivers/labels.ts"
 import type { KeeperMessage } from "#actors/logs/keeper/protocol.ts"
 import type { NodeDescription } from "#actors/model/objects.ts"
-import { apart } from "#actors/model/time.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { WatchAction, WatchMessage } from "#actors/node/engine-watch/protocol.ts"
 import type { SessionMessage } from "#actors/node/session/protocol.ts"
@@ -156,7 +155,7 @@ function notPinged(watch: Watch, reason: string, moment: Moment): Result {
   const { now, self } = moment
   const silentSince = watch.silentSince ?? now
   const again = later("ping", spread(pingEveryMs, moment), pingAgain)
-  if (watch.executor === "silent" || apart(silentSince, now) < silentAfterMs)
+  if (watch.executor === "silent" || now - silentSince < silentAfterMs)
     return stay({ ...watch, silentSince }, again)
   const told = toSession(self.home, { _tag: "ExecutorSilent", reason })
   return stay({ ...watch, silentSince, executor: "silent", trouble: reason }, again, told)

@@ -12,7 +12,6 @@ import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription, TaskStatus, WireGuard } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
 import { isBefore } from "#actors/model/task-state.ts"
-import { apart } from "#actors/model/time.ts"
 import type { NetworkMessage } from "#actors/network/protocol.ts"
 import { backOff } from "#actors/node/back-off.ts"
 import type { WatchMessage } from "#actors/node/engine-watch/protocol.ts"
@@ -435,16 +434,14 @@ function beat({ session, actions, moment }: Turn): void {
 /** Counted from the last one sent, and up to a tenth early, so that the nodes of a cluster spread out. */
 function beatLater({ session, actions, moment }: Turn, everyMs: number): void {
   const due = session.beatAt + everyMs * (0.9 + moment.fresh.fraction() / 10)
-  actions.push(
-    later("beat", Math.max(0, Math.min(everyMs, Math.ceil(due - moment.now))), { _tag: "BeatNow" })
-  )
+  actions.push(later("beat", Math.max(0, Math.ceil(due - moment.now)), { _tag: "BeatNow" }))
 }
 
 type Unanswered = Extract<SessionMessage, { _tag: "Unanswered" }>
 
 function unanswered(turn: Turn, { about, session: asked }: Unanswered): void {
   const { session, actions, moment } = turn
-  if (apart(session.heardAt, moment.now) >= session.hearWithinMs) {
+  if (moment.now - session.heardAt >= session.hearWithinMs) {
     session.heardAt = moment.now
     session.hearWithinMs = reconnectEveryMs
     actions.push({ _tag: "Reconnect" })

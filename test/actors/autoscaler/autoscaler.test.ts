@@ -1,10 +1,8 @@
 /** The autoscaler in the leader's tree, on imitated time. */
 import { expect, test } from "bun:test"
-import { decide, start } from "#actors/autoscaler/decide.ts"
 import { address } from "#runtime/address.ts"
 import type { TreeNode } from "#runtime/system.ts"
 import { LeaderWorld } from "#test/support/leader.ts"
-import { Stage } from "#test/support/stage.ts"
 
 const labels = (more: Record<string, string> = {}) => ({
   "troupe.autoscale.max": "6",
@@ -265,41 +263,3 @@ test(
   },
   patience
 )
-
-test("load is followed up at once, and down in time, also when the clock was set back", () => {
-  for (const setBackMs of [3_600_000, 86_400_000]) {
-    const stage = new Stage().create("web", {
-      Labels: {
-        "troupe.autoscale.max": "9",
-        "troupe.autoscale.rps": "100",
-        "troupe.http.host": "web.example",
-        "troupe.autoscale.stabilise": "30s"
-      },
-      Mode: { Replicated: { Replicas: 2 } }
-    })
-    const moment = () => ({ ...stage.moment("web"), self: address("leader", "autoscaler", "web") })
-    let state = start({ ledger: stage.book.tables }, moment()).state
-    let wanted = 2
-    const look = (rps: number, seconds: number): number => {
-      for (let second = 0; second < seconds; second++) {
-        stage.book.time += 1_000
-        const said = { _tag: "Requests", node: "n1", rps, inflight: 0, took: [rps] } as const
-        state = decide(state, said, moment()).state
-        state = decide(state, { _tag: "Decide" }, moment()).state
-        if (state.last !== undefined && state.last.to !== state.last.from) {
-          wanted = state.last.to
-          stage.scale("web", wanted).converge()
-          const applied = { _tag: "Applied", applied: { index: 0 } } as const
-          state = decide(state, { _tag: "Proposed", why: "", outcome: applied }, moment()).state
-        }
-      }
-      return wanted
-    }
-    look(180, 40)
-    expect(wanted).toBe(2)
-    stage.setClock(-setBackMs)
-    expect(look(600, 5)).toBe(6)
-    stage.setClock(-setBackMs)
-    expect(look(100, 120)).toBe(1)
-  }
-})

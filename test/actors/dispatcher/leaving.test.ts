@@ -80,15 +80,6 @@ describe("a task that is to stop", () => {
     expect(told(all)).toEqual([`${on} ${id} remove`])
   })
 
-  test("waits no longer where the clock was set back meanwhile", () => {
-    const all = desk()
-    const { id, on } = scaleDown(all)
-    routed(all, on, 2)
-    all.stage.book.time -= 3_600_000
-    all.say({ _tag: "Flush" })
-    expect(told(all)).toEqual([`${on} ${id} remove`])
-  })
-
   test("waits for no node that is lost, nor for one that cannot confirm", () => {
     const all = desk(["n1", "n2", "n3"], ["n3"])
     const { id, on, other } = scaleDown(all)

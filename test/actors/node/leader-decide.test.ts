@@ -466,13 +466,6 @@ describe("silence", () => {
     expect(desk.handOver().orphansAfterMs).toBe(20 * hour - 7_000)
   })
 
-  test("registrations before the clock was set back do not count among those of the last seconds", () => {
-    const desk = new Desk()
-    for (let times = 0; times < 3; times++) desk.register()
-    desk.setClock(-3_600_000).register()
-    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Registered" })
-  })
-
   test("the leader's own node may take longer to come up", () => {
     const desk = new Desk("n1")
     desk.pass(25_000)
