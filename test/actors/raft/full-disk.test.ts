@@ -35,7 +35,7 @@ function smallFileSystem(): string {
   } catch {
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=12m", "tmpfs", at])
   }
-  cleanUps.push(() => execFileSync("umount", [at]))
+  cleanUps.push(() => execFileSync("umount", ["-l", at]))
   return at
 }
 
