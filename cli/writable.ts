@@ -32,8 +32,9 @@ export const whenWritable = (dataDir: string): Effect.Effect<void, NotWritable> 
 function problemWith(dataDir: string): NotWritable | undefined {
   const probe = join(dataDir, `probe.${process.pid}.tmp`)
   try {
-    const { bavail, bsize } = statfsSync(dataDir)
-    const free = bavail * bsize
+    const { bavail, bfree, bsize } = statfsSync(dataDir)
+    // Some file systems keep a part for root.
+    const free = (process.getuid?.() === 0 ? bfree : bavail) * bsize
     if (free < wantedBytes) {
       const message = `${showBytes(free)} are left on the disk of ${dataDir}, and a node wants ${showBytes(wantedBytes)} to start`
       return new NotWritable({ message, isFull: true })

@@ -1,7 +1,15 @@
 /** A data directory on a real file system that is full, or may only be read; needs root. */
 import { afterEach, expect, test } from "bun:test"
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
@@ -52,6 +60,25 @@ test.skipIf(!isRoot)("a full disk is waited for, with one word that says what is
   ])
   expect(readdirSync(place)).toEqual([])
 })
+
+test.skipIf(!isRoot || !existsSync("/dev/loop-control"))(
+  "what a file system keeps for root is room for root",
+  async () => {
+    const place = mkdtempSync(join(tmpdir(), "troupe-writable-"))
+    const image = `${place}.image`
+    writeFileSync(image, new Uint8Array(16 * 1024 ** 2))
+    execFileSync("mkfs.ext4", ["-q", "-m", "40", image], { stdio: "ignore" })
+    execFileSync("mount", ["-o", "loop", image, place])
+    mounted.push(place)
+    rmSync(image)
+    const { blocks, bavail, bfree, bsize } = statfsSync(place)
+    expect(blocks * bsize).toBeGreaterThan(4 * 1024 ** 2)
+    writeFileSync(join(place, "ballast"), new Uint8Array(bavail * bsize))
+    expect(statfsSync(place).bavail).toBe(0)
+    expect(bfree - bavail).toBeGreaterThan(0)
+    await Effect.runPromise(whenWritable(place).pipe(Effect.timeout("500 millis")))
+  }
+)
 
 test.skipIf(!isRoot)("a disk that may only be read is refused, with its path and why", async () => {
   const place = smallDisk()
