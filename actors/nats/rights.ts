@@ -60,12 +60,14 @@ export const managerRights = (cluster: string, nodeId: string): Rights => ({
 })
 
 /**
- * A worker speaks to the leader's actor of itself, says what it uses, sends copies of its logs, publishes them and answers what it was
- * asked, nothing else: whatever it says shows its name, and it cannot reach another node's actors, Raft or the ledger.
+ * A worker speaks to the leader's actor of itself, asks itself how it is, says what it uses, sends copies of its logs, publishes them
+ * and answers what it was asked, nothing else: whatever it says shows its name, and it cannot reach another node's actors, Raft or the ledger.
  */
 export const workerRights = (cluster: string, nodeId: string): Rights => ({
   publish: [
     `troupe.v1.${cluster}.leader.node.${nodeId}.in`,
+    // What `troupe tree` and `doctor` on its machine ask of it.
+    `troupe.v1.${cluster}.${nodeId}.system.main.sys`,
     metricSubject(cluster, nodeId),
     copySubject(cluster, "*", nodeId),
     logSubject(cluster, "*", "*", nodeId)

@@ -155,6 +155,7 @@ describe("the credentials of a worker", () => {
       `${at}.${manager}.raft.${nodeId}.control`,
       `${at}.${manager}.raft.${manager}.append`,
       `${at}.${nodeId}.task.any.out`,
+      `${at}.${other}.system.main.sys`,
       `${at}.${other}.logs.main.in`,
       `troupe.copy.v1.${clusterId}.${manager}.${other}`,
       `troupe.log.v1.${clusterId}.web.t1.${other}`,
@@ -165,6 +166,12 @@ describe("the credentials of a worker", () => {
     ]) {
       expect([subject, await publishing(connection, subject)]).toEqual([subject, violation])
     }
+  })
+
+  test("show on its machine what runs there, and nothing of elsewhere", async () => {
+    expect(await w1.troupe("tree")).toContain("session/main")
+    expect(await w1.troupe("doctor").catch(({ message }) => message)).toContain("every actor is well")
+    await expect(w1.troupe("tree", "--node", w2.nodeId)).rejects.toThrow()
   })
 
   test("hear nothing but what is said to itself", async () => {
