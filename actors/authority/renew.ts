@@ -1,5 +1,5 @@
 /** What the leader does for a node whose role has changed: a new certificate, and for a manager a name in the Raft group. */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { issueMembership } from "#actors/authority/membership.ts"
 import { joinAddress, peersOf } from "#actors/authority/peers.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
@@ -8,7 +8,7 @@ import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { Refused, refuse } from "#actors/model/errors.ts"
 import type { ManagerPorts } from "#actors/model/trust.ts"
 
-/** `raftId` is there for who becomes a manager. `now` is milliseconds since the epoch. */
+/** `raftId` is there for who becomes a manager. */
 export interface RenewalRequest {
   readonly nodeId: string
   readonly raftId?: string
@@ -16,14 +16,16 @@ export interface RenewalRequest {
   readonly csr: string
   readonly addr: string
   readonly ports: ManagerPorts
-  readonly now: number
 }
 
-/** The membership of a node in its new role; a manager's place is in the ledger when it completes. */
+/**
+ * The membership of a node in its new role; a manager's place is in the ledger when it completes. It counts by the
+ * machine's own clock: the runtime's goes on where that was set back, and others would not take the certificate yet.
+ */
 export const renew = Effect.fn("authority.renew")(function* (
   request: RenewalRequest
 ): Effect.fn.Return<Membership, Refused, Ledger> {
-  const { nodeId, raftId, csr, addr, now } = request
+  const { nodeId, raftId, csr, addr } = request
   const ledger = yield* Ledger
   const trust = trustOf(ledger.read)
   if ("code" in trust) return yield* Refused.of(trust)
@@ -35,7 +37,7 @@ export const renew = Effect.fn("authority.renew")(function* (
     ...(cluster.Incarnation !== undefined && { incarnation: cluster.Incarnation }),
     csr,
     managers: peersOf(ledger.read),
-    now,
+    now: yield* Clock.currentTimeMillis,
     expiryMs: expiryMs(cluster),
     external: externalOf(cluster)
   }).pipe(Effect.catch(({ message }) => Effect.fail(Refused.of(refuse("invalidArgument", message)))))

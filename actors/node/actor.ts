@@ -1,5 +1,5 @@
 /** The leader's actor of one node. */
-import { Effect, type Schema } from "effect"
+import { Clock, Effect, type Schema } from "effect"
 import type { Membership } from "#actors/authority/protocol.ts"
 import { reissue } from "#actors/authority/reissue.ts"
 import { renew } from "#actors/authority/renew.ts"
@@ -45,7 +45,9 @@ const certify = Effect.fn("node.certify")(function* ({
   ...request
 }: Extract<NodeAction, { _tag: "Certify" }>): Effect.fn.Return<NodeMessage, never, Ledger> {
   const { read } = yield* Ledger
-  const answer = yield* reissue(read, request).pipe(
+  // The machine's own clock, as `renew` goes by.
+  const now = yield* Clock.currentTimeMillis
+  const answer = yield* reissue(read, { ...request, now }).pipe(
     Effect.match({ onSuccess: renewed, onFailure: notRenewed })
   )
   return { _tag: "Certified", asker, answer }

@@ -84,7 +84,6 @@ export type NodeAction =
       readonly nodeId: string
       readonly csr: string
       readonly addr?: string
-      readonly now: number
       readonly asker: ReplyTo
     }
   /** Gives a container addresses. Answered by `Certified`. */
@@ -488,14 +487,14 @@ function trustOf({ ledger, id, issuer }: NodeState): { readonly issuer?: string;
 function certify(
   state: NodeState,
   { csr, role, addr }: Extract<FromNode, { _tag: "Certify" }>,
-  { asker, now }: Moment
+  { asker }: Moment
 ): NodeStep {
   if (asker === undefined) return stay(state)
   const known = standingOf(state).role
   if (known === role) {
     // A worker is reached by nobody: it could only take the place of somebody who is.
     const reached = role === "manager" && addr !== undefined ? { addr } : {}
-    return stay(state, { _tag: "Certify", nodeId: state.id, csr, ...reached, now, asker })
+    return stay(state, { _tag: "Certify", nodeId: state.id, csr, ...reached, asker })
   }
   const reason =
     known === undefined
@@ -505,7 +504,7 @@ function certify(
 }
 
 function renew(state: NodeState, message: Extract<FromNode, { _tag: "Renew" }>, moment: Moment): NodeStep {
-  const { asker, now, fresh } = moment
+  const { asker, fresh } = moment
   if (asker === undefined) return stay(state)
   const { role } = standingOf(state)
   const node = state.ledger.get("node", state.id)
@@ -521,7 +520,7 @@ function renew(state: NodeState, message: Extract<FromNode, { _tag: "Renew" }>, 
   const { csr, addr, ports } = message
   // A new name whenever it asks: nobody knows whether a log was ever begun under the one before.
   const raftId = role === "manager" ? fresh.id() : undefined
-  const request = { nodeId: state.id, csr, addr, ports, now, ...(raftId !== undefined && { raftId }) }
+  const request = { nodeId: state.id, csr, addr, ports, ...(raftId !== undefined && { raftId }) }
   return stay(state, { _tag: "Issue", request, asker })
 }
 
