@@ -100,9 +100,9 @@ test.skipIf(!isRoot)(
     for (const one of managers.all)
       await eventually(async () => (await problemOf(one)) !== undefined, "it knows that its disk is full")
     const [one] = managers.all as [Cluster]
+    // What comes in the moment in which a leader learns it may still be taken.
     await eventually(async () => {
-      const { code, stderr } = await one.docker("network", "create", "-d", "overlay", uniqueName("net"))
-      expect(code).not.toBe(0)
+      const { stderr } = await one.docker("network", "create", "-d", "overlay", uniqueName("net"))
       return (
         stderr.includes("disk has too little room left") ||
         stderr.includes("disk of the manager that leads has too little room left")
