@@ -386,7 +386,7 @@ const attend = Effect.fnUntraced(function* (
       })
     )
     yield* refreshUsers(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
-    const said = log.readLines()
+    const said = log.read()
     for (const refusal of refusalsIn(said, supervision.names))
       for (const listen of supervision.listening) listen(refusal)
     if (hasForgotten.test(said) && supervision.state === "running") {

@@ -18,42 +18,30 @@ import { httpToken } from "#actors/gateway/http-token.ts"
 import { announceRunning } from "#cli/running.ts"
 import { whenWritable } from "#cli/writable.ts"
 import { eventually } from "#test/support/engine.ts"
+import { emptyDisk, fillDisk, removeDisk, smallDisk } from "#test/support/small-disk.ts"
 
 const isRoot = process.getuid?.() === 0
 const mounted: Array<string> = []
 afterEach(() => {
-  for (const place of mounted.splice(0)) {
-    execFileSync("umount", ["-l", place])
-    rmSync(place, { recursive: true })
-  }
+  for (const place of mounted.splice(0)) removeDisk(place)
 })
 
-function smallDisk(): string {
-  const place = mkdtempSync(join(tmpdir(), "troupe-writable-"))
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", place])
+function mountedDisk(): string {
+  const place = smallDisk("4m")
   mounted.push(place)
   return place
-}
-
-const fill = (place: string): void => {
-  const block = new Uint8Array(4096)
-  try {
-    for (;;) writeFileSync(join(place, "ballast"), block, { flag: "a" })
-  } catch {
-    // That was all.
-  }
 }
 
 const heard = (said: Array<string>) =>
   Logger.layer([Logger.make(({ message }) => void said.push(`${message}`))])
 
 test.skipIf(!isRoot)("a full disk is waited for, with one word that says what is left of it", async () => {
-  const place = smallDisk()
-  fill(place)
+  const place = mountedDisk()
+  fillDisk(place)
   const said: Array<string> = []
   const waiting = Effect.runFork(whenWritable(place).pipe(Effect.provide(heard(said))))
   await eventually(() => said.length > 0, "it is said")
-  rmSync(join(place, "ballast"))
+  emptyDisk(place)
   await Effect.runPromise(Fiber.join(waiting))
   expect(said).toEqual([
     `0 B are left on the disk of ${place}, and a node wants 1 MiB to start: the node starts as soon as there is room`
@@ -81,7 +69,7 @@ test.skipIf(!isRoot || !existsSync("/dev/loop-control"))(
 )
 
 test.skipIf(!isRoot)("a disk that may only be read is refused, with its path and why", async () => {
-  const place = smallDisk()
+  const place = mountedDisk()
   execFileSync("mount", ["-o", "remount,ro", place])
   const refused = await Effect.runPromise(Effect.flip(whenWritable(place)))
   expect(refused.message).toMatch(`Cannot write to the data directory ${place}: EROFS: read-only file system`)
@@ -90,12 +78,12 @@ test.skipIf(!isRoot)("a disk that may only be read is refused, with its path and
 test.skipIf(!isRoot)(
   "a node that cannot say that it runs goes on, and leaves what it said before",
   async () => {
-    const place = smallDisk()
+    const place = mountedDisk()
     const running = { pid: process.pid, nodeId: "n", clusterId: "c", http: "", nats: "" }
     const announce = (socket: string) => announceRunning(place, { ...running, socket: join(place, socket) })
     await Effect.runPromise(announce("first"))
     const files = readdirSync(place).sort()
-    fill(place)
+    fillDisk(place)
     const said: Array<string> = []
     await Effect.runPromise(announce("second".repeat(2_000)).pipe(Effect.provide(heard(said))))
     expect(said).toEqual([expect.stringContaining("ENOSPC: no space left on device")])
@@ -107,9 +95,9 @@ test.skipIf(!isRoot)(
 )
 
 test.skipIf(!isRoot)("a token for which there was no room is made once there is", async () => {
-  const place = smallDisk()
-  fill(place)
+  const place = mountedDisk()
+  fillDisk(place)
   expect((await Effect.runPromise(Effect.flip(httpToken(place)))).message).toContain("ENOSPC")
-  rmSync(join(place, "ballast"))
+  emptyDisk(place)
   expect(await Effect.runPromise(httpToken(place))).toMatch(/^[0-9a-f]{64}$/)
 })

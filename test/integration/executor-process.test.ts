@@ -1,6 +1,6 @@
 /** The process executor on this machine: the contract, and what only processes have. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -11,6 +11,7 @@ import { ProcessExecutor } from "#actors/drivers/process/executor.ts"
 import { Bench, type ExecutorUnderTest, executorContract, textOf } from "#test/contract/executor.ts"
 import { eventually } from "#test/support/engine.ts"
 import { endProcesses } from "#test/support/processes.ts"
+import { emptyDisk, fillDisk, removeDisk, smallDisk } from "#test/support/small-disk.ts"
 
 setDefaultTimeout(60_000)
 const folder = mkdtempSync(join(tmpdir(), "troupe-process-"))
@@ -195,12 +196,10 @@ describe("on a full disk", () => {
   test.skipIf(!isRoot)(
     "tasks go on, their lines are left out with a word, how they end is known, and one that finds no room leaves nothing",
     async () => {
-      const disk = mkdtempSync(join(tmpdir(), "troupe-process-"))
+      const disk = smallDisk("4m")
       const gates = mkdtempSync(join(tmpdir(), "troupe-gate-"))
       const gate = (name: string): string => join(gates, name)
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", disk])
       const own = new Bench({ ...under, open: () => ProcessExecutor.layer({ folder: disk }) })
-      const ballast = join(disk, "ballast")
       try {
         const until = (name: string): string => `while [ ! -e ${gate(name)} ]; do sleep 0.02; done`
         const long = "x".repeat(200)
@@ -211,7 +210,7 @@ describe("on a full disk", () => {
         const ends = await own.start(`echo up; ${until("say")}; ${loud}; exit 6`)
         await own.said(goesOn, "before")
         await own.said(ends, "up")
-        fill(ballast)
+        fillDisk(disk)
         const names = readdirSync(disk).sort()
         writeFileSync(gate("say"), "")
         await own.exited(ends)
@@ -225,7 +224,7 @@ describe("on a full disk", () => {
         expect(readdirSync(disk).sort()).toEqual(names)
         expect(await own.state(goesOn)).toMatchObject({ status: "running" })
 
-        rmSync(ballast)
+        emptyDisk(disk)
         writeFileSync(gate("more"), "")
         await own.exited(goesOn)
         expect(await own.state(goesOn)).toMatchObject({ status: "exited", exitCode: 7 })
@@ -241,8 +240,7 @@ describe("on a full disk", () => {
         for (const name of ["say", "more"]) writeFileSync(gate(name), "")
         await own.close()
         endProcesses(disk)
-        execFileSync("umount", ["-l", disk])
-        rmSync(disk, { recursive: true })
+        removeDisk(disk)
         rmSync(gates, { recursive: true })
       }
     }
@@ -250,11 +248,3 @@ describe("on a full disk", () => {
 })
 
 /** Takes all the room there is. */
-function fill(ballast: string): void {
-  const block = new Uint8Array(4_096)
-  try {
-    for (;;) writeFileSync(ballast, block, { flag: "a" })
-  } catch {
-    // That was all.
-  }
-}

@@ -1,11 +1,12 @@
 /** Three managers, each with its data directory on a small disk of its own, in memory, that is filled up while they run; needs root. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync } from "node:child_process"
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync } from "node:fs"
 import process from "node:process"
 import type { Cluster } from "#test/support/cluster.ts"
 import { eventually, uniqueName } from "#test/support/engine.ts"
 import { configNames, Managers, raftOf, writeConfig } from "#test/support/managers.ts"
+import { emptyDisk, fillDisk } from "#test/support/small-disk.ts"
 
 setDefaultTimeout(60_000)
 
@@ -28,18 +29,8 @@ afterAll(async () => {
   await managers?.cleanUp()
 }, 60_000)
 
-const ballast = ({ dataDir }: Cluster): string => `${dataDir}/ballast`
-
-/** Takes all the room there is, to the last page. */
-function fill(one: Cluster): void {
-  const block = new Uint8Array(1024 ** 2)
-  try {
-    for (;;) writeFileSync(ballast(one), block, { flag: "a" })
-  } catch (error) {
-    if ((error as { code?: string }).code !== "ENOSPC") throw error
-  }
-}
-const empty = (one: Cluster): void => rmSync(ballast(one), { force: true })
+const fill = ({ dataDir }: Cluster): void => fillDisk(dataDir)
+const empty = ({ dataDir }: Cluster): void => emptyDisk(dataDir)
 
 const filesOf = ({ dataDir }: Cluster): ReadonlyArray<string> =>
   readdirSync(dataDir, { recursive: true, encoding: "utf8" }).sort()

@@ -14,15 +14,8 @@ export class ServerLog {
     this.#at = sizeOf(path)
   }
 
-  /** What is new since it was read last. */
+  /** What is new since it was read last, but for a last line that is not whole yet. */
   read(): string {
-    const bytes = this.#fresh()
-    this.#at += bytes.length
-    return bytes.toString()
-  }
-
-  /** The same, but for a last line that is not whole yet. */
-  readLines(): string {
     const bytes = this.#fresh()
     const whole = bytes.subarray(0, bytes.lastIndexOf(newline) + 1)
     this.#at += whole.length

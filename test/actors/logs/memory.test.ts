@@ -1,14 +1,13 @@
 /** What a node remembers of its tasks' output, on a real disk that is full; needs root. */
 import { expect, test } from "bun:test"
-import { execFileSync } from "node:child_process"
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
 import { Effect, Layer, Stream } from "effect"
 import { Executor, type ExecutorService, type LogLine } from "#actors/drivers/executor.ts"
 import { serviceLabel, serviceNameLabel, taskLabel, taskNameLabel } from "#actors/drivers/labels.ts"
 import { LogMemory } from "#actors/logs/memory.ts"
+import { emptyDisk, fillDisk, removeDisk, smallDisk } from "#test/support/small-disk.ts"
 
 const container = {
   id: "c1",
@@ -24,8 +23,7 @@ const line: LogLine = {
 test.skipIf(process.getuid?.() !== 0)(
   "output for which there is no room is read again once there is, and holds up nobody who removes its container",
   async () => {
-    const disk = mkdtempSync(join(tmpdir(), "troupe-memory-"))
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk])
+    const disk = smallDisk("1m")
     try {
       const folder = join(disk, "logs")
       const executor = { logs: () => Stream.make(line) } as Partial<ExecutorService> as ExecutorService
@@ -38,29 +36,20 @@ test.skipIf(process.getuid?.() !== 0)(
       await Effect.runPromise(
         Effect.gen(function* () {
           const { follow, settle, about } = yield* LogMemory
-          fill(join(disk, "ballast"))
+          fillDisk(disk)
           expect(yield* follow(container, true)).toEqual({
             _tag: "BrokeOff",
             reason: "Cannot keep the output of web.1.t1: ENOSPC: no space left on device, write"
           })
           yield* settle(container)
           expect(readdirSync(folder)).toEqual([])
-          rmSync(join(disk, "ballast"))
+          emptyDisk(disk)
           expect(yield* follow(container, true)).toEqual({ _tag: "Ended" })
           expect(about("t1")?.log.lines).toBe(1)
         }).pipe(Effect.provide(memory))
       )
     } finally {
-      execFileSync("umount", ["-l", disk])
-      rmSync(disk, { recursive: true })
+      removeDisk(disk)
     }
   }
 )
-
-function fill(ballast: string): void {
-  try {
-    for (;;) writeFileSync(ballast, new Uint8Array(4_096), { flag: "a" })
-  } catch {
-    // That was all.
-  }
-}

@@ -1,12 +1,12 @@
 /** The audit trail: its file, what of it is remembered, and a flood of refusals. */
 import { afterAll, expect, test } from "bun:test"
-import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
 import { type AuditLine, openAudit } from "#actors/gateway/access/audit.ts"
 import { eventually } from "#test/support/engine.ts"
+import { emptyDisk, fillDisk, removeDisk, smallDisk } from "#test/support/small-disk.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "troupe-audit-"))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -61,8 +61,7 @@ test("a flood of refusals is cut short on the disk, changes are not, and both go
 test.skipIf(process.getuid?.() !== 0)(
   "a full disk costs no line and tears none: they are written when there is room, and that is said once",
   async () => {
-    const disk = mkdtempSync(join(tmpdir(), "troupe-audit-"))
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk])
+    const disk = smallDisk("1m")
     try {
       const problems: Array<string> = []
       const audit = openAudit(disk, Date.now, (problem) => void problems.push(problem))
@@ -76,7 +75,7 @@ test.skipIf(process.getuid?.() !== 0)(
           .map((line) => JSON.parse(line).path.split("/")[1])
       note(0)
       await eventually(() => existsSync(file) && paths().length === 1, "the first is written")
-      fillDisk(join(disk, "ballast"))
+      fillDisk(disk)
       // More than is left of the page.
       for (let at = 1; at <= 40; at++) note(at)
       await eventually(() => problems.length > 0, "it is said")
@@ -84,21 +83,12 @@ test.skipIf(process.getuid?.() !== 0)(
         expect.stringContaining(`Cannot write ${file}, tried again each second: ENOSPC`)
       ])
       await eventually(() => readFileSync(file, "utf8").endsWith("\n"), "no line is torn")
-      rmSync(join(disk, "ballast"))
+      emptyDisk(disk)
       await eventually(() => paths().length === 41, "all are written")
       expect(paths()).toEqual(Array.from({ length: 41 }, (_, at) => `${at}`))
       expect(problems).toHaveLength(1)
     } finally {
-      execFileSync("umount", ["-l", disk])
-      rmSync(disk, { recursive: true })
+      removeDisk(disk)
     }
   }
 )
-
-function fillDisk(ballast: string): void {
-  try {
-    for (;;) writeFileSync(ballast, new Uint8Array(4_096), { flag: "a" })
-  } catch {
-    // That was all.
-  }
-}
