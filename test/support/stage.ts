@@ -6,7 +6,7 @@
 import type { WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose } from "#actors/ledger/writer.ts"
 import type { Service, Task, TaskState } from "#actors/model/objects.ts"
-import type { ServiceSpec } from "#actors/model/spec.ts"
+import type { RestartPolicy, ServiceSpec } from "#actors/model/spec.ts"
 import { isBefore, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { toIso } from "#actors/model/time.ts"
 import { allot } from "#actors/network/allot.ts"
@@ -263,3 +263,28 @@ export class Stage {
 }
 
 export const seconds = (count: number): number => count * 1_000_000_000
+
+/** A replicated job, looked at once. */
+export function job(
+  stage: Stage,
+  MaxConcurrent: number,
+  TotalCompletions: number,
+  policy: RestartPolicy = { Delay: 0 }
+): Stage {
+  stage.book.must({
+    type: "service.create",
+    v: 1,
+    service: {
+      ID: "job",
+      SpecVersion: 1,
+      Spec: {
+        Name: "job",
+        Mode: { ReplicatedJob: { MaxConcurrent, TotalCompletions } },
+        TaskTemplate: { RestartPolicy: policy }
+      },
+      JobStatus: { JobIteration: { Index: 0 } }
+    }
+  })
+  stage.look("job")
+  return stage
+}

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test"
 import type { ServiceSpec } from "#actors/model/spec.ts"
 import { toIso } from "#actors/model/time.ts"
-import { Stage, seconds } from "#test/support/stage.ts"
+import { job, Stage, seconds } from "#test/support/stage.ts"
 
 const hour = 3_600_000
 
@@ -81,22 +81,7 @@ test("a clock that is set by less than a wait is long makes it no more than twic
 
 test("a job is tried again after its delay, whatever the clock of the node says that it failed on", () => {
   for (const aheadMs of [hour, -hour]) {
-    const stage = new Stage()
-    stage.book.must({
-      type: "service.create",
-      v: 1,
-      service: {
-        ID: "job",
-        SpecVersion: 1,
-        Spec: {
-          Name: "job",
-          Mode: { ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 1 } },
-          TaskTemplate: { RestartPolicy: { Delay: seconds(5) } }
-        },
-        JobStatus: { JobIteration: { Index: 0 } }
-      }
-    })
-    stage.look("job")
+    const stage = job(new Stage(), 1, 1, { Delay: seconds(5) })
     stage.place()
     const [task] = stage.tasks("job")
     stage.book.must({

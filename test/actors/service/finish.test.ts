@@ -1,32 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { Task } from "#actors/model/objects.ts"
-import type { RestartPolicy } from "#actors/model/spec.ts"
 import { isDisposable } from "#actors/service/prune.ts"
-import { Stage } from "#test/support/stage.ts"
-
-function job(
-  stage: Stage,
-  MaxConcurrent: number,
-  TotalCompletions: number,
-  policy: RestartPolicy = { Delay: 0 }
-): Stage {
-  stage.book.must({
-    type: "service.create",
-    v: 1,
-    service: {
-      ID: "job",
-      SpecVersion: 1,
-      Spec: {
-        Name: "job",
-        Mode: { ReplicatedJob: { MaxConcurrent, TotalCompletions } },
-        TaskTemplate: { RestartPolicy: policy }
-      },
-      JobStatus: { JobIteration: { Index: 0 } }
-    }
-  })
-  stage.look("job")
-  return stage
-}
+import { job, Stage } from "#test/support/stage.ts"
 
 /** The newest tasks that have not ended end. */
 function end(stage: Stage, state: "complete" | "failed", most = 100): void {
