@@ -262,6 +262,24 @@ describe("proposals", () => {
     members.until("its result", () => applied(told))
   })
 
+  test("C14: nor is what is proposed refused while the hand-over itself is on its way", () => {
+    const members = new Members(["a", "b", "c"])
+    const leader = members.elect()
+    fillDisk(members, leader)
+    let isAsked = false
+    members.filter = ({ _tag }) => {
+      isAsked ||= _tag === "TimeoutNow"
+      return _tag !== "TimeoutNow"
+    }
+    members.until("the hand-over", () => isAsked)
+    const told = members.propose(leader, "meanwhile")
+    members.world.advance(100)
+    expect(members.leader()).toBe(leader)
+    expect(told.outcome).toBeUndefined()
+    members.filter = undefined
+    members.until("its result", () => applied(told), 10_000)
+  })
+
   test("C14: a follower without any room goes on when there is some: nothing that it acknowledged is missing, nothing is there twice", () => {
     const members = new Members(["a", "b", "c"])
     const leader = members.elect()
