@@ -449,11 +449,13 @@ export class Chaos {
       })
     }
     const leader = this.#world.leader()
-    const configuration = leader?.member?.inspect().configuration
-    if (leader === undefined || configuration === undefined) return
+    const status = leader?.member?.inspect()
+    if (leader === undefined || status === undefined) return
+    const { configuration, configurationIndex, commit } = status
     const { voters, learners, removed } = configuration
     const choice = this.#chance.below(6)
-    if (choice === 0 && removed.length > 0) {
+    // Whose removal is not committed yet may be needed still, with all that it promised.
+    if (choice === 0 && removed.length > 0 && configurationIndex <= commit) {
       this.#illegalReturn(this.#pick(removed))
       return
     }

@@ -81,11 +81,11 @@ export class World {
     return this.#place(`n${this.places.size + 1}`, nobody)
   }
 
-  /** The machine of `id` with an empty disk, under its old id. */
+  /** The machine of `id` with an empty disk, under its old id; what it was before never comes back. */
   revive(id: NodeId): Place {
+    this.places.get(id)?.lose()
     this.observer.excuse(id)
-    const place = this.#place(id, nobody)
-    return place
+    return this.#place(id, nobody)
   }
 
   up(): ReadonlyArray<Place> {
