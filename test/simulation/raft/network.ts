@@ -28,8 +28,7 @@ export class Network {
   readonly #cuts = new Set<string>()
   /** Appends of more entries than this do not get through. */
   largest = Number.POSITIVE_INFINITY
-  /** Nothing is lost any more, and nothing minutes late. */
-  calm = false
+  #calmFrom = Number.POSITIVE_INFINITY
 
   constructor(
     host: VirtualHost,
@@ -62,6 +61,14 @@ export class Network {
     this.#link(`${from}>${to}`).cloggedUntil = this.#host.monotonic() + ms
   }
 
+  /** From now on nothing is lost; what was sent before is there within `calmMs`, or never: no term of long ago comes up. */
+  calm(): void {
+    this.#calmFrom = this.#host.monotonic()
+  }
+  get #isCalm(): boolean {
+    return this.#host.monotonic() >= this.#calmFrom
+  }
+
   send(message: Message): void {
     const name = `${message.from}>${message.to}`
     const { loss, duplicate, replay, capacity } = this.#plan
@@ -78,22 +85,23 @@ export class Network {
       this.#marks.hit("message dropped by a full link")
       return
     }
-    if (!this.calm && this.#oneIn(loss)) {
+    if (!this.#isCalm && this.#oneIn(loss)) {
       this.#marks.hit("message lost")
       return
     }
     const parcel = this.#plan.bytes ? encodeMessage(message, group) : message
-    this.#carry(name, link, message, parcel)
-    if (this.calm) return
+    this.#carry(link, message, parcel)
+    if (this.#isCalm) return
     if (this.#oneIn(duplicate)) {
       this.#marks.hit("message repeated")
-      this.#carry(name, link, message, parcel)
+      this.#carry(link, message, parcel)
     }
     if (this.#oneIn(replay)) {
       const late = 2_000 + this.#chance.below(20_000)
+      const sentAt = this.#host.monotonic()
       this.#host.after(late, () => {
         this.#marks.hit("message minutes late")
-        this.#deliver(message, parcel)
+        this.#arrive(sentAt, message, parcel)
       })
     }
   }
@@ -110,11 +118,11 @@ export class Network {
     throw new Error("a message of another group was let in")
   }
 
-  #carry(name: string, link: Link, message: Message, parcel: Message | Uint8Array): void {
+  #carry(link: Link, message: Message, parcel: Message | Uint8Array): void {
     const { minMs, meanMs, reorder } = this.#plan
     const drawn = minMs + Math.round(-Math.log(1 - this.#chance.fraction()) * meanMs * link.factor)
     // On a network that is well, an answer is there before a leader is given up.
-    const delay = this.calm ? Math.min(drawn, calmMs) : drawn
+    const delay = this.#isCalm ? Math.min(drawn, calmMs) : drawn
     let at = Math.max(this.#host.monotonic() + delay, link.cloggedUntil)
     if (at < link.lastAt) {
       if (this.#oneIn(reorder)) this.#marks.hit("message overtaken")
@@ -122,14 +130,19 @@ export class Network {
     }
     link.lastAt = Math.max(link.lastAt, at)
     link.inTransit++
-    this.#host.after(at - this.#host.monotonic(), () => {
+    const now = this.#host.monotonic()
+    this.#host.after(at - now, () => {
       link.inTransit--
-      if (this.#cuts.has(name)) this.#marks.hit("message cut off")
-      else this.#deliver(message, parcel)
+      this.#arrive(now, message, parcel)
     })
   }
 
-  #deliver(message: Message, parcel: Message | Uint8Array): void {
+  #arrive(sentAt: number, message: Message, parcel: Message | Uint8Array): void {
+    if (this.#cuts.has(`${message.from}>${message.to}`)) {
+      this.#marks.hit("message cut off")
+      return
+    }
+    if (sentAt < this.#calmFrom && this.#host.monotonic() > this.#calmFrom + calmMs) return
     const place = this.#places.get(message.to)
     if (place === undefined || !place.isUp) {
       this.#marks.hit("message to who is down")

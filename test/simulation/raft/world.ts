@@ -177,7 +177,7 @@ export class World {
     const ids = core.map(({ id }) => id)
     this.host.note(`recovery with ${ids.join(" ")}`)
     this.network.heal()
-    this.network.calm = true
+    this.network.calm()
     for (const place of this.places.values()) {
       const isCore = core.includes(place)
       if (isCore) {
