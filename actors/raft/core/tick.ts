@@ -13,7 +13,10 @@ export function tick(state: State): void {
   else {
     state.elapsed++
     const isDue = state.elapsed >= state.timeout || (state.role === "follower" && isAlone(state))
-    if (isDue && !isVoting(state) && mayCampaign(state)) campaign(state, false)
+    if (!isDue || isVoting(state)) return
+    if (mayCampaign(state)) campaign(state, false)
+    // Who may not campaign does not know of a leader any more either.
+    else state.leader = undefined
   }
 }
 
