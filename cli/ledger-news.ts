@@ -1,4 +1,4 @@
-/** What parts of a manager hear of its ledger: that something of theirs has changed, and when it is not behind any more. */
+/** What parts of a manager hear of its ledger: that something of theirs has changed. */
 import { Effect, Queue, type Scope } from "effect"
 import type { Change } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
@@ -21,10 +21,3 @@ export const newsOf = Effect.fnUntraced(function* (
   look()
   return looks
 })
-
-/** Completes when all that was acknowledged before is known here, for which there must be a leader. */
-export const caughtUp = ({ readIndex }: LedgerService): Effect.Effect<unknown> =>
-  readIndex.pipe(
-    Effect.tapError(() => Effect.sleep("1 second")),
-    Effect.eventually
-  )

@@ -4,16 +4,18 @@
  *
  * Changing keys is cut short anywhere without harm: at each step one key opens all, the former or the next.
  */
+
 import { Effect, Queue } from "effect"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { openWith, parseUnlockKey } from "#actors/authority/lock.ts"
 import type { Held } from "#actors/authority/store.ts"
+import { caughtUp } from "#actors/ledger/caught-up.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { canOpen } from "#actors/raft/storage/inspect.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import type { WrapWith } from "#actors/raft/storage.ts"
-import { caughtUp, newsOf } from "#cli/ledger-news.ts"
+import { newsOf } from "#cli/ledger-news.ts"
 
 /** The key that opens this node's disk, as long as its process lives; absent where a file beside it does. */
 export interface Keyring {

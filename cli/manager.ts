@@ -2,6 +2,7 @@
  * What a manager has beside what every node has: nats-server, its place in the Raft group and the ledger, and the
  * leader's actors while it leads.
  */
+
 import { randomBytes } from "node:crypto"
 import { Effect, Queue, Schedule } from "effect"
 import { type CredentialsService, joinedBy, knowing } from "#actors/authority/credentials.ts"
@@ -15,6 +16,7 @@ import { secretPlugins } from "#actors/drivers/secret-providers/plugins.ts"
 import { SecretProviders } from "#actors/drivers/secret-providers.ts"
 import { VolumePlugins, type VolumePluginsService } from "#actors/drivers/volume-plugins.ts"
 import { completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
+import { caughtUp } from "#actors/ledger/caught-up.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
@@ -35,7 +37,7 @@ import { queue } from "#actors/scheduler/queue.ts"
 import { rooms } from "#actors/scheduler/rooms.ts"
 import { formerSelves, removeFormer } from "#cli/former-self.ts"
 import { freshFromMachine, type Identity } from "#cli/identity.ts"
-import { caughtUp, newsOf } from "#cli/ledger-news.ts"
+import { newsOf } from "#cli/ledger-news.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
 import { bytesOf, followLock, type Keyring } from "#cli/lock.ts"
 import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"

@@ -1,9 +1,11 @@
 /** Whoever the cluster lets in over NATS is known to this manager's nats-server, now and at the next start. */
+
 import { Effect, Queue } from "effect"
+import { caughtUp } from "#actors/ledger/caught-up.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { clientsIn, isClient } from "#actors/nats/clients.ts"
 import { keepClients } from "#actors/nats/creds.ts"
-import { caughtUp, newsOf } from "#cli/ledger-news.ts"
+import { newsOf } from "#cli/ledger-news.ts"
 
 /** A ledger that is behind shuts nobody out, and lets nobody in who was shut out since. */
 export const followClients = Effect.fnUntraced(function* (dataDir: string, ledger: LedgerService) {

@@ -88,14 +88,15 @@ export interface Listener {
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void
   readonly onUpgrade: (request: IncomingMessage, socket: Duplex, head: Uint8Array) => void
   /**
-   * Gives what is being answered here so long to end, and cuts it off. What was passed on to the Engine goes on, as does
-   * what is answered only when this node serves again.
+   * Gives what is being answered here so long to end, and cuts it off. What was passed on to the Engine goes on, as do
+   * events and what is answered only when this node serves again.
    */
   readonly end: (withinMs: number) => Promise<void>
 }
 
-const awaitsNextLife = (method: string, path: string): boolean =>
-  method === "POST" && /^\/swarm\/(init|join|leave|unlock)$/.test(path)
+const outlivesLife = (method: string, path: string): boolean =>
+  (method === "GET" && path === "/events") ||
+  (method === "POST" && /^\/swarm\/(init|join|leave|unlock)$/.test(path))
 
 // The bodies we look into are container and network settings; the Engine's own answer to more is to run out of memory.
 const longestBody = 16 * 1024 * 1024
@@ -207,7 +208,7 @@ export function makeListener(
       }
       for (const set of own) {
         if (set.owns(method, path)) {
-          if (!awaitsNextLife(method, path)) run(response, request.socket)
+          if (!outlivesLife(method, path)) run(response, request.socket)
           void set.listen(request, response)
           return
         }

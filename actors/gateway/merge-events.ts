@@ -2,7 +2,8 @@
  * One stream of `GET /events`: the Engine's lines as they are, and the cluster's own among them.
  *
  * It outlives the Engine: when that goes away the stream stays, goes on with ours alone, and joins the Engine's
- * again from where it broke off.
+ * again from where it broke off. It outlives the lives of the node, too, and has the cluster's events of each in which the
+ * node is a manager.
  */
 import type { IncomingMessage } from "node:http"
 import { Effect, Exit, Scope } from "effect"
@@ -25,8 +26,8 @@ export interface MergeOptions {
   /** The Engine's answer to that, when it gave one already. */
   readonly first: { readonly incoming: IncomingMessage; readonly scope: Scope.Closeable } | undefined
   readonly clock: () => number
-  /** Ends every stream when the gateway stops. */
-  readonly stopping: AbortSignal
+  /** Ends every stream. */
+  readonly closing: AbortSignal
 }
 
 // Replayed events of both sides are put in order; this long without another of the Engine's, and its past is over.
@@ -36,7 +37,7 @@ const mostUnread = 10_000
 
 const encoder = new TextEncoder()
 
-/** Newline-separated JSON until the time asked for, the client or the gateway ends it. */
+/** Newline-separated JSON until the time asked for, the client or the daemon ends it. */
 export function mergeEvents(options: MergeOptions): ReadableStream<Uint8Array> {
   let stop = (): void => {}
   return new ReadableStream<Uint8Array>(
@@ -112,8 +113,8 @@ function run(options: MergeOptions, controller: ReadableStreamDefaultController<
     }
   }
   const stopped = (): void => end()
-  options.stopping.addEventListener("abort", stopped)
-  undo.push(() => options.stopping.removeEventListener("abort", stopped))
+  options.closing.addEventListener("abort", stopped)
+  undo.push(() => options.closing.removeEventListener("abort", stopped))
 
   let lastNano = 0
   const onLine = async (line: string): Promise<void> => {

@@ -17,7 +17,7 @@ import { dashboardRoutes } from "#actors/gateway/dashboard/routes.ts"
 import type { StackOptions } from "#actors/gateway/dashboard/stacks.ts"
 import { type CannotListen, type DoorOptions, type Doors, openDoors } from "#actors/gateway/doors.ts"
 import { connectEngine, type EngineLink } from "#actors/gateway/engine-client-live.ts"
-import { makeEventFeed } from "#actors/gateway/event-feed.ts"
+import { type EventFeed, makeEventFeed } from "#actors/gateway/event-feed.ts"
 import type { Gateway, Whereabouts } from "#actors/gateway/gateway.ts"
 import type { HttpTokenError } from "#actors/gateway/http-token.ts"
 import { makeInterceptor } from "#actors/gateway/intercept.ts"
@@ -34,6 +34,7 @@ import { raftRoutes } from "#actors/gateway/routes/raft.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
 import { serveGateway } from "#actors/gateway/server.ts"
 import type { HistoryKeeper } from "#actors/history/keeper.ts"
+import { caughtUp } from "#actors/ledger/caught-up.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import type { History } from "#actors/meter/history.ts"
 import type { SystemService } from "#runtime/system.ts"
@@ -64,9 +65,12 @@ export interface OpenOptions
   readonly version: string
 }
 
-/** The doors, and what everybody behind them asks the Engine by. */
+/** The doors, what everybody behind them asks the Engine by, and the events, which are followed through all lives. */
 export interface EngineDoors extends Doors {
   readonly link: EngineLink
+  readonly feed: EventFeed
+  /** Ends what goes on through all lives. */
+  readonly closing: AbortSignal
 }
 
 /** Whoever comes waits until a gateway is opened behind these. */
@@ -77,7 +81,9 @@ export const openEngineDoors = Effect.fnUntraced(function* (
   // First, because an Engine may take its time.
   const doors = yield* openDoors({ ...options, engineVersion: () => link?.apiVersion() })
   link = yield* connectEngine(options.engine)
-  return { ...doors, link }
+  const closing = new AbortController()
+  yield* Effect.addFinalizer(() => Effect.sync(() => closing.abort()))
+  return { ...doors, link, feed: makeEventFeed(), closing: closing.signal }
 })
 
 /** Serves until the scope closes. */
@@ -89,12 +95,10 @@ export const openGateway = Effect.fn("gateway.open")(function* (
   Scope.Scope
 > {
   const { doors, nodeId, ledger, membership, clock, executor, system, whereabouts } = options
-  const { link } = doors
+  const { link, feed } = doors
   const headers = (): Record<string, string> => answerHeaders(link)
 
-  const feed = makeEventFeed()
-  const followed = ledger()?.follow(feed.take)
-  yield* Effect.addFinalizer(() => Effect.sync(() => followed?.unsubscribe()))
+  yield* Effect.forkScoped(tellNews(ledger(), feed, clock()))
   const stopping = new AbortController()
 
   const who = (request: Request): string => identityOf(request).who
@@ -140,7 +144,7 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     engineVersion: link.apiVersion,
     headers,
     routes: [
-      systemRoutes({ gateway, link, feed, changes, version: options.version, stopping: stopping.signal }),
+      systemRoutes({ gateway, ...doors, changes, version: options.version }),
       history,
       logRoutes({ gateway, system, headers }),
       alertRoutes({ gateway, system, headers }),
@@ -172,6 +176,26 @@ export const openGateway = Effect.fn("gateway.open")(function* (
     onStop: () => stopping.abort()
   })
   return { token: access.token, history, audit }
+})
+
+/** What was before this life is no news to a manager that has only just become one, or was away. */
+const tellNews = Effect.fnUntraced(function* (
+  ledger: LedgerService | undefined,
+  feed: EventFeed,
+  now: number
+) {
+  if (ledger === undefined) return
+  let isCaughtUp = false
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      ledger.follow((changes) => {
+        if (isCaughtUp || changes.time >= now) feed.take(changes)
+      })
+    ),
+    (following) => Effect.sync(() => following.unsubscribe())
+  )
+  yield* caughtUp(ledger, "100 millis")
+  isCaughtUp = true
 })
 
 /** Of a manager without a ledger. */

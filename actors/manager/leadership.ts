@@ -1,5 +1,7 @@
 /** Starts the leader's tree when this manager comes to lead, stops it when it no longer does; carries the term. */
+
 import { Effect, Queue, type Scope } from "effect"
+import { caughtUp } from "#actors/ledger/caught-up.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { leaderTree } from "#actors/manager/tree.ts"
 import type { Leadership } from "#actors/raft/protocol.ts"
@@ -59,10 +61,7 @@ const lead = (options: LeadershipOptions, term: number): Effect.Effect<never, ne
       const ledger = yield* Ledger
       const system = yield* System
       // What earlier leaders committed is applied before anything is decided.
-      yield* ledger.readIndex.pipe(
-        Effect.tapError(() => Effect.sleep(again)),
-        Effect.eventually
-      )
+      yield* caughtUp(ledger, again)
       yield* Effect.acquireRelease(
         Effect.sync(() => system.claim("leader", { term })),
         (claim) => Effect.sync(() => claim.release())

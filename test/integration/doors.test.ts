@@ -7,6 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
 import { Cluster } from "#test/support/cluster.ts"
+import { followEvents } from "#test/support/docker-cli.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { onLoopback, startIdle } from "#test/support/idle-node.ts"
 import { changeRole } from "#test/support/managers.ts"
@@ -96,6 +97,34 @@ test("nobody is refused at a node's doors while it founds, joins, leaves, change
   expect((await swarmOf(first)).LocalNodeState).toBe("active")
   await first.must("swarm", "leave", "--force")
   await stop()
+})
+
+test("docker events go on whatever the node becomes, with the cluster's own as long as it is a manager", async () => {
+  await first.must("swarm", "init", ...onLoopback)
+  const { child, lines } = followEvents(second.host, "--filter", "type=secret")
+  const made = async (name: string): Promise<string> => {
+    expect((await first.api("POST", "/secrets/create", { Name: name, Data: "eA==" })).status).toBe(201)
+    return `secret create ${name}`
+  }
+  try {
+    const old = await made("before")
+    await joinAs(second, "worker")
+    const unheard = await made("as-worker")
+    for (const time of ["once", "again"]) {
+      await changeRole(first, "promote", "n2")
+      await eventually(async () => (await swarmOf(second)).ControlAvailable, "it is a manager", 30_000)
+      const heard = await made(time)
+      await eventually(() => lines().includes(heard), `it is heard of ${time}`, 10_000)
+      await changeRole(first, "demote", "n2")
+      await eventually(async () => !(await swarmOf(second)).ControlAvailable, "it is a worker", 30_000)
+    }
+    await second.must("swarm", "leave")
+    expect(lines()).not.toContainAnyValues([old, unheard])
+    expect(child.exitCode).toBeNull()
+  } finally {
+    child.kill("SIGKILL")
+    await first.must("swarm", "leave", "--force")
+  }
 })
 
 /** With the Engine that tests share; a worker of `first`, which is a manager. */

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test"
 import type { ChildProcess } from "node:child_process"
 import http from "node:http"
 import { networkLabel } from "#actors/drivers/labels.ts"
-import { docker, startDocker } from "#test/support/docker-cli.ts"
+import { docker, followEvents } from "#test/support/docker-cli.ts"
 import { PrivateEngine } from "#test/support/dockerd.ts"
 import { ensureTestImage, eventually, testImage, uniqueName } from "#test/support/engine.ts"
 import { type OpenTestGateway, openTestGateway } from "#test/support/open-gateway.ts"
@@ -25,19 +25,10 @@ afterAll(async () => {
   await engine.close()
 }, 60_000)
 
-function watch(...args: ReadonlyArray<string>) {
-  const child = startDocker(gateway.host, [
-    "events",
-    "--format",
-    "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}",
-    ...args
-  ])
-  children.push(child)
-  let text = ""
-  child.stdout?.on("data", (part) => {
-    text += String(part)
-  })
-  return { child, lines: () => text.split("\n").filter((line) => line !== "") }
+function watch(...flags: ReadonlyArray<string>) {
+  const events = followEvents(gateway.host, ...flags)
+  children.push(events.child)
+  return events
 }
 
 /** The stream is open: an event of a volume that only this watcher's test makes has come by. */

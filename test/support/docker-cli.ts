@@ -57,6 +57,17 @@ export function startDocker(
   return spawn("script", ["-qec", quoted, "/dev/null"], { env })
 }
 
+/** `docker events` with these flags as long as its child lives, which whoever asks ends, and what it has shown so far. */
+export function followEvents(host: string, ...flags: ReadonlyArray<string>) {
+  const format = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}"
+  const child = startDocker(host, ["events", "--format", format, ...flags])
+  let text = ""
+  child.stdout?.on("data", (part) => {
+    text += String(part)
+  })
+  return { child, lines: () => text.split("\n").filter((line) => line !== "") }
+}
+
 /** Runs one command to its end, and ends it where that takes too long. */
 export function docker(
   host: string,

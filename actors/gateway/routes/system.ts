@@ -31,14 +31,14 @@ export interface SystemRoutesOptions {
   readonly changes: () => HistoryKeeper | undefined
   /** Ours, for `/version`. */
   readonly version: string
-  /** Ends streams of events when the gateway stops. */
-  readonly stopping: AbortSignal
+  /** Ends streams of events. */
+  readonly closing: AbortSignal
 }
 
 const owned = new Set(["GET /_ping", "HEAD /_ping", "GET /version", "GET /info", "GET /events"])
 
 export function systemRoutes(options: SystemRoutesOptions): RouteSet {
-  const { gateway, link, feed } = options
+  const { gateway, link, feed, closing } = options
   const hidden = makeHiddenNetworks(link)
   const headers = (): Record<string, string> => answerHeaders(link)
   const asked = (request: Request): string => {
@@ -91,8 +91,7 @@ export function systemRoutes(options: SystemRoutesOptions): RouteSet {
       const asksForPast = query.sinceMs !== undefined || query.untilMs !== undefined
       const past = asksForPast ? yield* pastOf(options) : []
       const { clock } = gateway
-      const { stopping } = options
-      return new Response(mergeEvents({ link, feed, past, hidden, query, url, first, clock, stopping }), {
+      return new Response(mergeEvents({ link, feed, past, hidden, query, url, first, clock, closing }), {
         headers: { ...headers(), "Content-Type": "application/json" }
       })
     })
