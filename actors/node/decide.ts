@@ -169,7 +169,7 @@ const heartbeatsMissed = 3
 const confirmMs = 250
 /** What is left of a node's lateness with each heartbeat. */
 const fading = 0.9
-// Swarm's: so many registrations within this time.
+// Swarm's: so many registrations within this time. A new life that was asked for, in another role, is none of them.
 const registrationsAtMost = 3
 const registrationsWithinMs = 8_000
 /** A timer that is later than this says that this process was held up, and with it whatever the node had said. */
@@ -368,7 +368,7 @@ function register(
 ): NodeStep {
   const { description, addr } = message
   const recently = state.registeredAt.filter((at) => at > moment.now - registrationsWithinMs)
-  if (recently.length >= registrationsAtMost) {
+  if (recently.length >= registrationsAtMost && !state.changingRole) {
     const reason = `registered ${recently.length} times within ${registrationsWithinMs / 1_000} s`
     return stay(
       state,
@@ -379,7 +379,7 @@ function register(
   const askers = moment.asker === undefined ? before : [...before, moment.asker]
   // It is there: from here on its silence counts as everyone's.
   const heardAt = state.changingRole ? moment.now : state.heardAt
-  const registeredAt = [...recently, moment.now]
+  const registeredAt = state.changingRole ? recently : [...recently, moment.now]
   const registering = { ...state, heardAt, beatAt: moment.now, registeredAt, changingRole: false }
   const here = heardNow(registering, moment)
   return write(want(here, { registration: { description, addr, askers } }), moment)

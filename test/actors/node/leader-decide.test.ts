@@ -639,8 +639,7 @@ describe("what a node is to be", () => {
     expect(desk.issued.map(({ raftId }) => raftId)).toEqual([undefined])
   })
 
-  test("a node that was given another membership has time to begin again before it counts as down", () => {
-    const desk = told("worker")
+  const begins = (desk: Desk): Desk => {
     const membership = {
       nodeId: "n1",
       clusterId: "c1",
@@ -650,11 +649,27 @@ describe("what a node is to be", () => {
       managers: []
     } as const
     const asker = { to: "asker", deadline: desk.now + 1_000 }
-    desk.say({ _tag: "Issued", asker, answer: { _tag: "Renewed", membership } })
-    const before = desk.state.heardAt
-    expect(before).toBeGreaterThan(desk.now + 20_000)
+    return desk.say({ _tag: "Issued", asker, answer: { _tag: "Renewed", membership } })
+  }
+
+  test("a node that was given another membership has time to begin again before it counts as down", () => {
+    const desk = begins(told("worker"))
+    expect(desk.state.heardAt).toBeGreaterThan(desk.now + 20_000)
     desk.register()
     expect(desk.state.heardAt).toBe(desk.now)
+  })
+
+  test("DI-02 a node that changes its role again and again is not put off", () => {
+    const desk = told("worker")
+    for (let times = 0; times < 5; times++) begins(desk).register()
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Registered" })
+    // The third of its own accord.
+    desk.register()
+    desk.register()
+    desk.say({ _tag: "Register", boot: "b", description, addr: "192.168.0.1" })
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Unavailable" })
+    begins(desk).register()
+    expect(desk.answers.at(-1)).toMatchObject({ _tag: "Registered" })
   })
 
   const TLSInfo = { TrustRoot: "root 1", CertIssuerSubject: "s", CertIssuerPublicKey: "k1" }
