@@ -5,7 +5,7 @@ import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { keepJoinPort } from "#actors/authority/join-port.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { newUnlockKey } from "#actors/authority/lock.ts"
-import { joinAddress } from "#actors/authority/peers.ts"
+import { joinAddress, peersOf } from "#actors/authority/peers.ts"
 import { reissueAtDoor } from "#actors/authority/reissue.ts"
 import type { Held } from "#actors/authority/store.ts"
 import { welcome } from "#actors/authority/welcome.ts"
@@ -119,9 +119,10 @@ const openJoinPort = (
       },
       welcome: welcome({ ledger, fresh: freshFromMachine(), clock: Date.now }),
       reissue: reissueAtDoor(ledger, Date.now),
-      standing: () => {
+      standing: (member) => {
         const { clusterId, routes = 1 } = credentials.held().membership
-        return { clusterId, raftId, incarnation, routes }
+        const isMember = peersOf(ledger.read).some((peer) => peer.raftId === member)
+        return { clusterId, raftId, incarnation, routes, ...(member !== undefined && { isMember }) }
       }
     },
     credentials

@@ -5,7 +5,8 @@
  * that it knows, before it takes part in anything and whenever one of them is silent; the join port answers also those
  * that no nats-server lets in. A manager that was removed while it was away hears that there too, and so does a worker,
  * which asks once no nats-server lets it in or nobody who leads knows it. From then on the node serves its socket, where
- * it says so and can be told to leave.
+ * it says so and can be told to leave. A manager that was demoted, or is to be one under another name, and was cut off before it
+ * heard so, hears what it is now there as well.
  */
 import { existsSync } from "node:fs"
 import { Deferred, type Duration, Effect, Schema } from "effect"
@@ -13,7 +14,7 @@ import { isOtherLife, renewAtDoor } from "#actors/authority/certificate/renewal.
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { askStanding } from "#actors/authority/joining.ts"
 import { joinAddress, peersOf } from "#actors/authority/peers.ts"
-import { type Peer, removedText } from "#actors/authority/protocol.ts"
+import { type Peer, removedText, type Standing } from "#actors/authority/protocol.ts"
 import { type Held, LeftBehind, writeHeld } from "#actors/authority/store.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import {
@@ -100,40 +101,41 @@ export const lookOut = Effect.fnUntraced(function* (credentials: CredentialsServ
       )
     }
   }
-  /** Routes have another password, as `by` says: who was away while it changed learns it, or what it is now if no manager. */
-  const learnPassword = (by: string) =>
+  /** Something is not as it was, as `by` says: who was away meanwhile learns what it is now. */
+  const learn = (by: string, news: string) =>
     catchUp(credentials).pipe(
-      Effect.andThen(
-        Effect.logInfo("This manager has learnt what it was away for: routes have another password")
-      ),
+      Effect.andThen(Effect.logInfo(`This manager has learnt what it was away for: ${news}`)),
       Effect.catch((error) => {
         const removal = removalOf(error, held(), by)
         return removal
           ? Effect.sync(() => judge(removal))
-          : Effect.logWarning(`The routes' password is not known: ${error.message}`)
+          : Effect.logWarning(
+              `This manager has not learnt yet what it was away for, ${news}: ${error.message}`
+            )
       })
     )
   let isCatchingUp = false
-  const catchUpOnce = Effect.fnUntraced(function* (by: string) {
+  const learnOnce = Effect.fnUntraced(function* (by: string, news: string) {
     if (isCatchingUp) return
     isCatchingUp = true
     yield* Effect.ensuring(
-      learnPassword(by),
+      learn(by, news),
       Effect.sync(() => {
         isCatchingUp = false
       })
     )
   })
   const askOne = (peer: Peer) =>
-    Effect.suspend(() => askStanding(joinAddress(peer.address, peer.ports), held().membership.root)).pipe(
+    Effect.suspend(() =>
+      askStanding(joinAddress(peer.address, peer.ports), held().membership.root, raftIdOf(held()))
+    ).pipe(
       Effect.tap((said) =>
         Effect.sync(() => (said.clusterId === clusterId ? met(said.incarnation, said.raftId) : undefined))
       ),
-      Effect.tap((said) =>
-        said.clusterId === clusterId && (said.routes ?? 1) > (held().membership.routes ?? 1)
-          ? catchUpOnce(said.raftId)
-          : Effect.void
-      ),
+      Effect.tap((said) => {
+        const news = said.clusterId === clusterId ? newsIn(said, held()) : undefined
+        return news === undefined ? Effect.void : learnOnce(said.raftId, news)
+      }),
       // Whoever does not answer, or is of a release that does not know the question, says nothing.
       Effect.ignore
     )
@@ -149,6 +151,12 @@ export const lookOut = Effect.fnUntraced(function* (credentials: CredentialsServ
   }
   return lookout
 })
+
+/** What a manager that was away has missed, by what another one says. */
+function newsIn({ routes = 1, isMember = true }: Standing, { membership }: Held): string | undefined {
+  if (routes > (membership.routes ?? 1)) return "routes have another password"
+  return isMember ? undefined : "it is not in the group of managers any more, or under another name"
+}
 
 const askEvery = "2 seconds"
 

@@ -31,8 +31,8 @@ export interface JoinPortOptions {
   readonly welcome: (request: JoinRequest) => Effect.Effect<Membership, Refused>
   /** For a node whose certificate lets it in nowhere else. */
   readonly reissue: (request: RenewRequest) => Effect.Effect<Membership, Refused>
-  /** Which life of the cluster this manager is of, for managers that come back from an earlier one. */
-  readonly standing: () => Standing
+  /** Which life of the cluster this manager is of, for managers that come back from an earlier one; `member` is who asks. */
+  readonly standing: (member: string | undefined) => Standing
 }
 
 const longestBodyBytes = 64 * 1024
@@ -88,7 +88,7 @@ export function joinApp(
   const app = new Hono()
   const isBusy = limits()
   app.get("/v1/ca", (context) => context.text(identity().root))
-  app.get("/v1/incarnation", (context) => context.json(standing()))
+  app.get("/v1/incarnation", (context) => context.json(standing(context.req.query("member"))))
   const grant = async (
     context: Context,
     judge: (body: string) => Effect.Effect<Membership, Refused>

@@ -167,12 +167,17 @@ const askMembership = Effect.fn("authority.askMembership")(function* (
 
 const standingWithinMs = 1_000
 
-/** Of which life of the cluster the manager at `address` (`host:port`) is, if it is one of this root and answers. */
+/**
+ * Of which life of the cluster the manager at `address` (`host:port`) is, if it is one of this root and answers, and whether it knows
+ * the one called `member`.
+ */
 export const askStanding = Effect.fn("authority.askStanding")(function* (
   address: string,
-  root: string
+  root: string,
+  member: string
 ): Effect.fn.Return<Standing, JoinError> {
-  const { status, body } = yield* ask(address, "/v1/incarnation", { root, withinMs: standingWithinMs })
+  const path = `/v1/incarnation?member=${encodeURIComponent(member)}`
+  const { status, body } = yield* ask(address, path, { root, withinMs: standingWithinMs })
   return yield* Effect.try({
     try: () => Schema.decodeUnknownSync(Standing)(status === 200 ? JSON.parse(body) : undefined),
     catch: () => fail(`The manager at ${address} does not say of which incarnation it is`, false)

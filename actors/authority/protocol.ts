@@ -4,7 +4,7 @@
  * The join port is HTTPS without a client certificate: `GET /v1/ca` gives the root certificate in PEM, and
  * `POST /v1/join` takes a `JoinRequest` and answers with a `Membership`; `POST /v1/renew` takes a `RenewRequest` of a node
  * that no nats-server lets in any more, and answers likewise. Refusals are `{"message": …}`. Managers ask each other
- * `GET /v1/incarnation`, a `Standing`, because one that was left behind is let in nowhere else.
+ * `GET /v1/incarnation?member=<raft id>`, a `Standing`, because one that was left behind is let in nowhere else.
  */
 import { Schema } from "effect"
 import { Incarnation, ManagerPorts, NatsKeys } from "#actors/model/trust.ts"
@@ -75,12 +75,13 @@ export type Membership = typeof Membership.Type
 
 /**
  * Which cluster a manager is of, and in which of its lives; `raftId` names it in that group. `routes` is the number of
- * the password by which nats-servers join its own, 1 where absent.
+ * the password by which nats-servers join its own, 1 where absent. `isMember`: whether it knows the one that was asked about.
  */
 export const Standing = Schema.Struct({
   clusterId: text,
   raftId: text,
   incarnation: Incarnation,
-  routes: Schema.optionalKey(Schema.Int)
+  routes: Schema.optionalKey(Schema.Int),
+  isMember: Schema.optionalKey(Schema.Boolean)
 })
 export type Standing = typeof Standing.Type

@@ -7,7 +7,7 @@ import { Deferred, Effect } from "effect"
 import { openCredentials } from "#actors/authority/credentials.ts"
 import { openJoinPort } from "#actors/authority/join-port.ts"
 import { issueMembership, newRoots } from "#actors/authority/membership.ts"
-import { type Role, removedText } from "#actors/authority/protocol.ts"
+import { type Role, removedText, type Standing } from "#actors/authority/protocol.ts"
 import { newRequest } from "#actors/authority/x509.ts"
 import { noLeader, Refused, refuse } from "#actors/model/errors.ts"
 import { firstIncarnation } from "#actors/raft/incarnation.ts"
@@ -35,8 +35,16 @@ const member = (nodeId: string, role: Role = "manager", by = roots) =>
   })
 type Shown = Effect.Success<ReturnType<typeof member>>
 
+type Says = (member: string | undefined) => Pick<Standing, "routes" | "isMember">
+const anotherPassword: Says = () => ({ routes: 2 })
+
 /** A door behind which everybody is refused, for `refusal`, and what n2 holds, which knows of no other. */
-const refusing = Effect.fnUntraced(function* (refusal: Refused, role: Role, door: Shown) {
+const refusing = Effect.fnUntraced(function* (
+  refusal: Refused,
+  role: Role,
+  door: Shown,
+  says = anotherPassword
+) {
   const n2 = yield* member("n2", role)
   let asked = 0
   const refuseAll = Effect.suspend(() => {
@@ -47,7 +55,12 @@ const refusing = Effect.fnUntraced(function* (refusal: Refused, role: Role, door
     host: "127.0.0.1",
     port: 0,
     identity: () => ({ certificate: door.membership.certificate, key: door.key, root: door.membership.root }),
-    standing: () => ({ clusterId: "blue", raftId: "raft-m1", incarnation: firstIncarnation, routes: 2 }),
+    standing: (who) => ({
+      clusterId: "blue",
+      raftId: "raft-m1",
+      incarnation: firstIncarnation,
+      ...says(who)
+    }),
     welcome: () => refuseAll,
     reissue: () => refuseAll
   })
@@ -97,6 +110,20 @@ const isRemoved = expect.stringMatching(/^This node was removed from the cluster
 
 test("CA-04 a manager that hears that it is not of the cluster takes no part any more", async () => {
   expect(await heard(removed)).toEqual(isRemoved)
+})
+
+test("a manager asks what it is now as soon as another one does not know it any more", async () => {
+  const asks = (says: Says) =>
+    Effect.gen(function* () {
+      const door = yield* member("m1")
+      const { credentials, peer, asked } = yield* refusing(Refused.of(noLeader), "manager", door, says)
+      yield* (yield* lookOut(credentials, firstIncarnation)).ask([peer])
+      return asked()
+    }).pipe(Effect.scoped, Effect.runPromise)
+  expect(await asks((who) => ({ isMember: who !== "raft-n2" }))).toBe(1)
+  expect(await asks((who) => ({ isMember: who === "raft-n2" }))).toBe(0)
+  // A release that does not know the question.
+  expect(await asks(() => ({}))).toBe(0)
 })
 
 test("whatever else a manager is refused for leaves it one", async () => {

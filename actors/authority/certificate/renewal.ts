@@ -95,7 +95,8 @@ const firstOf = Effect.fnUntraced(function* (doors: ReadonlyArray<Effect.Effect<
   return yield* Effect.fail(problem ?? new Error("nobody was asked"))
 })
 
-function withMembership(held: Held, membership: Membership, key: string): Held {
+/** What a node holds that `held` that, with another membership. */
+export function withMembership(held: Held, membership: Membership, key: string): Held {
   const next = { ...held, membership, key }
   return isOtherLife(held, next) ? { ...next, origin: "joined" } : next
 }
