@@ -3,6 +3,7 @@
  * asks for the one that fits. What it then does about it is begin another life.
  */
 import { Effect, Queue, Schema } from "effect"
+import { withMembership } from "#actors/authority/certificate/renewal.ts"
 import { type CredentialsService, knowing } from "#actors/authority/credentials.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
 import type { Held } from "#actors/authority/store.ts"
@@ -59,7 +60,7 @@ export const followRole = Effect.fn("cli.followRole")(function* (
 
 const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<Membership, Error> {
   const { options, credentials } = role
-  const { ports, lock } = credentials.held()
+  const { ports } = credentials.held()
   const request = yield* newRequest
   const answer = yield* askLeader(role, {
     _tag: "Renew",
@@ -71,13 +72,7 @@ const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<
     return yield* Effect.fail(new Error(answer._tag === "NotRenewed" ? answer.reason : answer._tag))
   }
   const { membership } = answer
-  yield* credentials.supersede({
-    origin: "joined",
-    ports,
-    membership,
-    key: request.key,
-    ...(lock && { lock })
-  })
+  yield* credentials.supersede(withMembership(credentials.held(), membership, request.key))
   return membership
 })
 

@@ -81,6 +81,12 @@ test("nobody is refused at a node's doors while it founds, joins, leaves, change
       `it is told to ${word}`,
       30_000
     )
+    // As it was told when it joined.
+    await eventually(
+      async () => (await swarmOf(second)).NodeAddr === "127.0.0.1",
+      "it is reached where it was",
+      10_000
+    )
   }
   expect(await second.must("swarm", "leave")).toBe("Node left the swarm.")
   await joinAs(second, "manager")
