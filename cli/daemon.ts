@@ -23,7 +23,7 @@ import { LogMemory } from "#actors/logs/memory.ts"
 import { keepHistory } from "#actors/meter/keep.ts"
 import { NatsServer } from "#actors/nats/server.ts"
 import { hasLeft } from "#actors/node/protocol.ts"
-import { Reconnect, StandingListener } from "#actors/node/session/actor.ts"
+import { ManagersListener, Reconnect, StandingListener } from "#actors/node/session/actor.ts"
 import type { Standing } from "#actors/node/session/protocol.ts"
 import { DiskFolder, FiguresOutlet } from "#actors/node/stats/actor.ts"
 import { nodeTree } from "#actors/node/tree.ts"
@@ -233,9 +233,11 @@ const serveMember = Effect.fnUntraced(function* (
   const shipped = yield* shipLogs({ identity, transport, memory, copies, host })
   const tracer = yield* otlpOf(options, identity, () => system.families())
   const standings = yield* Queue.sliding<Standing>(1)
+  const managersNews = yield* Queue.sliding<"managers">(1)
   const shared = Context.add(drivers, System, system).pipe(
     Context.add(Credentials, credentials),
     Context.add(StandingListener, (standing: Standing) => void Queue.offerUnsafe(standings, standing)),
+    Context.add(ManagersListener, () => void Queue.offerUnsafe(managersNews, "managers")),
     Context.add(Reconnect, worker?.renew ?? nats.renew),
     Context.merge(shipped),
     Context.add(DiskFolder, options.dataDir),
@@ -288,7 +290,9 @@ const serveMember = Effect.fnUntraced(function* (
     forceNewCluster: nextLife(lives, Deferred.succeed(asked, "begin anew"))
   })
   if (worker)
-    yield* Effect.forkScoped(followManagers({ options, credentials, system }, worker.nats.setManagers))
+    yield* Effect.forkScoped(
+      followManagers({ options, credentials, system }, worker.nats.setManagers, managersNews)
+    )
 
   yield* announceRunning(options.dataDir, {
     pid: process.pid,

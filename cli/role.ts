@@ -2,7 +2,7 @@
  * A node's role while it runs: the leader says what it takes the node for, and a node that holds another membership
  * asks for the one that fits. What it then does about it is begin another life.
  */
-import { Effect, Queue, Schema } from "effect"
+import { Effect, Queue, Schedule, Schema } from "effect"
 import { withMembership } from "#actors/authority/certificate/renewal.ts"
 import { type CredentialsService, knowing } from "#actors/authority/credentials.ts"
 import type { Membership } from "#actors/authority/protocol.ts"
@@ -17,7 +17,7 @@ import type { SystemService } from "#runtime/system.ts"
 
 const askWithinMs = 10_000
 const pause = "1 second"
-/** A worker whose server goes away moves to another one it knows: it should have heard of those. */
+/** Leaders of earlier releases do not say when managers change. */
 const managersEvery = "30 seconds"
 
 /** Whether a node that holds `membership` should hold another one. */
@@ -76,10 +76,14 @@ const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<
   return membership
 })
 
-/** A worker hears of the managers from the leader, now and then, and remembers them. */
+/**
+ * A worker asks the leader for the managers whenever there is `news` of them, and remembers them: once its server goes away,
+ * and be it within a second, nobody but those it knows can tell it of others.
+ */
 export const followManagers = Effect.fn("cli.followManagers")(function* (
   role: RoleOptions,
-  setManagers: (managers: Membership["managers"]) => void
+  setManagers: (managers: Membership["managers"]) => void,
+  news: Queue.Dequeue<"managers">
 ) {
   const { credentials } = role
   let known = JSON.stringify(credentials.held().membership.managers)
@@ -92,6 +96,10 @@ export const followManagers = Effect.fn("cli.followManagers")(function* (
     known = now
     setManagers(managers)
     yield* credentials.change(knowing(managers))
-  }).pipe(Effect.catch(({ message }) => Effect.logDebug(`The managers are not known anew: ${message}`)))
-  return yield* look.pipe(Effect.andThen(Effect.sleep(managersEvery)), Effect.forever)
+  }).pipe(
+    Effect.tapError(({ message }) => Effect.logDebug(`The managers are not known anew: ${message}`)),
+    Effect.retry(Schedule.spaced(pause))
+  )
+  const again = Effect.raceFirst(Queue.take(news), Effect.sleep(managersEvery))
+  return yield* look.pipe(Effect.andThen(again), Effect.forever)
 })

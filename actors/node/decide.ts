@@ -5,7 +5,7 @@
  * when it has been silent for too long. Silence that may be our own fault is listened to once more, and the
  * dispatcher, which hears all nodes, has the last word on it.
  */
-import { joinAddress, peersOf, raftIdOf } from "#actors/authority/peers.ts"
+import { joinAddress, peersMark, peersOf, raftIdOf } from "#actors/authority/peers.ts"
 import type { Role } from "#actors/authority/protocol.ts"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
@@ -412,7 +412,8 @@ function heartbeat(
             ...standingOf(state),
             ...trustOf(state),
             ...keysOf(state),
-            ...copyOf(state)
+            ...copyOf(state),
+            managers: state.ledger.view(peersMark).mark
           })
         ]),
     toDispatcher({ _tag: "Heard", nodeId: state.id, session, applied })

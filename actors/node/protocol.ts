@@ -127,6 +127,8 @@ export const Beat = message("Beat", {
   issuer: optional(text),
   root: optional(text),
   keyEpoch: optional(whole),
+  /** A number that changes with where the managers are reached: a worker then asks for them. */
+  managers: optional(whole),
   /** The node that shall have a copy of this one's logs; absent while there is none. */
   copyTo: optional(text)
 })

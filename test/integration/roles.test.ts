@@ -8,6 +8,7 @@ import { isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-i
 import { Cluster, startCluster } from "#test/support/cluster.ts"
 import { ConsoleClient, signInBy } from "#test/support/console-client.ts"
 import { eventually } from "#test/support/engine.ts"
+import { onLoopback, startIdle } from "#test/support/idle-node.ts"
 import { changeRole, noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(60_000)
@@ -176,3 +177,28 @@ describe("roles of running nodes", () => {
 })
 
 const sleeper = (): Promise<ProcessIdentity> => first.taskProcess("sleeper")
+
+test("a worker goes along when the only manager makes another one and is demoted at once", async () => {
+  const nodes = await Promise.all([startIdle("n1"), startIdle("n2"), startIdle("w")])
+  const [one, two, worker] = nodes
+  try {
+    await one.must("swarm", "init", ...onLoopback)
+    const token = await one.must("swarm", "join-token", "-q", "worker")
+    const { RemoteManagers } = (await one.get("/info")).Swarm
+    for (const node of [two, worker])
+      await node.must("swarm", "join", ...onLoopback, "--token", token, RemoteManagers[0].Addr)
+    await changeRole(one, "promote", "n2")
+    await eventually(
+      // As long as the other one does not count, the cluster would be lost.
+      async () => (await two.docker("node", "demote", "n1")).code === 0,
+      "it is demoted",
+      30_000
+    )
+    await becomes(two, "n1 worker ready", "n2 manager reachable", "w worker ready")
+    const there = ["--name", "there", "--constraint", "node.hostname==w", "host", "sleep", "300"]
+    await two.must("service", "create", "-d", "--no-resolve-image", ...there)
+    await two.taskProcess("there")
+  } finally {
+    await Promise.all(nodes.map((node) => node.cleanUp()))
+  }
+})

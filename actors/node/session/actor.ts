@@ -21,6 +21,11 @@ export const StandingListener = Context.Reference<(standing: Standing) => void>(
 export const Reconnect = Context.Reference<() => void>("troupe/actors/node/session/Reconnect", {
   defaultValue: () => () => {}
 })
+/** Hears that managers are reached elsewhere than before. */
+export const ManagersListener = Context.Reference<() => void>("troupe/actors/node/session/ManagersListener", {
+  defaultValue: () => () => {}
+})
+
 /** Hears which node has the copy of this one's logs, whenever that changes. */
 export const CopyListener = Context.Reference<(node: string | undefined) => void>(
   "troupe/actors/node/session/CopyListener",
@@ -73,6 +78,11 @@ function perform(
     case "Stand":
       return StandingListener.pipe(
         Effect.tap((listen) => Effect.sync(() => listen(action.standing))),
+        Effect.as(undefined)
+      )
+    case "ManagersChanged":
+      return ManagersListener.pipe(
+        Effect.tap((listen) => Effect.sync(listen)),
         Effect.as(undefined)
       )
     case "CopyTo":

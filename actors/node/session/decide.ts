@@ -91,6 +91,8 @@ export interface Session {
   standing: Standing | undefined
   /** The node that has the copy of this one's logs, so far as the leader said. */
   copyTo: string | undefined
+  /** What the leader last said of where managers are reached. */
+  managers: number | undefined
   /** The tasks of which the output is published, so far as was passed on. */
   published: ReadonlyArray<string> | undefined
   /** When the last heartbeat was sent. */
@@ -144,6 +146,7 @@ export function start(props: SessionProps, moment: Moment): Step<Session, Sessio
     heartbeatMs: 1_000,
     standing: undefined,
     copyTo: undefined,
+    managers: undefined,
     published: undefined,
     beatAt: 0,
     applied: 0,
@@ -339,6 +342,7 @@ function answered(turn: Turn, { about, session: asked, answer }: Answered): void
     trust(turn, answer)
     if (answer.keyEpoch !== undefined) turn.actions.push(makeKey(turn.moment, answer.keyEpoch))
     copy(turn, answer.copyTo)
+    knowManagers(turn, answer.managers)
     return
   }
   if (about === "Report") {
@@ -365,6 +369,13 @@ function copy({ session, actions }: Turn, copyTo: string | undefined): void {
   if (session.copyTo === copyTo) return
   session.copyTo = copyTo
   actions.push({ _tag: "CopyTo", ...(copyTo !== undefined && { node: copyTo }) })
+}
+
+/** Passes on that managers are reached elsewhere, as who leads says with another number. */
+function knowManagers({ session, actions }: Turn, managers: number | undefined): void {
+  if (managers === undefined || session.managers === managers) return
+  session.managers = managers
+  actions.push({ _tag: "ManagersChanged" })
 }
 
 /** Passes on what the leader wants of our certificate, for as long as it does. */

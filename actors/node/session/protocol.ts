@@ -71,6 +71,8 @@ export type SessionAction =
   | { readonly _tag: "Reconnect" }
   /** Passes on what the cluster takes this node for. Not answered. */
   | { readonly _tag: "Stand"; readonly standing: Standing }
+  /** Passes on that managers are reached elsewhere than before. Not answered. */
+  | { readonly _tag: "ManagersChanged" }
   /** Passes on which node has the copy of this one's logs from now on; absent for none. Not answered. */
   | { readonly _tag: "CopyTo"; readonly node?: string }
   /** Passes on of which tasks, all of them, the output is published from now on. Not answered. */

@@ -3,6 +3,7 @@ import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose } from "#actors/ledger/writer.ts"
 import type { NodeDescription, WireGuard } from "#actors/model/objects.ts"
+import type { ManagerPorts } from "#actors/model/trust.ts"
 import {
   decide,
   heartbeatMs,
@@ -240,6 +241,28 @@ describe("sessions", () => {
     expect(told()).toBe("n2")
     desk.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n2", status: { State: "down" } }] })
     expect(told()).toBeUndefined()
+  })
+
+  test("a heartbeat says with another number that managers are reached elsewhere, and not that one was heard", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    const told = (): number | undefined => {
+      desk.say({ _tag: "Heartbeat", session, applied: 0 })
+      return (desk.answers.at(-1) as { readonly managers?: number }).managers
+    }
+    const keys = { daemon: "d", api: "a", raft: "r", system: "s" }
+    const status = { Reachability: "reachable", Addr: "10.0.0.2:2377", RaftId: "r2" } as const
+    const manager = (Ports: ManagerPorts): void => {
+      desk.book.node("n2", { Keys: keys, ManagerStatus: { ...status, Ports } })
+    }
+    const numbers = [told()]
+    manager({ join: 2377, nats: 4222, route: 6222 })
+    numbers.push(told())
+    manager({ join: 2377, nats: 4223, route: 6222 })
+    numbers.push(told())
+    expect(new Set(numbers).size).toBe(3)
+    desk.book.must({ type: "node.observe", v: 1, nodes: [{ id: "n2", status: { State: "down" } }] })
+    expect(told()).toBe(numbers[2])
   })
 
   test("DI-18 the period is the cluster's as it is now; Swarm's default stands for ours", () => {

@@ -228,6 +228,19 @@ describe("heartbeats", () => {
     expect(told()).toEqual([{ _tag: "CopyTo" }])
   })
 
+  test("pass on that managers are reached elsewhere, once for each number that says so", () => {
+    const session = holding("t1")
+    const told = (managers?: number): number => {
+      session.answer("Heartbeat", {
+        _tag: "Beat",
+        heartbeatMs: 1_000,
+        ...(managers !== undefined && { managers })
+      })
+      return session.asked.filter(({ _tag }) => _tag === "ManagersChanged").length
+    }
+    expect([told(), told(7), told(7), told(), told(8)]).toEqual([0, 1, 0, 0, 1])
+  })
+
   test("come a little before they are due, and tell how far the node has come", () => {
     const session = holding("t1")
     const pause = session.answer("Heartbeat", { _tag: "Beat", heartbeatMs: 5_000 }).timer("beat") ?? 0
