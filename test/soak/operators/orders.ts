@@ -1,0 +1,178 @@
+/** What people order of a cluster, each kind drawn as often as it weighs. What comes back is what was done, or nothing where that cannot be done now. */
+import { setTimeout as pause } from "node:timers/promises"
+import { listed, managersOf, raftOf, type Site, swarmOf } from "#test/soak/operators/site.ts"
+import type { Cluster } from "#test/support/cluster.ts"
+import { onLoopback } from "#test/support/idle-node.ts"
+
+type Give = (site: Site, by: Cluster) => Promise<string | undefined>
+interface Order {
+  readonly weight: number
+  readonly give: Give
+}
+
+const pick = <A>({ chance }: Site, all: ReadonlyArray<A>): A | undefined => all[chance.below(all.length)]
+const ready = async (by: Cluster) => (await listed(by)).filter(({ Status }) => Status.State === "ready")
+
+/** Whether one of the managers may go without the rest losing its majority; it is counted on if it goes without a word. */
+async function spares(site: Site, by: Cluster, how: "in order" | "without a word"): Promise<boolean> {
+  const counted = (await listed(by)).filter(({ ManagerStatus }) => ManagerStatus !== undefined)
+  const living: Array<string> = []
+  for (const node of await managersOf(site)) {
+    const { role } = await raftOf(node)
+    if (role === "leader" || role === "follower") living.push((await swarmOf(node)).NodeID)
+  }
+  const good = counted.filter(({ ID }) => living.includes(ID)).length
+  const members = how === "in order" ? counted.length - 1 : counted.length
+  return good > 1 && good - 1 > members / 2
+}
+
+const promote: Give = async (site, by) => {
+  const one = pick(
+    site,
+    (await ready(by)).filter(({ Spec }) => Spec.Role === "worker")
+  )
+  if (one === undefined) return undefined
+  await site.docker(by, "node", "promote", one.ID)
+  return one.Description.Hostname
+}
+
+const demote: Give = async (site, by) => {
+  const are = (await listed(by)).filter(({ Spec, ManagerStatus }) => Spec.Role === "manager" && ManagerStatus)
+  const one = pick(site, are)
+  if (one === undefined || are.length < 2 || !(await spares(site, by, "in order"))) return undefined
+  await site.docker(by, "node", "demote", one.ID)
+  return one.Description.Hostname
+}
+
+const makeUnavailable: Give = async (site, by) => {
+  const active = (await ready(by)).filter(({ Spec }) => Spec.Availability === "active")
+  const one = pick(site, active)
+  if (one === undefined || active.length < 3) return undefined
+  const availability = pick(site, ["drain", "pause"]) as string
+  await site.docker(by, "node", "update", "--availability", availability, one.ID)
+  return `${one.Description.Hostname}, ${availability}`
+}
+
+const activate: Give = async (site, by) => {
+  const one = pick(
+    site,
+    (await listed(by)).filter(({ Spec }) => Spec.Availability !== "active")
+  )
+  if (one === undefined) return undefined
+  await site.docker(by, "node", "update", "--availability", "active", one.ID)
+  return one.Description.Hostname
+}
+
+const leave: Give = async (site, by) => {
+  const here = site.nodes.filter((node) => !site.down.has(node))
+  const node = pick(site, here)
+  if (node === undefined || here.length < 3) return undefined
+  const { LocalNodeState, ControlAvailable } = await swarmOf(node)
+  if (LocalNodeState !== "active") return undefined
+  if (ControlAvailable && !(await spares(site, by, "without a word"))) return undefined
+  await site.docker(node, "swarm", "leave", "--force")
+  return site.nameOf(node)
+}
+
+const join: Give = async (site, by) => {
+  const idle: Array<Cluster> = []
+  for (const node of site.nodes)
+    if (!site.down.has(node) && (await swarmOf(node)).LocalNodeState === "inactive") idle.push(node)
+  const node = pick(site, idle)
+  if (node === undefined) return undefined
+  const role = pick(site, ["worker", "manager"]) as string
+  const token = await site.docker(by, "swarm", "join-token", "-q", role)
+  if (token === undefined) return undefined
+  const { NodeID, RemoteManagers } = await swarmOf(by)
+  const address = RemoteManagers.find((one: { readonly NodeID: string }) => one.NodeID === NodeID)?.Addr
+  await site.docker(node, "swarm", "join", ...onLoopback, "--token", token, address)
+  return `${site.nameOf(node)} as ${role}`
+}
+
+/** A manager that is gone has to be demoted first. */
+const remove: Give = async (site, by) => {
+  const here = await Promise.all(site.nodes.map(async (node) => (await swarmOf(node)).NodeID))
+  const gone = (await listed(by)).filter(({ ID, Status }) => Status.State === "down" && !here.includes(ID))
+  for (const { ID, ManagerStatus } of gone)
+    await site.docker(by, "node", ManagerStatus === undefined ? "rm" : "demote", ID)
+  return gone.length === 0 ? undefined : String(gone.length)
+}
+
+const restart: Give = async (site, by) => {
+  const node = pick(
+    site,
+    site.nodes.filter((one) => !site.down.has(one))
+  )
+  if (node === undefined) return undefined
+  const manages = (await managersOf(site)).includes(node)
+  if (manages && !(await spares(site, by, "without a word"))) return undefined
+  const how = pick(site, ["stop", "kill9"] as const) ?? "stop"
+  site.down.add(node)
+  await node[how]()
+  await pause(site.chance.below(3_000))
+  await node.begin()
+  site.down.delete(node)
+  return `${site.nameOf(node)}, ${how}`
+}
+
+const tokens: Give = async (site, by) => {
+  const role = pick(site, ["worker", "manager"]) as string
+  await site.docker(by, "swarm", "join-token", "--rotate", "-q", role)
+  return role
+}
+
+const root: Give = async (site, by) => {
+  await site.docker(by, "swarm", "ca", "--rotate", "--detach", "--quiet")
+  return "anew"
+}
+
+let made = 0
+const create: Give = async (site, by) => {
+  if (site.services.size > 5) return undefined
+  const name = `s${++made}`
+  const replicas = site.chance.below(7)
+  const flags = ["-d", "--no-resolve-image", "--name", name, "--replicas", String(replicas)]
+  const answer = await site.docker(by, "service", "create", ...flags, "host", "sleep", "100000")
+  if (answer !== undefined) site.services.set(name, replicas)
+  return `${name}, ${replicas}`
+}
+
+const scale: Give = async (site, by) => {
+  const name = pick(site, [...site.services.keys()])
+  if (name === undefined) return undefined
+  const replicas = site.chance.below(9)
+  const answer = await site.docker(by, "service", "scale", "-d", `${name}=${replicas}`)
+  if (answer !== undefined) site.services.set(name, replicas)
+  return `${name}, ${replicas}`
+}
+
+const update: Give = async (site, by) => {
+  const name = pick(site, [...site.services.keys()])
+  if (name === undefined) return undefined
+  await site.docker(by, "service", "update", "-d", "--env-add", `A=${site.chance.below(1_000)}`, name)
+  return name
+}
+
+const unmake: Give = async (site, by) => {
+  const name = pick(site, [...site.services.keys()])
+  if (name === undefined || site.services.size < 3) return undefined
+  if ((await site.docker(by, "service", "rm", name)) !== undefined) site.services.delete(name)
+  return name
+}
+
+export const orders: Readonly<Record<string, Order>> = {
+  "node promote": { weight: 3, give: promote },
+  "node demote": { weight: 3, give: demote },
+  "node update": { weight: 1, give: makeUnavailable },
+  "node update back": { weight: 2, give: activate },
+  "node rm": { weight: 1, give: remove },
+  "swarm leave": { weight: 1, give: leave },
+  "swarm join": { weight: 2, give: join },
+  "swarm join-token": { weight: 1, give: tokens },
+  "swarm ca": { weight: 1, give: root },
+  restart: { weight: 2, give: restart },
+  "service create": { weight: 1, give: create },
+  "service scale": { weight: 1, give: scale },
+  "service update": { weight: 2, give: update },
+  "service rm": { weight: 1, give: unmake }
+}
