@@ -9,6 +9,7 @@
  * heard so, hears what it is now there as well.
  */
 import { existsSync } from "node:fs"
+import { performance } from "node:perf_hooks"
 import { Deferred, type Duration, Effect, Schema } from "effect"
 import { isOtherLife, renewAtDoor } from "#actors/authority/certificate/renewal.ts"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
@@ -73,6 +74,9 @@ export interface Lookout {
   readonly ask: (peers: ReadonlyArray<Peer>) => Effect.Effect<void>
 }
 
+/** A door that has refused many shuts for a while, for those who want to join as well. */
+const refusedPauseMs = 5_000
+
 export const lookOut = Effect.fnUntraced(function* (credentials: CredentialsService, own: Incarnation) {
   const { held } = credentials
   const verdict = yield* Deferred.make<never, WentOnWithout>()
@@ -101,10 +105,17 @@ export const lookOut = Effect.fnUntraced(function* (credentials: CredentialsServ
       )
     }
   }
-  /** Something is not as it was, as `by` says: who was away meanwhile learns what it is now. */
-  const learn = (by: string, news: string) =>
-    catchUp(credentials).pipe(
-      Effect.andThen(Effect.logInfo(`This manager has learnt what it was away for: ${news}`)),
+  /** Something is not as it was, as `by` says: who was away meanwhile learns what it is now, one question at a time. */
+  let notBefore = 0
+  const learn = Effect.fnUntraced(function* (by: string, news: string) {
+    if (performance.now() < notBefore) return
+    notBefore = Number.POSITIVE_INFINITY
+    let pauseMs = refusedPauseMs
+    yield* catchUp(credentials).pipe(
+      Effect.tap(() => {
+        pauseMs = 0
+        return Effect.logInfo(`This manager has learnt what it was away for: ${news}`)
+      }),
       Effect.catch((error) => {
         const removal = removalOf(error, held(), by)
         return removal
@@ -112,17 +123,12 @@ export const lookOut = Effect.fnUntraced(function* (credentials: CredentialsServ
           : Effect.logWarning(
               `This manager has not learnt yet what it was away for, ${news}: ${error.message}`
             )
-      })
-    )
-  let isCatchingUp = false
-  const learnOnce = Effect.fnUntraced(function* (by: string, news: string) {
-    if (isCatchingUp) return
-    isCatchingUp = true
-    yield* Effect.ensuring(
-      learn(by, news),
-      Effect.sync(() => {
-        isCatchingUp = false
-      })
+      }),
+      Effect.ensuring(
+        Effect.sync(() => {
+          notBefore = performance.now() + pauseMs
+        })
+      )
     )
   })
   const askOne = (peer: Peer) =>
@@ -134,7 +140,7 @@ export const lookOut = Effect.fnUntraced(function* (credentials: CredentialsServ
       ),
       Effect.tap((said) => {
         const news = said.clusterId === clusterId ? newsIn(said, held()) : undefined
-        return news === undefined ? Effect.void : learnOnce(said.raftId, news)
+        return news === undefined ? Effect.void : learn(said.raftId, news)
       }),
       // Whoever does not answer, or is of a release that does not know the question, says nothing.
       Effect.ignore

@@ -16,6 +16,8 @@ const ready = async (by: Cluster) => (await listed(by)).filter(({ Status }) => S
 /** Whether one of the managers may go without the rest losing its majority; it is counted on if it goes without a word. */
 async function spares(site: Site, by: Cluster, how: "in order" | "without a word"): Promise<boolean> {
   const counted = (await listed(by)).filter(({ ManagerStatus }) => ManagerStatus !== undefined)
+  // Those who are told to be managers no more count as long as that is under way.
+  if (how === "without a word" && counted.some(({ Spec }) => Spec.Role === "worker")) return false
   const living: Array<string> = []
   for (const node of await managersOf(site)) {
     const { role } = await raftOf(node)
