@@ -121,8 +121,9 @@ const openJoinPort = (
       reissue: reissueAtDoor(ledger, Date.now),
       standing: (member) => {
         const { clusterId, routes = 1 } = credentials.held().membership
-        const isMember = peersOf(ledger.read).some((peer) => peer.raftId === member)
-        return { clusterId, raftId, incarnation, routes, ...(member !== undefined && { isMember }) }
+        const said = { clusterId, raftId, incarnation, routes }
+        if (member === undefined) return said
+        return { ...said, isMember: peersOf(ledger.read).some((peer) => peer.raftId === member) }
       }
     },
     credentials

@@ -1,5 +1,6 @@
 /** What parts of a manager hear of its ledger: that something of theirs has changed. */
 import { Effect, Queue, type Scope } from "effect"
+import { following } from "#actors/ledger/following.ts"
 import type { Change } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 
@@ -10,14 +11,9 @@ export const newsOf = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Queue.Queue<"look">, never, Scope.Scope> {
   const looks = yield* Queue.sliding<"look">(1)
   const look = (): void => void Queue.offerUnsafe(looks, "look")
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      ledger.follow(({ changes }) => {
-        if (changes.some(isNews)) look()
-      })
-    ),
-    (following) => Effect.sync(() => following.unsubscribe())
-  )
+  yield* following(ledger, ({ changes }) => {
+    if (changes.some(isNews)) look()
+  })
   look()
   return looks
 })

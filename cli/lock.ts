@@ -4,12 +4,11 @@
  *
  * Changing keys is cut short anywhere without harm: at each step one key opens all, the former or the next.
  */
-
 import { Effect, Queue } from "effect"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { openWith, parseUnlockKey } from "#actors/authority/lock.ts"
 import type { Held } from "#actors/authority/store.ts"
-import { caughtUp } from "#actors/ledger/caught-up.ts"
+import { caughtUp } from "#actors/ledger/following.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { canOpen } from "#actors/raft/storage/inspect.ts"

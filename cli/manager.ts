@@ -2,7 +2,6 @@
  * What a manager has beside what every node has: nats-server, its place in the Raft group and the ledger, and the
  * leader's actors while it leads.
  */
-
 import { randomBytes } from "node:crypto"
 import { Effect, Queue, Schedule } from "effect"
 import { type CredentialsService, joinedBy, knowing } from "#actors/authority/credentials.ts"
@@ -16,9 +15,9 @@ import { secretPlugins } from "#actors/drivers/secret-providers/plugins.ts"
 import { SecretProviders } from "#actors/drivers/secret-providers.ts"
 import { VolumePlugins, type VolumePluginsService } from "#actors/drivers/volume-plugins.ts"
 import { completeSwarm } from "#actors/gateway/validate/check-swarm.ts"
-import { caughtUp } from "#actors/ledger/caught-up.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
+import { caughtUp } from "#actors/ledger/following.ts"
 import { openLedger } from "#actors/ledger/ledger.ts"
 import type { Change } from "#actors/ledger/reader.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"

@@ -1,7 +1,6 @@
 /** Whoever the cluster lets in over NATS is known to this manager's nats-server, now and at the next start. */
-
 import { Effect, Queue } from "effect"
-import { caughtUp } from "#actors/ledger/caught-up.ts"
+import { caughtUp } from "#actors/ledger/following.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { clientsIn, isClient } from "#actors/nats/clients.ts"
 import { keepClients } from "#actors/nats/creds.ts"

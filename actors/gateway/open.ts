@@ -34,7 +34,7 @@ import { raftRoutes } from "#actors/gateway/routes/raft.ts"
 import { systemRoutes } from "#actors/gateway/routes/system.ts"
 import { serveGateway } from "#actors/gateway/server.ts"
 import type { HistoryKeeper } from "#actors/history/keeper.ts"
-import { caughtUp } from "#actors/ledger/caught-up.ts"
+import { caughtUp, following } from "#actors/ledger/following.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import type { History } from "#actors/meter/history.ts"
 import type { SystemService } from "#runtime/system.ts"
@@ -186,14 +186,9 @@ const tellNews = Effect.fnUntraced(function* (
 ) {
   if (ledger === undefined) return
   let isCaughtUp = false
-  yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      ledger.follow((changes) => {
-        if (isCaughtUp || changes.time >= now) feed.take(changes)
-      })
-    ),
-    (following) => Effect.sync(() => following.unsubscribe())
-  )
+  yield* following(ledger, (changes) => {
+    if (isCaughtUp || changes.time >= now) feed.take(changes)
+  })
   yield* caughtUp(ledger, "100 millis")
   isCaughtUp = true
 })

@@ -4,6 +4,7 @@ import { Effect, type Scope } from "effect"
 import { Journal } from "#actors/history/journal.ts"
 import type { RebuildInput } from "#actors/history/rebuild.ts"
 import type { RebuildAnswer } from "#actors/history/rebuild-thread.ts"
+import { following } from "#actors/ledger/following.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { ownProgram } from "#runtime/platform.ts"
 
@@ -23,10 +24,7 @@ export const keepChanges = Effect.fn("history.keep")(function* (options: {
   const { ledger, dataDir } = options
   const upTo = ledger.read.index
   const journal = new Journal(upTo)
-  yield* Effect.acquireRelease(
-    Effect.sync(() => ledger.follow((set) => journal.take(set, ledger.read))),
-    (following) => Effect.sync(() => following.unsubscribe())
-  )
+  yield* following(ledger, (set) => journal.take(set, ledger.read))
   const read = Effect.suspend(() => {
     const unlockKey = options.unlockKey()
     return inThread({ dataDir, upTo, ...(unlockKey !== undefined && { unlockKey }) })

@@ -6,6 +6,7 @@
  */
 import { Effect } from "effect"
 import { asksForScaling } from "#actors/autoscaler/policy.ts"
+import { following } from "#actors/ledger/following.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import { Ledger } from "#actors/ledger/service.ts"
 import {
@@ -90,14 +91,12 @@ const perform = Effect.fn("feed.perform")(function* (
   const ledger = yield* Ledger
   const system = yield* System
   const say = (message: FeedMessage): void => system.tell(self, message)
-  return yield* Effect.acquireUseRelease(
-    Effect.sync(() => ledger.follow((set) => say({ _tag: "Happened", set }))),
-    () =>
-      Effect.suspend(() => {
-        say({ _tag: "Following" })
-        return Effect.never
-      }),
-    (subscription) => Effect.sync(() => subscription.unsubscribe())
+  return yield* following(ledger, (set) => say({ _tag: "Happened", set })).pipe(
+    Effect.andThen(() => {
+      say({ _tag: "Following" })
+      return Effect.never
+    }),
+    Effect.scoped
   )
 })
 

@@ -1,7 +1,6 @@
 /** Starts the leader's tree when this manager comes to lead, stops it when it no longer does; carries the term. */
-
 import { Effect, Queue, type Scope } from "effect"
-import { caughtUp } from "#actors/ledger/caught-up.ts"
+import { caughtUp } from "#actors/ledger/following.ts"
 import { Ledger, type LedgerService } from "#actors/ledger/service.ts"
 import { leaderTree } from "#actors/manager/tree.ts"
 import type { Leadership } from "#actors/raft/protocol.ts"

@@ -264,6 +264,21 @@ export class Stage {
 
 export const seconds = (count: number): number => count * 1_000_000_000
 
+/** A job of that mode, which nobody has looked at yet. */
+export function addJob(stage: Stage, Mode: NonNullable<ServiceSpec["Mode"]>, policy: RestartPolicy): Stage {
+  stage.book.must({
+    type: "service.create",
+    v: 1,
+    service: {
+      ID: "job",
+      SpecVersion: 1,
+      Spec: { Name: "job", Mode, TaskTemplate: { RestartPolicy: policy } },
+      JobStatus: { JobIteration: { Index: 0 } }
+    }
+  })
+  return stage
+}
+
 /** A replicated job, looked at once. */
 export function job(
   stage: Stage,
@@ -271,20 +286,6 @@ export function job(
   TotalCompletions: number,
   policy: RestartPolicy = { Delay: 0 }
 ): Stage {
-  stage.book.must({
-    type: "service.create",
-    v: 1,
-    service: {
-      ID: "job",
-      SpecVersion: 1,
-      Spec: {
-        Name: "job",
-        Mode: { ReplicatedJob: { MaxConcurrent, TotalCompletions } },
-        TaskTemplate: { RestartPolicy: policy }
-      },
-      JobStatus: { JobIteration: { Index: 0 } }
-    }
-  })
-  stage.look("job")
+  addJob(stage, { ReplicatedJob: { MaxConcurrent, TotalCompletions } }, policy).look("job")
   return stage
 }

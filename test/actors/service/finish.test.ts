@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { Task } from "#actors/model/objects.ts"
 import { isDisposable } from "#actors/service/prune.ts"
-import { job, Stage } from "#test/support/stage.ts"
+import { addJob, job, Stage } from "#test/support/stage.ts"
 
 /** The newest tasks that have not ended end. */
 function end(stage: Stage, state: "complete" | "failed", most = 100): void {
@@ -197,24 +197,8 @@ describe("replicated jobs", () => {
 })
 
 describe("global jobs", () => {
-  const make = (nodes: ReadonlyArray<string>): Stage => {
-    const stage = new Stage(nodes)
-    stage.book.must({
-      type: "service.create",
-      v: 1,
-      service: {
-        ID: "job",
-        SpecVersion: 1,
-        Spec: {
-          Name: "job",
-          Mode: { GlobalJob: {} },
-          TaskTemplate: { RestartPolicy: { Delay: 0, MaxAttempts: 1 } }
-        },
-        JobStatus: { JobIteration: { Index: 0 } }
-      }
-    })
-    return stage
-  }
+  const make = (nodes: ReadonlyArray<string>): Stage =>
+    addJob(new Stage(nodes), { GlobalJob: {} }, { Delay: 0, MaxAttempts: 1 })
 
   test("JB-11 JB-14 JB-15 one task on every node that is ready and active", () => {
     const stage = make(["n1", "n2", "n3", "n4"])
