@@ -4,7 +4,7 @@ import { rmSync } from "node:fs"
 import process from "node:process"
 import { Effect, Exit, Scope } from "effect"
 import { headers, type Msg, type NatsConnection } from "nats"
-import type { ClusterEvent, Sequence } from "#actors/api/events.ts"
+import { type ClusterEvent, compareSequences, type Sequence } from "#actors/api/events.ts"
 import { askerIn, serveApi } from "#actors/api/serve.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import type { NatsCredentials } from "#actors/nats/creds.ts"
@@ -360,7 +360,22 @@ describe("the micro service", () => {
 })
 
 describe("events", () => {
+  let newest: Sequence = { index: 0, position: 0, of: 0 }
+
+  beforeAll(async () => {
+    client.subscribe(`troupe.event.v1.${cluster}.>`, {
+      callback: (_, message) => {
+        newest = message.json<ClusterEvent>().sequence
+      }
+    })
+    const { ID } = await ask("service.create", spec("first"))
+    await ask("service.remove", { ID })
+  })
+
+  /** Hears what happens from now on: an event may be told after the answer to who asked for the change. */
   const listen = async (subject: string): Promise<Array<{ subject: string; event: ClusterEvent }>> => {
+    const known: Sequence = (await ask("event.list")).newest
+    await until("all events are told", () => compareSequences(newest, known) >= 0)
     const heard: Array<{ subject: string; event: ClusterEvent }> = []
     const subscription = client.subscribe(subject, {
       callback: (_, message) =>
