@@ -118,14 +118,18 @@ export const ledgerOf = (gateway: Gateway): Effect.Effect<LedgerService, Refused
   return ledger === undefined ? Effect.fail(noManager(gateway)) : Effect.succeed(ledger)
 }
 
-const withoutLeader = Effect.fail(Refused.of(noLeader))
+/** A manager that was demoted hears of no leader any more. */
+const withoutLeader = ({ read }: LedgerService, self: string): Effect.Effect<never, Refused> =>
+  Effect.fail(
+    read.get("node", self)?.Spec.Role === "worker" ? refusing("unavailable", worker) : Refused.of(noLeader)
+  )
 
 /** The state with everything that was acknowledged before the request came. */
 export const current = Effect.fnUntraced(function* (
   gateway: Gateway
 ): Effect.fn.Return<LedgerReader, Refused> {
   const ledger = yield* ledgerOf(gateway)
-  const behind = Effect.suspend(() => notCurrent(ledger))
+  const behind = Effect.suspend(() => notCurrent(ledger, gateway.nodeId))
   yield* ledger.readIndex.pipe(
     Effect.withSpan("ledger.readIndex"),
     Effect.timeoutOrElse({ duration: patience, orElse: () => behind }),
@@ -135,9 +139,9 @@ export const current = Effect.fnUntraced(function* (
 })
 
 /** Somebody may lead, and this manager not keep up: where its disk is full, it has to say so for people to look there. */
-function notCurrent({ status }: LedgerService): Effect.Effect<never, Refused> {
-  const { nodeId, leader, problem } = status()
-  if (leader === undefined || leader === nodeId || problem === undefined) return withoutLeader
+function notCurrent(ledger: LedgerService, self: string): Effect.Effect<never, Refused> {
+  const { nodeId, leader, problem } = ledger.status()
+  if (leader === undefined || leader === nodeId || problem === undefined) return withoutLeader(ledger, self)
   const message = `This manager does not know the newest state, another one may: ${problem}`
   return Effect.fail(Refused.of(refuse("unavailable", message)))
 }
@@ -199,11 +203,13 @@ export const write = Effect.fnUntraced(function* (
     case "Refused":
       return yield* Refused.of(outcome.refusal)
     case "NotLeader":
-      return yield* withoutLeader
+      return yield* withoutLeader(ledger, gateway.nodeId)
     case "Unknown": {
       const reader = yield* current(gateway)
       if (stands?.(reader) === true) return
-      return yield* outcome.isRefused ? Refused.of(refuse("unavailable", outcome.message)) : withoutLeader
+      return yield* outcome.isRefused
+        ? Refused.of(refuse("unavailable", outcome.message))
+        : withoutLeader(ledger, gateway.nodeId)
     }
   }
 })

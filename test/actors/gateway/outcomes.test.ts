@@ -1,10 +1,14 @@
 /** How writes and reads end when the log, the leader or this node's membership is not what one would like. */
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
-import { serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { nodeId, serviceBody, TestGateway } from "#test/support/gateway.ts"
+import { somePorts } from "#test/support/trust.ts"
 
 const noLeader =
   "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online."
+
+const worker =
+  "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager."
 
 test("without a leader reads and writes are 503", async () => {
   const gateway = await TestGateway.start()
@@ -14,6 +18,28 @@ test("without a leader reads and writes are 503", async () => {
     await gateway.post("/services/create", serviceBody("web"))
   ]) {
     expect(reply).toMatchObject({ status: 503, body: { message: noLeader } })
+  }
+})
+
+test("a manager that was told to be a worker, and hears of no leader any more, says that it is none", async () => {
+  const gateway = await TestGateway.start()
+  const ManagerStatus = { Reachability: "reachable", Addr: "10.0.0.2:2377", Ports: somePorts } as const
+  const other = { ID: "m2", Spec: { Role: "manager" }, Status: { State: "ready" }, ManagerStatus } as const
+  await gateway.write({ type: "node.register", v: 1, node: other })
+  const version = gateway.ledger.read.get("node", nodeId)?.Version.Index ?? 0
+  await gateway.write({
+    type: "node.update",
+    v: 1,
+    id: nodeId,
+    version,
+    spec: { Role: "worker", Availability: "active" }
+  })
+  gateway.raft.leaderless = true
+  for (const reply of [
+    await gateway.get("/services"),
+    await gateway.post("/services/create", serviceBody("web"))
+  ]) {
+    expect(reply).toMatchObject({ status: 503, body: { message: worker } })
   }
 })
 
@@ -95,10 +121,7 @@ test("a node without a cluster, a worker and a locked manager say what they are"
     503,
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
   ])
-  expect(await said("active/worker")).toEqual([
-    503,
-    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager."
-  ])
+  expect(await said("active/worker")).toEqual([503, worker])
   expect(await said("locked")).toEqual([
     503,
     'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
