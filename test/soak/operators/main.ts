@@ -1,6 +1,6 @@
 /**
- * What people do to a cluster, by chance and in haste: nodes join, leave, are promoted, demoted, drained, restarted and killed; tokens,
- * the root certificate and services change. After each round everything has to be as it was ordered.
+ * What people do to a cluster, by chance and in haste: nodes join, leave, are promoted, demoted, drained, restarted, killed and frozen; their nats-servers
+ * are killed; disks are locked; tokens, keys, the root certificate and services change. After each round everything has to be as it was ordered.
  *
  *     bun run soak:operators [--minutes 10] [--seed N] [--nodes 5]
  *
@@ -55,6 +55,7 @@ try {
       await orderOne().catch((error: Error) => say(`not now: ${error.message}`))
       if (chance.below(3) === 0) await pause(chance.below(2_500))
     }
+    await site.quiet()
     const quietAt = performance.now()
     const quietMs = (): number => performance.now() - quietAt
     do {

@@ -1,4 +1,5 @@
 /** What people order of a cluster, each kind drawn as often as it weighs. What comes back is what was done, or nothing where that cannot be done now. */
+import process from "node:process"
 import { setTimeout as pause } from "node:timers/promises"
 import { listed, managersOf, raftOf, type Site, swarmOf } from "#test/soak/operators/site.ts"
 import type { Cluster } from "#test/support/cluster.ts"
@@ -109,12 +110,69 @@ const restart: Give = async (site, by) => {
   const manages = (await managersOf(site)).includes(node)
   if (manages && !(await spares(site, by, "without a word"))) return undefined
   const how = pick(site, ["stop", "kill9"] as const) ?? "stop"
+  await knowKey(site, by)
   site.down.add(node)
   await node[how]()
   await pause(site.chance.below(3_000))
   await node.begin()
   site.down.delete(node)
-  return `${site.nameOf(node)}, ${how}`
+  const opened = await unlock(site, node)
+  return `${site.nameOf(node)}, ${how}${opened ? ", unlocked" : ""}`
+}
+
+/** With each key there was: one that was away while the key changed has its disk locked with the one before. */
+async function unlock(site: Site, node: Cluster): Promise<boolean> {
+  if ((await swarmOf(node)).LocalNodeState !== "locked") return false
+  for (const key of site.keys.toReversed())
+    if ((await node.cli(["swarm", "unlock"], { input: Buffer.from(`${key}\n`) })).code === 0) return true
+  return false
+}
+
+const freeze: Give = async (site, by) => {
+  const one = pick(
+    site,
+    site.nodes.filter((node) => !site.down.has(node))
+  )
+  if (one === undefined || one === by) return undefined
+  if ((await managersOf(site)).includes(one) && !(await spares(site, by, "without a word"))) return undefined
+  const ms = site.chance.below(8_000)
+  site.down.add(one)
+  one.signal("SIGSTOP")
+  site.meanwhile(async () => {
+    await pause(ms)
+    one.signal("SIGCONT")
+    site.down.delete(one)
+  })
+  return `${site.nameOf(one)}, ${ms} ms`
+}
+
+const loseNats: Give = async (site, _by) => {
+  const node = pick(
+    site,
+    site.nodes.filter((one) => !site.down.has(one) && one.natsPid > 0)
+  )
+  if (node === undefined) return undefined
+  process.kill(node.natsPid, "SIGKILL")
+  return site.nameOf(node)
+}
+
+const lock: Give = async (site, by) => {
+  const on = site.chance.below(3) > 0
+  const answer = await site.docker(by, "swarm", "update", `--autolock=${on}`)
+  if (answer === undefined) return undefined
+  await knowKey(site, by)
+  return on ? "on" : "off"
+}
+
+const anotherKey: Give = async (site, by) => {
+  if ((await site.docker(by, "swarm", "unlock-key", "--rotate", "-q")) === undefined) return undefined
+  await knowKey(site, by)
+  return "anew"
+}
+
+async function knowKey(site: Site, by: Cluster): Promise<void> {
+  const { code, text } = await by.cli(["swarm", "unlock-key", "-q"])
+  if (code === 0 && !site.keys.includes(text)) site.keys.push(text)
 }
 
 const tokens: Give = async (site, by) => {
@@ -172,7 +230,11 @@ export const orders: Readonly<Record<string, Order>> = {
   "swarm join": { weight: 2, give: join },
   "swarm join-token": { weight: 1, give: tokens },
   "swarm ca": { weight: 1, give: root },
+  "swarm update --autolock": { weight: 1, give: lock },
+  "swarm unlock-key": { weight: 1, give: anotherKey },
   restart: { weight: 2, give: restart },
+  freeze: { weight: 1, give: freeze },
+  "kill nats-server": { weight: 1, give: loseNats },
   "service create": { weight: 1, give: create },
   "service scale": { weight: 1, give: scale },
   "service update": { weight: 2, give: update },

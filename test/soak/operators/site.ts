@@ -18,6 +18,11 @@ export interface Site {
   readonly down: Set<Cluster>
   /** Services by name, and how many tasks each shall have. */
   readonly services: Map<string, number>
+  /** Each that a locked disk was ever opened by, the newest last. */
+  readonly keys: Array<string>
+  /** Done while other orders are given; `quiet` once all of it is. */
+  readonly meanwhile: (work: () => Promise<void>) => void
+  readonly quiet: () => Promise<void>
   /** What was refused, without what is different each time, and how often. */
   readonly refused: Map<string, number>
   readonly chance: Fresh
@@ -39,11 +44,19 @@ export async function openSite(count: number, seed: number): Promise<Site> {
     throw error
   }
   const refused = new Map<string, number>()
+  let under: Promise<unknown> = Promise.resolve()
   return {
     nodes,
     nameOf: (node) => names[nodes.indexOf(node)] ?? "nobody",
     down: new Set(),
     services: new Map(),
+    keys: [],
+    meanwhile: (work) => {
+      under = Promise.all([under, work()])
+    },
+    quiet: async () => {
+      await under
+    },
     refused,
     chance: Fresh.from(seed),
     docker: async (node, ...args) => {
