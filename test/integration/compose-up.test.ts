@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
-import { ensureTestImage, testImage } from "#test/support/engine.ts"
+import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
 let cluster: Cluster
 beforeAll(async () => {
@@ -43,6 +43,10 @@ const version = async (name: string): Promise<number> =>
 test("what docker stack deploy made is unchanged to troupe, and the other way round", async () => {
   const path = await file(testImage)
   await cluster.must("stack", "deploy", "-c", path, "one")
+  await eventually(async () => {
+    const { Endpoint } = await cluster.get("/services/one_web")
+    return Endpoint?.VirtualIPs?.length === 1
+  }, "it has its address")
   const before = await version("one_web")
   const planned = await troupe("plan", "-f", path, "-p", "one", "--detailed-exitcode")
   expect(planned).toEqual({ code: 0, text: "nothing to do; 4 unchanged\n" })

@@ -149,19 +149,27 @@ export const putHeld = (node: Cluster, held: Held): void =>
 export const seedsOf = (node: Cluster): Readonly<Record<"daemon" | "api" | "raft" | "system", string>> =>
   JSON.parse(readFileSync(join(node.dataDir, "nats/keys.json"), "utf8"))
 
-/** Connects to the nats-server of `to` with what somebody stole of a node. */
-export function connectWith(
+/** Connects to the nats-server of `to` with what somebody stole of a node; one that begins anew is waited for. */
+export async function connectWith(
   to: Cluster,
   { membership, key }: Held,
   seed: string,
   inboxPrefix = `_INBOX.${membership.nodeId}`
 ): Promise<NatsConnection> {
-  return connect({
-    servers: `${address}:${heldBy(to).ports.nats}`,
-    authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
-    inboxPrefix,
-    tls: { cert: membership.certificate, key, ca: membership.root },
-    reconnect: false,
-    timeout: 3_000
-  })
+  let connection: NatsConnection | undefined
+  await eventually(async () => {
+    connection = await connect({
+      servers: `${address}:${heldBy(to).ports.nats}`,
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+      inboxPrefix,
+      tls: { cert: membership.certificate, key, ca: membership.root },
+      reconnect: false,
+      timeout: 3_000
+    }).catch((error: Error) => {
+      if (error.message !== "connection refused") throw error
+      return undefined
+    })
+    return connection !== undefined
+  }, "the nats-server listens")
+  return connection as NatsConnection
 }
