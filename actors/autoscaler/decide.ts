@@ -4,7 +4,7 @@
  * away before it has watched for as long as it has to look back.
  */
 import { choose, type Decision } from "#actors/autoscaler/choose.ts"
-import { blank, type Memory } from "#actors/autoscaler/memory.ts"
+import { blank, type Memory, unasked } from "#actors/autoscaler/memory.ts"
 import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
 import { natsPrefix, type Policy } from "#actors/autoscaler/policy.ts"
 import type {
@@ -128,6 +128,7 @@ function read({ problem: _before, ...state }: AutoscalerState, spec: ServiceSpec
   const policy = parsePolicy(spec)
   if (policy !== undefined && "problem" in policy) return { ...state, spec, problem: policy.problem }
   const { policy: _old, ...rest } = state
+  state.memory.scheduled = unasked
   return { ...rest, spec, ...(policy !== undefined && { policy }) }
 }
 

@@ -3,6 +3,8 @@
  * target for as long as the window is, and of what was wanted only what can still hold the service up.
  */
 
+import type { Scheduled } from "#actors/autoscaler/parse-schedule.ts"
+
 export interface Measured {
   readonly at: number
   readonly value: number
@@ -17,13 +19,16 @@ export interface Memory {
   readonly wanted: Array<{ readonly at: number; readonly replicas: number }>
   /** Until then nothing goes down. */
   panicUntil: number
-  scheduled: { readonly replicas: number | undefined; readonly until: number }
+  scheduled: Scheduled
 }
+
+/** Of a schedule that was not asked yet. */
+export const unasked: Scheduled = { replicas: undefined, until: Number.NEGATIVE_INFINITY }
 
 export const blank = (now: number): Memory => ({
   since: now,
   figures: new Map(),
   wanted: [],
   panicUntil: 0,
-  scheduled: { replicas: undefined, until: Number.NEGATIVE_INFINITY }
+  scheduled: unasked
 })

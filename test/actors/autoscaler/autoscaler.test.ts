@@ -236,6 +236,26 @@ test(
 )
 
 test(
+  "another schedule counts at once, however long the one before would have held",
+  () => {
+    const yearly = (tasks: number) => ({
+      "troupe.autoscale.max": "6",
+      "troupe.autoscale.stabilise": "0s",
+      "troupe.autoscale.schedule": `0 0 1 1 * => ${tasks}`
+    })
+    const world = scaled(yearly(3), 1)
+    world.until("the schedule's tasks run", () => world.running("web") === 3)
+    update(world, (spec) => ({ ...spec, Labels: yearly(5) }))
+    world.host.advance(3_000)
+    expect(replicas(world)).toBe(5)
+    update(world, (spec) => ({ ...spec, Labels: yearly(2) }))
+    world.host.advance(3_000)
+    expect(replicas(world)).toBe(2)
+  },
+  patience
+)
+
+test(
   "without requests a service that may have no task loses its last one, and whoever asks begins it again at once",
   () => {
     const world = scaled(ofRequests({ "troupe.autoscale.min": "0" }), 1)
