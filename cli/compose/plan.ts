@@ -1,5 +1,6 @@
 /** What is wanted beside what is there: what would have to be made, changed and removed. */
 import type { Network, Node, Task } from "#actors/model/objects.ts"
+import { replicasOf } from "#actors/model/service-facts.ts"
 import type { ConfigSpec, SecretSpec, ServiceSpec, SwarmSpec } from "#actors/model/spec.ts"
 import { isPredefined } from "#actors/network/predefined.ts"
 import { type Desired, imageLabel } from "#cli/compose/translate.ts"
@@ -126,7 +127,7 @@ function planService(asked: Desired["services"][number], present: Present): Step
   const found = present.services.find(({ Spec }) => Spec.Name === asked.Name)
   const step = { kind: "service", name: asked.Name } as const
   if (found === undefined) return { ...step, action: "create", differences: [], body: asked }
-  const body = keepPinned(asked, found.Spec)
+  const body = keepScaled(keepPinned(asked, found.Spec), found.Spec)
   const ids = new Map(present.networks.map(({ Id, Name }) => [Id, Name]))
   const differences = diff(comparable(found.Spec, ids), comparable(body, ids))
   const known = { ...step, id: found.ID, version: found.Version.Index, body, differences }
@@ -151,6 +152,13 @@ function keepPinned<S extends ServiceSpec>(asked: S, found: ServiceSpec): S {
       }
     }
   }
+}
+
+/** As many tasks as there are, where the file names no number: the service follows its load. */
+const keepScaled = <S extends ServiceSpec>(asked: S, found: ServiceSpec): S => {
+  const { Replicated: replicated } = asked.Mode ?? {}
+  const isOpen = replicated !== undefined && replicated.Replicas === undefined
+  return isOpen ? { ...asked, Mode: { Replicated: { Replicas: replicasOf(found) } } } : asked
 }
 
 /** Ids as the names that they stand for, and the defaults that the docker CLI writes out left out. */

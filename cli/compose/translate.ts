@@ -3,6 +3,7 @@
  * and defaults are its, so that the two can be used in turn on one stack.
  */
 import { Buffer } from "node:buffer"
+import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import { labelOf } from "#actors/model/extras.ts"
 import type {
   ConfigSpec,
@@ -478,6 +479,9 @@ function modeOf({ deploy = {}, scale }: Model): ServiceSpec["Mode"] {
       return { ReplicatedJob: { MaxConcurrent: total, TotalCompletions: total } }
     }
     default:
+      // What follows its load has as many as it has.
+      if (replicas === undefined && asksForScaling({ Labels: pairs(deploy.labels) }))
+        return { Replicated: {} }
       return { Replicated: { Replicas: replicas ?? 1 } }
   }
 }

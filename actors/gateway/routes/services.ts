@@ -96,7 +96,7 @@ const prepare = Effect.fnUntraced(function* (
   // A network that may not be used is refused after faults in the spec itself.
   const spec = "spec" in resolved ? resolved.spec : asked
   yield* allow(checkShape(spec))
-  const completed = completeService(spec)
+  const completed = completeService(spec, before)
   yield* allow(checkService(completed))
   yield* allow(checkServiceLabels(completed, before))
   if (completed.Labels?.[publishLabel] !== undefined)

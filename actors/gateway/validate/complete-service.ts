@@ -4,17 +4,25 @@
  * The client sends back what it was shown, so what is added here must be stored: if it appeared only when shown,
  * every `docker service scale` would look like a changed task.
  */
+import { asksForScaling } from "#actors/autoscaler/policy.ts"
 import { serviceSpec } from "#actors/gateway/shape/layouts.ts"
 import { render } from "#actors/gateway/shape/render.ts"
+import { replicasOf } from "#actors/model/service-facts.ts"
 import type { MountSpec, PortConfig, ServiceMode, ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
 
-/** The spec with the Engine's immediate defaults, in the Engine's order, without empty fields. */
-export function completeService(spec: ServiceSpec): ServiceSpec {
+/**
+ * The spec with the Engine's immediate defaults, in the Engine's order, without empty fields. A service that follows its
+ * load keeps as many tasks as `before` has where it names no number, as docker stack deploy does of a file without one.
+ */
+export function completeService(spec: ServiceSpec, before?: ServiceSpec): ServiceSpec {
   const task = spec.TaskTemplate ?? {}
   const container = task.ContainerSpec
   const completed: ServiceSpec = {
     ...spec,
-    Mode: completeMode(spec.Mode ?? {}),
+    Mode: completeMode(
+      spec.Mode ?? {},
+      before !== undefined && asksForScaling(spec) ? replicasOf(before) : 1
+    ),
     TaskTemplate: {
       ...task,
       ...(container === undefined
@@ -51,14 +59,14 @@ function isolationOf(asked: string | undefined): string {
   return lower === "hyperv" || lower === "process" ? lower : "default"
 }
 
-function completeMode(mode: ServiceMode): ServiceMode {
+function completeMode(mode: ServiceMode, usual: number): ServiceMode {
   if (mode.Global !== undefined || mode.GlobalJob !== undefined) return mode
   if (mode.ReplicatedJob !== undefined) {
     const { MaxConcurrent = 1 } = mode.ReplicatedJob
     const { TotalCompletions = MaxConcurrent } = mode.ReplicatedJob
     return { ...mode, ReplicatedJob: { MaxConcurrent, TotalCompletions } }
   }
-  return { ...mode, Replicated: { Replicas: mode.Replicated?.Replicas ?? 1 } }
+  return { ...mode, Replicated: { Replicas: mode.Replicated?.Replicas ?? usual } }
 }
 
 const completeMount = (mount: MountSpec): MountSpec => ({

@@ -606,3 +606,29 @@ test("labels that ask for scaling and cannot be meant are refused at create and 
   expect(update.status).toBe(400)
   expect(update.body.message).toStartWith('label troupe.autoscale.max "0": expected')
 })
+
+test("a service that follows its load keeps its tasks where an update names no number of them, and no other does", async () => {
+  const gateway = await TestGateway.start()
+  const scaling = { "troupe.autoscale.cpu": "70%", "troupe.autoscale.max": "9" }
+  const unsaid = (name: string, labels: object) =>
+    serviceBody(name, { Labels: labels, Mode: { Replicated: {} } })
+  const ids: Array<string> = []
+  for (const [name, labels] of [["web", scaling] as const, ["plain", {}] as const])
+    ids.push(await gateway.made("/services/create", unsaid(name, labels)))
+  const replicas = () =>
+    ids.map((id) => gateway.ledger.read.get("service", id)?.Spec.Mode?.Replicated?.Replicas)
+  const update = async (mode: object): Promise<void> => {
+    for (const id of ids) {
+      const { Version, Spec } = (await gateway.get(`/services/${id}`)).body
+      const body = { ...unsaid(Spec.Name, Spec.Labels), Mode: { Replicated: mode } }
+      const { status } = await gateway.post(`/services/${id}/update?version=${Version.Index}`, body)
+      expect(status).toBe(200)
+    }
+  }
+  expect(replicas()).toEqual([1, 1])
+  await update({ Replicas: 5 })
+  await update({})
+  expect(replicas()).toEqual([5, 1])
+  await update({ Replicas: 2 })
+  expect(replicas()).toEqual([2, 2])
+})

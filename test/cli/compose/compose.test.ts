@@ -317,6 +317,26 @@ test("an image's digest stays while its name does, and one changed field is one 
   })
 })
 
+test("a service that follows its load keeps its tasks where its file names no number of them", () => {
+  const scaling = "    deploy: { labels: { troupe.autoscale.cpu: 70%, troupe.autoscale.max: '9' } }\n"
+  const web = "services:\n  web:\n    image: a\n"
+  const before = desired(`${web}${scaling}    scale: 5\n`).services[0]
+  if (before === undefined) throw new Error("no service")
+  const present = { ...nobody, services: [{ ID: "1", Version: { Index: 7 }, Spec: before }] }
+  const step = (text: string) =>
+    plan(desired(text), present, () => false, false).find(({ kind }) => kind === "service")
+  expect(step(`${web}${scaling}`)?.action).toBe("unchanged")
+  expect(step(`${web}${scaling}    init: true\n`)).toMatchObject({
+    action: "update",
+    differences: [{ field: "TaskTemplate.ContainerSpec.Init", after: true }],
+    body: { Mode: { Replicated: { Replicas: 5 } } }
+  })
+  expect(step(`${web}${scaling}    scale: 2\n`)?.differences).toEqual([
+    { field: "Mode.Replicated.Replicas", before: 5, after: 2 }
+  ])
+  expect(step(web)?.differences).toContainEqual({ field: "Mode.Replicated.Replicas", before: 5, after: 1 })
+})
+
 test("what a stack has and its file does not goes when that is asked for, tasks' part first, and nothing of others", () => {
   const wanted = desired(
     `${webWith("    secrets: [key]\n")}secrets: { key: { environment: SET } }\nconfigs: { page: { content: a } }\n`
