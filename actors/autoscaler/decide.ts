@@ -1,6 +1,6 @@
 /**
- * One service's autoscaler: gathers what its tasks use, asks the control law once a second, and writes what follows the
- * way `docker service scale` does. It remembers nothing in the ledger: a new leader's watches anew, and takes no task
+ * One service's autoscaler: gathers what its tasks use, asks the control law once a second, and writes how many tasks
+ * follow, which is no update. It remembers nothing in the ledger: a new leader's watches anew, and takes no task
  * away before it has watched for as long as it has to look back.
  */
 import { choose, type Decision } from "#actors/autoscaler/choose.ts"
@@ -16,6 +16,7 @@ import type {
   Usage
 } from "#actors/autoscaler/protocol.ts"
 import { room } from "#actors/autoscaler/room.ts"
+import { levelOf } from "#actors/ledger/features.ts"
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { idle, mayWrite, propose, settle, type Writing, writing } from "#actors/ledger/writer.ts"
 import { addUp, quantileOf } from "#actors/meter/requests.ts"
@@ -120,7 +121,8 @@ function decideNow(before: AutoscalerState, { now }: Moment): AutoscalerStep {
   const decided: AutoscalerState = { ...state, last: decision }
   if (decision.to === decision.from) return stay(decided, next)
   const changes = [decision, ...state.changes].slice(0, keptChanges)
-  return stay({ ...decided, changes, writing: writing(state.writing) }, scale(service, decision), next)
+  const write = scale(state.ledger, service, decision)
+  return stay({ ...decided, changes, writing: writing(state.writing) }, write, next)
 }
 
 /** Labels that cannot be meant change nothing; without any, there is nothing to do any more. */
@@ -177,16 +179,17 @@ function measure(
   return { running, figures }
 }
 
-function scale({ ID, Version, Spec }: Service, { from, to, why }: Decision): AutoscalerAction {
+function scale(
+  ledger: LedgerReader,
+  { ID: id, Version: { Index: version }, Spec }: Service,
+  { from, to, why }: Decision
+): AutoscalerAction {
+  const isKnown = (ledger.cluster()?.FeatureLevel ?? 0) >= levelOf["service.scale"]
+  const spec = { ...Spec, Mode: { Replicated: { Replicas: to } } }
   return propose(`autoscaler: ${from} → ${to}, ${why}`, [
-    {
-      type: "service.update",
-      v: 1,
-      id: ID,
-      version: Version.Index,
-      spec: { ...Spec, Mode: { Replicated: { Replicas: to } } },
-      registryAuthFrom: "spec"
-    }
+    isKnown
+      ? { type: "service.scale", v: 1, id, version, replicas: to }
+      : { type: "service.update", v: 1, id, version, spec, registryAuthFrom: "spec" }
   ])
 }
 

@@ -33,6 +33,7 @@ import {
   createService,
   progressService,
   removeService,
+  scaleService,
   updateService
 } from "#actors/ledger/apply/apply-services.ts"
 import { changeTasks, reportTasks } from "#actors/ledger/apply/apply-tasks.ts"
@@ -111,6 +112,8 @@ function carryOut(tables: LedgerTables, at: At, command: Command): Verdict {
       return createService(tables, at, command)
     case "service.update":
       return updateService(tables, at, command)
+    case "service.scale":
+      return scaleService(tables, at, command)
     case "service.progress":
       return progressService(tables, at, command)
     case "service.allot":

@@ -177,6 +177,8 @@ export const Command = Schema.Union([
     /** Restores the previous spec instead of `spec`. */
     rollback: optional(Schema.Literal("previous"))
   }),
+  /** As many tasks as a load asks for: no other spec, so that an update under way and what a rollback brings back stay. */
+  command("service.scale", { id: text, version: whole, replicas: whole }),
   /** The orchestrator's word on a rolling update; `rollback` swaps in the previous spec in the same entry. */
   command("service.progress", {
     id: text,

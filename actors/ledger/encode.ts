@@ -26,6 +26,7 @@ const understood: Readonly<Record<Entry["command"]["type"], number>> = {
   "node.remove": 1,
   "service.create": 1,
   "service.update": 1,
+  "service.scale": 1,
   "service.progress": 1,
   "service.allot": 1,
   "service.remove": 1,

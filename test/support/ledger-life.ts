@@ -72,6 +72,7 @@ export class Life {
     return {
       Name: `ä-${this.#made % 17}`,
       Labels: { "": "empty", __proto__x: "1", [`k${chance.below(3)}`]: "v" },
+      Mode: { Replicated: { Replicas: 1 } },
       TaskTemplate: {
         ContainerSpec: {
           Image: `image:${chance.below(4)}`,
@@ -138,6 +139,14 @@ export class Life {
           service: { ID: this.#fresh("s"), SpecVersion: 1, Spec: this.#spec(tables) }
         }
       case 5:
+        if (chance.below(5) === 0)
+          return {
+            type: "service.scale",
+            v: 1,
+            id: service?.ID ?? "nobody",
+            version: chance.below(8) === 0 ? 1 : (service?.Version.Index ?? 1),
+            replicas: chance.below(6)
+          }
         return {
           type: "service.update",
           v: 1,

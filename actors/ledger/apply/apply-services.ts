@@ -202,6 +202,26 @@ export function updateService(tables: LedgerTables, at: At, command: Of<"service
   return { id: service.ID }
 }
 
+export function scaleService(tables: LedgerTables, at: At, command: Of<"service.scale">): Verdict {
+  const service = tables.get("service", command.id)
+  if (service === undefined) return notFound("service", command.id)
+  if (service.Version.Index !== command.version) return outOfSequence
+  if (modeOf(service.Spec) !== "replicated") {
+    return rpc("notImplemented", "service mode change is not allowed")
+  }
+  const scaled = (spec: ServiceSpec): ServiceSpec => ({
+    ...spec,
+    Mode: { Replicated: { Replicas: command.replicas } }
+  })
+  tables.put("service", {
+    ...service,
+    Spec: scaled(service.Spec),
+    ...(service.PreviousSpec !== undefined && { PreviousSpec: scaled(service.PreviousSpec) }),
+    ...touched(at)
+  })
+  return { id: service.ID }
+}
+
 /** A changed template gets the entry's index, which no earlier template of the service can have. */
 function nextSpecVersion(service: Service, spec: ServiceSpec, at: At): number {
   const same = sameTemplate(service.Spec.TaskTemplate, spec.TaskTemplate)

@@ -256,6 +256,29 @@ test(
 )
 
 test(
+  "a rollback brings back what an update changed, with as many tasks as the load asks for by then",
+  () => {
+    const world = scaled()
+    const image = () => world.ledger.get("service", "web")?.Spec.TaskTemplate?.ContainerSpec?.Image
+    use(world, 1, 5)
+    for (const Image of ["a", "b"]) {
+      update(world, (spec) => ({ ...spec, TaskTemplate: { ContainerSpec: { Image } } }))
+      world.until("it is updated", () => {
+        use(world, 1, 1)
+        return world.ledger.get("service", "web")?.UpdateStatus?.State === "completed"
+      })
+    }
+    use(world, 2.4, 8)
+    expect([image(), replicas(world)]).toEqual(["b", 5])
+    const { Version, Spec = {} } = world.ledger.get("service", "web") ?? {}
+    const version = Version?.Index ?? 0
+    world.write({ type: "service.update", v: 1, id: "web", version, spec: Spec, rollback: "previous" })
+    expect([image(), replicas(world)]).toEqual(["a", 5])
+  },
+  patience
+)
+
+test(
   "without requests a service that may have no task loses its last one, and whoever asks begins it again at once",
   () => {
     const world = scaled(ofRequests({ "troupe.autoscale.min": "0" }), 1)

@@ -92,6 +92,34 @@ test("a rollback by hand toggles between two specs", () => {
   expect(image()).toBe("b")
 })
 
+test("a load that asks for another number of tasks is no update: what goes on and what a rollback brings back stay", () => {
+  const book = new Book().cluster()
+  book.service("web", { TaskTemplate: { ContainerSpec: { Image: "a" } } })
+  const now = () => book.tables.get("service", "web")
+  const at = () => ({ v: 1, id: "web", version: now()?.Version.Index ?? 0 }) as const
+  const scale = (replicas: number) => book.write({ type: "service.scale", ...at(), replicas })
+  const shown = () => ({
+    image: now()?.Spec.TaskTemplate?.ContainerSpec?.Image,
+    tasks: now()?.Spec.Mode?.Replicated?.Replicas,
+    update: now()?.UpdateStatus?.State
+  })
+  const spec = { Name: "web", TaskTemplate: { ContainerSpec: { Image: "b" } } }
+  book.must({ type: "service.update", ...at(), spec, registryAuth: "mine" })
+  book.must({ type: "service.progress", ...at(), status: { State: "completed" } })
+  scale(7)
+  expect(shown()).toEqual({ image: "b", tasks: 7, update: "completed" })
+  expect(now()?.RegistryAuth).toBe("mine")
+  book.must({ type: "service.update", ...at(), spec, rollback: "previous" })
+  expect(shown()).toEqual({ image: "a", tasks: 7, update: "rollback_started" })
+  expect(
+    refusalOf(book.write({ type: "service.scale", ...at(), version: 1, replicas: 2 })).message
+  ).toContain("out of sequence")
+  book.service("all", { Mode: { Global: {} } })
+  const version = book.tables.get("service", "all")?.Version.Index ?? 0
+  const global = book.write({ type: "service.scale", v: 1, id: "all", version, replicas: 2 })
+  expect(refusalOf(global).message).toContain("service mode change is not allowed")
+})
+
 test("a rollback of the orchestrator's does not take back a port that another service has, once all managers judge it", () => {
   const rolledBack = (FeatureLevel: number) => {
     const book = new Book().cluster({ FeatureLevel })
