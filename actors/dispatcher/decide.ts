@@ -403,15 +403,13 @@ function refreshPorts(state: DispatcherState): boolean {
   return changed
 }
 
-/** One entry for all nodes: a new leader goes on counting from here. */
+/** One entry for all nodes: a new leader goes on counting from here, and knows when the last one was there. */
 function noteSeen(state: DispatcherState): DispatcherStep {
   const again = later("seen", noteSeenMs, { _tag: "NoteSeen" } satisfies DispatcherMessage)
-  const nodes: Array<{ id: string; lastSeen: string }> = []
-  for (const [id, at] of state.heard) {
-    if (id !== state.nodeId) nodes.push({ id, lastSeen: toIso(at) })
-  }
+  const nodes = Array.from(state.heard, ([id, at]) => ({ id, lastSeen: toIso(at) }))
   state.heard.clear()
-  if (nodes.length === 0) return stay(state, again)
+  // A leader that is alone has nobody to tell.
+  if (nodes.every(({ id }) => id === state.nodeId)) return stay(state, again)
   return stay(state, again, propose("nodes heard of", [{ type: "node.observe", v: 1, nodes }]))
 }
 

@@ -60,6 +60,7 @@ test("a leader that is killed: what holds is told no second time, and what ended
   const since = posted.find(({ id }) => id === stays)?.since ?? ""
   expect(Date.parse(since) - Date.parse(made)).toBeLessThan(2_000)
 
+  const killedAt = Date.now()
   await leader.kill9()
   const remove = async () => (await one.api("DELETE", `/services/${ends}`)).status !== 503
   await eventually(remove, "another leads, and takes it away", 30_000)
@@ -69,6 +70,9 @@ test("a leader that is killed: what holds is told no second time, and what ended
   expect(toldOf(stays)).toEqual(["firing service-short"])
   expect(toldOf(ends)).toEqual(["firing service-short", "ended service-short"])
   expect(toldOf(leader.nodeId)).toEqual(["firing node-down"])
+  // When it was there last is written every five seconds.
+  const gone = Date.parse(posted.find(({ id }) => id === leader.nodeId)?.since ?? "")
+  expect((killedAt - gone) / 1_000).toBeLessThan(10)
   const alerts: ReadonlyArray<{ readonly Object: { readonly ID: string }; readonly Since: string }> =
     await one.get("/alerts")
   expect(alerts.filter(({ Object: { ID } }) => ID === stays).map(({ Since }) => Since)).toEqual([since])

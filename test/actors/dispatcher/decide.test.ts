@@ -169,12 +169,13 @@ describe("a node that is missed", () => {
   })
 })
 
-test("when nodes were last heard of is one entry for all, without the leader's own node", () => {
+test("when nodes were last heard of is one entry for all, and none for the leader's own node alone", () => {
   const desk = new Desk(new Stage(["n1", "n2"])).open("n1").open("n2").open("manager")
   desk.say({ _tag: "NoteSeen" })
   expect(desk.asked).toMatchObject([
-    { commands: [{ type: "node.observe", nodes: [{ id: "n1" }, { id: "n2" }] }] }
+    { commands: [{ type: "node.observe", nodes: [{ id: "n1" }, { id: "n2" }, { id: "manager" }] }] }
   ])
   desk.say({ _tag: "NoteSeen" })
+  desk.open("manager").say({ _tag: "NoteSeen" })
   expect(desk.asked).toHaveLength(1)
 })
