@@ -4,7 +4,7 @@ import http from "node:http"
 import { Effect } from "effect"
 import { Progress } from "#actors/drivers/log-store/marks.ts"
 import { type ApiError, refusedWith, unreached } from "#cli/client.ts"
-import { LogFrames, parseContext } from "#cli/print/log-lines.ts"
+import { LogFrames, parseContext, WholeLines } from "#cli/print/log-lines.ts"
 
 export interface RawLine {
   readonly stream: "stdout" | "stderr"
@@ -38,18 +38,21 @@ export const streamLogs = Effect.fnUntraced(function* (options: StreamOptions) {
   const progress = new Map<string, Progress>()
   let newest = 0
   let isLost = false
-  const onLine = (line: RawLine): void => {
+  const whole = new WholeLines<RawLine>()
+  const onPiece = (line: RawLine, isOpen: boolean): void => {
     const known = progress.get(line.task) ?? new Progress({})
     progress.set(line.task, known)
     isLost = false
     newest = Math.max(newest, Date.parse(line.time) / 1000)
-    if (known.isNew({ stream: line.stream, timestamp: line.time })) options.onLine(line)
+    if (!known.isNew({ stream: line.stream, timestamp: line.time })) return
+    const ended = whole.take(line, isOpen)
+    if (ended !== undefined) options.onLine(ended)
   }
   while (true) {
     const { tail: _tail, ...rest } = options
     const resumed =
       newest === 0 ? options : { ...rest, since: Math.max(newest - overlapSeconds, options.since ?? 0) }
-    const end = yield* once({ ...resumed, onLine }).pipe(
+    const end = yield* once(resumed, onPiece).pipe(
       Effect.catch((error) =>
         // What is wrong with the request stays wrong; what never began is no follower yet.
         !options.follow || (error.status > 0 && error.status < 500) || (newest === 0 && !isLost)
@@ -57,7 +60,7 @@ export const streamLogs = Effect.fnUntraced(function* (options: StreamOptions) {
           : Effect.succeed("lost" as const)
       )
     )
-    if (end === "over") return
+    if (end === "over") return whole.end().forEach(options.onLine)
     if (!isLost) options.onProblem("the connection was lost: trying again")
     isLost = true
     for (const [task, known] of progress) progress.set(task, new Progress(known.marks))
@@ -71,6 +74,7 @@ const queryOf = ({ follow, since, until, tail }: StreamOptions): string =>
     stderr: "1",
     timestamps: "1",
     details: "1",
+    framed: "1",
     follow: follow ? "1" : "0",
     ...(since !== undefined && { since: since.toFixed(9) }),
     ...(until !== undefined && { until: until.toFixed(9) }),
@@ -78,7 +82,10 @@ const queryOf = ({ follow, since, until, tail }: StreamOptions): string =>
   }).toString()
 
 /** One request to its end; `lost` when it was cut off. */
-const once = (options: StreamOptions): Effect.Effect<"over" | "lost", ApiError> =>
+const once = (
+  options: StreamOptions,
+  onPiece: (line: RawLine, isOpen: boolean) => void
+): Effect.Effect<"over" | "lost", ApiError> =>
   Effect.callback((resume) => {
     const source = options.task === undefined ? `services/${options.service}` : `tasks/${options.task}`
     const path = `/${encodeURI(source)}/logs?${queryOf(options)}`
@@ -93,10 +100,10 @@ const once = (options: StreamOptions): Effect.Effect<"over" | "lost", ApiError> 
       }
       const frames = new LogFrames(response.headers["content-type"]?.includes("multiplexed") === true)
       response.on("data", (chunk: Buffer) => {
-        for (const [stream, text] of frames.push(chunk)) {
+        for (const [stream, text, isOpen = false] of frames.push(chunk)) {
           const line = stream === "system" ? undefined : parseContext(text)
           if (stream === "system" || line === undefined) options.onProblem(text)
-          else options.onLine({ ...line, stream })
+          else onPiece({ ...line, stream }, isOpen)
         }
       })
       response.on("error", () => resume(Effect.succeed("lost")))

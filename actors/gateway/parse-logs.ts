@@ -7,6 +7,8 @@ import { type Refusal, refuse } from "#actors/model/errors.ts"
 export interface LogQuery {
   readonly request: LogRequest
   readonly timestamps: boolean
+  /** Each message in a frame, also what a terminal was shown; the Engine has no such parameter. */
+  readonly framed: boolean
 }
 
 /** What is asked for, or what is wrong with it. */
@@ -24,6 +26,7 @@ export function parseLogs(query: URLSearchParams): LogQuery | Refusal {
   if (tail !== undefined && typeof tail !== "number") return tail
   return {
     timestamps: isOn(query, "timestamps"),
+    framed: isOn(query, "framed"),
     request: {
       stdout,
       stderr,

@@ -95,7 +95,12 @@ export class LinePrinter {
   }
 }
 
-/** A log as the API sends it, cut into what belongs to one line; `system` is not a line but why some are missing. */
+type Message = readonly [stream: "stdout" | "stderr" | "system", text: string, isOpen?: true]
+
+/**
+ * A log as the API sends it, cut into its messages, each a line or an open part of one that goes on; `system` is not a line
+ * but why some are missing.
+ */
 export class LogFrames {
   readonly #framed: boolean
   #rest = Buffer.alloc(0)
@@ -104,20 +109,50 @@ export class LogFrames {
     this.#framed = framed
   }
 
-  push(chunk: Buffer): ReadonlyArray<readonly [stream: "stdout" | "stderr" | "system", text: string]> {
+  push(chunk: Buffer): ReadonlyArray<Message> {
     const bytes = Buffer.concat([this.#rest, chunk])
-    const found: Array<readonly ["stdout" | "stderr" | "system", string]> = []
+    const found: Array<Message> = []
     let at = 0
     for (;;) {
       const end = this.#framed ? frameEnd(bytes, at) : bytes.indexOf(0x0a, at) + 1
       if (end <= at || end > bytes.length) break
       const begin = this.#framed ? at + 8 : at
       const stream = this.#framed ? (streams[bytes[at] ?? 1] ?? "stdout") : "stdout"
-      found.push([stream, bytes.toString("utf8", begin, end).replace(/\r?\n$/, "")])
+      const text = bytes.toString("utf8", begin, end)
+      const isOpen = stream !== "system" && !text.endsWith("\n")
+      found.push(isOpen ? [stream, text, isOpen] : [stream, text.replace(/\r?\n$/, "")])
       at = end
     }
     this.#rest = bytes.subarray(at)
     return found
+  }
+}
+
+/** What the Engine cuts lines into: its `logger.Copier`'s buffer. */
+const pieceBytes = 16 * 1024
+/** What goes on for longer is shown in parts. */
+const mostBytes = 1024 * 1024
+
+/** Long lines out of the pieces that the Engine cuts them into. */
+export class WholeLines<Line extends Pick<ShownLine, "task" | "stream" | "text">> {
+  readonly #begun = new Map<string, Line>()
+
+  /** The line that is whole with this piece, if one is. The last line of all may have no end, but is no whole piece. */
+  take(piece: Line, isOpen: boolean): Line | undefined {
+    const key = `${piece.task} ${piece.stream}`
+    const begun = this.#begun.get(key)
+    const line = begun === undefined ? piece : { ...begun, text: begun.text + piece.text }
+    const goesOn = isOpen && Buffer.byteLength(piece.text) >= pieceBytes && line.text.length < mostBytes
+    if (goesOn) this.#begun.set(key, line)
+    else this.#begun.delete(key)
+    return goesOn ? undefined : line
+  }
+
+  /** Those whose rest will not come. */
+  end(): ReadonlyArray<Line> {
+    const left = [...this.#begun.values()]
+    this.#begun.clear()
+    return left
   }
 }
 

@@ -172,6 +172,18 @@ test("the output of several tasks is in the order of time, each line with its ta
   await eventually(async () => (await read()).slots.join() === "2", "only the second task's lines are there")
 }, 40_000)
 
+test("what a terminal is shown is output, too, without its colours", async () => {
+  const { page } = admin
+  const script = "printf '\\033[31mred\\033[0m hot\\n'; exec sleep 1000"
+  await cluster.must(
+    ...["service", "create", "--detach", "--no-resolve-image", "--name", "screen", "--tty"],
+    ...[testImage, "sh", "-c", script]
+  )
+  await openService(page, "screen")
+  await page.getByLabel("Output", { exact: true }).getByText("red hot").waitFor()
+  await cluster.must("service", "rm", "screen")
+}, 30_000)
+
 test("output that cannot be had is asked for again", async () => {
   const { page } = admin
   await see(page, "#/", "Cluster")

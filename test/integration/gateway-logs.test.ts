@@ -191,6 +191,9 @@ test("tail, since and until choose among the lines; a terminal's log is raw", as
   const { type, body } = await get(`/services/${tty}/logs?stdout=1`)
   expect(type).toBe("application/vnd.docker.raw-stream")
   expect(body.toString()).toBe("raw\r\n")
+  const framed = await get(`/services/${tty}/logs?stdout=1&framed=1`)
+  expect(framed.type).toBe("application/vnd.docker.multiplexed-stream")
+  expect([framed.body[0], framed.body.subarray(8).toString()]).toEqual([1, "raw\r\n"])
 }, 30_000)
 
 test("a follower hears tasks that come later, and outlives tasks that end and are reaped", async () => {

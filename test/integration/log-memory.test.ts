@@ -40,10 +40,10 @@ afterAll(async () => {
 }, 60_000)
 
 /** Gives the id of its one task, once that has a container. */
-async function create(name: string, script: string): Promise<string> {
+async function create(name: string, script: string, more: ReadonlyArray<string> = []): Promise<string> {
   await cluster.must(
     ...["service", "create", "--detach", "--no-resolve-image", "--name", name, "--restart-delay", "0s"],
-    ...["--stop-grace-period", "1s", testImage, "sh", "-c", script]
+    ...["--stop-grace-period", "1s", ...more, testImage, "sh", "-c", script]
   )
   await eventually(async () => (await containerOf(name)) !== "", "its container is there")
   return (await tasksOf(name))[0]?.ID ?? ""
@@ -226,6 +226,28 @@ test("troupe logs searches several services at once, in order of time, also wher
     )
   }
   expect(await troupe("--task", `two.1.${second}`, "--tail", "1", "one", "two")).toHaveLength(1)
+})
+
+test("troupe logs shows long lines whole, and last words without an end, also those of a terminal", async () => {
+  const fill = "head -c 40000 /dev/zero | tr '\\0' x"
+  const script = `printf '{"level":"error","trace":"'; ${fill}; printf '"}\\n'; printf 'last words'`
+  const once = ["--restart-condition", "none"]
+  await create("long", script, once)
+  await create("terminal", script, [...once, "--tty"])
+  const troupe = async (...args: ReadonlyArray<string>) =>
+    (await cluster.troupeAnywhere("logs", "--socket", cluster.socket, "--json", ...args))
+      .trim()
+      .split("\n")
+      .map((line): string => JSON.parse(line).text)
+  for (const name of ["long", "terminal"]) {
+    const all = async () => (await cluster.docker("service", "logs", "--raw", name)).text
+    await eventually(async () => (await all()).includes("last words"), "all is written")
+    expect(await troupe(name)).toEqual([
+      JSON.stringify({ level: "error", trace: "x".repeat(40_000) }),
+      "last words"
+    ])
+    expect(await troupe("--field", "level=error", name)).toHaveLength(1)
+  }
 })
 
 test("troupe logs --follow outlives the daemon, and shows no line twice", async () => {

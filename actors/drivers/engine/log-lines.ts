@@ -8,6 +8,11 @@ import type { LogLine } from "#actors/drivers/executor.ts"
 const space = 0x20
 const newline = 0x0a
 const headerBytes = 8
+/** What the Engine cuts longer lines into, each piece with its time. */
+const pieceBytes = 16 * 1024
+/** Where all bytes are no UTF-8 each is three; and a time. */
+const mostPieceBytes = 3 * pieceBytes + 31
+const time = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z /
 
 /** Collects chunks and gives back what is whole; what is not waits for the next chunk. */
 export class LogLines {
@@ -30,7 +35,7 @@ export class LogLines {
   end(): Array<LogLine> {
     const rest = this.#rest
     this.#rest = Buffer.alloc(0)
-    return this.#framed || rest.length === 0 ? [] : [this.#line("stdout", rest)]
+    return this.#framed || rest.length === 0 ? [] : this.#pieces(rest)
   }
 
   // Engine API, "Stream format": [1 stdout | 2 stderr, 0, 0, 0, length as uint32 big-endian], then the bytes.
@@ -51,11 +56,24 @@ export class LogLines {
     const lines: Array<LogLine> = []
     let at = 0
     for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, at)) {
-      lines.push(this.#line("stdout", bytes.subarray(at, end + 1)))
+      lines.push(...this.#pieces(bytes.subarray(at, end + 1)))
       at = end + 1
     }
     this.#rest = bytes.subarray(at)
     return lines
+  }
+
+  /** Nothing but the time of the next one is between two pieces of a terminal's long line. */
+  #pieces(bytes: Buffer): Array<LogLine> {
+    const pieces: Array<LogLine> = []
+    for (let rest = bytes; ; ) {
+      const piece = this.#line("stdout", rest)
+      const least = rest.length - piece.line.length + pieceBytes
+      const next = rest.toString("latin1", least, least + mostPieceBytes - pieceBytes).search(time)
+      if (next < 0) return [...pieces, piece]
+      pieces.push(this.#line("stdout", rest.subarray(0, least + next)))
+      rest = rest.subarray(least + next)
+    }
   }
 
   #line(stream: LogLine["stream"], bytes: Buffer): LogLine {

@@ -73,7 +73,7 @@ export function logRoutes(options: LogRoutesOptions): RouteSet {
         "ServiceID" in found
           ? reader.taskSpec(found.ServiceID, found.SpecVersion)
           : reader.get("service", serviceId)?.Spec.TaskTemplate
-      const tty = template?.ContainerSpec?.TTY === true
+      const isRaw = template?.ContainerSpec?.TTY === true && !query.framed
 
       const lines = collectLogs({
         ledger,
@@ -83,11 +83,11 @@ export function logRoutes(options: LogRoutesOptions): RouteSet {
         earlier: earlier(kind === "service" ? { service: found.ID } : { task: found.ID }),
         onTask: remember
       })
-      const body = Stream.toReadableStream(Stream.map(lines, (collected) => encode(collected, query, tty)))
+      const body = Stream.toReadableStream(Stream.map(lines, (collected) => encode(collected, query, isRaw)))
       return new Response(body, {
         headers: {
           ...options.headers(),
-          "Content-Type": !tty && compareVersions(version, "1.42") >= 0 ? framedType : rawType
+          "Content-Type": !isRaw && compareVersions(version, "1.42") >= 0 ? framedType : rawType
         }
       })
     }).pipe(Effect.catch((error) => Effect.succeed(toResponse(refused(error.refusal), options.headers()))))
@@ -135,17 +135,17 @@ const onlyOne = (found: Effect.Effect<ReadonlyArray<Task>>, refused: Refused): E
     return task !== undefined && tasks.length === 1 ? Effect.succeed(task) : Effect.fail(refused)
   })
 
-function encode(collected: Collected, query: LogQuery, tty: boolean): Uint8Array {
+function encode(collected: Collected, query: LogQuery, isRaw: boolean): Uint8Array {
   if (collected._tag === "Incomplete") {
     const text = Buffer.from(
       `Error grabbing logs: rpc error: code = Unknown desc = warning: incomplete log stream. some logs could not be retrieved for the following reasons: ${collected.reasons.join(", ")}\n`
     )
-    return tty ? text : frame("system", text)
+    return isRaw ? text : frame("system", text)
   }
   return Buffer.concat(
     collected.lines.map((line) => {
       const text = Buffer.concat([Buffer.from(prefixOf(line, query)), line.data])
-      return tty ? text : frame(line.stream, text)
+      return isRaw ? text : frame(line.stream, text)
     })
   )
 }

@@ -15,7 +15,7 @@ export function makeLogReader(take: (line: LogLine) => void): (bytes: Uint8Array
     while (all.length - at >= 8) {
       const length = new DataView(all.buffer, at + 4, 4).getUint32(0)
       if (all.length - at - 8 < length) break
-      const text = decoder.decode(all.subarray(at + 8, at + 8 + length)).replace(/\n$/, "")
+      const text = decoder.decode(all.subarray(at + 8, at + 8 + length)).replace(/\r?\n$/, "")
       take({ isError: all[at] === 2, text })
       at += 8 + length
     }

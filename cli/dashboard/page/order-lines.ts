@@ -11,11 +11,15 @@ export interface Line {
   readonly text: string
 }
 
+/** Colours and other orders to a terminal, which this is not. ECMA-48, 5.4 and 8.3.89. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const orders = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\))/g
+
 /** Of what `timestamps=1&details=1` yields: time, details, text. */
 export function readLine({ isError, text }: LogLine, key: number): Line {
   const [, at = "", details = "", rest = ""] = /^(\S*) (\S*) ?([\s\S]*)$/.exec(text) ?? []
   const taskId = /com\.docker\.swarm\.task\.id=(\w+)/.exec(details)?.[1] ?? ""
-  return { key, at, taskId, isError, text: rest }
+  return { key, at, taskId, isError, text: rest.replace(orders, "") }
 }
 
 /** So that times compare as text, whatever digits of a second were left out. */

@@ -17,6 +17,9 @@ test("a line is taken apart into when, whose and what, whatever is in it", () =>
   })
   expect(of("").text).toBe("")
   expect(of("  two\nlines").text).toBe("  two\nlines")
+  expect(of("\x1b[1;31mred\x1b[0m [1;31m \x1b]0;title\x07and \x1b]8;;http://a\x1b\\link\x1b[K").text).toBe(
+    "red [1;31m and link"
+  )
 })
 
 test("lines are in the order of time, also where digits of it were left out, and the newest are kept", () => {

@@ -1,6 +1,13 @@
 import { expect, test } from "bun:test"
 import { Buffer } from "node:buffer"
-import { LinePrinter, LogFrames, matches, parseContext, type ShownLine } from "#cli/print/log-lines.ts"
+import {
+  LinePrinter,
+  LogFrames,
+  matches,
+  parseContext,
+  type ShownLine,
+  WholeLines
+} from "#cli/print/log-lines.ts"
 
 const aLine = (text: string): ShownLine => ({
   service: "web",
@@ -80,6 +87,34 @@ test("frames and bare lines are cut wherever the chunks are", () => {
       ["stdout", "b"]
     ])
   }
+})
+
+test("a message without an end is told apart from a line", () => {
+  const frames = new LogFrames(true)
+  const frame = (text: string) =>
+    Buffer.concat([Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]), Buffer.from(text)])
+  expect(frames.push(Buffer.concat([frame("a"), frame("b\n")]))).toEqual([
+    ["stdout", "a", true],
+    ["stdout", "b"]
+  ])
+})
+
+test("a long line is made whole of its pieces, whatever comes in between, and a last word needs no end", () => {
+  const lines = new WholeLines<ShownLine>()
+  const piece = "é".repeat(8 * 1024)
+  const other = { ...aLine("other"), task: "other" }
+  const error = { ...aLine("error"), stream: "stderr" } as const
+  expect(lines.take(aLine(piece), true)).toBeUndefined()
+  expect(lines.take(other, false)).toEqual(other)
+  expect(lines.take(error, false)).toEqual(error)
+  expect(lines.take({ ...aLine(piece), time: "later" }, true)).toBeUndefined()
+  expect(lines.take({ ...aLine("end"), time: "later" }, false)).toEqual(aLine(`${piece}${piece}end`))
+  expect(lines.take(aLine("$ "), true)).toEqual(aLine("$ "))
+  lines.take(aLine(piece), true)
+  expect(lines.end()).toEqual([aLine(piece)])
+  let pieces = 0
+  while (lines.take(aLine("x".repeat(16 * 1024)), true) === undefined) pieces += 1
+  expect(pieces).toBe(63)
 })
 
 test("time, node and task are read before the line, which may be empty or have blanks", () => {

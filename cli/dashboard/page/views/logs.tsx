@@ -43,7 +43,7 @@ export function Logs({ id, name, of = "services" }: Of) {
       setLines((before) => orderLines(starts ? [] : before, more, kept))
     }, 200)
     const read = async (): Promise<void> => {
-      const query = "stdout=1&stderr=1&follow=1&tail=200&timestamps=1&details=1"
+      const query = "stdout=1&stderr=1&follow=1&tail=200&timestamps=1&details=1&framed=1"
       const answer = await fetch(`/${of}/${id}/logs?${query}`, { signal: leaving.signal })
       if (!answer.ok) throw new Error(`HTTP ${answer.status}`)
       const reader = answer.body?.getReader()

@@ -67,3 +67,17 @@ test("a terminal's output is cut at newlines, and its last line needs none", () 
   expect(parser.push(Buffer.from("wo"))).toEqual([])
   expect(plain(parser.end())).toEqual([["stdout", time, "two", ""]])
 })
+
+test("a terminal's long line comes in the pieces that the Engine cut it into, without their times in between", () => {
+  for (const details of [false, true]) {
+    const begin = details ? `${time} a=b ` : `${time} `
+    const piece = "x".repeat(16 * 1024)
+    const parser = new LogLines({ tty: true, details })
+    const pieces = [piece, `${piece}\ufffd`, `${time} is no time here\r\n`, "short\r\n", piece, "end"]
+    const lines = [
+      ...parser.push(Buffer.from(pieces.map((one) => `${begin}${one}`).join(""))),
+      ...parser.end()
+    ]
+    expect(plain(lines)).toEqual(pieces.map((one) => ["stdout", time, one, details ? "a=b" : ""]))
+  }
+})
