@@ -1,10 +1,11 @@
 /** The HTTP door by role, over the whole gateway and a real Engine. */
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
+import http, { type IncomingMessage } from "node:http"
 import { join } from "node:path"
 import { createToken } from "#actors/gateway/access/tokens.ts"
 import { stacks } from "#cli/dashboard/stacks.ts"
-import { eventually } from "#test/support/engine.ts"
+import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 import { type OpenTestGateway, openTestGateway } from "#test/support/open-gateway.ts"
 
 let gateway: OpenTestGateway
@@ -132,6 +133,33 @@ test("the Engine's own half is guarded by the same roles, and never sees a cooki
     body: "{}"
   })
   expect(made.status).toBe(403)
+})
+
+test("what the Engine takes for a path that is not a viewer's is none, however it is written", async () => {
+  await ensureTestImage()
+  const { hostname, port } = new URL(gateway.url ?? "")
+  const ask = async (name: string, role: "viewer" | "operator", path: string): Promise<number> => {
+    const headers = bearer(createToken(gateway.folder, name, role))
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      http.get({ hostname, port, path, headers, agent: false }, resolve).on("error", reject)
+    })
+    answer.destroy()
+    return answer.statusCode ?? 0
+  }
+  const paths = [
+    `/images/${testImage}/get`,
+    `/images/${testImage}/%67et`,
+    `/images/%67et?names=${testImage}`,
+    `/images%2Fget?names=${testImage}`,
+    `/v1.41.0/images/get?names=${testImage}`
+  ]
+  for (const [at, path] of paths.entries()) {
+    expect([path, await ask(`violet${at}`, "viewer", path)]).toEqual([path, 403])
+    expect([path, await ask(`oscar${at}`, "operator", path)]).toEqual([path, 200])
+  }
+  const whole = `http://n1/images/get?names=${testImage}`
+  expect(await ask("violet", "viewer", whole)).toBe(403)
+  expect(await ask("oscar", "operator", whole)).toBe(403)
 })
 
 const audited = (): ReadonlyArray<Record<string, unknown>> =>

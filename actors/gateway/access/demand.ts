@@ -5,7 +5,7 @@
  * what they need is for operators, as is a shell in a container. All else is for administrators: who is in the
  * cluster and how, keys, backups, and the Engine's own half, with which one owns its machine.
  */
-import type { Role } from "#actors/gateway/access/role.ts"
+import { isAtLeast, type Role } from "#actors/gateway/access/role.ts"
 
 interface Rule {
   readonly methods: RegExp
@@ -48,6 +48,23 @@ const rules: ReadonlyArray<Rule> = [
   { methods: reads, path: /^/, role: "viewer" }
 ]
 
-/** `path` is without version and query. */
-export const demand = (method: string, path: string): Role =>
+/** `path` is without version and query. Of what it says and what the Engine takes it for that which asks for more. */
+export function demand(method: string, path: string): Role {
+  const read = asEngineReads(path)
+  if (read === undefined) return "admin"
+  const [said, meant] = [roleOf(method, path), roleOf(method, read)]
+  return isAtLeast(said, meant) ? said : meant
+}
+
+const roleOf = (method: string, path: string): Role =>
   rules.find((rule) => rule.methods.test(method) && rule.path.test(path))?.role ?? "admin"
+
+/** `/%73warm` and `/v1.41.0/swarm` are `/swarm` there. `undefined` where a path is none, such as a whole URL, which it takes as well. */
+function asEngineReads(path: string): string | undefined {
+  if (!path.startsWith("/")) return undefined
+  try {
+    return decodeURIComponent(path).replace(/^\/v[\d.]+(?=\/)/, "")
+  } catch {
+    return undefined
+  }
+}

@@ -200,3 +200,30 @@ test("what is not named in the table is for administrators to change and for vie
   for (const change of ["deploy", "remove"])
     expect(demand("POST", `/dashboard/stack/${change}`)).toBe("operator")
 })
+
+test("a path asks for what the Engine takes it for, however it is written, and never for less than it says", () => {
+  for (const path of [
+    "/containers/web/%65xport",
+    "/containers/web%2Fexport",
+    "/%63ontainers/web/archive",
+    "/images/%67et",
+    "/v1.41.0/containers/web/export",
+    "/v1.41./images/web/get",
+    "/v1.41%2fcontainers%2fweb%2fexport"
+  ])
+    expect([path, demand("GET", path)]).toEqual([path, "operator"])
+  for (const path of [
+    "/%73warm",
+    "/v1.41.0/swarm",
+    "/swarm%2funlockkey",
+    "http://n1/nodes",
+    "*",
+    "",
+    "/nodes/%"
+  ])
+    expect([path, demand("GET", path)]).toEqual([path, "admin"])
+  expect(demand("POST", "/networks/web%2Fconnect")).toBe("admin")
+  expect(demand("POST", "/nodes/n1%2Fupdate")).toBe("admin")
+  expect(demand("GET", "/images/shop%2Fweb/json")).toBe("viewer")
+  expect(demand("POST", "/services/web%20app/update")).toBe("operator")
+})
