@@ -1,7 +1,7 @@
 /** The cluster's alerts, at `leader/alerts/main`: they look, and tell whoever is to know. */
 import { X509Certificate } from "node:crypto"
 import { Clock, Context, Effect, Schedule, type Schema } from "effect"
-import { type AlertsState, decide, start, summary } from "#actors/alerts/decide.ts"
+import { type AlertsState, decide, keyOf, start, summary } from "#actors/alerts/decide.ts"
 import {
   type AlertsAction,
   type AlertsMessage,
@@ -103,6 +103,9 @@ function endsOf(secrets: ReadonlyArray<Secret>): Readonly<Record<string, number>
   return found
 }
 
+/** By alert, what is to be posted of it: who hears late that one fires would not hear again that it ended. */
+const newest = new Map<string, Notice>()
+
 const tell = Effect.fn("alerts.tell")(function* ({
   notices,
   webhook
@@ -115,15 +118,23 @@ const tell = Effect.fn("alerts.tell")(function* ({
       : Effect.logInfo(`No longer: ${notice.says}`)
   }
   if (webhook === undefined) return
+  const isNewest = (notice: Notice): boolean => newest.get(keyOf(notice)) === notice
+  for (const notice of notices) newest.set(keyOf(notice), notice)
   yield* Effect.forEach(
     notices,
     (notice) =>
-      post(webhook, notice).pipe(
+      Effect.suspend(() => (isNewest(notice) ? post(webhook, notice) : Effect.void)).pipe(
         Effect.timeout(patience),
         Effect.retry({ schedule: again, times: tries }),
         Effect.catch((error) => Effect.logWarning(`Cannot post an alert to ${webhook}: ${error.message}`))
       ),
     { discard: true }
+  ).pipe(
+    Effect.ensuring(
+      Effect.sync(() => {
+        for (const notice of notices) if (isNewest(notice)) newest.delete(keyOf(notice))
+      })
+    )
   )
 })
 

@@ -189,7 +189,7 @@ const inTurn = ({ next }: AlertsState, services: ReadonlyArray<Service>): Readon
   ...services.slice(0, next)
 ]
 
-const keyOf = ({ condition, id }: Alert): string => `${condition} ${id}`
+export const keyOf = ({ condition, id }: Alert): string => `${condition} ${id}`
 
 const noticeOf = (held: Held, state: Notice["state"], at: number): Notice => ({
   ...firingOf(held),

@@ -402,32 +402,37 @@ test("when certificates that hosts are shown by end is read from their secrets, 
   expect(gathered).not.toMatchObject({ facts: { certificateEnds: { unused: ends } } })
 })
 
-const posted: Array<unknown> = []
+let posted: Array<unknown> = []
 let refusals = 1
+let onRefusal = (): void => {}
 const server = createServer(async (request, response) => {
   const body = await text(request)
-  if (refusals-- > 0) response.writeHead(503)
+  const isRefused = refusals-- > 0
+  if (isRefused) response.writeHead(503)
   else posted.push(JSON.parse(body))
   response.end()
+  if (isRefused) onRefusal()
 })
 beforeAll(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)))
 afterAll(() => void server.close())
 
-test("notices are published, and posted to the webhook until it takes them", async () => {
+const isDown: Notice = {
+  condition: "node-down",
+  kind: "node",
+  id: "n1",
+  name: "alpha",
+  says: "node alpha is down",
+  since: begin,
+  state: "firing",
+  at: begin + 5_000
+}
+
+/** Tells of them; yields what was published. */
+async function tell(notices: ReadonlyArray<Notice>): Promise<ReadonlyArray<Notice>> {
   const published: Array<Notice> = []
-  const notice: Notice = {
-    condition: "node-down",
-    kind: "node",
-    id: "n1",
-    name: "alpha",
-    says: "node alpha is down",
-    since: begin,
-    state: "firing",
-    at: begin + 5_000
-  }
   const action: AlertsAction = {
     _tag: "Notify",
-    notices: [notice],
+    notices,
     webhook: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
   }
   const world = { publish: (one: Notice) => void published.push(one), history: undefined }
@@ -437,8 +442,38 @@ test("notices are published, and posted to the webhook until it takes them", asy
       Effect.provideService(Ledger, undefined as never)
     )
   )
-  expect(published).toEqual([notice])
+  return published
+}
+
+test("notices are published, and posted to the webhook until it takes them", async () => {
+  expect(await tell([isDown])).toEqual([isDown])
   expect(posted).toMatchObject([
     { state: "firing", condition: "node-down", name: "alpha", since: toIso(begin) }
   ])
+})
+
+test("what is over by the time that the webhook takes notices is not posted after that it ended, nor what waits behind it", async () => {
+  posted = []
+  refusals = 1
+  const isBack = { ...isDown, state: "ended" } as const
+  const [other, otherIsBack] = [
+    { ...isDown, id: "n2" },
+    { ...isBack, id: "n2" }
+  ]
+  const last = { ...isDown, id: "n3" }
+  const refused = new Promise<void>((resolve) => {
+    onRefusal = resolve
+  })
+  const firing = tell([isDown, other, last])
+  await refused
+  await tell([isBack, otherIsBack])
+  await firing
+  expect(posted).toMatchObject([
+    { state: "ended", id: "n1" },
+    { state: "ended", id: "n2" },
+    { state: "firing", id: "n3" }
+  ])
+  // It may come again.
+  await tell([isDown])
+  expect(posted).toHaveLength(4)
 })
