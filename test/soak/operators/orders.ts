@@ -1,7 +1,7 @@
 /** What people order of a cluster, each kind drawn as often as it weighs. What comes back is what was done, or nothing where that cannot be done now. */
 import process from "node:process"
 import { setTimeout as pause } from "node:timers/promises"
-import { listed, managersOf, raftOf, type Site, swarmOf } from "#test/soak/operators/site.ts"
+import { listed, managersOf, raftOf, type Site, swarmOf, type Wanted } from "#test/soak/operators/site.ts"
 import type { Cluster } from "#test/support/cluster.ts"
 import { onLoopback } from "#test/support/idle-node.ts"
 
@@ -186,31 +186,68 @@ const root: Give = async (site, by) => {
   return "anew"
 }
 
-let made = 0
-const create: Give = async (site, by) => {
-  if (site.services.size > 5) return undefined
-  const name = `s${++made}`
-  const replicas = site.chance.below(7)
-  const flags = ["-d", "--no-resolve-image", "--name", name, "--replicas", String(replicas)]
-  const answer = await site.docker(by, "service", "create", ...flags, "host", "sleep", "100000")
-  if (answer !== undefined) site.services.set(name, replicas)
-  return `${name}, ${replicas}`
+const label: Give = async (site, by) => {
+  const one = pick(site, await listed(by))
+  if (one === undefined) return undefined
+  const how = pick(site, ["--label-add=zone=a", "--label-add=zone=b", "--label-rm=zone"]) as string
+  await site.docker(by, "node", "update", how, one.ID)
+  return `${one.Description.Hostname}, ${how}`
 }
 
+const inZone = ["--constraint", "node.labels.zone==a"]
+const spread = ["--placement-pref", "spread=node.labels.zone"]
+const kinds = [[], inZone, spread, ["--replicas-max-per-node", "1"], ["--replicas-max-per-node", "2"]]
+
+let made = 0
+const create: Give = async (site, by) => {
+  if (site.services.size > 7) return undefined
+  const name = `s${++made}`
+  const mode = pick(site, ["replicated", "replicated", "global", "replicated-job"]) as string
+  // A job that begins with none may never have one at a time, however far it is scaled.
+  const least = mode === "replicated-job" ? 1 : 0
+  const replicas = mode === "global" ? undefined : least + site.chance.below(7)
+  const flags = ["-d", "--no-resolve-image", "--name", name, "--mode", mode]
+  if (replicas !== undefined) flags.push("--replicas", String(replicas))
+  flags.push(...(mode === "replicated" ? (pick(site, kinds) ?? []) : (pick(site, [[], inZone]) ?? [])))
+  const seconds = String(100_000 + made)
+  const command = mode === "replicated-job" ? ["sh", "-c", "sleep 0.5"] : ["sleep", seconds]
+  const answer = await site.docker(by, "service", "create", ...flags, "host", ...command)
+  // What became of an order whose answer was lost nobody knows.
+  if (answer !== undefined) site.services.set(name, { replicas, seconds })
+  return `${name}, ${flags.slice(4).join(" ")}`
+}
+
+const nameOfKind = (site: Site, isRight: (wanted: Wanted) => boolean): string | undefined =>
+  pick(
+    site,
+    [...site.services].filter(([, wanted]) => isRight(wanted)).map(([name]) => name)
+  )
+
 const scale: Give = async (site, by) => {
-  const name = pick(site, [...site.services.keys()])
+  const name = nameOfKind(site, ({ replicas }) => replicas !== undefined)
   if (name === undefined) return undefined
   const replicas = site.chance.below(9)
   const answer = await site.docker(by, "service", "scale", "-d", `${name}=${replicas}`)
-  if (answer !== undefined) site.services.set(name, replicas)
+  const wanted = site.services.get(name)
+  if (answer !== undefined && wanted !== undefined) site.services.set(name, { ...wanted, replicas })
   return `${name}, ${replicas}`
 }
 
+const changes = [
+  ["--env-add", "A=1"],
+  ["--env-rm", "A"],
+  ["--force"],
+  ["--constraint-add", "node.labels.zone==a"],
+  ["--constraint-rm", "node.labels.zone==a"],
+  ["--update-order", "start-first", "--update-parallelism", "2"],
+  ["--update-order", "stop-first", "--update-parallelism", "0"]
+]
 const update: Give = async (site, by) => {
-  const name = pick(site, [...site.services.keys()])
+  const name = nameOfKind(site, () => true)
   if (name === undefined) return undefined
-  await site.docker(by, "service", "update", "-d", "--env-add", `A=${site.chance.below(1_000)}`, name)
-  return name
+  const how = pick(site, changes) ?? []
+  await site.docker(by, "service", "update", "-d", ...how, name)
+  return `${name}, ${how.join(" ")}`
 }
 
 const unmake: Give = async (site, by) => {
@@ -224,6 +261,7 @@ export const orders: Readonly<Record<string, Order>> = {
   "node promote": { weight: 3, give: promote },
   "node demote": { weight: 3, give: demote },
   "node update": { weight: 1, give: makeUnavailable },
+  "node update label": { weight: 2, give: label },
   "node update back": { weight: 2, give: activate },
   "node rm": { weight: 1, give: remove },
   "swarm leave": { weight: 1, give: leave },
@@ -235,7 +273,7 @@ export const orders: Readonly<Record<string, Order>> = {
   restart: { weight: 2, give: restart },
   freeze: { weight: 1, give: freeze },
   "kill nats-server": { weight: 1, give: loseNats },
-  "service create": { weight: 1, give: create },
+  "service create": { weight: 2, give: create },
   "service scale": { weight: 1, give: scale },
   "service update": { weight: 2, give: update },
   "service rm": { weight: 1, give: unmake }

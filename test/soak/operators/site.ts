@@ -5,10 +5,22 @@ import { onLoopback, startIdle } from "#test/support/idle-node.ts"
 
 export interface Listed {
   readonly ID: string
-  readonly Spec: { readonly Role: string; readonly Availability: string }
+  readonly Spec: {
+    readonly Role: string
+    readonly Availability: string
+    readonly Labels?: Readonly<Record<string, string>>
+  }
   readonly Description: { readonly Hostname: string }
   readonly Status: { readonly State: string; readonly Message?: string }
   readonly ManagerStatus?: { readonly Reachability: string }
+}
+
+/** Of a service whose order was acknowledged. */
+export interface Wanted {
+  /** Absent where each node is to have one. */
+  readonly replicas: number | undefined
+  /** Its tasks sleep so long, as no other service's do. */
+  readonly seconds: string
 }
 
 export interface Site {
@@ -16,8 +28,8 @@ export interface Site {
   readonly nameOf: (node: Cluster) => string
   /** Daemons that do not run at the moment. */
   readonly down: Set<Cluster>
-  /** Services by name, and how many tasks each shall have. */
-  readonly services: Map<string, number>
+  /** By name. */
+  readonly services: Map<string, Wanted>
   /** Each that a locked disk was ever opened by, the newest last. */
   readonly keys: Array<string>
   /** Done while other orders are given; `quiet` once all of it is. */
