@@ -3,6 +3,7 @@ import process from "node:process"
 import { type Cause, Effect, Fiber, Option, Queue, Schema, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { parseMoment } from "#actors/gateway/parse-until.ts"
+import type { HistoryRecord } from "#actors/history/describe.ts"
 import { get, socketFlag } from "#cli/client.ts"
 import { type RawLine, streamLogs } from "#cli/log-stream.ts"
 import { isNode, isTask, LinePrinter, type LogSearch, matches, type ShownLine } from "#cli/print/log-lines.ts"
@@ -64,10 +65,13 @@ const strangers = Effect.fnUntraced(function* (
   socket: string,
   services: ReadonlyArray<ServiceJson>,
   nodes: ReadonlyMap<string, string>,
+  formerNodes: Effect.Effect<ReadonlyMap<string, string>>,
   { node, task }: LogSearch
 ) {
   const found = new Set<"node" | "task">()
-  if (node !== undefined && ![...nodes].some(([id, name]) => isNode(node, id, name))) found.add("node")
+  const isAmong = (known: ReadonlyMap<string, string>): boolean =>
+    node === undefined || [...known].some(([id, name]) => isNode(node, id, name))
+  if (!isAmong(nodes) && !isAmong(yield* formerNodes)) found.add("node")
   if (task !== undefined) found.add("task")
   if (found.size === 0) return found
   const names = new Map(services.map(({ ID, Spec }) => [ID, Spec.Name]))
@@ -151,7 +155,8 @@ export const logs = Command.make(
         node.Description?.Hostname ?? node.ID
       ])
     )
-    const unknown = yield* strangers(socket, services, nodes, search)
+    const formerNodes = yield* Effect.cached(removedNodes(socket))
+    const unknown = yield* strangers(socket, services, nodes, formerNodes, search)
     const refuseUnknown = Effect.suspend(() => {
       const [which] = unknown
       return which === undefined ? Effect.void : refuse(whoIsUnknown(which, search, raw.services))
@@ -180,13 +185,13 @@ export const logs = Command.make(
         const name = namer(socket, service)
         const shown = yield* Stream.fromQueue(lines).pipe(
           Stream.runForEach((line) =>
-            Effect.map(name(line.task, line.node), (called) => {
+            Effect.gen(function* () {
               const { node, ...rest } = line
               const named = {
                 service: service.Spec.Name,
-                name: called,
+                name: yield* name(line.task, node),
                 ...rest,
-                node: nodes.get(node) ?? node
+                node: nodes.get(node) ?? (yield* formerNodes).get(node) ?? node
               }
               if (search.node !== undefined && isNode(search.node, node, named.node)) unknown.delete("node")
               if (search.task !== undefined && isTask(search.task, line.task, named.name))
@@ -228,6 +233,13 @@ const whoIsUnknown = (
   which === "node"
     ? `--node '${node}': no node is called so, nor begins its id so`
     : `--task '${task}': no task of ${services.join(", ")} is called so, nor begins its id so`
+
+/** What nodes were called that are no longer there, as far as that is remembered. */
+const removedNodes = (socket: string): Effect.Effect<ReadonlyMap<string, string>> =>
+  get<{ readonly Changes: ReadonlyArray<HistoryRecord> }>(socket, "/history?kind=node&limit=1000").pipe(
+    Effect.map(({ Changes }) => new Map(Changes.map(({ ID, Name }) => [ID, Name]))),
+    Effect.catch(() => Effect.succeed(new Map()))
+  )
 
 /** `web.1.4i7n5x6wlpdd`; each task is looked up once, also one that the cluster has forgotten. */
 function namer(socket: string, { Spec: { Name } }: ServiceJson) {

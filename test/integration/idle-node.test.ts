@@ -164,6 +164,13 @@ test("a worker that was removed while it was away says so when it comes back, an
   await second.stop()
   await first.must("node", "rm", "--force", NodeID)
   expect(isAlive(before)).toBe(true)
+  const logsOf = (node: string): Promise<string> =>
+    first
+      .troupeAnywhere("logs", "--socket", first.socket, "--node", node, "sleeper")
+      .catch((error: Error) => error.message)
+  // What it was called is remembered.
+  expect(await logsOf("n2")).not.toContain("no node is called so")
+  expect(await logsOf("n3")).toContain("no node is called so")
   await second.start()
   await knowsThatItWasRemoved()
   await eventually(() => !isAlive(before), "its task has ended", 30_000)
