@@ -5,8 +5,8 @@
 
 export const redacted = "[redacted]"
 
-/** Fields whose values open something: keys, tokens, credentials, and the payloads of secrets and configs. */
-const sensitive = /token|auth|passw|private|credential|seed|unlock|key$|keys$|^data$/i
+/** Fields whose values open something: keys, tokens, credentials, addresses that anybody may post to, and the payloads of secrets and configs. */
+const sensitive = /token|auth|passw|private|credential|seed|unlock|webhook|key$|keys$|^data$/i
 /** Named like them, and public. */
 const harmless = /public/i
 const sensitiveVariable = /passw|secret|token|key|auth|cred/i

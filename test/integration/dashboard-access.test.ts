@@ -135,6 +135,23 @@ test("the Engine's own half is guarded by the same roles, and never sees a cooki
   expect(made.status).toBe(403)
 })
 
+test("a viewer sees the cluster, and not where its alerts are posted", async () => {
+  const cluster = () => gateway.cluster.ledger.read.cluster()
+  const Labels = { tier: "one", "troupe.alerts.webhook": "http://hooks.example/T0KEN" }
+  const updated = await onSocket(`/swarm/update?version=${cluster()?.Version.Index}`, {
+    ...cluster()?.Spec,
+    Labels
+  })
+  expect(updated.status).toBe(200)
+  const headers = bearer(createToken(gateway.folder, "viola", "viewer"))
+  const info = await (await fetch(url("/info"), { headers })).text()
+  expect(JSON.parse(info).Swarm.Cluster).toMatchObject({
+    ID: cluster()?.ID,
+    Spec: { Labels: { tier: "one" } }
+  })
+  expect(info).not.toContain("T0KEN")
+})
+
 test("what the Engine takes for a path that is not a viewer's is none, however it is written", async () => {
   await ensureTestImage()
   const { hostname, port } = new URL(gateway.url ?? "")

@@ -2,6 +2,7 @@
 import type { Gateway } from "#actors/gateway/gateway.ts"
 import { compareVersions, offeredVersion, oldestVersion } from "#actors/gateway/negotiate.ts"
 import { clusterInfo } from "#actors/gateway/shape/swarm.ts"
+import { redact } from "#actors/ledger/redact.ts"
 import type { Node } from "#actors/model/objects.ts"
 
 export type SwarmSource = Pick<Gateway, "nodeId" | "membership" | "ledger" | "problem" | "whereabouts">
@@ -39,7 +40,8 @@ export function swarmBlock({
     })),
     Nodes: reader.count("node"),
     Managers: managers.length,
-    ...(cluster === undefined ? {} : { Cluster: clusterInfo(cluster) })
+    // Whoever may look may ask for it; `GET /swarm` is for administrators.
+    ...(cluster === undefined ? {} : { Cluster: redact(clusterInfo(cluster)) })
   }
 }
 

@@ -13,6 +13,7 @@ test("payloads, tokens, credentials and keys are left out, however deep, and the
     registryAuth: canary,
     service: { RegistryAuth: canary, PreviousRegistryAuth: canary, seed: [1, 2, 3] },
     CAConfig: { SigningCAKey: canary, SigningCACert: "public" },
+    Labels: { "troupe.alerts.webhook": canary },
     TLSInfo: { CertIssuerPublicKey: "shown" }
   })
   expect(JSON.stringify(shown)).not.toContain(canary)
