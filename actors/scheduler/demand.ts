@@ -1,4 +1,6 @@
 /** What a task asks of the node that takes it. */
+import type { LedgerReader } from "#actors/ledger/reader.ts"
+import type { Task } from "#actors/model/objects.ts"
 import { isIngress, showPort } from "#actors/model/service-facts.ts"
 import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 
@@ -38,3 +40,13 @@ export function hostPortsOf(spec: ServiceSpec | undefined): ReadonlyArray<string
   if (ports === undefined) return noPorts
   return ports.filter((port) => !isIngress(port) && (port.PublishedPort ?? 0) !== 0).map(showPort)
 }
+
+/** `tcp/8080` of every port that a task has opened on its node; absent while it has not said so. */
+export function openedPorts({ Status }: Task): ReadonlyArray<string> | undefined {
+  const ports = Status.PortStatus?.Ports
+  return ports && [...new Set(ports.map(showPort))]
+}
+
+/** What it has opened is in others' way until it has ended, whatever has become of its service. */
+export const heldPorts = (ledger: LedgerReader, task: Task): ReadonlyArray<string> =>
+  openedPorts(task) ?? hostPortsOf(ledger.get("service", task.ServiceID)?.Spec)

@@ -6,7 +6,7 @@ import type { Change, LedgerReader } from "#actors/ledger/reader.ts"
 import type { Node, Service, Task } from "#actors/model/objects.ts"
 import type { GenericResource, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore, isLive, isWanted } from "#actors/model/task-state.ts"
-import { type Demand, demandOf, hostPortsOf } from "#actors/scheduler/demand.ts"
+import { type Demand, demandOf, heldPorts, hostPortsOf, openedPorts } from "#actors/scheduler/demand.ts"
 import { Generic } from "#actors/scheduler/generic.ts"
 
 export interface Room {
@@ -126,13 +126,15 @@ export class Rooms {
     }
   }
 
-  /** A service's tasks hold the ports that it asks for now. */
+  /** Tasks that have not opened any yet are going to open the ports that their service asks for now. */
   #portsChanged(before: Service | undefined, after: Service | undefined): void {
     const [was, is] = [hostPortsOf(before?.Spec), hostPortsOf(after?.Spec)]
     if (was.join() === is.join()) return
-    for (const [room, { held }] of this.sharesOf(after?.ID ?? before?.ID ?? "")) {
-      holdPorts(room, was, -held)
-      holdPorts(room, is, held)
+    for (const task of this.#ledger.tasksOfService(after?.ID ?? before?.ID ?? "")) {
+      const room = this.#rooms.get(task.NodeID ?? "")
+      if (room === undefined || !holds(task) || openedPorts(task) !== undefined) continue
+      holdPorts(room, was, -1)
+      holdPorts(room, is, 1)
     }
   }
 
@@ -174,7 +176,7 @@ export class Rooms {
     const room = this.#rooms.get(task.NodeID ?? "")
     if (room === undefined) return
     const demand = demandOf(this.#ledger.taskSpec(task.ServiceID, task.SpecVersion) ?? unspecified)
-    const ports = hostPortsOf(this.#ledger.get("service", task.ServiceID)?.Spec)
+    const ports = heldPorts(this.#ledger, task)
     const given = task.AssignedGenericResources ?? []
     this.#move(room, task.ServiceID, { demand, ports, given, isWanted: isWanted(task) }, sign)
   }
@@ -230,6 +232,7 @@ const isSame = (before: Task, after: Task): boolean =>
   before.NodeID === after.NodeID &&
   isWanted(before) === isWanted(after) &&
   before.SpecVersion === after.SpecVersion &&
+  openedPorts(before)?.join() === openedPorts(after)?.join() &&
   (before.AssignedGenericResources?.length ?? 0) === (after.AssignedGenericResources?.length ?? 0)
 
 function holdPorts(room: Room, ports: ReadonlyArray<string>, count: number): void {

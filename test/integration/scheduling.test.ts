@@ -1,6 +1,7 @@
 /** What the scheduler does as people see it: through a daemon, with the docker CLI and `troupe why`. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { hostname } from "node:os"
+import { freePort } from "#cli/free-port.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { PrivateEngine } from "#test/support/dockerd.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
@@ -142,5 +143,21 @@ describe("an Engine with generic resources", () => {
       const printed = await cluster.must("service", "logs", "--raw", "ml")
       return printed.split("\n").filter(Boolean).sort().join() === "one 1,two 1"
     }, "each has printed its own")
+  })
+
+  test("SC-18 a host port is waited for as long as the container of a removed service has it", async () => {
+    const published = await freePort()
+    const create = (name: string, script: string): Promise<string> =>
+      cluster.must(
+        ...["service", "create", "-d", "--no-resolve-image", "--name", name, "--stop-grace-period", "6s"],
+        ...["--publish", `mode=host,target=80,published=${published}`, testImage, "sh", "-c", script]
+      )
+    await create("stubborn", "trap '' TERM; while :; do sleep 0.1; done")
+    await taskIn(cluster, "stubborn", "running")
+    await cluster.must("service", "rm", "stubborn")
+    await create("next", "exec sleep 1000")
+    const waiting = await taskIn(cluster, "next", "pending")
+    expect(waiting.Status.Err).toBe("no suitable node (host-mode port already in use on 1 node)")
+    expect((await taskIn(cluster, "next", "running")).ID).toBe(waiting.ID)
   })
 })

@@ -30,6 +30,10 @@ const portsOf = (ledger: LedgerReader, serviceId: string) =>
     .filter((port) => port.PublishMode === "host")
     .map((port) => `${port.Protocol ?? "tcp"}/${port.PublishedPort}`)
 
+const heldBy = (ledger: LedgerReader, { ServiceID, Status }: Task) =>
+  Status.PortStatus?.Ports?.map((port) => `${port.Protocol ?? "tcp"}/${port.PublishedPort}`) ??
+  portsOf(ledger, ServiceID)
+
 function left(ledger: LedgerReader, node: Node): { cpus: number; memory: number; gpus: number } {
   const offered = node.Description?.Resources
   const rest = { cpus: offered?.NanoCPUs ?? 0, memory: offered?.MemoryBytes ?? 0, gpus: 0 }
@@ -66,7 +70,7 @@ export function refusal(ledger: LedgerReader, node: Node, task: Task): string | 
   const platforms = spec.Placement?.Platforms ?? []
   if (platforms.length > 0 && !platforms.some(({ OS }) => OS === node.Description?.Platform.OS))
     return "platform"
-  const held = new Set(holding(ledger, node).flatMap((other) => portsOf(ledger, other.ServiceID)))
+  const held = new Set(holding(ledger, node).flatMap((other) => heldBy(ledger, other)))
   if (portsOf(ledger, task.ServiceID).some((port) => held.has(port))) return "host ports"
   const most = spec.Placement?.MaxReplicas ?? 0
   const same = counted(ledger, node).filter((other) => other.ServiceID === task.ServiceID).length

@@ -217,11 +217,13 @@ test("what is kept of rooms and of the queue is what the tables come to, whateve
     fc.record({
       kind: fc.constant("report" as const),
       at: fc.nat(40),
-      state: fc.constantFrom("running" as const, "failed" as const, "complete" as const)
+      state: fc.constantFrom("running" as const, "failed" as const, "complete" as const),
+      opened: fc.subarray([80, 81])
     }),
     fc.record({ kind: fc.constant("end" as const), at: fc.nat(40) }),
     fc.record({ kind: fc.constant("remove" as const), at: fc.nat(40) }),
     fc.record({ kind: fc.constant("port" as const), port: fc.constantFrom(80, 81) }),
+    fc.record({ kind: fc.constant("unmake" as const) }),
     fc.record({ kind: fc.constant("lose" as const), at: fc.nat(6) })
   )
   fc.assert(
@@ -258,7 +260,11 @@ test("what is kept of rooms and of the queue is what the tables come to, whateve
         return
       case "report": {
         const task = taskAt(each.at)
-        const status = { Timestamp: toIso(book.time), State: each.state }
+        const Ports = each.opened.map((PublishedPort) => ({ PublishedPort, PublishMode: "host" as const }))
+        const status = {
+          ...{ Timestamp: toIso(book.time), State: each.state },
+          ...(Ports.length > 0 && { PortStatus: { Ports } })
+        }
         if (task?.NodeID !== undefined) {
           book.must({ type: "tasks.report", v: 1, node: task.NodeID, statuses: [{ id: task.ID, status }] })
         }
@@ -287,6 +293,9 @@ test("what is kept of rooms and of the queue is what the tables come to, whateve
         })
         return
       }
+      case "unmake":
+        book.write({ type: "service.remove", v: 1, id: "s" })
+        return
       case "lose":
         book.write({ type: "node.remove", v: 1, id: `n${each.at}`, force: true })
         return

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import type { TaskPatch } from "#actors/ledger/commands.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
+import { toIso } from "#actors/model/time.ts"
 import { Failures } from "#actors/scheduler/failures.ts"
 import { matches, parseConstraints } from "#actors/scheduler/match.ts"
 import { place } from "#actors/scheduler/place.ts"
@@ -130,6 +131,48 @@ test("SC-18 two tasks with one host port never share a node", () => {
   const patches = run(book)
   expect(perNode(book)).toEqual({ n1: 1, n2: 1 })
   expect(patches.at(-1)?.Status?.Err).toContain("host-mode port already in use on 2 nodes")
+})
+
+test("SC-18 a port is held by whoever opened it until that has stopped, whatever its service asks for by then", () => {
+  for (const what of ["removed", "updated"] as const) {
+    const book = nodes(1)
+    const asking = (PublishedPort: number) => ({
+      EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort, PublishMode: "host" as const }] }
+    })
+    const { Version } = book.service("old", asking(8080))
+    const [id = ""] = book.tasks("old", 1)
+    run(book)
+    const report = (State: "running" | "shutdown"): void => {
+      const Ports = [
+        { Protocol: "tcp", TargetPort: 80, PublishedPort: 8080, PublishMode: "host" },
+        { Protocol: "tcp", TargetPort: 80, PublishedPort: 8080, PublishMode: "host" }
+      ] as const
+      const status = {
+        Timestamp: toIso(book.time),
+        State,
+        ...(State === "running" && { PortStatus: { Ports } })
+      }
+      book.must({ type: "tasks.report", v: 1, node: "n1", statuses: [{ id, status }] })
+    }
+    report("running")
+    if (what === "removed") book.must({ type: "service.remove", v: 1, id: "old" })
+    else {
+      const spec = { Name: "old", ...asking(8081) }
+      book.must({ type: "service.update", v: 1, id: "old", version: Version.Index, spec })
+    }
+    book.must({
+      type: "tasks.change",
+      v: 1,
+      create: [],
+      update: [{ id, DesiredState: what === "removed" ? "remove" : "shutdown" }],
+      remove: []
+    })
+    book.service("new", asking(8080))
+    book.tasks("new", 1)
+    expect(run(book).at(-1)?.Status?.Err).toContain("host-mode port already in use on 1 node")
+    report("shutdown")
+    expect(run(book).at(-1)?.NodeID).toBe("n1")
+  }
 })
 
 test("SC-19 max replicas per node caps, and says so", () => {
