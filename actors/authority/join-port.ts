@@ -2,10 +2,11 @@
  * The port at which machines ask to become nodes: HTTPS without a client certificate, because they have none yet.
  *
  * It gives out the root certificate and the incarnation, which are no secrets, and takes requests to join and to
- * renew, a few at a time: a guessed token costs its guesser more than it costs us.
+ * renew, a few at a time: a guessed token costs its guesser more than it costs us, and costs nobody else anything.
  */
 import { createServer } from "node:https"
 import { getRequestListener } from "@hono/node-server"
+import { getConnInfo } from "@hono/node-server/conninfo"
 import { Cause, Effect, Exit, Schedule, Schema, Scope } from "effect"
 import { type Context, Hono } from "hono"
 import { bodyLimit } from "hono/body-limit"
@@ -93,11 +94,14 @@ export function joinApp(
     context: Context,
     judge: (body: string) => Effect.Effect<Membership, Refused>
   ): Promise<Response> => {
-    const visit = isBusy.enter(Date.now())
+    // Before anybody waits for it: whoever says nothing more, or hangs up, is in nobody's way.
+    const body = await context.req.text().catch(() => undefined)
+    if (body === undefined) return context.json({ message: "the request has no end" }, 400)
+    const visit = isBusy.enter(getConnInfo(context).remote.address ?? "", Date.now())
     if (visit === undefined) {
       return context.json({ message: "too many join requests: try again in a few seconds" }, 429)
     }
-    const exit = await Effect.runPromiseExit(judge(await context.req.text()))
+    const exit = await Effect.runPromiseExit(judge(body))
     visit(Exit.isSuccess(exit), Date.now())
     if (Exit.isSuccess(exit)) return context.json(exit.value)
     const error = Cause.squash(exit.cause)
@@ -124,18 +128,29 @@ const decode = <A>(schema: Schema.Codec<A, unknown>, what: string, body: string)
     Effect.mapError(({ message }) => Refused.of({ code: "invalidArgument", message: `${what}: ${message}` }))
   )
 
-/** Lets some in at once, and nobody for a while after many refusals. */
+/** Lets some in at once, and for a while none from where many were refused. */
 function limits() {
   let inside = 0
-  let refusals: ReadonlyArray<number> = []
+  /** By address, the one that was refused last at the end. */
+  const refusals = new Map<string, ReadonlyArray<number>>()
+  const recent = (from: string, now: number): ReadonlyArray<number> =>
+    (refusals.get(from) ?? []).filter((at) => at > now - refusalsWithinMs)
+  const refused = (from: string, now: number): void => {
+    const times = [...recent(from, now), now]
+    refusals.delete(from)
+    refusals.set(from, times)
+    for (const other of refusals.keys()) {
+      if (recent(other, now).length > 0) break
+      refusals.delete(other)
+    }
+  }
   return {
-    enter: (now: number): ((welcome: boolean, now: number) => void) | undefined => {
-      refusals = refusals.filter((at) => at > now - refusalsWithinMs)
-      if (inside >= atOnce || refusals.length >= refusalsBorne) return undefined
+    enter: (from: string, now: number): ((welcome: boolean, now: number) => void) | undefined => {
+      if (inside >= atOnce || recent(from, now).length >= refusalsBorne) return undefined
       inside += 1
       return (welcome, at) => {
         inside -= 1
-        if (!welcome) refusals = [...refusals, at]
+        if (!welcome) refused(from, at)
       }
     }
   }
