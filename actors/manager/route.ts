@@ -174,7 +174,7 @@ function hearTask(to: Route, before: Task | undefined, after: Task | undefined, 
         serviceId: after.ServiceID,
         specVersion: after.SpecVersion,
         nodeId: after.NodeID,
-        at: toMs(after.Status.Timestamp)
+        at: toMs(after.UpdatedAt)
       })
     )
   }

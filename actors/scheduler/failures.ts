@@ -24,7 +24,7 @@ export class Failures {
     const failures = new Failures(now)
     for (const state of ["failed", "rejected"] as const) {
       for (const task of ledger.tasksInState(state)) {
-        const at = toMs(task.Status.Timestamp)
+        const at = toMs(task.UpdatedAt)
         if (task.NodeID === undefined || !(at > now - withinMs)) continue
         failures.add(task.ServiceID, task.SpecVersion, task.NodeID, at)
       }

@@ -76,12 +76,12 @@ function doneAt(view: View, task: Task): number | undefined {
 function hasFailed(view: View, task: Task, monitorMs: number): boolean {
   const { State } = task.Status
   if (State !== "failed" && State !== "rejected" && State !== "complete") return false
-  const endedAt = toMs(task.Status.Timestamp)
   const seen = view.sightings.get(task.ID)
-  if (seen !== undefined) return endedAt - toMs(seen.stamp) <= monitorMs
+  if (seen !== undefined) return toMs(task.Status.Timestamp) - toMs(seen.stamp) <= monitorMs
   // Never seen to run by who looks since it was created: it failed before it did, which is early in any case.
-  // What ran before we looked ran no longer than it exists.
-  return toMs(task.CreatedAt) >= view.watchingSince || endedAt - toMs(task.CreatedAt) <= monitorMs
+  // What ran before we looked ran no longer than it exists, by the leader's clock: the node's may be another.
+  const existedMs = toMs(task.UpdatedAt) - toMs(task.CreatedAt)
+  return toMs(task.CreatedAt) >= view.watchingSince || existedMs <= monitorMs
 }
 
 /**

@@ -50,7 +50,8 @@ export function policyOf(spec: TaskSpec): Policy {
 
 /** How often the slot was restarted with this task's spec, counted within the window before the task's end. */
 function attemptsBefore(slot: ReadonlyArray<Task>, task: Task, windowMs: number, now: number): number {
-  const endedAt = isTerminal(task.Status.State) ? toMs(task.Status.Timestamp) : now
+  // When the leader heard of it: the clock of its node may be another.
+  const endedAt = isTerminal(task.Status.State) ? toMs(task.UpdatedAt) : now
   let attempts = 0
   let before: Task | undefined
   for (const one of slot) {

@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test"
 import { allocatorAt, dispatcherAt, route } from "#actors/manager/route.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
+import { toIso } from "#actors/model/time.ts"
+import { Failures } from "#actors/scheduler/failures.ts"
 import { Book } from "#test/support/ledger.ts"
 
 /** Whom `change` to `book` is told, and what. */
@@ -38,4 +40,18 @@ test("the dispatcher hears of a manager's changes without what opens its door, s
   })
   expect(JSON.stringify(message)).not.toContain("Access")
   expect(book.tables.get("node", "m1")?.Access).toEqual(access)
+})
+
+test("the scheduler hears when a task failed by the leader's clock, and finds the same in the ledger: the node's may be another", () => {
+  const book = new Book().cluster().node("n1")
+  book.service("web")
+  const [id = ""] = book.tasks("web", 1, { NodeID: "n1" })
+  const status = { Timestamp: toIso(book.time - 3_600_000), State: "failed" as const }
+  const heard = told(book, () =>
+    book.must({ type: "tasks.report", v: 1, node: "n1", statuses: [{ id, status }] })
+  )
+  expect(heard.map(({ message }) => message)).toContainEqual(
+    expect.objectContaining({ _tag: "Failed", nodeId: "n1", at: book.time })
+  )
+  expect(Failures.of(book.tables, book.time).size).toBe(1)
 })

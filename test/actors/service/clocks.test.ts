@@ -97,3 +97,41 @@ test("a job is tried again after its delay, whatever the clock of the node says 
     expect(stage.tasks("job")).toHaveLength(2)
   }
 })
+
+const failsBy = (stage: Stage, id: string, aheadMs: number): Stage => {
+  const status = { Timestamp: toIso(stage.now + aheadMs), State: "failed" as const }
+  stage.book.must({
+    ...{ type: "tasks.report", v: 1, node: stage.task(id).NodeID ?? "" },
+    statuses: [{ id, status }]
+  })
+  return stage
+}
+
+test("attempts within a window are counted by the leader's clock, whatever the node's is", () => {
+  for (const aheadMs of [hour, -hour]) {
+    const RestartPolicy = { Delay: 0, MaxAttempts: 1, Window: seconds(60) }
+    const stage = web({ Mode: { Replicated: { Replicas: 1 } }, TaskTemplate: { RestartPolicy } })
+    const fail = (): void => {
+      failsBy(stage, stage.running("web")[0]?.ID ?? "", aheadMs).converge()
+    }
+    fail()
+    expect(stage.running("web")).toHaveLength(1)
+    stage.pass(61_000)
+    fail()
+    expect(stage.running("web")).toHaveLength(1)
+    fail()
+    expect(stage.pass(120_000).running("web")).toHaveLength(0)
+  }
+})
+
+test("another leader finds what an update broke, whatever the clock of the node says that it ended on", () => {
+  for (const aheadMs of [hour, -hour]) {
+    const stage = update(web({ UpdateConfig: { Parallelism: 1 } }))
+    const made = stage.running("web").find(({ SpecVersion }) => SpecVersion !== 1)
+    stage.book.time += 1_000
+    failsBy(stage, made?.ID ?? "", aheadMs)
+    stage.book.time += 1_000
+    stage.forget("web").converge()
+    expect(stage.service("web").UpdateStatus?.State).toBe("paused")
+  }
+})
