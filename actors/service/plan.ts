@@ -79,8 +79,9 @@ function hasFailed(view: View, task: Task, monitorMs: number): boolean {
   const seen = view.sightings.get(task.ID)
   if (seen !== undefined) return toMs(task.Status.Timestamp) - toMs(seen.stamp) <= monitorMs
   // Never seen to run by who looks since it was created: it failed before it did, which is early in any case.
-  // What ran before we looked ran no longer than it exists, by the leader's clock: the node's may be another.
-  const existedMs = toMs(task.UpdatedAt) - toMs(task.CreatedAt)
+  // What ran before we looked ran no longer than it exists, by the leader's clock, where the node's is ahead of it; and by
+  // the node's, where that was heard late because nobody led.
+  const existedMs = Math.min(toMs(task.UpdatedAt), toMs(task.Status.Timestamp)) - toMs(task.CreatedAt)
   return toMs(task.CreatedAt) >= view.watchingSince || existedMs <= monitorMs
 }
 

@@ -135,3 +135,12 @@ test("another leader finds what an update broke, whatever the clock of the node 
     expect(stage.service("web").UpdateStatus?.State).toBe("paused")
   }
 })
+
+test("and what it broke while nobody led, and was told of late", () => {
+  const stage = update(web({ UpdateConfig: { Parallelism: 1 } }))
+  const made = stage.running("web").find(({ SpecVersion }) => SpecVersion !== 1)
+  stage.book.time += 60_000
+  failsBy(stage, made?.ID ?? "", -59_000)
+  stage.forget("web").converge()
+  expect(stage.service("web").UpdateStatus?.State).toBe("paused")
+})
