@@ -8,9 +8,9 @@ import { conflictOf } from "#actors/ledger/apply/apply-services.ts"
 import { plainWords } from "#actors/model/errors.ts"
 import { isExclusive } from "#actors/model/exclusive.ts"
 import type { Service, Task, UpdateStatus } from "#actors/model/objects.ts"
-import { isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
+import { endedItself, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
-import { isTaken, standing } from "#actors/service/retry.ts"
+import { isTaken, mayRestart, standing } from "#actors/service/retry.ts"
 import { type Draft, newTask, type Slot, type View } from "#actors/service/slot.ts"
 
 export interface Pace {
@@ -106,7 +106,7 @@ export function judge(
   const failed: Array<Task> = []
   for (const slot of slots) {
     const made = madeByUpdate(service, slot, since)
-    if (made !== undefined || needsUpdate(slot, dirty)) total += 1
+    if (made !== undefined || needsUpdate(view, slot, dirty)) total += 1
     if (made !== undefined && hasFailed(view, made, pace.monitorMs)) failed.push(made)
   }
   if (failed.length === 0 || failed.length / total <= pace.maxFailureRatio) return true
@@ -137,9 +137,15 @@ export function judge(
   return false
 }
 
-/** The slot has no task of the present spec, or has others beside it. */
-const needsUpdate = (slot: Slot, dirty: (task: Task) => boolean): boolean =>
-  slot.wanted.length === 0 ? dirty(slot.newest) : slot.wanted.some(dirty)
+/** The slot has no task of the present spec, or has others beside it. One that is left to an older one has had its tries. */
+function needsUpdate(view: View, slot: Slot, dirty: (task: Task) => boolean): boolean {
+  if (slot.wanted.length === 0) return dirty(slot.newest)
+  return slot.wanted.some(dirty) && (slot.newest.Status.State === "complete" || !isSpent(view, slot, dirty))
+}
+
+/** The present spec's last task in the slot has ended, and its policy leaves it at that. */
+const isSpent = (view: View, { tasks, newest }: Slot, dirty: (task: Task) => boolean): boolean =>
+  !isWanted(newest) && endedItself(newest) && !dirty(newest) && !mayRestart(view, tasks, newest)
 
 /** Moves the update on by as many slots as its pace allows, and completes it when all are done and watched. */
 export function plan(
@@ -154,7 +160,7 @@ export function plan(
   for (const slot of slots) settleDuplicates(view, slot, draft, dirty)
 
   const underWay = isUnderWay(status)
-  const waiting = slots.filter((slot) => needsUpdate(slot, dirty))
+  const waiting = slots.filter((slot) => needsUpdate(view, slot, dirty))
   if (!underWay && waiting.length === 0) return
   if (!underWay) {
     draft.progress = {
@@ -187,6 +193,10 @@ export function plan(
     if (current.length > 0) {
       open += 1
       handOver(slot, current, pace, draft, dirty)
+    } else if (isSpent(view, slot, dirty)) {
+      // What its policy calls done has done its work.
+      open += 1
+      for (const task of slot.wanted) draft.want(task, "shutdown")
     } else if (busy < pace.parallelism) {
       open += 1
       busy += 1

@@ -42,9 +42,11 @@ export function prune(slot: ReadonlyArray<Task>, limit: number, attempts = 0): R
   let tooMany = limit < 0 ? 0 : slot.length - limit
   if (tooMany <= 0) return []
   const ordered = [...slot].sort(byAge)
-  // What stopped by its policy must be seen to have stopped, or the slot would look as if it had never been filled.
-  const last = slot.some(isWanted) ? undefined : ordered[ordered.length - 1]
-  const version = ordered[ordered.length - 1]?.SpecVersion
+  // What stopped by its policy must be seen to have stopped, or the slot would look as if it had never been filled, or
+  // as if an update had yet to come to it.
+  const newest = ordered[ordered.length - 1]
+  const last = newest !== undefined && (endedItself(newest) || !slot.some(isWanted)) ? newest : undefined
+  const version = newest?.SpecVersion
   const tries = ordered.filter((task) => task.SpecVersion === version && endedItself(task))
   const counted = new Set(attempts > 0 ? tries.slice(-attempts - 1) : [])
   const pruned: Array<Task> = []

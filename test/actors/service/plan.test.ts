@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test"
-import type { Task } from "#actors/model/objects.ts"
-import type { ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
+import type { RestartPolicy, ServiceSpec, UpdateConfig } from "#actors/model/spec.ts"
+import { attemptsOf, historyOf, prune } from "#actors/service/prune.ts"
 import { reconcile } from "#actors/service/reconcile.ts"
 import { Fresh } from "#runtime/ids.ts"
+import { Book } from "#test/support/ledger.ts"
 import { Stage, seconds } from "#test/support/stage.ts"
 
 const image = (spec: ServiceSpec, Image: string): ServiceSpec => ({
@@ -236,6 +238,70 @@ describe("what an update is not held up by", () => {
     for (const task of stage.tasks("web")) if ((task.Slot ?? 0) > 2) stage.stubborn.add(task.ID)
     stage.pass(20_000)
     expect(images(stage)).toEqual(["two", "two"])
+    expect(status(stage)?.State).toBe("completed")
+  })
+})
+
+/** What its history has no room for goes. */
+function reap({ book }: Stage, tasks: ReadonlyArray<Task>, service: Service): void {
+  const remove = prune(tasks, historyOf(book.tables, service), attemptsOf(service)).map(({ ID }) => ID)
+  book.must({ type: "tasks.change", v: 1, create: [], update: [], remove })
+}
+
+describe("a start-first update that goes on after failures", () => {
+  const goesOn = (policy: RestartPolicy, history = 5) => {
+    const stage = new Stage(
+      ["n1"],
+      new Book().cluster({ Spec: { Orchestration: { TaskHistoryRetentionLimit: history } } })
+    ).create("web", {
+      Mode: { Replicated: { Replicas: 1 } },
+      TaskTemplate: { ContainerSpec: { Image: "one" }, RestartPolicy: policy },
+      UpdateConfig: { Order: "start-first", FailureAction: "continue" }
+    })
+    return to(stage, "two")
+  }
+  /** New tasks end so before anybody sees them run; how many there were is returned. */
+  const ends = (stage: Stage, state: "failed" | "complete"): number => {
+    const ended = new Set<string>()
+    for (let turn = 0; turn < 60; turn++) {
+      stage.lookAll()
+      stage.place()
+      for (const task of stage.wanted("web")) {
+        if (imageOf(stage, task) !== "two" || task.DesiredState !== "running") continue
+        if (task.Status.State !== "assigned") continue
+        stage.report(task.ID, state)
+        ended.add(task.ID)
+      }
+      for (const task of stage.tasks("web")) {
+        const isOver = task.DesiredState === "shutdown" && task.Status.State === "running"
+        if (isOver) stage.report(task.ID, "shutdown")
+      }
+      reap(stage, stage.tasks("web"), stage.service("web"))
+      stage.book.time += 1_000
+    }
+    return ended.size
+  }
+
+  for (const [policy, tries] of [
+    [{ Condition: "none" }, 1],
+    [{ Condition: "on-failure", MaxAttempts: 2, Delay: seconds(1) }, 3]
+  ] as const) {
+    for (const history of [1, 5]) {
+      test(`makes no more tries than ${JSON.stringify(policy)} allows, and leaves the old task (history ${history})`, () => {
+        const stage = goesOn(policy, history)
+        expect(ends(stage, "failed")).toBe(tries)
+        expect(images(stage)).toEqual(["one"])
+        expect(status(stage)?.State).toBe("completed")
+        stage.forget("web").update("web", (spec) => ({ ...spec, Labels: { team: "blue" } }))
+        expect(ends(stage, "failed")).toBe(0)
+      })
+    }
+  }
+
+  test("ends the old task where the new one has done its work", () => {
+    const stage = goesOn({ Condition: "on-failure" })
+    expect(ends(stage, "complete")).toBe(1)
+    expect(stage.wanted("web")).toEqual([])
     expect(status(stage)?.State).toBe("completed")
   })
 })
