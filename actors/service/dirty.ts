@@ -1,7 +1,14 @@
 /** Which tasks no longer are what their service asks for, and which nodes suit it. */
 import type { Node, Service, Task, VolumeAttachment } from "#actors/model/objects.ts"
-import { isIngress, networksOf, sameTemplate, showPort, usesIngress } from "#actors/model/service-facts.ts"
-import type { ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
+import {
+  isIngress,
+  networksOf,
+  protocolOf,
+  sameTemplate,
+  showPort,
+  usesIngress
+} from "#actors/model/service-facts.ts"
+import type { PortConfig, ServiceSpec, TaskSpec } from "#actors/model/spec.ts"
 import { isBefore } from "#actors/model/task-state.ts"
 import { toMs } from "#actors/model/time.ts"
 import { matches, parseConstraints } from "#actors/scheduler/match.ts"
@@ -57,7 +64,7 @@ export function dirtyTest(view: Spot): (task: Task) => boolean {
   const fits = fitTest(view)
   const byVersion = new Map<number, Difference>()
   const joined = joinedNetworks(view)
-  const movedPorts = portsMovedAt(service)
+  const hasOtherPorts = portsTest(service)
 
   const differenceOf = (version: number): Difference => {
     const known = byVersion.get(version)
@@ -74,7 +81,7 @@ export function dirtyTest(view: Spot): (task: Task) => boolean {
 
   return (task) => {
     if (lacksNetworks(task, joined)) return true
-    if (movedPorts !== undefined && toMs(task.CreatedAt) < movedPorts) return true
+    if (hasOtherPorts(task)) return true
     if (task.SpecVersion === service.SpecVersion) return false
     switch (differenceOf(task.SpecVersion)) {
       case "none":
@@ -89,25 +96,40 @@ export function dirtyTest(view: Spot): (task: Task) => boolean {
   }
 }
 
-const hostPortsOf = (spec: ServiceSpec | undefined): string =>
-  (spec?.EndpointSpec?.Ports ?? [])
-    .filter((port) => !isIngress(port))
-    .map((port) => `${port.TargetPort}:${showPort(port)}`)
-    .sort()
-    .join()
+const hostPortsOf = (spec: ServiceSpec | undefined): ReadonlyArray<PortConfig> =>
+  (spec?.EndpointSpec?.Ports ?? []).filter((port) => !isIngress(port))
+
+const showOpening = (port: PortConfig): string => `${port.TargetPort}:${showPort(port)}`
+const showAll = (ports: ReadonlyArray<PortConfig>): string => ports.map(showOpening).sort().join()
 
 /**
- * Tasks from before this time have other host ports than the service now asks for; `undefined` when none has.
- * A task opens its host ports when its container is made, and the template does not name them.
+ * True for tasks with other host ports than the service now asks for. A task opens its host ports when its container is
+ * made, and the template does not name them: what its node says of them counts, and where it says nothing, whether the
+ * task is from before they were changed last. What an update that is over has left is as it should be.
  */
-function portsMovedAt(service: Service): number | undefined {
-  const { PreviousSpec: previous, Spec: spec, UpdateStatus: status } = service
-  if (previous === undefined || hostPortsOf(previous) === hostPortsOf(spec)) return undefined
-  if (status === undefined) return Number.POSITIVE_INFINITY
-  // What an update that is over has left is as it should be.
-  return status.State === "updating" || status.State === "rollback_started"
-    ? toMs(status.StartedAt)
-    : undefined
+function portsTest({ PreviousSpec: previous, Spec: spec, UpdateStatus: status }: Service) {
+  const isOver = status !== undefined && status.State !== "updating" && status.State !== "rollback_started"
+  if (isOver) return () => false
+  const since = status === undefined ? Number.POSITIVE_INFINITY : toMs(status.StartedAt)
+  const asked = hostPortsOf(spec)
+  const haveMoved = previous !== undefined && showAll(hostPortsOf(previous)) !== showAll(asked)
+  return ({ CreatedAt, Status }: Task): boolean => {
+    if (toMs(CreatedAt) >= since) return false
+    const opened = Status.PortStatus?.Ports
+    return opened === undefined ? haveMoved : !areThose(opened, asked)
+  }
+}
+
+/** Where no number was asked for, any will do. */
+function areThose(opened: ReadonlyArray<PortConfig>, asked: ReadonlyArray<PortConfig>): boolean {
+  const isOf = (port: PortConfig) => (wanted: PortConfig) =>
+    protocolOf(port) === protocolOf(wanted) &&
+    port.TargetPort === wanted.TargetPort &&
+    ((wanted.PublishedPort ?? 0) === 0 || port.PublishedPort === wanted.PublishedPort)
+  return (
+    opened.every((port) => asked.some(isOf(port))) &&
+    asked.every((wanted) => opened.some((port) => isOf(port)(wanted)))
+  )
 }
 
 /** Networks of ours that every task of the service is attached to, as far as they exist. */

@@ -160,4 +160,31 @@ describe("an Engine with generic resources", () => {
     expect(waiting.Status.Err).toBe("no suitable node (host-mode port already in use on 1 node)")
     expect((await taskIn(cluster, "next", "running")).ID).toBe(waiting.ID)
   })
+
+  test("UP-22 a task that has opened the host ports that its service asks for stays when that is changed otherwise", async () => {
+    const [tcp, udp, other] = [await freePort(), await freePort(), await freePort()]
+    const published = [
+      `mode=host,target=80,published=${tcp}`,
+      `mode=host,target=81,published=${udp},protocol=udp`
+    ]
+    await cluster.must(
+      ...["service", "create", "-d", "--no-resolve-image", "--name", "open", "--stop-grace-period", "0s"],
+      ...[...published, "mode=host,target=82"].flatMap((port) => ["--publish", port]),
+      ...[testImage, "sleep", "1000"]
+    )
+    const task = await taskIn(cluster, "open", "running")
+    const update = (...options: ReadonlyArray<string>): Promise<string> =>
+      cluster.must("service", "update", "-d", ...options, "open")
+    await update("--label-add", "team=blue", "--replicas", "2")
+    // Who asked for another task has looked at the first one.
+    const second = await taskIn(cluster, "open", "pending")
+    expect(second.Status.Err).toBe("no suitable node (host-mode port already in use on 1 node)")
+    expect((await taskIn(cluster, "open", "running")).ID).toBe(task.ID)
+    await update("--replicas", "1")
+    await update("--publish-rm", "80", "--publish-add", `mode=host,target=80,published=${other}`)
+    await eventually(
+      async () => (await taskIn(cluster, "open", "running")).ID !== task.ID,
+      "another has the port"
+    )
+  })
 })

@@ -132,7 +132,7 @@ export class Stage {
   }
 
   /** The task's node says how far it has come. */
-  report(id: string, state: TaskState, extra: { Err?: string } = {}): this {
+  report(id: string, state: TaskState, extra: Partial<Task["Status"]> = {}): this {
     const task = this.task(id)
     this.book.must({
       type: "tasks.report",
@@ -225,10 +225,17 @@ export class Stage {
       if (isBefore(State, "assigned") || isTerminal(State)) continue
       const goal = isWanted(task) ? task.DesiredState : "shutdown"
       if (!isBefore(State, goal)) continue
-      this.report(task.ID, goal)
+      this.report(task.ID, goal, goal === "running" ? this.#opened(task) : {})
       reports += 1
     }
     return reports
+  }
+
+  /** Nodes say which ports a task's container has opened there. */
+  #opened({ ServiceID }: Task): Partial<Task["Status"]> {
+    const ports = this.book.tables.get("service", ServiceID)?.Spec.EndpointSpec?.Ports ?? []
+    const Ports = ports.filter((port) => port.PublishMode === "host" && (port.PublishedPort ?? 0) !== 0)
+    return Ports.length === 0 ? {} : { PortStatus: { Ports } }
   }
 
   /** Lets everyone act until nobody has anything left to do at this time. */
