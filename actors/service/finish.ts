@@ -6,7 +6,7 @@
 import type { NewTask } from "#actors/ledger/commands.ts"
 import type { Node, Task } from "#actors/model/objects.ts"
 import { modeOf } from "#actors/model/service-facts.ts"
-import { isTerminal } from "#actors/model/task-state.ts"
+import { isLive, isTerminal } from "#actors/model/task-state.ts"
 import { leftOf, toMs } from "#actors/model/time.ts"
 import { fitTest, placeTest } from "#actors/service/dirty.ts"
 import {
@@ -59,8 +59,8 @@ type Progress = "done" | "busy" | "free" | "spent"
 
 /** Replaces what failed, or lost its node or its place there, as the policy allows, and says where the slot stands. */
 function tendJob(view: View, slot: Slot, draft: Draft, fits: Fits): Progress {
-  if (isDone(slot)) return "done"
   const task = slot.newest
+  if (isDone(slot)) return isLive(task.Status.State) ? stopSpare(view, task, draft) : "done"
   if (!isWantedHere(task)) {
     if (!mayRestart(view, slot.tasks, task)) return "spent"
     return hasLeft(view, task, draft) ? "free" : "busy"
@@ -83,6 +83,13 @@ function tendJob(view: View, slot: Slot, draft: Draft, fits: Fits): Progress {
   }
   draft.want(task, "shutdown", status)
   return unfit || isOutOfTheWay(view, task) ? "free" : "busy"
+}
+
+/** One that had been lost has done the work meanwhile: its successor stops, and is one at work until it has. */
+function stopSpare(view: View, task: Task, draft: Draft): Progress {
+  if (isWantedHere(task)) draft.want(task, "shutdown")
+  else if (hasLeft(view, task, draft)) return "done"
+  return "busy"
 }
 
 /** The work of a slot is not done by two at a time, unless the first takes too long to stop. */

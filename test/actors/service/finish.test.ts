@@ -50,6 +50,24 @@ describe("replicated jobs", () => {
     }
   })
 
+  test("a task whose slot's work was done by one that had been lost is stopped, and counts until it is", () => {
+    const stage = job(new Stage(["n1", "n2"]), 1, 2)
+    stage.place()
+    const [lost] = stage.tasks("job")
+    stage
+      .report(lost?.ID ?? "", "running")
+      .nodeIs(lost?.NodeID ?? "", "down")
+      .look("job")
+    stage.place()
+    const second = stage.tasks("job")[1]
+    stage.report(second?.ID ?? "", "running").nodeIs(lost?.NodeID ?? "", "ready")
+    stage.report(lost?.ID ?? "", "complete").look("job")
+    expect(stage.desired("job")).toEqual(["shutdown", "shutdown"])
+    stage.report(second?.ID ?? "", "shutdown").look("job")
+    expect(slots(stage)).toEqual([0, 0, 1])
+    expect(stage.desired("job")).toEqual(["shutdown", "shutdown", "complete"])
+  })
+
   test("JB-01 JB-02 start as many tasks as may run at a time, wanted complete, each in a slot from 0", () => {
     const stage = job(new Stage(), 3, 10)
     expect(stage.tasks("job").map((task) => [task.Slot, task.DesiredState, task.JobIteration])).toEqual([
