@@ -1,6 +1,7 @@
 /** Where a `Propose` meets the ledger: the one action that most of the leader's actors have. */
 import { Effect } from "effect"
 import { Ledger, type WriteOutcome } from "#actors/ledger/service.ts"
+import { split } from "#actors/ledger/split.ts"
 import type { Propose, Proposed } from "#actors/ledger/writer.ts"
 import { type Address, showAddress } from "#runtime/address.ts"
 import { CurrentCause } from "#runtime/performer.ts"
@@ -20,7 +21,7 @@ export const carryOut = Effect.fnUntraced(function* (
   const origin = { who: showAddress(self), why }
   let outcome: WriteOutcome = { _tag: "Applied", applied: { index: ledger.read.index } }
   if (action.commands.length === 0) outcome = yield* stillLeads(ledger)
-  for (const command of action.commands) {
+  for (const command of action.commands.flatMap(split)) {
     outcome = yield* ledger.propose(command, origin)
     if (outcome._tag !== "Applied") break
   }
