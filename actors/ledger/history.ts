@@ -2,13 +2,13 @@
  * The ledger as the flight recorder keeps it: where it stood, and every change since, so that a replay finds the
  * tables as a decision saw them.
  *
- * Objects are kept by reference, as the tables themselves have them; what a secret holds, the join tokens and what opens
- * managers' doors are left out from the first. When the changes become too many, the oldest are folded into where it stood.
+ * Objects are kept by reference, as the tables themselves have them; what a secret holds, the join tokens, what opens
+ * managers' doors and what registries are shown are left out from the first. When the changes become too many, the oldest are folded into where it stood.
  */
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { kinds, LedgerTables, lesserKinds } from "#actors/ledger/tables.ts"
-import type { Cluster, Node } from "#actors/model/objects.ts"
+import type { Cluster, Node, Service } from "#actors/model/objects.ts"
 import type { SharedState } from "#runtime/recorder.ts"
 
 /** What the ledger is called in recordings. */
@@ -21,6 +21,7 @@ export const secretFields: ReadonlySet<string> = new Set([
   "Data",
   "data",
   "JoinTokens",
+  "PreviousRegistryAuth",
   "registryAuth",
   "RegistryAuth",
   "Roots",
@@ -171,7 +172,7 @@ function copy(read: LedgerReader, base: LedgerTables): void {
     const { PreviousSpecVersion: previous } = service
     const spec = previous === undefined ? undefined : read.taskSpec(service.ID, previous)
     if (previous !== undefined && spec) base.keepSpec(service.ID, previous, spec)
-    base.put("service", service)
+    base.put("service", hide("service", service))
     for (const task of read.tasksOfService(service.ID)) copyTask(read, base, task.ID)
   }
   // Tasks outlive their service for a while.
@@ -224,6 +225,10 @@ export function hide<Object>(kind: Kind | "cluster", object: Object): Object {
   if (kind === "node") {
     const { Access: access, ...open } = object as Node
     return access === undefined ? object : (open as Object)
+  }
+  if (kind === "service") {
+    const { RegistryAuth: present, PreviousRegistryAuth: previous, ...open } = object as Service
+    return present === undefined && previous === undefined ? object : (open as Object)
   }
   if (kind !== "secret" && kind !== "config") return object
   const { Spec } = object as { readonly Spec: object }

@@ -41,13 +41,19 @@ test("a ledger that grows too large to be replayed is given up, and what was kep
   history.stop()
 })
 
-test("what opens a manager's door is not kept, of before and of since", () => {
+test("what opens a manager's door, and a registry, is not kept, of before and of since", () => {
   const book = new Book().cluster().node("m1", { Spec: { Role: "manager", Availability: "active" } })
   const opens = (digest: string) => {
     const access = { Tokens: [{ Name: "vera", Role: "admin", Digest: digest }], Ended: [] }
     book.must({ type: "node.access", v: 1, id: "m1", access })
   }
   opens("digest of before")
+  const { Spec: spec } = book.service("web")
+  const shows = (registryAuth: string) => {
+    const version = book.tables.get("service", "web")?.Version.Index ?? 0
+    book.must({ type: "service.update", v: 1, id: "web", version, spec, registryAuth })
+  }
+  shows("registry's of before")
   let listener: (set: ChangeSet) => void = () => {}
   const follow: LedgerService["follow"] = (listen) => {
     listener = listen
@@ -56,11 +62,14 @@ test("what opens a manager's door is not kept, of before and of since", () => {
   book.changes()
   const history = keepHistory({ read: book.tables, follow })
   opens("digest of since")
+  shows("registry's of since")
   // A door alone is no news; whatever else changes takes it along.
   book.must({ type: "node.observe", v: 1, nodes: [{ id: "m1", status: { State: "down" } }] })
   listener(book.changes())
   const kept = JSON.stringify([...history.lines()])
   expect(kept.match(/"ID":"m1"/g)).toHaveLength(2)
   expect(kept).not.toContain("digest")
+  expect(kept.match(/"ID":"web"/g)).toHaveLength(2)
+  expect(kept).not.toContain("registry's")
   history.stop()
 })
