@@ -4,13 +4,16 @@
  */
 import type { Change, ChangeSet, Kind, LedgerReader, Tables } from "#actors/ledger/reader.ts"
 import { kinds } from "#actors/ledger/tables.ts"
+import type { Cluster, Node } from "#actors/model/objects.ts"
+import { equal } from "#actors/model/service-facts.ts"
 
 /** Objects looked at in one step, and so the most that followers are told at once: a millisecond or two. */
 const objectsPerStep = 256
 
 /**
  * Objects that are gone, then those that are new or at another version, kind by kind. An object never goes back to a
- * version that it had, so equal versions are equal objects. Both stay as they are until the last step.
+ * version that it had, so equal versions are equal objects, but for what is written beside them. Both stay as they are
+ * until the last step.
  *
  * Looked at twice, so that each set says how many changes there are in all: to keep a million of them for that would cost
  * more than to find them again.
@@ -43,7 +46,7 @@ function* differences(before: LedgerReader, after: LedgerReader): Generator<Read
     return taken
   }
   const [old, now] = [before.cluster(), after.cluster()]
-  if (old?.Version.Index !== now?.Version.Index)
+  if (old?.Version.Index !== now?.Version.Index || !equal(besideCluster(old), besideCluster(now)))
     changes.push({ kind: "cluster", ...(old && { before: old }), ...(now && { after: now }) })
   for (const kind of [...kinds].reverse()) {
     for (const object of before.all(kind)) {
@@ -55,11 +58,19 @@ function* differences(before: LedgerReader, after: LedgerReader): Generator<Read
     for (const object of after.all(kind)) {
       if (isDue()) yield take()
       const known = before.get(kind, object.ID)
-      if (known?.Version.Index !== object.Version.Index) changes.push(changeOf(kind, known, object))
+      if (known?.Version.Index !== object.Version.Index || !isSameBeside(kind, known, object))
+        changes.push(changeOf(kind, known, object))
     }
   }
   yield take()
 }
+
+/** What is written without a new version, so that nobody's `docker node update` is out of sequence by it. */
+const besideNode = ({ Gateways, Attached }: Node) => ({ Gateways, Attached })
+const besideCluster = (cluster: Cluster | undefined) => cluster?.Alerts
+
+const isSameBeside = (kind: Kind, before: Tables[Kind], after: Tables[Kind]): boolean =>
+  kind !== "node" || equal(besideNode(before as Node), besideNode(after as Node))
 
 const changeOf = (kind: Kind, before: Tables[Kind] | undefined, after: Tables[Kind] | undefined): Change =>
   ({ kind, ...(before && { before }), ...(after && { after }) }) as Change

@@ -189,6 +189,23 @@ test("two snapshots under way at once are each of their own moment", () => {
   }
 })
 
+test("what changed without a new version is told of after a snapshot, too", () => {
+  const book = new Book().cluster().node("n1").network("net")
+  const [behind, ahead] = [new Machine(loud), new Machine(loud)]
+  ahead.tables = book.tables
+  behind.restore(ahead.snapshot())
+  const told: Array<string> = []
+  behind.follow(({ changes }) => void told.push(...changes.map(({ kind }) => kind)))
+  behind.restore(ahead.snapshot())
+  expect(told).toEqual([])
+  const alert = { condition: "node-down", kind: "node", id: "n1", name: "n1", says: "it is down", since: 1 }
+  book.must({ type: "cluster.alerts", v: 1, firing: [alert], ended: [] })
+  const gateways = [{ NetworkID: "net", Addresses: ["10.0.1.3"] }]
+  book.must({ type: "node.gateways", v: 1, nodes: [{ id: "n1", gateways }] })
+  behind.restore(ahead.snapshot())
+  expect(told).toEqual(["cluster", "node"])
+})
+
 test("a task reads as it was put, with fields that this release does not know", () => {
   const book = new Book().cluster().node("n1").network("net")
   book.service("web")
