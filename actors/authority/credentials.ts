@@ -65,7 +65,15 @@ export const openCredentials = Effect.fnUntraced(function* (
     supersede: (next) =>
       Effect.suspend(() => {
         isOver = true
-        return Effect.andThen(writeHeld(dataDir, next), Deferred.succeed(superseded, undefined))
+        const written = writeHeld(dataDir, next).pipe(
+          // This life goes on.
+          Effect.tapError(() =>
+            Effect.sync(() => {
+              isOver = false
+            })
+          )
+        )
+        return Effect.andThen(written, Deferred.succeed(superseded, undefined))
       }),
     superseded: Deferred.await(superseded),
     follow: Effect.fnUntraced(function* (use) {

@@ -1,5 +1,5 @@
 import { afterAll, expect, test } from "bun:test"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
@@ -53,6 +53,18 @@ test("what the next life begins with is written last, whatever is still under wa
   await run(credentials.superseded)
   await run(credentials.change((now) => ({ ...now, key: "late" })))
   expect(await run(readHeld(dataDir))).toMatchObject({ key: held.key, membership: { raftId: "r2" } })
+})
+
+test("where that cannot be written, this life goes on, and what it changes is written", async () => {
+  const { held } = await between()
+  const folder = join(dataDir, "full")
+  const credentials = await run(openCredentials(folder, held))
+  writeFileSync(folder, "in the way")
+  expect((await run(Effect.result(credentials.supersede(held))))._tag).toBe("Failure")
+  rmSync(folder)
+  mkdirSync(folder)
+  await run(credentials.change((now) => ({ ...now, key: "another" })))
+  expect((await run(readHeld(folder)))?.key).toBe("another")
 })
 
 test("who uses what a node holds hears of a change once it is written", async () => {
