@@ -41,20 +41,20 @@ const ask = (
   address: string,
   path: string,
   options: { readonly root?: string; readonly body?: string; readonly withinMs?: number }
-): Effect.Effect<Answer, JoinError> =>
-  Effect.callback((resume) => {
+): Effect.Effect<Answer, JoinError> => {
+  const { withinMs = answerWithinMs } = options
+  const unreached = (why: string): JoinError => fail(`Cannot reach the manager at ${address}: ${why}`, false)
+  return Effect.callback<Answer, JoinError>((resume) => {
     const url = URL.canParse(`https://${address}${path}`) ? new URL(`https://${address}${path}`) : undefined
     if (url === undefined || url.port === "") {
       resume(Effect.fail(fail(`join address '${address}': expected host:port`, true)))
       return
     }
-    const { withinMs = answerWithinMs } = options
     const request = httpsRequest(
       url,
       {
         method: options.body === undefined ? "GET" : "POST",
         agent: false,
-        timeout: withinMs,
         ...(options.root === undefined
           ? { rejectUnauthorized: false }
           : { ca: options.root, servername: managerName }),
@@ -68,6 +68,7 @@ const ask = (
           if (size > longestAnswerBytes) request.destroy(new Error("the answer is too long"))
           else parts.push(part)
         })
+        response.on("error", ({ message }) => resume(Effect.fail(unreached(message))))
         response.on("end", () =>
           resume(
             Effect.succeed({
@@ -79,15 +80,22 @@ const ask = (
         )
       }
     )
-    request.on("timeout", () => request.destroy(new Error(`no answer within ${withinMs} ms`)))
     request.on("error", (error: NodeJS.ErrnoException) => {
       const why = untimely[error.code ?? ""]
-      const unreached = fail(`Cannot reach the manager at ${address}: ${error.message}`, false)
-      resume(why === undefined ? Effect.fail(unreached) : compareClocks(address, why, withinMs))
+      resume(
+        why === undefined ? Effect.fail(unreached(error.message)) : compareClocks(address, why, withinMs)
+      )
     })
     request.end(options.body)
     return Effect.sync(() => request.destroy())
-  })
+  }).pipe(
+    // Of the whole: one that says a byte now and then must not hold up who asks.
+    Effect.timeoutOrElse({
+      duration: withinMs,
+      orElse: () => Effect.fail(unreached(`no answer within ${withinMs} ms`))
+    })
+  )
+}
 
 /** Which clock is wrong is for people to say; nobody has vouched for the manager's. */
 const compareClocks = Effect.fn("authority.compareClocks")(function* (

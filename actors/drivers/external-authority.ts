@@ -84,7 +84,6 @@ const post = (url: string, body: string, ca: ReadonlyArray<string>): Effect.Effe
     const options = {
       method: "POST",
       headers: { "content-type": "application/json", "content-length": Buffer.byteLength(body) },
-      timeout: withinMs,
       ca: ca.filter((pem) => pem !== "")
     }
     const asked = url.startsWith("https:") ? requestHttps(url, options) : requestHttp(url, options)
@@ -98,8 +97,12 @@ const post = (url: string, body: string, ca: ReadonlyArray<string>): Effect.Effe
       response.on("end", () => resume(Effect.succeed(text)))
       response.on("error", (error) => resume(Effect.fail(error.message)))
     })
-    asked.on("timeout", () => asked.destroy(new Error(`no answer within ${withinMs / 1000} s`)))
     asked.on("error", (error) => resume(Effect.fail(error.message || "it is not reached")))
     asked.end(body)
     return Effect.sync(() => asked.destroy())
-  })
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: withinMs,
+      orElse: () => Effect.fail(`no answer within ${withinMs / 1000} s`)
+    })
+  )

@@ -1,5 +1,7 @@
 /** Certificates that an authority outside of the cluster signs, and what it may not sign. */
 import { afterEach, expect, test } from "bun:test"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { Effect } from "effect"
 import type { CertificateFields } from "#actors/authority/certify.ts"
 import { issueMembership, newRoots } from "#actors/authority/membership.ts"
@@ -49,6 +51,20 @@ test("CA-16 where one is not reached the next one is asked", async () => {
   await run(issued)
   expect(authority.asked).toEqual(["n1"])
 })
+
+test("one that never comes to the end of its answer is given up, and the next one is asked", async () => {
+  let drip: ReturnType<typeof setInterval> | undefined
+  const slow = createServer((_, response) => {
+    drip = setInterval(() => response.write(" "), 100)
+  })
+  await new Promise<void>((resolve) => slow.listen(0, "127.0.0.1", resolve))
+  const { port } = slow.address() as AddressInfo
+  const { authority, issued } = await asked(undefined, undefined, (url) => [`http://127.0.0.1:${port}`, url])
+  await run(issued)
+  expect(authority.asked).toEqual(["n1"])
+  clearInterval(drip)
+  slow.close()
+}, 30_000)
 
 test.each<readonly [string, (fields: CertificateFields) => CertificateFields | undefined, string]>([
   ["nothing", () => undefined, "not today"],

@@ -6,7 +6,7 @@ import { admit } from "#actors/authority/admit.ts"
 import { certify } from "#actors/authority/certify.ts"
 import { openJoinPort } from "#actors/authority/join-port.ts"
 import { isSameToken, newJoinToken } from "#actors/authority/join-token.ts"
-import { type JoinError, joinCluster } from "#actors/authority/joining.ts"
+import { askStanding, type JoinError, joinCluster } from "#actors/authority/joining.ts"
 import type { JoinRequest, Membership } from "#actors/authority/protocol.ts"
 import { type KeyAndPem, newRequest, newRoot, sign } from "#actors/authority/x509.ts"
 import { Refused } from "#actors/model/errors.ts"
@@ -169,4 +169,22 @@ test("a name or an address that cannot be one is refused by name", () => {
   const request = requestWith(tokens.Worker)
   expect(admit(door, { ...request, name: "a b" })).toMatchObject({ code: "invalidArgument" })
   expect(admit(door, { ...request, address: "example.org" })).toMatchObject({ code: "invalidArgument" })
+})
+
+test("a manager that goes away in the middle of its answer, or never comes to its end, is not waited for", async () => {
+  const { certificate: cert, key } = await identityOf("manager")
+  let drip: ReturnType<typeof setInterval> | undefined
+  const server = createServer({ cert, key }, ({ url = "" }, response) => {
+    response.setHeader("Content-Length", 10_000)
+    response.write("{")
+    if (url.includes("cut")) setTimeout(() => response.socket?.destroy(), 50)
+    else drip = setInterval(() => response.write(" "), 100)
+  })
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+  const at = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const said = async (member: string) => (await run(Effect.flip(askStanding(at, root.pem, member)))).message
+  expect(await said("cut")).toStartWith(`Cannot reach the manager at ${at}: `)
+  expect(await said("drip")).toBe(`Cannot reach the manager at ${at}: no answer within 1000 ms`)
+  clearInterval(drip)
+  server.close()
 })
