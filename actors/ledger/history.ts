@@ -8,7 +8,8 @@
 import type { Change, ChangeSet, Kind, LedgerReader } from "#actors/ledger/reader.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
 import { kinds, LedgerTables, lesserKinds } from "#actors/ledger/tables.ts"
-import type { Cluster, Node, Service } from "#actors/model/objects.ts"
+import type { Cluster, Node, Service, Task } from "#actors/model/objects.ts"
+import type { TaskSpec } from "#actors/model/spec.ts"
 import type { SharedState } from "#runtime/recorder.ts"
 
 /** What the ledger is called in recordings. */
@@ -53,7 +54,11 @@ interface Changed {
   readonly kind: Kind | "cluster"
   readonly id: string
   readonly object?: unknown
+  /** Of a task: its template, where nothing else tells of it. */
+  readonly spec?: TaskSpec
 }
+
+type Kept = Change & { readonly spec?: TaskSpec }
 
 /** Keeps the ledger's history from now on. `stop` ends that. */
 export function keepHistory(
@@ -61,7 +66,7 @@ export function keepHistory(
   kept = usuallyKept
 ): SharedState & { readonly stop: () => void } {
   const { read } = ledger
-  let recent: Array<ChangeSet> = []
+  let recent: Array<Carried> = []
   /** As of the last change; once they are too many, nothing is kept any more. */
   let objects = countOf(read)
   let base = objects > mostObjects ? undefined : new LedgerTables()
@@ -75,7 +80,8 @@ export function keepHistory(
       recent = []
       return
     }
-    recent.push({ ...set, changes: set.changes.map(withoutSecrets) })
+    const changes = set.changes.map(withoutSecrets)
+    recent.push({ ...set, changes: set.part ? changes.map((change) => withSpec(read, change)) : changes })
     if (recent.length <= kept * 1.25) return
     for (const oldest of recent.splice(0, recent.length - kept)) carryOut(base, oldest)
   })
@@ -129,7 +135,7 @@ export class RecordedLedger {
       return `the ledger stood at entry ${index}, and the recording knows it from entry ${this.tables.index} on`
     }
     for (let set = this.#changes[this.#next]; set && set.index <= index; set = this.#changes[++this.#next]) {
-      for (const { kind, id, object } of set.changes) put(this.tables, kind, id, object)
+      for (const { kind, id, object, spec } of set.changes) put(this.tables, kind, id, object, spec)
       this.tables.takeChanges()
     }
     this.tables.index = index
@@ -190,24 +196,47 @@ function copyTask(read: LedgerReader, base: LedgerTables, id: string): void {
   base.put("task", task)
 }
 
-function carryOut(base: LedgerTables, { index, time, changes }: ChangeSet): void {
-  for (const { kind, before, after } of changes) put(base, kind, (after ?? before)?.ID ?? "", after)
+type Carried = Pick<ChangeSet, "index" | "time"> & { readonly changes: ReadonlyArray<Kept> }
+
+function carryOut(base: LedgerTables, { index, time, changes }: Carried): void {
+  for (const { kind, before, after, spec } of changes)
+    put(base, kind, (after ?? before)?.ID ?? "", after, spec)
   base.takeChanges()
   base.index = index
   base.time = time
 }
 
-function put(tables: LedgerTables, kind: Kind | "cluster", id: string, object: unknown): void {
+function put(
+  tables: LedgerTables,
+  kind: Kind | "cluster",
+  id: string,
+  object: unknown,
+  spec?: TaskSpec
+): void {
+  if (spec !== undefined) {
+    const { ServiceID, SpecVersion } = object as Task
+    tables.keepSpec(ServiceID, SpecVersion, spec)
+  }
   if (kind === "cluster") tables.setCluster(object as never)
   else if (object === undefined) tables.remove(kind, id)
   else tables.put(kind, object as never)
 }
 
-const written = ({ kind, before, after }: Change): Changed => ({
+const written = ({ kind, before, after, spec }: Kept): Changed => ({
   kind,
   id: (after ?? before)?.ID ?? "",
-  ...(after !== undefined && { object: after })
+  ...(after !== undefined && { object: after }),
+  ...(spec && { spec })
 })
+
+/** A snapshot skips the updates between: a task may be of a template that nobody has told of. */
+function withSpec(read: LedgerReader, change: Kept): Kept {
+  if (change.kind !== "task" || change.after === undefined) return change
+  const { ServiceID, SpecVersion } = change.after
+  if (read.get("service", ServiceID)?.SpecVersion === SpecVersion) return change
+  const spec = read.taskSpec(ServiceID, SpecVersion)
+  return spec ? { ...change, spec } : change
+}
 
 const withoutSecrets = ({ kind, before, after }: Change): Change =>
   ({
