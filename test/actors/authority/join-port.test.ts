@@ -2,27 +2,24 @@ import { expect, test } from "bun:test"
 import { createConnection } from "node:net"
 import { connect, type TLSSocket } from "node:tls"
 import { Effect } from "effect"
-import { certify } from "#actors/authority/certify.ts"
 import { openJoinPort } from "#actors/authority/join-port.ts"
-import { newRequest, newRoot, sign } from "#actors/authority/x509.ts"
+import { newRoot } from "#actors/authority/x509.ts"
 import { Refused } from "#actors/model/errors.ts"
+import { identityOf, requestWith } from "#test/support/joining.ts"
 
 const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromise(effect)
 
 /** Calls `use` with a port that lets nobody in. */
 const withPort = async (use: (port: number) => Promise<void>): Promise<void> => {
   const now = Date.now()
-  const root = await run(newRoot(now))
-  const request = await run(newRequest)
-  const fields = certify({ nodeId: "m1", clusterId: "blue", role: "manager", addresses: [] }, now, 3_600_000)
-  const certificate = await run(sign({ certificate: root.pem, key: root.key }, request.pem, fields))
+  const identity = await identityOf("manager", await run(newRoot(now)), now)
   const nobody = () => Effect.fail(Refused.of({ code: "forbidden", message: "not you" }))
   await run(
     Effect.scoped(
       openJoinPort({
         host: "127.0.0.1",
         port: 0,
-        identity: () => ({ certificate, key: request.key, root: root.pem }),
+        identity: () => identity,
         standing: () => ({ clusterId: "blue", raftId: "r1", incarnation: { number: 1, id: "" } }),
         reissue: nobody,
         welcome: nobody
@@ -31,15 +28,7 @@ const withPort = async (use: (port: number) => Promise<void>): Promise<void> => 
   )
 }
 
-const body = JSON.stringify({
-  token: "t",
-  csr: "csr",
-  keys: { daemon: "d", api: "a", raft: "r", system: "s" },
-  name: "n2",
-  address: "10.0.0.2",
-  ports: { join: 2377, nats: 4222, route: 6222 },
-  availability: "active"
-})
+const body = JSON.stringify(requestWith("t"))
 
 const opened = (port: number, localAddress: string): Promise<TLSSocket> =>
   new Promise((resolve, reject) => {

@@ -3,37 +3,19 @@ import { createServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import { Effect } from "effect"
 import { admit } from "#actors/authority/admit.ts"
-import { certify } from "#actors/authority/certify.ts"
 import { openJoinPort } from "#actors/authority/join-port.ts"
 import { isSameToken, newJoinToken } from "#actors/authority/join-token.ts"
 import { askStanding, type JoinError, joinCluster } from "#actors/authority/joining.ts"
-import type { JoinRequest, Membership } from "#actors/authority/protocol.ts"
-import { type KeyAndPem, newRequest, newRoot, sign } from "#actors/authority/x509.ts"
+import type { Membership } from "#actors/authority/protocol.ts"
+import { newRoot } from "#actors/authority/x509.ts"
 import { Refused } from "#actors/model/errors.ts"
+import { identityOf, requestWith } from "#test/support/joining.ts"
 
 const now = Date.now()
 const run = <A, E>(effect: Effect.Effect<A, E>): Promise<A> => Effect.runPromise(effect)
 
 const root = await run(newRoot(now))
 const tokens = { Worker: newJoinToken(root.pem), Manager: newJoinToken(root.pem) }
-
-const identityOf = async (role: "manager" | "worker", signer: KeyAndPem = root, from = now) => {
-  const request = await run(newRequest)
-  const member = { nodeId: "m1", clusterId: "blue", role, addresses: [] }
-  const fields = certify(member, from, 3_600_000)
-  const certificate = await run(sign({ certificate: signer.pem, key: signer.key }, request.pem, fields))
-  return { certificate, key: request.key, root: signer.pem }
-}
-
-const requestWith = (token: string): JoinRequest => ({
-  token,
-  csr: "csr",
-  keys: { daemon: "d", api: "a", raft: "r", system: "s" },
-  name: "n2",
-  address: "10.0.0.2",
-  ports: { join: 2377, nats: 4222, route: 6222 },
-  availability: "active"
-})
 
 const membership: Membership = {
   nodeId: "n2",
@@ -74,7 +56,7 @@ async function knock(identity: Awaited<ReturnType<typeof identityOf>>, token: st
 }
 
 test("CA-01 a manager's token makes a manager, a worker's token a worker", async () => {
-  const identity = await identityOf("manager")
+  const identity = await identityOf("manager", root, now)
   for (const [role, token] of [
     ["manager", tokens.Manager],
     ["worker", tokens.Worker]
@@ -85,20 +67,20 @@ test("CA-01 a manager's token makes a manager, a worker's token a worker", async
 })
 
 test("CA-01 another token of the same cluster is refused, for good", async () => {
-  const { error } = await knock(await identityOf("manager"), newJoinToken(root.pem))
+  const { error } = await knock(await identityOf("manager", root, now), newJoinToken(root.pem))
   expect(error).toMatchObject({ final: true })
   expect(error?.message).toContain("A valid join token is necessary to join this cluster")
 })
 
 test("CA-05 a token is never said to a cluster whose root it does not name", async () => {
   const foreign = newJoinToken((await run(newRoot(now))).pem)
-  const { error, seen } = await knock(await identityOf("manager"), foreign)
+  const { error, seen } = await knock(await identityOf("manager", root, now), foreign)
   expect(error?.message).toStartWith("remote CA does not match fingerprint. Expected: ")
   expect(seen).toEqual([])
 })
 
 test("CA-05 nor to whoever shows the right root without a certificate of it", async () => {
-  const impostor = { ...(await identityOf("manager", await run(newRoot(now)))), root: root.pem }
+  const impostor = { ...(await identityOf("manager", await run(newRoot(now)), now)), root: root.pem }
   const { error, seen } = await knock(impostor, tokens.Manager)
   expect(error?.message).toStartWith("Cannot reach the manager at ")
   expect(seen).toEqual([])
@@ -131,7 +113,7 @@ test("where a certificate does not count by this machine's clock, both clocks ar
 })
 
 test("nor to a worker that stands in for a manager", async () => {
-  const { error, seen } = await knock(await identityOf("worker"), tokens.Manager)
+  const { error, seen } = await knock(await identityOf("worker", root, now), tokens.Manager)
   expect(error?.message).toStartWith("Cannot reach the manager at ")
   expect(seen).toEqual([])
 })
@@ -143,7 +125,7 @@ test("a malformed token is refused before anybody is asked", async () => {
 
 test("CA-20 a cluster that demands FIPS of its nodes is not joined, and nobody is asked", async () => {
   const token = tokens.Worker.replace("SWMTKN-1-", "SWMTKN-2-1-")
-  const { error, seen } = await knock(await identityOf("manager"), token)
+  const { error, seen } = await knock(await identityOf("manager", root, now), token)
   expect(error).toMatchObject({
     message: "node is not FIPS-enabled but cluster requires FIPS",
     final: true
@@ -153,13 +135,16 @@ test("CA-20 a cluster that demands FIPS of its nodes is not joined, and nobody i
 
 test("CA-20 the token of a cluster that mixes is one like any other: the manager judges it", async () => {
   const { error, seen } = await knock(
-    await identityOf("manager"),
+    await identityOf("manager", root, now),
     tokens.Worker.replace("SWMTKN-1-", "SWMTKN-2-0-")
   )
   expect(seen).toHaveLength(1)
   expect(error?.message).toContain("A valid join token is necessary to join this cluster")
   for (const wrong of ["SWMTKN-2-2-", "SWMTKN-2-", "SWMTKN-3-0-"]) {
-    const refused = await knock(await identityOf("manager"), tokens.Worker.replace("SWMTKN-1-", wrong))
+    const refused = await knock(
+      await identityOf("manager", root, now),
+      tokens.Worker.replace("SWMTKN-1-", wrong)
+    )
     expect(refused).toMatchObject({ error: { message: "invalid join token" }, seen: [] })
   }
 })
@@ -172,7 +157,7 @@ test("a name or an address that cannot be one is refused by name", () => {
 })
 
 test("a manager that goes away in the middle of its answer, or never comes to its end, is not waited for", async () => {
-  const { certificate: cert, key } = await identityOf("manager")
+  const { certificate: cert, key } = await identityOf("manager", root, now)
   let drip: ReturnType<typeof setInterval> | undefined
   const server = createServer({ cert, key }, ({ url = "" }, response) => {
     response.setHeader("Content-Length", 10_000)

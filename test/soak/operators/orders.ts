@@ -1,7 +1,7 @@
 /** What people order of a cluster, each kind drawn as often as it weighs. What comes back is what was done, or nothing where that cannot be done now. */
 import process from "node:process"
 import { setTimeout as pause } from "node:timers/promises"
-import { listed, managersOf, raftOf, type Site, swarmOf, type Wanted } from "#test/soak/operators/site.ts"
+import { listed, managersOf, raftOf, type Site, swarmOf } from "#test/soak/operators/site.ts"
 import type { Cluster } from "#test/support/cluster.ts"
 import { onLoopback } from "#test/support/idle-node.ts"
 
@@ -12,6 +12,7 @@ interface Order {
 }
 
 const pick = <A>({ chance }: Site, all: ReadonlyArray<A>): A | undefined => all[chance.below(all.length)]
+const up = ({ nodes, down }: Site) => nodes.filter((node) => !down.has(node))
 const ready = async (by: Cluster) => (await listed(by)).filter(({ Status }) => Status.State === "ready")
 
 /** Whether one of the managers may go without the rest losing its majority; it is counted on if it goes without a word. */
@@ -67,7 +68,7 @@ const activate: Give = async (site, by) => {
 }
 
 const leave: Give = async (site, by) => {
-  const here = site.nodes.filter((node) => !site.down.has(node))
+  const here = up(site)
   const node = pick(site, here)
   if (node === undefined || here.length < 3) return undefined
   const { LocalNodeState, ControlAvailable } = await swarmOf(node)
@@ -79,8 +80,7 @@ const leave: Give = async (site, by) => {
 
 const join: Give = async (site, by) => {
   const idle: Array<Cluster> = []
-  for (const node of site.nodes)
-    if (!site.down.has(node) && (await swarmOf(node)).LocalNodeState === "inactive") idle.push(node)
+  for (const node of up(site)) if ((await swarmOf(node)).LocalNodeState === "inactive") idle.push(node)
   const node = pick(site, idle)
   if (node === undefined) return undefined
   const role = pick(site, ["worker", "manager"]) as string
@@ -102,10 +102,7 @@ const remove: Give = async (site, by) => {
 }
 
 const restart: Give = async (site, by) => {
-  const node = pick(
-    site,
-    site.nodes.filter((one) => !site.down.has(one))
-  )
+  const node = pick(site, up(site))
   if (node === undefined) return undefined
   const manages = (await managersOf(site)).includes(node)
   if (manages && !(await spares(site, by, "without a word"))) return undefined
@@ -129,10 +126,7 @@ async function unlock(site: Site, node: Cluster): Promise<boolean> {
 }
 
 const freeze: Give = async (site, by) => {
-  const one = pick(
-    site,
-    site.nodes.filter((node) => !site.down.has(node))
-  )
+  const one = pick(site, up(site))
   if (one === undefined || one === by) return undefined
   if ((await managersOf(site)).includes(one) && !(await spares(site, by, "without a word"))) return undefined
   const ms = site.chance.below(8_000)
@@ -149,7 +143,7 @@ const freeze: Give = async (site, by) => {
 const loseNats: Give = async (site, _by) => {
   const node = pick(
     site,
-    site.nodes.filter((one) => !site.down.has(one) && one.natsPid > 0)
+    up(site).filter((one) => one.natsPid > 0)
   )
   if (node === undefined) return undefined
   process.kill(node.natsPid, "SIGKILL")
@@ -217,14 +211,9 @@ const create: Give = async (site, by) => {
   return `${name}, ${flags.slice(4).join(" ")}`
 }
 
-const nameOfKind = (site: Site, isRight: (wanted: Wanted) => boolean): string | undefined =>
-  pick(
-    site,
-    [...site.services].filter(([, wanted]) => isRight(wanted)).map(([name]) => name)
-  )
-
 const scale: Give = async (site, by) => {
-  const name = nameOfKind(site, ({ replicas }) => replicas !== undefined)
+  const counted = [...site.services].filter(([, { replicas }]) => replicas !== undefined)
+  const name = pick(site, counted)?.[0]
   if (name === undefined) return undefined
   const replicas = site.chance.below(9)
   const answer = await site.docker(by, "service", "scale", "-d", `${name}=${replicas}`)
@@ -243,7 +232,7 @@ const changes = [
   ["--update-order", "stop-first", "--update-parallelism", "0"]
 ]
 const update: Give = async (site, by) => {
-  const name = nameOfKind(site, () => true)
+  const name = pick(site, [...site.services.keys()])
   if (name === undefined) return undefined
   const how = pick(site, changes) ?? []
   await site.docker(by, "service", "update", "-d", ...how, name)
