@@ -34,6 +34,8 @@ export interface AlertsState {
   next: number
   /** By host, why it is given no certificate by ACME; absent before that was told. */
   readonly unissued?: Readonly<Record<string, string>>
+  /** By service, what its autoscaler said last that it knows nothing of, and when. */
+  readonly unknown: Map<string, { readonly targets: ReadonlyArray<string>; readonly at: number }>
   /** When this manager began to lead. */
   readonly since: number
 }
@@ -55,8 +57,12 @@ const holdMs: Readonly<Record<Condition, number>> = {
   "clock-off": 10_000,
   "certificate-ends": 0,
   "service-short": 30_000,
-  "crash-loop": 0
+  "crash-loop": 0,
+  "update-paused": 0,
+  "load-unknown": 60_000
 }
+/** Somebody who says each second that something is so, and has been silent for so long, says so no more. */
+const silentMs = 5_000
 /** Before that, of what it was not told a new leader does not say that it ended: ACME is tried again first. */
 const settledMs = 120_000
 /** A leader's first look is a second after it began, or a little later. */
@@ -72,7 +78,7 @@ const again = later("look", 1_000, { _tag: "LookAgain" } satisfies AlertsMessage
 export const start = ({ ledger }: AlertsProps, { now }: Moment): AlertsStep => {
   const told = (ledger.cluster()?.Alerts ?? []).filter(isKnown)
   const held = new Map(told.map((alert) => [keyOf(alert), { ...alert, told: true, seen: now }]))
-  return stay({ ledger, held, next: 0, since: now }, again)
+  return stay({ ledger, held, next: 0, unknown: new Map(), since: now }, again)
 }
 
 const isKnown = (alert: ToldAlert): alert is Firing =>
@@ -84,7 +90,8 @@ export function decide(state: AlertsState, message: AlertsMessage, moment: Momen
       return stay(state, { _tag: "Gather" })
     case "Gathered": {
       const { unissued = {} } = state
-      const notices = look(state, { ...message.facts, unissued }, moment.now)
+      const unknown = unknownNow(state, moment.now)
+      const notices = look(state, { ...message.facts, unissued, unknown }, moment.now)
       return notices.length === 0 ? stay(state, again) : stay(state, note(state, notices))
     }
     case "Noted": {
@@ -95,11 +102,19 @@ export function decide(state: AlertsState, message: AlertsMessage, moment: Momen
     }
     case "Unissued":
       return stay({ ...state, unissued: message.problems })
+    case "Unknown":
+      state.unknown.set(message.service, { targets: message.targets, at: moment.now })
+      return stay(state)
     case "Tell":
       return moment.asker === undefined
         ? stay(state)
         : stay(state, reply(moment.asker, fired(state, moment.now)))
   }
+}
+
+function unknownNow({ unknown }: AlertsState, now: number): ReadonlyMap<string, ReadonlyArray<string>> {
+  for (const [service, { at }] of unknown) if (at < now - silentMs) unknown.delete(service)
+  return new Map([...unknown].map(([service, { targets }]) => [service, targets]))
 }
 
 function notify({ ledger }: AlertsState, notices: ReadonlyArray<Notice>): AlertsAction {
@@ -180,6 +195,7 @@ function isJudged(
   if (service === undefined) return true
   const isAcme = condition === "certificate-ends" && acmeHostOf(service.Spec) !== undefined
   if (isAcme && unissued === undefined && now - since < settledMs) return false
+  if (condition === "load-unknown" && now - since < silentMs) return false
   return lookedAt.has(id)
 }
 

@@ -7,6 +7,7 @@ import { tlsLabel } from "#actors/model/http-route.ts"
 import type { Node, Service } from "#actors/model/objects.ts"
 import { modeOf, replicasOf } from "#actors/model/service-facts.ts"
 import { toIso, toMs } from "#actors/model/time.ts"
+import { isPaused, isUnderWay } from "#actors/model/update-status.ts"
 import { acmeHostOf, certificateEndsSoonMs, certificateOf } from "#actors/network/certificates.ts"
 import { showBytes } from "#runtime/show-bytes.ts"
 
@@ -94,7 +95,7 @@ const ofCluster = (reader: LedgerReader): Pick<Alert, "kind" | "id" | "name"> =>
 export function judgeService(
   reader: LedgerReader,
   service: Service,
-  { certificateEnds = {}, unissued = {} }: Facts,
+  { certificateEnds = {}, unissued = {}, unknown }: Facts,
   now: number
 ): { readonly alerts: ReadonlyArray<Judged>; readonly looked: number } {
   let [looked, wanted, running] = [0, 0, 0]
@@ -122,7 +123,8 @@ export function judgeService(
   const alerts: Array<Judged> = []
   const mode = modeOf(service.Spec)
   const desired = mode === "replicated" ? replicasOf(service.Spec) : mode === "global" ? wanted : 0
-  if (running < desired && !isChanging(service)) {
+  // An update takes tasks away to put others in their place.
+  if (running < desired && !isUnderWay(service.UpdateStatus)) {
     const says = `service ${name} has ${running} of ${desired} tasks: troupe why ${name} says what they wait for`
     alerts.push({ condition: "service-short", ...about, says, began: short })
   }
@@ -143,12 +145,21 @@ export function judgeService(
     const says = `service ${name}: ${host} gets no certificate by ACME: ${problem}`
     alerts.push({ condition: "certificate-ends", ...about, says })
   }
+  if ((reader.cluster()?.FeatureLevel ?? 0) < levelOf["alerts of updates and loads"])
+    return { alerts, looked }
+  const { UpdateStatus: status } = service
+  if (isPaused(status)) {
+    const which = status?.State === "paused" ? "update" : "rollback"
+    const says = `the ${which} of service ${name} stands still until it is updated again or rolled back: ${status?.Message ?? ""}`
+    alerts.push({ condition: "update-paused", ...about, says })
+  }
+  const targets = unknown?.get(service.ID)?.join(", ")
+  if (targets !== undefined) {
+    const says = `nothing is known of ${targets}, by which service ${name} is scaled: it keeps at least the tasks that it has`
+    alerts.push({ condition: "load-unknown", ...about, says })
+  }
   return { alerts, looked }
 }
 
 /** When a node that is down was last heard of. */
 const goneSince = ({ LastSeen, UpdatedAt }: Node): number => toMs(LastSeen ?? UpdatedAt)
-
-/** An update takes tasks away to put others in their place. */
-const isChanging = ({ UpdateStatus: status }: Service): boolean =>
-  status?.State === "updating" || status?.State === "rollback_started"

@@ -14,7 +14,9 @@ export const conditions = [
   "clock-off",
   "certificate-ends",
   "service-short",
-  "crash-loop"
+  "crash-loop",
+  "update-paused",
+  "load-unknown"
 ] as const
 export type Condition = (typeof conditions)[number]
 
@@ -49,6 +51,8 @@ export interface Facts {
   readonly certificateEnds?: Readonly<Record<string, number>>
   /** By host, why it is given no certificate by ACME. */
   readonly unissued?: Readonly<Record<string, string>>
+  /** By service, the targets that it is scaled by and of which nothing is known. */
+  readonly unknown?: ReadonlyMap<string, ReadonlyArray<string>>
 }
 
 export type AlertsMessage =
@@ -58,6 +62,8 @@ export type AlertsMessage =
   | { readonly _tag: "Noted"; readonly isWritten: boolean; readonly notices: ReadonlyArray<Notice> }
   /** Told by the ACME actor, all there are: by host, why it has no certificate, or no new one. */
   | { readonly _tag: "Unissued"; readonly problems: Readonly<Record<string, string>> }
+  /** Told by a service's autoscaler, once a second as long as it is so: of which targets nothing is known. */
+  | { readonly _tag: "Unknown"; readonly service: string; readonly targets: ReadonlyArray<string> }
   /** Asked; answered by `Fired`. */
   | { readonly _tag: "Tell" }
   /** Own timer. */

@@ -3,6 +3,7 @@
  * follow, which is no update. It remembers nothing in the ledger: a new leader's watches anew, and takes no task
  * away before it has watched for as long as it has to look back.
  */
+import type { AlertsMessage } from "#actors/alerts/protocol.ts"
 import { choose, type Decision } from "#actors/autoscaler/choose.ts"
 import { blank, type Memory, unasked } from "#actors/autoscaler/memory.ts"
 import { parsePolicy } from "#actors/autoscaler/parse-policy.ts"
@@ -23,7 +24,9 @@ import { addUp, quantileOf } from "#actors/meter/requests.ts"
 import type { Service } from "#actors/model/objects.ts"
 import { replicasOf } from "#actors/model/service-facts.ts"
 import type { ServiceSpec } from "#actors/model/spec.ts"
-import { later, reply } from "#runtime/actions.ts"
+import { isPaused, isUnderWay } from "#actors/model/update-status.ts"
+import { later, reply, tell } from "#runtime/actions.ts"
+import { address } from "#runtime/address.ts"
 import { end, type Moment, type Step, stay as stayWith } from "#runtime/behaviour.ts"
 
 /** Its maps change in place; they belong to this actor alone. */
@@ -119,10 +122,22 @@ function decideNow(before: AutoscalerState, { now }: Moment): AutoscalerStep {
     room: () => room(state.ledger, service)
   })
   const decided: AutoscalerState = { ...state, last: decision }
-  if (decision.to === decision.from) return stay(decided, next)
+  const told = tellUnknown(service, decision)
+  if (decision.to === decision.from) return stay(decided, ...told, next)
   const changes = [decision, ...state.changes].slice(0, keptChanges)
   const write = scale(state.ledger, service, decision)
-  return stay({ ...decided, changes, writing: writing(state.writing) }, write, next)
+  return stay({ ...decided, changes, writing: writing(state.writing) }, write, ...told, next)
+}
+
+/** Tasks that do not run use nothing; what is published does not need them. */
+function tellUnknown({ ID: service }: Service, { running, votes }: Decision) {
+  const targets = votes.flatMap(({ target, wants }) =>
+    wants === undefined && (running > 0 || target.startsWith(natsPrefix)) ? [target] : []
+  )
+  if (targets.length === 0) return []
+  return [
+    tell(address("leader", "alerts", "main"), { _tag: "Unknown", service, targets } satisfies AlertsMessage)
+  ]
 }
 
 /** Labels that cannot be meant change nothing; without any, there is nothing to do any more. */
@@ -135,8 +150,7 @@ function read({ problem: _before, ...state }: AutoscalerState, spec: ServiceSpec
 }
 
 /** A paused update is under way, too: which of two specs its tasks have is for people to say. */
-const isRollingOut = ({ UpdateStatus: status }: Service): boolean =>
-  status !== undefined && ["updating", "paused", "rollback_started", "rollback_paused"].includes(status.State)
+const isRollingOut = ({ UpdateStatus: status }: Service): boolean => isUnderWay(status) || isPaused(status)
 
 function measure(
   { ledger, id, used, published, requests }: AutoscalerState,

@@ -30,18 +30,19 @@
  *    25  nodes say what the health checks of their tasks came to
  *    26  alerts that a node's clock is off; earlier gateways list none where they find one that they do not know
  *    27  `service.scale`
+ *    28  alerts that an update is paused, or that nothing is known of a load
  */
 import type { LedgerReader } from "#actors/ledger/reader.ts"
 import { type Refusal, rpc } from "#actors/model/errors.ts"
 import type { Node } from "#actors/model/objects.ts"
 
-export const featureLevel = 27
+export const featureLevel = 28
 
 /**
  * The level from which on something may be written: digests by the leader, and by every manager; keys in rotation; nodes'
  * own addresses, and those of containers that people attach; secrets that are kept elsewhere; cluster
  * volumes; other keys for encrypted overlays; virtual addresses of IPv6; published ports at some addresses alone; routes of the HTTP entrance; requests
- * to scale by; certificates of the HTTP entrance; output that is published; certificates by ACME; what a rollback may not bring back; who asks over NATS; whose sessions managers know; what people were told of, and of which clocks; how many tasks a load asks for; or what a node can be asked for.
+ * to scale by; certificates of the HTTP entrance; output that is published; certificates by ACME; what a rollback may not bring back; who asks over NATS; whose sessions managers know; what people were told of, of which clocks, and of which updates and loads; how many tasks a load asks for; or what a node can be asked for.
  */
 export const levelOf = {
   "ledger.digest": 2,
@@ -70,7 +71,8 @@ export const levelOf = {
   "cluster.alerts": 24,
   health: 25,
   "alerts of clocks": 26,
-  "service.scale": 27
+  "service.scale": 27,
+  "alerts of updates and loads": 28
 } as const
 
 /**

@@ -7,9 +7,10 @@
 import { conflictOf } from "#actors/ledger/apply/apply-services.ts"
 import { plainWords } from "#actors/model/errors.ts"
 import { isExclusive } from "#actors/model/exclusive.ts"
-import type { Service, Task, UpdateStatus } from "#actors/model/objects.ts"
+import type { Service, Task } from "#actors/model/objects.ts"
 import { endedItself, isLive, isTerminal, isWanted } from "#actors/model/task-state.ts"
 import { leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
+import { isPaused, isRollingBack, isUnderWay } from "#actors/model/update-status.ts"
 import { isTaken, mayRestart, standing } from "#actors/service/retry.ts"
 import { type Draft, newTask, type Slot, type View } from "#actors/service/slot.ts"
 
@@ -46,13 +47,6 @@ function paceOf(service: Service, rollsBack: boolean): Pace {
     order: isExclusive(service.Spec) ? "stop-first" : (asked?.Order ?? "stop-first")
   }
 }
-
-export const isRollingBack = (status: UpdateStatus | undefined): boolean =>
-  status?.State === "rollback_started"
-export const isUnderWay = (status: UpdateStatus | undefined): boolean =>
-  status?.State === "updating" || isRollingBack(status)
-const isPaused = (status: UpdateStatus | undefined): boolean =>
-  status?.State === "paused" || status?.State === "rollback_paused"
 
 /** The task that the update under way made for this slot, if it has come to it. */
 function madeByUpdate(service: Service, slot: Slot, since: number): Task | undefined {

@@ -1,8 +1,9 @@
 /** Replicated services: slots 1 to N each hold a task; what is missing is added, what is too much goes. */
 import { replicasOf } from "#actors/model/service-facts.ts"
+import { isRollingBack } from "#actors/model/update-status.ts"
 import { dirtyTest, placeTest } from "#actors/service/dirty.ts"
 import { handOver } from "#actors/service/hand-over.ts"
-import { isRollingBack, judge, plan } from "#actors/service/plan.ts"
+import { judge, plan } from "#actors/service/plan.ts"
 import { filler, mayRestart, tend } from "#actors/service/retry.ts"
 import { Draft, room, type Slot, type SlotKey, slotsOf, type View } from "#actors/service/slot.ts"
 

@@ -8,7 +8,7 @@ import type { AlertsAction, AlertsMessage } from "#actors/alerts/protocol.ts"
 import type { KeymasterAction, KeymasterMessage } from "#actors/authority/keymaster/protocol.ts"
 import type { ChangeSet, LedgerReader } from "#actors/ledger/reader.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
-import type { Propose, Proposed } from "#actors/ledger/writer.ts"
+import { type Propose, type Proposed, propose } from "#actors/ledger/writer.ts"
 import type { FeedMessage } from "#actors/manager/feed.ts"
 import type { MembersAction } from "#actors/manager/members/actor.ts"
 import { leaderTree } from "#actors/manager/tree.ts"
@@ -159,6 +159,12 @@ export class LeaderWorld {
       if (asked._tag === "Gather" || asked._tag === "Notify") {
         const gathered: AlertsMessage = { _tag: "Gathered", facts: { disks: [] } }
         done({ messages: asked._tag === "Gather" ? [gathered] : [] })
+        return { interrupt: () => {} }
+      }
+      if (asked._tag === "Note") {
+        const { commands, notices } = asked
+        const isWritten = this.#carryOut(propose("alerts", commands))._tag === "Applied"
+        done({ messages: [{ _tag: "Noted", isWritten, notices } satisfies AlertsMessage] })
         return { interrupt: () => {} }
       }
       if (asked._tag === "Look") {

@@ -136,6 +136,12 @@ function judgeNode({ ID, Description, Status }: Node, told: ReadonlyArray<Alert>
   return [{ ...about, what, why: Status.Message ?? "", ...(since !== undefined && { since }) }, ...others]
 }
 
+/** What is told of a service whose tasks may all run. */
+const besides: Readonly<Record<string, string>> = {
+  "certificate-ends": "certificate ends",
+  "load-unknown": "load unknown"
+}
+
 /** As the leader's `crash-loop` has it. */
 const crashWindowMs = 5 * 60_000
 
@@ -150,13 +156,14 @@ function judgeService(
   const failed = tasks.filter(hasFailed)
   const last = newest(failed)
   const homeless = tasks.filter((task) => isWanted(task) && task.NodeID === "" && task.IsUnwell)
-  const certificates = told
-    .filter(({ Condition }) => Condition === "certificate-ends")
-    .map(({ Since, Says }) => ({ ...about, what: "certificate ends", why: Says, since: Since }))
-  const counted = told.filter(({ Condition }) => Condition !== "certificate-ends").map(({ Since }) => Since)
+  const others = told.flatMap(({ Condition, Since, Says }) => {
+    const what = besides[Condition]
+    return what === undefined ? [] : [{ ...about, what, why: Says, since: Since }]
+  })
+  const counted = told.filter(({ Condition }) => !(Condition in besides)).map(({ Since }) => Since)
   const problem = (what: string, why = "", ...times: ReadonlyArray<string | undefined>) => {
     const since = oldest([...counted, ...times.filter((time) => time !== undefined)])
-    return [{ ...about, what, why, ...(since !== undefined && { since }) }, ...certificates]
+    return [{ ...about, what, why, ...(since !== undefined && { since }) }, ...others]
   }
   const missing = `${reached} of ${wanted} ${word}`
 
@@ -179,5 +186,5 @@ function judgeService(
   }
   if (progressOf(service, tasks)?.isOver === true && reached < wanted && last !== undefined)
     return problem(`job failed, ${missing}`, last.Says, last.At)
-  return certificates
+  return others
 }

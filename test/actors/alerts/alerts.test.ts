@@ -10,6 +10,7 @@ import { type AlertsState, decide, start } from "#actors/alerts/decide.ts"
 import type { AlertsAction, Facts, Fired, Notice } from "#actors/alerts/protocol.ts"
 import { featureLevel, levelOf } from "#actors/ledger/features.ts"
 import { Ledger } from "#actors/ledger/service.ts"
+import type { UpdateStatus } from "#actors/model/objects.ts"
 import { toIso } from "#actors/model/time.ts"
 import { address } from "#runtime/address.ts"
 import { Fresh } from "#runtime/ids.ts"
@@ -81,6 +82,13 @@ class Look {
     this.#state = decide(this.#state, { _tag: "Unissued", problems }, this.#moment()).state
   }
 
+  /** A second in which the service's autoscaler says so. */
+  withoutLoad(id: string, ...targets: ReadonlyArray<string>): ReadonlyArray<string> {
+    const said = { _tag: "Unknown", service: id, targets } as const
+    this.#state = decide(this.#state, said, this.#moment()).state
+    return this.after(1)
+  }
+
   service(id: string, replicas: number): void {
     this.book.service(id, { Mode: { Replicated: { Replicas: replicas } }, TaskTemplate: {} })
   }
@@ -94,6 +102,43 @@ test("a service whose host gets no certificate by ACME is told of, until it has 
   expect(look.after(1)).toEqual(["firing certificate-ends web"])
   look.unissued({})
   expect(look.after(1)).toEqual(["ended certificate-ends web"])
+})
+
+test("an update that a failure paused is told of, until it goes on", () => {
+  const goOn = (look: Look, status: UpdateStatus): void => {
+    const version = look.book.tables.get("service", "web")?.Version.Index ?? 0
+    look.book.must({ type: "service.progress", v: 1, id: "web", version, status })
+  }
+  const paused = { State: "paused", Message: "update paused due to failure" } as const
+  const look = new Look()
+  look.service("web", 0)
+  goOn(look, paused)
+  expect(look.after(1)).toEqual(["firing update-paused web"])
+  expect(look.notices[0]?.says).toBe(
+    "the update of service web stands still until it is updated again or rolled back: update paused due to failure"
+  )
+  goOn(look, { State: "completed" })
+  expect(look.after(1)).toEqual(["ended update-paused web"])
+  const early = new Look(levelOf["alerts of updates and loads"] - 1)
+  early.service("web", 0)
+  goOn(early, paused)
+  expect(early.after(3)).toEqual([])
+})
+
+test("a load that nothing was known of for a minute is told of, until its service's autoscaler knows it again", () => {
+  const look = new Look()
+  look.service("web", 0)
+  for (let second = 0; second < 60; second++) expect(look.withoutLoad("web", "nats:a")).toEqual([])
+  expect(look.withoutLoad("web", "nats:a", "cpu")).toEqual(["firing load-unknown web"])
+  expect(look.notices[0]?.says).toBe(
+    "nothing is known of nats:a, cpu, by which service web is scaled: it keeps at least the tasks that it has"
+  )
+  // The next leader's autoscaler has not said anything yet.
+  look.another()
+  expect(look.after(3)).toEqual([])
+  expect(look.withoutLoad("web", "nats:a")).toEqual([])
+  expect(look.after(4)).toEqual([])
+  expect(look.after(1)).toEqual(["ended load-unknown web"])
 })
 
 describe("a node", () => {

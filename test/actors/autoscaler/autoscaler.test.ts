@@ -52,13 +52,15 @@ const update = (world: LeaderWorld, change: (spec: object) => object): void => {
   const spec = change(service?.Spec ?? {})
   world.write({ type: "service.update", v: 1, id: "web", version: service?.Version.Index ?? 0, spec })
 }
-const autoscalers = (world: LeaderWorld): number => {
+const actorsOf = (world: LeaderWorld, kind: string): ReadonlyArray<TreeNode> => {
   const all = (node: TreeNode): ReadonlyArray<TreeNode> => [node, ...node.children.flatMap(all)]
   return world.system
     .trees()
     .flatMap(all)
-    .filter(({ address: at }) => at?.kind === "autoscaler").length
+    .filter(({ address: at }) => at?.kind === kind)
 }
+const autoscalers = (world: LeaderWorld): number => actorsOf(world, "autoscaler").length
+const alerted = (world: LeaderWorld) => actorsOf(world, "alerts")[0]?.summary
 
 test(
   "load is followed up within two seconds, and down when the stabilisation time has passed",
@@ -191,9 +193,12 @@ test(
     publish(100, 5)
     expect(world.running("web")).toBe(4)
     publish(0, 2)
+    expect(alerted(world)).toBe("nothing is wrong")
     world.host.advance(90_000)
     expect(replicas(world)).toBeGreaterThan(0)
+    expect(alerted(world)).toContain("nothing is known of nats:orders.waiting")
     publish(0, 90)
+    expect(alerted(world)).toBe("nothing is wrong")
     expect(replicas(world)).toBe(0)
     publish(25, 5)
     expect(world.running("web")).toBe(1)

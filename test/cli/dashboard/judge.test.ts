@@ -182,6 +182,7 @@ test("what the leader says of services, nodes and the cluster is told once each"
   const alerts = [
     alert("service-short", 2),
     alert("certificate-ends", 2, "it ends soon"),
+    alert("load-unknown", 2, "nobody says"),
     about("node", "n2", "node-down"),
     about("cluster", "c", "managers-few")
   ]
@@ -193,6 +194,7 @@ test("what the leader says of services, nodes and the cluster is told once each"
     ["cluster", "in danger", "managers-few"],
     ["beta", "node down", "no heartbeat"],
     ["web", "1 of 2 running", "starting: "],
-    ["web", "certificate ends", "it ends soon"]
+    ["web", "certificate ends", "it ends soon"],
+    ["web", "load unknown", "nobody says"]
   ])
 })
