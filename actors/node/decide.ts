@@ -28,7 +28,7 @@ import { seconds } from "#actors/logs/copies/seconds.ts"
 import { missingEpoch } from "#actors/model/network-keys.ts"
 import type { Node, NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { equal } from "#actors/model/service-facts.ts"
-import { isLive, isTerminal } from "#actors/model/task-state.ts"
+import { isBefore, isLive, isTerminal } from "#actors/model/task-state.ts"
 import { leftOf, nanosToMs, toIso, toMs } from "#actors/model/time.ts"
 import type { AttachRequest } from "#actors/node/attach.ts"
 import { type FromNode, hasLeft, type ToNodeAnswer } from "#actors/node/protocol.ts"
@@ -187,6 +187,7 @@ const awayMessage = "restarting"
 const orphanAfterMs = 24 * 60 * 60_000
 /** Of which a leader sees so much pass itself: clocks of two may be a day apart. */
 const orphanLeastMs = 60 * 60_000
+const orphanAgainMs = 60_000
 
 /** How often a node shall be heard of, in milliseconds. */
 export function heartbeatMs(ledger: LedgerReader): number {
@@ -434,10 +435,23 @@ function report(state: NodeState, message: Extract<FromNode, { _tag: "Report" }>
   }
   const { statuses, askers } = state.wanted.report ?? { statuses: [], askers: [] }
   const gathered: Report = {
-    statuses: [...statuses, ...message.statuses],
+    statuses: newest([...statuses, ...message.statuses]),
     askers: asker === undefined ? askers : [...askers, asker]
   }
   return write(want(heardNow(state, moment), { report: gathered }), moment)
+}
+
+/**
+ * The last word on each task. What is not answered is said again, for hours where nothing can be written, and all of it
+ * together would be more than an entry carries.
+ */
+function newest(statuses: Report["statuses"]): Report["statuses"] {
+  const byTask = new Map<string, Report["statuses"][number]>()
+  for (const one of statuses) {
+    const known = byTask.get(one.id)
+    if (known === undefined || !isBefore(one.status.State, known.status.State)) byTask.set(one.id, one)
+  }
+  return [...byTask.values()]
 }
 
 /** Others may have the places of its tasks, also those that two must not have. */
@@ -640,7 +654,7 @@ function written(state: NodeState, message: Proposed, moment: Moment): NodeStep 
 
 function merge(first: Wanted, second: Wanted): Wanted {
   const report: Report = {
-    statuses: [...(first.report?.statuses ?? []), ...(second.report?.statuses ?? [])],
+    statuses: newest([...(first.report?.statuses ?? []), ...(second.report?.statuses ?? [])]),
     askers: [...(first.report?.askers ?? []), ...(second.report?.askers ?? [])]
   }
   const merged = { ...first, ...second, report }
@@ -716,7 +730,7 @@ const orphanLater = (afterMs: number): CommonAction =>
 /** The node has been away for a day: nobody waits any longer for what it ran. */
 function orphan(state: NodeState, moment: Moment): NodeStep {
   const node = state.ledger.get("node", state.id)
-  if (node === undefined || node.Status.State !== "down" || !mayWrite(state.writing)) return stay(state)
+  if (node === undefined || node.Status.State !== "down") return stay(state)
   const update = []
   for (const task of state.ledger.tasksOfNode(state.id)) {
     if (isTerminal(task.Status.State)) continue
@@ -724,10 +738,14 @@ function orphan(state: NodeState, moment: Moment): NodeStep {
     update.push({ id: task.ID, Status })
   }
   if (update.length === 0) return stay(state)
+  // It may not be written.
+  const again = orphanLater(orphanAgainMs)
+  if (!mayWrite(state.writing)) return stay(state, again)
   const command: Command = { type: "tasks.change", v: 1, create: [], update, remove: [] }
   return stay(
     { ...state, writing: writing(state.writing) },
-    propose("the node has been away for a day", [command])
+    propose("the node has been away for a day", [command]),
+    again
   )
 }
 

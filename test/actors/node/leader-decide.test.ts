@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
+import type { Command } from "#actors/ledger/commands.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
 import type { Propose } from "#actors/ledger/writer.ts"
 import type { NodeDescription, WireGuard } from "#actors/model/objects.ts"
@@ -378,6 +379,31 @@ describe("reports", () => {
     expect(tags(desk.answers)).toEqual(["Noted"])
   })
 
+  test("that are said again and again while nothing can be written are written once, as they are by then", () => {
+    const desk = new Desk()
+    const session = desk.register()
+    const ids = Array.from({ length: 200 }, (_, at) => `task-${at}`.padEnd(25, "x"))
+    const full: WriteOutcome = { _tag: "Refused", refusal: { code: "unavailable", message: "the disk is full" } }
+    desk.say(report(session, ...ids)).write(full)
+    for (let times = 0; times < 200; times++) {
+      desk.say(report(session, ...ids)).say({ _tag: "WriteAgain" }).write(full)
+    }
+    const failed = { Timestamp: "2026-01-01T00:00:01.000Z", State: "failed" } as const
+    desk.say({ _tag: "Report", session, statuses: [{ id: ids[7] as string, status: failed }] })
+    // One that came late.
+    desk
+      .say(report(session, ids[7] as string))
+      .write(full)
+      .say({ _tag: "WriteAgain" })
+    const [command] = desk.asked[0]?.commands as ReadonlyArray<Extract<Command, { type: "tasks.report" }>>
+    expect(command?.statuses.map(({ id }) => id)).toEqual(ids)
+    expect(command?.statuses[7]?.status).toEqual(failed)
+    desk.answers.length = 0
+    desk.write()
+    expect(tags(desk.answers)).toEqual(Array.from({ length: 203 }, () => "Noted"))
+    expect(desk.asked).toEqual([])
+  })
+
   test("of a session that is over are not taken", () => {
     const desk = new Desk()
     desk.register()
@@ -487,6 +513,23 @@ describe("silence", () => {
     expect(desk.handOver().orphansAfterMs).toBe(hour)
     desk.setClock(60 * hour)
     expect(desk.handOver().orphansAfterMs).toBe(20 * hour - 7_000)
+  })
+
+  test("they are given up a little later where that cannot be written just then", () => {
+    const desk = new Desk()
+    desk.book.service("web")
+    const running = { Timestamp: "", State: "running" } as const
+    const [task = ""] = desk.book.tasks("web", 1, { NodeID: "n1", Status: running })
+    desk.register()
+    desk.pass(4_000).write()
+    desk.orphansAfterMs = undefined
+    desk.say({ _tag: "Orphan" }).write({ _tag: "Unknown", message: "no answer" })
+    expect(desk.orphansAfterMs).toBe(60_000)
+    desk.say({ _tag: "WriteAgain" }).say({ _tag: "Orphan" }).write()
+    expect(desk.book.tables.get("task", task)?.Status.State).toBe("orphaned")
+    desk.orphansAfterMs = undefined
+    desk.say({ _tag: "Orphan" })
+    expect([desk.asked, desk.orphansAfterMs]).toEqual([[], undefined])
   })
 
   test("the leader's own node may take longer to come up", () => {
