@@ -86,7 +86,7 @@ export function join(survivors: ReadonlyArray<Survivor>): Remains {
 /** The group of one that follows: everybody else has left for good. */
 export function aloneAfter(before: Configuration, raftId: string): Configuration {
   const others = [...before.removed, ...membersOf(before)].filter((id) => id !== raftId)
-  return { ...nobody, voters: [raftId], removed: [...new Set(others)].sort() }
+  return { ...nobody, voters: [raftId], removed: [...new Set(others)] }
 }
 
 /** The survivor whose own log is whole and goes furthest, and why it was chosen before the others. */

@@ -9,8 +9,8 @@ export type NodeId = string
 
 /**
  * `voters` decide. `outgoing` is empty except while a joint change is under way: then both must agree. `learners`
- * receive the log and never count. `removed` never come back. All four are sorted and disjoint (`outgoing` may
- * overlap with the others).
+ * receive the log and never count. `removed` never come back: the last of them are kept, in the order in which they left.
+ * The others are sorted. All four are disjoint (`outgoing` may overlap with the others).
  */
 export interface Configuration {
   readonly voters: ReadonlyArray<NodeId>
@@ -52,17 +52,28 @@ export const membersOf = (configuration: Configuration): ReadonlyArray<NodeId> =
 // Entries outlive programs; what this one does not know, it must not guess at.
 const formatVersion = 1
 
-/** As it stands in an entry or a snapshot. */
-export function encodeConfiguration(configuration: Configuration): Uint8Array {
-  const lists = [
-    configuration.voters,
-    configuration.outgoing,
-    configuration.learners,
-    configuration.removed
-  ].map((list) => list.map(utf8))
+/** It stands in the head of a snapshot, which is a block of 4 KiB, beside what else is there. */
+const mostBytes = 3_584
+
+/** Whether its members alone can be written down. */
+export const hasRoom = (configuration: Configuration): boolean =>
+  lengthOf(listsOf({ ...configuration, removed: [] })) <= mostBytes
+
+const listsOf = ({ voters, outgoing, learners, removed }: Configuration) =>
+  [voters, outgoing, learners, removed].map((list) => list.map(utf8))
+
+function lengthOf(lists: ReadonlyArray<ReadonlyArray<Uint8Array>>): number {
   let length = 1
   for (const list of lists) for (const id of list) length += 2 + id.length
-  const fields = new Writer(new Uint8Array(length + 4 * lists.length))
+  return length + 4 * lists.length
+}
+
+/** As it stands in an entry or a snapshot: without those that left first, where there is no room for all that did. */
+export function encodeConfiguration(configuration: Configuration): Uint8Array {
+  const lists = listsOf(configuration)
+  const removed = lists.at(-1) ?? []
+  while (removed.length > 0 && lengthOf(lists) > mostBytes) removed.shift()
+  const fields = new Writer(new Uint8Array(lengthOf(lists)))
   fields.u8(formatVersion)
   for (const list of lists) {
     fields.u32(list.length)

@@ -4,6 +4,7 @@ import {
   type ConfigChange,
   type Configuration,
   encodeConfiguration,
+  hasRoom,
   isMember,
   type NodeId,
   wasRemoved
@@ -30,6 +31,8 @@ export function changed(
       if (wasRemoved(configuration, node))
         return refuse(`${node} was removed, and never comes back under that id`)
       if (isMember(configuration, node)) return refuse(`${node} is a member already`)
+      if (!hasRoom({ ...configuration, learners: and(learners) }))
+        return refuse(`the group has ${voters.length + learners.length} members, and room for no other`)
       return { ...configuration, learners: and(learners) }
     case "Promote":
       if (!learners.includes(node)) return refuse(`${node} is not a learner`)
@@ -45,7 +48,7 @@ export function changed(
         ...configuration,
         voters: without(voters),
         learners: without(learners),
-        removed: and(removed)
+        removed: [...removed, node]
       }
   }
 }

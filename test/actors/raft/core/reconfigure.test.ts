@@ -112,6 +112,24 @@ describe("a configuration", () => {
     expect(decodeConfiguration(encodeConfiguration(configuration))).toEqual(configuration)
   })
 
+  test("is never more than has room beside a snapshot: those that left first are forgotten, no member is", () => {
+    const names = (of: string) => Array.from({ length: 200 }, (_, at) => `${of}${at}`.padEnd(25, "x"))
+    const members = { voters: names("v").slice(0, 3).sort(), outgoing: [], learners: ["l"] }
+    const removed = names("r")
+    const bytes = encodeConfiguration({ ...members, removed })
+    expect(bytes.length).toBeLessThan(3_600)
+    const { removed: kept, ...others } = decodeConfiguration(bytes)
+    expect(others).toEqual(members)
+    expect(kept.length).toBeGreaterThan(100)
+    expect(kept).toEqual(removed.slice(-kept.length))
+
+    const full = { voters: names("v").slice(0, 132), outgoing: [], learners: [], removed }
+    expect(changed(full, { _tag: "AddLearner", node: "n".repeat(25) })).toMatchObject({
+      reason: "the group has 132 members, and room for no other"
+    })
+    expect(decodeConfiguration(encodeConfiguration(full)).voters).toEqual(full.voters)
+  })
+
   test("of another version, or with something after it, is not read", () => {
     const bytes = encodeConfiguration({ voters: ["a"], outgoing: [], learners: [], removed: [] })
     expect(() => decodeConfiguration(new Uint8Array([...bytes, 0]))).toThrow("after a configuration")

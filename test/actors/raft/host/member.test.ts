@@ -624,6 +624,41 @@ describe("the group", () => {
     expect(voters()).toEqual(["a"])
   })
 
+  test("goes on after hundreds of members have come and gone: snapshots have room for who was removed last", () => {
+    const members = new Members(["a", "b"])
+    const leader = members.elect()
+    const configuration = () => members.member(leader).inspect().configuration
+    const change = (change: ConfigChange): void => {
+      let end: string | undefined
+      members.member(leader).change(change, false, ({ _tag }) => {
+        end = _tag
+      })
+      members.until("its end", () => end !== undefined)
+      expect(end).toBe("Appended")
+    }
+    const nodes = Array.from({ length: 200 }, (_, at) => `${(at * 37) % 200}`.padStart(25, "m"))
+    for (const node of nodes) {
+      change({ _tag: "AddLearner", node })
+      change({ _tag: "Remove", node })
+    }
+    const { removed } = configuration()
+    expect(removed.length).toBeGreaterThan(100)
+    expect(nodes.slice(-removed.length)).toEqual([...removed])
+    for (const id of ["a", "b"]) {
+      let done = false
+      members.member(id).compact(() => {
+        done = true
+      })
+      members.until("its snapshot", () => done)
+      const { snapshotIndex, applied, problem } = members.member(id).status()
+      expect([snapshotIndex, problem]).toEqual([applied, undefined])
+      members.crash(id)
+      members.start(id)
+      members.until("it knows the group", () => members.member(id).inspect().configuration.removed.length > 0)
+      expect(members.member(id).inspect().configuration).toEqual(configuration())
+    }
+  })
+
   test("B13: a leader that takes itself out of the group says that it is done, and another one leads", () => {
     const members = new Members(["a", "b", "c"])
     const leader = members.elect()
