@@ -62,6 +62,34 @@ test("a removed service's tasks, however many, and new ones go in order; what fi
   expect(split(small)).toEqual([small])
 })
 
+test("nor is what a leader says of thousands of nodes, networks, services or statuses at once too much for an entry", () => {
+  const ids = Array.from({ length: 10_000 }, (_, at) => String(at).padStart(25, "0"))
+  const gateways = ids.slice(0, 10).map((NetworkID) => ({ NetworkID, Addresses: ["10.123.124.125/24"] }))
+  const status = { Timestamp: "2026-01-01T00:00:00.000Z", State: "failed", Err: "x".repeat(300) } as const
+  const endpoint = {
+    Ports: [],
+    VirtualIPs: ids.slice(0, 4).map((NetworkID) => ({ NetworkID, Addr: "10.123.124.125/24" }))
+  }
+  const ipam = { Driver: "default", Config: [{ Subnet: "10.123.124.0/24", Gateway: "10.123.124.1" }] }
+  const commands: ReadonlyArray<readonly [Command, string]> = [
+    [{ type: "node.gateways", v: 1, nodes: ids.map((id) => ({ id, gateways })) }, "nodes"],
+    [{ type: "node.observe", v: 1, nodes: ids.map((id) => ({ id, lastSeen: status.Err })) }, "nodes"],
+    [{ type: "tasks.report", v: 1, node: "n1", statuses: ids.map((id) => ({ id, status })) }, "statuses"],
+    [{ type: "service.allot", v: 1, services: ids.map((id) => ({ id, endpoint })) }, "services"],
+    [{ type: "network.allot", v: 1, networks: ids.map((id, vni) => ({ id, ipam, vni })) }, "networks"]
+  ]
+  for (const [command, list] of commands) {
+    const parts = split(command)
+    const rest = ({ [list]: _list, ...other }: Record<string, unknown>) => other
+    const listOf = (of: unknown) => (of as Record<string, ReadonlyArray<unknown>>)[list] ?? []
+    for (const part of parts) {
+      expect(sizeOf(part)).toBeLessThan(maxEntryBytes)
+      expect(rest(part)).toEqual(rest(command))
+    }
+    expect(parts.flatMap(listOf)).toEqual([...listOf(command)])
+  }
+})
+
 test("what an actor of the leader proposes is written in such parts, until one is not applied", async () => {
   const remove = Array.from({ length: 120_000 }, (_, at) => String(at).padStart(25, "0"))
   const asked = propose("gone", [{ type: "tasks.change", v: 1, create: [], update: [], remove }])

@@ -383,10 +383,16 @@ describe("reports", () => {
     const desk = new Desk()
     const session = desk.register()
     const ids = Array.from({ length: 200 }, (_, at) => `task-${at}`.padEnd(25, "x"))
-    const full: WriteOutcome = { _tag: "Refused", refusal: { code: "unavailable", message: "the disk is full" } }
+    const full: WriteOutcome = {
+      _tag: "Refused",
+      refusal: { code: "unavailable", message: "the disk is full" }
+    }
     desk.say(report(session, ...ids)).write(full)
     for (let times = 0; times < 200; times++) {
-      desk.say(report(session, ...ids)).say({ _tag: "WriteAgain" }).write(full)
+      desk
+        .say(report(session, ...ids))
+        .say({ _tag: "WriteAgain" })
+        .write(full)
     }
     const failed = { Timestamp: "2026-01-01T00:00:01.000Z", State: "failed" } as const
     desk.say({ _tag: "Report", session, statuses: [{ id: ids[7] as string, status: failed }] })
@@ -395,9 +401,10 @@ describe("reports", () => {
       .say(report(session, ids[7] as string))
       .write(full)
       .say({ _tag: "WriteAgain" })
-    const [command] = desk.asked[0]?.commands as ReadonlyArray<Extract<Command, { type: "tasks.report" }>>
-    expect(command?.statuses.map(({ id }) => id)).toEqual(ids)
-    expect(command?.statuses[7]?.status).toEqual(failed)
+    const [command] = desk.asked[0]?.commands ?? []
+    const { statuses } = command as Extract<Command, { type: "tasks.report" }>
+    expect(statuses.map(({ id }) => id)).toEqual(ids)
+    expect(statuses[7]?.status).toEqual(failed)
     desk.answers.length = 0
     desk.write()
     expect(tags(desk.answers)).toEqual(Array.from({ length: 203 }, () => "Noted"))
@@ -522,14 +529,15 @@ describe("silence", () => {
     const [task = ""] = desk.book.tasks("web", 1, { NodeID: "n1", Status: running })
     desk.register()
     desk.pass(4_000).write()
-    desk.orphansAfterMs = undefined
-    desk.say({ _tag: "Orphan" }).write({ _tag: "Unknown", message: "no answer" })
-    expect(desk.orphansAfterMs).toBe(60_000)
-    desk.say({ _tag: "WriteAgain" }).say({ _tag: "Orphan" }).write()
+    const orphan = (): Desk => {
+      desk.orphansAfterMs = undefined
+      return desk.say({ _tag: "Orphan" })
+    }
+    expect(orphan().write({ _tag: "Unknown", message: "no answer" }).orphansAfterMs).toBe(60_000)
+    desk.say({ _tag: "WriteAgain" })
+    orphan().write()
     expect(desk.book.tables.get("task", task)?.Status.State).toBe("orphaned")
-    desk.orphansAfterMs = undefined
-    desk.say({ _tag: "Orphan" })
-    expect([desk.asked, desk.orphansAfterMs]).toEqual([[], undefined])
+    expect(orphan()).toMatchObject({ asked: [], orphansAfterMs: undefined })
   })
 
   test("the leader's own node may take longer to come up", () => {
