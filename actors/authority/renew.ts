@@ -53,6 +53,10 @@ const takePlace = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, Refused> {
   const known = ledger.read.get("node", nodeId)
   if (known === undefined) return yield* Refused.of(refuse("notFound", "this node is not of this cluster"))
+  // Somebody else may have made the certificate, who took their time.
+  if (known.Spec.Role !== "manager") {
+    return yield* Refused.of(refuse("failedPrecondition", "this node is to be a worker"))
+  }
   const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...node } = known
   const ManagerStatus = {
     Reachability: "unknown" as const,
