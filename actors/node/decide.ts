@@ -161,6 +161,8 @@ type NodeStep = Step<NodeState, NodeAction>
 const stay = stayWith<NodeState, NodeAction>
 
 const usualHeartbeatMs = 1_000
+/** Of what is asked for less often nodes would hear nothing but that they are missed. */
+const leastHeartbeatMs = 100
 /** Swarm writes its own default into the spec; it stands for ours. */
 const swarmHeartbeatNanos = 5_000_000_000
 // Three heartbeats: one lost packet is not a lost node.
@@ -189,10 +191,11 @@ const orphanAfterMs = 24 * 60 * 60_000
 const orphanLeastMs = 60 * 60_000
 const orphanAgainMs = 60_000
 
-/** How often a node shall be heard of, in milliseconds. */
+/** How often a node shall be heard of, in whole milliseconds. */
 export function heartbeatMs(ledger: LedgerReader): number {
   const nanos = ledger.cluster()?.Spec.Dispatcher?.HeartbeatPeriod ?? 0
-  return nanos === 0 || nanos === swarmHeartbeatNanos ? usualHeartbeatMs : nanosToMs(nanos)
+  if (nanos === 0 || nanos === swarmHeartbeatNanos) return usualHeartbeatMs
+  return Math.max(leastHeartbeatMs, Math.ceil(nanosToMs(nanos)))
 }
 
 /** How long a node may be silent: who was late before is given as much again, up to twice the usual time. */

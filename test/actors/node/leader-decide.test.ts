@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { Schema } from "effect"
 import type { RenewalRequest } from "#actors/authority/renew.ts"
 import type { Command } from "#actors/ledger/commands.ts"
 import type { WriteOutcome } from "#actors/ledger/service.ts"
@@ -13,6 +14,7 @@ import {
   type NodeState,
   start
 } from "#actors/node/decide.ts"
+import { ToNodeAnswer } from "#actors/node/protocol.ts"
 import type { CommonAction } from "#runtime/actions.ts"
 import { address } from "#runtime/address.ts"
 import type { ReplyTo, Step } from "#runtime/behaviour.ts"
@@ -272,6 +274,21 @@ describe("sessions", () => {
     expect(heartbeatMs(desk.book.tables)).toBe(1_000)
     desk.beatsEvery(2)
     expect(heartbeatMs(desk.book.tables)).toBe(2_000)
+  })
+
+  test("DI-18 of a period that is no whole number of milliseconds, or none at all, nodes are told one that they can keep", () => {
+    for (const [seconds, ms] of [
+      [0.333_3, 334],
+      [0.000_000_001, 100]
+    ] as const) {
+      const desk = new Desk()
+      desk.beatsEvery(seconds)
+      const session = desk.register()
+      desk.say({ _tag: "Heartbeat", session, applied: 0 })
+      for (const answer of desk.answers) {
+        expect(Schema.decodeUnknownSync(ToNodeAnswer)(answer)).toMatchObject({ heartbeatMs: ms })
+      }
+    }
   })
 
   test("DI-18 a node is missed by the period that it was told, until it beats and is told another one", () => {
