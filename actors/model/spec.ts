@@ -9,6 +9,13 @@ import { Schema } from "effect"
 
 const text = Schema.String
 const whole = Schema.Int
+/** A duration, as Docker says it. What is longer than 104 days is no exact number here, and exact enough. */
+const nanoseconds = Schema.Number.check(
+  Schema.makeFilter((nanos: number) => Number.isInteger(nanos), {
+    expected: "an integer",
+    toJsonSchema: () => ({ type: "integer" })
+  })
+)
 const truth = Schema.Boolean
 const texts = Schema.Array(text)
 const Labels = Schema.Record(text, text)
@@ -146,9 +153,9 @@ export const TaskSpec = shape({
 
 export const UpdateConfig = shape({
   Parallelism: whole,
-  Delay: whole,
+  Delay: nanoseconds,
   FailureAction: Schema.Literals(["continue", "pause", "rollback"]),
-  Monitor: whole,
+  Monitor: nanoseconds,
   MaxFailureRatio: Schema.Number,
   Order: Schema.Literals(["stop-first", "start-first"])
 })
@@ -296,9 +303,9 @@ export const SwarmSpec = shape({
     ElectionTick: whole,
     HeartbeatTick: whole
   }),
-  Dispatcher: shape({ HeartbeatPeriod: whole }),
+  Dispatcher: shape({ HeartbeatPeriod: nanoseconds }),
   CAConfig: shape({
-    NodeCertExpiry: whole,
+    NodeCertExpiry: nanoseconds,
     ExternalCAs: Schema.Array(ExternalCA),
     SigningCACert: text,
     SigningCAKey: text,

@@ -283,6 +283,16 @@ test("CT-21: the cluster's settings have limits, and tokens are renewed one by o
       'label troupe.network.key-period "5s": expected a duration of a minute or more, like "12h"'
     )
   )
+  expect(await said({ ...body.Spec, CAConfig: { NodeCertExpiry: 36e11 + 0.5 } })).toBe(
+    "invalid JSON: CAConfig.NodeCertExpiry: expected an integer, got 3600000000000.5"
+  )
+  // A year, ten, and the longest that the docker CLI takes.
+  for (const hours of [8_760, 87_600, 2_562_047]) {
+    const CAConfig = { NodeCertExpiry: hours * 3_600_000_000_000 }
+    expect((await update({ ...body.Spec, CAConfig })).status).toBe(200)
+    expect((await gateway.get("/swarm")).body.Spec.CAConfig).toEqual(CAConfig)
+  }
+  await update(body.Spec)
   expect((await update({ Orchestration: { TaskHistoryRetentionLimit: 3 } })).status).toBe(200)
   expect((await gateway.get("/swarm")).body.Spec).toEqual({
     ...body.Spec,
