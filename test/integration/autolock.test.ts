@@ -46,9 +46,12 @@ test("RF-28 docker swarm init --autolock prints the key, and seals the manager's
 }, 60_000)
 
 test("RF-28 CA-11 a manager that starts again waits locked, says so in Swarm's words, and opens with the key only", async () => {
-  const [task] = await first.get("/tasks")
   const pid = async () => (await first.get("/tasks"))[0].Status.ContainerStatus.PID
-  await eventually(async () => (await first.get("/tasks"))[0].Status.State === "running", "its task runs")
+  await eventually(async () => {
+    const { status, body } = await first.api("GET", "/tasks")
+    return status === 200 && body[0]?.Status.State === "running"
+  }, "its task runs")
+  const [task] = await first.get("/tasks")
   const before = await pid()
   await first.kill9()
   await first.start()

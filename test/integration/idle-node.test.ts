@@ -139,7 +139,7 @@ test("RF-26 a worker that is removed by force while it lives says so, ends its t
         Command: [
           "sh",
           "-c",
-          `trap 'echo asked > ${join(second.folder, "asked")}; exit' TERM; sleep 600 & wait`
+          `trap 'echo asked > ${join(second.folder, "asked")}; exit' TERM; touch ${join(second.folder, "listens")}; sleep 600 & wait`
         ]
       }
     },
@@ -147,6 +147,7 @@ test("RF-26 a worker that is removed by force while it lives says so, ends its t
   })
   expect(service.status).toBe(201)
   const before = await sleeper()
+  await eventually(() => existsSync(join(second.folder, "listens")), "it can be asked to end")
   await first.must("node", "rm", "--force", (await swarmOf(second)).NodeID)
   await knowsThatItWasRemoved()
   await eventually(() => !isAlive(before), "its task has ended", 30_000)

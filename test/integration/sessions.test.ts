@@ -83,6 +83,7 @@ test("a token that is taken back, and a session that is ended, are so on all man
   const token = createToken(first.dataDir, "vera", "operator")
   const vera = await enterBy(first, token)
   await eventually(() => isIn(second, vera), "another manager has heard of the token")
+  await eventually(() => isIn(third, vera), "so has the third")
   expect((await sessionAt(third, vera.cookie)).body).toMatchObject({ who: "vera", role: "operator" })
   const { cookie, csrf } = await enterBy(first, token)
   const other = { cookie, csrf }

@@ -268,9 +268,15 @@ describe("the credentials of a worker", () => {
       }, "it runs")
       return tasks
     })()
+    let fifth = ""
+    await eventually(async () => {
+      const { text } = await cluster.first.docker("service", "logs", "--raw", "--timestamps", task?.ID ?? "")
+      fifth = /^(\S+) word 5$/m.exec(text)?.[1] ?? ""
+      return fifth !== ""
+    }, "it has said all of it")
     await eventually(
-      async () => (await copies()).some((copy) => copy.task === task?.ID && copy.newest !== ""),
-      "there is a copy",
+      async () => (await copies()).some((copy) => copy.task === task?.ID && copy.newest >= fifth),
+      "there is a copy of it",
       30_000
     )
     await w2.kill9()
@@ -313,7 +319,7 @@ describe("the credentials of a worker", () => {
     })
     expect(service.status).toBe(201)
     await eventually(async () => {
-      const tasks = await cluster.first.get("/tasks")
+      const tasks = await cluster.first.get(`/tasks?filters=${encodeURIComponent('{"service":["keeper"]}')}`)
       return tasks.some((task: { NodeID: string }) => task.NodeID === w2.nodeId)
     }, "the task is the other node's")
     // Whoever stole the credentials speaks alone.
@@ -429,7 +435,8 @@ describe("who is no longer what it was", () => {
     await eventually(async () => (await reachability("m3")) === "unreachable", "m3 is missed", 30_000)
     await changeRole(cluster.first, "demote", "m3")
     await eventually(async () => (await reachability("m3")) === undefined, "m3 is no manager", 30_000)
-    await second.stop()
+    // At once: the password changes five seconds after.
+    await second.kill9()
     await eventually(
       async () => heldBy(cluster.first).membership.routePassword !== before,
       "there is another password",

@@ -41,7 +41,7 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Through a pseudo-terminal (`script` of util-linux). */
   readonly tty?: boolean
-  /** After how many milliseconds it is ended. Default: 30,000. */
+  /** After how many milliseconds it is ended. Default: 60,000. */
   readonly withinMs?: number
 }
 
@@ -83,7 +83,7 @@ export function docker(
   })
   child.stdin?.on("error", () => {})
   child.stdin?.end(options.input)
-  const deadline = setTimeout(() => child.kill("SIGKILL"), options.withinMs ?? 30_000)
+  const deadline = setTimeout(() => child.kill("SIGKILL"), options.withinMs ?? 60_000)
   return new Promise((resolve, reject) => {
     child.on("error", reject)
     child.on("close", (code) => {

@@ -157,8 +157,12 @@ export class PrivateEngine {
         .remove()
         .catch(() => {})
     await this.stop()
-    for (const pid of await this.#leftovers()) killQuietly(pid)
-    await eventually(async () => (await this.#leftovers()).length === 0, "nothing of the private Engine runs")
+    await eventually(async () => {
+      const left = await this.#leftovers()
+      // A containerd that ends may have started another shim meanwhile.
+      for (const pid of left) killQuietly(pid)
+      return left.length === 0
+    }, "nothing of the private Engine runs")
     await this.#unmount()
     await run("ip", ["link", "delete", this.#bridge])
     await rm(this.folder, { recursive: true, force: true })
@@ -197,7 +201,8 @@ export class PrivateEngine {
       .filter((path) => path.startsWith(`${this.folder}/`))
       .reverse()
     for (const path of mounts) {
-      await run("umount", ["-l", path])
+      // It may have gone with another one, or with who made it.
+      await run("umount", ["-l", path]).catch(() => {})
     }
   }
 }

@@ -70,7 +70,7 @@ export async function startNatsServer(config = ""): Promise<NatsServer> {
 }
 
 /** Waits until `holds`, asking every few milliseconds; throws when it does not within `withinMs`. */
-export async function until(holds: () => boolean | Promise<boolean>, withinMs = 5_000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, withinMs = 20_000): Promise<void> {
   const end = Date.now() + withinMs
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`It did not come to hold within ${withinMs} ms: ${holds}`)

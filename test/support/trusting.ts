@@ -30,7 +30,7 @@ export interface Shown {
   readonly Description: { readonly Hostname: string; readonly TLSInfo?: TlsInfo }
   readonly Spec: { readonly Role: string }
   readonly Status: { readonly State: string }
-  readonly ManagerStatus?: { readonly Reachability: string }
+  readonly ManagerStatus?: { readonly Reachability: string; readonly Addr: string }
 }
 
 export interface Swarm {
@@ -74,23 +74,9 @@ export class Trusting {
     return this.workers[0] as Cluster
   }
 
-  swarm = (by = this.first): Promise<Swarm> => by.get("/swarm")
+  swarm = (by = this.first): Promise<Swarm> => read<Swarm>(by, "/swarm")
 
-  /** Asked again for as long as nobody leads: busy machines have slow elections. */
-  async nodes(by = this.first): Promise<ReadonlyArray<Shown>> {
-    let nodes: ReadonlyArray<Shown> = []
-    await eventually(
-      async () => {
-        const { status, body } = await by.api("GET", "/nodes")
-        if (status === 200) nodes = body
-        else if (status !== 503) throw new Error(`GET /nodes answered ${status}: ${JSON.stringify(body)}`)
-        return status === 200
-      },
-      "somebody leads, who knows the nodes",
-      30_000
-    )
-    return nodes
-  }
+  nodes = (by = this.first): Promise<ReadonlyArray<Shown>> => read<ReadonlyArray<Shown>>(by, "/nodes")
 
   ready = (count: number): Promise<void> =>
     eventually(
@@ -101,10 +87,10 @@ export class Trusting {
 
   async joinWorker(name: string, token?: string): Promise<Cluster> {
     const { JoinTokens } = await this.swarm()
-    const manager = await this.first.get(`/nodes/${this.first.nodeId}`)
+    const { ManagerStatus } = await read<Required<Shown>>(this.first, `/nodes/${this.first.nodeId}`)
     const args = [
       ...["--executor", "process", "--listen-addr", address, "--advertise-addr", address, ...quiet],
-      ...["--join", manager.ManagerStatus.Addr, "--token", token ?? JoinTokens.Worker]
+      ...["--join", ManagerStatus.Addr, "--token", token ?? JoinTokens.Worker]
     ]
     const folder = await mkdtemp(join(tmpdir(), "troupe-worker-"))
     const made = new Cluster(folder, { ...this.#options, name, dockerHost: noEngine, args })
@@ -141,6 +127,22 @@ export class Trusting {
   }
 }
 
+/** Asked again for as long as nobody leads: busy machines have slow elections. */
+async function read<Answer>(by: Cluster, path: string): Promise<Answer> {
+  let answer: Answer | undefined
+  await eventually(
+    async () => {
+      const { status, body } = await by.api("GET", path)
+      if (status === 200) answer = body
+      else if (status !== 503) throw new Error(`GET ${path} answered ${status}: ${JSON.stringify(body)}`)
+      return status === 200
+    },
+    `somebody leads, who answers ${path}`,
+    30_000
+  )
+  return answer as Answer
+}
+
 const memberFile = (node: Cluster): string => join(node.dataDir, "trust/member.json")
 /** What a node holds on its disk. */
 export const heldBy = (node: Cluster): Held => JSON.parse(readFileSync(memberFile(node), "utf8"))
@@ -164,7 +166,7 @@ export async function connectWith(
       inboxPrefix,
       tls: { cert: membership.certificate, key, ca: membership.root },
       reconnect: false,
-      timeout: 3_000
+      timeout: 10_000
     }).catch((error: Error) => {
       if (error.message !== "connection refused") throw error
       return undefined

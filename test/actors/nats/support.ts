@@ -1,9 +1,11 @@
 /** Clients, clocks and directories that the suites about NATS share. */
-import { mkdtempSync } from "node:fs"
+import { mkdtempSync, readFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import process from "node:process"
 import { Effect } from "effect"
 import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
+import { type ProcessIdentity, signalProcess } from "#actors/drivers/machine/process-identity.ts"
 import { keepClients, listClients, type NatsCredentials, newClient } from "#actors/nats/creds.ts"
 
 export const freshDirectory = (): string => mkdtempSync(join(tmpdir(), "troupe-nats-"))
@@ -51,13 +53,24 @@ export const connectAs = (url: string, credentials: NatsCredentials | undefined)
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  withinMs = 10_000
+  withinMs = 20_000
 ): Promise<void> {
   const deadline = performance.now() + withinMs
   while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`Waited ${withinMs} ms in vain: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 15))
   }
+}
+
+/**
+ * Holds the guard that would end a manager's server two seconds after the manager is gone, and gives it: how soon the next
+ * manager is there is the machine's business. `endings` let go of it.
+ */
+export function holdGuard(dataDir: string, endings: Array<() => unknown>): ProcessIdentity {
+  const { guard } = JSON.parse(readFileSync(join(dataDir, "nats", "server.json"), "utf8"))
+  endings.push(() => signalProcess(guard, "SIGCONT"))
+  process.kill(guard.pid, "SIGSTOP")
+  return guard
 }
 
 /** What the server objects to in `act`, as its asynchronous error; undefined when it lets it pass. */
