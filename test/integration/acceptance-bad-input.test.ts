@@ -43,13 +43,10 @@ beforeAll(async () => {
     if (first.has(letter)) break
     first.add(letter)
   }
-  await eventually(
-    async () =>
-      (await cluster.get("/tasks")).every(
-        (task: { Status: { State: string } }) => task.Status.State === "running"
-      ),
-    "the service runs"
-  )
+  await eventually(async () => {
+    const tasks: ReadonlyArray<{ Status: { State: string } }> = await cluster.get("/tasks")
+    return tasks.length === 1 && tasks[0]?.Status.State === "running"
+  }, "the service runs")
   before = await everything()
 }, 90_000)
 afterAll(() => cluster.cleanUp(), 60_000)

@@ -56,6 +56,13 @@ async function environments(service: string): Promise<ReadonlyArray<ReadonlyArra
 const containersOf = async (label: string): Promise<ReadonlyArray<string>> =>
   (await cluster.must("ps", "-aq", "--filter", `label=${label}`)).split("\n").filter((line) => line !== "")
 
+/** Of the service's last update: the CLI may have seen its tasks run a moment before that is written. */
+const comesTo = (service: string, state: string): Promise<void> =>
+  eventually(
+    async () => (await cluster.get(`/services/${service}`)).UpdateStatus?.State === state,
+    `the update of ${service} is ${state}`
+  )
+
 const removed = (service: string): Promise<void> =>
   eventually(
     async () => (await containersOf(`com.docker.swarm.service.name=${service}`)).length === 0,
@@ -158,6 +165,7 @@ describe.each([...clis])("a service through docker $version", ({ path: cli, vers
     expect(updated.code).toBe(0)
     expect(updated.text).toContain("overall progress: 3 out of 3 tasks")
     expect(await environments(name)).toEqual([1, 2, 3].map(() => expect.arrayContaining(["A=b", "C=d"])))
+    await comesTo(name, "completed")
     expect((await run("service", "inspect", "--pretty", name)).text).toMatch(/State:\s+completed/)
 
     const back = await run("service", "rollback", name)
@@ -166,6 +174,7 @@ describe.each([...clis])("a service through docker $version", ({ path: cli, vers
       expect(env).toContain("A=b")
       expect(env).not.toContain("C=d")
     }
+    await comesTo(name, "rollback_completed")
     expect((await run("service", "inspect", "--pretty", name)).text).toMatch(/rollback completed/)
   }, 90_000)
 
@@ -314,9 +323,10 @@ test("a Compose file with a network, a port, a secret and a config is deployed a
   for (const name of ["back", "mall_back"]) {
     const found = await cluster.must("exec", web, "nslookup", name, "127.0.0.11")
     const address = [...found.matchAll(/Address[^:]*: +(\d+\.\d+\.\d+\.\d+)/g)].at(-1)?.[1] ?? ""
-    expect(await cluster.must("exec", web, "sh", "-c", `timeout 3 wget -qO- http://${address}/`)).toBe(
-      "from the back"
-    )
+    await eventually(async () => {
+      const { text } = await cluster.docker("exec", web, "sh", "-c", `timeout 3 wget -qO- http://${address}/`)
+      return text === "from the back"
+    }, `${name} answers`)
   }
   const all = await cluster.must("exec", back, "nslookup", "web", "127.0.0.11")
   expect([...all.matchAll(/Address[^:]*: +(\d+\.\d+\.\d+\.\d+)/g)].length).toBeGreaterThan(0)
@@ -483,8 +493,8 @@ test("an update to an image that is not there rolls back by itself when asked to
   // The CLI calls it converged, and so 0; what happened it says in words.
   expect(updated.code).toBe(0)
   expect(updated.text).toContain("rollback: update rolled back due to failure or early termination of task")
+  await comesTo("steady", "rollback_completed")
   const service = await cluster.get("/services/steady")
-  expect(service.UpdateStatus).toMatchObject({ State: "rollback_completed" })
   expect(service.Spec.TaskTemplate.ContainerSpec.Image).toBe(testImage)
   const after = await runningOf("steady")
   expect(after).toHaveLength(2)

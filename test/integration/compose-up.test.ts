@@ -81,7 +81,11 @@ test("a service that was rolled back to what the file says is there", async () =
     "one_web"
   )
   await cluster.must("service", "rollback", "--detach=false", "one_web")
-  expect((await cluster.get("/services/one_web")).UpdateStatus.State).toBe("rollback_completed")
+  // The CLI may have seen its tasks run a moment before.
+  await eventually(
+    async () => (await cluster.get("/services/one_web")).UpdateStatus.State === "rollback_completed",
+    "the rollback is complete"
+  )
   const { code, text } = await troupe("up", "-f", path, "-p", "one")
   expect(text).toContain("nothing to do; 4 unchanged")
   expect(code).toBe(0)
@@ -101,7 +105,7 @@ test("nothing is changed where the cluster would refuse one of the services", as
 
 test("an image that is not there ends with 1 and the Engine's words", async () => {
   const path = await file("acceptance-no-such-image:1")
-  const { code, text } = await troupe("up", "-f", path, "-p", "lost", "--timeout", "8")
+  const { code, text } = await troupe("up", "-f", path, "-p", "lost", "--timeout", "40")
   expect(code).toBe(1)
   expect(text).toMatch(/lost_web did not converge: 0 of 2 tasks\n +rejected: No such image/)
 }, 60_000)

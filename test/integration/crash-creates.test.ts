@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
 import { randomBytes } from "node:crypto"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
-import { ensureTestImage, testImage } from "#test/support/engine.ts"
+import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
 const services = 1_000
 const inFlight = 32
@@ -38,11 +38,12 @@ test("kill -9 during 1,000 concurrent creates loses nothing that was acknowledge
   const sent = new Map<string, Spec>()
   const acknowledged = new Map<string, string>()
   let unanswered = 0
-  let killed: Promise<void> | undefined
+  let isStopped = false
+  let isKilled = false
   let next = 0
 
   const client = async (): Promise<void> => {
-    while (next < services && killed === undefined) {
+    while (next < services && !isKilled) {
       const spec = specOf(next++)
       sent.set(spec.Name, spec)
       try {
@@ -50,14 +51,26 @@ test("kill -9 during 1,000 concurrent creates loses nothing that was acknowledge
         expect({ status, name: spec.Name, body }).toMatchObject({ status: 201 })
         acknowledged.set(spec.Name, body.ID)
       } catch (error) {
-        if (killed === undefined) throw error
+        if (!isKilled) throw error
         unanswered += 1
       }
-      if (acknowledged.size >= services / 2) killed ??= cluster.kill9()
+      if (acknowledged.size < services / 2 || isStopped) continue
+      isStopped = true
+      cluster.signal("SIGSTOP")
     }
   }
-  await Promise.all(Array.from({ length: inFlight }, client))
-  await killed
+  const clients = Promise.all(Array.from({ length: inFlight }, client))
+  // It stops in the midst of whatever it does. What it had answered by then is heard, and everybody asks once more.
+  await eventually(() => isStopped, "half of all are acknowledged", 60_000)
+  let heard = -1
+  await eventually(() => {
+    const before = heard
+    heard = acknowledged.size
+    return heard === before
+  }, "nobody is answered any more")
+  isKilled = true
+  await cluster.kill9()
+  await clients
   expect(unanswered).toBeGreaterThan(0)
 
   await cluster.restart()

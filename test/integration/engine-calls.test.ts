@@ -8,6 +8,7 @@ import { type CountingProxy, countingProxy } from "#test/support/counting-proxy.
 import { dockerHost, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
 
 const replicas = 12
+const log = "GET /containers/{id}/logs"
 
 let folder: string
 let proxy: CountingProxy
@@ -21,6 +22,7 @@ beforeAll(async () => {
   // The first one lets it learn what it needs to know once.
   await cluster.must("service", "create", "--name", "first", "--detach", testImage, "sleep", "1000")
   await running("first", 1)
+  await eventually(() => proxy.counts().get(log) === 1, "its log is followed")
 }, 90_000)
 afterAll(async () => {
   await cluster?.cleanUp()
@@ -45,7 +47,6 @@ test("a task costs a create, a start and a look after each, and its log; a list 
   }
   expect((await cluster.api("POST", "/services/create", spec)).status).toBe(201)
   await running("twelve", replicas)
-  const log = "GET /containers/{id}/logs"
   await eventually(() => proxy.counts().get(log) === replicas, "every log is followed")
   // That the Engine answers at all is asked by the clock.
   const {

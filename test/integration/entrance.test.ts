@@ -285,16 +285,20 @@ describe("by tables", () => {
     const waiting = () => Effect.runPromise(entrance.waiting)
     const fast = (counts: EntranceCounts | undefined): number => {
       const took = counts?.tasks.get("127x0x0x2")?.took ?? []
-      return took.slice(0, latencyBounds.indexOf(100)).reduce((sum, count) => sum + count, 0)
+      return took.slice(0, latencyBounds.indexOf(2_000)).reduce((sum, count) => sum + count, 0)
     }
     await serve(row("web", "/", ["127.0.0.2"]))
     const first = await count()
     const before = first?.services.get("web")?.asked ?? 0
     await serve(row("web", "/", [], "http1", "caller"))
     expect([...(await waiting())]).toEqual([])
+    const since = performance.now()
     const asked = Promise.all([get("/", { host: "app" }), get("/", { host: "app" })])
     await eventually(async () => (await waiting()).has("web"), "somebody waits")
+    await eventually(async () => (await count())?.services.get("web")?.asked === before + 2, "both are seen")
     expect((await count())?.services.get("web")).toEqual({ asked: before + 2, inflight: 2 })
+    // That is no part of what the task takes.
+    await eventually(() => performance.now() - since > 3_000, "they have waited for long")
     await serve(row("web", "/", ["127.0.0.2"], "http1", "task"))
     expect((await asked).map(({ status }) => status)).toEqual([200, 200])
     await eventually(async () => (await waiting()).size === 0, "nobody waits")
@@ -389,6 +393,7 @@ describe("under a daemon", () => {
       ...["service", "create", "--name", "web", "--replicas", "2", ...labels],
       ...["--mount", "type=bind,source=/,target=/machine,readonly"],
       ...["--health-cmd", `wget -qO- http://127.0.0.1:${appPort}/`, "--health-interval", "200ms"],
+      ...["--health-start-period", "60s"],
       ...["--update-order", "start-first", "--update-monitor", "200ms"],
       ...[testImage, ...app, `${appPort}`, "web"]
     )
@@ -475,7 +480,7 @@ describe("under a daemon", () => {
           (socket) => !!socket.destroy(),
           () => false
         )
-      await eventually(isShown("shop.example"), "its certificate is shown")
+      await eventually(isShown("shop.example"), "its certificate is shown", 60_000)
       expect(await acme("ls")).toMatch(/\nshop\.example +acme-shop\.example-\w{12} /)
       // One that was taken away is asked for anew.
       const [, , named = ""] = (await acme("ls")).split(/\s+/).slice(2)
@@ -489,7 +494,8 @@ describe("under a daemon", () => {
           (await cluster.get("/alerts")).some(({ Says }: { Says: string }) =>
             /^service odd: odd\.example gets no certificate by ACME: ./.test(Says)
           ),
-        "it is said why there is none"
+        "it is said why there is none",
+        60_000
       )
       await cluster.must("service", "rm", "shop", "odd")
       await acme("off")
@@ -514,7 +520,13 @@ describe("under a daemon", () => {
       return status !== 404
     }, "it has a route")
     expect(status).toBe(200)
-    expect((await fetch(`http://127.0.0.1:${appPort + 1}/busybox`)).status).toBe(200)
+    const dozy = () => fetch(`http://127.0.0.1:${appPort + 1}/busybox`).then(({ status }) => status)
+    // Who comes before the port is open is turned away by the machine.
+    await eventually(async () => {
+      status = await dozy().catch(() => 0)
+      return status !== 0
+    }, "its port is open")
+    expect(status).toBe(200)
     for (const name of ["lazy", "dozy"]) {
       const { Replicas, Changes } = await cluster.get(`/autoscale/${name}`)
       expect([Replicas, Changes.map(({ Why }: { Why: string }) => Why)]).toEqual([1, ["somebody asks"]])

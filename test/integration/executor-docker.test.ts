@@ -66,15 +66,19 @@ describe("the docker executor", () => {
   })
 
   test("tells of health, and has it in what it finds", async () => {
+    const Test = ["CMD", "test", "-e", "/tmp/ok"]
+    // Its first check is an hour away.
+    const young = await bench.start("sleep 1000", { Healthcheck: { Test, Interval: 3.6e12 } })
+    expect((await bench.state(young)).health).toBe("starting")
+    await bench.run((executor) => executor.remove(young))
     const events = await bench.listen((executor) => executor.events)
-    const id = await bench.start("sleep 1; touch /tmp/ok; sleep 1000", {
-      Healthcheck: { Test: ["CMD", "test", "-e", "/tmp/ok"], Interval: 100_000_000, Retries: 2 }
-    })
-    expect((await bench.state(id)).health).toBe("starting")
+    const id = await bench.start("sleep 1000", { Healthcheck: { Test, Interval: 1e8, Retries: 2 } })
     const healths = () =>
       events.seen.flatMap((event) =>
         event._tag === "Health" && event.containerId === id ? [event.health] : []
       )
+    await eventually(() => healths().includes("unhealthy"), "it becomes unhealthy")
+    await (await docker.getContainer(id).exec({ Cmd: ["touch", "/tmp/ok"] })).start({})
     await eventually(() => healths().includes("healthy"), "it becomes healthy")
     expect(healths()).toEqual(["unhealthy", "healthy"])
     expect((await bench.state(id)).health).toBe("healthy")
@@ -365,8 +369,7 @@ describe("images", () => {
     await docker.getImage(testImage).tag({ repo: image, tag: "1" })
     left.push(`${image}:1`)
     await pull(`${image}:1`)
-    // The Engine itself goes on waiting.
-    expect(silence.waiting()).toBe(1)
+    await eventually(() => silence.waiting() === 1, "the Engine itself goes on waiting")
     await docker.getImage(testImage).tag({ repo: image, tag: "2" })
     left.push(`${image}:2`)
     await pull(`${image}:2`)

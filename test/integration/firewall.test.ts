@@ -22,10 +22,11 @@ const [node, front, back, other] = ["n", "f", "b", "o"].map((name) => `${tag}${n
 const ip = (...args: ReadonlyArray<string>): void => void execFileSync("ip", args)
 const within = (namespace: string, command: string, input = ""): number =>
   spawnSync("ip", ["netns", "exec", namespace, "sh", "-c", command], { input }).status ?? -1
-/** Nothing listens anywhere: what gets through is refused, and what is dropped is not answered. */
-const gets = (namespace: string, address: string, port: number): boolean =>
-  within(namespace, `timeout 1 bash -c '</dev/tcp/${address}/${port}' 2>&1 | grep -q refused`) === 0
-const reaches = (namespace: string, address: string): boolean => gets(namespace, address, 9)
+/** Nothing listens anywhere: what gets through is refused, and what is dropped is not answered within so many seconds. */
+const gets = (namespace: string, address: string, port: number, seconds = 10): boolean =>
+  within(namespace, `timeout ${seconds} bash -c '</dev/tcp/${address}/${port}' 2>&1 | grep -q refused`) === 0
+const reaches = (namespace: string, address: string, seconds?: number): boolean =>
+  gets(namespace, address, 9, seconds)
 
 const overlay = (networkId: string, gateway: string, peer: string): OverlayTable =>
   overlayTable({
@@ -88,16 +89,16 @@ test("before there are rules, everything reaches everything", () => {
 
 test("from one overlay neither containers nor the node's address on another are reached", () => {
   firewall("192.168.77.2")
-  expect(reaches(front, "10.0.2.5")).toBe(false)
-  expect(reaches(back, "10.0.1.5")).toBe(false)
-  expect(reaches(front, "10.0.2.3")).toBe(false)
+  expect(reaches(front, "10.0.2.5", 1)).toBe(false)
+  expect(reaches(back, "10.0.1.5", 1)).toBe(false)
+  expect(reaches(front, "10.0.2.3", 1)).toBe(false)
   expect(reaches(front, "10.0.1.3")).toBe(true)
 })
 
 test("containers reach no control port of this node or another, and other ports as before", () => {
   firewall("192.168.77.2")
   for (const address of ["10.0.1.3", "192.168.77.1", "192.168.77.2"]) {
-    expect([address, gets(front, address, 2377)]).toEqual([address, false])
+    expect([address, gets(front, address, 2377, 1)]).toEqual([address, false])
     expect([address, gets(front, address, 2378)]).toEqual([address, true])
   }
 })
@@ -106,7 +107,7 @@ test("a VXLAN packet of a peer comes in, one of anybody else is dropped", () => 
   firewall("192.168.77.2")
   expect(reaches(other, "10.0.1.5")).toBe(true)
   firewall("192.168.77.3")
-  expect(reaches(other, "10.0.1.5")).toBe(false)
+  expect(reaches(other, "10.0.1.5", 1)).toBe(false)
 })
 
 test("a table that was deleted or changed by hand is written again, and nobody else's is touched", async () => {

@@ -63,6 +63,10 @@ test("filters choose among ours as among the Engine's", async () => {
   const swarm = watch("--filter", "scope=swarm")
   const secrets = watch("--filter", "type=secret", "--filter", "type=volume")
   await ready(secrets.lines)
+  await eventually(async () => {
+    await newSecret(uniqueName("probe"))
+    return swarm.lines().length > 0
+  }, "the cluster's events come, too")
   const name = uniqueName("filtered")
   await newSecret(name)
   await eventually(() => secrets.lines().includes(`secret create ${name}`), "the secret's event comes")

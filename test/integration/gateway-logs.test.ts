@@ -96,6 +96,9 @@ async function task(
   return { id, container: container.id }
 }
 
+/** Waits until it has ended, so that all it wrote is in the Engine's log. */
+const isOver = ({ container }: MadeTask): Promise<unknown> => engine().getContainer(container).wait()
+
 /** The CLI, following, and what it has said so far. */
 function follow(args: ReadonlyArray<string>, cli = newCli) {
   const child = startDocker(gateway.host, ["service", "logs", "-f", ...args], { cli })
@@ -132,7 +135,8 @@ test("DI-24 lines of all tasks of a service, each with its task's name, on its o
   const name = uniqueName("web")
   const id = await service(name)
   const first = await task(id, 1, "echo one; echo wrong >&2")
-  await task(id, 2, "echo two")
+  const second = await task(id, 2, "echo two")
+  await Promise.all([first, second].map(isOver))
   for (const { path: cli } of clis) {
     const result = await docker(gateway.host, ["service", "logs", name], { cli })
     expect(result.code).toBe(0)
@@ -146,6 +150,7 @@ test("one frame per line: timestamp, details, line; of a service, of a task, by 
   const name = uniqueName("frames")
   const id = await service(name)
   const made = await task(id, 1, "echo a; echo b", { labels: { colour: "red" } })
+  await isOver(made)
   const query = "stdout=1&stderr=1&timestamps=1&details=1"
   for (const path of [
     `/services/${name}`,
@@ -175,7 +180,7 @@ test("one frame per line: timestamp, details, line; of a service, of a task, by 
 test("tail, since and until choose among the lines; a terminal's log is raw", async () => {
   const name = uniqueName("some")
   const id = await service(name)
-  await task(id, 1, "for i in 1 2 3 4 5; do echo line $i; done")
+  await isOver(await task(id, 1, "for i in 1 2 3 4 5; do echo line $i; done"))
   const tail = await docker(gateway.host, ["service", "logs", "--raw", "--tail", "2", name])
   expect(tail.text).toBe("line 4\nline 5")
   expect((await docker(gateway.host, ["service", "logs", "--raw", "--since", "1h", name])).text).toContain(
@@ -187,7 +192,7 @@ test("tail, since and until choose among the lines; a terminal's log is raw", as
   expect(stdoutOnly.body.length).toBe(0)
 
   const tty = uniqueName("tty")
-  await task(await service(tty, { TTY: true }), 1, "echo raw", { tty: true })
+  await isOver(await task(await service(tty, { TTY: true }), 1, "echo raw", { tty: true }))
   const { type, body } = await get(`/services/${tty}/logs?stdout=1`)
   expect(type).toBe("application/vnd.docker.raw-stream")
   expect(body.toString()).toBe("raw\r\n")
@@ -271,7 +276,7 @@ test("a log that nobody reads fast is not gathered in memory", async () => {
   const id = await service(name)
   // 50,000 lines of 101 bytes, and a client that takes only the beginning.
   const made = await task(id, 1, `yes ${"x".repeat(100)} | head -n 50000`)
-  await engine().getContainer(made.container).wait()
+  await isOver(made)
   const handled = (): number =>
     Number(/"kind":"logs"[^}]*}[^}]*?"handled":(\d+)/.exec(JSON.stringify(gateway.system.trees()))?.[1])
   const before = handled()
@@ -298,7 +303,7 @@ test("a log that nobody reads fast is not gathered in memory", async () => {
 test("DI-24 what cannot be read is named at the end, as Swarm does", async () => {
   const name = uniqueName("gone")
   const id = await service(name)
-  await task(id, 1, "echo here")
+  await isOver(await task(id, 1, "echo here"))
   const lostNode = "lostnodeabcdefghijklmnopq"
   await gateway.cluster.write({
     type: "node.register",

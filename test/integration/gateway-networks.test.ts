@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { networkLabel } from "#actors/drivers/labels.ts"
 import { levelOf } from "#actors/ledger/features.ts"
 import { docker } from "#test/support/docker-cli.ts"
-import { cleanUp, engine, ensureTestImage, testImage, uniqueName } from "#test/support/engine.ts"
+import { cleanUp, engine, ensureTestImage, eventually, testImage, uniqueName } from "#test/support/engine.ts"
 import { type OpenTestGateway, openTestGateway } from "#test/support/open-gateway.ts"
 
 const label = uniqueName("gateway-networks")
@@ -111,9 +111,19 @@ test("a stopped container finds its network again after the bridge was removed",
     filters: JSON.stringify({ label: [`${networkLabel}=${id}`] })
   })
   expect(bridges).toHaveLength(1)
-  await engine()
-    .getNetwork(bridges[0]?.Id ?? "")
-    .remove()
+  const remove = () =>
+    engine()
+      .getNetwork(bridges[0]?.Id ?? "")
+      .remove()
+  // It lets go of what was killed a moment later.
+  await eventually(
+    () =>
+      remove().then(
+        () => true,
+        () => false
+      ),
+    "the bridge is removed"
+  )
   expect(await run(["start", name])).toMatchObject({ code: 0, stderr: "" })
   expect(await addressOf(name)).toMatch(/^10\.231\.10\.(19[2-9]|2\d\d)$/)
 }, 60_000)

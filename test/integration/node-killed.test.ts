@@ -86,7 +86,7 @@ test("killed with half of its tasks running, it leaves them alone, and its next 
     secrets
   })
   const isRunning = ({ id }: AssignedTask): boolean => (node.leader.state(id) ?? known.get(id)) === "running"
-  await eventually(() => tasks.every(isRunning), "all tasks run")
+  await eventually(() => tasks.every(isRunning), "all tasks run", 60_000)
   const after = await Promise.all(running.map(inspect))
   expect(after.map(({ Id, State }) => [Id, State.StartedAt])).toEqual(
     before.map(({ Id, State }) => [Id, State.StartedAt])

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import process from "node:process"
-import { connect, nkeyAuthenticator } from "nats"
+import { connect, type NatsConnection, nkeyAuthenticator } from "nats"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { eventually } from "#test/support/engine.ts"
@@ -208,11 +208,16 @@ test("another system reads the history over NATS, and goes on after the last cha
   }
   const seed = /S[A-Z0-9]{57}/.exec(told)?.[0] ?? ""
   const { nats } = JSON.parse(readFileSync(join(cluster.dataDir, "running.json"), "utf8")) as { nats: string }
-  const connection = await connect({
-    servers: nats,
-    authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
-    inboxPrefix: "_INBOX.client-historian"
-  })
+  let connected: NatsConnection | undefined
+  await eventually(async () => {
+    connected = await connect({
+      servers: nats,
+      authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
+      inboxPrefix: "_INBOX.client-historian"
+    }).catch(() => undefined)
+    return connected !== undefined
+  }, "it is let in")
+  const connection = connected as NatsConnection
   try {
     const list = async (asked: object) =>
       (

@@ -72,6 +72,12 @@ test("what the manager of before ran on the machine ends, its node goes, and all
   for (const command of ["nft list tables", "iptables -S DOCKER-USER"])
     expect(execSync(command, { encoding: "utf8" })).not.toContain(former.slice(0, 10))
   await eventually(async () => (await counts()) === "db 1/1, web 2/2", "all tasks run again", 60_000)
-  const { status } = await fetch(`http://127.0.0.1:${published}/`)
-  expect(status).toBe(404)
+  await eventually(
+    () =>
+      fetch(`http://127.0.0.1:${published}/`).then(
+        ({ status }) => status === 404,
+        () => false
+      ),
+    "its port answers"
+  )
 }, 180_000)

@@ -12,7 +12,11 @@ setDefaultTimeout(90_000)
 interface TaskJson {
   readonly ID: string
   readonly DesiredState: string
-  readonly Status: { readonly State: string; readonly Err?: string }
+  readonly Status: {
+    readonly State: string
+    readonly Err?: string
+    readonly ContainerStatus?: { readonly ContainerID: string }
+  }
   readonly GenericResources?: ReadonlyArray<object>
 }
 
@@ -149,15 +153,17 @@ describe("an Engine with generic resources", () => {
     const published = await freePort()
     const create = (name: string, script: string): Promise<string> =>
       cluster.must(
-        ...["service", "create", "-d", "--no-resolve-image", "--name", name, "--stop-grace-period", "6s"],
+        ...["service", "create", "-d", "--no-resolve-image", "--name", name, "--stop-grace-period", "60s"],
         ...["--publish", `mode=host,target=80,published=${published}`, testImage, "sh", "-c", script]
       )
-    await create("stubborn", "trap '' TERM; while :; do sleep 0.1; done")
-    await taskIn(cluster, "stubborn", "running")
+    await create("stubborn", "trap '' TERM; until [ -e /over ]; do sleep 0.1; done")
+    const stubborn = await taskIn(cluster, "stubborn", "running")
     await cluster.must("service", "rm", "stubborn")
     await create("next", "exec sleep 1000")
     const waiting = await taskIn(cluster, "next", "pending")
     expect(waiting.Status.Err).toBe("no suitable node (host-mode port already in use on 1 node)")
+    const container = own.docker.getContainer(stubborn.Status.ContainerStatus?.ContainerID ?? "")
+    await (await container.exec({ Cmd: ["touch", "/over"] })).start({})
     expect((await taskIn(cluster, "next", "running")).ID).toBe(waiting.ID)
   })
 

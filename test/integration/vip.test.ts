@@ -1,7 +1,9 @@
 /** A virtual address whose only task is being replaced, and what is counted, met by real packets between namespaces. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test"
 import { execFileSync, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import process from "node:process"
+import type { Readable } from "node:stream"
 import { setTimeout as pause } from "node:timers/promises"
 import { Effect } from "effect"
 import { countRules, parseCounts } from "#actors/drivers/kernel/count.ts"
@@ -11,7 +13,7 @@ import { replacing } from "#actors/drivers/kernel/nft-text.ts"
 import { vipRules } from "#actors/drivers/kernel/vips.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
-setDefaultTimeout(30_000)
+setDefaultTimeout(60_000)
 
 const [node, client, task] = ["n", "c", "t"].map((name) => `tvi${process.pid}${name}`) as [
   string,
@@ -46,7 +48,7 @@ function rules(serving: boolean): void {
 
 let server: ReturnType<typeof spawn> | undefined
 
-beforeAll(() => {
+beforeAll(async () => {
   for (const name of [node, client, task]) execFileSync("ip", ["netns", "add", name])
   within(
     node,
@@ -69,8 +71,11 @@ beforeAll(() => {
        ip route add default via 10.0.1.3; ip address add fd00::${last}/64 dev eth0 nodad`
     )
   }
-  const listen = 'require("net").createServer((s) => s.end()).listen(80)'
-  server = spawn("ip", ["netns", "exec", task, process.execPath, "-e", listen], { stdio: "ignore" })
+  const listen = 'require("net").createServer((s) => s.end()).listen(80, () => console.log("up"))'
+  server = spawn("ip", ["netns", "exec", task, process.execPath, "-e", listen], {
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  await once(server.stdout as Readable, "data")
 })
 afterAll(() => {
   server?.kill()
