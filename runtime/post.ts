@@ -215,7 +215,8 @@ export class Post {
         return
       }
       this.#countReceived(outcome, 1)
-      if (this.#isStale(readEnvelope(outcome.headers))) {
+      // Only who leads answers for the leader.
+      if (to.home === "leader" && this.#isStale(readEnvelope(outcome.headers).term)) {
         const words = `No answer from ${name}: an older leader answered`
         // It has handled the question, which must not be asked again of the one who leads now.
         const absence = once ? Stopped : NotHere
@@ -276,7 +277,9 @@ export class Post {
   /** Takes one message; `parsed` where its body has been read already. */
   #take(delivery: Delivery, to: Address, envelope: Envelope, parsed: Decoded | undefined): void {
     const { host, registry } = this.#options
-    if (this.#isStale(envelope)) {
+    // Any node may speak to the leader, so a term in what it says is taken for no leader's.
+    const isStale = to.home === "leader" ? this.#isBeforeNewest(envelope.term) : this.#isStale(envelope.term)
+    if (isStale) {
       const detail = `term ${envelope.term}`
       const cause = this.#traceReceived(envelope, to, undefined)
       this.#die(showAddress(to), undefined, "from an older leader", cause, detail)
@@ -567,11 +570,14 @@ export class Post {
   }
 
   /** Remembers the highest term seen; true when this message is from before it. */
-  #isStale(envelope: Envelope): boolean {
-    if (envelope.term === undefined) return false
-    if (envelope.term < this.#highestTerm) return true
-    this.#highestTerm = envelope.term
+  #isStale(term: number | undefined): boolean {
+    if (this.#isBeforeNewest(term)) return true
+    if (term !== undefined) this.#highestTerm = term
     return false
+  }
+
+  #isBeforeNewest(term: number | undefined): boolean {
+    return term !== undefined && term < this.#highestTerm
   }
 
   #isDeposed(from: Address | undefined): boolean {

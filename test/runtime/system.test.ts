@@ -364,6 +364,40 @@ describe("homes", () => {
   })
 })
 
+describe("whoever may not lead", () => {
+  /** A leader of term 4, and a node that says it has heard of a later one. */
+  const ruled = () => {
+    const world = new World()
+    const [manager, worker] = [world.process("m1"), world.process("w1")]
+    manager.system.claim("leader", { term: 4 })
+    manager.system.startTree(only(permanent(counter()), permanent(counter("ruler"))), "leader")
+    worker.system.startTree(only(permanent(counter())), "w1")
+    const rule = (): unknown => {
+      manager.system.tell(at("leader", "ruler"), doing(tell(at("w1"), add(1))))
+      world.host.settle()
+      return world.ask(worker.system, at("w1"), get)
+    }
+    return { world, manager, worker, rule }
+  }
+
+  test("deposes no leader by a term in what it tells the leader", () => {
+    const { world, worker, rule } = ruled()
+    worker.transport.publish("troupe.v1.blue.leader.counter.main.in", { "troupe-term": "999" }, bytes(add(1)))
+    world.host.settle()
+    expect(rule()).toEqual({ _tag: "Answer", value: { sum: 1 } })
+    expect(world.ask(worker.system, at("leader"), get)).toEqual({ _tag: "Answer", value: { sum: 1 } })
+  })
+
+  test("deposes no leader by a term in what it answers", () => {
+    const { world, manager, worker, rule } = ruled()
+    worker.transport.subscribe("troupe.v1.blue.w2.liar.main.in", {}, ({ respond }) =>
+      respond?.({ "troupe-term": "999" }, bytes("yes"))
+    )
+    expect(world.ask(manager.system, at("w2", "liar"), get)).toEqual({ _tag: "Answer", value: "yes" })
+    expect(rule()).toEqual({ _tag: "Answer", value: { sum: 1 } })
+  })
+})
+
 describe("on the wire", () => {
   const tap = (transport: TransportService, pattern: string) => {
     const seen: Array<{ subject: string; headers: Record<string, string>; body: unknown }> = []
