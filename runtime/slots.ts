@@ -292,7 +292,7 @@ export class GroupSlot implements Slot {
     this.#world = world
     const members: GroupEvents = {
       started: (member) => {
-        member.upSince = world.cell.host.now()
+        member.upSince = world.cell.host.monotonic()
       },
       ended: (member, crash) => this.#onEnd(member, crash)
     }
@@ -468,7 +468,7 @@ export class GroupSlot implements Slot {
   #onEnd(member: Member, crash: { readonly error: unknown } | undefined): void {
     const { id } = member
     const { host } = this.#world.cell
-    const now = host.now()
+    const now = host.monotonic()
     member.status = "ended"
     const [verdict, history] = judge(member.history, this.#rules, {
       child: 0,

@@ -206,14 +206,14 @@ export class Branch implements Slot {
   #onStarted(place: number): void {
     const child = this.#children[place] as Child
     child.status = "up"
-    child.upSince = this.#world.cell.host.now()
+    child.upSince = this.#world.cell.host.monotonic()
     this.#pump()
   }
 
   #onEnd(place: number, crash: { readonly error: unknown } | undefined): void {
     const child = this.#children[place] as Child
     const { host } = this.#world.cell
-    const now = host.now()
+    const now = host.monotonic()
     const aliveMs = Math.max(0, now - child.upSince)
     child.status = "down"
     child.upSince = Number.POSITIVE_INFINITY

@@ -189,6 +189,40 @@ describe("maximum restart intensity", () => {
   test("the period slides: it is no row of fixed windows", () => {
     expect(crashTimes(2, 1_000, 0, 900, 1_100, 1_200)).toEqual([true, true, true, false])
   })
+  test("a clock that is set counts neither as time that passed nor as time that did not", () => {
+    const { world, tell, after, ended } = grow({
+      tolerates: { crashes: 1, within: "1 second" },
+      children: ["a", "b", "c"].map((kind) => permanent(counter(kind)))
+    })
+    tell("a", explode)
+    world.simulation.skew("n1", -3_600_000)
+    after(1_500)
+    tell("b", explode)
+    expect(ended()).toBe(false)
+    world.simulation.skew("n1", 3_600_000)
+    after(500)
+    tell("c", explode)
+    expect(ended()).toBe(true)
+  })
+  test("a member's crashes are counted by the time that passes, too, whatever clocks say", () => {
+    const { world, tell, after, ended } = grow({
+      tolerates: { crashes: 0, within: "1 minute" },
+      children: [
+        permanent(counter("owner")),
+        many(counter("m"), { tolerates: { crashes: 1, within: "1 second" } })
+      ]
+    })
+    tell("owner", doing(spawn("m", "x", {})))
+    tell("m", explode, "x")
+    world.simulation.skew("n1", -3_600_000)
+    after(1_500)
+    tell("m", explode, "x")
+    expect(ended()).toBe(false)
+    world.simulation.skew("n1", 3_600_000)
+    after(500)
+    tell("m", explode, "x")
+    expect(ended()).toBe(true)
+  })
   test("a restart of several children counts once", () => {
     const { tell, after, ended } = grow({
       strategy: "one-for-all",
