@@ -175,12 +175,17 @@ export class Mailbox {
     this.#count++
   }
 
+  /** What was dropped from the middle gives up its place before the ring takes more memory. */
   #grow(): void {
-    const next: Array<Letter | undefined> = new Array(Math.max(4, this.#ring.length * 2))
+    const { length } = this.#ring
+    const next: Array<Letter | undefined> = new Array(Math.max(4, this.#count * 2 > length ? length * 2 : length))
+    let at = this.#head
     for (let i = this.#head; i < this.#tail; i++) {
-      next[i & (next.length - 1)] = this.#ring[i & (this.#ring.length - 1)]
+      const letter = this.#ring[i & (length - 1)]
+      if (letter) next[at++ & (next.length - 1)] = letter
     }
     this.#ring = next
+    this.#tail = at
   }
 
   #giveBack(): void {
@@ -190,6 +195,7 @@ export class Mailbox {
   }
 
   #dropOldest(): Letter | undefined {
+    this.#skipGaps()
     for (let i = this.#head; i < this.#tail; i++) {
       const at = i & (this.#ring.length - 1)
       const letter = this.#ring[at]

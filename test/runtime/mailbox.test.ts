@@ -100,6 +100,21 @@ describe("a mailbox", () => {
     }
   })
 
+  test("drops as quickly and takes no more room, however much it has dropped since anything was taken", () => {
+    const rows = [
+      [10_000, undefined],
+      [100, true]
+    ] as const
+    for (const [capacity, own] of rows) {
+      const mailbox = new Mailbox({ capacity, overflow: "drop-oldest" })
+      mailbox.offer(letter({ number: -1 }, own))
+      for (let number = 0; number < 300_000; number++) mailbox.offer(letter({ number }))
+      expect(said(mailbox.take())).toBe(own ? -1 : 300_000 - capacity)
+      expect(mailbox.depth).toBe(capacity - 1)
+      expect(mailbox.drain().map(said).at(-1)).toBe(299_999)
+    }
+  })
+
   test("says how much it holds when it refuses", () => {
     const mailbox = new Mailbox({ capacity: 2 })
     mailbox.offer(letter({ number: 1 }))
