@@ -608,12 +608,17 @@ export class Cell {
   }
 }
 
-/** An error in one line, with the causes it carries. */
-export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) {
-    if (typeof error === "object" && error !== null && "message" in error) return String(error.message)
-    return String(error)
+/** An error in one line, with the causes it carries, `causes` of them at most. Anything can be thrown, so this never throws. */
+export function describeError(error: unknown, causes = 16): string {
+  try {
+    if (!(error instanceof Error)) {
+      if (typeof error === "object" && error !== null && "message" in error) return String(error.message)
+      return String(error)
+    }
+    const named = error.name === "Error" ? error.message : `${error.name}: ${error.message}`
+    if (error.cause === undefined || causes === 0) return named
+    return `${named}: ${describeError(error.cause, causes - 1)}`
+  } catch {
+    return "an error that cannot be put into words"
   }
-  const named = error.name === "Error" ? error.message : `${error.name}: ${error.message}`
-  return error.cause === undefined ? named : `${named}: ${describeError(error.cause)}`
 }

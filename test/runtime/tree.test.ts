@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test"
 import { cancel, dismiss, later, spawn } from "#runtime/actions.ts"
 import type { AnyActor } from "#runtime/actor.ts"
 import type { Performer } from "#runtime/performer.ts"
+import { describeEvent } from "#runtime/slots.ts"
 import {
   many,
   permanent,
@@ -115,6 +116,35 @@ describe("starting and stopping", () => {
 })
 
 describe("a crash", () => {
+  const circle = new Error("round and round")
+  circle.cause = new Error("it goes", { cause: circle })
+  const mute = {
+    get message(): string {
+      throw new Error("not even that")
+    }
+  }
+  const thrown: ReadonlyArray<readonly [string, unknown]> = [
+    ["an error that is its own cause's cause", circle],
+    ["an object that is no text", Object.create(null)],
+    ["an object whose message cannot be read", mute],
+    ["an error that is called no text", Object.assign(new Error("x"), { name: Symbol("y") })],
+    ["a symbol", Symbol("s")],
+    ["nothing", undefined]
+  ]
+  test.each(thrown)("is judged whatever was thrown: %s", (_, value) => {
+    let lives = 0
+    const odd = counter("odd", {
+      onStart: () => {
+        if (lives++ === 0) throw value
+      }
+    })
+    const { after, children, sum, events } = grow({ children: [permanent(odd)] })
+    after(1_000)
+    expect(children()).toEqual(["odd/main running"])
+    expect(sum("odd")).toBe(0)
+    expect(events.map((event) => describeEvent(event).split(":", 1)[0])).toEqual(["n1/odd/main crashed"])
+  })
+
   test("loses the message that caused it and the memory, and nothing else", () => {
     const { system, world, tell, sum, events } = grow({
       children: [permanent(counter()), permanent(counter("b"))]
