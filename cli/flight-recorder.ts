@@ -4,6 +4,7 @@ import process from "node:process"
 import { Effect, type Scope } from "effect"
 import { keepHistory, secretFields } from "#actors/ledger/history.ts"
 import type { LedgerService } from "#actors/ledger/service.ts"
+import { describeError } from "#runtime/cell.ts"
 import type { Host } from "#runtime/host.ts"
 import { FlightRecorder } from "#runtime/recorder.ts"
 import { type Written, writeRecording } from "#runtime/recorder-file.ts"
@@ -71,7 +72,14 @@ const told = 8
 /** A tree's event as one line of the log; a crash with what its actor had decided about before. */
 export function showEvent(event: TreeEvent, recorder: FlightRecorder | undefined): string {
   const lately = event._tag === "Crashed" && recorder ? { lately: recorder.recentOf(event.name, told) } : {}
-  return JSON.stringify({ ...event, ...lately }, (_, value) =>
-    value instanceof Error ? value.message : value
-  )
+  const line = (error: unknown): string =>
+    JSON.stringify({ ...event, error, ...lately }, (_, value) =>
+      value instanceof Error ? value.message : value
+    )
+  try {
+    return line(event.error)
+  } catch {
+    // Anything can be thrown, also what JSON cannot say.
+    return line(describeError(event.error))
+  }
 }

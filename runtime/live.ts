@@ -121,6 +121,16 @@ export function makeSystem(options: SystemOptions): LocalSystem {
   const seeds = [host.random(), host.random(), host.random(), host.random()] as const
   const fresh = new Fresh(seeds.map((seed) => Math.floor(seed * 2 ** 32)) as [number, number, number, number])
   const branches = new Set<Branch>()
+  const report = (event: TreeEvent): void => {
+    try {
+      options.report?.(event)
+    } catch (error) {
+      // Out of this turn: what follows from the event must not depend on who is told of it.
+      host.defer(() => {
+        throw error
+      })
+    }
+  }
 
   const watches = new Watches({
     host,
@@ -157,7 +167,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
       cell: cellWorld(performer),
       registry,
       fresh: fresh.fork(),
-      report: options.report ?? (() => {})
+      report
     }
     const waiting: Array<() => void> = []
     let phase: "running" | "stopping" | "gone" = "running"
@@ -253,7 +263,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
     }
     const name = owner && showAddress(owner.self)
     strays.add(name === undefined ? describeError(error) : `${name}: ${describeError(error)}`)
-    if (!isBrokenPipe(error)) options.report?.({ _tag: "Stray", name, error })
+    if (!isBrokenPipe(error)) report({ _tag: "Stray", name, error })
   }
 
   const families = (): ReadonlyArray<Family> => [

@@ -6,7 +6,7 @@ import { actor } from "#runtime/actor.ts"
 import { address } from "#runtime/address.ts"
 import { type ReplyTo, stay } from "#runtime/behaviour.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
-import { systemLayer } from "#runtime/live.ts"
+import { makeSystem, systemLayer } from "#runtime/live.ts"
 import { toPerformExit } from "#runtime/performer.ts"
 import { permanent, supervisor } from "#runtime/supervisor.ts"
 import { System } from "#runtime/system.ts"
@@ -125,6 +125,29 @@ describe("a system in production", () => {
     expect(failure.name).toBe("TreeFailed")
     expect(failure.message).toContain("top gave up after 1 crashes")
     expect(failure.cause).toMatchObject({ _tag: "Closed", message: "closed on Sundays" })
+  })
+
+  test("an actor comes back also when whoever is told of crashes throws", async () => {
+    const errors: unknown[] = []
+    const host = makeLiveHost((error) => errors.push(error))
+    const unheard = new Error("the log is full")
+    const system = makeSystem({
+      cluster: "blue",
+      nodeId: "n1",
+      host,
+      transport: new MemoryBus(host).connect("n1"),
+      report: () => {
+        throw unheard
+      }
+    })
+    const tree = system.startTree(supervisor({ name: "top", children: [permanent(buyer)] }), "n1")
+    system.tell(to, { _tag: "Price", of: "tea" })
+    await until(() => errors.length > 0)
+    expect(errors).toEqual([unheard])
+    await until(() => tree.snapshot().children[0]?.state === "running")
+    expect(tree.snapshot().children[0]).toMatchObject({ restarts: 1, handled: 1 })
+    tree.stop()
+    system.close()
   })
 
   test("interrupting an ask takes the question back", async () => {
