@@ -259,7 +259,7 @@ export class Post {
     const to = this.#receiverOf(arrived.subject)
     if (!to) return
     const delivery =
-      arrived.headers[onceHeader] === undefined ? this.#firstTime(arrived) : this.#once(arrived, to)
+      arrived.headers[onceHeader] === undefined ? this.#firstTime(arrived, to) : this.#once(arrived, to)
     if (!delivery) return
     const envelope = readEnvelope(delivery.headers)
     // Nobody asks in bundles.
@@ -315,9 +315,10 @@ export class Post {
   }
 
   /** Nothing when it has come before, or so long after others that this cannot be told. */
-  #firstTime(delivery: Delivery): Delivery | undefined {
+  #firstTime(delivery: Delivery, to: Address): Delivery | undefined {
     const id = delivery.headers[header.id]
-    const sighting = this.#sightings.see(id)
+    // To the leader each node speaks by its own name.
+    const sighting = this.#sightings.see(id, to.home === "leader" ? to.id : "")
     if (sighting === "new") return delivery
     if (sighting === "too late to tell")
       this.deadLetters.add(delivery.subject, undefined, "it came too late", undefined, id)

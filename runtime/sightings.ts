@@ -75,11 +75,14 @@ interface Known {
 export class Sightings {
   readonly #nodes = new Map<string, Known>()
 
-  /** Takes note of a message's id. One that no process of ours gave is always new. */
-  see(id: string | undefined): Sighting {
+  /**
+   * Takes note of a message's id. One that no process of ours gave is always new. `by` keeps apart what came where only one
+   * may speak, so that nobody makes the names of another's messages known.
+   */
+  see(id: string | undefined, by = ""): Sighting {
     const [, node, boot, number] = ours.exec(id ?? "") ?? []
     if (node === undefined || boot === undefined || number === undefined) return "new"
-    return this.#senderOf(node, boot).see(Number.parseInt(number, 36))
+    return this.#senderOf(by === "" ? node : `${by} ${node}`, boot).see(Number.parseInt(number, 36))
   }
 
   #senderOf(node: string, boot: string): Sender {

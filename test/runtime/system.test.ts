@@ -398,6 +398,36 @@ describe("whoever may not lead", () => {
   })
 })
 
+test("a node that gives its messages the names of another's keeps none of those from the leader", () => {
+  const world = new World()
+  const [manager, worker, other] = ["m1", "w1", "w2"].map((name) => world.process(name)) as [
+    Process,
+    Process,
+    Process
+  ]
+  manager.system.claim("leader", { term: 1 })
+  const ids = ["w1", "w2"].map((id) => permanent(counter(), { id }))
+  manager.system.startTree(only(...ids), "leader")
+  let name = ""
+  worker.transport.subscribe("troupe.v1.blue.leader.counter.w2.in", {}, ({ headers }) => {
+    name = headers["troupe-id"] ?? ""
+  })
+  other.system.tell(at("leader", "counter", "w2"), add(1))
+  world.host.settle()
+  const [, begin = ""] = /^(.+-)[0-9a-z]+$/.exec(name) ?? []
+  for (let number = 1_000_000; number < 1_020_000; number++) {
+    const headers = { "troupe-id": `${begin}${number.toString(36)}` }
+    worker.transport.publish("troupe.v1.blue.leader.counter.w1.in", headers, bytes(add(1)))
+    if (number % 1_000 === 0) world.host.settle()
+  }
+  other.system.tell(at("leader", "counter", "w2"), add(10))
+  world.host.settle()
+  expect(world.ask(manager.system, at("leader", "counter", "w2"), get)).toEqual({
+    _tag: "Answer",
+    value: { sum: 11 }
+  })
+})
+
 describe("on the wire", () => {
   const tap = (transport: TransportService, pattern: string) => {
     const seen: Array<{ subject: string; headers: Record<string, string>; body: unknown }> = []
