@@ -253,7 +253,7 @@ export class Cell {
   deliverOwn(message: unknown, cause: Cause | undefined, notice?: Notice): void {
     const at = this.#world.host.now()
     const own = this.#world.ownCause(this, message, cause, at)
-    this.#inbox().offer(ownLetter(message, at, own, notice))
+    this.#inbox().offer(ownLetter(message, at, own, notice, this.life))
     this.#schedule()
   }
 
@@ -264,7 +264,7 @@ export class Cell {
 
   /** Crashes the actor with this error before its next message, as its supervisor may ask at any time. */
   crashSoon(error: unknown): void {
-    this.#inbox().offerSys(ownLetter(error, this.#world.host.now(), undefined, undefined))
+    this.#inbox().offerSys(ownLetter(error, this.#world.host.now(), undefined, undefined, this.life))
     this.#schedule()
   }
 
@@ -386,8 +386,9 @@ export class Cell {
 
   /** Whether there is still a point in handling it. */
   #isWanted(letter: Letter): boolean {
-    const { asker, cause, notice } = letter
-    if (notice && !notice.take()) {
+    const { asker, cause, notice, life } = letter
+    // What an earlier life asked for is of no use to one that knows nothing of it, and its answer may be another's.
+    if ((life !== undefined && life !== this.life) || (notice && !notice.take())) {
       cause?.mark?.("taken back")
       return false
     }

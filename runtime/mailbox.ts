@@ -21,6 +21,8 @@ export interface Letter {
   readonly own?: true | undefined
   /** What a timer or a watch brought; to be handled only if the notice still counts. */
   readonly notice?: Notice | undefined
+  /** Of the actor's own: which of its lives asked for it. */
+  readonly life?: number | undefined
 }
 
 /**
@@ -40,8 +42,9 @@ export const ownLetter = (
   message: unknown,
   at: number,
   cause: Cause | undefined,
-  notice: Notice | undefined
-): Letter => ({ message, at, from: undefined, asker: undefined, cause, own: true, notice })
+  notice: Notice | undefined,
+  life: number
+): Letter => ({ message, at, from: undefined, asker: undefined, cause, own: true, notice, life })
 
 /** What became of an offered letter; `lost` is another one that it pushed out. */
 export type Offer =
@@ -178,7 +181,9 @@ export class Mailbox {
   /** What was dropped from the middle gives up its place before the ring takes more memory. */
   #grow(): void {
     const { length } = this.#ring
-    const next: Array<Letter | undefined> = new Array(Math.max(4, this.#count * 2 > length ? length * 2 : length))
+    const next: Array<Letter | undefined> = new Array(
+      Math.max(4, this.#count * 2 > length ? length * 2 : length)
+    )
     let at = this.#head
     for (let i = this.#head; i < this.#tail; i++) {
       const letter = this.#ring[i & (length - 1)]

@@ -1,6 +1,6 @@
 /** Supervision: who starts, stops and comes back, in which order and after how long. */
 import { describe, expect, test } from "bun:test"
-import { cancel, dismiss, later, spawn } from "#runtime/actions.ts"
+import { cancel, dismiss, later, spawn, tell as tellTo } from "#runtime/actions.ts"
 import type { AnyActor } from "#runtime/actor.ts"
 import type { Performer } from "#runtime/performer.ts"
 import { describeEvent } from "#runtime/slots.ts"
@@ -171,6 +171,26 @@ describe("a crash", () => {
     expect(heard).toEqual(["forgotten Stopped", "guilty Stopped"])
     world.host.advance(1_000)
     expect(heard).toEqual(["forgotten Stopped", "guilty Stopped", "waiting Answer"])
+  })
+
+  test("loses what its own actions came to, as it loses those under way", () => {
+    const { world, system, stage, sum, after, tell } = grow({ children: [permanent(counter("a"))] })
+    tell("a", doing({ _tag: "Hold" }))
+    system.tell(at("a"), explode)
+    system.tell(at("a"), add(1))
+    stage.running[0]?.done({ messages: [add(10)] })
+    world.host.settle()
+    after(1_000)
+    expect(sum("a")).toBe(1)
+  })
+
+  test("loses what it was to hear of its tells", () => {
+    const { world, system, sum, after } = grow({ children: [permanent(counter("a"))] })
+    system.tell(at("a"), doing(tellTo(at("nobody"), add(1), add(10))))
+    system.tell(at("a"), explode)
+    world.host.settle()
+    after(1_000)
+    expect(sum("a")).toBe(0)
   })
 
   test("comes from an error that leaves an action as well, and interrupts the other actions", () => {
