@@ -21,6 +21,8 @@ export const httpAppTask = <Template extends { readonly ContainerSpec: object }>
       Test: ["CMD-SHELL", `wget -qO- --post-data= http://127.0.0.1:${port}/`],
       Interval: second / 5,
       Timeout: second * 2,
+      // On a busy machine it takes a while to begin.
+      StartPeriod: second * 60,
       Retries: 5
     }
   }

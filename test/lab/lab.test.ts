@@ -5,7 +5,7 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 import type { Machine } from "#test/lab/machines.ts"
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(150_000)
 
 // A lab of its own: read once, when the lab's modules are.
 process.env.TROUPE_LAB = "tt"

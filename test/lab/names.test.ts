@@ -48,7 +48,7 @@ async function lookUp(service: string, at: Machine, name: string): Promise<Reado
 }
 
 const pings = async (service: string, at: Machine, name: string): Promise<boolean> =>
-  (await inside(service, at, "ping", "-c", "1", "-W", "2", name)).code === 0
+  (await inside(service, at, "ping", "-c", "1", "-W", "10", name)).code === 0
 
 /** The milliseconds from the end of `cause` until a container there is answered as wanted. */
 async function visible(
@@ -87,8 +87,17 @@ beforeAll(async () => {
   // Nobody answers for what is not ours: the machines' own resolver does not exist.
   await create("five", ["back"], { dns: { Search: ["corp.test"], Options: ["ndots:5"] } })
   await create("keys", ["vault"], { dnsrr: true })
-  await Promise.all(["web", "db", "both", "five", "keys"].map((service) => runs(service, 3)))
-}, 240_000)
+  const services = ["web", "db", "both", "five", "keys"]
+  await Promise.all(services.map((service) => runs(service, 3)))
+  // That a task runs is known to its manager first.
+  for (const at of machines()) {
+    const areKnown = async (): Promise<boolean> => {
+      const found = await Promise.all(services.map((service) => lookUp(service, at, `tasks.${service}`)))
+      return found.every(({ length }) => length === 3)
+    }
+    await elapsed(`all tasks' names on ${at.name}`, areKnown, 50, 60_000)
+  }
+}, 300_000)
 afterAll(close, 60_000)
 
 test("containers find services, tasks and each other by name on every machine, and ping each other by it", async () => {
@@ -165,7 +174,7 @@ test("a new service, and a task that has ended, are known on other machines at o
 test("with its node killed, a machine answers, also for names that nobody has asked for before", async () => {
   const at = machine(2)
   signal(at.nodePid, "SIGKILL")
-  await elapsed("its end", async () => !isAlive(at.nodePid), 20, 10_000)
+  await elapsed("its end", async () => !isAlive(at.nodePid), 20, 30_000)
   expect((await lookUp("both", at, "tasks.both")).length).toBe(3)
   expect((await lookUp("db", at, "five")).length).toBe(1)
   expect((await lookUp("db", at, "tasks.db.back")).length).toBe(3)

@@ -46,8 +46,9 @@ const placeOf = async (service: string, at: Machine): Promise<Place> =>
 
 const inside = ({ machine: at, id }: Place, ...command: ReadonlyArray<string>) =>
   docker(engine(at), ["exec", id, ...command])
-const reaches = async (from: Place, address: string): Promise<boolean> =>
-  (await inside(from, "ping", "-c", "1", "-W", "1", address)).code === 0
+/** By one packet, which may take so many seconds. */
+const reaches = async (from: Place, address: string, seconds = 5): Promise<boolean> =>
+  (await inside(from, "ping", "-c", "1", "-W", `${seconds}`, address)).code === 0
 
 const runsEverywhere = (service: string): Promise<number> =>
   elapsed(
@@ -125,7 +126,7 @@ test("a container on two networks reaches both, and from one of them the other i
   expect(await reaches(both, address(web, "front"))).toBe(true)
   expect(await reaches(both, address(db, "back"))).toBe(true)
   for (const at of machines()) {
-    expect(await reaches(web, address(await placeOf("db", at), "back"))).toBe(false)
+    expect(await reaches(web, address(await placeOf("db", at), "back"), 1)).toBe(false)
   }
 })
 
@@ -188,12 +189,10 @@ const tunnelsOf = (at: Machine): ReadonlyArray<string> => [
 test("on an encrypted network nothing is readable between machines, and what is there is not interrupted by other keys", async () => {
   const [open0, open1] = [await placeOf("web", machine(0)), await placeOf("web", machine(1))]
   const [from, to] = [await placeOf("safe", machine(0)), await placeOf("safe", machine(1))]
-  await elapsed("a way through a tunnel", () => reaches(from, address(to, "safe")), 100, 20_000)
-  expect(machines().map((at) => tunnelsOf(at).map((name) => name.slice(0, 3)))).toEqual([
-    ["wg1"],
-    ["wg1"],
-    ["wg1"]
-  ])
+  await elapsed("a way through a tunnel", () => reaches(from, address(to, "safe"), 1), 100, 20_000)
+  const tunnels = () => machines().map((at) => tunnelsOf(at).map((name) => name.slice(0, 3)))
+  await elapsed("tunnels on every machine", async () => tunnels().flat().length === 3, 100, 20_000)
+  expect(tunnels()).toEqual([["wg1"], ["wg1"], ["wg1"]])
   const heard = await overheard(async () => {
     await inside(open0, "sh", "-c", fetches("plainly-said", address(open1, "front")))
     // Open from before the keys change until after.
@@ -257,7 +256,7 @@ test("a published port answers on every machine, also where no task of it runs",
 test("a container whose first instruction speaks to another machine is answered, every time", async () => {
   const to = address(await placeOf("web", machine(0)), "front")
   const spec = specOf("first", 1)
-  const words = ["sh", "-c", `timeout 2 wget -qO /dev/null http://${to}:8080/busybox`]
+  const words = ["sh", "-c", `timeout 5 wget -qO /dev/null http://${to}:8080/busybox`]
   await call(door(), "POST", "/services/create", {
     ...spec,
     Mode: { ReplicatedJob: { MaxConcurrent: 6, TotalCompletions: 12 } },
@@ -297,11 +296,11 @@ test("what is deleted by hand is there again", async () => {
   const tunnels = tunnelsOf(machine(0))
   expect(tunnels).toHaveLength(1)
   for (const device of [...devices(machine(0)), ...tunnels]) on(machine(0), "ip", "link", "delete", device)
-  expect(await reaches(from, address(to, "front"))).toBe(false)
+  expect(await reaches(from, address(to, "front"), 1)).toBe(false)
   signal(machine(0).nodePid, "SIGCONT")
   const [hidden, there] = [await placeOf("safe", machine(0)), await placeOf("safe", machine(1))]
   const back = async () =>
-    (await reaches(from, address(to, "front"))) && (await reaches(hidden, address(there, "safe")))
+    (await reaches(from, address(to, "front"), 1)) && (await reaches(hidden, address(there, "safe"), 1))
   await elapsed("a way again", back, 50, 20_000)
   on(machine(1), "sh", "-c", `for d in ${devices(machine(1)).join(" ")}; do bridge fdb flush dev $d; done`)
   await elapsed("a way again", back, 50, 20_000)
@@ -311,12 +310,11 @@ test("what is deleted by hand is there again", async () => {
     ["--data-dir", dataOf(name)],
     ["--socket", socketOf(name)]
   ]) {
-    const said = on(
-      machine(1),
-      ...[process.execPath, join(root, "cli/main.ts"), "doctor", "network", ...place]
-    )
-    expect(said).toMatch(/[1-9]\d* repair/)
-    expect(said).toEndWith("the kernel is as it should be\n")
+    const doctor = [process.execPath, join(root, "cli/main.ts"), "doctor", "network", ...place]
+    // Other networks than those that were asked for may take a moment longer.
+    const isWhole = async () =>
+      /[1-9]\d* repair[\s\S]*the kernel is as it should be\n$/.test(on(machine(1), ...doctor))
+    await elapsed("the doctor's word", isWhole, 200, 20_000)
   }
 })
 
@@ -324,7 +322,7 @@ test("an Engine that ends and begins again leaves traffic alone, and what it car
   const [from, to] = [await placeOf("web", machine(0)), await placeOf("web", machine(2))]
   const lost = losses(from, address(to, "front"), 8)
   signal(to.machine.enginePid, "SIGTERM")
-  await elapsed("its end", async () => !isAlive(to.machine.enginePid), 20, 10_000)
+  await elapsed("its end", async () => !isAlive(to.machine.enginePid), 20, 30_000)
   await startAgain(to.machine)
   expect(await lost).toBe("0")
   expect((await placeOf("web", machine(2))).id).toBe(to.id)
@@ -338,13 +336,13 @@ test("a node that is killed leaves traffic alone, and takes up where it was when
       readFileSync(join(dataOf(machine(2).name), "wireguard", name), "utf8")
     )
   signal(to.machine.nodePid, "SIGKILL")
-  await elapsed("its end", async () => !isAlive(to.machine.nodePid), 20, 10_000)
+  await elapsed("its end", async () => !isAlive(to.machine.nodePid), 20, 30_000)
   const lost = losses(hidden, address(there, "safe"), 8)
   expect(await losses(from, address(to, "front"), 8)).toBe("0")
   expect(await lost).toBe("0")
   const before = processes()
   await startAgain(to.machine)
-  const again = async () => reaches(from, address(await placeOf("web", machine(2)), "front"))
+  const again = async () => reaches(from, address(await placeOf("web", machine(2)), "front"), 1)
   await elapsed("a way again", again, 200, 30_000)
   expect(processes()).toEqual(before)
 })

@@ -12,7 +12,7 @@ setDefaultTimeout(120_000)
 
 const entrance = 8081
 process.env.TROUPE_HTTP_ENTRANCE = `${entrance}`
-const { machines, machine, door, open, close } = await ownLab("tt", "10.82.0")
+const { machines, machine, door, open, close } = await ownLab("tf", "10.82.0")
 const { call, elapsed, running, specOf } = await import("#test/bench/vs-swarm/api.ts")
 
 const port = 8080
@@ -110,11 +110,11 @@ test("a rolling update of three replicas, draining a node, and going back to one
   expect((await under(update)).failures).toEqual([])
 
   const { address } = machine(2)
-  const nodes = await call<
-    ReadonlyArray<{ ID: string; Version: { Index: number }; Spec: object; Status: { Addr: string } }>
-  >(door(), "GET", "/nodes")
-  const node = nodes.find(({ Status }) => Status.Addr === address)
   const drained = await under(async () => {
+    const nodes = await call<
+      ReadonlyArray<{ ID: string; Version: { Index: number }; Spec: object; Status: { Addr: string } }>
+    >(door(), "GET", "/nodes")
+    const node = nodes.find(({ Status }) => Status.Addr === address)
     const spec = { ...node?.Spec, Availability: "drain" }
     await call(door(), "POST", `/nodes/${node?.ID}/update?version=${node?.Version.Index}`, spec)
     await elapsed("empty", async () =>
