@@ -57,7 +57,7 @@ const takePlace = Effect.fnUntraced(function* (
   if (known.Spec.Role !== "manager") {
     return yield* Refused.of(refuse("failedPrecondition", "this node is to be a worker"))
   }
-  const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...node } = known
+  const { ID, Spec, Status } = known
   const ManagerStatus = {
     Reachability: "unknown" as const,
     Addr: joinAddress(addr, ports),
@@ -65,7 +65,7 @@ const takePlace = Effect.fnUntraced(function* (
     RaftId: raftId
   }
   const outcome = yield* ledger.propose(
-    { type: "node.register", v: 1, node: { ...node, ManagerStatus } },
+    { type: "node.register", v: 1, node: { ID, Spec, Status, ManagerStatus } },
     { who: nodeId, why: "it was promoted and says how it is reached as a manager" }
   )
   if (outcome._tag === "Applied") return

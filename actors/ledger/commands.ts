@@ -135,7 +135,7 @@ export const Command = Schema.Union([
    */
   command("ledger.digest", { index: whole, digest: text }),
 
-  /** Creates the node or refreshes what it says of itself; keeps the spec that people gave it. */
+  /** Creates the node or refreshes what is told of it; keeps all else, and the spec that people gave it. */
   command("node.register", { node: freshNode }),
   command("node.update", { id: text, version: whole, spec: NodeSpec }),
   /** What the leader sees of nodes; does not count as a change of their version unless the state changes. */

@@ -574,17 +574,18 @@ function commandsFor(state: NodeState, moment: Moment): ReadonlyArray<Command> {
   const node = state.ledger.get("node", state.id)
   if (node === undefined) return commands
   if (registration !== undefined && !isKnownAs(node, registration)) {
-    const { Version: _version, CreatedAt: _created, UpdatedAt: _updated, ...known } = node
+    const { ID, Spec, ManagerStatus } = node
+    const place = ManagerStatus && { ...ManagerStatus, Addr: doorOf(ManagerStatus, registration) }
+    // Nothing of it but what is new: the rest may be another's by the time this is written.
     commands.push({
       type: "node.register",
       v: 1,
       node: {
-        ...known,
+        ID,
+        Spec,
         Description: registration.description,
         Status: { State: "ready", Addr: registration.addr },
-        ...(node.ManagerStatus !== undefined && {
-          ManagerStatus: { ...node.ManagerStatus, Addr: doorOf(node.ManagerStatus, registration) }
-        }),
+        ...(place !== undefined && place.Addr !== ManagerStatus?.Addr && { ManagerStatus: place }),
         LastSeen: toIso(moment.now)
       }
     })

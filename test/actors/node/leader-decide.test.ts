@@ -167,6 +167,31 @@ describe("sessions", () => {
     expect(tags(desk.told)).toEqual(["SessionOpened"])
   })
 
+  test("what others write of a node while its registration is on its way stays", () => {
+    const desk = new Desk()
+    const gateway = (NetworkID: string) => ({ NetworkID, Addresses: ["10.0.0.3/24"] })
+    desk.book.must({ type: "node.gateways", v: 1, nodes: [{ id: "n1", gateways: [gateway("net1")] }] })
+    desk.say({ _tag: "Register", boot: "b", description, addr: "10.1.1.1" })
+    const gateways = [gateway("net1"), gateway("net2")]
+    desk.book.must({ type: "node.gateways", v: 1, nodes: [{ id: "n1", gateways }] })
+    desk.write()
+    expect(desk.book.tables.get("node", "n1")).toMatchObject({
+      Description: description,
+      Status: { State: "ready", Addr: "10.1.1.1" },
+      Gateways: gateways
+    })
+  })
+
+  test("and one that is removed meanwhile is let in by no nats-server, whatever stands of it", () => {
+    const desk = new Desk()
+    const keys = { daemon: "d", api: "a", raft: "r", system: "s" }
+    desk.book.node("n1", { Description: description, Keys: keys })
+    desk.say({ _tag: "Register", boot: "b", description, addr: "10.1.1.1" })
+    desk.book.must({ type: "node.remove", v: 1, id: "n1", force: true })
+    desk.write()
+    expect(desk.book.tables.get("node", "n1")?.Keys).toBeUndefined()
+  })
+
   test("a node that says nothing new registers without an entry in the log, with a manager that leads still", () => {
     const desk = new Desk()
     desk.say({ _tag: "Register", boot: "b", description, addr: "192.168.0.1" })
