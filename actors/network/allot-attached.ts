@@ -48,11 +48,12 @@ export function refuseAttaching(network: Network, ipv4: string | undefined): Ref
   return undefined
 }
 
-/** One address per subnet, of which the IPv4 one may be asked for. */
+/** One address per subnet, of which the IPv4 one may be asked for; not the first `passed` of those that are free. */
 export function attachedAddresses(
   ledger: LedgerReader,
   network: Network,
-  ipv4: string | undefined
+  ipv4: string | undefined,
+  passed = 0
 ): ReadonlyArray<string> | Refusal {
   const refused = refuseAttaching(network, ipv4)
   if (refused !== undefined) return refused
@@ -63,7 +64,7 @@ export function attachedAddresses(
   for (const subnet of subnetsOf(network)) {
     const range = manualRange(subnet)
     if (range === undefined) continue
-    const address = asked !== undefined && holds(range, asked) ? ipv4 : freeIn(range, subnet, taken)
+    const address = asked !== undefined && holds(range, asked) ? ipv4 : freeIn(range, subnet, taken, passed)
     if (address === undefined) {
       return refuse(
         "unavailable",
@@ -78,13 +79,19 @@ export function attachedAddresses(
 const subnetsOf = (network: Network): ReadonlyArray<Subnet> =>
   (network.IPAM.Config ?? []).flatMap(({ Subnet }) => parseSubnet(Subnet ?? "") ?? [])
 
-function freeIn(range: Subnet, subnet: Subnet, taken: ReadonlySet<string>): string | undefined {
+function freeIn(
+  range: Subnet,
+  subnet: Subnet,
+  taken: ReadonlySet<string>,
+  passed: number
+): string | undefined {
   const end = range.base + range.size
   // IPv4 keeps the last address of a subnet for broadcast.
   const last = subnet.family === 4 && end === subnet.base + subnet.size ? end - 1n : end
-  for (let value = range.base; value < last; value++) {
+  const free: Array<string> = []
+  for (let value = range.base; value < last && free.length <= passed; value++) {
     const address = showAddress(range.family, value)
-    if (!taken.has(address)) return address
+    if (!taken.has(address)) free.push(address)
   }
-  return undefined
+  return free[passed % free.length]
 }

@@ -1,5 +1,5 @@
 /** What the leader does for a container that people attach to a network on some node: addresses, kept in the ledger. */
-import { Effect } from "effect"
+import { Effect, Random } from "effect"
 import type { Command } from "#actors/ledger/commands.ts"
 import { Ledger } from "#actors/ledger/service.ts"
 import { type Refusal, refuse } from "#actors/model/errors.ts"
@@ -8,8 +8,9 @@ import type { FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
 
 export type AttachRequest = Omit<Extract<FromNode, { _tag: "Attach" }>, "_tag">
 
-/** Somebody else may be given the same address at the same time. */
-const tries = 5
+/** Others may be given the same address at the same time: whoever was not the first looks among ever more of them. */
+const tries = 8
+const lookedAmong = 8
 
 /** Gives the container addresses on the network, which may be named; writes them down before it answers. */
 export const attach = Effect.fn("node.attach")(function* (
@@ -25,7 +26,8 @@ export const attach = Effect.fn("node.attach")(function* (
     )
   }
   for (let attempt = 1; ; attempt++) {
-    const addresses = attachedAddresses(ledger.read, network, ipv4)
+    const passed = attempt === 1 ? 0 : yield* Random.nextIntBetween(0, lookedAmong * 2 ** attempt)
+    const addresses = attachedAddresses(ledger.read, network, ipv4, passed)
     if ("code" in addresses) return no(addresses)
     const attached = {
       ID: id,
