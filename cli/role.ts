@@ -61,6 +61,8 @@ export const followRole = Effect.fn("cli.followRole")(function* (
 const renew = Effect.fnUntraced(function* (role: RoleOptions): Effect.fn.Return<Membership, Error> {
   const { options, credentials } = role
   const { ports } = credentials.held()
+  // Each asking is another name in the Raft group: of what could not be written down there would be one a second.
+  yield* credentials.change((held) => held)
   const request = yield* newRequest
   const answer = yield* askLeader(role, {
     _tag: "Renew",
