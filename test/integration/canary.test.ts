@@ -176,11 +176,10 @@ test("where a value is to be seen, it is: a config's in the list of configs", as
 
 describe("the value of a secret, which its container reads", () => {
   test("is what was given, by its hash in the log", async () => {
-    await eventually(
-      async () => (await cluster.must("service", "logs", "--raw", "cage")).includes(hash(secret)),
-      "the secret was read"
-    )
-    expect(await cluster.must("service", "logs", "--raw", "cage")).toContain(hash(config))
+    await eventually(async () => {
+      const said = await cluster.must("service", "logs", "--raw", "cage")
+      return said.includes(hash(secret)) && said.includes(hash(config))
+    }, "the secret and the config were read")
     expect(await cluster.must("exec", container, "cat", "/run/secrets/canary")).toBe(secret)
   }, 30_000)
 
