@@ -1,5 +1,5 @@
 /** The cases of `docker node`. */
-import type { Bench, BenchMachine, Case } from "#test/conformance/case.ts"
+import type { Bench, BenchMachine, Case, Client } from "#test/conformance/case.ts"
 import { create, errors, expectThat, ownOf, running, runs } from "#test/conformance/service-case.ts"
 import { begin, join, pair } from "#test/conformance/swarm-case.ts"
 
@@ -49,10 +49,17 @@ const becomesWorker = async (bench: Bench, manager: BenchMachine, other: BenchMa
   )
 }
 
+/** `docker node update`, again where another case, or the node itself, has changed it meanwhile. */
+const change = (bench: Bench, { attempt }: Client, ...args: ReadonlyArray<string>) =>
+  bench.until(
+    () => attempt("node", "update", ...args),
+    ({ code }) => code === 0
+  )
+
 const all: ReadonlyArray<Case> = [
   ls("--filter", "only what has the role and the label is listed", async (bench) => {
     const id = await nodeId(bench)
-    await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, id)
+    await change(bench, bench, "--label-add", `${bench.name}=yes`, id)
     const listed = (filter: string) => bench.docker("node", "ls", "-q", "--filter", filter)
     expectThat((await listed("role=manager")) === id, await listed("role=manager"))
     expectThat((await listed("role=worker")) === "", await listed("role=worker"))
@@ -113,14 +120,14 @@ const all: ReadonlyArray<Case> = [
       () => errors(bench),
       (seen) => seen.length === 1
     )
-    await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, await nodeId(bench))
+    await change(bench, bench, "--label-add", `${bench.name}=yes`, await nodeId(bench))
     await runs(bench)
   }),
   update("--label-rm", "a service that asks for the label runs no longer", async (bench) => {
-    await bench.docker("node", "update", "--label-add", `${bench.name}=yes`, await nodeId(bench))
+    await change(bench, bench, "--label-add", `${bench.name}=yes`, await nodeId(bench))
     await create(bench, ["--constraint", `node.labels.${bench.name}==yes`])
     await runs(bench)
-    await bench.docker("node", "update", "--label-rm", bench.name, await nodeId(bench))
+    await change(bench, bench, "--label-rm", bench.name, await nodeId(bench))
     await bench.until(
       () => running(bench),
       (seen) => seen === 0
@@ -133,14 +140,14 @@ const all: ReadonlyArray<Case> = [
       const machine = await bench.machine()
       await begin(machine)
       const id = await machine.docker("info", "--format", "{{.Swarm.NodeID}}")
-      await machine.docker("node", "update", "--availability", "pause", id)
+      await change(bench, machine, "--availability", "pause", id)
       await machine.docker("service", "create", "-d", "--name", "a", "none:1")
       const error = () => machine.docker("service", "ps", "a", "--no-trunc", "--format", "{{.Error}}")
       const seen = await bench.until(error, (text) => text.includes("no suitable node"))
-      await machine.docker("node", "update", "--availability", "active", id)
+      await change(bench, machine, "--availability", "active", id)
       const placed = () => machine.docker("service", "ps", "a", "-q", "--filter", "node=self")
       await bench.until(placed, (ids) => ids !== "")
-      await machine.docker("node", "update", "--availability", "drain", id)
+      await change(bench, machine, "--availability", "drain", id)
       const wanted = () =>
         machine.docker(
           "service",
@@ -158,9 +165,9 @@ const all: ReadonlyArray<Case> = [
   ),
   update("--role", "the worker is a manager that answers itself, and a worker again", async (bench) => {
     const [manager, other, id] = await pair(bench, "worker")
-    await manager.docker("node", "update", "--role", "manager", id)
+    await change(bench, manager, "--role", "manager", id)
     await becomesManager(bench, manager, other, id)
-    await manager.docker("node", "update", "--role", "worker", id)
+    await change(bench, manager, "--role", "worker", id)
     await becomesWorker(bench, manager, other, id)
   }),
   {

@@ -83,7 +83,7 @@ interface Effect {
 }
 
 /** Containers further apart than this were not begun together. */
-const apartMs = 1_500
+const apartMs = 4_000
 
 /** How many tasks of the colour were begun at a time. */
 async function batches(bench: Bench, colour: string, _since: number, replicas: number): Promise<unknown> {
@@ -118,13 +118,13 @@ const effects: ReadonlyArray<Effect> = [
     value: "2",
     says: "four tasks are replaced in pairs",
     replicas: 4,
-    beside: ["delay", "2s"],
+    beside: ["delay", "6s"],
     look: batches,
     wanted: [2, 2]
   },
   {
     flag: "delay",
-    value: "2s",
+    value: "6s",
     says: "between two tasks it waits",
     replicas: 2,
     look: batches,
@@ -258,9 +258,10 @@ const restarts: ReadonlyArray<Restart> = [
     look: async (bench) => {
       const [before, after] = (await livesOf(bench)).slice(-2)
       if (before === undefined || after === undefined) return "one life"
-      return Math.floor((after.began - before.ended) / 2_000)
+      const pause = after.began - before.ended
+      return pause >= 2_000 && pause < 5_000
     },
-    wanted: 1
+    wanted: true
   },
   {
     flag: "max-attempts",

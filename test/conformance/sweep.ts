@@ -2,9 +2,9 @@
 import { Buffer } from "node:buffer"
 import { randomBytes } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { freePort } from "#cli/free-port.ts"
 import type { Bench, BenchMachine, Case, Client, Target } from "#test/conformance/case.ts"
 import { type CliOptions, docker } from "#test/support/docker-cli.ts"
 
@@ -113,7 +113,7 @@ function makeBench(target: Target, cli: string, folder: string, after: Array<() 
     machine: async (): Promise<BenchMachine> => {
       const { host, engine, restart, close } = await target.machine()
       after.push(close)
-      return { ...clientOf(host, cli), engine, restart, address: `127.0.0.1:${await freePort()}` }
+      return { ...clientOf(host, cli), engine, restart, address: `127.0.0.1:${await freePort("127.0.0.1")}` }
     }
   }
 }
@@ -134,16 +134,4 @@ function clientOf(host: string, cli: string): Client {
     json: async (...args) => JSON.parse(await must(args)),
     told: (input, ...args) => must(args, { input: Buffer.from(input) })
   }
-}
-
-function freePort(): Promise<number> {
-  const server = createServer()
-  return new Promise((resolve, reject) => {
-    server.once("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      const port = typeof address === "object" && address !== null ? address.port : 0
-      server.close(() => resolve(port))
-    })
-  })
 }
