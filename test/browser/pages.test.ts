@@ -56,11 +56,11 @@ beforeAll(async () => {
   })
   await cluster.must("network", "create", "--driver", "overlay", "a-network-of-a-length-that-fills")
   admin = await desktop.signIn("admin")
-}, 90_000)
+}, 120_000)
 afterAll(async () => {
   await desktop?.close()
   await cluster?.cleanUp()
-}, 60_000)
+}, 90_000)
 
 const theme = async (wanted: "dark" | "light"): Promise<void> => {
   const { page } = admin
@@ -82,7 +82,7 @@ test("what is wrong is said at first sight, since when and why, and what would h
   const card = page.locator("section").filter({ has: page.getByRole("heading", { name: "What is wrong" }) })
   await card.getByText("docker node update --label-add a=b").waitFor()
   await picture(page, "what-is-wrong")
-}, 30_000)
+}, 90_000)
 
 test("a service among many is found by its name or image, and told what it asks for", async () => {
   const { page } = admin
@@ -101,7 +101,7 @@ test("a service among many is found by its name or image, and told what it asks 
   await rows.getByRole("link").click()
   const card = page.locator("section").filter({ has: page.getByRole("heading", { name: "Asked for" }) })
   await card.getByText("node.labels.a==b").waitFor()
-}, 30_000)
+}, 90_000)
 
 test("whoever goes back is where they were, and a new page begins at its top, its heading read out", async () => {
   const { page } = admin
@@ -124,7 +124,7 @@ test("whoever goes back is where they were, and a new page begins at its top, it
   expect(await page.getByLabel("Search for services").inputValue()).toBe("a-service")
   await page.getByLabel("Search for services").fill("")
   await page.setViewportSize({ width: 1280, height: 900 })
-}, 30_000)
+}, 90_000)
 
 test("what the leader held to be wrong stays there while there is none to ask", async () => {
   const { page } = admin
@@ -146,7 +146,7 @@ test("what the leader held to be wrong stays there while there is none to ask", 
   await told.waitFor()
   await page.unroute(/\/alerts$/)
   await told.waitFor({ state: "detached" })
-}, 40_000)
+}, 90_000)
 
 test("nothing moves for whoever wants it still", async () => {
   const { page } = admin
@@ -158,7 +158,7 @@ test("nothing moves for whoever wants it still", async () => {
       .filter((part) => getComputedStyle(element, part).animationName !== "none")
       .map((part) => element.className + (part ?? "")))`)
   expect(moving).toEqual([])
-}, 30_000)
+}, 90_000)
 
 test("the timeline is searched, and leads to what it tells of", async () => {
   const { page } = admin
@@ -169,12 +169,12 @@ test("the timeline is searched, and leads to what it tells of", async () => {
   expect((await told.allTextContents()).filter((text) => !text.includes("nowhere"))).toEqual([])
   await told.getByRole("link").first().click()
   await page.getByRole("heading", { level: 1, name: /^nowhere/ }).waitFor()
-}, 30_000)
+}, 90_000)
 
 test("curves take the colours of the theme at once", async () => {
   const { page } = admin
   await see(page, `#/node/${cluster.nodeId}`, /^a-machine/)
-  await page.getByRole("img", { name: /^Memory over time/ }).waitFor({ timeout: 20_000 })
+  await page.getByRole("img", { name: /^Memory over time/ }).waitFor({ timeout: 30_000 })
   /** Of the pixel that covers most, how red, how green, how blue. */
   const color = (): Promise<ReadonlyArray<number>> =>
     page.evaluate(`(() => {
@@ -187,20 +187,20 @@ test("curves take the colours of the theme at once", async () => {
   const isNear = (wanted: ReadonlyArray<number>) => async (): Promise<boolean> =>
     (await color()).every((part, at) => Math.abs(part - (wanted[at] ?? 0)) < 30)
   await theme("dark")
-  await eventually(isNear([0x63, 0xe6, 0xbe]), "the curve is light", 3_000)
+  await eventually(isNear([0x63, 0xe6, 0xbe]), "the curve is light", 15_000)
   // What comes anew meanwhile would have to wait.
   await page.route(/metrics\/history/, () => {})
   await theme("light")
-  await eventually(isNear([0x0b, 0x6e, 0x50]), "the curve is dark", 3_000)
+  await eventually(isNear([0x0b, 0x6e, 0x50]), "the curve is dark", 15_000)
   await page.unroute(/metrics\/history/)
-}, 40_000)
+}, 90_000)
 
 test("a job that has done its work is no problem, and has nothing left to do", async () => {
   const { page } = admin
   await see(page, "#/", "Cluster")
   await page.getByRole("link", { name: /^job.*2\s*\/2 done/ }).waitFor()
   expect(await page.getByRole("link", { name: /^job.*(running|of 2 done)/ }).count()).toBe(0)
-}, 30_000)
+}, 90_000)
 
 const pages: ReadonlyArray<readonly [name: string, show: () => Promise<unknown>]> = [
   [
@@ -312,7 +312,7 @@ describe.each(["dark", "light"] as const)("in %s", (looks) => {
       await picture(page, `${name}-${looks}`)
       expect(await barriers(page)).toEqual([])
     },
-    30_000
+    90_000
   )
 
   test("nor of the palette", async () => {
@@ -324,7 +324,7 @@ describe.each(["dark", "light"] as const)("in %s", (looks) => {
     const found = await barriers(page)
     await page.keyboard.press("Escape")
     expect(found).toEqual([])
-  }, 30_000)
+  }, 90_000)
 })
 
 test.each(pages)(
@@ -336,7 +336,7 @@ test.each(pages)(
     await picture(page, `${name}-375`)
     expect(await clipped(page)).toEqual([])
   },
-  30_000
+  90_000
 )
 
 test("everything is found on a telephone too, and Escape leads back", async () => {
@@ -349,7 +349,7 @@ test("everything is found on a telephone too, and Escape leads back", async () =
   await page.keyboard.press("Escape")
   await field.waitFor({ state: "hidden" })
   expect(await button.evaluate((element) => element.matches(":focus"))).toBe(true)
-}, 30_000)
+}, 90_000)
 
 test("a telephone shows the way in, and nothing keeps anybody out of it", async () => {
   const { page } = admin
@@ -361,7 +361,7 @@ test("a telephone shows the way in, and nothing keeps anybody out of it", async 
     expect(await barriers(page)).toEqual([])
     expect(await clipped(page)).toEqual([])
   }
-}, 30_000)
+}, 90_000)
 
 test("nothing was asked of any other machine, and nothing that the policy forbids", () => {
   const { elsewhere, complaints } = desktop

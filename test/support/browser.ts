@@ -42,7 +42,8 @@ export async function openDesktop(cluster: Cluster): Promise<Desktop> {
         // Contrast is that of the page at rest.
         reducedMotion: "reduce"
       })
-      context.setDefaultTimeout(10_000)
+      // Which page and cluster need on a busy machine.
+      context.setDefaultTimeout(30_000)
       const page = await context.newPage()
       page.on("request", (request) => {
         if (new URL(request.url()).origin !== cluster.http) elsewhere.push(request.url())
