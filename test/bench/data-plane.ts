@@ -11,7 +11,7 @@ import process from "node:process"
 import { Effect } from "effect"
 import { startDataPlane, stopDataPlane } from "#actors/drivers/data-plane/live.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
-import { freePort } from "#cli/free-port.ts"
+import { freePort } from "#test/support/free-port.ts"
 
 const backendAddress = "127.0.20.1"
 const megabytes = Number(process.env.MEGABYTES ?? 512)

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { freePort } from "#cli/free-port.ts"
 import type { Bench, BenchMachine, Case, Client, Target } from "#test/conformance/case.ts"
 import { type CliOptions, docker } from "#test/support/docker-cli.ts"
+import { freePort } from "#test/support/free-port.ts"
 
 export interface Outcome {
   readonly tried: Case

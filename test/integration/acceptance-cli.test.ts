@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { mkdir, writeFile } from "node:fs/promises"
 import http from "node:http"
 import { join } from "node:path"
-import { freePort } from "#cli/free-port.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { clis, startDocker } from "#test/support/docker-cli.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { freePort } from "#test/support/free-port.ts"
 
 let cluster: Cluster
 

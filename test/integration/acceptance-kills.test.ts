@@ -5,10 +5,10 @@ import { connect } from "node:net"
 import { join } from "node:path"
 import process from "node:process"
 import type Docker from "dockerode"
-import { freePort } from "#cli/free-port.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { PrivateEngine } from "#test/support/dockerd.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { freePort } from "#test/support/free-port.ts"
 
 /** One line per figure, for whoever reads the run. */
 const measured = (what: string, milliseconds: number): void =>

@@ -14,8 +14,8 @@ import { nothingLed } from "#actors/drivers/led.ts"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
 import type { PublishedPort } from "#actors/network/plan.ts"
 import { dataPlanesOf } from "#cli/former-self.ts"
-import { freePort } from "#cli/free-port.ts"
 import { until } from "#test/actors/nats/support.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { ownName } from "#test/support/own-name.ts"
 
 const endings: Array<() => unknown> = []

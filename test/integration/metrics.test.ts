@@ -5,10 +5,10 @@ import { networkInterfaces } from "node:os"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { acmeEndsLabel, acmeHostLabel } from "#actors/network/certificates.ts"
-import { freePort } from "#cli/free-port.ts"
 import { usualSocketOf } from "#cli/places.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { readOpenMetrics } from "#test/support/openmetrics.ts"
 
 setDefaultTimeout(60_000)

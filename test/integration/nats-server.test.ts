@@ -15,7 +15,6 @@ import {
   type NatsServerStatus,
   startNatsServer
 } from "#actors/nats/server.ts"
-import { freePort } from "#cli/free-port.ts"
 import { prepareManager, type StartedManager } from "#test/actors/nats/started-manager.ts"
 import {
   connectAs,
@@ -26,6 +25,7 @@ import {
   shutOut,
   until
 } from "#test/actors/nats/support.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { ownName } from "#test/support/own-name.ts"
 
 // A process of its own takes seconds to start on a busy machine.

@@ -4,9 +4,9 @@ import { execSync } from "node:child_process"
 import { renameSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { identityOf, type ProcessIdentity, signalProcess } from "#actors/drivers/machine/process-identity.ts"
-import { freePort } from "#cli/free-port.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { engine, ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { freePort } from "#test/support/free-port.ts"
 
 let cluster: Cluster
 let dataPlane: ProcessIdentity | undefined

@@ -1,10 +1,10 @@
 /** What the scheduler does as people see it: through a daemon, with the docker CLI and `troupe why`. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { hostname } from "node:os"
-import { freePort } from "#cli/free-port.ts"
 import { type Cluster, startCluster } from "#test/support/cluster.ts"
 import { PrivateEngine } from "#test/support/dockerd.ts"
 import { ensureTestImage, eventually, testImage } from "#test/support/engine.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { noEngine } from "#test/support/managers.ts"
 
 setDefaultTimeout(90_000)

@@ -1,6 +1,6 @@
 /** Three clustered nats-servers of one's own, each of which can be killed, frozen and started again. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { freePort } from "#cli/free-port.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { answers, until } from "#test/support/nats-server.ts"
 
 export interface Member {

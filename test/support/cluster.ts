@@ -25,6 +25,7 @@ import {
 } from "#actors/drivers/machine/process-identity.ts"
 import { type CliOptions, type CliResult, docker } from "#test/support/docker-cli.ts"
 import { cleanUp, dockerHost as defaultDockerHost, engine, eventually } from "#test/support/engine.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { mustFit } from "#test/support/openapi/complain.ts"
 import { endProcesses } from "#test/support/processes.ts"
 
@@ -35,7 +36,7 @@ export interface ClusterOptions {
   readonly role?: "manager" | "none"
   /** More flags of `node`, after those given by the harness. */
   readonly args?: ReadonlyArray<string>
-  /** Where it listens, as flags of `node`. Default: at any ports, kept from then on. */
+  /** Where it listens, as flags of `node`. Default: at ports of its own, in all its lives. */
   readonly ports?: ReadonlyArray<string>
   /** The Engine it drives. Default: the one tests share. */
   readonly dockerHost?: string
@@ -46,6 +47,12 @@ export interface ClusterOptions {
 }
 
 const anyPorts = ["--nats-port", "0", "--join-port", "0", "--route-port", "0"]
+/** Nodes that start at the same time would choose the same one now and then. */
+const ownPorts = async (): Promise<ReadonlyArray<string>> => [
+  ...["--nats-port", `${await freePort()}`],
+  ...["--join-port", `${await freePort()}`],
+  ...["--route-port", `${await freePort()}`]
+]
 
 /** What an HTTP request came to; `body` is decoded JSON, or the text where it is not JSON. */
 export interface ApiAnswer {
@@ -111,6 +118,7 @@ export class Cluster {
   readonly #addrPool = `10.${100 + Math.floor(Math.random() * 100)}.0.0/16`
   readonly #endQuietly = () => this.#child?.kill("SIGKILL")
   #child: ChildProcess | undefined
+  #ports: ReadonlyArray<string> | undefined
 
   constructor(folder: string, options: ClusterOptions) {
     this.folder = folder
@@ -118,6 +126,7 @@ export class Cluster {
     this.socket = join(folder, "docker.sock")
     this.host = `unix://${this.socket}`
     this.#options = options
+    this.#ports = options.ports
     process.once("exit", this.#endQuietly)
   }
 
@@ -307,19 +316,15 @@ export class Cluster {
 
   /** Starts the daemon, and waits only until commands find it, which may be before it has come up. */
   async begin(more: ReadonlyArray<string> = []): Promise<void> {
-    const {
-      name,
-      role = "manager",
-      ports = anyPorts,
-      args = [],
-      dockerHost = defaultDockerHost
-    } = this.#options
+    const { name, role = "manager", args = [], dockerHost = defaultDockerHost } = this.#options
+    // One that waits for orders may be in several clusters, the next before the last one's servers have ended.
+    this.#ports ??= role === "none" ? anyPorts : await ownPorts()
     const log = openSync(join(this.folder, "daemon.log"), "a")
     const [command = "", ...words] = [
       ...this.#runtime(),
       ...["node", "--data-dir", this.dataDir, "--socket", this.socket],
       ...(role === "none" ? [] : ["--role", role]),
-      ...["--http", "127.0.0.1:0", ...ports, "--docker-host", dockerHost],
+      ...["--http", "127.0.0.1:0", ...this.#ports, "--docker-host", dockerHost],
       ...["--default-addr-pool", this.#addrPool],
       ...(name === undefined ? [] : ["--name", name]),
       ...args,

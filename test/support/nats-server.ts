@@ -5,7 +5,7 @@ import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
-import { freePort } from "#cli/free-port.ts"
+import { freePort } from "#test/support/free-port.ts"
 
 export interface NatsServer {
   readonly port: number

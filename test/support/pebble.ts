@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import process from "node:process"
-import { freePort } from "#cli/free-port.ts"
 import { eventually } from "#test/support/engine.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { siteCertificate } from "#test/support/site-certificate.ts"
 
 export interface Pebble {

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { connect, type Socket } from "node:net"
-import { freePort } from "#cli/free-port.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { until } from "#test/support/nats-server.ts"
 
 export const hasEtcd = (): boolean => spawnSync("etcd", ["--version"]).status === 0

@@ -7,7 +7,7 @@ import { nkeys } from "nats"
 import { certify } from "#actors/authority/certify.ts"
 import { newRequest, newRoot, sign } from "#actors/authority/x509.ts"
 import { configureServer, configureUsers, type NatsTls } from "#actors/nats/configure.ts"
-import { freePort } from "#cli/free-port.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { answers, until } from "#test/support/nats-server.ts"
 
 export interface Access {

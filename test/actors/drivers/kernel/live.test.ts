@@ -6,7 +6,7 @@ import { hindrance } from "#actors/drivers/kernel/hindrance.ts"
 import { LiveKernel } from "#actors/drivers/kernel/live.ts"
 import { Kernel } from "#actors/drivers/kernel.ts"
 import { nothingLed } from "#actors/drivers/led.ts"
-import { freePort } from "#cli/free-port.ts"
+import { freePort } from "#test/support/free-port.ts"
 import { overlayTable } from "#test/support/overlay-table.ts"
 
 const dockerHost = "unix:///run/docker.sock"
