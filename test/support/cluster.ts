@@ -61,6 +61,9 @@ export interface ApiAnswer {
   readonly body: any
 }
 
+/** Clusters side by side have different ones, also on Engines of their own: their bridges are in one network. */
+let pools = Math.floor(Math.random() * 100)
+
 const repository = fileURLToPath(new URL("../..", import.meta.url))
 const run = promisify(execFile)
 
@@ -115,7 +118,7 @@ export class Cluster {
   release = repository
   readonly #options: ClusterOptions
   /** Apart from what a cluster takes by itself, so that one may run on the same Engine meanwhile. */
-  readonly #addrPool = `10.${100 + Math.floor(Math.random() * 100)}.0.0/16`
+  readonly #addrPool = `10.${100 + (pools++ % 100)}.0.0/16`
   readonly #endQuietly = () => this.#child?.kill("SIGKILL")
   #child: ChildProcess | undefined
   #ports: ReadonlyArray<string> | undefined
