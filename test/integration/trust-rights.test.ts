@@ -77,13 +77,9 @@ async function ask(connection: NatsConnection, id: string, message: unknown) {
 async function assignmentOf(connection: NatsConnection, id: string): Promise<FromLeader> {
   const { clusterId } = heldBy(w1).membership
   const description = (await cluster.first.get(`/nodes/${id}`)).Description
-  const complete = new Promise<FromLeader>((resolve) => {
-    connection.subscribe(`troupe.v1.${clusterId}.${id}.session.main.in`, {
-      callback: (_error, message) => {
-        const said = JSON.parse(message.string()) as FromLeader
-        if (said._tag === "Assign" && said.complete) resolve(said)
-      }
-    })
+  const heard: Array<FromLeader> = []
+  connection.subscribe(`troupe.v1.${clusterId}.${id}.session.main.in`, {
+    callback: (_error, message) => void heard.push(JSON.parse(message.string()))
   })
   await connection.flush()
   const { session } = await ask(connection, id, {
@@ -97,7 +93,11 @@ async function assignmentOf(connection: NatsConnection, id: string): Promise<Fro
     `troupe.v1.${clusterId}.leader.node.${id}.in`,
     Buffer.from(JSON.stringify({ _tag: "Resync", session }))
   )
-  return complete
+  // What was said to the node itself may be on its way yet.
+  const isOurs = (said: FromLeader): boolean =>
+    said._tag === "Assign" && said.complete && said.session === session
+  await eventually(() => heard.some(isOurs), "all of it is told")
+  return heard.find(isOurs) as FromLeader
 }
 
 /** Whether a server of the cluster would let a server in that shows this. */
