@@ -13,6 +13,7 @@ import {
 } from "#actors/dispatcher/assign.ts"
 import { Leaving } from "#actors/dispatcher/leaving.ts"
 import { Overlays, type Told, toldNothing } from "#actors/dispatcher/overlays.ts"
+import { inParts, nothingNew } from "#actors/dispatcher/parts.ts"
 import type { DispatcherAction, DispatcherMessage, DispatcherProps } from "#actors/dispatcher/protocol.ts"
 import { Provisions } from "#actors/dispatcher/provide.ts"
 import { featureLevelOf, levelOf } from "#actors/ledger/features.ts"
@@ -324,18 +325,26 @@ function flush(state: DispatcherState, moment: Moment): DispatcherStep {
     const isTold = said.overlays.length > 0 || said.overlaysGone.length > 0
     const isRouted = portsChanged || isTold || isLost
     if (change === undefined && !portsChanged && !isTold) continue
-    session.seq += 1
     session.sentAt = moment.now
-    const message: FromLeader = {
-      _tag: "Assign",
-      session: session.session,
-      seq: session.seq,
-      ...(change ?? emptyChange),
+    const parts = inParts({
+      ...(change ?? nothingNew),
       ...(portsChanged || isLost ? { ports: portsFor(state, nodeId, all) } : {}),
-      ...(isTold || isLost ? said : {}),
-      ...(isRouted && isToConfirm(state, nodeId, session.seq, isLost) ? { confirm: true } : {})
+      ...(isTold || isLost ? said : {})
+    })
+    // Where all is said anew, what is told of routes counts from the first part on.
+    const routes = isLost ? 0 : parts.length - 1
+    for (const [at, part] of parts.entries()) {
+      session.seq += 1
+      const confirm = at === routes && isRouted && isToConfirm(state, nodeId, session.seq, isLost)
+      const message: FromLeader = {
+        _tag: "Assign",
+        session: session.session,
+        seq: session.seq,
+        ...part,
+        ...(confirm ? { confirm } : {})
+      }
+      actions.push(tell(address(nodeId, "session", "main"), message))
     }
-    actions.push(tell(address(nodeId, "session", "main"), message))
   }
   state.lost.clear()
   state.dirty.clear()
@@ -375,16 +384,6 @@ function concerned(state: DispatcherState, networks: Iterable<string>): Readonly
   const nodes = new Set([...state.lost, ...state.dirty])
   for (const networkId of networks) for (const nodeId of state.overlays.nodesOn(networkId)) nodes.add(nodeId)
   return nodes
-}
-
-const emptyChange = {
-  complete: false,
-  tasks: [],
-  removed: [],
-  networks: [],
-  secrets: [],
-  configs: [],
-  dropped: []
 }
 
 /** Works the stale ports out again; true when any differs from what was said last. */
