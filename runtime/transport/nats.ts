@@ -186,7 +186,8 @@ class NatsTransport implements NatsTransportService {
   #move: Move | undefined
   /** What the connection before this one brought during the last move. */
   #late: { readonly line: NatsLine; readonly overlap: Overlap<Held>; readonly until: number } | undefined
-  #moving = false
+  #moving: Promise<boolean> | undefined
+  #again: Promise<boolean> | undefined
   #closing = false
   #count = 0
   #unlooked = 0
@@ -223,9 +224,10 @@ class NatsTransport implements NatsTransportService {
     deliver: (delivery: Delivery) => void
   ): Subscription => {
     const wanted: Wanted = { at: this.#count++, pattern, queue: options.queue, deliver, lines: new Map() }
-    this.#wanted.add(wanted)
     this.#attach(wanted, this.#line)
     if (this.#move && this.#move.to !== this.#line) this.#attach(wanted, this.#move.to)
+    // Only now: what the client refuses is not tried again at every move.
+    this.#wanted.add(wanted)
     return {
       unsubscribe: () => {
         this.#wanted.delete(wanted)
@@ -264,26 +266,42 @@ class NatsTransport implements NatsTransportService {
     assert(servers.length > 0, "a client of NATS knows at least one server")
     this.#servers = servers
     this.#line.setServers(servers)
-    if (!servers.some((url) => hostPortOf(url) === this.#line.server)) void this.moveTo(servers)
+    this.#move?.to.setServers(servers)
+    const { server } = this.#move?.to ?? this.#line
+    if (!servers.some((url) => hostPortOf(url) === server)) void this.#moveOrRenew(servers)
   }
 
   setTls = async (tls: TlsOptions): Promise<void> => {
     assert(this.#options.tls !== undefined, "only a client that speaks TLS shows another certificate")
     const isShown = this.#options.tls.cert === tls.cert
     Object.assign(this.#options.tls, tls)
-    if (!isShown) await this.moveTo([this.#line.server])
+    if (!isShown) await this.#moveOrRenew([this.#line.server])
   }
 
   renew = (): Promise<boolean> => {
     const present = this.#servers.filter((url) => hostPortOf(url) === this.#line.server)
     const others = this.#servers.filter((url) => !present.includes(url))
     // The present server may be the one that does not hear of others.
-    return this.moveTo(this.#options.inOrder ? this.#servers : [...others, ...present])
+    return this.#moveOrRenew(this.#options.inOrder ? this.#servers : [...others, ...present])
   }
 
   moveTo = async (servers: ReadonlyArray<string>): Promise<boolean> => {
     if (this.#moving || this.#closing || servers.length === 0) return false
-    this.#moving = true
+    this.#moving = this.#moveNow(servers)
+    return await this.#moving
+  }
+
+  /** `moveTo`; where a move is under way, a new connection after it, one for all who want something meanwhile. */
+  #moveOrRenew(servers: ReadonlyArray<string>): Promise<boolean> {
+    if (!this.#moving) return this.moveTo(servers)
+    this.#again ??= this.#moving.then(() => {
+      this.#again = undefined
+      return this.renew()
+    })
+    return this.#again
+  }
+
+  async #moveNow(servers: ReadonlyArray<string>): Promise<boolean> {
     try {
       const connection = await dial(this.#options, servers)
       if (this.#closing) {
@@ -295,7 +313,7 @@ class NatsTransport implements NatsTransportService {
       // It takes no connections; whoever wanted to go there looks again.
       return false
     } finally {
-      this.#moving = false
+      this.#moving = undefined
     }
   }
 
@@ -348,19 +366,25 @@ class NatsTransport implements NatsTransportService {
     })
     const move: Move = { from, to, overlap: new Overlap(), hurry }
     this.#move = move
-    for (const wanted of this.#wanted) this.#attach(wanted, to)
-    const known = await to.flush(1_000)
-    if (known) {
-      const cancel = this.#host.after(overlapMs, hurry)
-      if (!from.connected) hurry()
-      await hurried
-      cancel()
-    }
-    if (!known || !to.connected || this.#closing) {
+    try {
+      for (const wanted of this.#wanted) this.#attach(wanted, to)
+      if (await to.flush(1_000)) {
+        const cancel = this.#host.after(overlapMs, hurry)
+        if (!from.connected) hurry()
+        await hurried
+        cancel()
+        if (to.connected && !this.#closing) await this.#goOver(move)
+      }
+    } finally {
       this.#move = undefined
-      await to.close()
-      return false
+      const left = this.#line === to ? from : to
+      for (const wanted of this.#wanted) detach(wanted, left)
+      await left.close()
     }
+    return this.#line === to
+  }
+
+  async #goOver({ from, to, overlap }: Move): Promise<void> {
     // What was said over the old connection is in its server's hands before anything goes over the new one.
     if (from.connected) await from.flush(flushWithinMs)
     const wasConnected = from.connected
@@ -369,12 +393,10 @@ class NatsTransport implements NatsTransportService {
     // Its last word: whatever it still had for us has been delivered then.
     if (from.connected) await from.flush(flushWithinMs)
     this.#move = undefined
-    for (const arrival of move.overlap.rest()) this.#deliver(arrival.wanted, arrival)
-    this.#late = { line: to, overlap: move.overlap, until: this.#host.monotonic() + lateWithinMs }
+    for (const arrival of overlap.rest()) this.#deliver(arrival.wanted, arrival)
+    this.#late = { line: to, overlap, until: this.#host.monotonic() + lateWithinMs }
     this.#counted.moves++
     if (wasConnected) this.#tell({ _tag: "Connected", server: to.server })
-    await from.close()
-    return true
   }
 
   #attach(wanted: Wanted, line: NatsLine): void {
@@ -559,7 +581,8 @@ class NatsTransport implements NatsTransportService {
 
   #onUp(line: NatsLine): void {
     if (line !== this.#line || this.#closing) return
-    this.#newInbox([line])
+    const next = this.#move?.to ?? line
+    this.#newInbox(next === line ? [line] : [line, next])
     this.#unlooked = lookAtBufferEvery
     this.#tell({ _tag: "Connected", server: line.server })
   }
@@ -579,7 +602,16 @@ class NatsTransport implements NatsTransportService {
   }
 
   #tell(status: TransportStatus): void {
-    for (const listen of [...this.#listeners]) listen(status)
+    for (const listen of [...this.#listeners]) {
+      try {
+        listen(status)
+      } catch (thrown) {
+        // Out of this turn: what follows the connection must not end with a listener of its news.
+        this.#host.defer(() => {
+          throw thrown
+        })
+      }
+    }
   }
 }
 

@@ -1,9 +1,11 @@
 /** NATS keeps the contract of every transport, against a real nats-server that is killed and comes back. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test"
 import { Effect, Exit, Fiber, Scope } from "effect"
-import { natsTransport } from "#runtime/transport/nats.ts"
-import type { TransportService } from "#runtime/transport.ts"
+import { makeLiveHost } from "#runtime/host-live.ts"
+import { type NatsOptions, type NatsTransportService, natsTransport } from "#runtime/transport/nats.ts"
+import type { CallOutcome, TransportStatus } from "#runtime/transport.ts"
 import { transportContract } from "#test/contract/transport.ts"
+import { type Gate, openGate } from "#test/support/gate.ts"
 import { type NatsServer, startNatsServer, until } from "#test/support/nats-server.ts"
 
 let server: NatsServer
@@ -25,8 +27,10 @@ const options = (nodeId: string) => ({
   password: server.password
 })
 
-const connect = (nodeId: string): Promise<TransportService> =>
-  Effect.runPromise(natsTransport(options(nodeId)).pipe(Effect.provideService(Scope.Scope, scope)))
+const connect = (nodeId: string, more: Partial<NatsOptions> = {}): Promise<NatsTransportService> =>
+  Effect.runPromise(
+    natsTransport({ ...options(nodeId), ...more }).pipe(Effect.provideService(Scope.Scope, scope))
+  )
 
 transportContract("over NATS", () => ({
   connect,
@@ -65,3 +69,101 @@ describe("connecting to NATS", () => {
     await until(() => seen === 1)
   })
 })
+
+describe("moving to another server", () => {
+  const gates: Gate[] = []
+  const gate = async (): Promise<Gate> => {
+    const made = await openGate(server.port)
+    gates.push(made)
+    return made
+  }
+  afterEach(async () => {
+    await Promise.all(gates.splice(0).map((each) => each.close()))
+  })
+
+  const call = (transport: NatsTransportService, subject: string): Promise<CallOutcome> =>
+    new Promise((resolve) => {
+      transport.call(subject, {}, new Uint8Array(), 2_000, resolve)
+    })
+  const echo = async (subject: string): Promise<void> => {
+    const transport = await connect("echo")
+    transport.subscribe(subject, {}, ({ respond, body }) => respond?.({}, body))
+    await until(async () => !("_tag" in (await call(transport, subject))))
+  }
+  /** A client at the first gate, held up on its way to the second while that has not heard its subscriptions. */
+  const heldUp = async (name: string) => {
+    const [from, to] = [await gate(), await gate()]
+    const client = await connect(name, { servers: [from.url] })
+    client.subscribe(`held.${name}`, {}, () => {})
+    to.holdFrom("SUB ")
+    const moving = client.moveTo([to.url])
+    await until(() => to.held() > 0)
+    return { from, to, client, moving }
+  }
+
+  test("what is no subject is refused, and hinders no move", async () => {
+    const [from, to] = [await gate(), await gate()]
+    const client = await connect("refused", { servers: [from.url] })
+    expect(() => client.subscribe("two words", {}, () => {})).toThrow("two words")
+    expect(await client.moveTo([to.url])).toBe(true)
+    expect([client.server(), client.counters().moves]).toEqual([to.at, 1])
+    await until(() => from.open() === 0)
+    expect(to.open()).toBe(1)
+  }, 20_000)
+
+  test("a client that is cut off meanwhile and is back hears its answers after the move", async () => {
+    await echo("echo.moving")
+    const { from, to, client, moving } = await heldUp("cut-off")
+    from.cut()
+    await until(() => client.counters().disconnects === 1)
+    await until(() => client.isConnected())
+    to.release()
+    expect(await moving).toBe(true)
+    expect(await call(client, "echo.moving")).not.toHaveProperty("_tag")
+  }, 20_000)
+
+  test("servers that become known meanwhile are those it goes to later", async () => {
+    const { from, to, client, moving } = await heldUp("told")
+    const later = await gate()
+    client.setServers([to.url, later.url])
+    to.release()
+    expect(await moving).toBe(true)
+    await Promise.all([from.close(), to.close()])
+    await until(() => client.isConnected() && client.server() === later.at)
+  }, 20_000)
+
+  test("a move that is asked for meanwhile is made after it", async () => {
+    const { to, client, moving } = await heldUp("asked")
+    const other = await gate()
+    client.setServers([other.url])
+    to.release()
+    expect(await moving).toBe(true)
+    await until(() => client.server() === other.at)
+    await until(() => to.open() === 0)
+  }, 20_000)
+
+  test("a connection anew that is asked for meanwhile is made after it, one for all who asked", async () => {
+    const { to, client, moving } = await heldUp("renewed")
+    const renewals = [client.renew(), client.renew()]
+    to.release()
+    expect(await Promise.all([moving, ...renewals])).toEqual([true, true, true])
+    expect(client.counters().moves).toBe(2)
+  }, 20_000)
+})
+
+test("a listener that throws at what becomes of the connection stops neither it nor other listeners", async () => {
+  const way = await openGate(server.port)
+  const errors: unknown[] = []
+  const host = makeLiveHost((error) => errors.push(error))
+  const client = await connect("listened", { servers: [way.url], host })
+  client.onStatus(() => {
+    throw new Error("a bug in a listener")
+  })
+  const heard: TransportStatus[] = []
+  client.onStatus((status) => heard.push(status))
+  way.cut()
+  await until(() => heard.some(({ _tag }) => _tag === "Disconnected"))
+  await until(() => client.isConnected())
+  await until(() => heard.some(({ _tag }) => _tag === "Connected") && errors.length === heard.length)
+  await way.close()
+}, 20_000)
