@@ -44,7 +44,7 @@ const call = (
   transport: TransportService,
   subject: string,
   words: string,
-  withinMs = 2_000
+  withinMs = 10_000
 ): Promise<CallOutcome> => callWith(transport, subject, bytes(words), withinMs)
 
 /** Returns once subscriptions made before are known to whoever routes messages. */
@@ -124,7 +124,7 @@ export function transportContract(name: string, harness: () => TransportHarness)
       })
       await settle(server)
       const heard: CallOutcome[] = []
-      asker.call(subject, {}, bytes("?"), 2_000, (outcome) => heard.push(outcome))
+      asker.call(subject, {}, bytes("?"), 10_000, (outcome) => heard.push(outcome))
       await until(() => heard.length > 0)
       await settle(asker)
       expect(heard.length).toBe(1)
@@ -173,10 +173,10 @@ export function transportContract(name: string, harness: () => TransportHarness)
       const transport = await harness().connect("a")
       const subject = fresh()
       transport.subscribe(subject, {}, (delivery) => delivery.respond?.({}, bytes("pong")))
-      const answer = await Effect.runPromise(transport.request(subject, {}, bytes("ping"), 2_000))
+      const answer = await Effect.runPromise(transport.request(subject, {}, bytes("ping"), 10_000))
       expect(text(answer.body)).toBe("pong")
       const failure = await Effect.runPromise(
-        Effect.flip(transport.request(fresh(), {}, bytes("ping"), 2_000))
+        Effect.flip(transport.request(fresh(), {}, bytes("ping"), 10_000))
       )
       expect(failure._tag).toBe("NotHere")
     })

@@ -88,7 +88,7 @@ describe("a program that is the process", () => {
     const { child, out, ended } = run("hangs")
     await until(() => out().includes("ready"), 30_000)
     child.kill("SIGTERM")
-    await until(() => out().includes("releasing"))
+    await until(() => out().includes("releasing"), 30_000)
     child.kill("SIGTERM")
     expect((await ended).code).toBe(143)
   })
@@ -102,10 +102,10 @@ describe("a program that is the process", () => {
       expect(await run("ends").ended).toMatchObject({ code: 0, errors: "" })
       expect(await run("fails").ended).toEqual({ code: 1, out: "", errors: "no such stack: shop\n" })
       const { child, out, ended } = run("waits")
-      await until(() => out().includes("ready"), 20_000)
+      await until(() => out().includes("ready"), 30_000)
       child.kill("SIGTERM")
       expect(await ended).toMatchObject({ code: 0, out: "ready\nreleased\n" })
     },
-    30_000
+    60_000
   )
 })

@@ -144,9 +144,10 @@ describe("a question", () => {
     const children = [permanent(silent), permanent(middle, { stopWithin: "0 millis" })]
     const tree = system.startTree(supervisor({ name: "top", children }), "n1")
     const before = host.now()
-    system.askThen(at("n1", "middle"), get, 60, () => {})
+    // Long enough for its receiver to come to it in time on a busy machine.
+    system.askThen(at("n1", "middle"), get, 1_000, () => {})
     await until(() => heard.length === 1)
-    expect((dueAt[0] as number) - before).toBeLessThanOrEqual(60 + (host.now() - before))
+    expect((dueAt[0] as number) - before).toBeLessThanOrEqual(1_000 + (host.now() - before))
     expect(Number.isFinite(dueAt[0])).toBe(true)
     expect(heard[0]).toMatchObject({ _tag: "TimedOut" })
     // What nobody asked for has all the time in the world.
@@ -220,5 +221,5 @@ describe("actors that never stop talking", () => {
     await new Promise((closed) => server.close(closed))
     await new Promise<void>((stopped) => tree.stop(stopped))
     system.close()
-  })
+  }, 40_000)
 })
