@@ -46,6 +46,7 @@ import {
   writeConfig
 } from "#actors/nats/left-over.ts"
 import { type Refusal, refusalsIn } from "#actors/nats/refusals.ts"
+import { wordsOf } from "#runtime/words-of.ts"
 
 export interface NatsServerOptions {
   readonly dataDir: string
@@ -159,6 +160,10 @@ interface Supervision {
   problems: string
   state: NatsServerStatus["state"]
   restarts: number
+  /** How often it was to read its configuration anew. */
+  reloads: number
+  /** What it is to read could not be written; it is tried again. */
+  unwritten: boolean
   lastError: string | undefined
   /** Whether the end of the server that runs now was asked for. */
   ordered: boolean
@@ -325,6 +330,8 @@ const launch = Effect.fnUntraced(function* (
     listening: new Set(),
     state: "running",
     restarts: 0,
+    reloads: 0,
+    unwritten: false,
     lastError: undefined,
     ordered: false,
     waiting: new Set()
@@ -361,12 +368,14 @@ const supervise = Effect.fnUntraced(function* (supervision: Supervision) {
 const restart = (supervision: Supervision): Effect.Effect<void, NatsServerError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const { site, running } = supervision
+      const { site, running, users, reloads } = supervision
       const { paths, binary, host } = site
-      yield* writeConfig(site, running, supervision.users)
+      yield* writeConfig(site, running, users)
       const started = yield* restore(startServer({ binary, paths, host, port: running.port }))
       become(supervision, { running: started, restarts: supervision.restarts + 1, state: "running" })
       yield* onDisk(paths, () => remember(supervision))
+      // What it was to be told meanwhile it may have read too early.
+      if (supervision.reloads > reloads) yield* restore(reload(supervision))
     })
   )
 
@@ -376,8 +385,7 @@ const attend = Effect.fnUntraced(function* (
   nudges: Queue.Queue<"look">,
   everyMs: number
 ) {
-  let silences = 0
-  const log = new ServerLog(supervision.site.paths.log)
+  const attention: Attention = { log: new ServerLog(supervision.site.paths.log), silences: 0 }
   while (true) {
     const nudged = yield* Queue.take(nudges).pipe(
       Effect.timeoutOrElse({
@@ -385,28 +393,46 @@ const attend = Effect.fnUntraced(function* (
         orElse: () => Effect.succeed("later" as const)
       })
     )
-    yield* refreshUsers(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
-    const said = log.read()
-    for (const refusal of refusalsIn(said, supervision.names))
-      for (const listen of supervision.listening) listen(refusal)
-    if (hasForgotten.test(said) && supervision.state === "running") {
-      yield* Effect.logWarning("nats-server has forgotten what others' clients hear: restarting it")
-      yield* restartInOrder(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
-    }
-    if (nudged === "look" || supervision.state !== "running") continue
-    const { running, site } = supervision
-    pruneLogs(site.paths)
-    silences = yield* greet(site.host, running.port, greetWithinMs).pipe(
-      Effect.map(() => 0),
-      Effect.catch(() => Effect.succeed(silences + 1))
+    // A disk that cannot be read for a moment must not end the care for good.
+    yield* look(supervision, attention, nudged === "later").pipe(
+      Effect.catchDefect((defect) => Effect.logError(`Cannot look after nats-server: ${wordsOf(defect)}`))
     )
-    if (silences < silencesBeforeKill) continue
-    silences = 0
+  }
+})
+
+interface Attention {
+  readonly log: ServerLog
+  silences: number
+}
+
+const look = Effect.fnUntraced(function* (
+  supervision: Supervision,
+  attention: Attention,
+  isItsTime: boolean
+) {
+  yield* refreshUsers(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
+  const said = attention.log.read()
+  for (const refusal of refusalsIn(said, supervision.names))
+    for (const listen of supervision.listening) listen(refusal)
+  if (hasForgotten.test(said) && supervision.state === "running") {
+    yield* Effect.logWarning("nats-server has forgotten what others' clients hear: restarting it")
+    yield* restartInOrder(supervision).pipe(Effect.catch((error) => Effect.logError(error.message)))
+  }
+  if (!isItsTime || supervision.state !== "running") return
+  const { running, site } = supervision
+  const isAwake = yield* greet(site.host, running.port, greetWithinMs).pipe(
+    Effect.as(true),
+    Effect.catch(() => Effect.succeed(false))
+  )
+  attention.silences = isAwake ? 0 : attention.silences + 1
+  if (attention.silences >= silencesBeforeKill) {
+    attention.silences = 0
     yield* Effect.logError(
       `nats-server (pid ${running.identity.pid}) has been silent for a while; killing it`
     )
     signalProcess(running.identity, "SIGKILL")
   }
+  pruneLogs(site.paths)
 })
 
 const refreshUsers = Effect.fnUntraced(function* (
@@ -414,7 +440,7 @@ const refreshUsers = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, NatsServerError> {
   const { users, problems, names } = yield* currentUsers(supervision)
   Object.assign(supervision, { problems, names })
-  if (users === supervision.users) return
+  if (users === supervision.users && !supervision.unwritten) return
   supervision.users = users
   yield* reload(supervision)
 })
@@ -423,9 +449,12 @@ const refreshUsers = Effect.fnUntraced(function* (
 const reload = Effect.fnUntraced(function* (
   supervision: Supervision
 ): Effect.fn.Return<void, NatsServerError> {
+  supervision.reloads++
+  supervision.unwritten = true
   const { site, running, users } = supervision
   const log = new ServerLog(site.paths.log)
   yield* writeConfig(site, running, users)
+  supervision.unwritten = false
   if (!signalProcess(running.identity, "SIGHUP")) return
   for (let waited = 0; waited < reloadWithinMs; waited += lookAtLogEveryMs) {
     yield* Effect.sleep(Duration.millis(lookAtLogEveryMs))

@@ -1,13 +1,23 @@
 /** The supervised nats-server: a real one, real clients, and kill -9 of each process around it. */
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test"
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import net from "node:net"
 import { join } from "node:path"
 import process from "node:process"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Logger, Scope } from "effect"
 import type { NatsConnection } from "nats"
 import { identityOf, isAlive, type ProcessIdentity } from "#actors/drivers/machine/process-identity.ts"
+import { natsPaths } from "#actors/drivers/nats-server/paths.ts"
 import type { NatsCredentials } from "#actors/nats/creds.ts"
 import {
   type NatsServerOptions,
@@ -42,14 +52,43 @@ const newDataDir = (): string => {
   return path
 }
 
+/**
+ * A nats-server that waits between reading its configuration and starting while `<path>.hold` is there, and that takes
+ * away what it is waited for by, once, when `<path>.break` is.
+ */
+function slowBinary(dataDir: string): string {
+  const path = join(dataDir, "slow-nats-server")
+  const script = `#!/bin/sh
+if [ -e "$0.break" ]; then
+  rm "$0.break"
+  rm -r "$(dirname "$2")/ports"
+  exec sleep 60
+fi
+if [ -e "$0.hold" ]; then
+  cp "$2" "$0.read"
+  touch "$0.begun"
+  while [ -e "$0.hold" ]; do sleep 0.02; done
+  cat "$0.read" > "$2"
+fi
+exec nats-server "$@"
+`
+  writeFileSync(path, script, { mode: 0o755 })
+  return path
+}
+
 async function start(
-  options: Partial<NatsServerOptions> & { readonly dataDir: string }
+  options: Partial<NatsServerOptions> & { readonly dataDir: string },
+  logger?: Logger.Logger<unknown, unknown>
 ): Promise<{ readonly server: NatsServerService; readonly stop: () => Promise<void> }> {
   const scope = Effect.runSync(Scope.make())
   const stop = (): Promise<void> => Effect.runPromise(Scope.close(scope, Exit.void))
   endings.push(stop)
+  const started = Scope.provide(
+    startNatsServer({ nodeId: "n1", clusterId: "c1", port: 0, ...options }),
+    scope
+  )
   const server = await Effect.runPromise(
-    Scope.provide(startNatsServer({ nodeId: "n1", clusterId: "c1", port: 0, ...options }), scope)
+    logger ? Effect.provideService(started, Logger.CurrentLoggers, new Set([logger])) : started
   )
   return { server, stop }
 }
@@ -59,6 +98,12 @@ async function connected(url: string, credentials: NatsCredentials): Promise<Nat
   endings.push(() => connection.close())
   return connection
 }
+
+const mayCome = (url: string, credentials: NatsCredentials): Promise<boolean> =>
+  connected(url, credentials).then(
+    () => true,
+    () => false
+  )
 
 const prepare = (dataDir: string, port = 0): Promise<() => Promise<StartedManager>> =>
   prepareManager([dataDir, String(port)], endings)
@@ -236,6 +281,68 @@ test("a frozen nats-server is found out and replaced", async () => {
   await until("it was replaced", () => server.status().restarts === 1, 40_000)
   expect(isAlive(frozen)).toBe(false)
 }, 60_000)
+
+test("what it is told while it starts again counts: a client that is let in then may come", async () => {
+  const dataDir = newDataDir()
+  const binary = slowBinary(dataDir)
+  const { server } = await start({ dataDir, binary })
+  writeFileSync(`${binary}.hold`, "")
+  process.kill(server.status().pid ?? 0, "SIGKILL")
+  await until("it has read its configuration", () => existsSync(`${binary}.begun`))
+  const credentials = await letIn(dataDir, "shop")
+  const { publicKey } = credentials
+  await until("that is written down", () =>
+    readFileSync(natsPaths(dataDir).config, "utf8").includes(publicKey)
+  )
+  rmSync(`${binary}.hold`)
+  await until("it is back", () => server.status().state === "running")
+  await until("the client is let in", () => mayCome(server.url, credentials))
+})
+
+test("it is brought back also when a start fails in a way that nobody thought of", async () => {
+  const dataDir = newDataDir()
+  const binary = slowBinary(dataDir)
+  const { server } = await start({ dataDir, binary })
+  writeFileSync(`${binary}.break`, "")
+  process.kill(server.status().pid ?? 0, "SIGKILL")
+  await until("it is back", () => server.status().restarts === 1)
+  expect(existsSync(`${binary}.break`)).toBe(false)
+  await connected(server.url, server.credentials.daemon)
+})
+
+/** A server whose care is told of, and a client that is let in by it. */
+async function watched() {
+  const dataDir = newDataDir()
+  const said: Array<string> = []
+  const logger = Logger.make(({ message }) => said.push(String(message)))
+  const { server } = await start({ dataDir, attendEveryMs: 50 }, logger)
+  const isLetIn = (credentials: NatsCredentials): Promise<void> =>
+    until("the client is let in", () => mayCome(server.url, credentials))
+  const hears = (words: string): Promise<void> =>
+    until(`it says ${words}`, () => said.some((line) => line.includes(words)))
+  await isLetIn(await letIn(dataDir, "shop"))
+  return { dataDir, paths: natsPaths(dataDir), isLetIn, hears }
+}
+
+test("it is cared for again once its directory can be read again", async () => {
+  const { dataDir, paths, isLetIn, hears } = await watched()
+  renameSync(paths.root, `${paths.root}.away`)
+  writeFileSync(paths.root, "not a directory")
+  await hears("Cannot read")
+  rmSync(paths.root)
+  renameSync(`${paths.root}.away`, paths.root)
+  await isLetIn(await letIn(dataDir, "till"))
+})
+
+test("what could not be written for a while is written once it can be", async () => {
+  const { dataDir, paths, isLetIn, hears } = await watched()
+  rmSync(paths.config)
+  mkdirSync(paths.config)
+  const credentials = await letIn(dataDir, "till")
+  await hears("Cannot write")
+  rmdirSync(paths.config)
+  await isLetIn(credentials)
+})
 
 test("a clean stop ends nats-server and its guard and leaves nothing to adopt", async () => {
   const dataDir = newDataDir()

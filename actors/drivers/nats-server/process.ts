@@ -91,7 +91,10 @@ export const startServer = Effect.fnUntraced(function* (options: {
   })
   return yield* Effect.gen(function* () {
     const identity = child.pid === undefined ? undefined : identityOf(child.pid)
-    const ready = yield* Effect.promise(() => portOf(child, exited, paths))
+    const ready = yield* Effect.tryPromise({
+      try: () => portOf(child, exited, paths),
+      catch: (error) => failure(`Cannot start nats-server: ${wordsOf(error)}`)
+    })
     if (identity === undefined || ready._tag === "Ended") {
       return yield* failure(
         explainEnd(options, child.pid, ready._tag === "Ended" ? ready.how : "it ended at once")
