@@ -125,11 +125,15 @@ const overOwnServer = Effect.fnUntraced(function* (
     peers: ReadonlyArray<Peer>,
     workers: ReadonlyArray<WorkerPeer>
   ) {
-    yield* server.setPeers({
-      routes: peers.filter((peer) => peer.nodeId !== nodeId).map(routeOf),
-      members: [...peers, ...workers]
+    const known = Effect.sync(() => {
+      for (const each of connections) each.setServers(serversOf(peers))
     })
-    for (const each of connections) each.setServers(serversOf(peers))
+    yield* server
+      .setPeers({
+        routes: peers.filter((peer) => peer.nodeId !== nodeId).map(routeOf),
+        members: [...peers, ...workers]
+      })
+      .pipe(Effect.ensuring(known))
   })
   const stir = Effect.sync(() => {
     const { raft, system: watcher } = server.credentials

@@ -234,9 +234,11 @@ const setPeers = Effect.fnUntraced(function* (
   if (cluster === undefined)
     return yield* cannot({ message: "Cannot set peers: nats-server is in no cluster" })
   supervision.members = members
+  const join = Effect.sync(() => {
+    supervision.site = { ...supervision.site, cluster: { ...cluster, routes } }
+  })
   // Accounts before routes: what comes over a new route while accounts change is dropped for good.
-  yield* refreshUsers(supervision)
-  supervision.site = { ...supervision.site, cluster: { ...cluster, routes } }
+  yield* refreshUsers(supervision).pipe(Effect.ensuring(join))
   yield* reload(supervision)
 })
 

@@ -311,17 +311,17 @@ test("it is brought back also when a start fails in a way that nobody thought of
 })
 
 /** A server whose care is told of, and a client that is let in by it. */
-async function watched() {
+async function watched(options: Partial<NatsServerOptions> = {}) {
   const dataDir = newDataDir()
   const said: Array<string> = []
   const logger = Logger.make(({ message }) => said.push(String(message)))
-  const { server } = await start({ dataDir, attendEveryMs: 50 }, logger)
+  const { server } = await start({ dataDir, attendEveryMs: 50, ...options }, logger)
   const isLetIn = (credentials: NatsCredentials): Promise<void> =>
     until("the client is let in", () => mayCome(server.url, credentials))
   const hears = (words: string): Promise<void> =>
     until(`it says ${words}`, () => said.some((line) => line.includes(words)))
   await isLetIn(await letIn(dataDir, "shop"))
-  return { dataDir, paths: natsPaths(dataDir), isLetIn, hears }
+  return { server, dataDir, paths: natsPaths(dataDir), isLetIn, hears }
 }
 
 test("it is cared for again once its directory can be read again", async () => {
@@ -332,6 +332,23 @@ test("it is cared for again once its directory can be read again", async () => {
   rmSync(paths.root)
   renameSync(`${paths.root}.away`, paths.root)
   await isLetIn(await letIn(dataDir, "till"))
+})
+
+test("peers that could not be written for a while are, too", async () => {
+  const cluster = { name: "c1", host: "127.0.0.1", port: 0, user: "route", password: "secret", routes: [] }
+  const { server, paths, hears } = await watched({ cluster })
+  rmSync(paths.config)
+  mkdirSync(paths.config)
+  const { publicKey } = await letIn(newDataDir(), "w1")
+  const keys = { daemon: publicKey, api: publicKey, raft: publicKey, system: publicKey }
+  const peers = { routes: ["127.0.0.1:9"], members: [{ nodeId: "w1", keys }] }
+  await expect(Effect.runPromise(server.setPeers(peers))).rejects.toThrow("Cannot write")
+  await hears("Cannot write")
+  rmdirSync(paths.config)
+  await until("they are written", () => existsSync(paths.config))
+  const config = readFileSync(paths.config, "utf8")
+  expect(config).toContain("@127.0.0.1:9")
+  expect(config).toContain(publicKey)
 })
 
 test("what could not be written for a while is written once it can be", async () => {
