@@ -4,7 +4,7 @@
  *
  * Changing keys is cut short anywhere without harm: at each step one key opens all, the former or the next.
  */
-import { Effect, Queue } from "effect"
+import { Effect } from "effect"
 import type { CredentialsService } from "#actors/authority/credentials.ts"
 import { openWith, parseUnlockKey } from "#actors/authority/lock.ts"
 import type { Held } from "#actors/authority/store.ts"
@@ -14,7 +14,7 @@ import { nodeCipher } from "#actors/raft/storage/cipher-node.ts"
 import { canOpen } from "#actors/raft/storage/inspect.ts"
 import { nodeVfs } from "#actors/raft/storage/vfs-node.ts"
 import type { WrapWith } from "#actors/raft/storage.ts"
-import { newsOf } from "#cli/ledger-news.ts"
+import { atNews, newsOf } from "#cli/ledger-news.ts"
 
 /** The key that opens this node's disk, as long as its process lives; absent where a file beside it does. */
 export interface Keyring {
@@ -69,12 +69,9 @@ export const followLock = Effect.fn("cli.followLock")(function* (
         ? "This manager's disk is locked no longer"
         : "This manager's disk is locked by the cluster's unlock key"
     )
-  }).pipe(Effect.catch((error) => Effect.logError(error.message)))
+  })
   // A ledger that is behind may not know yet that there is a lock, or know a key that people have thrown away.
-  yield* caughtUp(ledger).pipe(
-    Effect.andThen(Effect.forever(Effect.andThen(Queue.take(news), settle))),
-    Effect.forkScoped
-  )
+  yield* caughtUp(ledger).pipe(Effect.andThen(atNews(news, settle)), Effect.forkScoped)
 })
 
 function wrapOf(unlockKey: string | undefined): WrapWith {

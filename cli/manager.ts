@@ -3,7 +3,7 @@
  * leader's actors while it leads.
  */
 import { randomBytes } from "node:crypto"
-import { Effect, Queue, Schedule } from "effect"
+import { type Duration, Effect, Queue, Schedule } from "effect"
 import { type CredentialsService, joinedBy, knowing } from "#actors/authority/credentials.ts"
 import { newJoinToken } from "#actors/authority/join-token.ts"
 import { newUnlockKey } from "#actors/authority/lock.ts"
@@ -36,7 +36,7 @@ import { queue } from "#actors/scheduler/queue.ts"
 import { rooms } from "#actors/scheduler/rooms.ts"
 import { formerSelves, removeFormer } from "#cli/former-self.ts"
 import { freshFromMachine, type Identity } from "#cli/identity.ts"
-import { newsOf } from "#cli/ledger-news.ts"
+import { atNews, newsOf } from "#cli/ledger-news.ts"
 import { incarnationOf, keepAsking, type Lookout, lookOut } from "#cli/left-behind.ts"
 import { bytesOf, followLock, type Keyring } from "#cli/lock.ts"
 import { connectNats, type ManagerNats, raftIdOf } from "#cli/manager-nats.ts"
@@ -132,10 +132,11 @@ const initialGroup = (held: Held): Configuration =>
   held.origin === "founded" ? founding(raftIdOf(held)) : nobody
 
 /** Who the managers are is known to nats-server and to every connection, now and at the next start. */
-const followPeers = Effect.fnUntraced(function* (
-  credentials: CredentialsService,
-  nats: ManagerNats,
-  ledger: LedgerService
+export const followPeers = Effect.fnUntraced(function* (
+  credentials: Pick<CredentialsService, "held" | "change">,
+  nats: Pick<ManagerNats, "setPeers">,
+  ledger: LedgerService,
+  again: Duration.Input = "5 seconds"
 ) {
   const news = yield* newsOf(ledger, changesPeers)
   let known = ""
@@ -145,21 +146,17 @@ const followPeers = Effect.fnUntraced(function* (
       .held()
       .membership.managers.every(({ nodeId }) => managers.some((peer) => peer.nodeId === nodeId))
   const follow = Effect.gen(function* () {
-    yield* Queue.take(news)
     const managers = peersOf(ledger.read)
     const workers = workersOf(ledger.read)
     const roots = ledger.read.cluster()?.Roots
     const now = JSON.stringify([managers, workers, roots?.routePassword])
     // A ledger that is behind takes nobody away: without those it does not know yet it could never catch up.
     if (now === known || managers.length === 0 || (!isCurrent && !isWithin(managers))) return
-    known = now
     yield* nats.setPeers(managers, workers)
     yield* credentials.change((held) => knowing(managers)(roots ? joinedBy(roots)(held) : held))
-  }).pipe(
-    Effect.catch((error) => Effect.logError(error.message)),
-    Effect.forever
-  )
-  yield* Effect.forkScoped(follow)
+    known = now
+  })
+  yield* Effect.forkScoped(atNews(news, follow, again))
   yield* caughtUp(ledger).pipe(
     Effect.andThen(
       Effect.sync(() => {
