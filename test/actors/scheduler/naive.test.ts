@@ -155,7 +155,7 @@ test("one service is spread exactly as by a scheduler that asks every node for e
     }),
     { numRuns: 400, seed: 1 }
   )
-})
+}, 60_000)
 
 /** Places task by task; each must go to a node that ties with the simple scheduler's choice, or wait as it does. */
 function followed(book: Book): void {
