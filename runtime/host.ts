@@ -12,3 +12,14 @@ export interface Host {
   /** Runs `fire` once after `ms`; what it returns takes it back. */
   after(ms: number, fire: () => void): () => void
 }
+
+/** Runs `turn` now; what it throws is thrown in a turn of its own, so that nothing that follows depends on who is told. */
+export function runApart(host: Pick<Host, "defer">, turn: () => void): void {
+  try {
+    turn()
+  } catch (thrown) {
+    host.defer(() => {
+      throw thrown
+    })
+  }
+}

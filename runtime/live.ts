@@ -10,7 +10,7 @@ import { assert } from "#runtime/assert.ts"
 import { findChild } from "#runtime/by-hand.ts"
 import { type CellWorld, describeError } from "#runtime/cell.ts"
 import { type Absence, NotUnderstood } from "#runtime/errors.ts"
-import type { Host } from "#runtime/host.ts"
+import { type Host, runApart } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { Fresh } from "#runtime/ids.ts"
 import { systemAddress } from "#runtime/inspect.ts"
@@ -121,16 +121,7 @@ export function makeSystem(options: SystemOptions): LocalSystem {
   const seeds = [host.random(), host.random(), host.random(), host.random()] as const
   const fresh = new Fresh(seeds.map((seed) => Math.floor(seed * 2 ** 32)) as [number, number, number, number])
   const branches = new Set<Branch>()
-  const report = (event: TreeEvent): void => {
-    try {
-      options.report?.(event)
-    } catch (error) {
-      // Out of this turn: what follows from the event must not depend on who is told of it.
-      host.defer(() => {
-        throw error
-      })
-    }
-  }
+  const report = (event: TreeEvent): void => runApart(host, () => options.report?.(event))
 
   const watches = new Watches({
     host,

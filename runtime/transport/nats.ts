@@ -12,7 +12,7 @@ import { assert } from "#runtime/assert.ts"
 import { largestMessage, partHeader, Reassembly, split } from "#runtime/chunks.ts"
 import { Deadlines } from "#runtime/deadlines.ts"
 import { Unreachable } from "#runtime/errors.ts"
-import type { Host } from "#runtime/host.ts"
+import { type Host, runApart } from "#runtime/host.ts"
 import { makeLiveHost } from "#runtime/host-live.ts"
 import { decodeHeaders, encodeHeaders, replyOf } from "#runtime/transport/nats-headers.ts"
 import { NatsLine } from "#runtime/transport/nats-line.ts"
@@ -602,16 +602,7 @@ class NatsTransport implements NatsTransportService {
   }
 
   #tell(status: TransportStatus): void {
-    for (const listen of [...this.#listeners]) {
-      try {
-        listen(status)
-      } catch (thrown) {
-        // Out of this turn: what follows the connection must not end with a listener of its news.
-        this.#host.defer(() => {
-          throw thrown
-        })
-      }
-    }
+    for (const listen of [...this.#listeners]) runApart(this.#host, () => listen(status))
   }
 }
 
