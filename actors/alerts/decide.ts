@@ -90,8 +90,8 @@ export function decide(state: AlertsState, message: AlertsMessage, moment: Momen
       return stay(state, { _tag: "Gather" })
     case "Gathered": {
       const { unissued = {} } = state
-      const unknown = unknownNow(state, moment.now)
-      const notices = look(state, { ...message.facts, unissued, unknown }, moment.now)
+      forgetSilent(state, moment.now)
+      const notices = look(state, { ...message.facts, unissued, unknown: state.unknown }, moment.now)
       return notices.length === 0 ? stay(state, again) : stay(state, note(state, notices))
     }
     case "Noted": {
@@ -112,9 +112,8 @@ export function decide(state: AlertsState, message: AlertsMessage, moment: Momen
   }
 }
 
-function unknownNow({ unknown }: AlertsState, now: number): ReadonlyMap<string, ReadonlyArray<string>> {
+function forgetSilent({ unknown }: AlertsState, now: number): void {
   for (const [service, { at }] of unknown) if (at < now - silentMs) unknown.delete(service)
-  return new Map([...unknown].map(([service, { targets }]) => [service, targets]))
 }
 
 function notify({ ledger }: AlertsState, notices: ReadonlyArray<Notice>): AlertsAction {

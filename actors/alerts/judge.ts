@@ -153,7 +153,7 @@ export function judgeService(
     const says = `the ${which} of service ${name} stands still until it is updated again or rolled back: ${status?.Message ?? ""}`
     alerts.push({ condition: "update-paused", ...about, says })
   }
-  const targets = unknown?.get(service.ID)?.join(", ")
+  const targets = unknown?.get(service.ID)?.targets.join(", ")
   if (targets !== undefined) {
     const says = `nothing is known of ${targets}, by which service ${name} is scaled: it keeps at least the tasks that it has`
     alerts.push({ condition: "load-unknown", ...about, says })

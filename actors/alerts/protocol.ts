@@ -52,7 +52,7 @@ export interface Facts {
   /** By host, why it is given no certificate by ACME. */
   readonly unissued?: Readonly<Record<string, string>>
   /** By service, the targets that it is scaled by and of which nothing is known. */
-  readonly unknown?: ReadonlyMap<string, ReadonlyArray<string>>
+  readonly unknown?: ReadonlyMap<string, { readonly targets: ReadonlyArray<string> }>
 }
 
 export type AlertsMessage =

@@ -3,6 +3,7 @@
  * assigns what the test says, over the same kind of bus as the real one.
  */
 import type { Schema } from "effect"
+import { nothingNew } from "#actors/dispatcher/parts.ts"
 import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import { type AssignedTask, type FromLeader, FromNode, type ToNodeAnswer } from "#actors/node/protocol.ts"
 import { reply } from "#runtime/actions.ts"
@@ -103,13 +104,7 @@ export class FakeLeader {
       _tag: "Assign",
       session: this.session,
       seq: ++this.#seq,
-      complete: false,
-      tasks: [],
-      removed: [],
-      networks: [],
-      secrets: [],
-      configs: [],
-      dropped: [],
+      ...nothingNew,
       ...changes
     }
     this.#system.tell(address(this.nodeId, "session", "main"), message)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { nothingNew } from "#actors/dispatcher/parts.ts"
 import { featureLevel } from "#actors/ledger/features.ts"
 import type { NodeDescription, TaskStatus } from "#actors/model/objects.ts"
 import type { AssignedTask, FromNode, ToNodeAnswer } from "#actors/node/protocol.ts"
@@ -77,13 +78,8 @@ const assign = (seq: number, changes: Partial<Assign> = {}): Assign => ({
   _tag: "Assign",
   session: "s1",
   seq,
+  ...nothingNew,
   complete: seq === 1,
-  tasks: [],
-  removed: [],
-  networks: [],
-  secrets: [],
-  configs: [],
-  dropped: [],
   ...changes
 })
 const tasks = (...ids: ReadonlyArray<string>): AssignedTask[] =>
